@@ -1,0 +1,1 @@
+"""Latency with its method: percentiles, machine, versions."""

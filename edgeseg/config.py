@@ -1,0 +1,184 @@
+"""Settings: frozen, keyword-only, refused at birth when they make no sense.
+
+The CLI turns each field into a flag (`--image-size`), a TOML file sets fields by their names, and a
+flag beats the file. Nobody reads an environment variable or a global.
+"""
+
+import dataclasses
+import sys
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from edgeseg.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+STRIDE = 32  # of the student's deepest features
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+Rotation = Literal["none", "slight", "full"]
+TextureColor = Literal["color", "gray"]
+Precision = Literal["fp32", "fp16"]
+RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
+FrameFormat = Literal["bgr", "rgb", "gray"]
+
+
+def setting(default: T, help: str) -> T:
+    """Declare a field with its default and the sentence that `--help` prints."""
+    return field(default=default, metadata={"help": help})  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How one model is trained; the defaults are DeSTSeg's."""
+
+    teacher: str = setting(
+        "resnet18", "ImageNet backbone: resnet18, efficientnet_lite0, any of timm"
+    )
+    teacher_weights: Path | None = setting(None, "State dict for the teacher (.safetensors, .pth)")
+    image_size: int = setting(256, "Side of the square the network sees, in pixels")
+    batch: int = setting(32, "Images in one step")
+    student_steps: int = setting(1000, "Steps for the denoising student, before the head starts")
+    head_steps: int = setting(4000, "Steps for the segmentation head, with the student frozen")
+    student_rate: float = setting(0.4, "Learning rate of the student")
+    blocks_rate: float = setting(0.1, "Learning rate of the head's residual blocks")
+    aspp_rate: float = setting(0.01, "Learning rate of the head's ASPP")
+    momentum: float = setting(0.9, "Momentum of SGD")
+    weight_decay: float = setting(1e-4, "Weight decay of SGD")
+    gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
+    top: int = setting(100, "The image score is the mean of this many highest map values")
+    rotation: Rotation = setting(
+        "none", "none, slight (5 degrees) or full (any side up, 5 degrees)"
+    )
+    textures: Path | None = setting(None, "Folder of images pasted as anomalies, for instance DTD")
+    texture_color: TextureColor = setting("color", "gray: paste textures without their color")
+    opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
+    opacity_max: float = setting(1.0, "Strongest anomaly")
+    lighting: float = setting(0.0, "Random gain and offset of the brightness, 0 (the paper) to 1")
+    holdout: float = setting(0.1, "Share of the good images kept back to find the threshold")
+    seed: int = setting(0, "Fixes the split, the weights, the anomalies and the order of images")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1")
+    save_every: int = setting(100, "Steps between checkpoints that --resume continues from")
+
+    def __post_init__(self) -> None:
+        if self.image_size % STRIDE or self.image_size <= 0:
+            nearest = max(round(self.image_size / STRIDE), 2) * STRIDE
+            raise ConfigError(
+                f"image_size is {self.image_size}; a multiple of {STRIDE} was expected.",
+                remedy=f"--image-size {nearest}",
+            )
+        _within("batch", self.batch, 2, 4096)  # batch normalization of pooled features needs two
+        _within("student_steps", self.student_steps, 0, 10_000_000)
+        _within("head_steps", self.head_steps, 0, 10_000_000)
+        _within("top", self.top, 1, min(3840, self.image_size**2))  # TensorRT's TopK ends at 3840
+        _within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
+        _within("opacity_max", self.opacity_max, 0.0, 1.0)
+        _within("lighting", self.lighting, 0.0, 1.0)
+        _within("holdout", self.holdout, 0.0, 0.9)
+        _within("save_every", self.save_every, 1, 10_000_000)
+        for name in ("student_rate", "blocks_rate", "aspp_rate"):
+            _within(name, getattr(self, name), 1e-9, 100.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What the exported graph takes and how strictly it is checked."""
+
+    frame_size: str | None = setting(
+        None, "WIDTHxHEIGHT of the frames; default: the training images' size, or the network's"
+    )
+    format: FrameFormat = setting("bgr", "Channel order of the frames: bgr (OpenCV), rgb, gray")
+    batch: int = setting(1, "Frames in one run")
+    tolerance: float = setting(1e-4, "Largest difference of a map from PyTorch's")
+
+    def __post_init__(self) -> None:
+        _within("batch", self.batch, 1, 256)
+        self.size()
+
+    def size(self) -> tuple[int, int] | None:
+        """Return (height, width), or None when it was not given."""
+        if self.frame_size is None:
+            return None
+        return parse_size(self.frame_size, "--frame-size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """Which engine is built from a graph, and for what."""
+
+    precision: Precision = setting("fp16", "fp32 or fp16")
+    runtime: RuntimeName | None = setting(
+        None, "tensorrt, tensorrt-rtx, openvino or onnxruntime; default: the best of this machine"
+    )
+    compute_capability: str | None = setting(
+        None, "GPU to build for, such as 8.6; tensorrt-rtx needs no GPU to do so"
+    )
+    workspace_mib: int = setting(1024, "Scratch memory for TensorRT's builder, MiB")
+
+    def __post_init__(self) -> None:
+        _within("workspace_mib", self.workspace_mib, 1, 1 << 20)
+
+
+def parse_size(text: str, flag: str) -> tuple[int, int]:
+    """Turn `640x480` into (height 480, width 640)."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ConfigError(
+            f"{flag} is '{text}'; WIDTHxHEIGHT in pixels was expected.", remedy=f"{flag} 640x480"
+        )
+    return int(height), int(width)
+
+
+def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:
+    """Build a config: defaults, then the TOML file, then the flags that were given."""
+    values = _read_toml(file, kind) if file else {}
+    values |= {name: value for name, value in flags.items() if value is not None}
+    return kind(**values)
+
+
+def _read_toml(path: Path, kind: type[Any]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"The configuration {path} cannot be read: {error}.", remedy="correct the TOML file"
+        ) from error
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for name, value in values.items():
+        if name not in fields:
+            near = get_close_matches(name, fields, 1)
+            hint = f"rename it to {near[0]}" if near else f"use one of: {', '.join(fields)}"
+            raise ConfigError(f"{path} sets '{name}', which is no setting.", remedy=hint)
+        values[name] = _fit(name, value, fields[name], path)
+    return values
+
+
+def _fit(name: str, value: Any, target: "dataclasses.Field[Any]", path: Path) -> Any:
+    """Convert a TOML value to the field's type, or refuse it."""
+    wanted = type(target.default)
+    if "Path" in str(target.type):
+        return path.parent / value
+    if wanted is float and type(value) is int:
+        return float(value)
+    if target.default is not None and type(value) is not wanted:
+        raise ConfigError(
+            f"{path} sets {name} to {value!r}; {wanted.__name__} was expected.",
+            remedy=f"{name} = {target.default!r} is the default",
+        )
+    return value
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        flag = "--" + name.replace("_", "-")
+        raise ConfigError(
+            f"{name} is {value}; {low} to {high} was expected.",
+            remedy=f"{flag} {min(max(value, low), high)}",
+        )

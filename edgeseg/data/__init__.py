@@ -1,0 +1,1 @@
+"""Images in: folders, layouts, synthetic anomalies and their textures. NumPy and OpenCV only."""

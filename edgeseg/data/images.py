@@ -1,0 +1,134 @@
+"""Image files to arrays, and the one resize that training, evaluation and the exported graph share.
+
+The resize is Pillow's antialiased bilinear filter written as a matrix for each axis. The exported
+graph multiplies by the same matrices (`model/fused.py`), so a network in the field sees the
+pictures it was trained on, whatever the camera's resolution.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import DataError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+RGB_OF_BGR = np.array([2, 1, 0])
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def read_image(path: Path) -> Image:
+    """Read an image file as RGB, uint8 [H, W, 3].
+
+    Grey becomes three equal channels, alpha is dropped, 16 bits are scaled to 8.
+    """
+    pixels = _decode(path)
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257.0).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise DataError(
+            f"{path} holds {pixels.dtype} pixels; 8 or 16 bits were expected.",
+            remedy="convert it to an 8-bit PNG",
+        )
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(pixels[:, :, RGB_OF_BGR])
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a ground-truth mask, bool [H, W]; True (128 and above) is anomalous."""
+    return np.asarray(read_image(path).max(axis=2) >= 128)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files directly in a folder, sorted by name."""
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", remedy="name a folder that holds images")
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _decode(path: Path) -> NDArray[np.uint8 | np.uint16]:
+    try:
+        encoded = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be opened: {error.strerror}.", remedy="check the path and its rights"
+        ) from error
+    pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+    if pixels is None:
+        state = "is empty" if not encoded.size else "is damaged or no image"
+        raise DataError(
+            f"{path} {state}.", remedy=f"remove it, or replace it by a sound copy: rm '{path}'"
+        )
+    return pixels  # type: ignore[return-value]  # the stubs know no type of pixel
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(source: int, target: int) -> NDArray[np.float32]:
+    """Return the weights of a one-axis resize, float32 [target, source]; each row sums to 1.
+
+    A triangle filter, as wide as the reduction (antialiased) and never narrower than one pixel,
+    centred on half-pixel coordinates. Source: Pillow, `Resample.c`, BILINEAR.
+    """
+    scale = source / target
+    support = max(scale, 1.0)
+    centres = (np.arange(target) + 0.5) * scale
+    distance = np.abs(np.arange(source)[None, :] + 0.5 - centres[:, None]) / support
+    weights = np.clip(1.0 - distance, 0.0, None)
+    matrix = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def resize(image: Image, height: int, width: int) -> Image:
+    """Resize uint8 [H, W] or [H, W, C] to [height, width(, C)] with the antialiased filter."""
+    if image.shape[:2] == (height, width):
+        return image
+    smooth = resize_float(image.astype(np.float32), height, width)
+    return np.rint(smooth, out=smooth).astype(np.uint8)
+
+
+def resize_float(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Resize float32 [H, W] or [H, W, C] without rounding; the filter never overshoots."""
+    rows = resize_matrix(image.shape[0], height)
+    columns = resize_matrix(image.shape[1], width)
+    if image.ndim == 2:
+        return np.asarray(rows @ image @ columns.T)
+    tall = np.tensordot(rows, image, axes=(1, 0))  # [height, W, C]
+    return np.ascontiguousarray(np.matmul(columns, tall))  # [height, width, C]
+
+
+def resize_mask(mask: Mask, side: int) -> Mask:
+    """Resize ground truth as the DeSTSeg paper does: antialiased bilinear, then >= 0.5."""
+    return np.asarray(resize_float(mask.astype(np.float32), side, side) >= 0.5)
+
+
+def fill_frame(frame: Image, image: Image, *, source: str, target: str) -> None:
+    """Write an image into one frame of a slot.
+
+    frame: uint8 [H, W, C], the buffer; image: uint8 [h, w, 3] in `source` order (`rgb`, `bgr`);
+    target: the graph's frame format. Another size is resized with the filter of training.
+    """
+    fitted = resize(image, *frame.shape[:2])
+    if target == "gray":
+        code = cv2.COLOR_RGB2GRAY if source == "rgb" else cv2.COLOR_BGR2GRAY
+        cv2.cvtColor(fitted, code, dst=frame[:, :, 0])
+    elif source == target:
+        np.copyto(frame, fitted)
+    else:
+        np.take(fitted, RGB_OF_BGR, axis=2, out=frame)
+
+
+def write_png(path: Path, image: Image) -> None:
+    """Write RGB uint8 [H, W, 3] or a mask uint8 [H, W] as PNG, whole or not at all."""
+    from edgeseg.cards import write_atomic
+
+    pixels = image[:, :, ::-1] if image.ndim == 3 else image
+    done, encoded = cv2.imencode(".png", pixels)
+    if not done:
+        raise DataError(f"{path} cannot be encoded as PNG.", remedy="report this as a bug")
+    write_atomic(path, encoded.tobytes())

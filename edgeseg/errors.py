@@ -1,0 +1,64 @@
+"""Everything that can go wrong in the user's world, as one tree.
+
+    EdgesegError            exit code 2: `error:` what was found and expected, `fix:` what to type
+    +-- ConfigError         a setting that makes no sense
+    +-- DataError           a missing, empty or corrupt image, mask or folder
+    +-- MissingExtra        an optional package that is not installed
+    +-- MissingWeights      pretrained weights that cannot be had
+    +-- ModelError          a run, graph or card that cannot be read
+    +-- EngineMismatch      an engine built for another machine, version or graph
+    +-- BuildError          a graph that a runtime refuses to build
+    +-- SourceError         a camera, video or folder that delivers no frames
+    +-- GateFailed          exit code 3: the work was done and its result is not good enough
+
+Our own mistakes are ordinary Python exceptions and end with a trace and exit code 1.
+"""
+
+
+class EdgesegError(Exception):
+    """What went wrong and what to do; the CLI prints both and exits with `exit_code`."""
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, remedy: str) -> None:
+        super().__init__(f"{problem}\n  fix: {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class ConfigError(EdgesegError):
+    """A setting that makes no sense."""
+
+
+class DataError(EdgesegError):
+    """A missing, empty or corrupt image, mask or folder."""
+
+
+class MissingExtra(EdgesegError):
+    """An optional package that is not installed."""
+
+
+class MissingWeights(EdgesegError):
+    """Pretrained weights that cannot be had."""
+
+
+class ModelError(EdgesegError):
+    """A run, graph or card that cannot be read."""
+
+
+class EngineMismatch(EdgesegError):
+    """An engine built for another machine, version or graph."""
+
+
+class BuildError(EdgesegError):
+    """A graph that a runtime refuses to build."""
+
+
+class SourceError(EdgesegError):
+    """A camera, video or folder that delivers no frames."""
+
+
+class GateFailed(EdgesegError):
+    """The work was done and its result is not good enough (accuracy, parity, deadline)."""
+
+    exit_code = 3

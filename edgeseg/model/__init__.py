@@ -1,0 +1,1 @@
+"""The networks, and the fused graph that is exported: frame in, mask out."""

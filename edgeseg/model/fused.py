@@ -1,0 +1,67 @@
+"""The exported graph: camera bytes in, mask bytes out, everything between them inside.
+
+    frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector -> anomaly_map float32 [N, S, S]
+    anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
+
+`forward` is written for the exporter: no control flow on data, constant shapes, Cast first and last
+because TensorRT allows nothing else on bytes. The resize is the antialiased filter of training as
+two matrix products: TensorRT's own Resize has no antialiasing.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from edgeseg.data.images import resize_matrix
+from edgeseg.model.destseg import DeSTSeg
+
+CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
+
+
+class Fused(nn.Module):
+    """One frame format and size, fixed at birth; see the module for the tensors."""
+
+    def __init__(
+        self,
+        detector: DeSTSeg,
+        *,
+        image_size: int,
+        frame_size: tuple[int, int],
+        frame_format: str,
+        top: int,
+    ) -> None:
+        super().__init__()
+        self.detector = detector
+        self.image_size = image_size
+        self.frame_size = frame_size
+        self.frame_format = frame_format
+        self.top = top
+        height, width = frame_size
+        self.rows: Tensor
+        self.columns: Tensor
+        # Copies: the cached matrices are read-only, which torch warns about.
+        rows, columns = resize_matrix(height, image_size), resize_matrix(width, image_size)
+        self.register_buffer("rows", torch.tensor(rows), persistent=False)
+        self.register_buffer("columns", torch.tensor(columns.T.copy()), persistent=False)
+        self.rgb_of_bgr: Tensor
+        self.register_buffer("rgb_of_bgr", torch.tensor([2, 1, 0]), persistent=False)
+        self.eval()
+
+    def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        picture = self.rgb(frame)
+        small = self.detector(self.detector.normalize(picture))
+        side = self.image_size
+        square = interpolate(small, (side, side), mode="bilinear", align_corners=False)
+        score = square.flatten(1).topk(self.top, dim=1).values.mean(dim=1)
+        full = interpolate(square, self.frame_size, mode="bilinear", align_corners=False)
+        white, black = full.new_tensor(255.0), full.new_tensor(0.0)
+        mask = torch.where(full[:, 0] > threshold, white, black).to(torch.uint8)
+        return mask, score, square[:, 0]
+
+    def rgb(self, frame: Tensor) -> Tensor:
+        """uint8 [N, H, W, C] -> float32 [N, 3, S, S] in 0..255: the picture that training saw."""
+        picture = frame.float().permute(0, 3, 1, 2)
+        picture = self.rows @ (picture @ self.columns)
+        if self.frame_format == "bgr":
+            return picture.index_select(1, self.rgb_of_bgr)
+        return picture.expand(-1, 3, -1, -1)

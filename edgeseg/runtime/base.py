@@ -1,0 +1,93 @@
+"""The seam between edgeseg and the runtimes: a slot to fill, a backend to run.
+
+    backend.bind(slot)   addresses fixed, buffers allocated: once
+    backend.run()        reads slot.frame and slot.threshold, rewrites mask, score and map in place
+    backend.close()      releases what was opened
+
+Pre- and post-processing are inside the graph, so backends cannot disagree about them.
+"""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.cards import GraphCard
+
+T = TypeVar("T")
+
+INPUTS = ("frame", "threshold")
+OUTPUTS = ("mask", "score", "anomaly_map")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The buffers of one frame in flight; allocated once, reused for ever.
+
+    frame:       uint8 [N, H, W, C], in the graph's frame format
+    threshold:   float32 [1], on the anomaly map
+    mask:        uint8 [N, H, W], 0 good, 255 anomalous
+    score:       float32 [N]
+    anomaly_map: float32 [N, S, S]
+    """
+
+    frame: NDArray[np.uint8]
+    threshold: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    score: NDArray[np.float32]
+    anomaly_map: NDArray[np.float32]
+
+    @classmethod
+    def on_host(cls, card: GraphCard) -> "Slot":
+        """Allocate ordinary memory for a graph, with the card's threshold set."""
+        n, height, width, _ = card.frame_shape
+        side = card.image_size
+        return cls(
+            frame=np.zeros(card.frame_shape, np.uint8),
+            threshold=np.full(1, card.threshold, np.float32),
+            mask=np.zeros((n, height, width), np.uint8),
+            score=np.zeros(n, np.float32),
+            anomaly_map=np.zeros((n, side, side), np.float32),
+        )
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return the buffers by their names in the graph."""
+        return {name: getattr(self, name) for name in INPUTS + OUTPUTS}
+
+
+class Backend(Protocol):
+    """A fused graph, ready to run: frames in, masks out, nothing allocated by `run`."""
+
+    @property
+    def name(self) -> str:
+        """The runtime, its version and where it computes: `onnxruntime 1.31.1, CPU, 2 threads`."""
+        ...
+
+    @property
+    def card(self) -> GraphCard: ...
+
+    def bind(self, slot: Slot) -> None: ...
+
+    def run(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Closing:
+    """Makes a backend a context manager; whoever opens, closes."""
+
+    def close(self) -> None:
+        """Release what was opened; a backend that holds nothing inherits this."""
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

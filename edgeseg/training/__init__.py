@@ -1,0 +1,1 @@
+"""From good images to weights: losses, the two phases, checkpoints."""
