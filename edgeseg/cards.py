@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgeseg.errors import ModelError
+from edgeseg.errors import ModelError, WriteError
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
@@ -97,6 +97,8 @@ class EngineCard:
     layers: dict[str, int] = field(default_factory=dict)
     """What the build's layer dump says, for instance how many convolutions read Half."""
     parity: dict[str, Any] = field(default_factory=dict)
+    typing: str = "strong"
+    """`strong`: types as the graph gives them; `weak`: by builder flags (TensorRT 8.6)."""
     seconds: float = 0.0
     """Build time."""
 
@@ -155,6 +157,11 @@ def metadata_from(card: GraphCard) -> dict[str, str]:
 def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
     """Return the card that `edgeseg export` put into an ONNX file."""
     ours = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
+    if not ours:
+        raise ModelError(
+            f"{path} was not exported by edgeseg: it has no metadata of the kind {PREFIX}*.",
+            remedy="edgeseg export --model RUN, and name the file that it writes",
+        )
     try:
         document = {key: json.loads(value) for key, value in ours.items()}
     except json.JSONDecodeError as error:
@@ -169,16 +176,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
     Whatever happens inside, a full disk or a kill included, the old file stays as it was.
+    WriteError when the disk or the folder's rights forbid it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        raise WriteError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            remedy=f"make room or another folder: df -h '{path.parent}'; the old file is unharmed",
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

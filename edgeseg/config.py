@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeseg.errors import ConfigError
 
@@ -19,12 +19,14 @@ else:
     import tomli as tomllib
 
 STRIDE = 32  # of the student's deepest features
+_IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 T = TypeVar("T")
 S = TypeVar("S")
 
 Rotation = Literal["none", "slight", "full"]
 TextureColor = Literal["color", "gray"]
+Schedule = Literal["constant", "cosine"]
 Precision = Literal["fp32", "fp16"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
@@ -32,7 +34,7 @@ FrameFormat = Literal["bgr", "rgb", "gray"]
 
 def setting(default: T, help: str) -> T:
     """Declare a field with its default and the sentence that `--help` prints."""
-    return field(default=default, metadata={"help": help})  # type: ignore[no-any-return]
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class TrainConfig:
     blocks_rate: float = setting(0.1, "Learning rate of the head's residual blocks")
     aspp_rate: float = setting(0.01, "Learning rate of the head's ASPP")
     momentum: float = setting(0.9, "Momentum of SGD")
+    schedule: Schedule = setting("constant", "constant, or cosine: down to 0 over each phase")
     weight_decay: float = setting(1e-4, "Weight decay of SGD")
     gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
     top: int = setting(100, "The image score is the mean of this many highest map values")
@@ -68,6 +71,7 @@ class TrainConfig:
     save_every: int = setting(100, "Steps between checkpoints that --resume continues from")
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         if self.image_size % STRIDE or self.image_size <= 0:
             nearest = max(round(self.image_size / STRIDE), 2) * STRIDE
             raise ConfigError(
@@ -81,6 +85,9 @@ class TrainConfig:
         _within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
         _within("opacity_max", self.opacity_max, 0.0, 1.0)
         _within("lighting", self.lighting, 0.0, 1.0)
+        _within("momentum", self.momentum, 0.0, 1.0)
+        _within("weight_decay", self.weight_decay, 0.0, 1.0)
+        _within("gamma", self.gamma, 0.0, 100.0)
         _within("holdout", self.holdout, 0.0, 0.9)
         _within("save_every", self.save_every, 1, 10_000_000)
         for name in ("student_rate", "blocks_rate", "aspp_rate"):
@@ -99,7 +106,9 @@ class ExportConfig:
     tolerance: float = setting(1e-4, "Largest difference of a map from PyTorch's")
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         _within("batch", self.batch, 1, 256)
+        _within("tolerance", self.tolerance, 0.0, 1.0)
         self.size()
 
     def size(self) -> tuple[int, int] | None:
@@ -123,7 +132,68 @@ class BuildConfig:
     workspace_mib: int = setting(1024, "Scratch memory for TensorRT's builder, MiB")
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         _within("workspace_mib", self.workspace_mib, 1, 1 << 20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """Where frames come from, where results go, and when a stream ends."""
+
+    camera: str | None = setting(None, "Camera: 0, 1 or /dev/video0; the default is camera 0")
+    source: str | None = setting(
+        None, "Instead of a camera: a video, an image, a folder, test://640x480@30"
+    )
+    out: Path | None = setting(None, "Video of the results (.mp4, .avi, .mkv, .mov)")
+    jsonl: Path | None = setting(None, "One JSON line for each frame")
+    window: bool = setting(True, "Show the results where there is a display")
+    frames: int | None = setting(None, "End after this many frames")
+    seconds: float | None = setting(None, "End after this many seconds")
+    threshold: float | None = setting(
+        None, "A pixel is anomalous above it; default: the model's own"
+    )
+    image_threshold: float | None = setting(
+        None, "A frame is anomalous above this score; default: the model's own"
+    )
+    reconnects: int = setting(10, "Attempts to find a lost camera again before the stream fails")
+
+    def __post_init__(self) -> None:
+        if self.camera is not None and self.source is not None:
+            raise ConfigError(
+                f"camera is {self.camera} and source is {self.source}; one of them was expected.",
+                remedy=f"--source {self.source}",
+            )
+        if self.frames is not None:
+            _within("frames", self.frames, 1, 1 << 62)
+        if self.seconds is not None:
+            _within("seconds", self.seconds, 0.001, 1e9)
+        for name in ("threshold", "image_threshold"):
+            if getattr(self, name) is not None:
+                _within(name, getattr(self, name), -1e6, 1e6)
+        _within("reconnects", self.reconnects, 0, 1_000_000)
+
+    def address(self) -> str:
+        """Return what to open."""
+        return self.source or self.camera or "0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """How a model's latency is measured."""
+
+    data: Path | None = setting(None, "Folder of images to run on; without one, synthetic frames")
+    runs: int = setting(200, "Timed runs")
+    warmup: int = setting(10, "Runs before the clock starts")
+    seconds: float | None = setting(None, "End earlier, after this many seconds of timed runs")
+    threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
+
+    def __post_init__(self) -> None:
+        _within("runs", self.runs, 1, 100_000_000)
+        _within("warmup", self.warmup, 0, 1_000_000)
+        if self.seconds is not None:
+            _within("seconds", self.seconds, 0.001, 1e9)
+        if self.threads is not None:
+            _within("threads", self.threads, 1, 4096)
 
 
 def parse_size(text: str, flag: str) -> tuple[int, int]:
@@ -151,34 +221,52 @@ def _read_toml(path: Path, kind: type[Any]) -> dict[str, Any]:
             f"The configuration {path} cannot be read: {error}.", remedy="correct the TOML file"
         ) from error
     fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = get_type_hints(kind)
     for name, value in values.items():
         if name not in fields:
             near = get_close_matches(name, fields, 1)
             hint = f"rename it to {near[0]}" if near else f"use one of: {', '.join(fields)}"
             raise ConfigError(f"{path} sets '{name}', which is no setting.", remedy=hint)
-        values[name] = _fit(name, value, fields[name], path)
+        values[name] = _fit(name, value, hints[name], fields[name].default, path)
     return values
 
 
-def _fit(name: str, value: Any, target: "dataclasses.Field[Any]", path: Path) -> Any:
-    """Convert a TOML value to the field's type, or refuse it."""
-    wanted = type(target.default)
-    if "Path" in str(target.type):
-        return path.parent / value
-    if wanted is float and type(value) is int:
+def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
+    """Convert a TOML value to the field's type, or refuse it; a path starts at the TOML file."""
+    kind = get_args(hint)[0] if default is None else hint  # of `Path | None`, Path
+    if kind is float and type(value) is int:
         return float(value)
-    if target.default is not None and type(value) is not wanted:
+    wanted = kind if kind in (int, float, bool) else str  # a path and a choice are text in TOML
+    if type(value) is not wanted:
+        example = f'{name} = "{value}"' if wanted is str else f"{name} = {default}"
         raise ConfigError(
-            f"{path} sets {name} to {value!r}; {wanted.__name__} was expected.",
-            remedy=f"{name} = {target.default!r} is the default",
+            f"{path} sets {name} to {value!r}; {_IN_WORDS[wanted]} was expected.",
+            remedy=f"write, for instance: {example}",
         )
-    return value
+    return path.parent / value if kind is Path else value
+
+
+def _check_choices(config: Any) -> None:
+    """Refuse a word that is none of its field's choices."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        for kind in (hint, *get_args(hint)):
+            known = get_args(kind) if get_origin(kind) is Literal else (value,)
+            if value is not None and value not in known:
+                near = get_close_matches(str(value), known, 1) or known
+                raise ConfigError(
+                    f"{name} is '{value}'; one of {', '.join(known)} was expected.",
+                    remedy=f"{_flag(name)} {near[0]}",
+                )
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        flag = "--" + name.replace("_", "-")
         raise ConfigError(
             f"{name} is {value}; {low} to {high} was expected.",
-            remedy=f"{flag} {min(max(value, low), high)}",
+            remedy=f"{_flag(name)} {min(max(value, low), high)}",
         )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

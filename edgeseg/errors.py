@@ -9,6 +9,9 @@
     +-- EngineMismatch      an engine built for another machine, version or graph
     +-- BuildError          a graph that a runtime refuses to build
     +-- SourceError         a camera, video or folder that delivers no frames
+    +-- WriteError          a file that the disk or its rights do not let us write
+    +-- SinkError           a video, file or window that takes no results
+    +-- Interrupted         exit code 130: the user stopped the work; what was done is kept
     +-- GateFailed          exit code 3: the work was done and its result is not good enough
 
 Our own mistakes are ordinary Python exceptions and end with a trace and exit code 1.
@@ -56,6 +59,20 @@ class BuildError(EdgesegError):
 
 class SourceError(EdgesegError):
     """A camera, video or folder that delivers no frames."""
+
+
+class WriteError(EdgesegError):
+    """A file that the disk or its rights do not let us write."""
+
+
+class SinkError(EdgesegError):
+    """A video, file or window that takes no results."""
+
+
+class Interrupted(EdgesegError):
+    """The user stopped the work; what was done is kept."""
+
+    exit_code = 130  # what a shell reports for Ctrl-C
 
 
 class GateFailed(EdgesegError):

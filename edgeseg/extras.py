@@ -15,9 +15,9 @@ def require(module: str, *, extra: str) -> ModuleType:
     """
     try:
         return import_module(module)
-    except ImportError as error:
-        found = installed(module)
-        state = "is not installed" if found is None else f"{found} is installed and fails to import"
+    except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+        missing = isinstance(error, ModuleNotFoundError) and error.name == module.split(".")[0]
+        state = "is not installed" if missing else "is installed and fails to import"
         raise MissingExtra(
             f"The package '{module}' {state} ({error}).",
             remedy=f'pip install "edgeseg[{extra}]"',

@@ -5,6 +5,7 @@ graph multiplies by the same matrices (`model/fused.py`), so a network in the fi
 pictures it was trained on, whatever the camera's resolution.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+TRUTH_FOLDERS = frozenset({"ground_truth", "masks"})  # of the known layouts
 RGB_OF_BGR = np.array([2, 1, 0])
 
 Image = NDArray[np.uint8]
@@ -24,7 +26,8 @@ Mask = NDArray[np.bool_]
 def read_image(path: Path) -> Image:
     """Read an image file as RGB, uint8 [H, W, 3].
 
-    Grey becomes three equal channels, alpha is dropped, 16 bits are scaled to 8.
+    Grey becomes three equal channels, 16 bits are scaled to 8, alpha is dropped (of a TIFF, after
+    OpenCV has multiplied it into the colors).
     """
     pixels = _decode(path)
     if pixels.dtype == np.uint16:
@@ -51,6 +54,12 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
+def walk_images(folder: Path) -> list[Path]:
+    """Return the image files in and below a folder, sorted; ground truth is left out."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return [p for p in paths if TRUTH_FOLDERS.isdisjoint(p.relative_to(folder).parts[:-1])]
+
+
 def _decode(path: Path) -> NDArray[np.uint8 | np.uint16]:
     try:
         encoded = np.fromfile(path, np.uint8)
@@ -58,13 +67,29 @@ def _decode(path: Path) -> NDArray[np.uint8 | np.uint16]:
         raise DataError(
             f"{path} cannot be opened: {error.strerror}.", remedy="check the path and its rights"
         ) from error
-    pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+    pixels = None
+    if encoded.size and not _is_cut(encoded.tobytes()):
+        with suppress(cv2.error):  # a damaged header may ask for more pixels than OpenCV allows
+            pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         state = "is empty" if not encoded.size else "is damaged or no image"
         raise DataError(
             f"{path} {state}.", remedy=f"remove it, or replace it by a sound copy: rm '{path}'"
         )
     return pixels  # type: ignore[return-value]  # the stubs know no type of pixel
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether the end of a JPEG is missing: OpenCV before 5 then fills in grey, and says nothing.
+
+    The end marker is looked for behind the headers, since a thumbnail inside them has its own.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(b"\xff\xd9", at) < 0
 
 
 @lru_cache(maxsize=64)
@@ -79,7 +104,7 @@ def resize_matrix(source: int, target: int) -> NDArray[np.float32]:
     centres = (np.arange(target) + 0.5) * scale
     distance = np.abs(np.arange(source)[None, :] + 0.5 - centres[:, None]) / support
     weights = np.clip(1.0 - distance, 0.0, None)
-    matrix = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    matrix = np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
     matrix.setflags(write=False)
     return matrix
 
@@ -98,8 +123,11 @@ def resize_float(image: NDArray[np.float32], height: int, width: int) -> NDArray
     columns = resize_matrix(image.shape[1], width)
     if image.ndim == 2:
         return np.asarray(rows @ image @ columns.T)
-    tall = np.tensordot(rows, image, axes=(1, 0))  # [height, W, C]
-    return np.ascontiguousarray(np.matmul(columns, tall))  # [height, width, C]
+    # One large product for each axis: three times as quick from 640x480 as a product per row.
+    tall = (rows @ image.reshape(len(image), -1)).reshape(height, -1, image.shape[2])
+    lines = np.ascontiguousarray(tall.transpose(0, 2, 1)).reshape(-1, image.shape[1])
+    wide = (lines @ columns.T).reshape(height, -1, width)  # [height, C, width]
+    return np.ascontiguousarray(wide.transpose(0, 2, 1))
 
 
 def resize_mask(mask: Mask, side: int) -> Mask:

@@ -1,7 +1,7 @@
 """Folders to samples: the layouts that are recognized, and the split of the good images.
 
     MVTec AD    train/good, test/good, test/<defect>, ground_truth/<defect>/<stem>_mask.png
-    plain       good/, optional bad/, optional masks/ (for bad images: <stem>.png or <stem>_mask.png)
+    plain       good/, optional bad/, optional masks/ (of bad images: <stem>.png, <stem>_mask.png)
 
 A plain folder names no test images: when it has bad ones, a fifth of the good ones, the same for
 every seed, is set aside to test with them.
@@ -77,10 +77,11 @@ def split_good(
 def _mvtec(root: Path) -> Dataset:
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD))
     test: list[Sample] = []
-    folders = sorted(p for p in (root / "test").glob("*") if p.is_dir())
-    for folder in folders:
+    for masks in _folders(root / "ground_truth"):
+        _refuse_orphans(masks, root / "test" / masks.name)
+    for folder in _folders(root / "test"):
         if folder.name == GOOD:
-            test += [Sample(path) for path in list_images(folder)]
+            test += [Sample(path) for path in _images(folder)]
         else:
             test += _defects(folder, folder.name, root / "ground_truth" / folder.name)
     return Dataset(root, "MVTec AD", train, tuple(test))
@@ -88,6 +89,7 @@ def _mvtec(root: Path) -> Dataset:
 
 def _plain(root: Path) -> Dataset:
     good = [Sample(path) for path in _images(root / GOOD)]
+    _refuse_orphans(root / "masks", root / "bad")
     if not (root / "bad").is_dir():
         return Dataset(root, "plain", tuple(good), ())
     train, held = split_good(good, TEST_SHARE, seed=0)
@@ -99,20 +101,36 @@ def _images(folder: Path) -> list[Path]:
     paths = list_images(folder)
     if not paths:
         raise DataError(
-            f"{folder} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"
+            f"{folder} holds no image.",
+            remedy="put PNG, JPEG, BMP or TIFF files there, or remove the folder",
         )
     return paths
 
 
 def _defects(folder: Path, label: str, masks: Path) -> list[Sample]:
-    """Pair defective images with their masks; a mask that fits no image is refused."""
-    paths = list_images(folder)
-    if not masks.is_dir():
-        return [Sample(path, label) for path in paths]
-    found = {mask.stem.removesuffix("_mask"): mask for mask in list_images(masks)}
-    if orphans := sorted(set(found) - {path.stem for path in paths}):
+    """Pair defective images with their masks."""
+    found = _masks(masks)
+    return [Sample(path, label, found.get(path.stem)) for path in _images(folder)]
+
+
+def _refuse_orphans(masks: Path, folder: Path) -> None:
+    """Refuse a mask that fits no image: a name typed wrong would pass for a part without truth."""
+    found = _masks(masks)
+    images = {path.stem for path in list_images(folder)} if folder.is_dir() else set()
+    if orphans := sorted(set(found) - images):
+        mask = found[orphans[0]]
         raise DataError(
-            f"The mask {found[orphans[0]]} fits no image in {folder}.",
-            remedy=f"add the image {folder / orphans[0]}.png, or remove the mask",
+            f"The mask {mask} fits no image in {folder}.",
+            remedy=f"add the image {folder / orphans[0]}.png, or remove the mask: rm '{mask}'",
         )
-    return [Sample(path, label, found.get(path.stem)) for path in paths]
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    """Return masks by the stem of their image; none where there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    return {mask.stem.removesuffix("_mask"): mask for mask in list_images(folder)}
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_dir())

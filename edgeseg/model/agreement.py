@@ -30,4 +30,6 @@ class Agreement(nn.Module):
 def unit(x: Tensor) -> Tensor:
     """Scale the channel vector at each position to length 1; a zero vector stays zero."""
     x = x.float()
-    return x / (vector_norm(x, dim=1, keepdim=True) + EPS)
+    norm: Tensor = vector_norm(x, dim=1, keepdim=True)
+    # Not `norm + EPS`: the exporter's optimizer takes an added 1e-12 for zero and drops it.
+    return x / norm.clamp_min(EPS)

@@ -1,6 +1,7 @@
 """The exported graph: camera bytes in, mask bytes out, everything between them inside.
 
-    frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector -> anomaly_map float32 [N, S, S]
+    frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector
+    detector -> anomaly_map float32 [N, S, S]
     anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
 
 `forward` is written for the exporter: no control flow on data, constant shapes, Cast first and last
@@ -55,8 +56,8 @@ class Fused(nn.Module):
         score = square.flatten(1).topk(self.top, dim=1).values.mean(dim=1)
         full = interpolate(square, self.frame_size, mode="bilinear", align_corners=False)
         white, black = full.new_tensor(255.0), full.new_tensor(0.0)
-        mask = torch.where(full[:, 0] > threshold, white, black).to(torch.uint8)
-        return mask, score, square[:, 0]
+        mask = torch.where(full.squeeze(1) > threshold, white, black).to(torch.uint8)
+        return mask, score, square.squeeze(1)
 
     def rgb(self, frame: Tensor) -> Tensor:
         """uint8 [N, H, W, C] -> float32 [N, 3, S, S] in 0..255: the picture that training saw."""

@@ -1,7 +1,7 @@
 """The denoising student: sees a corrupted image, answers with the features of the clean one.
 
-Source: DeSTSeg, Zhang et al., CVPR 2023, section 3.2: a ResNet18 encoder from scratch and a reversed
-ResNet18 as decoder, bilinear upsampling in place of strides, no skip connections.
+Source: DeSTSeg, Zhang et al., CVPR 2023, section 3.2: a ResNet18 encoder from scratch and a
+reversed ResNet18 as decoder, bilinear upsampling in place of strides, no skip connections.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ WIDTHS = (64, 128, 256, 512)  # of ResNet18 at stride 4, 8, 16, 32
 
 
 class Student(nn.Module):
-    """[B, 3, S, S], normalized -> maps like the teacher's: [B, channels[k], S/4/2^k, ...], k = 0..2.
+    """[B, 3, S, S], normalized -> maps like the teacher's: three, at stride 4, 8 and 16.
 
     Where the teacher's widths are not ResNet18's, a 1x1 convolution ends each level: it may be
     negative, as the features of an inverted-residual backbone are.

@@ -74,6 +74,15 @@ class Backend(Protocol):
 
     def close(self) -> None: ...
 
+    def __enter__(self: T) -> T: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
 
 class Closing:
     """Makes a backend a context manager; whoever opens, closes."""

@@ -1,0 +1,21 @@
+# `make test` and `make demo` need Python 3.10 or newer and git; they set up the rest themselves.
+
+PYTHON ?= python3
+VENV ?= .venv
+INSTALLED := $(VENV)/.installed
+
+.PHONY: test demo
+
+test: $(INSTALLED)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest
+
+demo: $(INSTALLED)
+	$(VENV)/bin/edgeseg demo
+
+$(INSTALLED): pyproject.toml
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --editable ".[dev]"
+	touch $@

@@ -1,0 +1,63 @@
+"""A benchmark's result, with all that a figure needs to be believed beside it."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.bench.timing import Percentiles
+
+# DeSTSeg, supplement, Table S4.
+PAPER = (
+    "for orientation, DeSTSeg's paper: 9.4 ms an image in PyTorch on a Tesla V100 "
+    "(supplement, Table S4);\nanother machine and runtime, and no percentile is given: not to be "
+    "compared"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """How long a run took, on what, with what."""
+
+    latency: Percentiles
+    throughput_fps: float
+    """Frames per second of wall clock, writing the frames into the slot included."""
+    machine: str
+    engine: str
+    """The backend: runtime, version, where it computes."""
+    model: str
+    frames: str
+    """Where the frames are from."""
+    frame_shape: tuple[int, int, int, int]
+    image_size: int
+    warmup: int
+    threads: int | None
+    """As asked for; None left it to the runtime."""
+    versions: dict[str, str]
+
+    def summary(self) -> str:
+        """Return the report as text."""
+        batch, height, width, channels = self.frame_shape
+        threads = "not set; the engine's line has them" if self.threads is None else self.threads
+        return "\n".join(
+            [
+                f"model       {self.model}, network {self.image_size}x{self.image_size}",
+                f"engine      {self.engine}",
+                f"machine     {self.machine}",
+                f"threads     {threads}",
+                f"versions    {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
+                f"frames      {self.frames}; {batch} a run, {width}x{height}, "
+                f"{channels} channel{'s' if channels > 1 else ''}",
+                f"timed       frame bytes in the slot to mask bytes in the slot, after "
+                f"{self.warmup} runs of warm-up",
+                f"one run     {self.latency.line()}  mean {self.latency.mean_ms:.2f} ms",
+                f"throughput  {self.throughput_fps:.1f} frames/s, writing frames into the slot "
+                "included",
+                PAPER,
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as one flat JSON object."""
+        document = dataclasses.asdict(self)
+        latency: dict[str, Any] = document.pop("latency")
+        return latency | document

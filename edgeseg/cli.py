@@ -1,0 +1,244 @@
+"""The commands: typed parameters, a late import, one configuration, one call, one report.
+
+Exit codes: 0 done, 2 the user's world is wrong, 3 a gate failed, 1 our own fault.
+With `--json` the last line of standard output is one JSON document.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from edgeseg import __version__
+from edgeseg.config import BenchConfig, BuildConfig, ExportConfig, StreamConfig, TrainConfig
+from edgeseg.errors import EdgesegError
+from edgeseg.flags import takes
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+RUNS, ENGINES, DEMO = Path("runs"), Path("engines"), Path("edgeseg-demo")
+
+Data = Annotated[Path, typer.Argument(help="Images: MVTec AD layout, or good/ [bad/ masks/].")]
+Model = Annotated[Path, typer.Argument(help="A run (folder or name), an ONNX file or an engine.")]
+Newest = Annotated[
+    Path | None, typer.Option("--model", help="Run, or its name; default: the newest in runs/.")
+]
+NewestEngine = Annotated[
+    Path | None,
+    typer.Option("--model", help="Engine, ONNX file or run; default: the newest engine."),
+]
+Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
+Rate = Annotated[float, typer.Option(help="Share of good parts that may be rejected.")]
+Runtime = Annotated[str | None, typer.Option(help="onnxruntime or openvino, for an ONNX file.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: every core.")]
+PixelThreshold = Annotated[float | None, typer.Option(help="Instead of the model's, on the map.")]
+PartThreshold = Annotated[float | None, typer.Option(help="Instead of the model's, on the score.")]
+
+
+class Report(Protocol):
+    """What a command ends with."""
+
+    def summary(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def main() -> None:
+    """Run a command; the user's errors become two lines and an exit code."""
+    try:
+        app()
+    except EdgesegError as error:
+        print(f"error: {error.problem}\n  fix: {error.remedy}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def say(line: str) -> None:
+    """Tell what is going on, on standard error: standard output belongs to the report."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def show(report: Report, as_json: bool) -> None:
+    """Print a report, and as the last line its JSON."""
+    print(report.summary())
+    if as_json:
+        print(json.dumps(report.to_json()))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgeseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def edgeseg(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """From photos of good parts to a defect mask for every camera frame."""
+
+
+@app.command()
+@takes(TrainConfig)
+def train(
+    data: Data,
+    config: TrainConfig,
+    name: Annotated[str | None, typer.Option(help="Of the run; default: the data's.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of runs.")] = RUNS,
+    rate: Rate = 0.01,
+    preview: Annotated[bool, typer.Option(help="Write preview.png before training.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train on photos of good parts, and find the thresholds on those held back."""
+    from edgeseg.data.layouts import open_dataset
+    from edgeseg.evaluation.threshold import check_rate, threshold_run
+    from edgeseg.training.train import train as run_training
+
+    check_rate(rate)
+    dataset = open_dataset(data)
+    run = runs / (name or dataset.name)
+    run_training(dataset, config, run, resume=resume, preview=preview, say=say)
+    show(threshold_run(run, data, rate, say=say), as_json)
+
+
+@app.command()
+def threshold(run: Model, data: Data, rate: Rate = 0.01, as_json: Json = False) -> None:
+    """Set a run's thresholds for a wanted share of false rejects, from its held-out images."""
+    from edgeseg.evaluation.opener import find_model
+    from edgeseg.evaluation.threshold import threshold_run
+
+    show(threshold_run(find_model(run, RUNS, say=say), data, rate, say=say), as_json)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, sheet.png.")] = None,
+    runtime: Runtime = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a run, a graph or an engine on labelled images; show its worst mistakes."""
+    from edgeseg.data.layouts import open_dataset
+    from edgeseg.evaluation.evaluate import evaluate as run_evaluation
+    from edgeseg.evaluation.opener import find_model, open_model
+
+    path = find_model(model, RUNS, say=say)
+    with open_model(path, runtime=runtime, threads=threads, say=say) as backend:
+        folder = out or Path("evaluations") / path.stem
+        show(run_evaluation(backend, open_dataset(data), out=folder), as_json)
+
+
+@app.command()
+@takes(ExportConfig)
+def export(
+    config: ExportConfig,
+    model: Newest = None,
+    data: Annotated[Path | None, typer.Option(help="The run's data: frames for parity.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run as one ONNX graph, camera bytes to mask bytes, checked against PyTorch."""
+    from edgeseg.deploy.export import export_run
+    from edgeseg.evaluation.opener import find_model
+
+    show(export_run(find_model(model, RUNS, say=say), config, data=data, say=say), as_json)
+
+
+@app.command()
+@takes(BuildConfig)
+def build_engine(
+    config: BuildConfig,
+    model: Newest = None,
+    out: Annotated[Path, typer.Option(help="Folder for the engine and its card.")] = ENGINES,
+    as_json: Json = False,
+) -> None:
+    """Build an engine for this machine, or with --compute-capability for another one."""
+    from edgeseg.deploy.engine import build_engine as run_build
+    from edgeseg.deploy.export import exported_graph
+    from edgeseg.evaluation.opener import find_model
+
+    path = find_model(model, RUNS, say=say)
+    graph = exported_graph(path, say=say) if path.is_dir() else path
+    show(run_build(graph, config, out=out, say=say), as_json)
+
+
+@app.command()
+def predict(
+    model: Model,
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for masks, overlays and maps.")],
+    threshold: PixelThreshold = None,
+    image_threshold: PartThreshold = None,
+    runtime: Runtime = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Write a mask, an overlay, the map and a verdict for each image."""
+    from edgeseg.evaluation.opener import find_model, open_model
+    from edgeseg.stream.predict import predict as run_predict
+
+    path = find_model(model, RUNS, say=say)
+    limits = {"threshold": threshold, "image_threshold": image_threshold}
+    with open_model(path, runtime=runtime, threads=threads, say=say) as backend:
+        show(run_predict(backend, images, out, **limits, say=say), as_json)
+
+
+@app.command()
+@takes(StreamConfig)
+def stream(
+    config: StreamConfig,
+    model: NewestEngine = None,
+    runtime: Runtime = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a camera, a video or a folder into masks, and report the latency."""
+    from edgeseg.evaluation.opener import find_engine, open_model
+    from edgeseg.stream.loop import stream_from
+
+    path = find_engine(model, ENGINES, RUNS, say=say)
+    with open_model(path, runtime=runtime, threads=threads, say=say) as backend:
+        show(stream_from(backend, config, say), as_json)
+
+
+@app.command()
+@takes(BenchConfig)
+def benchmark(
+    config: BenchConfig,
+    model: Annotated[Path | None, typer.Argument(help="Default: the newest engine.")] = None,
+    runtime: Runtime = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model's latency on real frames: median, p99, and the machine they hold for."""
+    from edgeseg.bench.bench import benchmark as run_benchmark
+    from edgeseg.bench.frames import load_frames
+    from edgeseg.evaluation.opener import find_engine, open_model
+
+    path = find_engine(model, ENGINES, RUNS, say=say)
+    with open_model(path, runtime=runtime, threads=config.threads, say=say) as backend:
+        frames = load_frames(backend.card, config.data, say)
+        show(run_benchmark(backend, frames, config), as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show what this machine can run, and what to type for what it cannot."""
+    from edgeseg.doctor import examine
+
+    diagnosis = examine()
+    show(diagnosis, as_json)
+    diagnosis.check()
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = DEMO,
+    as_json: Json = False,
+) -> None:
+    """Draw parts, train, evaluate, export, build, stream and benchmark: needs nothing."""
+    from edgeseg.demo import demo as run_demo
+
+    show(run_demo(out, say=say), as_json)

@@ -1,0 +1,204 @@
+"""A graph to an engine for one runtime and machine, with a card that says what it is.
+
+For the CPU runtimes the engine is the typed graph itself: OpenVINO and ONNX Runtime compile a graph
+while they open it, and no format of OpenVINO's opened sooner (0.6 to 0.9 s for the .onnx, the .xml
+with its .bin, and the exported blob; ResNet18 at 256 x 256, two cores). It is one file, with its
+metadata inside, that any version reads. For TensorRT the engine is a plan: one GPU, one version.
+"""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from edgeseg.cards import EngineCard, replacing, sha256, write_card
+from edgeseg.config import BuildConfig, RuntimeName
+from edgeseg.data.images import Image
+from edgeseg.deploy.frames import parity_frames
+from edgeseg.deploy.precision import MAX, half_nodes, to_fp16
+from edgeseg.deploy.ranges import Peak, largest
+from edgeseg.deploy.tensorrt_build import Plan, build_plan
+from edgeseg.deploy.verify import compare
+from edgeseg.errors import ConfigError, GateFailed
+from edgeseg.evaluation.opener import GRAPH_RUNTIMES
+from edgeseg.extras import installed
+from edgeseg.runtime import trt
+from edgeseg.runtime.choice import best, candidates, probe, reasons
+from edgeseg.runtime.engines import CPU, card_path
+from edgeseg.runtime.graphs import read_graph
+from edgeseg.runtime.machine import Machine, this_machine
+
+TOLERANCE = 1e-4  # of an FP32 engine's maps; FP16 has no limit here, its differences are reported
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that was built, beside its card."""
+
+    path: Path
+    card: EngineCard
+
+    def summary(self) -> str:
+        """Return the file, what it is for, its layers and its parity, as text."""
+        card = self.card
+        made = f"{card.runtime} {card.runtime_version}, {card.precision}, for {card.target}"
+        lines = [f"{self.path}: {card.bytes / 1e6:.1f} MB, {made}, {card.seconds:.1f} s"]
+        if card.layers:
+            lines.append("layers: " + ", ".join(f"{k} {n}" for k, n in card.layers.items()))
+        return "\n".join([*lines, f"parity: {card.parity['line']}"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the paths and the facts of the card."""
+        facts = dataclasses.asdict(self.card)
+        kept = ("runtime", "runtime_version", "precision", "target", "bytes", "sha256", "parity")
+        paths = {"engine": str(self.path), "card": str(card_path(self.path))}
+        return paths | {key: facts[key] for key in (*kept, "layers", "seconds")}
+
+
+def build_engine(
+    graph: Path,
+    config: BuildConfig,
+    *,
+    out: Path = Path("engines"),
+    images: Sequence[Image] = (),
+    say: Say = print,
+) -> Engine:
+    """Build <out>/<name>-<precision>-<target> and its card from a graph that edgeseg exported.
+
+    images: RGB frames of the parity check; without any, synthetic ones. Errors: ModelError for
+    another file, BuildError when the runtime refuses the graph or computes in other types than it
+    says, GateFailed (no file) when the engine's answers are no numbers or, in FP32, others.
+    """
+    here = this_machine()
+    model, source = read_graph(graph)
+    runtime = config.runtime or _best_runtime(here, say)
+    typed = to_fp16(model) if config.precision == "fp16" else model
+    started = time.perf_counter()
+    if runtime in trt.FLAVORS:
+        plan = build_plan(runtime, model, config, here, say)
+        ending = f"{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
+    else:
+        plan = _typed_graph(runtime, typed, config, say)
+        ending = f"{runtime}-{plan.target}.onnx"
+    seconds = time.perf_counter() - started
+
+    path = out / f"{Path(source.name).name}-{config.precision}-{ending}"
+    with replacing(path) as part:
+        part.write_bytes(plan.data)
+        if plan.target == CPU:
+            parity = _parity(graph, part, runtime, config, images)
+        else:
+            parity = _stand_in_parity(graph, typed, config, images)
+    card = EngineCard(
+        graph=source,
+        file=path.name,
+        sha256=sha256(path),
+        bytes=path.stat().st_size,
+        runtime=runtime,
+        runtime_version=plan.version,
+        precision=config.precision,
+        target=plan.target,
+        built_on=dataclasses.asdict(here),
+        source_sha256=sha256(graph),
+        inputs=_tensors(model.graph.input),
+        outputs=_tensors(model.graph.output),
+        layers=plan.layers,
+        typing=plan.typing,
+        parity=parity,
+        seconds=round(seconds, 2),
+    )
+    write_card(card_path(path), card)
+    return Engine(path, card)
+
+
+def _best_runtime(here: Machine, say: Say) -> RuntimeName:
+    """Choose the best runtime that this machine runs, and say why."""
+    found = [probe(c) if c.runs else c for c in candidates(here)]
+    taken = best(found)
+    why = reasons(taken.runtime, found)
+    say(f"runtime: {taken.runtime} {taken.version}" + (f" ({why})" if why else ""))
+    return taken.runtime
+
+
+def _typed_graph(runtime: RuntimeName, typed: ModelProto, config: BuildConfig, say: Say) -> Plan:
+    """Make an engine for a CPU runtime: the graph with its types."""
+    if config.compute_capability is not None:
+        raise ConfigError(
+            f"--compute-capability is {config.compute_capability}, but {runtime} is for the CPU.",
+            remedy=f"--runtime tensorrt-rtx --compute-capability {config.compute_capability}",
+        )
+    if config.precision == "fp16":
+        say(
+            f"{runtime} on a CPU computes Half in Float: the file is half as large and no faster "
+            "(--precision fp32 keeps every digit)"
+        )
+    version = next(c.version for c in candidates(this_machine()) if c.runtime == runtime)
+    return Plan(data=typed.SerializeToString(), version=version or "?", target=CPU)
+
+
+def _parity(
+    graph: Path, engine: Path, runtime: RuntimeName, config: BuildConfig, images: Sequence[Image]
+) -> dict[str, Any]:
+    """Compare a typed graph on its runtime with the exported graph on ONNX Runtime."""
+    reference: RuntimeName = "onnxruntime" if installed("onnxruntime") else runtime
+    with GRAPH_RUNTIMES[reference](graph) as a, GRAPH_RUNTIMES[runtime](engine) as b:
+        frames = parity_frames(a.card, images)
+        parity = compare(a, b, frames)
+    exact = config.precision == "fp32" and parity.max_abs_diff > TOLERANCE
+    if exact or not parity.finite:
+        raise GateFailed(
+            f"The engine disagrees with {graph}: {parity.line()}; nothing was written.",
+            remedy="--precision fp32, or another --runtime",
+        )
+    found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}
+    if config.precision == "fp16" and installed("onnxruntime"):
+        peak = _peak(graph, frames)
+        found |= {"largest_half": peak.value, "largest_half_node": peak.node}
+        found["line"] += f"; largest value in Half {peak.value:.4g} of {MAX:.0f} ({peak.node})"
+    return found
+
+
+def _peak(graph: Path, frames: list[NDArray[np.uint8]]) -> Peak:
+    """Return the largest value that Half has to hold; GateFailed when it does not."""
+    model, card = read_graph(graph)
+    peak = largest(model, card, half_nodes(model), frames)
+    if not peak.fits:
+        raise GateFailed(
+            f"{peak.node} writes {peak.value:.4g}, and Half ends at {MAX:.0f}; nothing was "
+            "written.",
+            remedy="--precision fp32",
+        )
+    return peak
+
+
+def _stand_in_parity(
+    graph: Path, typed: ModelProto, config: BuildConfig, images: Sequence[Image]
+) -> dict[str, Any]:
+    """Say what is known of an engine that was not run: its typed graph's answers on the CPU."""
+    line = "the engine was not run on a GPU"
+    if config.precision == "fp32" or not installed("onnxruntime"):
+        return {"line": line}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "typed.onnx"
+        onnx.save(typed, path)
+        found = _parity(graph, path, "onnxruntime", config, images)
+    return {**found, "line": f"{line}; its graph on the CPU: {found['line']}"}
+
+
+def _tensors(tensors: Sequence[onnx.ValueInfoProto]) -> dict[str, list[Any]]:
+    """Return name -> [type, shape] for the card."""
+    found = {}
+    for tensor in tensors:
+        kind = tensor.type.tensor_type
+        name = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+        found[tensor.name] = [name, [d.dim_value for d in kind.shape.dim]]
+    return found

@@ -1,0 +1,55 @@
+"""How large the numbers get that FP16 has to hold.
+
+A CPU computes Half in Float, so a graph that overflows on a GPU looks sound here. The FP32 graph
+tells: whatever a node that is typed Half writes has to stay below 65504 on every frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper
+
+from edgeseg.cards import GraphCard
+from edgeseg.deploy.precision import MAX
+from edgeseg.extras import require
+from edgeseg.runtime.threads import cpu_threads
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The largest magnitude that a node wrote."""
+
+    node: str
+    value: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether Half holds it; NaN and infinity do not fit."""
+        return self.value <= MAX
+
+
+def largest(
+    model: ModelProto, card: GraphCard, half: frozenset[str], frames: Sequence[NDArray[np.uint8]]
+) -> Peak:
+    """Run an FP32 graph and return the peak among the outputs of the nodes named in `half`."""
+    ort = require("onnxruntime", extra="cpu")
+    watched = ModelProto()
+    watched.CopyFrom(model)
+    writers = {node.output[0]: node.name for node in model.graph.node if node.name in half}
+    for tensor in writers:
+        watched.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = cpu_threads(None)
+    session = ort.InferenceSession(
+        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    threshold = np.full(1, card.threshold, np.float32)
+    peaks = dict.fromkeys(writers, 0.0)
+    for frame in frames:
+        values = session.run(list(writers), {"frame": frame, "threshold": threshold})
+        for tensor, value in zip(writers, values, strict=True):
+            peaks[tensor] = float(np.maximum(peaks[tensor], np.abs(value).max()))
+    tensor = max(peaks, key=lambda name: np.nan_to_num(peaks[name], nan=np.inf))
+    return Peak(writers[tensor], peaks[tensor])

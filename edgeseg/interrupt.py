@@ -1,0 +1,36 @@
+"""Ctrl-C and a polite kill ask a loop to stop at its next safe point."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop:
+    """Whether a stop was asked for; a second Ctrl-C does not wait for the safe point."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def ask(self, signum: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self.requested and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+@contextmanager
+def stop_requests() -> Iterator[Stop]:
+    """Catch SIGINT and SIGTERM inside the block; other threads than the main one catch nothing."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    caught = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop.ask) for number in caught}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,118 @@
+"""Which runtime this machine takes when none is named, and why not the better ones.
+
+One answer for `build-engine`, `stream` and `doctor`: the choice of a runtime is never silent, and
+no two commands disagree about it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import takewhile
+
+from edgeseg.config import RuntimeName
+from edgeseg.errors import MissingExtra
+from edgeseg.extras import installed, require
+from edgeseg.runtime.machine import Machine
+
+
+@dataclass(frozen=True)
+class _Package:
+    """A runtime's module, the distributions that bring it, and the extra that installs it."""
+
+    runtime: RuntimeName
+    module: str
+    distributions: tuple[str, ...]
+    extra: str
+    needs_gpu: bool
+
+
+# The best first.
+_PACKAGES = (
+    _Package("tensorrt", "tensorrt", ("tensorrt",), "tensorrt", True),
+    _Package(
+        "tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12"), "rtx", True
+    ),
+    _Package("openvino", "openvino", ("openvino",), "openvino", False),
+    _Package("onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "cpu", False),
+)
+# A Jetson's TensorRT is JetPack's, for the system's Python; a wheel would not find its GPU.
+_FROM_JETPACK = "sudo apt-get install python3-libnvinfer, python3 -m venv --system-site-packages"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One runtime on this machine."""
+
+    runtime: RuntimeName
+    module: str
+    extra: str
+    version: str | None
+    """None where it is not installed."""
+    obstacle: str = ""
+    """Why this machine does not run its engines; empty when it does."""
+    remedy: str = ""
+    """What to type against the obstacle; empty when nothing helps."""
+
+    @property
+    def runs(self) -> bool:
+        return not self.obstacle
+
+
+def candidates(here: Machine) -> tuple[Candidate, ...]:
+    """Return every runtime, the best first, by what is installed; nothing is imported."""
+    return tuple(_examine(package, here) for package in _PACKAGES)
+
+
+def probe(candidate: Candidate) -> Candidate:
+    """Import an installed runtime: one that fails to import runs nothing, and says why."""
+    if candidate.version is None:
+        return candidate
+    try:
+        require(candidate.module, extra=candidate.extra)
+    except MissingExtra as broken:
+        again = f'pip install --force-reinstall "edgeseg[{candidate.extra}]"'
+        return replace(candidate, obstacle=broken.problem, remedy=again)
+    return candidate
+
+
+def best(found: Sequence[Candidate]) -> Candidate:
+    """Return the first that this machine runs; MissingExtra when it runs none."""
+    for candidate in found:
+        if candidate.runs:
+            return candidate
+    raise MissingExtra(
+        "This machine runs no engine: neither OpenVINO nor ONNX Runtime can be used.",
+        remedy='pip install "edgeseg[cpu]"',
+    )
+
+
+def reasons(taken: RuntimeName, found: Sequence[Candidate]) -> str:
+    """Say why no better runtime than `taken` was; empty when it is the best."""
+    better = takewhile(lambda candidate: candidate.runtime != taken, found)
+    return "; ".join(f"not {c.runtime}: {c.obstacle or 'another was asked for'}" for c in better)
+
+
+def _examine(package: _Package, here: Machine) -> Candidate:
+    """Judge a runtime by what is installed and by the machine."""
+    version = _version(package)
+    obstacle, remedy = "", ""
+    if package.needs_gpu and here.gpu is None:
+        obstacle = here.gpu_note
+    elif package.runtime == "tensorrt-rtx" and here.jetson:
+        obstacle = "it has no kernels for a Jetson's GPU"
+    elif version is None:
+        obstacle = "it is not installed"
+        remedy = f'pip install "edgeseg[{package.extra}]"'
+        if here.jetson and package.needs_gpu:
+            remedy = _FROM_JETPACK
+    elif package.needs_gpu:
+        obstacle = "this version of edgeseg builds its engines and does not run them"
+    return Candidate(package.runtime, package.module, package.extra, version, obstacle, remedy)
+
+
+def _version(package: _Package) -> str | None:
+    """Return the version of the first distribution that is installed; None without the module."""
+    if find_spec(package.module) is None:
+        return None
+    versions = (installed(name) for name in package.distributions)
+    return next((version for version in versions if version), "of an unknown version")

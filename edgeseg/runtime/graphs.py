@@ -1,0 +1,23 @@
+"""ONNX files as messages: for whoever needs more of a graph than to run it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeseg.cards import GraphCard, card_from_metadata
+from edgeseg.errors import ModelError
+from edgeseg.extras import require
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def read_graph(path: Path) -> "tuple[ModelProto, GraphCard]":
+    """Read a graph that edgeseg exported, and its card; ModelError for any other file."""
+    onnx = require("onnx", extra="cpu")
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf's DecodeError has a name of its own in each version
+        raise ModelError(
+            f"{path} is no ONNX file: {error}.", remedy="edgeseg export --model RUN, again"
+        ) from error
+    return model, card_from_metadata({p.key: p.value for p in model.metadata_props}, path)

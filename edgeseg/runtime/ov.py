@@ -1,0 +1,49 @@
+"""OpenVINO on the CPU: compiles the graph for this processor while it opens it."""
+
+from pathlib import Path
+
+from edgeseg.errors import ModelError
+from edgeseg.extras import require
+from edgeseg.runtime.base import Closing, Slot
+from edgeseg.runtime.graphs import read_graph
+from edgeseg.runtime.threads import cpu_threads, on_cpu
+
+
+class OpenVinoBackend(Closing):
+    """Its tensors share the slot's memory; a run copies nothing.
+
+    LATENCY: one request uses all threads. Inference precision f32: on a processor with AMX or
+    AVX512-BF16 OpenVINO would compute in bfloat16, three digits, without being asked to.
+    """
+
+    def __init__(self, graph: Path, *, threads: int | None = None) -> None:
+        ov = require("openvino", extra="openvino")
+        # Not by OpenVINO, whose readers guess at a damaged file one by one, aloud.
+        _, self.card = read_graph(graph)
+        count = cpu_threads(threads)
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": count,
+        }
+        version = ov.__version__.split("-")[0]
+        try:
+            compiled = ov.Core().compile_model(str(graph), "CPU", options)
+        except RuntimeError as error:
+            raise ModelError(
+                f"OpenVINO {version} cannot open {graph}: {error}",
+                remedy="edgeseg export, again, or --runtime onnxruntime",
+            ) from error
+        self.name = f"openvino {version}, {on_cpu(count)}"
+        self._request = compiled.create_infer_request()
+        self._tensor = ov.Tensor
+
+    def bind(self, slot: Slot) -> None:
+        """Fix the memory that `run` reads and writes."""
+        self._slot = slot
+        for name, array in slot.tensors().items():
+            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
+
+    def run(self) -> None:
+        """Read the slot's frame and threshold; rewrite its mask, score and map."""
+        self._request.infer()

@@ -1,0 +1,270 @@
+"""Where results go: a video, lines of JSON, a window.
+
+A sink opens what it needs when it is made, so that an impossible output is refused before the
+first frame, and `close` leaves complete files behind, whatever ended the stream.
+"""
+
+import json
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.cards import GraphCard
+from edgeseg.config import StreamConfig
+from edgeseg.data.images import Image
+from edgeseg.errors import SinkError
+from edgeseg.runtime.base import Closing
+from edgeseg.stream.cameras import quiet
+from edgeseg.stream.overlay import draw, enlarge, write_verdict, zoom
+from edgeseg.stream.ring import Source
+
+# H.264 plays in browsers; few OpenCV packages may ship it, and each of them has MPEG-4.
+CODECS = {
+    ".mp4": ("avc1", "mp4v"),
+    ".mov": ("avc1", "mp4v"),
+    ".mkv": ("avc1", "mp4v"),
+    ".avi": ("MJPG",),
+}
+QUIT_KEYS = (27, ord("q"))  # Escape
+
+
+@dataclass(frozen=True)
+class Result:
+    """One frame and what was found in it; the arrays are the slot's, and change with the next."""
+
+    index: int
+    label: str | None
+    arrival: float
+    """Seconds since 1970."""
+    milliseconds: float
+    """From arrival to mask."""
+    score: float
+    anomalous: bool
+    verdict: str
+    threshold: float
+    frame: Image
+    """uint8 [H, W, C], in `frame_format`."""
+    frame_format: str
+    mask: NDArray[np.uint8]
+    """uint8 [H, W]."""
+    anomaly_map: NDArray[np.float32]
+    """float32 [S, S]."""
+
+    @cached_property
+    def overlay(self) -> Image:
+        """BGR uint8, [H, W, 3] times `zoom(H, W)`: drawn once, for all sinks that show it."""
+        factor = zoom(*self.mask.shape)
+        picture, mask = enlarge(self._bgr(), factor), enlarge(self.mask, factor)
+        picture = draw(picture, mask, self.anomaly_map, self.threshold)
+        text = f"{self.verdict}  {self.score:.3f}  {self.milliseconds:.1f} ms"
+        write_verdict(picture, text, anomalous=self.anomalous)
+        return picture
+
+    def _bgr(self) -> Image:
+        if self.frame_format == "gray":
+            return np.repeat(self.frame, 3, axis=2)
+        return self.frame if self.frame_format == "bgr" else self.frame[:, :, ::-1].copy()
+
+
+class Sink(Closing, ABC):
+    """Takes results, one after the other."""
+
+    @abstractmethod
+    def write(self, result: Result) -> bool:
+        """Take one result; False ends the stream."""
+
+
+class VideoSink(Sink):
+    """A video of the overlays, at the graph's frame size or, for small frames, a multiple of it.
+
+    It is written under another name and takes its own when it is complete. A live stream's video
+    runs at the speed of life: where frames were dropped, the picture stays.
+    """
+
+    def __init__(self, path: Path, *, size: tuple[int, int], fps: float, live: bool) -> None:
+        """Open the file; size: (height, width) of the graph's frames."""
+        codecs = CODECS.get(path.suffix.lower())
+        if codecs is None:
+            raise SinkError(
+                f"{path} has no suffix of a video; one of {', '.join(CODECS)} was expected.",
+                remedy=f"--out {path.with_suffix('.mp4')}",
+            )
+        factor = zoom(*size)
+        self._size = (size[0] * factor, size[1] * factor)
+        self._path, self._fps, self._live = path, fps, live
+        self._part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._writer = self._open(codecs)
+        self._pictures = 0
+        self._owed = 0.0  # pictures that life is ahead of the video
+        self._last: float | None = None
+
+    def _open(self, codecs: tuple[str, ...]) -> cv2.VideoWriter:
+        quiet()
+        _make_folder(self._path)
+        height, width = self._size
+        for codec in codecs:
+            code = cv2.VideoWriter.fourcc(*codec)
+            writer = cv2.VideoWriter(str(self._part), code, self._fps, (width, height))
+            if writer.isOpened():
+                return writer
+            writer.release()
+        self._part.unlink(missing_ok=True)
+        raise SinkError(
+            f"{self._path} cannot be opened for {width}x{height} video: the folder takes no file, "
+            f"or this OpenCV has none of the codecs {', '.join(codecs)}.",
+            remedy="check the folder, or: pip install --force-reinstall opencv-python",
+        )
+
+    def write(self, result: Result) -> bool:
+        for _ in range(self._copies(result.arrival)):
+            self._writer.write(result.overlay)
+            self._pictures += 1
+        return True
+
+    def _copies(self, arrival: float) -> int:
+        """How often a picture is written; an outage is cut to one second."""
+        if not self._live:
+            return 1
+        gap = 0.0 if self._last is None else max(arrival - self._last, 0.0)
+        self._last = arrival
+        self._owed = min(self._owed + gap * self._fps, max(self._fps, 1.0))
+        copies = max(int(self._owed), 1)
+        self._owed -= copies
+        return copies
+
+    def close(self) -> None:
+        self._writer.release()
+        if not self._pictures:
+            self._part.unlink(missing_ok=True)
+            return
+        # OpenCV says nothing when the disk is full; a file without its index cannot be opened.
+        if not cv2.VideoCapture(str(self._part)).isOpened():
+            raise SinkError(
+                f"The video {self._part} is not readable after {self._pictures} pictures.",
+                remedy=f"check the free space: df -h '{self._path.parent}'",
+            )
+        self._part.replace(self._path)
+
+
+class JsonlSink(Sink):
+    """One line of JSON for each frame, on the disk before the next frame is taken."""
+
+    def __init__(self, path: Path) -> None:
+        _make_folder(path)
+        self._path = path
+        try:
+            self._file = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def write(self, result: Result) -> bool:
+        moment = datetime.fromtimestamp(result.arrival, timezone.utc)
+        line = {
+            "index": result.index,
+            "file": result.label,
+            "arrival": moment.isoformat(timespec="milliseconds"),
+            "score": round(result.score, 6) if isfinite(result.score) else None,
+            "verdict": result.verdict,
+            "ms": round(result.milliseconds, 3),
+        }
+        if result.label is None:
+            del line["file"]
+        try:
+            self._file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise self._refusal(error) from error
+        return True
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> SinkError:
+        return SinkError(
+            f"{self._path} cannot be written: {error.strerror}.",
+            remedy=f"check its rights and the free space: df -h '{self._path.parent}'",
+        )
+
+
+class WindowSink(Sink):
+    """The overlays in a window; q, Escape or closing it ends the stream."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        if not has_display(os.environ, sys.platform):
+            raise SinkError(
+                "There is no display here.", remedy="--no-window, with --out FILE.mp4 or --jsonl"
+            )
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        except cv2.error as error:
+            raise SinkError(
+                "This OpenCV was built without windows (opencv-python-headless).",
+                remedy="--no-window, or: pip install opencv-python",
+            ) from error
+
+    def write(self, result: Result) -> bool:
+        cv2.imshow(self._title, result.overlay)
+        if cv2.waitKey(1) & 0xFF in QUIT_KEYS:
+            return False
+        return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+
+    def close(self) -> None:
+        cv2.destroyAllWindows()
+
+
+def open_sinks(
+    config: StreamConfig,
+    card: GraphCard,
+    source: Source,
+    *,
+    stack: ExitStack,
+    say: Callable[[str], None],
+) -> list[Sink]:
+    """Open what the configuration names; `stack` closes it, also when a later one is refused."""
+    sinks: list[Sink] = []
+    if config.window:
+        # First of all: Qt ends the process when a display does not answer.
+        try:
+            sinks.append(stack.enter_context(WindowSink(f"edgeseg: {source.name}")))
+        except SinkError as error:
+            say(f"{error.problem} The stream runs without a window; --no-window expects none.")
+    if config.out is not None:
+        size = (card.frame_shape[1], card.frame_shape[2])
+        video = VideoSink(config.out, size=size, fps=source.fps, live=source.live)
+        sinks.append(stack.enter_context(video))
+    if config.jsonl is not None:
+        sinks.append(stack.enter_context(JsonlSink(config.jsonl)))
+    return sinks
+
+
+def has_display(environment: Mapping[str, str], platform: str) -> bool:
+    """Whether a window can be shown: always on Windows and macOS, on Linux with an X server.
+
+    WAYLAND_DISPLAY alone does not do: the Qt of OpenCV's packages speaks X11 only, and ends the
+    process where it finds none. Wayland desktops set DISPLAY as well.
+    """
+    return platform in ("win32", "darwin") or bool(environment.get("DISPLAY"))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"The folder {path.parent} cannot be made: {error.strerror}.",
+            remedy="name another place for the output",
+        ) from error

@@ -1,0 +1,97 @@
+"""Batches as a pure function of (seed, phase, step), so that a resumed run sees the same ones."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from edgeseg.config import TrainConfig
+from edgeseg.data.augment import relight, rotate
+from edgeseg.data.images import Image, read_image, resize
+from edgeseg.data.synth import Corruptor
+from edgeseg.data.textures import FolderTextures, ProceduralTextures
+
+
+@dataclass(frozen=True)
+class Batch:
+    """clean, corrupted: uint8 [B, 3, S, S], channels last; mask: bool [B, 1, S, S]."""
+
+    clean: Tensor
+    corrupted: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(
+            *(t.to(device, non_blocking=True) for t in (self.clean, self.corrupted, self.mask))
+        )
+
+
+class Batches:
+    """Good images, decoded once; rotated, lit and corrupted anew for every step."""
+
+    def __init__(self, images: Sequence[Image], config: TrainConfig) -> None:
+        self.images = images
+        self.config = config
+        textures = FolderTextures(config.textures) if config.textures else ProceduralTextures()
+        self.corruptor = Corruptor(
+            textures,
+            opacity=(config.opacity_min, config.opacity_max),
+            gray=config.texture_color == "gray",
+        )
+
+    def make(self, phase: int, step: int) -> Batch:
+        """Return the batch of one step."""
+        rng = np.random.default_rng([self.config.seed, phase, step])
+        triples = [self.triple(index, rng) for index in self._indices(phase, step)]
+        clean, corrupted, mask = (np.stack(part) for part in zip(*triples, strict=True))
+        return Batch(
+            torch.from_numpy(clean).permute(0, 3, 1, 2),
+            torch.from_numpy(corrupted).permute(0, 3, 1, 2),
+            torch.from_numpy(mask)[:, None],
+        )
+
+    def triple(self, index: int, rng: Generator) -> tuple[Image, Image, np.ndarray]:
+        """Return one good image, its corrupted twin and the mask between them."""
+        config = self.config
+        clean = relight(rotate(self.images[index], config.rotation, rng), config.lighting, rng)
+        return (clean, *self.corruptor.corrupt(clean, rng))
+
+    def stream(self, phase: int, start: int, stop: int) -> Iterator[Batch]:
+        """Yield the batches of the steps start..stop-1, each made while the one before trains."""
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            pending = pool.submit(self.make, phase, start) if start < stop else None
+            for step in range(start + 1, stop + 1):
+                assert pending is not None
+                batch = pending.result()
+                pending = pool.submit(self.make, phase, step) if step < stop else None
+                yield batch
+
+    def _indices(self, phase: int, step: int) -> list[int]:
+        """Walk through the images in an order that is shuffled anew for each epoch."""
+        count, first = len(self.images), step * self.config.batch
+        places = range(first, first + self.config.batch)
+        orders = {
+            epoch: np.random.default_rng([self.config.seed, phase, epoch, 1]).permutation(count)
+            for epoch in {place // count for place in places}
+        }
+        return [int(orders[place // count][place % count]) for place in places]
+
+
+def load_images(paths: Sequence[Path], side: int) -> tuple[list[Image], set[tuple[int, int]]]:
+    """Decode and resize every image once: RGB uint8 [side, side, 3], and the sizes that occur."""
+    images, sizes = [], set()
+    for path in paths:
+        image = read_image(path)
+        sizes.add(image.shape[:2])
+        images.append(resize(image, side, side))
+    return images, sizes
+
+
+def common_size(sizes: set[tuple[int, int]]) -> tuple[int, int] | None:
+    """Return the (height, width) that all images share, or None."""
+    return next(iter(sizes)) if len(sizes) == 1 else None

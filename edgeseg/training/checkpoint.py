@@ -1,0 +1,132 @@
+"""Weights to files and back: safetensors only, nothing pickled, nothing half written.
+
+runs/<name>/model.safetensors    every tensor of the detector, the teacher's included
+runs/<name>/resume.safetensors   the same with the optimizer's momentum, while training runs
+"""
+
+import errno
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, replacing, sha256, write_card
+from edgeseg.errors import ConfigError, ModelError
+from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.teacher import Teacher
+
+RESUME = "resume.safetensors"
+MOMENTUM = "momentum."
+
+
+def save_weights(run: Path, detector: DeSTSeg) -> str:
+    """Write model.safetensors; returns its SHA-256."""
+    _write(run / WEIGHTS, detector.state_dict(), {})
+    return sha256(run / WEIGHTS)
+
+
+def load_run(run: Path) -> tuple[DeSTSeg, ModelCard]:
+    """Return a trained detector in eval mode, and its card; needs no network.
+
+    ModelError when the weights are missing, damaged, or not those that the card describes.
+    """
+    card = read_card(run / CARD, ModelCard)
+    path = run / WEIGHTS
+    if not path.is_file():
+        raise ModelError(f"{run} holds a card and no {WEIGHTS}.", remedy="edgeseg train, again")
+    if sha256(path) != card.weights_sha256:
+        raise ModelError(
+            f"{path} is not the file that its card describes (another SHA-256).",
+            remedy="restore the file, or train again",
+        )
+    detector = DeSTSeg(Teacher(card.config["teacher"]))
+    tensors, _ = _read(path)
+    detector.load_state_dict(tensors)
+    return detector.eval(), card
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where an interrupted training stands."""
+
+    phase: int
+    step: int
+    tensors: dict[str, Tensor]
+    momentum: dict[str, Tensor]
+
+
+def save_progress(
+    run: Path, detector: DeSTSeg, momentum: dict[str, Tensor], facts: dict[str, Any]
+) -> None:
+    """Write what `--resume` needs; facts: phase, step and the configuration."""
+    tensors = detector.state_dict() | {MOMENTUM + name: t for name, t in momentum.items()}
+    _write(run / RESUME, tensors, {"edgeseg": json.dumps(facts)})
+
+
+def load_progress(run: Path, config: dict[str, Any]) -> Progress:
+    """Read what `save_progress` wrote; ConfigError when the settings have changed since."""
+    path = run / RESUME
+    if not path.is_file():
+        raise ModelError(
+            f"{run} holds no unfinished training.", remedy="edgeseg train without --resume"
+        )
+    tensors, metadata = _read(path)
+    facts = json.loads(metadata["edgeseg"])
+    before = facts["config"]
+    changed = [f"{k} ({before.get(k)} -> {v})" for k, v in config.items() if before.get(k) != v]
+    if changed:
+        raise ConfigError(
+            f"The training in {run} began with other settings: {', '.join(changed)}.",
+            remedy="repeat the first settings with --resume, or choose another --name",
+        )
+    return Progress(
+        phase=facts["phase"],
+        step=facts["step"],
+        tensors={k: t for k, t in tensors.items() if not k.startswith(MOMENTUM)},
+        momentum={k.removeprefix(MOMENTUM): t for k, t in tensors.items() if MOMENTUM in k},
+    )
+
+
+def finish(run: Path, card: ModelCard) -> None:
+    """Write the card, which makes the run whole, and drop what only --resume needed."""
+    write_card(run / CARD, card)
+    (run / RESUME).unlink(missing_ok=True)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    with replacing(path) as part:
+        try:
+            save_file(plain, part, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error)) from error
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{path} is damaged: {error}.", remedy="restore the file, or train again"
+        ) from error
+
+
+def torch_device(name: str) -> torch.device:
+    """Resolve `auto`; ConfigError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"The device '{name}' cannot be used: {str(error).splitlines()[0]}.",
+            remedy="--device cpu",
+        ) from error
+    return device

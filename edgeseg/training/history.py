@@ -1,0 +1,69 @@
+"""train.csv, one row a step, and a picture of the curves."""
+
+import csv
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgeseg.cards import write_atomic
+from edgeseg.data.images import Image, write_png
+
+COLUMNS = ("phase", "step", "loss", "seconds")
+PHASES = ("student", "head")
+PANEL = (240, 480)  # height, width in pixels
+
+
+class History:
+    """The losses of a run; continues a file up to the step that training resumes from."""
+
+    def __init__(self, path: Path, start: tuple[int, int]) -> None:
+        self.path = path
+        self.rows: list[tuple[str, int, float, float]] = []
+        if path.exists() and start > (0, 0):
+            with path.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    if (PHASES.index(row["phase"]), int(row["step"])) < start:
+                        loss, seconds = float(row["loss"]), float(row["seconds"])
+                        self.rows.append((row["phase"], int(row["step"]), loss, seconds))
+
+    def add(self, phase: str, step: int, loss: float, seconds: float) -> None:
+        """Note one step."""
+        self.rows.append((phase, step, loss, seconds))
+
+    def save(self) -> None:
+        """Write train.csv and curves.png beside it."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        writer.writerows((p, s, f"{x:.6g}", f"{t:.4f}") for p, s, x, t in self.rows)
+        write_atomic(self.path, text.getvalue().encode())
+        panels = [_panel(phase, [r[2] for r in self.rows if r[0] == phase]) for phase in PHASES]
+        write_png(self.path.with_name("curves.png"), np.hstack(panels))
+
+
+def _panel(title: str, losses: list[float]) -> Image:
+    """Draw one loss over its steps, logarithmic, with its smoothed course on top."""
+    height, width = PANEL
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    cv2.rectangle(canvas, (50, 30), (width - 10, height - 30), (200, 200, 200))
+    if len(losses) > 1:
+        values = np.log10(np.maximum(losses, 1e-9))
+        low, high = values.min(), values.max() + 1e-6
+        window = max(len(values) // 50, 1)
+        padded = np.pad(values, (window // 2, window - 1 - window // 2), mode="edge")
+        smooth = np.convolve(padded, np.full(window, 1 / window), "valid")
+        for course, color in ((values, (170, 200, 235)), (smooth, (20, 70, 160))):
+            x = 50 + np.linspace(0, width - 60, len(course))
+            y = height - 30 - (course - low) / (high - low) * (height - 60)
+            points = np.stack([x, y], axis=1).astype(np.int32)
+            cv2.polylines(canvas, [points], False, color, 1, cv2.LINE_AA)
+        _text(canvas, f"{10**high:.2g}", (4, 38))
+        _text(canvas, f"{10**low:.2g}", (4, height - 30))
+    _text(canvas, f"{title}: loss over {len(losses)} steps", (50, 20))
+    return canvas
+
+
+def _text(canvas: Image, text: str, place: tuple[int, int]) -> None:
+    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1, cv2.LINE_AA)

@@ -1,0 +1,24 @@
+"""A picture to look at before an hour of training: good, corrupted, mask."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgeseg.data.images import write_png
+from edgeseg.training.batches import Batches
+
+TILE, COLUMNS = 160, 8
+
+
+def write_preview(path: Path, batches: Batches) -> Path:
+    """Write eight good images, their corrupted twins and the masks as a grid, row by row."""
+    rng = np.random.default_rng([batches.config.seed, 2])
+    columns = []
+    for place in range(COLUMNS):
+        clean, corrupted, mask = batches.triple(place % len(batches.images), rng)
+        white = np.repeat(mask[:, :, None], 3, axis=2).astype(np.uint8) * 255
+        tiles = [cv2.resize(tile, (TILE, TILE)) for tile in (clean, corrupted, white)]
+        columns.append(np.vstack(tiles))
+    write_png(path, np.hstack(columns).astype(np.uint8))
+    return path

@@ -1,0 +1,247 @@
+"""Train DeSTSeg on good images: the student first, then the head with the student frozen.
+
+Source: Zhang et al., CVPR 2023, sections 3.2, 3.3 and supplement A.
+
+A step is a pure function of the weights and (seed, phase, step): a run that was stopped and resumed
+ends with the weights of one that was not.
+"""
+
+import dataclasses
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.cards import CARD, ModelCard, sha256
+from edgeseg.config import TrainConfig
+from edgeseg.data.layouts import Dataset, Sample, split_good
+from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
+from edgeseg.extras import installed
+from edgeseg.interrupt import stop_requests
+from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.teacher import pretrained_teacher
+from edgeseg.progress import task
+from edgeseg.training.batches import Batch, Batches, common_size, load_images
+from edgeseg.training.checkpoint import (
+    Progress,
+    finish,
+    load_progress,
+    save_progress,
+    save_weights,
+    torch_device,
+)
+from edgeseg.training.history import History
+from edgeseg.training.losses import cosine_loss, head_loss
+from edgeseg.training.preview import write_preview
+
+Say = Callable[[str], None]
+
+
+def train(
+    dataset: Dataset,
+    config: TrainConfig,
+    run: Path,
+    *,
+    resume: bool = False,
+    preview: bool = True,
+    say: Say = print,
+) -> ModelCard:
+    """Train one model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
+
+    Errors: DataError for too few images, MissingWeights for the teacher, ConfigError for a run that
+    exists or settings that changed, Interrupted after Ctrl-C or a kill (resume with `resume`).
+    """
+    if (run / CARD).exists():
+        raise ConfigError(
+            f"The run {run} exists and is finished.",
+            remedy=f"--name NAME for another one, or remove it: rm -r '{run}'",
+        )
+    kept, held = _split(dataset, config)
+    device = torch_device(config.device)
+    settings = json_config(config)
+    progress = load_progress(run, settings) if resume else Progress(0, 0, {}, {})
+    torch.manual_seed(config.seed)
+    detector = DeSTSeg(pretrained_teacher(config.teacher, config.teacher_weights))
+    if progress.tensors:
+        detector.load_state_dict(progress.tensors)
+    detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    images, sizes = load_images([s.path for s in kept], config.image_size)
+    batches = Batches(images, config)
+    if preview:
+        say(f"preview: {write_preview(run / 'preview.png', batches)}")
+    say(f"{len(kept)} good images to train on, {len(held)} held back, {device}, {run}")
+
+    history = History(run / "train.csv", (progress.phase, progress.step))
+    for phase in _phases(detector, config):
+        if phase.index >= progress.phase:
+            start = progress if phase.index == progress.phase else Progress(phase.index, 0, {}, {})
+            _run_phase(phase, start, detector, batches, history, settings, run)
+    history.save()
+    card = ModelCard(
+        name=run.name,
+        model="destseg",
+        image_size=config.image_size,
+        frame_size=common_size(sizes),
+        config=settings,
+        split={"train": _hashes(dataset, kept), "holdout": _hashes(dataset, held)},
+        weights_sha256=save_weights(run, detector),
+        versions=_versions(),
+        steps={"student": config.student_steps, "head": config.head_steps},
+    )
+    finish(run, card)
+    return card
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """One of the two trainings: which weights move, at which rates, to lower which loss."""
+
+    index: int
+    name: str
+    steps: int
+    trained: nn.Module
+    rates: list[tuple[nn.Module, float]]
+    loss: Callable[[Batch], Tensor]
+
+
+def _phases(detector: DeSTSeg, config: TrainConfig) -> Iterator[_Phase]:
+    def student_loss(batch: Batch) -> Tensor:
+        with torch.no_grad():
+            target = detector.teacher(detector.normalize(batch.clean))
+        return cosine_loss(target, detector.student(detector.normalize(batch.corrupted)))
+
+    def mask_loss(batch: Batch) -> Tensor:
+        with torch.no_grad():
+            x = detector.normalize(batch.corrupted)
+            agreement = detector.agreement(detector.teacher(x), detector.student(x))
+        return head_loss(detector.head(agreement), batch.mask.float(), config.gamma)
+
+    student, head = detector.student, detector.head
+    yield _Phase(
+        0, "student", config.student_steps, student, [(student, config.student_rate)], student_loss
+    )
+    rates: list[tuple[nn.Module, float]] = [
+        (head.blocks, config.blocks_rate),
+        (head.aspp, config.aspp_rate),
+    ]
+    yield _Phase(1, "head", config.head_steps, head, rates, mask_loss)
+
+
+def _run_phase(
+    phase: _Phase,
+    start: Progress,
+    detector: DeSTSeg,
+    batches: Batches,
+    history: History,
+    settings: dict[str, Any],
+    run: Path,
+) -> None:
+    config = batches.config
+    device = detector.mean.device
+    detector.eval()
+    phase.trained.train()
+    optimizer = torch.optim.SGD(
+        [{"params": list(part.parameters()), "base": rate} for part, rate in phase.rates],
+        lr=0.0,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+    names: dict[Tensor, str] = {p: name for name, p in detector.named_parameters()}
+    for parameter, name in names.items():
+        if name in start.momentum:
+            buffer = start.momentum[name].to(device, memory_format=torch.preserve_format)
+            optimizer.state[parameter]["momentum_buffer"] = buffer
+    scaler = torch.amp.GradScaler("cuda", enabled=_precision(device) is torch.float16)
+
+    def save(step: int) -> None:
+        state = optimizer.state.items()
+        momentum = {names[p]: s["momentum_buffer"] for p, s in state if "momentum_buffer" in s}
+        facts = {"phase": phase.index, "step": step, "config": settings}
+        save_progress(run, detector, momentum, facts)
+        history.save()
+
+    stream = batches.stream(phase.index, start.step, phase.steps)
+    with stop_requests() as stop, task(phase.name, phase.steps, start.step) as bar:
+        for step, batch in enumerate(stream, start.step):
+            began = time.perf_counter()
+            for group in optimizer.param_groups:
+                group["lr"] = group["base"] * _schedule(config, step, phase.steps)
+            with _autocast(device):
+                loss = phase.loss(batch.to(device))
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise ModelError(
+                    f"The training of the {phase.name} diverged: the loss is {value} at step "
+                    f"{step}.",
+                    remedy="a lower --student-rate, --blocks-rate or --aspp-rate",
+                )
+            optimizer.zero_grad(set_to_none=True)
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimizer)
+            scaler.update()
+            history.add(phase.name, step, value, time.perf_counter() - began)
+            bar.advance(f"loss {value:.4f}")
+            if stop.requested or (step + 1) % config.save_every == 0:
+                save(step + 1)
+            if stop.requested:
+                raise Interrupted(
+                    f"Training stopped at step {step + 1} of the {phase.name}; nothing is lost.",
+                    remedy="the same command with --resume",
+                )
+
+
+def _schedule(config: TrainConfig, step: int, steps: int) -> float:
+    """Return the share of the learning rate at a step; the paper's is constant."""
+    if config.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware has it, float16 on older GPUs, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return torch.bfloat16 if native else torch.float32
+
+
+@contextmanager
+def _autocast(device: torch.device) -> Iterator[None]:
+    dtype = _precision(device)
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32):
+        yield
+
+
+def _split(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
+    kept, held = split_good(dataset.train, config.holdout, config.seed)
+    if not kept:
+        raise DataError(
+            f"{dataset.root} holds {len(dataset.train)} good images: none is left to train on.",
+            remedy="add photos of good parts, or --holdout 0",
+        )
+    return kept, held
+
+
+def json_config(config: TrainConfig) -> dict[str, Any]:
+    """Return a configuration as JSON knows it: paths as text."""
+    values = dataclasses.asdict(config)
+    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+
+
+def _hashes(dataset: Dataset, samples: list[Sample]) -> dict[str, str]:
+    return {s.path.relative_to(dataset.root).as_posix(): sha256(s.path) for s in samples}
+
+
+def _versions() -> dict[str, str]:
+    packages = ("edgeseg", "numpy", "opencv-python", "timm", "torch")
+    found = {package: installed(package) for package in packages}
+    return {k: v for k, v in found.items() if v} | {"python": platform.python_version()}

@@ -1,0 +1,22 @@
+"""What tests of several rooms share."""
+
+import pytest
+
+from edgeseg.cards import GraphCard
+
+
+@pytest.fixture
+def graph_card():
+    """The card of a small graph: frames of 48 x 64, a network of 32 x 32."""
+    return GraphCard(
+        name="screws",
+        model="destseg",
+        frame_format="bgr",
+        frame_shape=(1, 48, 64, 3),
+        image_size=32,
+        threshold=0.25,
+        image_threshold=0.5,
+        weights_sha256="0" * 64,
+        training={"teacher": "resnet18", "rotation": "none"},
+        versions={"torch": "2.6.0"},
+    )

@@ -1,0 +1,158 @@
+"""Folders become samples; a folder that fits no layout says what was expected."""
+
+import numpy as np
+import pytest
+
+from edgeseg.data.images import write_png
+from edgeseg.data.layouts import Sample, open_dataset, split_good
+from edgeseg.errors import DataError
+
+
+def plant(root, *names):
+    """Write a small image for each name."""
+    for name in names:
+        write_png(root / name, np.zeros((4, 4, 3), np.uint8))
+
+
+def names(samples, root):
+    return [sample.path.relative_to(root).as_posix() for sample in samples]
+
+
+@pytest.fixture
+def mvtec(tmp_path):
+    plant(tmp_path, *(f"train/good/00{i}.png" for i in range(3)))
+    plant(tmp_path, "test/good/000.png", "test/crack/000.png", "test/dent/000.png")
+    plant(tmp_path, "ground_truth/crack/000_mask.png")
+    return tmp_path
+
+
+@pytest.fixture
+def plain(tmp_path):
+    plant(tmp_path, *(f"good/{i:03}.jpg" for i in range(10)))
+    return tmp_path
+
+
+def test_mvtec(mvtec):
+    data = open_dataset(mvtec)
+    assert (data.layout, data.name) == ("MVTec AD", mvtec.name)
+    assert names(data.train, mvtec) == [f"train/good/00{i}.png" for i in range(3)]
+    assert names(data.test, mvtec) == [
+        "test/crack/000.png",
+        "test/dent/000.png",
+        "test/good/000.png",
+    ]
+    crack, dent, good = data.test
+    assert (crack.label, crack.good) == ("crack", False)
+    assert crack.mask == mvtec / "ground_truth/crack/000_mask.png"
+    assert (dent.label, dent.mask) == ("dent", None)
+    assert (good.label, good.good, good.mask) == ("good", True, None)
+
+
+def test_mvtec_without_a_test_folder(tmp_path):
+    plant(tmp_path, "train/good/000.png")
+    assert open_dataset(tmp_path).test == ()
+
+
+def test_plain_without_bad_parts(plain):
+    data = open_dataset(plain)
+    assert (data.layout, len(data.train), data.test) == ("plain", 10, ())
+
+
+def test_plain_with_bad_parts_sets_good_ones_aside(plain):
+    plant(plain, "bad/x.png", "bad/y.bmp", "masks/x.png")
+    data = open_dataset(plain)
+    good = [sample for sample in data.test if sample.good]
+    bad = [sample for sample in data.test if not sample.good]
+    assert (len(data.train), len(good)) == (8, 2)
+    assert not {s.path for s in data.train} & {s.path for s in good}
+    assert names(bad, plain) == ["bad/x.png", "bad/y.bmp"]
+    assert [sample.mask for sample in bad] == [plain / "masks/x.png", None]
+    assert open_dataset(plain) == data
+
+
+def test_a_plain_mask_may_end_in_mask(plain):
+    plant(plain, "bad/x.png", "masks/x_mask.png")
+    assert open_dataset(plain).test[-1].mask == plain / "masks/x_mask.png"
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(DataError, match=r"There is no folder .*none") as caught:
+        open_dataset(tmp_path / "none")
+    assert "train/good and test/ (MVTec AD)" in caught.value.remedy
+
+
+def test_an_unknown_layout_says_what_was_found(tmp_path):
+    plant(tmp_path, "photos/a.png", "notes/b.png")
+    with pytest.raises(DataError, match="it holds notes, photos; train/good") as caught:
+        open_dataset(tmp_path)
+    assert caught.value.remedy == f"move the photos of good parts into {tmp_path / 'good'}"
+
+
+def test_an_empty_root(tmp_path):
+    with pytest.raises(DataError, match="it holds nothing; train/good"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["train/good", "good"])
+def test_no_good_images(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "readme.txt").touch()
+    with pytest.raises(DataError, match="good holds no image") as caught:
+        open_dataset(tmp_path)
+    assert "put PNG, JPEG, BMP or TIFF files there" in caught.value.remedy
+
+
+@pytest.mark.parametrize("folder", ["test/scratch", "test/good"])
+def test_an_empty_test_folder_is_refused(tmp_path, folder):
+    plant(tmp_path, "train/good/000.png")
+    (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(DataError, match=f"{folder} holds no image"):
+        open_dataset(tmp_path)
+
+
+def test_an_empty_bad_folder_is_refused(plain):
+    (plain / "bad").mkdir()
+    with pytest.raises(DataError, match="bad holds no image"):
+        open_dataset(plain)
+
+
+ORPHANS = [
+    ("mvtec", "ground_truth/crack/007_mask.png", "test/crack"),
+    ("mvtec", "ground_truth/rust/000_mask.png", "test/rust"),
+    ("plain", "masks/z.png", "bad"),
+]
+
+
+@pytest.mark.parametrize(("layout", "mask", "folder"), ORPHANS)
+def test_a_mask_that_fits_no_image_is_refused(request, layout, mask, folder):
+    root = request.getfixturevalue(layout)
+    plant(root, mask)
+    with pytest.raises(DataError) as caught:
+        open_dataset(root)
+    assert caught.value.problem == f"The mask {root / mask} fits no image in {root / folder}."
+    assert f"add the image {root / folder}/" in caught.value.remedy
+    assert f"rm '{root / mask}'" in caught.value.remedy
+
+
+def parts(tmp_path, count):
+    return [Sample(tmp_path / f"{number}.png") for number in range(count)]
+
+
+def test_the_split_is_disjoint_complete_and_in_order(tmp_path):
+    samples = parts(tmp_path, 50)
+    kept, held = split_good(samples, 0.1, seed=3)
+    assert (len(kept), len(held)) == (45, 5)
+    assert sorted(kept + held, key=samples.index) == samples
+    assert kept == sorted(kept, key=samples.index)
+    assert held == sorted(held, key=samples.index)
+
+
+def test_the_split_follows_its_seed_alone(tmp_path):
+    samples = parts(tmp_path, 50)
+    assert split_good(samples, 0.2, seed=3) == split_good(samples, 0.2, seed=3)
+    assert split_good(samples, 0.2, seed=3) != split_good(samples, 0.2, seed=4)
+
+
+def test_a_share_of_nothing_holds_nothing_back(tmp_path):
+    samples = parts(tmp_path, 7)
+    assert split_good(samples, 0.0, seed=0) == (samples, [])

@@ -1,0 +1,69 @@
+"""Mirrors edgeseg/data/synth.py."""
+
+import numpy as np
+import pytest
+
+from edgeseg.data.synth import Corruptor, perlin, perlin_mask
+from edgeseg.data.textures import ProceduralTextures
+
+
+class White:
+    """A texture whose blends are known by heart."""
+
+    def draw(self, rng, side):
+        return np.full((side, side, 3), 255, np.uint8)
+
+
+class Red:
+    """A texture with a color."""
+
+    def draw(self, rng, side):
+        return np.full((side, side, 3), (255, 0, 0), np.uint8)
+
+
+def anomalous(corruptor, image, start=0):
+    """Return the first corruption whose mask is not empty."""
+    for seed in range(start, start + 50):
+        corrupted, mask = corruptor.corrupt(image, np.random.default_rng(seed))
+        if mask.any():
+            return corrupted, mask
+    raise AssertionError("fifty empty masks")
+
+
+@pytest.mark.parametrize("opacity, expected", [(1.0, 255), (0.5, 178), (0.2, 132)])
+def test_equation_one_inside_the_mask_and_nothing_outside(opacity, expected):
+    image = np.full((64, 64, 3), 101, np.uint8)
+    corrupted, mask = anomalous(Corruptor(White(), (opacity, opacity)), image)
+    # beta * 255 + (1 - beta) * 101
+    np.testing.assert_array_equal(corrupted[mask], expected)
+    np.testing.assert_array_equal(corrupted[~mask], 101)
+    np.testing.assert_array_equal(image, 101)
+
+
+def test_gray_pastes_no_color():
+    image = np.full((64, 64, 3), 101, np.uint8)
+    corrupted, mask = anomalous(Corruptor(Red(), (1.0, 1.0), gray=True), image)
+    assert (corrupted[mask] == corrupted[mask][0, 0]).all()
+    colored, mask = anomalous(Corruptor(Red(), (1.0, 1.0)), image)
+    np.testing.assert_array_equal(colored[mask][0], (255, 0, 0))
+
+
+def test_a_seed_gives_the_same_image():
+    image = np.full((64, 64, 3), 101, np.uint8)
+    corruptor = Corruptor(ProceduralTextures())
+    first, again = (corruptor.corrupt(image, np.random.default_rng(7)) for _ in range(2))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_perlin_noise_is_zero_on_the_grid_and_stays_in_range():
+    noise = perlin(np.random.default_rng(0), 64, 4, 8)
+    np.testing.assert_allclose(noise[::16, ::8], 0, atol=1e-6)
+    assert -1 <= noise.min() < -0.2 and 0.2 < noise.max() <= 1
+
+
+def test_masks_of_all_scales_cover_a_small_share_and_are_seldom_empty():
+    masks = [perlin_mask(np.random.default_rng(seed), 128) for seed in range(200)]
+    shares = np.array([mask.mean() for mask in masks])
+    assert 0.02 < shares.mean() < 0.08  # the paper's threshold of 0.5 marks about 4 %
+    assert (shares == 0).mean() < 0.15

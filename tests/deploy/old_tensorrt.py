@@ -1,0 +1,102 @@
+"""TensorRT's Python interface as 8.6 and 10.3 have it, without the GPU: it records what it is told.
+
+The names and their numbers are those of NVIDIA's bindings at those versions; what a real one makes
+of the calls is not shown here.
+"""
+
+from enum import IntEnum
+from types import SimpleNamespace
+
+import onnx
+
+FLOAT, BOOL = "float32", "bool"
+
+
+class Layer:
+    def __init__(self, name, dtype):
+        self.name, self.num_outputs, self.precision, self.output_types = name, 1, None, {}
+        self._dtype = dtype
+
+    def get_output(self, index):
+        return SimpleNamespace(dtype=self._dtype)
+
+    def set_output_type(self, index, dtype):
+        self.output_types[index] = dtype
+
+
+class Network:
+    def __init__(self, flags):
+        self.flags, self.layers = flags, []
+
+    @property
+    def num_layers(self):
+        return len(self.layers)
+
+    def get_layer(self, index):
+        return self.layers[index]
+
+
+class Options:
+    def __init__(self):
+        self.flags, self.profiling_verbosity, self.pool = {"TF32"}, None, {}
+
+    def set_flag(self, flag):
+        self.flags.add(flag.name)
+
+    def clear_flag(self, flag):
+        self.flags.discard(flag.name)
+
+    def set_memory_pool_limit(self, pool, size):
+        self.pool[pool] = size
+
+
+def library(version, *, strong_builds=True, warning=None):
+    """A module like `tensorrt`; `.builds` lists (network, options, model) of every build."""
+    major = int(version.split(".")[0])
+    creation = {"EXPLICIT_BATCH": 0} if major < 10 else {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}
+    trt = SimpleNamespace(
+        __version__=version,
+        NetworkDefinitionCreationFlag=IntEnum("NetworkDefinitionCreationFlag", creation),
+        BuilderFlag=IntEnum("BuilderFlag", ["FP16", "TF32", "OBEY_PRECISION_CONSTRAINTS"]),
+        ProfilingVerbosity=SimpleNamespace(DETAILED="detailed"),
+        MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
+        float32=FLOAT,
+        ILogger=type("ILogger", (), {}),
+        builds=[],
+    )
+
+    class Parser:
+        num_errors = 0
+
+        def __init__(self, network, logger):
+            self.network, self.logger = network, logger
+
+        def parse(self, data):
+            self.network.model = onnx.load_from_string(data)
+            for node in self.network.model.graph.node:
+                dtype = BOOL if node.op_type == "Greater" else FLOAT
+                self.network.layers.append(Layer(node.name, dtype))
+            if warning:
+                self.logger.log(SimpleNamespace(name="WARNING"), warning)
+            return True
+
+    class Builder:
+        def __init__(self, logger):
+            self.logger = logger
+
+        def create_network(self, flags):
+            return Network(flags)
+
+        def create_builder_config(self):
+            return Options()
+
+        def build_serialized_network(self, network, options):
+            trt.builds.append((network, options, network.model))
+            strong = major >= 10 and network.flags == 1 << 1
+            if strong and not strong_builds:
+                self.logger.log(SimpleNamespace(name="ERROR"), "no implementation for stem")
+                return None
+            return b"plan"
+
+    trt.OnnxParser, trt.Builder = Parser, Builder
+    return trt

@@ -1,0 +1,199 @@
+"""Plans: built for real by TensorRT-RTX on the CPU; TensorRT's older ways against a recorder."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeseg.config import BuildConfig
+from edgeseg.deploy.precision import half_nodes
+from edgeseg.deploy.tensorrt_build import OLD_OPSET, _to_opset, build_plan
+from edgeseg.errors import BuildError, ConfigError
+from edgeseg.runtime import trt
+from edgeseg.runtime.machine import this_machine
+from tests.deploy.old_tensorrt import FLOAT, library
+
+HALF = BuildConfig(precision="fp16", runtime="tensorrt-rtx")
+FULL = BuildConfig(precision="fp32", runtime="tensorrt-rtx")
+
+
+@pytest.fixture(scope="session")
+def model(exported):
+    return onnx.load(exported.graph)
+
+
+@pytest.fixture
+def no_gpu():
+    return dataclasses.replace(this_machine(), gpu=None, compute_capability=None, gpu_note="none")
+
+
+@pytest.fixture
+def orin():
+    return dataclasses.replace(this_machine(), gpu="Orin", compute_capability="8.7")
+
+
+def small_model(op="Relu", **attributes):
+    """x -> convolution -> one more node -> y."""
+    weight = np.ones((1, 1, 3, 3), np.float32)
+    sizes = np.array([1, 1, 4, 4])
+    inputs = ["a", "", "", "sizes"] if op == "Resize" else ["a"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["a"], "stem", pads=[1, 1, 1, 1]),
+            helper.make_node(op, inputs, ["y"], "last", **attributes),
+        ],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(sizes, "sizes")],
+    )
+    opset = helper.make_opsetid("", 19)
+    return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[opset]))
+
+
+def test_fp16_ahead_of_time_every_convolution_in_half_every_norm_in_float(model, no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    said = []
+    plan = build_plan("tensorrt-rtx", model, HALF, no_gpu, said.append)
+    assert plan.layers == {
+        "convolutions": 66,
+        "convolutions_half": 66,
+        "norms": 6,
+        "norms_float": 6,
+    }
+    assert (plan.target, plan.typing) == ("sm86", "strong")
+    assert plan.version == trt.load("tensorrt-rtx").version
+    weights = sum(len(i.raw_data) for i in model.graph.initializer)
+    assert 0.5 * weights < len(plan.data) < 0.6 * weights
+    assert said == [f"building for sm86 with tensorrt-rtx {plan.version}"]
+
+
+def test_fp32_is_float_throughout(model, no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    plan = build_plan("tensorrt-rtx", model, FULL, no_gpu, lambda line: None)
+    assert plan.layers == {
+        "convolutions": 66,
+        "convolutions_float": 66,
+        "norms": 6,
+        "norms_float": 6,
+    }
+
+
+def test_another_compute_capability(no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    config = dataclasses.replace(HALF, compute_capability="12.0")
+    plan = build_plan("tensorrt-rtx", small_model(), config, no_gpu, lambda line: None)
+    assert plan.target == "sm120"
+
+
+def test_rtx_has_no_kernels_for_a_jetson(no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    config = dataclasses.replace(HALF, compute_capability="8.7")
+    with pytest.raises(ConfigError, match=r"builds for .* 8\.6, 8\.9, 12\.0.*; 8\.7 was asked"):
+        build_plan("tensorrt-rtx", small_model(), config, no_gpu, lambda line: None)
+
+
+def test_a_graph_that_the_parser_refuses_is_an_error_in_its_words(no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    smooth = small_model("Resize", mode="linear", antialias=1)
+    with pytest.raises(BuildError, match=r"cannot take the graph as it is: .*ntialias"):
+        build_plan("tensorrt-rtx", smooth, FULL, no_gpu, lambda line: None)
+
+
+def test_tensorrt_builds_beside_its_gpu_only(no_gpu):
+    with pytest.raises(BuildError, match="there is none here") as caught:
+        build_plan("tensorrt", small_model(), HALF, no_gpu, lambda line: None)
+    assert "--runtime tensorrt-rtx --compute-capability 8.6" in caught.value.remedy
+    assert "--runtime openvino" in caught.value.remedy
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Pretend that a TensorRT of the recorder's kind is installed."""
+
+    def pretend(version, **options):
+        recorder = library(version, **options)
+        api = trt.Api(trt.FLAVORS["tensorrt"], recorder)
+        monkeypatch.setattr(trt, "load", lambda runtime: api)
+        return recorder
+
+    return pretend
+
+
+def test_tensorrt_10_is_strongly_typed_without_precision_flags(install, orin):
+    recorder = install("10.3.0")
+    said = []
+    plan = build_plan("tensorrt", small_model(), HALF, orin, said.append)
+    ((network, options, model),) = recorder.builds
+    assert network.flags == 1 << 1  # STRONGLY_TYPED
+    assert options.flags == {"TF32"}
+    assert options.pool == {"workspace": 1024 << 20}
+    assert any(n.op_type == "Cast" for n in model.graph.node)
+    assert (plan.data, plan.target, plan.typing, plan.layers) == (b"plan", "sm87", "strong", {})
+    assert said[-1] == "the log of tensorrt 10.3.0 lists no layers: their types were not read"
+
+
+def test_where_strong_typing_fails_the_flags_serve(install, orin):
+    recorder = install("10.3.0", strong_builds=False)
+    said = []
+    plan = build_plan("tensorrt", small_model(), HALF, orin, said.append)
+    assert plan.typing == "weak"
+    assert [network.flags for network, _, _ in recorder.builds] == [1 << 1, 0]
+    assert "tensorrt 10.3.0 fails at the strongly typed graph; by flags now" in said
+
+
+def test_tensorrt_8_gets_flags_an_older_opset_and_float_islands(install, orin, model):
+    recorder = install("8.6.1")
+    plan = build_plan("tensorrt", model, HALF, orin, lambda line: None)
+    ((network, options, given),) = recorder.builds
+    assert plan.typing == "weak"
+    assert network.flags == 1 << 0  # EXPLICIT_BATCH
+    assert options.flags == {"TF32", "FP16", "OBEY_PRECISION_CONSTRAINTS"}
+    assert given.opset_import[0].version == OLD_OPSET
+    half = half_nodes(model)
+    for layer in network.layers:
+        free = layer.name in half or layer.get_output(0).dtype != FLOAT
+        assert layer.precision == (None if free else FLOAT), layer.name
+        assert layer.output_types == ({} if free else {0: FLOAT})
+    assert sum(layer.precision is None for layer in network.layers) >= len(half) > 100
+
+
+def test_fp32_turns_tf32_off(install, orin):
+    recorder = install("8.6.1")
+    build_plan("tensorrt", small_model(), FULL, orin, lambda line: None)
+    ((_, options, _),) = recorder.builds
+    assert options.flags == set()
+
+
+def test_a_warning_that_changes_the_meaning_is_an_error(install, orin):
+    install("10.3.0", warning="One or more weights outside the range of INT32 was clamped")
+    with pytest.raises(BuildError, match="cannot take the graph as it is: One or more weights"):
+        build_plan("tensorrt", small_model(), HALF, orin, lambda line: None)
+    install("10.3.0", warning="CUDA lazy loading is not enabled")
+    build_plan("tensorrt", small_model(), HALF, orin, lambda line: None)
+
+
+def test_tensorrt_builds_for_the_gpu_that_is_there(install, orin):
+    install("10.3.0")
+    config = dataclasses.replace(HALF, compute_capability="8.6")
+    with pytest.raises(ConfigError, match=r"the GPU that is there \(8\.7\); 8\.6 was asked") as e:
+        build_plan("tensorrt", small_model(), config, orin, lambda line: None)
+    assert e.value.remedy == "--runtime tensorrt-rtx --compute-capability 8.6"
+
+
+def test_the_graph_in_an_older_opset_answers_the_same(model):
+    old = _to_opset(model, OLD_OPSET)
+    onnx.checker.check_model(old)
+    frame = np.random.default_rng(0).integers(0, 256, (1, 48, 80, 3), np.uint8)
+    feeds = {"frame": frame, "threshold": np.array([0.5], np.float32)}
+    answers = [
+        onnxruntime.InferenceSession(
+            graph.SerializeToString(), providers=["CPUExecutionProvider"]
+        ).run(None, feeds)
+        for graph in (model, old)
+    ]
+    for a, b in zip(*answers, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)

@@ -1,0 +1,160 @@
+"""Any backend over a test set, with answers known by heart."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from edgeseg.data.images import read_image, resize_mask, write_png
+from edgeseg.data.layouts import open_dataset
+from edgeseg.errors import DataError
+from edgeseg.evaluation.evaluate import evaluate
+from tests.evaluation.red import RedBackend, write_image
+
+METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "iap", "iap90", "aupro")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """MVTec AD layout: good at 20, 40 and 180; scratches at 100 and 200; a dent at 250."""
+    root = tmp_path / "plates"
+    write_image(root / "train/good/0.png", 10)
+    for red in (20, 40, 180):
+        write_image(root / f"test/good/{red}.png", red)
+    for label, red in (("scratch", 100), ("scratch", 200), ("dent", 250)):
+        path = write_image(root / f"test/{label}/{red}.png", red)
+        mask = np.where(read_image(path)[..., 0] > 0, 255, 0).astype(np.uint8)
+        write_png(root / f"ground_truth/{label}/{red}_mask.png", mask)
+    return root
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_metrics_and_verdicts_overall_and_by_defect(root, batch):
+    found = evaluate(RedBackend(batch), open_dataset(root))
+    assert [row.label for row in found.per_defect] == ["dent", "scratch"]
+    dent, scratch = found.per_defect
+    assert found.overall.scores.image_auroc == pytest.approx(8 / 9)  # 180 beats 100 alone
+    assert dent.scores.image_auroc == 1.0
+    assert scratch.scores.image_auroc == pytest.approx(5 / 6)
+    assert dent.scores.pixel_ap == 1.0
+    # Sixteen pixels each at 200, 180 (good) and 100: precision 1, then 2/3 for the second half.
+    assert scratch.scores.pixel_ap == pytest.approx((1 + 2 / 3) / 2)
+    assert scratch.scores.iap90 == pytest.approx(2 / 3)
+    assert (found.overall.images, found.overall.missed) == (3, 1)
+    assert (scratch.images, scratch.missed, dent.missed) == (2, 1, 0)
+    assert (found.good, found.false_rejects, found.good_marked) == (3, 1, 1)
+    assert found.without_mask == 0
+
+
+def test_the_thresholds_are_the_cards(root):
+    found = evaluate(RedBackend(threshold=0.1, image_threshold=0.9), open_dataset(root))
+    assert (found.false_rejects, found.overall.missed) == (0, 2)
+    assert found.good_marked == 2  # 40 and 180; 20 / 255 lies below 0.1
+
+
+def test_ground_truth_is_resized_as_the_paper_does(root):
+    """Antialiased bilinear, then cut at one half: the corner of this patch is lost (4/9)."""
+    shutil.rmtree(root / "test/dent")
+    shutil.rmtree(root / "ground_truth/dent")
+    (root / "test/good/180.png").unlink()
+    write_image(root / "test/good/120.png", 120)
+    big = write_image(root / "test/dent/big.png", 250, (slice(0, 8), slice(0, 8)), side=48)
+    write_png(root / "ground_truth/dent/big_mask.png", read_image(big)[..., 0])
+    dent = evaluate(RedBackend(), open_dataset(root)).per_defect[0]
+    # The map is resized alike: the truth lies at 167 and above, its lost corner at 111.
+    assert dent.scores.pixel_ap == 1.0
+
+
+def test_a_defect_without_a_mask_counts_for_the_image_auroc_alone(root):
+    (root / "ground_truth/dent/250_mask.png").unlink()
+    found = evaluate(RedBackend(), open_dataset(root))
+    dent = found.per_defect[0]
+    assert dent.scores.image_auroc == 1.0
+    assert all(math.isnan(getattr(dent.scores, name)) for name in METRICS[1:])
+    assert found.overall.scores.image_auroc == pytest.approx(8 / 9)
+    assert found.overall.scores.pixel_ap == found.per_defect[1].scores.pixel_ap
+    assert found.without_mask == 1
+    assert "1 of them have no mask" in found.summary()
+    assert found.to_json()["per_defect"]["dent"]["pixel_ap"] is None
+
+
+def test_a_defect_too_fine_for_the_map_is_still_a_defective_image(root):
+    write_image(root / "test/dent/fine.png", 255, (0, 0), side=64)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[0, 0] = 255
+    write_png(root / "ground_truth/dent/fine_mask.png", mask)
+    assert not resize_mask(mask > 0, 16).any()
+    found = evaluate(RedBackend(), open_dataset(root))
+    assert found.per_defect[0].images == 2
+    assert found.per_defect[0].scores.image_auroc == pytest.approx(3 / 6)  # it scores below all
+
+
+def test_without_good_images_the_image_auroc_is_undefined(root):
+    shutil.rmtree(root / "test/good")
+    found = evaluate(RedBackend(), open_dataset(root))
+    assert math.isnan(found.overall.scores.image_auroc)
+    assert found.overall.scores.pixel_auroc == 1.0
+    assert "0 of 0 good images are rejected" in found.summary()
+
+
+def test_a_plain_folder_without_masks(tmp_path):
+    for red in (10, 20, 30, 40, 50):
+        write_image(tmp_path / f"good/{red}.png", red)
+    write_image(tmp_path / "bad/99.png", 99)
+    found = evaluate(RedBackend(), open_dataset(tmp_path), out=tmp_path / "out")
+    assert found.overall.scores.image_auroc == 1.0
+    assert found.overall.scores.to_json()["aupro"] is None
+    assert "null" in (tmp_path / "out/evaluation.json").read_text()
+
+
+def test_the_files_it_writes(root, tmp_path):
+    found = evaluate(RedBackend(), open_dataset(root), out=tmp_path / "out")
+    document = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert document == found.to_json()
+    assert set(METRICS) <= set(document)
+    assert document["per_defect"]["scratch"]["missed"] == 1
+    assert document["counts"] == {
+        "good": 3,
+        "defective": 3,
+        "without_mask": 0,
+        "false_rejects": 1,
+        "good_marked": 1,
+        "misses": 1,
+    }
+    assert document["model"]["name"] == "plates"
+    assert str(tmp_path) not in json.dumps(document)
+    sheet = read_image(tmp_path / "out/sheet.png")
+    assert sheet.shape[0] > 3 * 192 and sheet.any()
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["evaluation.json", "sheet.png"]
+
+
+def test_the_table(root):
+    lines = evaluate(RedBackend(), open_dataset(root)).table().splitlines()
+    assert lines[0].split() == (
+        "images missed image AUROC pixel AUROC pixel AP IAP IAP@90 AUPRO".split()
+    )
+    assert [line.split()[:4] for line in lines[1:]] == [
+        ["all", "3", "1", "0.889"],
+        ["dent", "1", "0", "1.000"],
+        ["scratch", "2", "1", "0.833"],
+    ]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_mask_of_another_size_names_both_files(root):
+    write_png(root / "ground_truth/dent/250_mask.png", np.zeros((8, 16), np.uint8))
+    with pytest.raises(DataError, match=r"250_mask\.png is 16 x 8 .*250\.png 16 x 16"):
+        evaluate(RedBackend(), open_dataset(root))
+
+
+@pytest.mark.parametrize(
+    "folders, remedy",
+    [(("good",), r"put labelled photos into .*bad$"), (("train/good",), r"test/<defect>$")],
+)
+def test_nothing_to_test_on(tmp_path, folders, remedy):
+    for folder in folders:
+        write_image(tmp_path / folder / "0.png", 0)
+    with pytest.raises(DataError, match=f"(?s)holds no image to test on.*{remedy}"):
+        evaluate(RedBackend(), open_dataset(tmp_path))

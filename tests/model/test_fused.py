@@ -1,0 +1,93 @@
+"""The fused graph: the resize of training inside, every frame format, mask and score."""
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch import nn
+
+from edgeseg.model.fused import CHANNELS, Fused
+
+SIZES = [(1080, 1920), (480, 640), (200, 600), (100, 100)]
+BILINEAR = PIL.Image.Resampling.BILINEAR
+
+
+class Brightness(nn.Module):
+    """A detector that answers with the green channel, a quarter of the size."""
+
+    def normalize(self, rgb):
+        return rgb / 255
+
+    def forward(self, x):
+        return x[:, 1:2, ::4, ::4]
+
+
+def fuse(frame_size, frame_format="rgb", *, side=256, top=4):
+    return Fused(
+        Brightness(), image_size=side, frame_size=frame_size, frame_format=frame_format, top=top
+    )
+
+
+def picture(height, width):
+    """A picture with fine detail, which plain sampling would alias, and with smooth light."""
+    rng = np.random.default_rng(height)
+    light = np.linspace(0, 160, width)[None, :, None] + np.linspace(0, 40, height)[:, None, None]
+    noise = rng.integers(-48, 48, (height, width, 3))
+    return np.clip(light + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("frame_format", ["rgb", "bgr", "gray"])
+def test_the_resize_is_pillows_within_one_grey_level(size, frame_format):
+    rgb = picture(*size)
+    if frame_format == "gray":
+        rgb = np.repeat(rgb[:, :, :1], 3, axis=2)
+    frame = {"rgb": rgb, "bgr": rgb[:, :, ::-1], "gray": rgb[:, :, :1]}[frame_format]
+    ours = fuse(size, frame_format).rgb(torch.from_numpy(frame[None].copy()))
+    pillow = np.asarray(PIL.Image.fromarray(rgb).resize((256, 256), BILINEAR))
+    assert ours.shape == (1, 3, 256, 256)
+    difference = np.abs(ours[0].permute(1, 2, 0).numpy() - pillow)
+    assert difference.max() <= 1.0
+
+
+def test_plain_sampling_would_not_pass():
+    rgb = picture(1080, 1920)
+    sampled = nn.functional.interpolate(
+        torch.from_numpy(rgb).permute(2, 0, 1)[None].float(), (256, 256), mode="bilinear"
+    )
+    pillow = np.asarray(PIL.Image.fromarray(rgb).resize((256, 256), BILINEAR))
+    assert np.abs(sampled[0].permute(1, 2, 0).numpy() - pillow).max() > 10
+
+
+@pytest.mark.parametrize("frame_format", CHANNELS)
+def test_every_format_gives_the_same_answers(frame_format):
+    level = picture(48, 40)[:, :, :1]
+    rgb = np.repeat(level, 3, axis=2)
+    frame = level if frame_format == "gray" else rgb
+    threshold = torch.tensor([0.4])
+    expected = fuse((48, 40), side=32)(torch.from_numpy(rgb[None]), threshold)
+    found = fuse((48, 40), frame_format, side=32)(torch.from_numpy(frame[None]), threshold)
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_mask_of_bytes_at_frame_size_and_the_mean_of_the_highest():
+    fused = fuse((64, 96), side=32, top=16)
+    frames = torch.zeros(2, 64, 96, 3, dtype=torch.uint8)
+    frames[1, :, :48] = 255  # the left half of the second frame
+    mask, score, anomaly_map = fused(frames, torch.tensor([0.5]))
+    assert (mask.dtype, mask.shape) == (torch.uint8, (2, 64, 96))
+    assert (score.shape, anomaly_map.shape) == ((2,), (2, 32, 32))
+    assert not mask[0].any()
+    assert (mask[1, :, :40] == 255).all() and not mask[1, :, 56:].any()
+    assert score.tolist() == pytest.approx([0.0, 1.0])
+    highest = anomaly_map.flatten(1).sort(descending=True).values[:, :16].mean(1)
+    torch.testing.assert_close(score, highest)
+
+
+def test_the_threshold_is_an_input():
+    fused = fuse((32, 32), side=32)
+    frame = torch.full((1, 32, 32, 3), 128, dtype=torch.uint8)  # 0.502
+    for threshold, expected in ((0.5, 255), (0.51, 0)):
+        mask, _, _ = fused(frame, torch.tensor([threshold]))
+        assert mask.unique().tolist() == [expected]

@@ -1,0 +1,118 @@
+"""What every backend promises, on a graph whose answers are known by heart."""
+
+import re
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import MissingExtra, ModelError
+from edgeseg.runtime.base import OUTPUTS, Slot
+from edgeseg.runtime.fake import FakeBackend
+from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from edgeseg.runtime.ov import OpenVinoBackend
+from edgeseg.runtime.pytorch import PyTorchBackend
+
+GRAPH_BACKENDS = {"onnxruntime": OnnxRuntimeBackend, "openvino": OpenVinoBackend}
+
+
+@pytest.fixture(params=["fake", "onnxruntime", "openvino", "pytorch"])
+def backend(request, red_card, red_graph, red_module):
+    try:
+        match request.param:
+            case "fake":
+                opened = FakeBackend(red_card)
+            case "pytorch":
+                opened = PyTorchBackend(red_module, red_card)
+            case name:
+                opened = GRAPH_BACKENDS[name](red_graph, threads=2)
+    except MissingExtra as missing:
+        pytest.skip(missing.problem)
+    with opened:
+        yield opened
+
+
+def test_run_rewrites_the_bound_arrays_in_place(backend, red_card):
+    slot = Slot.on_host(red_card)
+    backend.bind(slot)
+    for red in (0, 51, 255):
+        slot.frame[...] = 7  # the other channels mean nothing
+        slot.frame[..., 0] = red
+        backend.run()
+        np.testing.assert_allclose(slot.anomaly_map, red / 255, atol=1e-6)
+        np.testing.assert_allclose(slot.score, red / 255, atol=1e-6)
+        assert (slot.mask == (255 if red > 127 else 0)).all()
+        assert (slot.frame[..., 1] == 7).all()
+
+
+def test_each_pixel_and_each_frame_has_its_own_answer(backend, red_card):
+    slot = Slot.on_host(red_card)
+    backend.bind(slot)
+    slot.frame[...] = np.random.default_rng(0).integers(0, 256, slot.frame.shape)
+    slot.frame[1, ..., 0] //= 2
+    backend.run()
+    expected = slot.frame[..., 0] / 255
+    np.testing.assert_allclose(slot.anomaly_map, expected, atol=1e-6)
+    np.testing.assert_allclose(slot.score, expected.max(axis=(1, 2)), atol=1e-6)
+    np.testing.assert_array_equal(slot.mask, np.where(slot.frame[..., 0] > 127, 255, 0))
+
+
+def test_the_threshold_is_read_in_every_run(backend, red_card):
+    slot = Slot.on_host(red_card)
+    backend.bind(slot)
+    slot.frame[..., 0] = 100  # 0.392
+    for threshold, expected in ((0.5, 0), (0.39, 255), (0.4, 0)):
+        slot.threshold[:] = threshold
+        backend.run()
+        assert (slot.mask == expected).all()
+
+
+def test_bind_turns_to_another_slot(backend, red_card):
+    first, second = Slot.on_host(red_card), Slot.on_host(red_card)
+    first.frame[..., 0] = 255
+    for slot in (first, second, first):
+        backend.bind(slot)
+        backend.run()
+    assert (first.mask == 255).all()
+    assert (second.mask == 0).all()
+    before = {name: second.tensors()[name].copy() for name in OUTPUTS}
+    second.frame[...] = 255
+    backend.run()  # bound to the first
+    for name in OUTPUTS:
+        np.testing.assert_array_equal(second.tensors()[name], before[name])
+
+
+def test_a_backend_tells_its_name_and_its_card(backend, red_card):
+    assert re.fullmatch(
+        r"(fake|(onnxruntime|openvino|pytorch) \d+\.\d+\.\d+), CPU, \d+ threads?", backend.name
+    )
+    assert backend.card == red_card
+
+
+@pytest.mark.parametrize("kind", GRAPH_BACKENDS.values())
+def test_the_number_of_threads_is_in_the_name(kind, red_graph):
+    with kind(red_graph, threads=1) as opened:
+        assert opened.name.endswith("CPU, 1 thread")
+
+
+@pytest.mark.parametrize("kind", GRAPH_BACKENDS.values())
+def test_a_file_that_is_no_graph_is_refused(kind, tmp_path):
+    path = tmp_path / "photo.onnx"
+    path.write_bytes(b"GIF89a" * 20)
+    with pytest.raises(ModelError, match=r"photo\.onnx") as caught:
+        kind(path)
+    assert caught.value.remedy.startswith("edgeseg export")
+
+
+def test_the_fake_averages_what_it_shrinks(red_card):
+    backend = FakeBackend(red_card)
+    slot = Slot.on_host(red_card)
+    small = FakeBackend(
+        type(red_card)(**{**vars(red_card), "image_size": 2, "frame_format": "bgr"})
+    )
+    slot.frame[:, :4, :4, 2] = 255
+    slot.frame[:, :2, 4:, 2] = 255
+    cells = Slot(slot.frame, slot.threshold, slot.mask, slot.score, slot.anomaly_map[:, :2, :2])
+    small.bind(cells)
+    small.run()
+    np.testing.assert_allclose(cells.anomaly_map[0], [[1.0, 0.5], [0.0, 0.0]])
+    assert backend.closed is False

@@ -1,0 +1,122 @@
+"""The best runtime is taken, and each better one that is not has its reason."""
+
+import dataclasses
+import sys
+from importlib.machinery import ModuleSpec
+
+import pytest
+
+from edgeseg.errors import MissingExtra
+from edgeseg.runtime import choice
+from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
+from edgeseg.runtime.machine import this_machine
+
+NO_GPU = dataclasses.replace(
+    this_machine(), gpu=None, compute_capability=None, gpu_note="no GPU", jetson=None
+)
+RTX = dataclasses.replace(NO_GPU, gpu="NVIDIA RTX A2000", compute_capability="8.6", gpu_note="it")
+ORIN = dataclasses.replace(RTX, gpu="Orin", compute_capability="8.7", jetson="Jetson Orin Nano")
+BUILDS_ONLY = "this version of edgeseg builds its engines and does not run them"
+
+
+@pytest.fixture
+def packages(monkeypatch):
+    """Choose which runtimes are installed: module -> version."""
+
+    def install(**versions):
+        specs = {name: ModuleSpec(name, None) for name in versions}
+        named = {name.replace("_", "-"): version for name, version in versions.items()}
+        named["tensorrt-rtx-cu13"] = named.pop("tensorrt-rtx", None)
+        monkeypatch.setattr(choice, "find_spec", specs.get)
+        monkeypatch.setattr(choice, "installed", named.get)
+
+    return install
+
+
+def runtimes(found):
+    return {candidate.runtime: candidate for candidate in found}
+
+
+def test_openvino_is_taken_before_onnxruntime(packages):
+    packages(openvino="2026.4", onnxruntime="1.31")
+    found = candidates(NO_GPU)
+    order = ["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
+    assert [candidate.runtime for candidate in found] == order
+    assert best(found) == Candidate("openvino", "openvino", "openvino", "2026.4")
+    assert reasons("openvino", found) == "not tensorrt: no GPU; not tensorrt-rtx: no GPU"
+
+
+def test_onnxruntime_is_the_last(packages):
+    packages(onnxruntime="1.31")
+    found = candidates(NO_GPU)
+    assert best(found).runtime == "onnxruntime"
+    assert reasons("onnxruntime", found).endswith("; not openvino: it is not installed")
+    assert runtimes(found)["openvino"].remedy == 'pip install "edgeseg[openvino]"'
+
+
+def test_a_choice_that_was_asked_for_is_said(packages):
+    packages(openvino="2026.4", onnxruntime="1.31")
+    assert reasons("onnxruntime", candidates(NO_GPU)).endswith(
+        "not openvino: another was asked for"
+    )
+
+
+def test_the_best_has_no_reasons(packages):
+    packages(onnxruntime="1.31")
+    assert reasons("tensorrt", candidates(NO_GPU)) == ""
+
+
+def test_no_runtime_at_all(packages):
+    packages()
+    with pytest.raises(MissingExtra, match="This machine runs no engine") as caught:
+        best(candidates(NO_GPU))
+    assert caught.value.remedy == 'pip install "edgeseg[cpu]"'
+
+
+def test_without_a_gpu_nothing_helps_against_its_lack(packages):
+    packages(tensorrt_rtx="1.7")
+    found = runtimes(candidates(NO_GPU))
+    assert (found["tensorrt"].version, found["tensorrt"].remedy) == (None, "")
+    assert (found["tensorrt-rtx"].version, found["tensorrt-rtx"].obstacle) == ("1.7", "no GPU")
+
+
+def test_with_a_gpu(packages):
+    packages(tensorrt_rtx="1.7", onnxruntime="1.31")
+    found = runtimes(candidates(RTX))
+    assert found["tensorrt"].remedy == 'pip install "edgeseg[tensorrt]"'
+    assert found["tensorrt-rtx"].obstacle == BUILDS_ONLY
+
+
+def test_a_jetson_has_jetpacks_tensorrt_and_no_rtx(packages):
+    packages(tensorrt_rtx="1.7", onnxruntime="1.31")
+    found = runtimes(candidates(ORIN))
+    assert found["tensorrt"].remedy.startswith("sudo apt-get install python3-libnvinfer")
+    assert found["tensorrt-rtx"].obstacle == "it has no kernels for a Jetson's GPU"
+
+
+def test_a_module_without_a_distribution_is_still_there(monkeypatch):
+    monkeypatch.setattr(choice, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setattr(choice, "installed", lambda name: None)
+    assert runtimes(candidates(RTX))["tensorrt"].version == "of an unknown version"
+
+
+def test_a_broken_runtime_runs_nothing(tmp_path, monkeypatch):
+    (tmp_path / "broken_ov.py").write_text("raise ImportError('libtbb.so.12 is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    probed = probe(Candidate("openvino", "broken_ov", "openvino", "2026.4"))
+    assert not probed.runs
+    assert "installed and fails to import (libtbb.so.12 is missing)" in probed.obstacle
+    assert probed.remedy == 'pip install --force-reinstall "edgeseg[openvino]"'
+
+
+def test_probing_keeps_what_is_sound_or_missing():
+    sound = Candidate("openvino", "json", "openvino", "2026.4")
+    assert probe(sound) is sound
+    missing = Candidate("openvino", "no_such", "openvino", None, "it is not installed")
+    assert probe(missing) is missing
+
+
+def test_candidates_import_nothing():
+    before = set(sys.modules)
+    candidates(this_machine())
+    assert not {"torch", "openvino", "onnxruntime", "tensorrt_rtx"} & (set(sys.modules) - before)

@@ -1,0 +1,70 @@
+"""The switch between TensorRT and TensorRT-RTX: features by name, whatever their numbers."""
+
+import dataclasses
+from enum import IntEnum
+from types import SimpleNamespace
+
+import pytest
+
+from edgeseg.cards import EngineCard
+from edgeseg.errors import EngineMismatch
+from edgeseg.runtime import trt
+
+
+def library(version, creation, flags):
+    return SimpleNamespace(
+        __version__=version,
+        NetworkDefinitionCreationFlag=IntEnum("NetworkDefinitionCreationFlag", creation),
+        BuilderFlag=IntEnum("BuilderFlag", flags),
+    )
+
+
+# The names and numbers of NVIDIA's bindings at these versions.
+KNOWN = {
+    "8.6.1": ({"EXPLICIT_BATCH": 0}, ["FP16", "TF32"]),
+    "10.3.0": ({"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, ["FP16", "TF32"]),
+    "11.1.0": ({"STRONGLY_TYPED": 0}, ["TF32"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "weak", "strong", "strong_flags", "weak_flags"),
+    [
+        ("8.6.1", True, False, None, 0b01),
+        ("10.3.0", True, True, 0b10, 0),
+        ("11.1.0", False, True, 0, None),
+    ],
+)
+def test_what_each_version_can_do(version, weak, strong, strong_flags, weak_flags):
+    api = trt.Api(trt.FLAVORS["tensorrt"], library(version, *KNOWN[version]))
+    assert (api.weak, api.strong, api.ahead_of_time) == (weak, strong, False)
+    assert api.targets == ()
+    if strong:
+        assert api.network_flags(weak=False) == strong_flags
+    if weak:
+        assert api.network_flags(weak=True) == weak_flags
+
+
+def test_the_installed_rtx():
+    pytest.importorskip("tensorrt_rtx")
+    api = trt.load("tensorrt-rtx")
+    assert (api.weak, api.strong, api.ahead_of_time) == (False, True, True)
+    assert api.network_flags(weak=False) == 0
+    assert {"7.5", "8.6", "8.9", "12.0"} <= set(api.targets)
+    assert api.version.count(".") == 3
+
+
+@pytest.mark.parametrize(("capability", "target"), [("8.6", "sm86"), ("12.0", "sm120")])
+def test_targets(capability, target):
+    assert trt.target_of(capability) == target
+
+
+def test_an_engine_is_not_run_by_this_version(graph_card):
+    fields = {f.name: None for f in dataclasses.fields(EngineCard)}
+    known = {"file": "a.engine", "runtime": "tensorrt", "runtime_version": "10.3.0"}
+    card = EngineCard(**fields | known | {"graph": graph_card, "target": "sm87"})
+    with pytest.raises(
+        EngineMismatch, match=r"a\.engine is an engine for tensorrt 10\.3\.0 on sm87"
+    ) as e:
+        trt.refuse_to_run(card)
+    assert e.value.remedy == "edgeseg build-engine --model screws --runtime openvino"

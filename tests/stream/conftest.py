@@ -1,0 +1,21 @@
+"""A small video to read."""
+
+import cv2
+import pytest
+
+from tests.stream.fakes import picture
+
+REDS = (0, 40, 80, 120, 160, 200, 240)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """An AVI of 7 frames, 64x48 at 25 frames a second, each redder than the one before."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV has no MJPG encoder")
+    for red in REDS:
+        writer.write(picture(red))
+    writer.release()
+    return path

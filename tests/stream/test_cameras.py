@@ -1,0 +1,188 @@
+"""Cameras that are missing, break and come back, with planted devices in place of hardware."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import SourceError
+from edgeseg.stream import cameras
+from edgeseg.stream.cameras import BROKEN_FRAMES, Camera, OpenCVDevice, SoftwareCamera
+from edgeseg.stream.ring import Frame
+from tests.stream.fakes import picture
+
+GOOD, BROKEN = True, False
+
+
+class Planted:
+    """A device that delivers and breaks as planned, and then breaks for ever."""
+
+    fps = 25.0
+
+    def __init__(self, plan):
+        self.plan = list(plan)
+        self.closed = False
+
+    def read_into(self, frame):
+        assert not self.closed, "a closed device was read"
+        good = self.plan.pop(0) if self.plan else BROKEN
+        if good:
+            frame.stamp()
+            frame.image = picture()
+        return good
+
+    def close(self):
+        self.closed = True
+
+
+class Socket:
+    """What `connect` finds, attempt by attempt: a device's plan, or None for no device."""
+
+    def __init__(self, *plans):
+        self.plans = list(plans)
+        self.devices = []
+
+    def connect(self):
+        plan = self.plans.pop(0) if self.plans else None
+        if plan is None:
+            raise SourceError("There is no camera 0.", remedy="plug it in")
+        self.devices.append(Planted(plan))
+        return self.devices[-1]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(cameras, "FIRST_PAUSE", 0.0)
+
+
+def open_planted(socket, attempts=3):
+    said = []
+    return Camera("camera 0", socket.connect, attempts=attempts, say=said.append), said
+
+
+def test_a_single_broken_frame_is_passed_over():
+    camera, said = open_planted(Socket([GOOD, BROKEN, BROKEN, GOOD]))
+    assert camera.read_into(Frame()) and camera.read_into(Frame())
+    assert (camera.broken, camera.reconnects, said) == (2, 0, [])
+
+
+def test_a_lost_camera_is_connected_again():
+    socket = Socket([GOOD], None, [GOOD, GOOD])
+    camera, said = open_planted(socket)
+    assert all(camera.read_into(Frame()) for _ in range(3))
+    assert (camera.broken, camera.reconnects) == (BROKEN_FRAMES, 1)
+    assert socket.devices[0].closed
+    assert said[0] == "camera 0 delivers no frame; attempt 1 of 3 in 0 s"
+    assert len(said) == 2
+
+
+def test_a_camera_that_stays_away_ends_with_an_error():
+    camera, said = open_planted(Socket([GOOD]))
+    camera.read_into(Frame())
+    with pytest.raises(SourceError, match=r"camera 0 was lost .* in 3 attempts") as caught:
+        camera.read_into(Frame())
+    assert "--reconnects" in caught.value.remedy
+    assert len(said) == 3
+
+
+def test_a_camera_that_opens_and_delivers_only_broken_frames_ends_with_an_error():
+    camera, _ = open_planted(Socket(*[[] for _ in range(10)]))
+    with pytest.raises(SourceError, match="was lost"):
+        camera.read_into(Frame())
+    assert camera.reconnects == 3
+
+
+def test_a_good_frame_gives_all_attempts_back():
+    camera, _ = open_planted(Socket(*[[GOOD] for _ in range(8)]), attempts=1)
+    assert all(camera.read_into(Frame()) for _ in range(8))
+    assert camera.reconnects == 7
+
+
+def test_pauses_grow_to_a_limit(monkeypatch):
+    monkeypatch.setattr(cameras, "FIRST_PAUSE", 0.5)
+    camera, _ = open_planted(Socket([]), attempts=6)
+    pauses = []
+    monkeypatch.setattr(camera.stopping, "wait", lambda pause: pauses.append(pause) or False)
+    with pytest.raises(SourceError):
+        camera.read_into(Frame())
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_the_end_of_the_stream_ends_a_pause():
+    camera, _ = open_planted(Socket([]))
+    camera.stopping.set()
+    assert camera.read_into(Frame()) is False
+
+
+def test_close_leaves_a_device_alone_that_hangs_in_a_read(monkeypatch):
+    monkeypatch.setattr(cameras, "CLOSE_SECONDS", 0.01)
+    socket = Socket([GOOD])
+    camera, _ = open_planted(socket)
+    with camera._reading:
+        camera.close()
+    assert not socket.devices[0].closed
+    camera.close()
+    assert socket.devices[0].closed
+
+
+@pytest.mark.skipif(Path("/dev/video63").exists(), reason="this machine has 64 cameras")
+def test_a_missing_camera_says_what_there_is(capfd):
+    with pytest.raises(SourceError, match="There is no camera 63: this machine ") as caught:
+        OpenCVDevice(63, (48, 64))
+    assert "--camera" in caught.value.remedy
+    assert capfd.readouterr().err == "", "OpenCV's own warnings say nothing to a user"
+
+
+def test_a_device_that_does_not_open_is_no_missing_one(tmp_path):
+    node = tmp_path / "video0"
+    node.write_bytes(b"")
+    with pytest.raises(SourceError, match="is there and does not open"):
+        OpenCVDevice(str(node), (48, 64))
+
+
+class FakeCapture:
+    """cv2.VideoCapture of a camera that delivers what it is given."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def grab(self):
+        return True
+
+    def retrieve(self, image):
+        return True, self.images.pop(0)
+
+
+@pytest.mark.parametrize(
+    "broken", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3))]
+)
+def test_a_frame_of_another_kind_is_broken(broken):
+    device = object.__new__(OpenCVDevice)
+    device._capture = FakeCapture([broken, picture()])
+    frame = Frame()
+    assert not device.read_into(frame)
+    assert device.read_into(frame)
+    assert frame.image.shape == (48, 64, 3)
+
+
+def test_the_software_camera_moves_and_reuses_its_buffer():
+    camera = SoftwareCamera(48, 64, 1000.0)
+    frame = Frame()
+    assert camera.live and camera.fps == 1000.0 and camera.name == "test://64x48@1000"
+    assert camera.read_into(frame)
+    buffer, first = frame.image, frame.image.copy()
+    assert camera.read_into(frame)
+    assert frame.image is buffer
+    assert frame.image.shape == (48, 64, 3)
+    assert not np.array_equal(first, frame.image)
+    assert frame.arrival > 0
+
+
+def test_the_software_camera_keeps_its_pace():
+    camera = SoftwareCamera(8, 8, 200.0)
+    stamps = []
+    for _ in range(5):
+        frame = Frame()
+        camera.read_into(frame)
+        stamps.append(frame.arrival)
+    assert (stamps[-1] - stamps[0]) / 1e9 >= 0.018, "four periods of 5 ms"

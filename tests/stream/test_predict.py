@@ -1,0 +1,202 @@
+"""Images in, four kinds of files out: right at every size, none overwritten, none lost."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.data.images import read_image, write_png
+from edgeseg.errors import DataError, ModelError, SinkError
+from edgeseg.stream.predict import LINES, mask_of, output_names, predict
+from tests.stream.fakes import RedBackend, make_card
+
+
+def write_photo(path, *, height=48, width=64, red_from=None):
+    """Write a black RGB photo, red from a column on."""
+    photo = np.zeros((height, width, 3), np.uint8)
+    if red_from is not None:
+        photo[:, red_from:, 0] = 255
+    write_png(path, photo)
+    return path
+
+
+def run(images, out, *, backend=None, threshold=None, image_threshold=None, said=None):
+    return predict(
+        backend or RedBackend(),
+        images,
+        out,
+        threshold=threshold,
+        image_threshold=image_threshold,
+        say=(said if said is not None else []).append,
+    )
+
+
+def lines_of(out):
+    return [json.loads(line) for line in (out / LINES).read_text(encoding="utf-8").splitlines()]
+
+
+def mask_at(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_an_image_of_the_frame_s_size(tmp_path):
+    photo = write_photo(tmp_path / "part.png", red_from=32)
+    out = tmp_path / "out"
+    result = run([photo], out).images[0]
+    assert sorted(p.name for p in out.iterdir()) == [
+        *("part_map.npy", "part_mask.png", "part_overlay.png", "predictions.jsonl")
+    ]
+    mask = mask_at(out / "part_mask.png")
+    assert (mask.dtype, mask.shape) == (np.uint8, (48, 64))
+    assert (mask[:, :32] == 0).all() and (mask[:, 32:] == 255).all()
+    heat = np.load(out / "part_map.npy")
+    assert (heat.dtype, heat.shape) == (np.float32, (16, 16))
+    np.testing.assert_allclose(heat[:, 8:], 1.0)
+    overlay = read_image(out / "part_overlay.png")
+    assert overlay.shape == (48, 64, 3)
+    assert (overlay[:, :20] == 0).all(), "what is cold stays as it was"
+    assert (result.score, result.verdict) == (pytest.approx(1.0), "anomalous")
+    assert lines_of(out) == [
+        {
+            "file": str(photo),
+            "score": result.score,
+            "verdict": "anomalous",
+            "milliseconds": result.milliseconds,
+            "outputs": {
+                "mask": "part_mask.png",
+                "overlay": "part_overlay.png",
+                "map": "part_map.npy",
+            },
+        }
+    ]
+    assert result.milliseconds > 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (200, 100), (24, 32)])
+def test_masks_have_their_image_s_size(tmp_path, height, width):
+    photo = write_photo(tmp_path / "part.png", height=height, width=width, red_from=width // 2)
+    run([photo], tmp_path / "out")
+    mask = mask_at(tmp_path / "out" / "part_mask.png")
+    assert mask.shape == (height, width)
+    assert set(np.unique(mask)) == {0, 255}
+    expected = np.zeros((height, width), np.uint8)
+    expected[:, width // 2 :] = 255
+    assert (mask != expected).mean() < 0.03, "only the columns at the border may differ"
+    assert read_image(tmp_path / "out" / "part_overlay.png").shape == (height, width, 3)
+
+
+def test_the_mask_of_a_map_is_interpolated_as_the_graph_does():
+    heat = np.array([[0.0, 1.0]], np.float32)
+    # Half-pixel centers: the four columns are 0, 0.25, 0.75, 1.
+    np.testing.assert_array_equal(mask_of(heat, 0.5, (1, 4)), [[0, 0, 255, 255]])
+    np.testing.assert_array_equal(mask_of(heat, 0.2, (1, 4)), [[0, 255, 255, 255]])
+    np.testing.assert_array_equal(mask_of(heat, 1.0, (1, 4)), [[0, 0, 0, 0]])
+
+
+def test_thresholds_of_the_call_beat_the_card_s(tmp_path):
+    photo = tmp_path / "part.png"
+    write_png(photo, np.full((48, 64, 3), 60, np.uint8))
+    usual = run([photo], tmp_path / "a").images[0]
+    strict = run([photo], tmp_path / "b", threshold=0.1, image_threshold=0.2).images[0]
+    assert (usual.verdict, strict.verdict) == ("good", "anomalous")
+    assert mask_at(tmp_path / "a" / "part_mask.png").max() == 0
+    assert mask_at(tmp_path / "b" / "part_mask.png").min() == 255
+
+
+def test_folders_are_walked_and_equal_names_do_not_meet(tmp_path):
+    for name in ("good/000.png", "bad/000.png", "bad/001.png"):
+        write_photo(tmp_path / "test" / name)
+    said = []
+    result = run([tmp_path / "test"], tmp_path / "out", said=said)
+    masks = [p.outputs["mask"] for p in result.images]
+    assert masks == ["bad_000_mask.png", "001_mask.png", "good_000_mask.png"]
+    assert all((tmp_path / "out" / mask).exists() for mask in masks)
+    assert said == ["some inputs share a name: their outputs begin with the folder's name as well"]
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a/1.png", "a/2.png"], ["1", "2"]),
+        (["a/1.png", "b/1.png"], ["a_1", "b_1"]),
+        (["a/1.png", "a/1.jpg"], ["a_1_png", "a_1_jpg"]),
+        (["a/1.png", "b/1.png", "b/1.jpg", "b/2.png"], ["a_1", "b_1_png", "b_1_jpg", "2"]),
+        (["x/a/1.png", "y/a/1.png"], ["a_1_png", "a_1_png-2"]),
+        (["a/P.png", "b/p.png"], ["a_P", "b_p"]),
+        (["a/1.png", "b/1.png", "c/a_1.png"], ["a_1_png", "b_1", "c_a_1_png"]),
+    ],
+)
+def test_names_are_unique_even_where_case_is_no_difference(files, names):
+    assert output_names([Path(file) for file in files]) == names
+    assert len({name.casefold() for name in names}) == len(files)
+
+
+def test_a_corrupt_image_is_named_and_what_was_written_stays(tmp_path):
+    good = write_photo(tmp_path / "0.png", red_from=0)
+    bad = tmp_path / "1.png"
+    bad.write_bytes(b"\x89PNG and no more")
+    last = write_photo(tmp_path / "2.png")
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=r"1\.png is damaged or no image"):
+        run([good, bad, last], out)
+    assert [line["file"] for line in lines_of(out)] == [str(good)]
+    assert mask_at(out / "0_mask.png").min() == 255
+    assert not list(out.glob("1_*")) and not list(out.glob(".*"))
+
+
+def test_a_missing_image_an_empty_folder_and_no_image_are_errors(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"nowhere\.png cannot be opened"):
+        run([tmp_path / "nowhere.png"], tmp_path / "out")
+    with pytest.raises(DataError, match="empty holds no image"):
+        run([tmp_path / "empty"], tmp_path / "out")
+    with pytest.raises(DataError, match="No image was named"):
+        run([], tmp_path / "out")
+
+
+def test_a_file_that_is_named_twice_is_taken_once(tmp_path):
+    photo = write_photo(tmp_path / "photos" / "0.png")
+    assert len(run([photo, photo.parent], tmp_path / "out").images) == 1
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
+    photo = write_photo(tmp_path / "0.png")
+    with pytest.raises(SinkError, match=r"0\.png cannot be written"):
+        run([photo], photo)
+
+
+def test_a_score_that_is_no_number_is_an_error_that_names_the_image(tmp_path):
+    class Broken(RedBackend):
+        def run(self):
+            super().run()
+            self._slot.score[0] = np.nan
+
+    photo = write_photo(tmp_path / "0.png")
+    with pytest.raises(ModelError, match=r"returns the score nan for .*0\.png"):
+        run([photo], tmp_path / "out", backend=Broken())
+
+
+def test_a_graph_of_several_frames_a_run_is_refused(tmp_path):
+    photo = write_photo(tmp_path / "0.png")
+    with pytest.raises(ModelError, match="a graph of one was expected"):
+        run([photo], tmp_path / "out", backend=RedBackend(make_card(batch=2)))
+
+
+def test_a_gray_graph_takes_color_images(tmp_path):
+    photo = tmp_path / "0.png"
+    write_png(photo, np.full((48, 64, 3), 255, np.uint8))
+    backend = RedBackend(make_card(frame_format="gray"))
+    assert run([photo], tmp_path / "out", backend=backend).images[0].score == pytest.approx(1.0)
+
+
+def test_the_report_in_text_and_json(tmp_path):
+    write_photo(tmp_path / "photos" / "0.png", red_from=0)
+    write_photo(tmp_path / "photos" / "1.png")
+    report = run([tmp_path / "photos"], tmp_path / "out")
+    document = json.loads(json.dumps(report.to_json()))
+    assert [image["verdict"] for image in document["images"]] == ["anomalous", "good"]
+    assert (document["threshold"], document["image_threshold"]) == (0.5, 0.75)
+    assert document["out"] == str(tmp_path / "out")
+    assert "1 anomalous, 1 good  (fake, CPU, 1 thread)" in report.summary()

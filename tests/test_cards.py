@@ -1,0 +1,190 @@
+"""Cards survive the round trip, and writes that fail leave the old file."""
+
+import dataclasses
+import errno
+import json
+import os
+
+import pytest
+
+from edgeseg import cards
+from edgeseg.cards import EngineCard, GraphCard, ModelCard, read_card, write_card
+from edgeseg.errors import ModelError, WriteError
+
+
+@pytest.fixture
+def model_card():
+    return ModelCard(
+        name="screws",
+        model="destseg",
+        image_size=256,
+        frame_size=(480, 640),
+        config={"teacher": "resnet18", "textures": None},
+        split={"train": {"good/000.png": "ab" * 32}, "holdout": {}},
+        weights_sha256="cd" * 32,
+        versions={"torch": "2.6.0"},
+        steps={"student": 10, "head": 20},
+        threshold_note={"rate": 0.01, "images": 24},
+    )
+
+
+@pytest.fixture
+def engine_card(graph_card):
+    return EngineCard(
+        graph=graph_card,
+        file="screws-fp16-cpu.xml",
+        sha256="ef" * 32,
+        bytes=1234,
+        runtime="openvino",
+        runtime_version="2026.4.1",
+        precision="fp16",
+        target="cpu",
+        built_on={"cpu": "AMD EPYC"},
+        source_sha256="12" * 32,
+        inputs={"frame": ["uint8", [1, 48, 64, 3]], "threshold": ["float32", [1]]},
+        outputs={"mask": ["uint8", [1, 48, 64]]},
+    )
+
+
+def test_model_card_round_trip(tmp_path, model_card):
+    write_card(tmp_path / "card.json", model_card)
+    assert read_card(tmp_path / "card.json", ModelCard) == model_card
+
+
+def test_engine_card_round_trip(tmp_path, engine_card):
+    write_card(tmp_path / "new" / "engine.json", engine_card)
+    again = read_card(tmp_path / "new" / "engine.json", EngineCard)
+    assert again == engine_card
+    assert again.graph.frame_shape == (1, 48, 64, 3)
+
+
+def test_a_card_that_knows_more_is_read(tmp_path, model_card):
+    document = dataclasses.asdict(model_card) | {"of_a_later_version": 1}
+    (tmp_path / "card.json").write_text(json.dumps(document))
+    assert read_card(tmp_path / "card.json", ModelCard) == model_card
+
+
+def test_onnx_metadata_round_trip(tmp_path, graph_card):
+    metadata = cards.metadata_from(graph_card)
+    assert metadata["edgeseg.threshold"] == "0.25"
+    assert all(key.startswith("edgeseg.") for key in metadata)
+    foreign = metadata | {"producer": "not JSON"}
+    assert cards.card_from_metadata(foreign, tmp_path / "g.onnx") == graph_card
+
+
+def test_damaged_metadata_names_the_file(tmp_path, graph_card):
+    metadata = cards.metadata_from(graph_card) | {"edgeseg.parity": "{"}
+    with pytest.raises(ModelError, match=r"g\.onnx is damaged") as caught:
+        cards.card_from_metadata(metadata, tmp_path / "g.onnx")
+    assert caught.value.remedy == "edgeseg export"
+
+
+def test_foreign_metadata_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"g\.onnx was not exported by edgeseg"):
+        cards.card_from_metadata({"producer": "another"}, tmp_path / "g.onnx")
+
+
+def test_no_card(tmp_path):
+    with pytest.raises(ModelError, match=r"There is no card .*card\.json"):
+        read_card(tmp_path / "card.json", ModelCard)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40])
+def test_a_truncated_card_is_refused(tmp_path, model_card, cut):
+    path = tmp_path / "card.json"
+    write_card(path, model_card)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ModelError, match=r"card\.json cannot be read") as caught:
+        read_card(path, ModelCard)
+    assert "make the artefact again" in caught.value.remedy
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "card.json").write_bytes(b"\xff\xfe\x00engine")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_card(tmp_path / "card.json", ModelCard)
+
+
+@pytest.mark.parametrize("document", [[], 7, "text", {}])
+def test_json_that_is_no_card_is_refused(tmp_path, document):
+    (tmp_path / "card.json").write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=r"is no ModelCard: it lacks config, "):
+        read_card(tmp_path / "card.json", ModelCard)
+
+
+def test_missing_keys_are_named(tmp_path, engine_card):
+    document = dataclasses.asdict(engine_card)
+    del document["sha256"], document["target"]
+    (tmp_path / "e.json").write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=r"e\.json is no EngineCard: it lacks sha256, target\."):
+        read_card(tmp_path / "e.json", EngineCard)
+
+
+def test_an_engine_card_without_its_graph_is_refused(tmp_path, engine_card):
+    document = dataclasses.asdict(engine_card)
+    del document["graph"]["threshold"]
+    (tmp_path / "e.json").write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=r"is no GraphCard: it lacks threshold\."):
+        read_card(tmp_path / "e.json", EngineCard)
+
+
+def test_another_kind_of_card_is_refused(tmp_path, model_card):
+    write_card(tmp_path / "card.json", model_card)
+    with pytest.raises(ModelError, match="is no GraphCard"):
+        read_card(tmp_path / "card.json", GraphCard)
+
+
+def test_a_write_replaces_the_file_and_leaves_no_other(tmp_path):
+    path = tmp_path / "deep" / "model.bin"
+    cards.write_atomic(path, b"old")
+    cards.write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_exception_keeps_the_old_file(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), cards.replacing(path) as part:
+        part.write_bytes(b"half of the n")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match="No space left on device"):
+        cards.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_write_keeps_the_old_file(tmp_path):
+    """A kill runs no `finally`; whoever reads then still finds the old file, whole."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"old")
+    with cards.replacing(path) as part:
+        part.write_bytes(b"half of the n")
+        assert path.read_bytes() == b"old"
+        assert part.parent == path.parent  # a rename is atomic within one file system only
+    assert path.read_bytes() == b"half of the n"
+
+
+def test_hashes_are_known(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
+    assert cards.sha256(tmp_path / "abc") == known
+
+
+def test_the_newest_file_comes_first(tmp_path):
+    for age, name in enumerate(("a.json", "b.json", "c.txt")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    assert [path.name for path in cards.newest(tmp_path, "*.json")] == ["a.json", "b.json"]
+    assert cards.newest(tmp_path / "none", "*.json") == []

@@ -1,0 +1,43 @@
+"""Mirrors edgeseg/demo.py, with a training too short to be good."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgeseg.demo import PARTS, TRAIN, demo
+from edgeseg.errors import ConfigError
+
+# After one step at the paper's rates the student's values are too large for Half.
+QUICK = replace(
+    TRAIN,
+    image_size=32,
+    batch=2,
+    student_steps=1,
+    student_rate=1e-4,
+    head_steps=1,
+    blocks_rate=1e-4,
+    device="cpu",
+)
+METRICS = {"image_auroc", "pixel_auroc", "pixel_ap", "iap", "iap90", "aupro"}
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's libraries warn; test_export is strict
+def test_the_demo_goes_the_whole_path_and_leaves_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.setitem(PARTS, "train", 10)
+    monkeypatch.setitem(PARTS, "good", 2)
+    monkeypatch.setitem(PARTS, "bad", 1)
+    report = demo(tmp_path / "demo", config=QUICK, say=lambda line: None)
+    document = report.to_json()
+    assert METRICS <= set(document)
+    steps = ["draw parts", "train", "evaluate", "export", "build", "stream", "benchmark"]
+    assert list(report.seconds) == steps
+    for path in report.paths.values():
+        assert path.stat().st_size > 0
+    assert "image_auroc" in report.summary() and str(report.paths["video"]) in report.summary()
+
+
+def test_the_demo_overwrites_nothing(tmp_path):
+    (tmp_path / "demo").mkdir()
+    with pytest.raises(ConfigError, match="exists") as caught:
+        demo(tmp_path / "demo")
+    assert "--out" in caught.value.remedy

@@ -1,0 +1,74 @@
+"""The README's two commands set themselves up; .ci/run takes an environment of its own."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+STEPS = ("-m venv", "pip install", "touch")
+CHECKS = ("bin/ruff format --check", "bin/ruff check", "bin/mypy", "bin/pytest")
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def dry_run(target, venv):
+    command = ["make", "--dry-run", "--always-make", target, f"VENV={venv}"]
+    if (venv / ".installed").exists():
+        command.remove("--always-make")
+    outer = {"MAKEFLAGS", "MAKELEVEL"}  # of the `make test` that may run this
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env={name: value for name, value in os.environ.items() if name not in outer},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@needs_make
+def test_the_tests_set_up_an_environment_and_then_run_every_check(tmp_path):
+    steps = dry_run("test", tmp_path / "venv")
+    places = [steps.index(check) for check in STEPS + CHECKS]
+    assert places == sorted(places)
+    assert str(tmp_path / "venv") in steps
+
+
+@needs_make
+def test_the_demo_sets_up_the_same_environment(tmp_path):
+    steps = dry_run("demo", tmp_path / "venv")
+    assert steps.index('pip install --editable ".[dev]"') < steps.index("bin/edgeseg demo")
+
+
+@needs_make
+def test_an_environment_that_is_up_to_date_is_left_alone(tmp_path):
+    (tmp_path / ".installed").touch()
+    assert "pip install" not in dry_run("test", tmp_path)
+    os.utime(tmp_path / ".installed", (0, 0))  # older than pyproject.toml
+    assert "pip install" in dry_run("test", tmp_path)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_ci_runs_make_test_elsewhere_and_passes_its_result_on(tmp_path, code):
+    """With a `make` that only tells how it was called."""
+    stub = tmp_path / "bin" / "make"
+    stub.parent.mkdir()
+    stub.write_text(f'#!/bin/sh\necho "$PWD|$*"\nexit {code}\n')
+    stub.chmod(0o755)
+    path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [REPOSITORY / ".ci" / "run"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    folder, words = done.stdout.strip().split("|")
+    target, venv = words.split(" VENV=")
+    assert (Path(folder), target, done.returncode) == (REPOSITORY, "test", code)
+    assert Path(venv).is_relative_to(tmp_path)
+    assert not Path(venv).parent.exists()

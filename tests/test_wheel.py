@@ -1,0 +1,56 @@
+"""The wheel holds the package, all of it, and nothing else."""
+
+import email
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edgeseg import __version__
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built without the network: the build's tools are among the dev packages."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
+    done = subprocess.run([*command, str(REPOSITORY)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("*.whl")
+    assert path.name == f"edgeseg-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_it_holds_edgeseg_alone(wheel):
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert tops == {"edgeseg", f"edgeseg-{__version__}.dist-info"}
+
+
+def test_it_holds_every_module_and_the_type_marker(wheel):
+    package = REPOSITORY / "edgeseg"
+    expected = {path.relative_to(REPOSITORY).as_posix() for path in package.rglob("*.py")}
+    held = {name for name in wheel.namelist() if name.startswith("edgeseg/")}
+    assert held == expected | {"edgeseg/py.typed"}
+
+
+def test_it_brings_the_command_and_the_license(wheel):
+    info = f"edgeseg-{__version__}.dist-info"
+    entry_points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert entry_points.split() == ["[console_scripts]", "edgeseg", "=", "edgeseg.cli:main"]
+    assert f"{info}/licenses/LICENSE" in wheel.namelist()
+
+
+def test_its_core_needs_no_torch(wheel):
+    metadata = email.message_from_bytes(wheel.read(f"edgeseg-{__version__}.dist-info/METADATA"))
+    needs = metadata.get_all("Requires-Dist")
+    core = sorted(need.split(">")[0].split(";")[0] for need in needs if "extra ==" not in need)
+    assert core == ["numpy", "opencv-python", "rich", "tomli", "typer"]
+    extras = {"train", "cpu", "openvino", "tensorrt", "rtx", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == extras
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["License-Expression"] == "Apache-2.0"

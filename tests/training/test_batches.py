@@ -1,0 +1,63 @@
+"""Mirrors edgeseg/training/batches.py."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from edgeseg.data.images import write_png
+from edgeseg.training.batches import Batches, common_size, load_images
+
+
+def numbered(count, side=32):
+    """Images that can be told apart by their value."""
+    return [np.full((side, side, 3), value, np.uint8) for value in range(count)]
+
+
+def test_a_batch_is_a_pure_function_of_seed_phase_and_step(quick):
+    first, again = (Batches(numbered(5), quick).make(0, 7) for _ in range(2))
+    torch.testing.assert_close(first.corrupted, again.corrupted)
+    torch.testing.assert_close(first.mask, again.mask)
+    for other in (
+        Batches(numbered(5), quick).make(1, 7),
+        Batches(numbered(5), quick).make(0, 8),
+        Batches(numbered(5), replace(quick, seed=1)).make(0, 7),
+    ):
+        assert not torch.equal(first.corrupted, other.corrupted)
+
+
+def test_every_image_comes_once_an_epoch(quick):
+    batches = Batches(numbered(6), quick)
+    clean = [batches.make(0, step).clean[:, 0, 0, 0].tolist() for step in range(6)]
+    epochs = [sorted(a + b + c) for a, b, c in (clean[:3], clean[3:])]
+    assert epochs == [[0, 1, 2, 3, 4, 5]] * 2
+    assert clean[:3] != clean[3:]
+
+
+def test_a_set_smaller_than_the_batch_is_walked_through_more_than_once(quick):
+    assert Batches(numbered(1), quick).make(0, 0).clean.shape == (2, 3, 32, 32)
+
+
+def test_outside_the_mask_clean_and_corrupted_are_equal(quick):
+    batch = Batches(numbered(4), quick).make(0, 0)
+    outside = ~batch.mask.expand(-1, 3, -1, -1)
+    torch.testing.assert_close(batch.clean[outside], batch.corrupted[outside])
+    assert batch.clean.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_stream_yields_the_steps_that_were_asked_for(quick):
+    batches = Batches(numbered(4), quick)
+    streamed = list(batches.stream(0, 2, 5))
+    assert len(streamed) == 3
+    torch.testing.assert_close(streamed[1].corrupted, batches.make(0, 3).corrupted)
+    assert list(batches.stream(0, 5, 5)) == []
+
+
+def test_images_are_decoded_once_and_their_sizes_reported(tmp_path):
+    for name, shape in (("a.png", (40, 60, 3)), ("b.png", (50, 50, 3))):
+        write_png(tmp_path / name, np.zeros(shape, np.uint8))
+    images, sizes = load_images([tmp_path / "a.png", tmp_path / "b.png"], 32)
+    assert [image.shape for image in images] == [(32, 32, 3)] * 2
+    assert sizes == {(40, 60), (50, 50)}
+    assert common_size(sizes) is None
+    assert common_size({(40, 60)}) == (40, 60)

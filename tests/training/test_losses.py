@@ -1,0 +1,41 @@
+"""Mirrors edgeseg/training/losses.py."""
+
+import math
+
+import pytest
+import torch
+
+from edgeseg.training.losses import cosine_loss, head_loss, shrink
+
+
+def features(value, batch=2):
+    return [torch.full((batch, 4, s, s), value) for s in (4, 2, 1)]
+
+
+def test_the_cosine_loss_sums_over_levels_and_images_and_averages_positions():
+    assert float(cosine_loss(features(1.0), features(5.0))) == pytest.approx(0, abs=1e-5)
+    # Opposite vectors are at distance 2; three levels, two images.
+    assert float(cosine_loss(features(1.0), features(-1.0))) == pytest.approx(2 * 3 * 2)
+    assert float(cosine_loss(features(1.0, 4), features(-1.0, 4))) == pytest.approx(2 * 3 * 4)
+
+
+def test_the_head_loss_is_focal_plus_l1():
+    logits = torch.zeros(1, 1, 2, 2)  # probability one half everywhere
+    mask = torch.ones(1, 1, 8, 8)
+    expected = 0.5**4 * math.log(2) + 0.5
+    assert float(head_loss(logits, mask, 4.0)) == pytest.approx(expected)
+    assert float(head_loss(logits, 1 - mask, 4.0)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("logit, mask", [(40.0, 1.0), (-40.0, 0.0)])
+def test_a_right_answer_costs_nothing_and_a_wrong_one_stays_finite(logit, mask):
+    logits, truth = torch.full((1, 1, 2, 2), logit), torch.full((1, 1, 8, 8), mask)
+    assert float(head_loss(logits, truth, 4.0)) == pytest.approx(0, abs=1e-6)
+    assert float(head_loss(-logits, truth, 4.0)) == pytest.approx(41)
+
+
+def test_masks_shrink_by_sampling_two_by_two_pixels():
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 1:3, 1:3] = 1  # the four pixels around the first cell's centre
+    mask[..., 5, 5] = 1  # a quarter of the last cell's sample
+    assert shrink(mask, (2, 2))[0, 0].tolist() == [[1, 0], [0, 0]]

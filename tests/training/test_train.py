@@ -1,0 +1,163 @@
+"""Mirrors edgeseg/training/train.py: the two phases, resuming, and what a run leaves behind."""
+
+import csv
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from edgeseg.cards import sha256
+from edgeseg.data.images import read_image
+from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError, WriteError
+from edgeseg.training.batches import Batches
+from edgeseg.training.checkpoint import RESUME, load_run
+from edgeseg.training.train import train
+
+
+@pytest.fixture(scope="module")
+def finished(plates, tmp_path_factory):
+    """One finished run, and its configuration."""
+    from edgeseg.config import TrainConfig
+
+    config = TrainConfig(
+        teacher="efficientnet_lite0",
+        image_size=32,
+        batch=2,
+        student_steps=3,
+        head_steps=3,
+        holdout=0.25,
+        device="cpu",
+    )
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    train(plates, config, run, say=lambda line: None)
+    return run, config
+
+
+def interrupt_at(monkeypatch, phase, step, number):
+    """Send a signal to this process when the batch of a step is made."""
+    make = Batches.make
+
+    def make_and_kill(self, made_phase, made_step):
+        if (made_phase, made_step) == (phase, step):
+            os.kill(os.getpid(), number)
+        return make(self, made_phase, made_step)
+
+    monkeypatch.setattr(Batches, "make", make_and_kill)
+
+
+def test_a_run_holds_weights_card_history_and_pictures(finished, plates):
+    run, config = finished
+    detector, card = load_run(run)
+    assert not detector.training
+    assert card.config["teacher"] == config.teacher and card.config["seed"] == 0
+    assert card.frame_size == (192, 256)
+    assert (len(card.split["train"]), len(card.split["holdout"])) == (6, 2)
+    for name, digest in (card.split["train"] | card.split["holdout"]).items():
+        assert sha256(plates.root / name) == digest
+    assert card.versions["torch"] == torch.__version__.split("+")[0] or card.versions["torch"]
+    with (run / "train.csv").open() as file:
+        rows = [(row["phase"], int(row["step"])) for row in csv.DictReader(file)]
+    assert rows == [(p, s) for p in ("student", "head") for s in range(3)]
+    for picture in ("preview.png", "curves.png"):
+        assert read_image(run / picture).std() > 10
+    assert not (run / RESUME).exists()
+    assert not list(run.glob("*.part*"))
+
+
+def test_both_phases_move_their_own_weights_and_only_those(finished, plates, quick, tmp_path):
+    run, _ = finished
+    student_only = tmp_path / "student"
+    train(plates, replace(quick, head_steps=0), student_only, say=lambda line: None)
+    whole, half = (load_file(r / "model.safetensors") for r in (run, student_only))
+    moved = {name.split(".")[0] for name in whole if not torch.equal(whole[name], half[name])}
+    assert moved == {"head"}
+
+
+@pytest.mark.parametrize("phase, number", [(0, signal.SIGINT), (1, signal.SIGTERM)])
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
+    finished, plates, tmp_path, monkeypatch, phase, number
+):
+    whole, config = finished
+    run = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, phase, 1, number)
+        with pytest.raises(Interrupted) as caught:
+            train(plates, config, run, say=lambda line: None)
+    assert "--resume" in caught.value.remedy
+    assert (run / RESUME).exists() and not (run / "card.json").exists()
+    train(plates, config, run, resume=True, say=lambda line: None)
+    one, two = (load_file(r / "model.safetensors") for r in (whole, run))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
+    rows = [(run_ / "train.csv").read_text().splitlines() for run_ in (whole, run)]
+    assert [r.split(",")[:3] for r in rows[0]] == [r.split(",")[:3] for r in rows[1]]
+
+
+def test_resuming_with_other_settings_names_them(plates, quick, tmp_path, monkeypatch):
+    run = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 0, 0, signal.SIGINT)
+        with pytest.raises(Interrupted):
+            train(plates, quick, run, say=lambda line: None)
+    with pytest.raises(ConfigError, match=r"gamma \(4.0 -> 2.0\)"):
+        train(plates, replace(quick, gamma=2.0), run, resume=True, say=lambda line: None)
+    (run / RESUME).write_bytes(b"torn")
+    with pytest.raises(ModelError, match="damaged"):
+        train(plates, quick, run, resume=True, say=lambda line: None)
+
+
+def test_nothing_to_resume_and_nothing_to_overwrite(finished, plates, quick, tmp_path):
+    with pytest.raises(ModelError, match="no unfinished training"):
+        train(plates, quick, tmp_path / "new", resume=True)
+    with pytest.raises(ConfigError, match="exists and is finished") as caught:
+        train(plates, quick, finished[0])
+    assert "--name" in caught.value.remedy
+
+
+def test_a_loss_that_is_no_number_ends_with_a_remedy(plates, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "edgeseg.training.train.cosine_loss", lambda t, s: s[0].sum() * float("nan")
+    )
+    with pytest.raises(ModelError, match="diverged: the loss is nan at step 0") as caught:
+        train(plates, quick, tmp_path / "run")
+    assert "--student-rate" in caught.value.remedy
+
+
+def test_a_full_disk_leaves_an_error_and_no_torn_file(plates, quick, tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("edgeseg.training.checkpoint.save_file", full)
+    config = replace(quick, student_steps=0, head_steps=0)
+    with pytest.raises(WriteError, match="No space left on device"):
+        train(plates, config, tmp_path / "run", preview=False)
+    assert [path.name for path in (tmp_path / "run").glob(".*")] == []
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_no_image_left_to_train_on(plates, quick, tmp_path):
+    alone = replace(plates, train=plates.train[:1])
+    with pytest.raises(DataError, match="none is left") as caught:
+        train(alone, replace(quick, holdout=0.9), tmp_path / "run")
+    assert "--holdout 0" in caught.value.remedy
+
+
+def test_weights_that_do_not_fit_their_card_are_refused(finished, tmp_path):
+    run = finished[0]
+    for name in ("card.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    with (tmp_path / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelError, match="another SHA-256"):
+        load_run(tmp_path)
+    card = json.loads((run / "card.json").read_text())
+    del card["weights_sha256"]
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="lacks weights_sha256"):
+        load_run(tmp_path)
