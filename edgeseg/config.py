@@ -27,6 +27,7 @@ S = TypeVar("S")
 Rotation = Literal["none", "slight", "full"]
 TextureColor = Literal["color", "gray"]
 Schedule = Literal["constant", "cosine"]
+Features = Literal["raw", "standard"]
 Precision = Literal["fp32", "fp16"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
@@ -45,6 +46,10 @@ class TrainConfig:
         "resnet18", "ImageNet backbone: resnet18, efficientnet_lite0, any of timm"
     )
     teacher_weights: Path | None = setting(None, "State dict for the teacher (.safetensors, .pth)")
+    features: Features = setting(
+        "raw",
+        "Teacher's features: raw, or standard: each channel's mean 0, deviation 1 on good parts",
+    )
     image_size: int = setting(256, "Side of the square the network sees, in pixels")
     batch: int = setting(32, "Images in one step")
     student_steps: int = setting(1000, "Steps for the denoising student, before the head starts")

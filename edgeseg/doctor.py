@@ -19,11 +19,11 @@ from types import ModuleType
 from typing import Any, Literal
 
 from edgeseg import __version__
-from edgeseg.cards import CARD, EngineCard, newest
-from edgeseg.errors import EdgesegError, MissingExtra
+from edgeseg.cards import CARD, newest
+from edgeseg.errors import MissingExtra
 from edgeseg.extras import installed, require
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
-from edgeseg.runtime.engines import check_engine
+from edgeseg.runtime.engines import newest_that_runs
 from edgeseg.runtime.machine import Machine, this_machine
 
 State = Literal["ok", "none", "warn", "missing"]  # none: not here, and no fault
@@ -231,7 +231,7 @@ def _runs(folder: Path) -> Finding:
 def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[Finding]:
     """Say what lies there, what build-engine would add, and what stream would take."""
     cards = newest(folder, "*.json")
-    card, problems = _first_that_runs(cards, runtimes)
+    card, problems = newest_that_runs(folder, runtimes)
     build = "edgeseg build-engine"
     if cards:
         yield Finding("engines", "ok", f"{len(cards)} in {folder}/, the newest {cards[0].stem}")
@@ -250,21 +250,3 @@ def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[Finding]:
         yield Finding("stream", "ok", found)
     else:
         yield Finding("stream", "none", f"has no engine to run{skipped}", build)
-
-
-def _first_that_runs(
-    cards: Sequence[Path], runtimes: Sequence[Candidate]
-) -> tuple[EngineCard | None, list[str]]:
-    """Return the newest engine that this machine runs, and why it runs none of the newer ones."""
-    problems: list[str] = []
-    running = {candidate.runtime for candidate in runtimes if candidate.runs}
-    for path in cards:
-        try:
-            card = check_engine(path)
-        except EdgesegError as error:
-            problems.append(f"{path.stem}: {error.problem}")
-            continue
-        if card.runtime in running:
-            return card, problems
-        problems.append(f"{path.stem}: {card.runtime} does not run here")
-    return None, problems

@@ -65,7 +65,10 @@ def build_plan(
     api = trt.load(runtime)
     target = _target(api, config, here)
     say(f"building for {target} with {runtime} {api.version}")
-    data, typing, lines = _serialize(api, model, config, target, say)
+    data, typing, log = _serialize(api, model, config, target, say)
+    for warning in dict.fromkeys(text for severity, text in log if severity == "WARNING"):
+        say(f"{runtime} warns: {warning}")
+    lines = [line for _, text in log for line in text.splitlines()]
     layers = read_layers(lines)
     if not layers:
         say(f"the log of {runtime} {api.version} lists no layers: their types were not read")
@@ -97,14 +100,14 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
 
 def _serialize(
     api: Api, model: ModelProto, config: BuildConfig, target: str, say: Say
-) -> tuple[bytes, str, list[str]]:
-    """Return the plan, `strong` or `weak`, and the lines of the build's log."""
+) -> tuple[bytes, str, Log]:
+    """Return the plan, `strong` or `weak`, and the build's log."""
     log: Log = []
     if api.strong:
         typed = to_fp16(model) if config.precision == "fp16" else model
         data = _build(api, typed, config, target, log)
         if data is not None:
-            return data, "strong", _lines(log)
+            return data, "strong", log
         if not api.weak:
             raise _failed(api, log)
         say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
@@ -113,7 +116,7 @@ def _serialize(
     data = _build(api, old, config, target, log, weak=True)
     if data is None:
         raise _failed(api, log)
-    return data, "weak", _lines(log)
+    return data, "weak", log
 
 
 def _build(
@@ -193,10 +196,6 @@ def _logger(library: Any, log: Log) -> Any:
             log.append((severity.name, text))
 
     return Collector()
-
-
-def _lines(log: Log) -> list[str]:
-    return [line for _, text in log for line in text.splitlines()]
 
 
 def _to_opset(model: ModelProto, opset: int) -> ModelProto:

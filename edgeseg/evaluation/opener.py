@@ -11,14 +11,14 @@ The choice is never silent: one line says what was taken and why nothing better 
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, newest, read_card
+from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, newest
 from edgeseg.config import RuntimeName
-from edgeseg.errors import ConfigError, EdgesegError, ModelError
+from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
 from edgeseg.runtime import trt
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates, reasons
-from edgeseg.runtime.engines import card_path, check_engine, engine_path
+from edgeseg.runtime.engines import card_path, check_engine, engine_path, newest_that_runs
 from edgeseg.runtime.machine import this_machine
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.ov import OpenVinoBackend
@@ -131,21 +131,16 @@ def newest_run(runs: Path, *, say: Say) -> Path:
 
 def newest_engine(engines: Path, *, say: Say) -> Path:
     """Return the newest engine that this machine runs; say which ones it does not, and why."""
-    skipped = []
-    for card in newest(engines, "*.json"):
-        try:
-            check_engine(card)
-            path = engine_path(card)
-            _refuse_unrunnable(read_card(card, EngineCard))
-        except EdgesegError as error:
-            skipped.append(f"{card.stem}: {error.problem}")
-            continue
-        say("\n".join([*(f"skipped {line}" for line in skipped), f"engine: {path}"]))
-        return path
-    raise ModelError(
-        "\n  ".join([f"No engine in {engines} runs on this machine.", *skipped]),
-        remedy="edgeseg build-engine",
-    )
+    card, problems = newest_that_runs(engines, candidates(this_machine()))
+    skipped = [f"skipped {problem}" for problem in problems]
+    if card is None:
+        raise ModelError(
+            "\n  ".join([f"No engine in {engines} runs on this machine.", *skipped]),
+            remedy="edgeseg build-engine",
+        )
+    path = engines / card.file
+    say("\n".join([*skipped, f"engine: {path}"]))
+    return path
 
 
 def _open_graph(path: Path, runtime: str, threads: int | None, say: Say) -> Backend:

@@ -6,7 +6,7 @@ fusion of the authors' released code. 81 % of the whole graph's arithmetic is he
 
 from torch import Tensor, cat, nn
 
-from edgeseg.model.blocks import BasicBlock, initialize
+from edgeseg.model.blocks import BasicBlock
 
 WIDTH = 256
 RATES = (6, 12, 18)
@@ -15,7 +15,9 @@ RATES = (6, 12, 18)
 class SegmentationHead(nn.Module):
     """[B, C, h, w] -> logits [B, 1, h, w], positive where anomalous.
 
-    `blocks` and `aspp` are apart because they are trained at different rates.
+    `blocks` and `aspp` are apart because they are trained at different rates. The weights begin as
+    PyTorch draws them: the student's fan-out rule would give the last convolution, of one channel,
+    logits so large that hundreds of steps go by before the loss is that of an empty mask.
     """
 
     def __init__(self, channels: int) -> None:
@@ -24,7 +26,6 @@ class SegmentationHead(nn.Module):
         self.aspp = nn.Sequential(
             Aspp(WIDTH, WIDTH), *_conv_bn_relu(WIDTH, WIDTH, 3), nn.Conv2d(WIDTH, 1, 1)
         )
-        initialize(self)
 
     def forward(self, agreement: Tensor) -> Tensor:
         logits: Tensor = self.aspp(self.blocks(agreement))

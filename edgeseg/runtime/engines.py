@@ -4,11 +4,13 @@ A runtime that is given a plan for another GPU or version fails with a number or
 knows better: it holds the file's hash, what it was built for and by, and how to build it again.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.cards import EngineCard, read_card, sha256
-from edgeseg.errors import EngineMismatch, ModelError
+from edgeseg.cards import EngineCard, newest, read_card, sha256
+from edgeseg.errors import EdgesegError, EngineMismatch, ModelError
 from edgeseg.runtime import trt
+from edgeseg.runtime.choice import Candidate
 from edgeseg.runtime.machine import Machine, this_machine
 
 CPU = "cpu"  # the target of engines that are typed graphs, which any machine and version reads
@@ -44,6 +46,24 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
         _check_target(engine, card, here)
         _check_version(engine, card, here)
     return card
+
+
+def newest_that_runs(
+    folder: Path, runtimes: Sequence[Candidate]
+) -> tuple[EngineCard | None, list[str]]:
+    """Return the newest engine that this machine runs, and why it runs none of the newer ones."""
+    running = {candidate.runtime for candidate in runtimes if candidate.runs}
+    problems: list[str] = []
+    for path in newest(folder, "*.json"):
+        try:
+            card = check_engine(path)
+        except EdgesegError as error:
+            problems.append(f"{path.stem}: {error.problem}")
+            continue
+        if card.runtime in running:
+            return card, problems
+        problems.append(f"{path.stem}: {card.runtime} does not run here")
+    return None, problems
 
 
 def built_for(card: EngineCard) -> str:

@@ -55,6 +55,12 @@ class Batches:
             torch.from_numpy(mask)[:, None],
         )
 
+    def good(self) -> Iterator[Tensor]:
+        """Yield every good image once, as it is: uint8 [B, 3, S, S]."""
+        for first in range(0, len(self.images), self.config.batch):
+            images = self.images[first : first + self.config.batch]
+            yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
     def triple(self, index: int, rng: Generator) -> tuple[Image, Image, np.ndarray]:
         """Return one good image, its corrupted twin and the mask between them."""
         config = self.config

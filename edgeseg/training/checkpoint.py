@@ -4,7 +4,6 @@ runs/<name>/model.safetensors    every tensor of the detector, the teacher's inc
 runs/<name>/resume.safetensors   the same with the optimizer's momentum, while training runs
 """
 
-import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, replacing, sha256, write_card
+from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, sha256, write_atomic, write_card
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
@@ -44,7 +43,8 @@ def load_run(run: Path) -> tuple[DeSTSeg, ModelCard]:
             f"{path} is not the file that its card describes (another SHA-256).",
             remedy="restore the file, or train again",
         )
-    detector = DeSTSeg(Teacher(card.config["teacher"]))
+    standard = card.config["features"] == "standard"
+    detector = DeSTSeg(Teacher(card.config["teacher"], standard=standard))
     tensors, _ = _read(path)
     detector.load_state_dict(tensors)
     return detector.eval(), card
@@ -100,11 +100,8 @@ def finish(run: Path, card: ModelCard) -> None:
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    with replacing(path) as part:
-        try:
-            save_file(plain, part, metadata=metadata)
-        except SafetensorError as error:
-            raise OSError(errno.EIO, str(error)) from error
+    # Not save_file: it leaves a file that its owner alone may read.
+    write_atomic(path, save(plain, metadata=metadata))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

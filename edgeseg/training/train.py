@@ -68,13 +68,17 @@ def train(
     settings = json_config(config)
     progress = load_progress(run, settings) if resume else Progress(0, 0, {}, {})
     torch.manual_seed(config.seed)
-    detector = DeSTSeg(pretrained_teacher(config.teacher, config.teacher_weights))
+    standard = config.features == "standard"
+    teacher = pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
+    detector = DeSTSeg(teacher)
     if progress.tensors:
         detector.load_state_dict(progress.tensors)
     detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     images, sizes = load_images([s.path for s in kept], config.image_size)
     batches = Batches(images, config)
+    if standard and not progress.tensors:
+        teacher.standardize(detector.normalize(x.to(device)) for x in batches.good())
     if preview:
         say(f"preview: {write_preview(run / 'preview.png', batches)}")
     say(f"{len(kept)} good images to train on, {len(held)} held back, {device}, {run}")

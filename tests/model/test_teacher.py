@@ -79,3 +79,21 @@ def test_an_unfit_backbone_is_refused(name):
     with pytest.raises(ConfigError) as caught:
         Teacher(name)
     assert "--teacher resnet18" in caught.value.remedy
+
+
+def test_standard_features_have_mean_0_and_deviation_1_over_the_good_images():
+    teacher = pretrained_teacher("efficientnet_lite0", standard=True)
+    images = [torch.rand(4, 3, 64, 64) for _ in range(3)]
+    teacher.standardize(images)
+    assert not any(module.training for module in teacher.modules())
+    for level in zip(*(teacher(x) for x in images), strict=True):
+        values = torch.cat(level).transpose(0, 1).flatten(1)
+        torch.testing.assert_close(values.mean(1), torch.zeros(len(values)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(values.std(1), torch.ones(len(values)), atol=0.05, rtol=0)
+
+
+def test_raw_features_are_the_backbones():
+    teacher = Teacher("resnet18")
+    x = torch.rand(1, 3, 64, 64)
+    for ours, theirs in zip(teacher(x), teacher.encoder(x), strict=True):
+        assert torch.equal(ours, theirs)

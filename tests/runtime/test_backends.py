@@ -1,5 +1,6 @@
 """What every backend promises, on a graph whose answers are known by heart."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -104,15 +105,13 @@ def test_a_file_that_is_no_graph_is_refused(kind, tmp_path):
 
 
 def test_the_fake_averages_what_it_shrinks(red_card):
-    backend = FakeBackend(red_card)
-    slot = Slot.on_host(red_card)
-    small = FakeBackend(
-        type(red_card)(**{**vars(red_card), "image_size": 2, "frame_format": "bgr"})
-    )
+    card = dataclasses.replace(red_card, image_size=2, frame_format="bgr")
+    slot = Slot.on_host(card)
     slot.frame[:, :4, :4, 2] = 255
     slot.frame[:, :2, 4:, 2] = 255
-    cells = Slot(slot.frame, slot.threshold, slot.mask, slot.score, slot.anomaly_map[:, :2, :2])
-    small.bind(cells)
-    small.run()
-    np.testing.assert_allclose(cells.anomaly_map[0], [[1.0, 0.5], [0.0, 0.0]])
-    assert backend.closed is False
+    with FakeBackend(card) as backend:
+        backend.bind(slot)
+        backend.run()
+        np.testing.assert_allclose(slot.anomaly_map[0], [[1.0, 0.5], [0.0, 0.0]])
+        assert not backend.closed
+    assert backend.closed

@@ -1,6 +1,7 @@
 """Mirrors edgeseg/training/train.py: the two phases, resuming, and what a run leaves behind."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -8,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from edgeseg.cards import sha256
@@ -98,6 +98,14 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     assert [r.split(",")[:3] for r in rows[0]] == [r.split(",")[:3] for r in rows[1]]
 
 
+def test_standard_features_travel_with_the_run(plates, quick, tmp_path):
+    train(plates, replace(quick, features="standard", head_steps=0), tmp_path / "run")
+    detector, _ = load_run(tmp_path / "run")
+    for norm, width in zip(detector.teacher.norms, detector.teacher.channels, strict=True):
+        assert norm.running_var.shape == (width,)
+        assert (norm.running_var != 1).all()
+
+
 def test_resuming_with_other_settings_names_them(plates, quick, tmp_path, monkeypatch):
     run = tmp_path / "stopped"
     with monkeypatch.context() as patch:
@@ -129,16 +137,14 @@ def test_a_loss_that_is_no_number_ends_with_a_remedy(plates, quick, tmp_path, mo
 
 
 def test_a_full_disk_leaves_an_error_and_no_torn_file(plates, quick, tmp_path, monkeypatch):
-    def full(tensors, path, metadata):
-        path.write_bytes(b"half")
-        raise SafetensorError("I/O error: No space left on device")
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("edgeseg.training.checkpoint.save_file", full)
+    monkeypatch.setattr(os, "fsync", full)
     config = replace(quick, student_steps=0, head_steps=0)
     with pytest.raises(WriteError, match="No space left on device"):
         train(plates, config, tmp_path / "run", preview=False)
-    assert [path.name for path in (tmp_path / "run").glob(".*")] == []
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_no_image_left_to_train_on(plates, quick, tmp_path):
