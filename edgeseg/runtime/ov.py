@@ -1,6 +1,8 @@
 """OpenVINO on the CPU: compiles the graph for this processor while it opens it."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
@@ -28,7 +30,7 @@ class OpenVinoBackend(Closing):
         }
         version = ov.__version__.split("-")[0]
         try:
-            compiled = ov.Core().compile_model(str(graph), "CPU", options)
+            compiled = _core().compile_model(str(graph), "CPU", options)
         except RuntimeError as error:
             raise ModelError(
                 f"OpenVINO {version} cannot open {graph}: {error}",
@@ -47,3 +49,14 @@ class OpenVinoBackend(Closing):
     def run(self) -> None:
         """Read the slot's frame and threshold; rewrite its mask, score and map."""
         self._request.infer()
+
+
+@cache
+def _core() -> Any:
+    """The process's one OpenVINO core.
+
+    Each core moves the thread's signal stack into its own memory and, when it goes, back to what
+    it found. Of two that overlap, the second leaves the stack of the first, already freed, and the
+    next signal that Python catches is a segmentation fault (seen with OpenVINO 2026.4.1).
+    """
+    return require("openvino", extra="openvino").Core()

@@ -43,7 +43,7 @@ def load_run(run: Path) -> tuple[DeSTSeg, ModelCard]:
             f"{path} is not the file that its card describes (another SHA-256).",
             remedy="restore the file, or train again",
         )
-    standard = card.config["features"] == "standard"
+    standard = card.config.get("features") == "standard"  # absent from cards of older runs
     detector = DeSTSeg(Teacher(card.config["teacher"], standard=standard))
     tensors, _ = _read(path)
     detector.load_state_dict(tensors)

@@ -1,7 +1,11 @@
 """What every backend promises, on a graph whose answers are known by heart."""
 
 import dataclasses
+import os
 import re
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -115,3 +119,21 @@ def test_the_fake_averages_what_it_shrinks(red_card):
         np.testing.assert_allclose(slot.anomaly_map[0], [[1.0, 0.5], [0.0, 0.0]])
         assert not backend.closed
     assert backend.closed
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+def test_a_signal_after_two_openvino_engines_is_survived(red_graph):
+    pytest.importorskip("openvino")
+    program = textwrap.dedent(f"""
+        import signal
+        from pathlib import Path
+        from edgeseg.runtime.ov import OpenVinoBackend
+
+        first = OpenVinoBackend(Path({str(red_graph)!r}))
+        second = OpenVinoBackend(Path({str(red_graph)!r}))
+        del first, second
+        signal.signal(signal.SIGTERM, lambda number, frame: print("caught"))
+        signal.raise_signal(signal.SIGTERM)
+    """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr
