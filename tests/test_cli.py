@@ -69,7 +69,7 @@ def test_json_is_the_last_line_of_standard_output(run):
 def test_settings_from_a_file_reach_the_card(run, tmp_path):
     write_parts(tmp_path / "plates", train=6, good=0, bad=0)
     (tmp_path / "quick.toml").write_text(
-        'teacher = "efficientnet_lite0"\nimage_size = 32\nbatch = 2\ntop = 7\n'
+        'teacher = "efficientnet_lite0"\nimage_size = 64\nbatch = 2\ntop = 7\n'
         'student_steps = 1\nhead_steps = 1\nholdout = 0.4\ndevice = "cpu"\n'
     )
     code, out, err = run("train", "plates", "--config", "quick.toml", "--seed", "3", "--json")

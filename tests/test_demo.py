@@ -10,7 +10,7 @@ from edgeseg.errors import ConfigError
 # After one step at the paper's rates the student's values are too large for Half.
 QUICK = replace(
     TRAIN,
-    image_size=32,
+    image_size=64,
     batch=2,
     student_steps=1,
     student_rate=1e-4,

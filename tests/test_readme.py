@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^(<!-- tested -->\n+)?```(?:sh|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TINY = {
-    "train": "--teacher efficientnet_lite0 --image-size 32 --batch 2 "
+    "train": "--teacher efficientnet_lite0 --image-size 64 --batch 2 "
     "--student-steps 1 --head-steps 1 --student-rate 1e-4 --blocks-rate 1e-4",
     "stream": "--no-window --frames 2",
     "benchmark": "--runs 3 --warmup 1",

@@ -1,4 +1,9 @@
-"""A training that takes seconds: eight drawn parts, 32 pixels, two images a step."""
+"""A training that takes seconds: eight drawn parts, 64 pixels, two images a step.
+
+At 32 pixels the student's deepest features are one pixel: batch normalization over two values
+multiplies gradients a millionfold, and rounding decides whether a test passes. At the paper's rate
+so does a student of three steps, whose running statistics know nothing yet.
+"""
 
 import pytest
 
@@ -18,9 +23,10 @@ def plates(tmp_path_factory):
 def quick():
     return TrainConfig(
         teacher="efficientnet_lite0",
-        image_size=32,
+        image_size=64,
         batch=2,
         student_steps=3,
+        student_rate=1e-3,
         head_steps=3,
         holdout=0.25,
         device="cpu",
