@@ -19,7 +19,7 @@ def plates(tmp_path_factory):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick():
     return TrainConfig(
         teacher="efficientnet_lite0",

@@ -20,22 +20,11 @@ from edgeseg.training.train import train
 
 
 @pytest.fixture(scope="module")
-def finished(plates, tmp_path_factory):
+def finished(plates, quick, tmp_path_factory):
     """One finished run, and its configuration."""
-    from edgeseg.config import TrainConfig
-
-    config = TrainConfig(
-        teacher="efficientnet_lite0",
-        image_size=32,
-        batch=2,
-        student_steps=3,
-        head_steps=3,
-        holdout=0.25,
-        device="cpu",
-    )
     run = tmp_path_factory.mktemp("runs") / "whole"
-    train(plates, config, run, say=lambda line: None)
-    return run, config
+    train(plates, quick, run, say=lambda line: None)
+    return run, quick
 
 
 def interrupt_at(monkeypatch, phase, step, number):
@@ -59,7 +48,7 @@ def test_a_run_holds_weights_card_history_and_pictures(finished, plates):
     assert (len(card.split["train"]), len(card.split["holdout"])) == (6, 2)
     for name, digest in (card.split["train"] | card.split["holdout"]).items():
         assert sha256(plates.root / name) == digest
-    assert card.versions["torch"] == torch.__version__.split("+")[0] or card.versions["torch"]
+    assert torch.__version__.startswith(card.versions["torch"])
     with (run / "train.csv").open() as file:
         rows = [(row["phase"], int(row["step"])) for row in csv.DictReader(file)]
     assert rows == [(p, s) for p in ("student", "head") for s in range(3)]
