@@ -67,6 +67,9 @@ class TrainConfig:
     )
     textures: Path | None = setting(None, "Folder of images pasted as anomalies, for instance DTD")
     texture_color: TextureColor = setting("color", "gray: paste textures without their color")
+    shading: float = setting(
+        0.0, "Share of the anomalies that are a lighter or darker region, and no texture"
+    )
     opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
     opacity_max: float = setting(1.0, "Strongest anomaly")
     lighting: float = setting(0.0, "Random gain and offset of the brightness, 0 (the paper) to 1")
@@ -90,6 +93,7 @@ class TrainConfig:
         _within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
         _within("opacity_max", self.opacity_max, 0.0, 1.0)
         _within("lighting", self.lighting, 0.0, 1.0)
+        _within("shading", self.shading, 0.0, 1.0)
         _within("momentum", self.momentum, 0.0, 1.0)
         _within("weight_decay", self.weight_decay, 0.0, 1.0)
         _within("gamma", self.gamma, 0.0, 100.0)

@@ -17,6 +17,8 @@ from edgeseg.data.textures import Textures
 
 MAX_LOG_CELLS = 5  # 2^k noise cells along an axis, k = 0..5, each axis for itself
 MASK_ABOVE = 0.5  # of noise in [-1, 1]
+SHADE_LOG_CELLS, SHADE_ABOVE = 1, 0.15  # shaded regions are large: a quarter of the image
+SHADE_STOPS = (0.15, 0.7)  # lighter or darker by a factor of 2^0.15 to 2^0.7
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Corruptor:
     """The range of beta in Eq. (1)."""
     gray: bool = False
     """Paste textures without their color, as a grey part's real defects have none."""
+    shading: float = 0.0
+    """The share of anomalies that are no texture: a large region, lighter or darker than it was."""
 
     def corrupt(self, image: Image, rng: Generator) -> tuple[Image, Mask]:
         """uint8 [S, S, 3] -> (corrupted uint8 [S, S, 3], mask bool [S, S]).
@@ -35,6 +39,8 @@ class Corruptor:
         The mask may be empty: noise does not always rise above its threshold.
         """
         side = image.shape[0]
+        if self.shading and rng.random() < self.shading:
+            return _shade(image, rng)
         mask = perlin_mask(rng, side)
         texture = self.textures.draw(rng, side)
         if self.gray:
@@ -46,13 +52,27 @@ class Corruptor:
         return corrupted, mask
 
 
-def perlin_mask(rng: Generator, side: int) -> Mask:
-    """Return where rotated Perlin noise of random scales is high, bool [side, side]."""
-    rows, columns = (int(2**k) for k in rng.integers(0, MAX_LOG_CELLS + 1, 2))
+def _shade(image: Image, rng: Generator) -> tuple[Image, Mask]:
+    """Make a large region of the part lighter or darker: stains, an uneven finish."""
+    mask = perlin_mask(rng, image.shape[0], SHADE_LOG_CELLS, SHADE_ABOVE)
+    gain = 2.0 ** (rng.choice((-1, 1)) * rng.uniform(*SHADE_STOPS))
+    corrupted = image.copy()
+    corrupted[mask] = np.clip(np.rint(image[mask] * gain), 0, 255).astype(np.uint8)
+    return corrupted, mask
+
+
+def perlin_mask(
+    rng: Generator, side: int, log_cells: int = MAX_LOG_CELLS, above: float = MASK_ABOVE
+) -> Mask:
+    """Return where rotated Perlin noise of random scales is high, bool [side, side].
+
+    log_cells: the largest k of 2^k cells along an axis; above: the noise's limit, -1 to 1.
+    """
+    rows, columns = (int(2**k) for k in rng.integers(0, log_cells + 1, 2))
     noise = perlin(rng, side, rows, columns)
     centre = ((side - 1) / 2, (side - 1) / 2)
     turn = cv2.getRotationMatrix2D(centre, float(rng.uniform(-90, 90)), 1.0)
-    return np.asarray(cv2.warpAffine(noise, turn, (side, side)) > MASK_ABOVE)
+    return np.asarray(cv2.warpAffine(noise, turn, (side, side)) > above)
 
 
 def perlin(rng: Generator, side: int, rows: int, columns: int) -> NDArray[np.float32]:

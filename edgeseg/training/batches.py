@@ -42,6 +42,7 @@ class Batches:
             textures,
             opacity=(config.opacity_min, config.opacity_max),
             gray=config.texture_color == "gray",
+            shading=config.shading,
         )
 
     def make(self, phase: int, step: int) -> Batch:

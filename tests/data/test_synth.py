@@ -67,3 +67,35 @@ def test_masks_of_all_scales_cover_a_small_share_and_are_seldom_empty():
     shares = np.array([mask.mean() for mask in masks])
     assert 0.02 < shares.mean() < 0.08  # the paper's threshold of 0.5 marks about 4 %
     assert (shares == 0).mean() < 0.15
+
+
+def test_shading_changes_the_light_of_a_large_region_and_nothing_else():
+    image = np.tile(np.arange(40, 104, dtype=np.uint8)[None, :, None], (64, 1, 3))
+    corruptor = Corruptor(White(), shading=1.0)
+    areas, gains = [], []
+    for seed in range(40):
+        corrupted, mask = corruptor.corrupt(image, np.random.default_rng(seed))
+        np.testing.assert_array_equal(corrupted[~mask], image[~mask])
+        areas.append(mask.mean())
+        if mask.any():
+            ratio = corrupted[mask] / image[mask]
+            gains.append(np.median(ratio))
+            assert np.ptp(ratio) < 0.03  # one gain for the region, but for rounding
+    sizes = np.abs(np.log2(gains))
+    assert 0.14 < sizes.min() and sizes.max() < 0.71
+    assert min(gains) < 1 < max(gains)
+    assert 0.2 < np.mean(areas) < 0.4
+    mean = np.mean([perlin_mask(np.random.default_rng(seed), 64).mean() for seed in range(40)])
+    assert np.mean(areas) > 4 * mean
+
+
+def test_a_share_of_the_anomalies_is_shaded():
+    image = np.full((64, 64, 3), 101, np.uint8)
+    corruptor = Corruptor(White(), (1.0, 1.0), shading=0.5)
+    pasted = shaded = 0
+    for seed in range(200):
+        corrupted, mask = corruptor.corrupt(image, np.random.default_rng(seed))
+        if mask.any():
+            pasted += bool((corrupted[mask] == 255).all())
+            shaded += bool((corrupted[mask] != 255).all())
+    assert 0.4 < shaded / (shaded + pasted) < 0.65
