@@ -17,7 +17,7 @@ from edgeseg.data.textures import Textures
 
 MAX_LOG_CELLS = 5  # 2^k noise cells along an axis, k = 0..5, each axis for itself
 MASK_ABOVE = 0.5  # of noise in [-1, 1]
-SHADE_LOG_CELLS, SHADE_ABOVE = 1, 0.15  # shaded regions are large: a quarter of the image
+SHADE_CELLS, SHADE_ABOVE = (1, 4), 0.2  # shaded regions are large: a fifth of the image
 SHADE_STOPS = (0.15, 0.7)  # lighter or darker by a factor of 2^0.15 to 2^0.7
 
 
@@ -54,25 +54,21 @@ class Corruptor:
 
 def _shade(image: Image, rng: Generator) -> tuple[Image, Mask]:
     """Make a large region of the part lighter or darker: stains, an uneven finish."""
-    mask = perlin_mask(rng, image.shape[0], SHADE_LOG_CELLS, SHADE_ABOVE)
+    rows, columns = rng.integers(*SHADE_CELLS, 2, endpoint=True)
+    mask = perlin(rng, image.shape[0], int(rows), int(columns)) > SHADE_ABOVE
     gain = 2.0 ** (rng.choice((-1, 1)) * rng.uniform(*SHADE_STOPS))
     corrupted = image.copy()
     corrupted[mask] = np.clip(np.rint(image[mask] * gain), 0, 255).astype(np.uint8)
     return corrupted, mask
 
 
-def perlin_mask(
-    rng: Generator, side: int, log_cells: int = MAX_LOG_CELLS, above: float = MASK_ABOVE
-) -> Mask:
-    """Return where rotated Perlin noise of random scales is high, bool [side, side].
-
-    log_cells: the largest k of 2^k cells along an axis; above: the noise's limit, -1 to 1.
-    """
-    rows, columns = (int(2**k) for k in rng.integers(0, log_cells + 1, 2))
+def perlin_mask(rng: Generator, side: int) -> Mask:
+    """Return where rotated Perlin noise of random scales is high, bool [side, side]."""
+    rows, columns = (int(2**k) for k in rng.integers(0, MAX_LOG_CELLS + 1, 2))
     noise = perlin(rng, side, rows, columns)
     centre = ((side - 1) / 2, (side - 1) / 2)
     turn = cv2.getRotationMatrix2D(centre, float(rng.uniform(-90, 90)), 1.0)
-    return np.asarray(cv2.warpAffine(noise, turn, (side, side)) > above)
+    return np.asarray(cv2.warpAffine(noise, turn, (side, side)) > MASK_ABOVE)
 
 
 def perlin(rng: Generator, side: int, rows: int, columns: int) -> NDArray[np.float32]:
