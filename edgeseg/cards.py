@@ -47,6 +47,8 @@ class ModelCard:
     """A pixel is anomalous above this value of the map."""
     image_threshold: float | None = None
     """A part is rejected above this score."""
+    context: float = 0.0
+    """Sigma of the Gaussian that the map is averaged with, in its pixels; 0: none."""
     threshold_note: dict[str, Any] = field(default_factory=dict)
     """How the two were found: wanted rate, number of images, what that number supports."""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class GraphCard:
     weights_sha256: str
     training: dict[str, Any]
     """The TrainConfig that made the weights."""
+    context: float = 0.0
+    """As in ModelCard."""
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)
     """How far the graph is from PyTorch on real frames."""

@@ -31,6 +31,10 @@ NewestEngine = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
 Rate = Annotated[float, typer.Option(help="Share of good parts that may be rejected.")]
+Context = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Average the map with its blur of this sigma, in pixels; 0: not."),
+]
 Runtime = Annotated[str | None, typer.Option(help="onnxruntime or openvino, for an ONNX file.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: every core.")]
 PixelThreshold = Annotated[float | None, typer.Option(help="Instead of the model's, on the map.")]
@@ -104,12 +108,15 @@ def train(
 
 
 @app.command()
-def threshold(run: Model, data: Data, rate: Rate = 0.01, as_json: Json = False) -> None:
+def threshold(
+    run: Model, data: Data, rate: Rate = 0.01, context: Context = None, as_json: Json = False
+) -> None:
     """Set a run's thresholds for a wanted share of false rejects, from its held-out images."""
     from edgeseg.evaluation.opener import find_model
     from edgeseg.evaluation.threshold import threshold_run
 
-    show(threshold_run(find_model(run, RUNS, say=say), data, rate, say=say), as_json)
+    path = find_model(run, RUNS, say=say)
+    show(threshold_run(path, data, rate, context=context, say=say), as_json)
 
 
 @app.command()

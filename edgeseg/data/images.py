@@ -109,6 +109,16 @@ def resize_matrix(source: int, target: int) -> NDArray[np.float32]:
     return matrix
 
 
+def blur_matrix(side: int, sigma: float) -> NDArray[np.float32]:
+    """Return the weights of a one-axis Gaussian, float32 [side, side]; each row sums to 1.
+
+    sigma in pixels. At the border the weights beyond it fall to those inside.
+    """
+    places = np.arange(side)
+    weights = np.exp(-0.5 * ((places[:, None] - places[None, :]) / sigma) ** 2)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
 def resize(image: Image, height: int, width: int) -> Image:
     """Resize uint8 [H, W] or [H, W, C] to [height, width(, C)] with the antialiased filter."""
     if image.shape[:2] == (height, width):

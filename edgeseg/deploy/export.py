@@ -109,15 +109,15 @@ def export_graph(
 def exported_graph(run: Path, *, say: Say = print) -> Path:
     """Return a run's graph; export it first when there is none, or an older one.
 
-    Older: of other weights or thresholds than the run has now.
+    Older: of other weights, thresholds or context than the run has now.
     """
     card = read_card(run / CARD, ModelCard)
     path = run / f"{card.name}.onnx"
     if path.is_file():
         with OnnxRuntimeBackend(path) as graph:
             found = graph.card
-        wanted = (card.weights_sha256, card.threshold, card.image_threshold)
-        if (found.weights_sha256, found.threshold, found.image_threshold) == wanted:
+        same = ("weights_sha256", "threshold", "image_threshold", "context")
+        if all(getattr(found, name) == getattr(card, name) for name in same):
             return path
         say(f"{path} is older than its run: exporting again")
         n, height, width, _ = found.frame_shape

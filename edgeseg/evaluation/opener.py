@@ -8,6 +8,7 @@
 The choice is never silent: one line says what was taken and why nothing better was.
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,11 +64,13 @@ def open_run(
     batch: int = 1,
     threads: int | None = None,
     device: str = "cpu",
+    context: float | None = None,
     say: Say,
 ) -> PyTorchBackend:
     """Open a run in PyTorch, for frames of any size; by default the network's square.
 
-    frame_size: (height, width). Thresholds that were not found yet are 0.5, and `say` says so.
+    frame_size: (height, width); context: instead of the card's. Thresholds that were not found yet
+    are 0.5, and `say` says so.
     """
     require("torch", extra="train")
     from edgeseg.model.fused import CHANNELS, Fused
@@ -80,12 +83,15 @@ def open_run(
         )
     detector, card = load_run(run)
     height, width = frame_size or (card.image_size, card.image_size)
+    if context is not None:
+        card = dataclasses.replace(card, context=context)
     module = Fused(
         detector,
         image_size=card.image_size,
         frame_size=(height, width),
         frame_format=frame_format,
         top=card.config["top"],
+        context=card.context,
     )
     graph = _graph_card(card, frame_format, (batch, height, width, CHANNELS[frame_format]))
     backend = PyTorchBackend(module.to(torch_device(device)), graph, threads=threads)
@@ -188,5 +194,6 @@ def _graph_card(card: ModelCard, frame_format: str, shape: tuple[int, int, int, 
         image_threshold=STAND_IN if card.image_threshold is None else card.image_threshold,
         weights_sha256=card.weights_sha256,
         training=card.config,
+        context=card.context,
         versions=card.versions,
     )

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from edgeseg.cards import CARD, ModelCard, read_card, sha256, write_card
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.inference import run_images
-from edgeseg.evaluation.opener import open_model
+from edgeseg.evaluation.opener import open_run
 from edgeseg.runtime.base import Backend
 
 FALSE_REJECT_RATE = 0.01
@@ -86,22 +86,25 @@ def threshold_run(
     data: Path,
     rate: float = FALSE_REJECT_RATE,
     *,
+    context: float | None = None,
     say: Callable[[str], None] = print,
 ) -> Thresholds:
     """Find a run's thresholds on the images its training held back; write them into its card.
 
-    data: the folder it was trained on, wherever that lies now. The weights stay as they are, and
+    data: the folder it was trained on, wherever that lies now; context: the sigma of `Fused`, for
+    the card as well; None leaves it as it is. The weights stay as they are, and
     so do graphs exported before, which carry the thresholds of their time; `say` names them.
     """
     check_rate(rate)
     card = read_card(run / CARD, ModelCard)
     paths = held_out(card, data)
-    with closing(open_model(run, say=say)) as backend:
+    with closing(open_run(run, context=context, say=say)) as backend:
         thresholds = fit_thresholds(backend, paths, rate)
     found = dataclasses.replace(
         card,
         threshold=thresholds.pixel,
         image_threshold=thresholds.image,
+        context=backend.card.context,
         threshold_note=thresholds.to_json(),
     )
     write_card(run / CARD, found)

@@ -13,14 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from edgeseg.data.images import resize_matrix
+from edgeseg.data.images import blur_matrix, resize_matrix
 from edgeseg.model.destseg import DeSTSeg
 
 CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
 
 
 class Fused(nn.Module):
-    """One frame format and size, fixed at birth; see the module for the tensors."""
+    """One frame format and size, fixed at birth; see the module for the tensors.
+
+    context: sigma of a Gaussian, in pixels of the map; each value becomes the mean of itself and of
+    its surroundings. Regions whose border alone stands out fill up, and points stay visible.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class Fused(nn.Module):
         frame_size: tuple[int, int],
         frame_format: str,
         top: int,
+        context: float = 0.0,
     ) -> None:
         super().__init__()
         self.detector = detector
@@ -44,6 +49,9 @@ class Fused(nn.Module):
         rows, columns = resize_matrix(height, image_size), resize_matrix(width, image_size)
         self.register_buffer("rows", torch.tensor(rows), persistent=False)
         self.register_buffer("columns", torch.tensor(columns.T.copy()), persistent=False)
+        self.blur: Tensor | None
+        blur = torch.tensor(blur_matrix(image_size, context)) if context else None
+        self.register_buffer("blur", blur, persistent=False)
         self.rgb_of_bgr: Tensor
         self.register_buffer("rgb_of_bgr", torch.tensor([2, 1, 0]), persistent=False)
         self.eval()
@@ -53,6 +61,8 @@ class Fused(nn.Module):
         small = self.detector(self.detector.normalize(picture))
         side = self.image_size
         square = interpolate(small, (side, side), mode="bilinear", align_corners=False)
+        if self.blur is not None:
+            square = (square + self.blur @ square @ self.blur.T) / 2
         score = square.flatten(1).topk(self.top, dim=1).values.mean(dim=1)
         full = interpolate(square, self.frame_size, mode="bilinear", align_corners=False)
         white, black = full.new_tensor(255.0), full.new_tensor(0.0)

@@ -275,10 +275,12 @@ def test_a_graph_is_exported_when_it_is_missing_or_old(toy_run):
     assert graph.stat().st_mtime_ns == written
 
     card = read_card(toy_run / CARD, ModelCard)
-    write_card(toy_run / CARD, dataclasses.replace(card, threshold=0.4))
-    said.clear()
-    exported_graph(toy_run, say=said.append)
-    assert said[0] == f"{graph} is older than its run: exporting again"
+    for change in ({"threshold": 0.4}, {"context": 2.0}):
+        card = dataclasses.replace(card, **change)
+        write_card(toy_run / CARD, card)
+        said.clear()
+        exported_graph(toy_run, say=said.append)
+        assert said[0] == f"{graph} is older than its run: exporting again"
     assert graph.stat().st_mtime_ns > written
 
 

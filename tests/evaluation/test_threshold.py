@@ -1,6 +1,7 @@
 """A wanted false-reject rate becomes two thresholds, and few images are owned up to."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,11 +106,14 @@ def run(tmp_path, monkeypatch):
         steps={},
     )
     write_card(run / CARD, card)
-    monkeypatch.setattr(
-        "edgeseg.evaluation.threshold.open_model", lambda path, *, say: run_backends[0]
-    )
-    run_backends = [RedBackend()]
-    return run, data, run_backends[0]
+    backend = RedBackend()
+
+    def open_run(path, *, context, say):
+        backend.card = replace(backend.card, context=context or 0.0)
+        return backend
+
+    monkeypatch.setattr("edgeseg.evaluation.threshold.open_run", open_run)
+    return run, data, backend
 
 
 def test_a_runs_card_takes_the_thresholds_and_keeps_the_rest(run):
@@ -124,6 +128,12 @@ def test_a_runs_card_takes_the_thresholds_and_keeps_the_rest(run):
     assert (after.weights_sha256, after.split) == (before.weights_sha256, before.split)
     assert [path.name for path in folder.iterdir()] == [CARD]
     assert backend.closed
+
+
+def test_the_context_goes_into_the_card_with_the_thresholds_it_gives(run):
+    folder, data, _ = run
+    threshold_run(folder, data, 0.25, context=4.0)
+    assert read_card(folder / CARD, ModelCard).context == 4.0
 
 
 def test_a_graph_with_the_old_thresholds_is_named(run):

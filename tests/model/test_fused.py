@@ -4,6 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from edgeseg.model.fused import CHANNELS, Fused
@@ -22,9 +23,14 @@ class Brightness(nn.Module):
         return x[:, 1:2, ::4, ::4]
 
 
-def fuse(frame_size, frame_format="rgb", *, side=256, top=4):
+def fuse(frame_size, frame_format="rgb", *, side=256, top=4, context=0.0):
     return Fused(
-        Brightness(), image_size=side, frame_size=frame_size, frame_format=frame_format, top=top
+        Brightness(),
+        image_size=side,
+        frame_size=frame_size,
+        frame_format=frame_format,
+        top=top,
+        context=context,
     )
 
 
@@ -83,6 +89,23 @@ def test_a_mask_of_bytes_at_frame_size_and_the_mean_of_the_highest():
     assert score.tolist() == pytest.approx([0.0, 1.0])
     highest = anomaly_map.flatten(1).sort(descending=True).values[:, :16].mean(1)
     torch.testing.assert_close(score, highest)
+
+
+def test_context_averages_the_map_with_its_gaussian():
+    frame = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    frame[:, 24:40, 20:44] = 255
+    threshold = torch.tensor([0.5])
+    _, _, plain = fuse((64, 64), side=64)(frame, threshold)
+    _, score, found = fuse((64, 64), side=64, context=3.0)(frame, threshold)
+    blurred = gaussian_filter(plain[0].numpy(), 3.0, truncate=8.0)  # far from the border
+    torch.testing.assert_close(found[0], (plain[0] + torch.from_numpy(blurred)) / 2)
+    assert score.item() < 1.0
+
+
+def test_context_leaves_a_constant_map_alone_up_to_the_border():
+    frame = torch.full((1, 32, 32, 3), 102, dtype=torch.uint8)
+    _, _, found = fuse((32, 32), side=32, context=8.0)(frame, torch.tensor([0.5]))
+    torch.testing.assert_close(found, torch.full((1, 32, 32), 0.4))
 
 
 def test_the_threshold_is_an_input():
