@@ -71,7 +71,7 @@ GPUS = (
         capability="7.5",
         name="T4, RTX 20",
         spans=(Span(rtx=True),),
-        note="TensorRT-RTX computes INT8 in the tensors' float type there, and has no FP32 GEMM",
+        note="TensorRT-RTX: INT8 computes in float, no FP32 GEMM",
     ),
     Gpu(capability="8.0", name="A100, A30", spans=(Span(rtx=True),)),
     Gpu(capability="8.6", name="RTX 30, RTX A, A10", spans=(Span(rtx=True),)),
@@ -79,7 +79,7 @@ GPUS = (
         capability="8.7",
         name="Orin",
         spans=(Span(until="8.6"), Span("10.3", "10.7"), Span("10.16", "10"), Span("11.4")),
-        note="JetPack's own TensorRT; 11.4 on AGX Orin alone",
+        note="JetPack's own; 11.4 on AGX Orin alone",
     ),
     Gpu(capability="8.9", name="RTX 40, L4, L40", spans=(Span(rtx=True),)),
     Gpu(capability="9.0", name="H100, H200", spans=(Span(),)),
@@ -87,7 +87,7 @@ GPUS = (
         capability="11.0",
         name="Thor",
         spans=(Span("10.13", "10"), Span("11.4")),
-        note="JetPack's own TensorRT; CUDA 12 calls it 10.1",
+        note="JetPack's own; CUDA 12 calls it 10.1",
     ),
     Gpu(capability="12.0", name="RTX 50, RTX PRO Blackwell", spans=(Span("10.8", rtx=True),)),
     Gpu(capability="12.1", name="GB10", spans=(Span("10.14", rtx=True),)),
@@ -111,8 +111,8 @@ class JetPack:
 JETPACKS = (
     JetPack("5.0.2", ("35.1",), "11.4", ("8.4",), "3.8", ("Xavier", "Orin")),
     JetPack("5.1", ("35.",), "11.4", ("8.5",), "3.8", ("Xavier", "Orin")),
-    JetPack("6.0", ("36.2", "36.3"), "12.2", ("8.6",), "3.10", ("Orin",)),
-    JetPack("6.1 and 6.2", ("36.",), "12.6", ("10.3", "10.7"), "3.10", ("Orin",)),
+    JetPack("6.0", ("36.3",), "12.2", ("8.6",), "3.10", ("Orin",)),
+    JetPack("6.1 and 6.2", ("36.4",), "12.6", ("10.3", "10.7"), "3.10", ("Orin",)),
     JetPack("7.0 and 7.1", ("38.",), "13.0", ("10.13",), "3.12", ("Thor",)),
     JetPack("7.2", ("39.",), "13.2", ("10.16", "11.4"), "3.12", ("Thor", "Orin")),
 )
@@ -259,40 +259,54 @@ def jetpack_of(l4t: str) -> JetPack | None:
 
 def check(release: Release, capability: str | None, precision: str = "fp16") -> None:
     """ConfigError when a release does not serve a GPU (`8.7`), or a GPU not a precision."""
+    if refused := refusal(release, capability, precision):
+        raise refused
+
+
+def refusal(
+    release: Release, capability: str | None, precision: str = "fp16"
+) -> ConfigError | None:
+    """Return what `check` raises."""
     if release.older:
         oldest = RTX if release.rtx else OLDEST
-        raise ConfigError(
+        return ConfigError(
             f"{release} is older than {oldest}, the oldest that edgeseg builds with.",
             remedy="--runtime openvino, or a newer TensorRT",
         )
     gpu = gpu_of(capability) if capability else None
     if gpu is None:
-        return
+        return None
     where = f"compute capability {gpu.capability} ({gpu.name})"
     if gpu not in release.gpus:
-        raise ConfigError(
-            f"{release} has no kernels for {where}: {served_by(gpu)}.", remedy=_other(gpu)
+        return ConfigError(
+            f"{release} has no kernels for {where}: {served_by(gpu)} has them.",
+            remedy=_other(release, gpu),
         )
     if precision == "int8" and not gpu.int8:
-        raise ConfigError(f"INT8 was asked for on {where}: {gpu.note}.", remedy="--precision fp16")
+        return ConfigError(f"INT8 was asked for on {where}: {gpu.note}.", remedy="--precision fp16")
+    return None
 
 
 def served_by(gpu: Gpu) -> str:
-    """Say which releases have kernels for a GPU: `TensorRT 8.6 to 10.4 has them`."""
+    """Say which releases have kernels for a GPU: `TensorRT 8.6 to 10.4`."""
     spans = ", ".join(str(span) for span in gpu.spans)
     found = [f"TensorRT {spans}"] if spans else []
     if any(span.rtx for span in gpu.spans):
         found.append(f"TensorRT-RTX from {RTX}")
-    return f"{' and '.join(found)} has them" if found else gpu.note
+    return " and ".join(found) or "no TensorRT that edgeseg knows"
 
 
-def _other(gpu: Gpu) -> str:
+def _other(release: Release, gpu: Gpu) -> str:
     """Return what to type for a GPU that the installed release does not serve."""
+    if not gpu.spans:
+        return "--runtime onnxruntime"
+    if release.rtx:
+        return "--runtime tensorrt"
     if gpu.capability == "7.0":
         return 'pip install "tensorrt-cu12==10.4.0"'
     if any(gpu.name in pack.boards for pack in JETPACKS):
         return "sudo apt-get install python3-libnvinfer, python3 -m venv --system-site-packages"
-    return "pip install --upgrade tensorrt" if gpu.spans else "--runtime onnxruntime"
+    return "pip install --upgrade tensorrt"
 
 
 def _before(one: str, other: str) -> bool:
