@@ -30,6 +30,9 @@ NewestEngine = Annotated[
     typer.Option("--model", help="Engine, ONNX file or run; default: the newest engine."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
+Matrix = Annotated[
+    bool, typer.Option("--matrix", help="Instead: which TensorRT serves which GPU and JetPack.")
+]
 Rate = Annotated[float, typer.Option(help="Share of good parts that may be rejected.")]
 Context = Annotated[
     float | None,
@@ -231,13 +234,17 @@ def benchmark(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(matrix: Matrix = False, as_json: Json = False) -> None:
     """Show what this machine can run, and what to type for what it cannot."""
     from edgeseg.doctor import examine
+    from edgeseg.runtime.matrix_report import MatrixReport
 
-    diagnosis = examine()
-    show(diagnosis, as_json)
-    diagnosis.check()
+    if matrix:
+        show(MatrixReport(), as_json)
+    else:
+        diagnosis = examine()
+        show(diagnosis, as_json)
+        diagnosis.check()
 
 
 @app.command()

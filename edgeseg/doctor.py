@@ -25,6 +25,8 @@ from edgeseg.extras import installed, require
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engines import newest_that_runs
 from edgeseg.runtime.machine import Machine, this_machine
+from edgeseg.runtime.matrix import Release, gpu_of, jetpack_of, served_by
+from edgeseg.runtime.trt import FLAVORS
 
 State = Literal["ok", "none", "warn", "missing"]  # none: not here, and no fault
 
@@ -81,6 +83,7 @@ def examine(folder: Path = Path()) -> Diagnosis:
     runtimes = tuple(probe(candidate) for candidate in candidates(here))
     findings = (
         *_machine(here),
+        *_jetpack(here),
         *(_runtime(candidate) for candidate in runtimes),
         _training(),
         _teacher(),
@@ -105,6 +108,8 @@ def _machine(here: Machine) -> Iterator[Finding]:
         board = f"{here.jetson}, L4T {here.l4t}: " if here.jetson else ""
         gpu = f"{here.gpu}, compute capability {here.compute_capability}"
         found = f"{board}{gpu}, {here.gpu_memory_gib:g} GiB; {here.gpu_note}"
+        if row := gpu_of(here.compute_capability or ""):
+            found += f"; kernels for it: {served_by(row)}" + (f"; {row.note}" if row.note else "")
         yield Finding("GPU", "ok", found)
     elif here.gpu_broken:
         remedy = "sudo reboot (after an update), sudo ubuntu-drivers install, docker run --gpus all"
@@ -113,9 +118,24 @@ def _machine(here: Machine) -> Iterator[Finding]:
         yield Finding("GPU", "none", f"{here.gpu_note}; engines run on the processor")
 
 
+def _jetpack(here: Machine) -> Iterator[Finding]:
+    """Say what the JetPack of a Jetson brings; other machines have none."""
+    if here.l4t is None:
+        return
+    pack = jetpack_of(here.l4t)
+    if pack is None:
+        found = f"L4T {here.l4t} belongs to none that edgeseg knows"
+        yield Finding("JetPack", "warn", found, "edgeseg doctor --matrix")
+        return
+    brings, *later = pack.tensorrt
+    upgrade = f" (up to {later[-1]} by upgrade)" if later else ""
+    system = f"CUDA {pack.cuda}, TensorRT {brings}{upgrade}, Python {pack.python}"
+    yield Finding("JetPack", "ok", f"{pack.name} (L4T {here.l4t}): {system}")
+
+
 def _runtime(candidate: Candidate) -> Finding:
     if candidate.runs:
-        return Finding(candidate.runtime, "ok", str(candidate.version))
+        return Finding(candidate.runtime, "ok", str(candidate.version) + _note(candidate))
     if candidate.remedy:
         return Finding(candidate.runtime, "missing", candidate.obstacle, candidate.remedy)
     if candidate.version is None:
@@ -123,7 +143,15 @@ def _runtime(candidate: Candidate) -> Finding:
     found = f"{candidate.version}; runs no engine here: {candidate.obstacle}"
     if candidate.runtime == "tensorrt-rtx":
         found += "; builds engines for other machines (--compute-capability 8.6)"
-    return Finding(candidate.runtime, "ok", found)
+    return Finding(candidate.runtime, "ok", found + _note(candidate))
+
+
+def _note(candidate: Candidate) -> str:
+    """Return what to add about a TensorRT that is newer than the matrix."""
+    if candidate.runtime not in FLAVORS or candidate.version is None:
+        return ""
+    note = Release(candidate.runtime, candidate.version).note
+    return f"; {note}" if note else ""
 
 
 def _training() -> Finding:

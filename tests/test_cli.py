@@ -66,6 +66,14 @@ def test_json_is_the_last_line_of_standard_output(run):
     assert document["machine"]["cores"] >= 1
 
 
+def test_the_matrix(run):
+    code, out, _ = run("doctor", "--matrix", "--json")
+    *table, last = out.splitlines()
+    assert code == 0
+    assert any(line.split()[:2] == ["8.7", "Orin"] for line in table)
+    assert json.loads(last)["gpus"][0]["capability"] == "7.0"
+
+
 def test_settings_from_a_file_reach_the_card(run, tmp_path):
     write_parts(tmp_path / "plates", train=6, good=0, bad=0)
     (tmp_path / "quick.toml").write_text(

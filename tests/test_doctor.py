@@ -145,6 +145,38 @@ def test_runtimes_that_run_lack_break_or_are_for_others():
     )
 
 
+def test_the_gpu_is_told_which_tensorrt_serves_it():
+    v100 = dataclasses.replace(HERE, gpu="V100", compute_capability="7.0", gpu_memory_gib=16.0)
+    *_, found = doctor._machine(v100)
+    assert found.found.endswith(
+        "kernels for it: TensorRT 8.6 to 10.4; no INT8 tensor cores; CUDA 12.9 or older"
+    )
+    unknown = dataclasses.replace(v100, compute_capability="13.0")
+    *_, found = doctor._machine(unknown)
+    assert "kernels" not in found.found
+
+
+def test_a_jetson_is_told_its_jetpack():
+    assert list(doctor._jetpack(HERE)) == []
+    (found,) = doctor._jetpack(dataclasses.replace(HERE, l4t="36.4.3"))
+    assert found == Finding(
+        "JetPack",
+        "ok",
+        "6.1 and 6.2 (L4T 36.4.3): CUDA 12.6, TensorRT 10.3 (up to 10.7 by upgrade), Python 3.10",
+    )
+    (found,) = doctor._jetpack(dataclasses.replace(HERE, l4t="41.0.0"))
+    assert (found.state, found.remedy) == ("warn", "edgeseg doctor --matrix")
+
+
+def test_a_tensorrt_newer_than_the_matrix_is_named():
+    newer = Candidate("tensorrt", "tensorrt", "tensorrt", "12.0.1")
+    assert doctor._runtime(newer).found == (
+        "12.0.1; tensorrt 12.0.1 is newer than 11.4, the newest known here, and is treated like it"
+    )
+    known = Candidate("tensorrt", "tensorrt", "tensorrt", "10.3.0")
+    assert doctor._runtime(known).found == "10.3.0"
+
+
 def test_training_names_what_lacks(monkeypatch):
     versions = {"torch": "2.6.0", "scipy": "1.15"}
     monkeypatch.setattr(doctor, "installed", versions.get)

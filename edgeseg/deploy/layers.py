@@ -114,9 +114,11 @@ def read_types(model: ModelProto, layers: list[Layer]) -> Types:
 def _input_type(carriers: list[Layer]) -> str:
     """Return the type of a convolution's first input.
 
-    A kernel beside the convolution's own may carry its name too: one that pads its channels.
+    Kernels beside the convolution's own may carry its name too: generated ones (`kgen`) that pad
+    its channels before it, or cast and resize after it. A 1 x 1 convolution of one pixel is a
+    matrix product (`runtime_fusion`).
     """
-    own = [layer for layer in carriers if layer.kind == "correlation"] or carriers
+    own = [layer for layer in carriers if layer.kind != "kgen"] or carriers
     return own[0].inputs[0] if own and own[0].inputs else UNKNOWN
 
 

@@ -14,14 +14,15 @@ import onnx
 from onnx import ModelProto
 
 from edgeseg.config import BuildConfig, RuntimeName
+from edgeseg.deploy import lint
 from edgeseg.deploy.layers import check_tensors, read_layers, read_types
 from edgeseg.deploy.precision import half_nodes, to_fp16
+from edgeseg.deploy.products import as_convolutions
 from edgeseg.errors import BuildError, ConfigError
-from edgeseg.runtime import trt
+from edgeseg.runtime import matrix, trt
 from edgeseg.runtime.machine import Machine
-from edgeseg.runtime.trt import Api, target_of
+from edgeseg.runtime.trt import Api, capability_of, target_of
 
-OLD_OPSET = 17  # the newest that TensorRT 8.6 parses
 # A parser's warning with one of these words says that the engine will not compute the graph.
 MEANING = re.compile(
     r"overflow|underflow|subnormal|clamp|truncat|ignor|unsupported|not supported|fall.?back|"
@@ -64,8 +65,18 @@ def build_plan(
         )
     api = trt.load(runtime)
     target = _target(api, config, here)
-    say(f"building for {target} with {runtime} {api.version}")
-    data, typing, log = _serialize(api, model, config, target, say)
+    say(f"building for {target} with {api.release}")
+    if api.release.note:
+        say(api.release.note)
+    try:
+        data, typing, log = _serialize(api, model, config, target, say)
+    except AttributeError as error:
+        if not api.release.newer:
+            raise
+        raise BuildError(
+            f"{api.release} is newer than edgeseg, and lacks what the build asks for ({error}).",
+            remedy=f'pip install "{runtime}=={matrix.RTX if api.release.rtx else matrix.NEWEST}.*"',
+        ) from error
     for warning in dict.fromkeys(text for severity, text in log if severity == "WARNING"):
         say(f"{runtime} warns: {warning}")
     lines = [line for _, text in log for line in text.splitlines()]
@@ -95,6 +106,7 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
             f"{capability} was asked for.",
             remedy=f"--runtime tensorrt-rtx --compute-capability {capability}",
         )
+    matrix.check(api.release, capability, config.precision)
     return target_of(capability)
 
 
@@ -103,8 +115,11 @@ def _serialize(
 ) -> tuple[bytes, str, Log]:
     """Return the plan, `strong` or `weak`, and the build's log."""
     log: Log = []
+    model = _to_opset(model, api.release.opsets[1])
     if api.strong:
         typed = to_fp16(model) if config.precision == "fp16" else model
+        if api.release.lacks_float_products(capability_of(target)):
+            typed = as_convolutions(typed)
         data = _build(api, typed, config, target, log)
         if data is not None:
             return data, "strong", log
@@ -112,8 +127,7 @@ def _serialize(
             raise _failed(api, log)
         say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
         log.clear()
-    old = _to_opset(model, OLD_OPSET) if api.major < 10 else model
-    data = _build(api, old, config, target, log, weak=True)
+    data = _build(api, model, config, target, log, weak=True)
     if data is None:
         raise _failed(api, log)
     return data, "weak", log
@@ -128,7 +142,8 @@ def _build(
     *,
     weak: bool = False,
 ) -> bytes | None:
-    """Parse and build once; None when TensorRT fails."""
+    """Parse and build once; None when TensorRT fails. BuildError for what the lint finds."""
+    lint.check(model, api.release, capability_of(target))
     library = api.trt
     logger = _logger(library, log)
     builder = library.Builder(logger)
@@ -199,7 +214,9 @@ def _logger(library: Any, log: Log) -> Any:
 
 
 def _to_opset(model: ModelProto, opset: int) -> ModelProto:
-    """Convert a graph downward; the outputs stay the same."""
+    """Convert a graph down to an opset that a parser knows; the outputs stay the same."""
+    if next(o.version for o in model.opset_import if not o.domain) <= opset:
+        return model
     old = onnx.version_converter.convert_version(model, opset)
     for node in old.graph.node:
         kept = [a for a in node.attribute if a.name != "noop_with_empty_axes"]  # left by onnx 1.23

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from itertools import takewhile
 
 from edgeseg.config import RuntimeName
-from edgeseg.errors import MissingExtra
+from edgeseg.errors import ConfigError, MissingExtra
 from edgeseg.extras import installed, require
 from edgeseg.runtime.machine import Machine
+from edgeseg.runtime.matrix import Release, refusal
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,17 @@ def _examine(package: _Package, here: Machine) -> Candidate:
         remedy = f'pip install "edgeseg[{package.extra}]"'
         if here.jetson and package.needs_gpu:
             remedy = _FROM_JETPACK
+    elif package.needs_gpu and (refused := _refusal(package, version, here)):
+        obstacle = refused.problem
+        remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # it is for others
     elif package.needs_gpu:
         obstacle = "this version of edgeseg builds its engines and does not run them"
     return Candidate(package.runtime, package.module, package.extra, version, obstacle, remedy)
+
+
+def _refusal(package: _Package, version: str, here: Machine) -> ConfigError | None:
+    """Return why this version of TensorRT does not serve this GPU."""
+    return refusal(Release(package.runtime, version), here.compute_capability)
 
 
 def _version(package: _Package) -> str | None:

@@ -2,9 +2,9 @@
 
 TensorRT (`import tensorrt`, also JetPack's) builds an engine on the GPU that will run it.
 TensorRT-RTX (`import tensorrt_rtx`, versions 1.x) builds for a compute capability, on a machine
-with no GPU at all. Both share one Python interface, from which things came and went: features are
-asked for by name, never by number. STRONGLY_TYPED is 1 in TensorRT 10 and 0 in 11, where 0 was
-EXPLICIT_BATCH before.
+with no GPU at all. Both share one Python interface, from which things came and went: matrix.py says
+which release has what, and flags are asked for by name, never by number. STRONGLY_TYPED is 1 in
+TensorRT 10 and 0 in 11, where 0 was EXPLICIT_BATCH before.
 
 TensorRT-RTX 1.7 was run for this file, building; of TensorRT the sources of 8.6 to 11.1 were read.
 """
@@ -16,6 +16,7 @@ from edgeseg.cards import EngineCard
 from edgeseg.config import RuntimeName
 from edgeseg.errors import EngineMismatch
 from edgeseg.extras import require
+from edgeseg.runtime.matrix import Release
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,24 @@ class Api:
         return str(self.trt.__version__)
 
     @property
-    def major(self) -> int:
-        """TensorRT's major version; TensorRT-RTX counts for itself, from 1."""
-        return int(self.version.split(".")[0])
+    def release(self) -> Release:
+        """What the matrix knows of it."""
+        return Release(self.flavor.runtime, self.version)
 
     @property
     def ahead_of_time(self) -> bool:
         """Whether it builds for a GPU that is not there."""
-        return self.flavor.runtime == "tensorrt-rtx"
+        return self.release.ahead_of_time
 
     @property
     def weak(self) -> bool:
         """Whether builder flags can still choose types (until TensorRT 10)."""
-        return hasattr(self.trt.BuilderFlag, "FP16")
+        return self.release.weak
 
     @property
     def strong(self) -> bool:
         """Whether the graph's own types can be obeyed (since TensorRT 9)."""
-        return hasattr(self.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED") or not self.weak
+        return self.release.strong
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -73,15 +74,15 @@ class Api:
         if not self.ahead_of_time:
             return ()
         names = self.trt.ComputeCapability.__members__
-        return tuple(f"{n[2:-1]}.{n[-1]}" for n in names if n.startswith("SM"))
+        return tuple(capability_of(name) for name in names if name.startswith("SM"))
 
     def network_flags(self, *, weak: bool) -> int:
         """Return what `create_network` takes, as a bit mask."""
         flags = self.trt.NetworkDefinitionCreationFlag
         if weak:
-            return 1 << int(flags.EXPLICIT_BATCH) if self.major < 10 else 0
+            return 1 << int(flags.EXPLICIT_BATCH) if self.release.implicit_batch else 0
         # Without weak typing every network is strongly typed, and the flag draws a warning.
-        return 1 << int(flags.STRONGLY_TYPED) if self.weak else 0
+        return 1 << int(flags.STRONGLY_TYPED) if self.weak and self.strong else 0
 
 
 def load(runtime: str) -> Api:
@@ -93,6 +94,11 @@ def load(runtime: str) -> Api:
 def target_of(capability: str) -> str:
     """`8.6` -> `sm86`, as targets are written in cards and names."""
     return "sm" + capability.replace(".", "")
+
+
+def capability_of(target: str) -> str:
+    """`sm86` or `SM86` -> `8.6`."""
+    return f"{target[2:-1]}.{target[-1]}"
 
 
 def refuse_to_run(card: EngineCard) -> NoReturn:

@@ -10,14 +10,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.config import BuildConfig
 from edgeseg.deploy.precision import half_nodes
-from edgeseg.deploy.tensorrt_build import OLD_OPSET, _to_opset, build_plan
+from edgeseg.deploy.tensorrt_build import _to_opset, build_plan
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.runtime import trt
 from edgeseg.runtime.machine import this_machine
+from edgeseg.runtime.matrix import Release
 from tests.deploy.old_tensorrt import FLOAT, library
 
 HALF = BuildConfig(precision="fp16", runtime="tensorrt-rtx")
 FULL = BuildConfig(precision="fp32", runtime="tensorrt-rtx")
+OLD_OPSET = Release("tensorrt", "8.6.1").opsets[1]
 
 
 @pytest.fixture(scope="session")
@@ -54,32 +56,14 @@ def small_model(op="Relu", **attributes):
     return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[opset]))
 
 
-def test_fp16_ahead_of_time_every_convolution_in_half_every_norm_in_float(model, no_gpu):
+def test_ahead_of_time(no_gpu):
     pytest.importorskip("tensorrt_rtx")
     said = []
-    plan = build_plan("tensorrt-rtx", model, HALF, no_gpu, said.append)
-    assert plan.layers == {
-        "convolutions": 66,
-        "convolutions_half": 66,
-        "norms": 6,
-        "norms_float": 6,
-    }
+    plan = build_plan("tensorrt-rtx", small_model(), HALF, no_gpu, said.append)
+    assert plan.layers == {"convolutions": 1, "convolutions_half": 1, "norms": 0}
     assert (plan.target, plan.typing) == ("sm86", "strong")
     assert plan.version == trt.load("tensorrt-rtx").version
-    weights = sum(len(i.raw_data) for i in model.graph.initializer)
-    assert 0.5 * weights < len(plan.data) < 0.6 * weights
     assert said == [f"building for sm86 with tensorrt-rtx {plan.version}"]
-
-
-def test_fp32_is_float_throughout(model, no_gpu):
-    pytest.importorskip("tensorrt_rtx")
-    plan = build_plan("tensorrt-rtx", model, FULL, no_gpu, lambda line: None)
-    assert plan.layers == {
-        "convolutions": 66,
-        "convolutions_float": 66,
-        "norms": 6,
-        "norms_float": 6,
-    }
 
 
 def test_another_compute_capability(no_gpu):
@@ -98,9 +82,9 @@ def test_rtx_has_no_kernels_for_a_jetson(no_gpu):
 
 def test_a_graph_that_the_parser_refuses_is_an_error_in_its_words(no_gpu):
     pytest.importorskip("tensorrt_rtx")
-    smooth = small_model("Resize", mode="linear", antialias=1)
-    with pytest.raises(BuildError, match=r"cannot take the graph as it is: .*ntialias"):
-        build_plan("tensorrt-rtx", smooth, FULL, no_gpu, lambda line: None)
+    cubes = small_model("LpPool", kernel_shape=[2, 2], p=3)
+    with pytest.raises(BuildError, match=r"cannot take the graph as it is: .*Only L1 and L2"):
+        build_plan("tensorrt-rtx", cubes, FULL, no_gpu, lambda line: None)
 
 
 def test_tensorrt_builds_beside_its_gpu_only(no_gpu):
@@ -121,6 +105,30 @@ def install(monkeypatch):
         return recorder
 
     return pretend
+
+
+def test_what_the_lint_finds_never_reaches_tensorrt(install, orin):
+    recorder = install("10.3.0")
+    smooth = small_model("Resize", mode="linear", antialias=1)
+    with pytest.raises(BuildError, match=r"^tensorrt 10\.3\.0 would not .*: last has antialias ="):
+        build_plan("tensorrt", smooth, HALF, orin, lambda line: None)
+    assert recorder.builds == []
+
+
+def test_a_gpu_that_the_release_does_not_serve(install, orin):
+    install("10.13.3")
+    with pytest.raises(ConfigError, match=r"10\.13\.3 has no kernels for .* 8\.7 \(Orin\)"):
+        build_plan("tensorrt", small_model(), HALF, orin, lambda line: None)
+
+
+def test_a_release_newer_than_the_matrix_is_named(install, orin):
+    recorder = install("12.0.0")
+    del recorder.BuilderFlag
+    said = []
+    with pytest.raises(BuildError, match=r"tensorrt 12\.0\.0 is newer .* lacks .*BuilderFlag") as e:
+        build_plan("tensorrt", small_model(), FULL, orin, said.append)
+    assert e.value.remedy == 'pip install "tensorrt==11.4.*"'
+    assert "tensorrt 12.0.0 is newer than 11.4, the newest known here" in said[1]
 
 
 def test_tensorrt_10_is_strongly_typed_without_precision_flags(install, orin):

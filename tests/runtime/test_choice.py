@@ -94,6 +94,17 @@ def test_a_jetson_has_jetpacks_tensorrt_and_no_rtx(packages):
     assert found["tensorrt-rtx"].obstacle == "it has no kernels for a Jetson's GPU"
 
 
+def test_a_tensorrt_without_kernels_for_the_gpu(packages):
+    packages(tensorrt="10.13.0", tensorrt_rtx="1.7.1", onnxruntime="1.31")
+    v100 = dataclasses.replace(RTX, gpu="V100", compute_capability="7.0")
+    found = runtimes(candidates(v100))
+    assert found["tensorrt"].obstacle.startswith("tensorrt 10.13.0 has no kernels for compute cap")
+    assert found["tensorrt"].remedy == 'pip install "tensorrt-cu12==10.4.0"'
+    assert found["tensorrt-rtx"].obstacle.startswith("tensorrt-rtx 1.7.1 has no kernels for ")
+    assert found["tensorrt-rtx"].remedy == ""
+    assert best(candidates(v100)).runtime == "onnxruntime"
+
+
 def test_a_module_without_a_distribution_is_still_there(monkeypatch):
     monkeypatch.setattr(choice, "find_spec", lambda name: ModuleSpec(name, None))
     monkeypatch.setattr(choice, "installed", lambda name: None)
