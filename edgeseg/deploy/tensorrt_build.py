@@ -49,10 +49,17 @@ class Plan:
 
 
 def build_plan(
-    runtime: RuntimeName, model: ModelProto, config: BuildConfig, here: Machine, say: Say
+    runtime: RuntimeName,
+    model: ModelProto,
+    config: BuildConfig,
+    here: Machine,
+    say: Say,
+    *,
+    keep: frozenset[str] = frozenset(),
 ) -> Plan:
     """Build a plan from an FP32 graph: for this machine's GPU, or ahead of time for another.
 
+    keep: the nodes that stay in FP32 when the precision is FP16.
     Errors: BuildError with TensorRT's own words; ConfigError for a GPU that it does not build for.
     """
     if runtime == "tensorrt" and here.compute_capability is None:
@@ -65,7 +72,7 @@ def build_plan(
     api = trt.load(runtime)
     target = _target(api, config, here)
     say(f"building for {target} with {runtime} {api.version}")
-    data, typing, log = _serialize(api, model, config, target, say)
+    data, typing, log = _serialize(api, model, config, target, keep, say)
     for warning in dict.fromkeys(text for severity, text in log if severity == "WARNING"):
         say(f"{runtime} warns: {warning}")
     lines = [line for _, text in log for line in text.splitlines()]
@@ -75,7 +82,7 @@ def build_plan(
         return Plan(data=data, version=api.version, target=target, typing=typing)
     types = read_types(model, layers)
     if typing == "strong":  # flags permit types, they do not fix them
-        types.check(half_nodes(model) if config.precision == "fp16" else frozenset())
+        types.check(half_nodes(model, keep) if config.precision == "fp16" else frozenset())
     check_tensors(lines, model)
     return Plan(data=data, version=api.version, target=target, layers=types.counts(), typing=typing)
 
@@ -99,12 +106,17 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
 
 
 def _serialize(
-    api: Api, model: ModelProto, config: BuildConfig, target: str, say: Say
+    api: Api,
+    model: ModelProto,
+    config: BuildConfig,
+    target: str,
+    keep: frozenset[str],
+    say: Say,
 ) -> tuple[bytes, str, Log]:
     """Return the plan, `strong` or `weak`, and the build's log."""
     log: Log = []
     if api.strong:
-        typed = to_fp16(model) if config.precision == "fp16" else model
+        typed = to_fp16(model, keep=keep) if config.precision == "fp16" else model
         data = _build(api, typed, config, target, log)
         if data is not None:
             return data, "strong", log
@@ -113,7 +125,7 @@ def _serialize(
         say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
         log.clear()
     old = _to_opset(model, OLD_OPSET) if api.major < 10 else model
-    data = _build(api, old, config, target, log, weak=True)
+    data = _build(api, old, config, target, log, weak=half_nodes(old, keep))
     if data is None:
         raise _failed(api, log)
     return data, "weak", log
@@ -126,13 +138,16 @@ def _build(
     target: str,
     log: Log,
     *,
-    weak: bool = False,
+    weak: frozenset[str] | None = None,
 ) -> bytes | None:
-    """Parse and build once; None when TensorRT fails."""
+    """Parse and build once; None when TensorRT fails.
+
+    weak: the nodes that may take Half, when flags and not the graph choose the types.
+    """
     library = api.trt
     logger = _logger(library, log)
     builder = library.Builder(logger)
-    network = builder.create_network(api.network_flags(weak=weak))
+    network = builder.create_network(api.network_flags(weak=weak is not None))
     # The parser does not keep its network alive: a temporary here is a crash.
     parser = library.OnnxParser(network, logger)
     parsed = parser.parse(model.SerializeToString())
@@ -143,8 +158,8 @@ def _build(
     options.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.precision == "fp32":
         options.clear_flag(library.BuilderFlag.TF32)  # on by default: ten bits of a float's 23
-    if weak and config.precision == "fp16":
-        _allow_half(library, network, options, half_nodes(model))
+    if weak is not None and config.precision == "fp16":
+        _allow_half(library, network, options, weak)
     if api.ahead_of_time:
         options.num_compute_capabilities = 1
         options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)
