@@ -42,7 +42,7 @@ class Cases:
     origin: str
 
     def __len__(self) -> int:
-        return len(self.read)
+        return len(self.good)
 
     def part(self, places: NDArray[np.intp]) -> "Cases":
         """Return some of the cases."""

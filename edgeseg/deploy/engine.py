@@ -92,7 +92,7 @@ def build_engine(
         plan = build_plan(runtime, model, config, here, say, keep=typed.keep)
         ending = f"{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
     else:
-        plan = _cpu_plan(runtime, typed.model, config, say)
+        plan = _typed_graph(runtime, typed.model, config, say)
         ending = f"{runtime}-{plan.target}.onnx"
     seconds = time.perf_counter() - started
 
@@ -135,7 +135,7 @@ def _best_runtime(here: Machine, say: Say) -> RuntimeName:
     return taken.runtime
 
 
-def _cpu_plan(runtime: RuntimeName, typed: ModelProto, config: BuildConfig, say: Say) -> Plan:
+def _typed_graph(runtime: RuntimeName, typed: ModelProto, config: BuildConfig, say: Say) -> Plan:
     """Make an engine for a CPU runtime: the graph with its types."""
     if config.compute_capability is not None:
         raise ConfigError(

@@ -50,7 +50,7 @@ def to_fp16(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> ModelPr
 
 
 def half_nodes(model: ModelProto, keep: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Return the names of the nodes that compute in Half, none of those to `keep` in FP32."""
+    """Return the names of the nodes that compute in Half, but for those to `keep` in FP32."""
     graph = model.graph
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     after = _reached(graph.node, forward=True)
@@ -63,11 +63,10 @@ def half_nodes(model: ModelProto, keep: frozenset[str] = frozenset()) -> frozens
         paired = all(name in produced for name in node.input) or node.op_type not in PAIRED
         fits = all(_fits(constants[name]) for name in node.input if name in constants)
         ends = outputs.intersection(node.output)
-        allowed = node.op_type in ALLOWED and node.name not in keep
-        if allowed and between and paired and fits and not ends:
+        if node.op_type in ALLOWED and between and paired and fits and not ends:
             names.add(node.name)
             produced.update(node.output)
-    return frozenset(names)
+    return frozenset(names - keep)
 
 
 def _reached(nodes: Iterable[NodeProto], *, forward: bool) -> set[str]:

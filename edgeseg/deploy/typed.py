@@ -46,11 +46,12 @@ def typed_graph(
     if config.data is None:
         return Typed(to_fp16(model), frozenset(), {"line": NO_GATE})
     require("scipy", extra="train")  # before minutes of work, and not after
+    cases = open_cases(config.data, card, config.gate_frames)
     passed = gate(
         model,
         lambda keep: to_fp16(model, keep=keep),
         blocks_of(model, half_nodes(model)),
-        cases := open_cases(config.data, card, config.gate_frames),
+        cases,
         card=card,
         open_graph=GRAPH_RUNTIMES[runtime if runtime in GRAPH_RUNTIMES else "onnxruntime"],
         max_drop=config.max_drop,

@@ -18,7 +18,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import VerifyConfig
 from edgeseg.data.images import read_image
 from edgeseg.deploy.frames import parity_frames, pick_paths
-from edgeseg.deploy.ranges import Ranges, read_ranges
+from edgeseg.deploy.headroom import Headroom, read_headroom
 from edgeseg.deploy.verify import Parity, compare
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.opener import open_model, open_run
@@ -49,15 +49,16 @@ class Verification:
     worst: tuple[str, ...]
     """The frames that flip or differ most, where a limit is passed."""
     notes: tuple[str, ...]
-    ranges: tuple[Ranges, ...]
+    headroom: tuple[Headroom, ...]
     limits: VerifyConfig
 
     def problems(self) -> list[str]:
         """Return what is beyond its limit."""
         found, limits = self.parity, self.limits
+        overflows = [r for r in self.headroom if r.typed and not r.fits]
+        problems = [f"{r.graph} overflows Half in {r.peaks[0].node}" for r in overflows]
         if not found.finite:
-            return ["a map or score is NaN or infinite"]
-        problems = []
+            return ["a map or score is NaN or infinite", *problems]
         if not found.max_abs_diff <= limits.max_map_diff:
             problems.append(f"the maps differ by {found.max_abs_diff:.2g}")
         if not found.score_diff <= limits.max_score_diff:
@@ -66,11 +67,10 @@ class Verification:
             problems.append(f"the masks overlap by {found.mask_iou:.4f}")
         if found.flipped_verdicts > limits.max_flips:
             problems.append(f"{found.flipped_verdicts} verdicts flip")
-        overflows = [r for r in self.ranges if r.typed and not r.fits]
-        return problems + [f"{r.graph} overflows Half in {r.peaks[0].node}" for r in overflows]
+        return problems
 
     def summary(self) -> str:
-        """Return the table, the verdict and the ranges, as text."""
+        """Return the table, the verdict and the headroom, as text."""
         found, limits = self.parity, self.limits
         few = found.marked_pixels < ENOUGH
         overlap = f"of {found.marked_pixels} marked pixels" + ", too few to judge" * few
@@ -90,8 +90,8 @@ class Verification:
         verdict = f"failed: {'; '.join(problems)}" if problems else "passed"
         lines = [f"A  {self.a}", f"B  {self.b}", f"on {self.frames}", *self.notes, "", *table]
         lines += ["", verdict, *(f"  {name}" for name in self.worst), "", UNSEEN]
-        for ranges in self.ranges:
-            lines += ranges.lines()
+        for room in self.headroom:
+            lines += room.lines()
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Verification:
             "problems": self.problems(),
             "worst": list(self.worst),
             "notes": list(self.notes),
-            "ranges": [ranges.to_json() for ranges in self.ranges],
+            "headroom": [room.to_json() for room in self.headroom],
         }
 
     def check(self) -> None:
@@ -138,7 +138,7 @@ def verify(a: Path, b: Path, config: VerifyConfig, *, say: Say = print) -> Verif
             parity=parity,
             worst=(),
             notes=tuple(_notes(ours.card, theirs.card)),
-            ranges=tuple(_ranges(a, b, ours.card, theirs.card, frames, say)),
+            headroom=tuple(_headroom(a, b, ours.card, theirs.card, frames, say)),
             limits=config,
         )
         if not found.problems():
@@ -197,20 +197,20 @@ def _notes(a: GraphCard, b: GraphCard) -> list[str]:
     return notes
 
 
-def _ranges(
+def _headroom(
     a: Path, b: Path, ours: GraphCard, theirs: GraphCard, frames: Sequence[Frame], say: Say
-) -> list[Ranges]:
-    """Read the ranges of whichever of the two is a graph."""
+) -> list[Headroom]:
+    """Look at whichever of the two is a graph."""
     files = [(_graph_file(path), card) for path, card in ((a, ours), (b, theirs))]
     if not installed("onnxruntime"):
-        say('no ranges without ONNX Runtime: pip install "edgeseg[cpu]"')
+        say('nothing is said of overflows without ONNX Runtime: pip install "edgeseg[cpu]"')
         return []
     found = {}
     for file, card in files:
         if file is not None and file not in found:
             turned = card.frame_format != ours.frame_format
             shown = [np.ascontiguousarray(f[..., ::-1]) for f in frames] if turned else frames
-            found[file] = read_ranges(file, shown)
+            found[file] = read_headroom(file, shown)
     return list(found.values())
 
 

@@ -197,17 +197,6 @@ def test_without_the_gate_the_same_graph_is_ruined(red, tmp_path):
     assert built.card.accuracy == {"line": NO_GATE}
 
 
-def test_another_runtime_stands_in_for_tensorrt(red, tmp_path):
-    pytest.importorskip("tensorrt_rtx")
-    graph, data = red
-    built = build(graph, tmp_path, runtime="tensorrt-rtx", data=data, gate_frames=4)
-    assert built.card.accuracy["stands_in_for"] == "tensorrt-rtx"
-    assert "which stands in for tensorrt-rtx" in built.card.accuracy["line"]
-    assert built.card.accuracy["on"].startswith("onnxruntime ")
-    # Of nine convolutions the stem, five blocks are Half; the two of the kept block are not.
-    assert built.card.layers["convolutions_float"] == 2
-
-
 def test_a_precision_that_costs_too_much_writes_nothing(red, tmp_path, monkeypatch):
     graph, data = red
     monkeypatch.setattr(typed, "to_fp16", lambda model, keep: to_fp16(model))

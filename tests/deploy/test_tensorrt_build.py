@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.config import BuildConfig
+from edgeseg.deploy.blocks import blocks_of
 from edgeseg.deploy.precision import half_nodes
 from edgeseg.deploy.tensorrt_build import OLD_OPSET, _to_opset, build_plan
 from edgeseg.errors import BuildError, ConfigError
@@ -69,6 +70,16 @@ def test_fp16_ahead_of_time_every_convolution_in_half_every_norm_in_float(model,
     weights = sum(len(i.raw_data) for i in model.graph.initializer)
     assert 0.5 * weights < len(plan.data) < 0.6 * weights
     assert said == [f"building for sm86 with tensorrt-rtx {plan.version}"]
+
+
+@pytest.mark.parametrize("name", ["teacher.encoder.layer1.0", "student.layer3.0"])
+def test_a_block_that_is_kept_computes_in_float_and_its_neighbors_in_half(model, no_gpu, name):
+    pytest.importorskip("tensorrt_rtx")
+    (block,) = (b for b in blocks_of(model, half_nodes(model)) if b.name == name)
+    kept = sum(n.op_type == "Conv" and n.name in block.nodes for n in model.graph.node)
+    plan = build_plan("tensorrt-rtx", model, HALF, no_gpu, lambda _: None, keep=block.nodes)
+    assert plan.layers["convolutions_float"] == kept
+    assert plan.layers["convolutions_half"] == 66 - kept
 
 
 def test_fp32_is_float_throughout(model, no_gpu):

@@ -51,7 +51,7 @@ def test_a_graph_agrees_with_itself(red, data):
     assert (report.parity.max_abs_diff, report.parity.frames) == (0.0, 5 + 3)
     assert report.frames == f"5 images of {data}, black, white and noise, as 1 x 16 x 16 rgb"
     assert "passed" in report.summary().splitlines()
-    assert len(report.ranges) == 1  # one file, looked at once
+    assert len(report.headroom) == 1  # one file, looked at once
 
 
 def test_a_difference_is_found_named_and_judged(red, data, tmp_path):
@@ -118,7 +118,7 @@ def test_colors_in_another_order_are_the_same_picture(red, data, tmp_path):
     for pair in ((red, other), (other, red)):
         report = verify(*pair, VerifyConfig(data=data), say=silent)
         assert report.parity.max_abs_diff == 0.0
-        first, second = (ranges.peaks[0].value for ranges in report.ranges)
+        first, second = (room.peaks[0].value for room in report.headroom)
         assert first == second
 
 
@@ -129,7 +129,7 @@ def test_a_run_takes_the_frames_of_the_graph_beside_it(run, exported):
         assert report.frames == (
             "synthetic pictures (--data DIR: your own), black, white and noise, as 1 x 80 x 48 bgr"
         )
-        assert [str(exported.graph)] == [ranges.graph for ranges in report.ranges]
+        assert [str(exported.graph)] == [room.graph for room in report.headroom]
 
 
 @pytest.mark.parametrize(
@@ -162,25 +162,26 @@ def test_other_weights_and_thresholds_are_said(red, tmp_path):
     assert report.parity.mask_iou < 1.0
 
 
-def test_an_overflow_that_the_comparison_hides_is_found_by_the_ranges(red, tmp_path):
-    # 100000 times as large and back: past the end of Half between two blocks.
-    large = scaled(scaled(red_graph(), CHAIN[1], 1e5), CHAIN[2], 1e-5)
-    path = save(tmp_path / "large.onnx", large)
-    report = verify(red, path, VerifyConfig(), say=silent)
-    assert report.problems() == []  # in FP32 it is sound ...
-    assert not report.ranges[1].fits
+def test_an_overflow_that_the_comparison_hides_is_found_by_the_headroom(red, tmp_path):
+    # 300 times as large, twice, and back: past the end of Half between the second and the third.
+    large = red_graph()
+    for name, factor in zip(CHAIN, (300, 300, 1 / 300, 1 / 300), strict=False):
+        large = scaled(large, name, factor)
+    report = verify(red, save(tmp_path / "large.onnx", large), VerifyConfig(), say=silent)
+    assert report.problems() == []  # in FP32 it is sound
+    assert (report.headroom[1].typed, report.headroom[1].fits) == (False, False)
+    assert report.headroom[1].peaks[0].value == pytest.approx(90000)
     assert "does not fit: teacher.layer2.0.conv1 overflows Half" in report.summary()
-    half = scaled(scaled(red_graph(), CHAIN[1], 6e4), CHAIN[2], 1 / 6e4)
-    path = save(tmp_path / "half.onnx", to_fp16(scaled(half, CHAIN[0], 2)))
+    path = save(tmp_path / "half.onnx", to_fp16(large))
     report = verify(red, path, LOOSE, say=silent)
-    assert any("overflows Half in" in problem for problem in report.problems())  # ... in Half not
+    assert f"{path} overflows Half in teacher.layer2.0.conv1" in report.problems()
     json.dumps(report.to_json(), allow_nan=False)
 
 
 def test_it_says_what_it_cannot_see(red):
     text = verify(red, red, VerifyConfig(), say=silent).summary()
     assert "Not seen here: a CPU computes Half in Float" in text
-    assert f"{red}: what --precision fp16 would type Half, 12 tensors" in text
+    assert f"{red}: what --precision fp16 would make Half, 12 tensors" in text
 
 
 def test_a_folder_without_images_is_refused(red, tmp_path):
