@@ -100,6 +100,8 @@ class EngineCard:
     outputs: dict[str, list[Any]]
     layers: dict[str, int] = field(default_factory=dict)
     """What the build's layer dump says, for instance how many convolutions read Half."""
+    accuracy: dict[str, Any] = field(default_factory=dict)
+    """What the accuracy gate measured on labelled frames; its `line` says so where none was run."""
     parity: dict[str, Any] = field(default_factory=dict)
     typing: str = "strong"
     """`strong`: types as the graph gives them; `weak`: by builder flags (TensorRT 8.6)."""

@@ -12,7 +12,14 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from edgeseg import __version__
-from edgeseg.config import BenchConfig, BuildConfig, ExportConfig, StreamConfig, TrainConfig
+from edgeseg.config import (
+    BenchConfig,
+    BuildConfig,
+    ExportConfig,
+    StreamConfig,
+    TrainConfig,
+    VerifyConfig,
+)
 from edgeseg.errors import EdgesegError
 from edgeseg.flags import takes
 
@@ -173,6 +180,24 @@ def build_engine(
     path = find_model(model, RUNS, say=say)
     graph = exported_graph(path, say=say) if path.is_dir() else path
     show(run_build(graph, config, out=out, say=say), as_json)
+
+
+@app.command()
+@takes(VerifyConfig)
+def verify(
+    a: Model,
+    b: Model,
+    config: VerifyConfig,
+    as_json: Json = False,
+) -> None:
+    """Compare two of run, ONNX file and engine on the same frames; exit code 3 beyond a limit."""
+    from edgeseg.deploy.verification import verify as run_verification
+    from edgeseg.evaluation.opener import find_model
+
+    paths = [find_model(path, RUNS, say=say) for path in (a, b)]
+    report = run_verification(paths[0], paths[1], config, say=say)
+    show(report, as_json)
+    report.check()
 
 
 @app.command()

@@ -139,10 +139,38 @@ class BuildConfig:
         None, "GPU to build for, such as 8.6; tensorrt-rtx needs no GPU to do so"
     )
     workspace_mib: int = setting(1024, "Scratch memory for TensorRT's builder, MiB")
+    data: Path | None = setting(
+        None, "Labelled images, or good ones: measures what the precision costs before it builds"
+    )
+    max_drop: float = setting(
+        0.01, "How far pixel AP and image AUROC may fall; else layers keep theirs, or no engine"
+    )
+    gate_frames: int = setting(400, "Of more images in --data than these, evenly chosen ones")
 
     def __post_init__(self) -> None:
         _check_choices(self)
         _within("workspace_mib", self.workspace_mib, 1, 1 << 20)
+        _within("max_drop", self.max_drop, 0.0, 1.0)
+        _within("gate_frames", self.gate_frames, 2, 1_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """On what two models are compared, and how far apart they may be."""
+
+    data: Path | None = setting(None, "Folder of images; without one, synthetic pictures")
+    frames: int = setting(16, "Images to take from it, evenly chosen")
+    max_map_diff: float = setting(0.05, "Largest difference of the maps, at any pixel")
+    max_score_diff: float = setting(0.05, "Largest difference of the scores")
+    min_iou: float = setting(0.95, "Smallest overlap of the masks (intersection over union)")
+    max_flips: int = setting(0, "Frames that one may accept and the other reject")
+
+    def __post_init__(self) -> None:
+        _within("frames", self.frames, 1, 100_000)
+        _within("max_map_diff", self.max_map_diff, 0.0, 1.0)
+        _within("max_score_diff", self.max_score_diff, 0.0, 1.0)
+        _within("min_iou", self.min_iou, 0.0, 1.0)
+        _within("max_flips", self.max_flips, 0, 1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,14 @@
 import json
 import sys
 
+import numpy as np
+import onnx
 import pytest
 
 from edgeseg import __version__
 from edgeseg.cli import main
 from edgeseg.data.parts import write_parts
+from tests.deploy.red_graph import red_graph
 
 
 @pytest.fixture
@@ -27,7 +30,9 @@ def run(monkeypatch, capfd, tmp_path):
 def test_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    commands = "demo doctor train evaluate predict threshold export build-engine stream benchmark"
+    commands = (
+        "demo doctor train evaluate predict threshold export build-engine verify stream benchmark"
+    )
     assert all(command in out for command in commands.split())
 
 
@@ -46,6 +51,9 @@ def test_the_version(run):
         (["stream", "--camera", "0"], "No engine in engines runs", "edgeseg build-engine"),
         (["benchmark"], "No engine in engines runs", "edgeseg build-engine"),
         (["evaluate", "x.onnx", "photos"], "There is no x.onnx", "name a run"),
+        (["verify", "x.onnx", "y.onnx"], "There is no x.onnx", "name a run"),
+        (["verify", "x.onnx", "y.onnx", "--min-iou", "2"], "min_iou is 2", "--min-iou 1"),
+        (["build-engine", "--max-drop", "5"], "max_drop is 5", "--max-drop 1"),
         (["train", "photos", "--config", "no.toml"], "no.toml cannot be read", "TOML"),
     ],
 )
@@ -86,3 +94,24 @@ def test_settings_from_a_file_reach_the_card(run, tmp_path):
     card = json.loads((tmp_path / "runs" / "plates" / "card.json").read_text())
     assert (card["config"]["top"], card["config"]["seed"]) == (7, 3)
     assert card["threshold"] is not None and card["image_threshold"] is not None
+
+
+def test_verify_prints_its_numbers_and_ends_with_3_beyond_a_limit(run, tmp_path):
+    onnx.save(red_graph(), tmp_path / "a.onnx")
+    dead = red_graph()
+    names = [i.name for i in dead.graph.initializer]
+    zero = onnx.numpy_helper.from_array(np.zeros((1, 3, 1, 1), np.float32), "red")
+    dead.graph.initializer[names.index("red")].CopyFrom(zero)
+    onnx.save(dead, tmp_path / "b.onnx")
+    code, out, _ = run("verify", "a.onnx", "a.onnx", "--json")
+    assert code == 0
+    assert json.loads(out.splitlines()[-1])["max_abs_diff"] == 0.0
+    code, out, err = run("verify", "a.onnx", "b.onnx", "--json")
+    assert code == 3
+    assert json.loads(out.splitlines()[-1])["max_abs_diff"] == 1.0
+    assert "failed: the maps differ by 1" in out
+    assert err.splitlines()[-2].startswith("error: The two are too far apart: the maps differ by 1")
+    assert run("verify", "a.onnx", "b.onnx", *LOOSE)[0] == 0
+
+
+LOOSE = "--max-map-diff 1 --max-score-diff 1 --min-iou 0 --max-flips 100".split()

@@ -11,6 +11,7 @@ from edgeseg.config import (
     ExportConfig,
     StreamConfig,
     TrainConfig,
+    VerifyConfig,
     make,
     parse_size,
 )
@@ -24,7 +25,7 @@ def toml(tmp_path, text):
 
 
 def test_every_field_is_documented_and_frozen():
-    for kind in (TrainConfig, ExportConfig, BuildConfig, StreamConfig, BenchConfig):
+    for kind in (TrainConfig, ExportConfig, BuildConfig, VerifyConfig, StreamConfig, BenchConfig):
         for field in dataclasses.fields(kind):
             assert field.metadata["help"], f"{kind.__name__}.{field.name}"
         with pytest.raises(dataclasses.FrozenInstanceError):

@@ -22,10 +22,11 @@ from onnx import ModelProto
 from edgeseg.cards import EngineCard, replacing, sha256, write_card
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.data.images import Image
-from edgeseg.deploy.frames import parity_frames
-from edgeseg.deploy.precision import MAX, half_nodes, to_fp16
+from edgeseg.deploy.frames import KEPT, parity_frames, pick_images
+from edgeseg.deploy.precision import MAX, half_nodes
 from edgeseg.deploy.ranges import Peak, largest
 from edgeseg.deploy.tensorrt_build import Plan, build_plan
+from edgeseg.deploy.typed import Typed, typed_graph
 from edgeseg.deploy.verify import compare
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.opener import GRAPH_RUNTIMES
@@ -54,14 +55,15 @@ class Engine:
         lines = [f"{self.path}: {card.bytes / 1e6:.1f} MB, {made}, {card.seconds:.1f} s"]
         if card.layers:
             lines.append("layers: " + ", ".join(f"{k} {n}" for k, n in card.layers.items()))
+        lines.append(f"accuracy: {card.accuracy['line']}")
         return "\n".join([*lines, f"parity: {card.parity['line']}"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the paths and the facts of the card."""
         facts = dataclasses.asdict(self.card)
-        kept = ("runtime", "runtime_version", "precision", "target", "bytes", "sha256", "parity")
+        kept = ("runtime", "runtime_version", "precision", "target", "bytes", "sha256", "accuracy")
         paths = {"engine": str(self.path), "card": str(card_path(self.path))}
-        return paths | {key: facts[key] for key in (*kept, "layers", "seconds")}
+        return paths | {key: facts[key] for key in (*kept, "parity", "layers", "seconds")}
 
 
 def build_engine(
@@ -74,20 +76,23 @@ def build_engine(
 ) -> Engine:
     """Build <out>/<name>-<precision>-<target> and its card from a graph that edgeseg exported.
 
-    images: RGB frames of the parity check; without any, synthetic ones. Errors: ModelError for
-    another file, BuildError when the runtime refuses the graph or computes in other types than it
-    says, GateFailed (no file) when the engine's answers are no numbers or, in FP32, others.
+    images: RGB frames of the parity check; without any, those of `config.data`, or synthetic ones.
+    Errors: ModelError for another file, BuildError when the runtime refuses the graph or computes
+    in other types than it says, GateFailed (no file) when the precision costs too much on
+    `config.data`, or when the engine's answers are no numbers or, in FP32, others.
     """
     here = this_machine()
     model, source = read_graph(graph)
     runtime = config.runtime or _best_runtime(here, say)
-    typed = to_fp16(model) if config.precision == "fp16" else model
+    if config.data is not None:
+        images = images or pick_images(config.data, KEPT)
+    typed = typed_graph(model, source, runtime, config, say)
     started = time.perf_counter()
     if runtime in trt.FLAVORS:
-        plan = build_plan(runtime, model, config, here, say)
+        plan = build_plan(runtime, model, config, here, say, keep=typed.keep)
         ending = f"{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
     else:
-        plan = _typed_graph(runtime, typed, config, say)
+        plan = _typed_graph(runtime, typed.model, config, say)
         ending = f"{runtime}-{plan.target}.onnx"
     seconds = time.perf_counter() - started
 
@@ -95,7 +100,7 @@ def build_engine(
     with replacing(path) as part:
         part.write_bytes(plan.data)
         if plan.target == CPU:
-            parity = _parity(graph, part, runtime, config, images)
+            parity = _parity(graph, part, runtime, config, typed.keep, images)
         else:
             parity = _stand_in_parity(graph, typed, config, images)
     card = EngineCard(
@@ -113,6 +118,7 @@ def build_engine(
         outputs=_tensors(model.graph.output),
         layers=plan.layers,
         typing=plan.typing,
+        accuracy=typed.accuracy,
         parity=parity,
         seconds=round(seconds, 2),
     )
@@ -146,7 +152,12 @@ def _typed_graph(runtime: RuntimeName, typed: ModelProto, config: BuildConfig, s
 
 
 def _parity(
-    graph: Path, engine: Path, runtime: RuntimeName, config: BuildConfig, images: Sequence[Image]
+    graph: Path,
+    engine: Path,
+    runtime: RuntimeName,
+    config: BuildConfig,
+    keep: frozenset[str],
+    images: Sequence[Image],
 ) -> dict[str, Any]:
     """Compare a typed graph on its runtime with the exported graph on ONNX Runtime."""
     reference: RuntimeName = "onnxruntime" if installed("onnxruntime") else runtime
@@ -161,16 +172,16 @@ def _parity(
         )
     found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}
     if config.precision == "fp16" and installed("onnxruntime"):
-        peak = _peak(graph, frames)
+        peak = _peak(graph, keep, frames)
         found |= {"largest_half": peak.value, "largest_half_node": peak.node}
         found["line"] += f"; largest value in Half {peak.value:.4g} of {MAX:.0f} ({peak.node})"
     return found
 
 
-def _peak(graph: Path, frames: list[NDArray[np.uint8]]) -> Peak:
+def _peak(graph: Path, keep: frozenset[str], frames: list[NDArray[np.uint8]]) -> Peak:
     """Return the largest value that Half has to hold; GateFailed when it does not."""
     model, card = read_graph(graph)
-    peak = largest(model, card, half_nodes(model), frames)
+    peak = largest(model, card, half_nodes(model, keep), frames)
     if not peak.fits:
         raise GateFailed(
             f"{peak.node} writes {peak.value:.4g}, and Half ends at {MAX:.0f}; nothing was "
@@ -181,7 +192,7 @@ def _peak(graph: Path, frames: list[NDArray[np.uint8]]) -> Peak:
 
 
 def _stand_in_parity(
-    graph: Path, typed: ModelProto, config: BuildConfig, images: Sequence[Image]
+    graph: Path, typed: Typed, config: BuildConfig, images: Sequence[Image]
 ) -> dict[str, Any]:
     """Say what is known of an engine that was not run: its typed graph's answers on the CPU."""
     line = "the engine was not run on a GPU"
@@ -189,8 +200,8 @@ def _stand_in_parity(
         return {"line": line}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "typed.onnx"
-        onnx.save(typed, path)
-        found = _parity(graph, path, "onnxruntime", config, images)
+        onnx.save(typed.model, path)
+        found = _parity(graph, path, "onnxruntime", config, typed.keep, images)
     return {**found, "line": f"{line}; its graph on the CPU: {found['line']}"}
 
 

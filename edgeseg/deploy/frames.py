@@ -1,24 +1,28 @@
 """The frames that a parity check runs on: pictures, and the three that break numerics."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
-from edgeseg.data.images import Image, fill_frame
+from edgeseg.data.images import Image, fill_frame, read_image, walk_images
 from edgeseg.data.textures import ProceduralTextures
+from edgeseg.errors import DataError
 
 KEPT = 8  # pictures; more of them moved no figure, and each costs a run of both sides
 
 
-def parity_frames(card: GraphCard, images: Sequence[Image] = ()) -> list[NDArray[np.uint8]]:
+def parity_frames(
+    card: GraphCard, images: Sequence[Image] = (), *, most: int = KEPT
+) -> list[NDArray[np.uint8]]:
     """Return frames for a graph, each uint8 [N, H, W, C]: pictures, black, white, noise.
 
-    images: RGB uint8 [h, w, 3], at most eight are taken; without any, procedural textures serve.
+    images: RGB uint8 [h, w, 3], at most `most` are taken; without any, procedural textures serve.
     """
     generator = np.random.default_rng(0)
-    pictures = list(images[:KEPT]) or _textures(card.image_size, generator)
+    pictures = list(images[:most]) or _textures(card.image_size, generator)
     frames = []
     for start in range(0, len(pictures), card.frame_shape[0]):
         batch = np.empty(card.frame_shape, np.uint8)
@@ -29,6 +33,27 @@ def parity_frames(card: GraphCard, images: Sequence[Image] = ()) -> list[NDArray
     black = np.zeros(card.frame_shape, np.uint8)
     noise = generator.integers(0, 256, card.frame_shape, np.uint8)
     return [*frames, black, np.full_like(black, 255), noise]
+
+
+def pick_paths(folder: Path, most: int) -> list[Path]:
+    """Choose images in and below a folder evenly, ground truth left out, the same every time.
+
+    DataError for a folder that is not there or holds none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", remedy="--data FOLDER with images")
+    paths = walk_images(folder)
+    if not paths:
+        raise DataError(
+            f"{folder} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"
+        )
+    places = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
+    return [paths[place] for place in places]
+
+
+def pick_images(folder: Path, most: int) -> list[Image]:
+    """Read the images of `pick_paths`, RGB uint8 [h, w, 3]."""
+    return [read_image(path) for path in pick_paths(folder, most)]
 
 
 def _textures(side: int, generator: np.random.Generator) -> list[Image]:

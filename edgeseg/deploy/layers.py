@@ -20,8 +20,9 @@ from edgeseg.errors import BuildError
 
 _LAYER = re.compile(
     r"Name: (?P<name>.+?), LayerType: (?P<kind>\w+), Inputs: \[(?P<inputs>.*)\], "
-    r"Constants: \[.*\], Outputs: \[(?P<outputs>.*)\], TacticName: (?P<rest>.*)"
+    r"Constants: \[(?P<constants>.*)\], Outputs: \[(?P<outputs>.*)\], TacticName: (?P<rest>.*)"
 )
+_WEIGHT = re.compile(r"Dimensions: \[\d+,\d+,\d+,\d+\].*?Datatype: (\w+)")
 _TYPE = re.compile(r"Datatype: (\w+)")
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 _TENSOR_TYPES = {TensorProto.UINT8: "UInt8", TensorProto.FLOAT: "Float"}
@@ -33,13 +34,17 @@ _TENSOR = re.compile(
 
 @dataclass(frozen=True)
 class Layer:
-    """One kernel: its kind, its tensors' types (`Half`, `Float`), the ONNX nodes fused in it."""
+    """One kernel: its kind, its tensors' types (`Half`, `Float`), the ONNX nodes fused in it.
+
+    weights: the types of its constants with four axes.
+    """
 
     name: str
     kind: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: frozenset[str]
+    weights: tuple[str, ...] = ()
 
 
 def read_layers(lines: Iterable[str]) -> list[Layer]:
@@ -51,6 +56,7 @@ def read_layers(lines: Iterable[str]) -> list[Layer]:
             inputs=tuple(_TYPE.findall(found["inputs"])),
             outputs=tuple(_TYPE.findall(found["outputs"])),
             nodes=frozenset(_NODE.findall(found["rest"])),
+            weights=tuple(_WEIGHT.findall(found["constants"])),
         )
         for found in map(_LAYER.match, lines)
         if found
@@ -112,14 +118,19 @@ def read_types(model: ModelProto, layers: list[Layer]) -> Types:
 
 
 def _input_type(carriers: list[Layer]) -> str:
-    """Return the type of a convolution's first input.
+    """Return the type of what a convolution reads.
 
     Kernels beside the convolution's own may carry its name too: generated ones (`kgen`) that pad
     its channels before it, or cast and resize after it. A 1 x 1 convolution of one pixel is a
-    matrix product (`runtime_fusion`).
+    matrix product (`runtime_fusion`). Where a sum is fused into a convolution, its first input may
+    be the other summand: its weights then tell.
     """
     own = [layer for layer in carriers if layer.kind != "kgen"] or carriers
-    return own[0].inputs[0] if own and own[0].inputs else UNKNOWN
+    if not own or not own[0].inputs:
+        return UNKNOWN
+    kernel = own[0]
+    mixed = len(set(kernel.inputs)) > 1 and len(set(kernel.weights)) == 1
+    return kernel.weights[0] if mixed else kernel.inputs[0]
 
 
 def _inner_type(carriers: list[Layer]) -> str:

@@ -29,13 +29,16 @@ MAX = float(np.finfo(np.float16).max)
 TINY = float(np.finfo(np.float16).smallest_normal)
 
 
-def to_fp16(model: ModelProto) -> ModelProto:
-    """Return the graph with its convolutional parts in Half; inputs, outputs, metadata stay."""
+def to_fp16(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> ModelProto:
+    """Return the graph with its convolutional parts in Half; inputs, outputs, metadata stay.
+
+    keep: names of nodes that stay in FP32.
+    """
     typed = ModelProto()
     typed.CopyFrom(model)
     graph = typed.graph
     halved = _Halved(graph)
-    nodes = list(halved.retype(graph.node, half_nodes(model)))
+    nodes = list(halved.retype(graph.node, half_nodes(model, keep)))
     used = {name for node in nodes for name in node.input}
     constants = [i for i in (*graph.initializer, *halved.constants.values()) if i.name in used]
     for field in (graph.node, graph.initializer, graph.value_info):
@@ -46,8 +49,8 @@ def to_fp16(model: ModelProto) -> ModelProto:
     return onnx.shape_inference.infer_shapes(typed, check_type=True, strict_mode=True)
 
 
-def half_nodes(model: ModelProto) -> frozenset[str]:
-    """Return the names of the nodes that compute in Half."""
+def half_nodes(model: ModelProto, keep: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the names of the nodes that compute in Half, but for those to `keep` in FP32."""
     graph = model.graph
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     after = _reached(graph.node, forward=True)
@@ -63,7 +66,7 @@ def half_nodes(model: ModelProto) -> frozenset[str]:
         if node.op_type in ALLOWED and between and paired and fits and not ends:
             names.add(node.name)
             produced.update(node.output)
-    return frozenset(names)
+    return frozenset(names - keep)
 
 
 def _reached(nodes: Iterable[NodeProto], *, forward: bool) -> set[str]:

@@ -50,10 +50,17 @@ class Plan:
 
 
 def build_plan(
-    runtime: RuntimeName, model: ModelProto, config: BuildConfig, here: Machine, say: Say
+    runtime: RuntimeName,
+    model: ModelProto,
+    config: BuildConfig,
+    here: Machine,
+    say: Say,
+    *,
+    keep: frozenset[str] = frozenset(),
 ) -> Plan:
     """Build a plan from an FP32 graph: for this machine's GPU, or ahead of time for another.
 
+    keep: the nodes that stay in FP32 when the precision is FP16.
     Errors: BuildError with TensorRT's own words; ConfigError for a GPU that it does not build for.
     """
     if runtime == "tensorrt" and here.compute_capability is None:
@@ -69,7 +76,7 @@ def build_plan(
     if api.release.note:
         say(api.release.note)
     try:
-        data, typing, log = _serialize(api, model, config, target, say)
+        data, typing, log = _serialize(api, model, config, target, keep, say)
     except AttributeError as error:
         if not api.release.newer:
             raise
@@ -86,7 +93,7 @@ def build_plan(
         return Plan(data=data, version=api.version, target=target, typing=typing)
     types = read_types(model, layers)
     if typing == "strong":  # flags permit types, they do not fix them
-        types.check(half_nodes(model) if config.precision == "fp16" else frozenset())
+        types.check(half_nodes(model, keep) if config.precision == "fp16" else frozenset())
     check_tensors(lines, model)
     return Plan(data=data, version=api.version, target=target, layers=types.counts(), typing=typing)
 
@@ -111,13 +118,18 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
 
 
 def _serialize(
-    api: Api, model: ModelProto, config: BuildConfig, target: str, say: Say
+    api: Api,
+    model: ModelProto,
+    config: BuildConfig,
+    target: str,
+    keep: frozenset[str],
+    say: Say,
 ) -> tuple[bytes, str, Log]:
     """Return the plan, `strong` or `weak`, and the build's log."""
     log: Log = []
     model = _to_opset(model, api.release.opsets[1])
     if api.strong:
-        typed = to_fp16(model) if config.precision == "fp16" else model
+        typed = to_fp16(model, keep=keep) if config.precision == "fp16" else model
         if api.release.lacks_float_products(capability_of(target)):
             typed = as_convolutions(typed)
         data = _build(api, typed, config, target, log)
@@ -127,7 +139,7 @@ def _serialize(
             raise _failed(api, log)
         say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
         log.clear()
-    data = _build(api, model, config, target, log, weak=True)
+    data = _build(api, model, config, target, log, weak=half_nodes(model, keep))
     if data is None:
         raise _failed(api, log)
     return data, "weak", log
@@ -140,14 +152,17 @@ def _build(
     target: str,
     log: Log,
     *,
-    weak: bool = False,
+    weak: frozenset[str] | None = None,
 ) -> bytes | None:
-    """Parse and build once; None when TensorRT fails. BuildError for what the lint finds."""
+    """Parse and build once; None when TensorRT fails. BuildError for what the lint finds.
+
+    weak: the nodes that may take Half, when flags and not the graph choose the types.
+    """
     lint.check(model, api.release, capability_of(target))
     library = api.trt
     logger = _logger(library, log)
     builder = library.Builder(logger)
-    network = builder.create_network(api.network_flags(weak=weak))
+    network = builder.create_network(api.network_flags(weak=weak is not None))
     # The parser does not keep its network alive: a temporary here is a crash.
     parser = library.OnnxParser(network, logger)
     parsed = parser.parse(model.SerializeToString())
@@ -158,8 +173,8 @@ def _build(
     options.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.precision == "fp32":
         options.clear_flag(library.BuilderFlag.TF32)  # on by default: ten bits of a float's 23
-    if weak and config.precision == "fp16":
-        _allow_half(library, network, options, half_nodes(model))
+    if weak is not None and config.precision == "fp16":
+        _allow_half(library, network, options, weak)
     if api.ahead_of_time:
         options.num_compute_capabilities = 1
         options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)

@@ -1,6 +1,7 @@
 """Parity: how far one runtime's answers are from another's, on the same frames.
 
-Every hop is measured by this one function: PyTorch -> ONNX, FP32 -> FP16, graph -> engine.
+Every hop is measured by `compare`: PyTorch -> ONNX, FP32 -> FP16, graph -> engine. The command
+`edgeseg verify` does the same for any two models that a user names; see verification.py.
 """
 
 import dataclasses
@@ -28,6 +29,8 @@ class Parity:
     """The largest of any frame."""
     mask_iou: float
     """Of the anomalous pixels of all frames; 1 when neither marks any."""
+    marked_pixels: int
+    """Pixels that either marks: what the IoU is of."""
     mask_errors: int
     """Pixels that differ though the map is farther than 1e-4 from the threshold."""
     flipped_verdicts: int
@@ -58,12 +61,14 @@ def compare(
     *,
     threshold: float | None = None,
 ) -> Parity:
-    """Run both over the same frames; `a` is the reference, and its card holds the thresholds.
+    """Run both over the same frames; each marks and rejects by its own card's thresholds.
 
-    frames: each uint8 [N, H, W, C], in the format of both graphs; threshold: instead of the card's.
+    frames: each uint8 [N, H, W, C], in the format of `a`; of bgr and rgb, `b` may take the other.
+    threshold: on both maps, instead of the cards'.
     """
     assert a.card.frame_shape == b.card.frame_shape, "the graphs take different frames"
-    ours, theirs = Slot.on_host(a.card), Slot.on_host(a.card)
+    turned = slice(None, None, 1 if a.card.frame_format == b.card.frame_format else -1)
+    ours, theirs = Slot.on_host(a.card), Slot.on_host(b.card)
     for backend, slot in ((a, ours), (b, theirs)):
         backend.bind(slot)
         if threshold is not None:
@@ -72,8 +77,9 @@ def compare(
     both = either = errors = flips = 0
     finite = True
     for frame in frames:
+        np.copyto(ours.frame, frame)
+        np.copyto(theirs.frame, frame[..., turned])
         for backend, slot in ((a, ours), (b, theirs)):
-            np.copyto(slot.frame, frame)
             backend.run()
             finite &= bool(np.isfinite(slot.anomaly_map).all() and np.isfinite(slot.score).all())
         difference = np.abs(ours.anomaly_map - theirs.anomaly_map)
@@ -84,13 +90,14 @@ def compare(
         both += int((marked & too).sum())
         either += int((marked | too).sum())
         errors += int(((marked != too) & ~_near(ours)).sum())
-        limit = a.card.image_threshold
-        flips += int(((ours.score > limit) != (theirs.score > limit)).sum())
+        rejected, also = ours.score > a.card.image_threshold, theirs.score > b.card.image_threshold
+        flips += int((rejected != also).sum())
     return Parity(
         max_abs_diff=max(maps),
         mean_abs_diff=float(np.mean(sums)),
         score_diff=max(scores),
         mask_iou=both / either if either else 1.0,
+        marked_pixels=either,
         mask_errors=errors,
         flipped_verdicts=flips,
         frames=len(frames) * len(ours.frame),

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from edgeseg.evaluation.report import Evaluation, Row
 from edgeseg.evaluation.sheet import Case, draw_sheet
 from edgeseg.extras import require
 from edgeseg.runtime.base import Backend
+
+if TYPE_CHECKING:
+    from edgeseg.evaluation.metrics import Scores
 
 WORST = 6  # cases of each kind on the sheet
 
@@ -70,7 +74,7 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
 
 
 @dataclass(frozen=True)
-class _Results:
+class Results:
     """What came out for each of N test images, beside what is true of it."""
 
     maps: NDArray[np.float32]
@@ -85,11 +89,11 @@ class _Results:
     """Whether the truth of every pixel is known: of good images, and of those with a mask."""
 
 
-def _run(backend: Backend, samples: Sequence[Sample]) -> _Results:
+def _run(backend: Backend, samples: Sequence[Sample]) -> Results:
     count, side = len(samples), backend.card.image_size
     good = np.array([sample.good for sample in samples])
     drawn = np.array([sample.mask is not None for sample in samples])
-    results = _Results(
+    results = Results(
         maps=np.empty((count, side, side), np.float32),
         truth=np.zeros((count, side, side), np.bool_),
         score=np.empty(count),
@@ -103,11 +107,15 @@ def _run(backend: Backend, samples: Sequence[Sample]) -> _Results:
         results.score[place] = outcome.score
         results.marked[place] = outcome.mask.any()
         if sample.mask is not None:
-            results.truth[place] = resize_mask(_truth(sample.mask, sample, outcome.size), side)
+            results.truth[place] = read_truth(sample.mask, sample, outcome.size, side)
     return results
 
 
-def _truth(path: Path, sample: Sample, size: tuple[int, int]) -> Mask:
+def read_truth(path: Path, sample: Sample, size: tuple[int, int], side: int) -> Mask:
+    """Read the mask of an image of (height, width) `size`, as bool [side, side].
+
+    DataError for a mask that is not as large as its image.
+    """
     mask = read_mask(path)
     if mask.shape != size:
         raise DataError(
@@ -115,28 +123,32 @@ def _truth(path: Path, sample: Sample, size: tuple[int, int]) -> Mask:
             f"{size[1]} x {size[0]}; the same size was expected.",
             remedy="draw the mask on the image as it is, or remove the mask",
         )
-    return mask
+    return resize_mask(mask, side)
 
 
-def _row(label: str, results: _Results, defective: Flags, rejected: Flags, card: GraphCard) -> Row:
-    """Score some defective images against all good ones."""
+def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
+    """Score some defective images, bool [N], against all good ones."""
     from edgeseg.evaluation.metrics import UNDEFINED, auroc, score_maps
 
     known = (defective | results.good) & results.judged
     scores = UNDEFINED
     if known.any():
-        scores = score_maps(results.maps[known], results.truth[known], top=card.training["top"])
+        scores = score_maps(results.maps[known], results.truth[known], top=top)
     # By folder, and by the graph's own score: the one that rejects parts.
     image_auroc = auroc(results.score[defective], results.score[results.good])
+    return replace(scores, image_auroc=image_auroc)
+
+
+def _row(label: str, results: Results, defective: Flags, rejected: Flags, card: GraphCard) -> Row:
     return Row(
         label=label,
         images=int(defective.sum()),
         missed=int((defective & ~rejected).sum()),
-        scores=replace(scores, image_auroc=image_auroc),
+        scores=score_results(results, defective, top=card.training["top"]),
     )
 
 
-def _sheet(results: _Results, dataset: Dataset, rejected: Flags, card: GraphCard) -> Image:
+def _sheet(results: Results, dataset: Dataset, rejected: Flags, card: GraphCard) -> Image:
     """Draw the defective images with the lowest scores, and the good ones with the highest."""
 
     def case(place: int) -> Case:

@@ -10,10 +10,12 @@ from onnx import TensorProto
 
 from edgeseg.cards import EngineCard, read_card, sha256
 from edgeseg.config import BuildConfig, ExportConfig
-from edgeseg.deploy import engine
+from edgeseg.deploy import engine, typed
 from edgeseg.deploy.engine import build_engine
 from edgeseg.deploy.export import export_graph
+from edgeseg.deploy.precision import to_fp16
 from edgeseg.deploy.ranges import Peak
+from edgeseg.deploy.typed import EXACT, NO_GATE
 from edgeseg.errors import ConfigError, GateFailed, ModelError
 from edgeseg.evaluation.opener import open_model
 from edgeseg.runtime.base import Slot
@@ -21,6 +23,7 @@ from edgeseg.runtime.engines import check_engine
 from edgeseg.runtime.machine import this_machine
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from tests.deploy.conftest import silent, toy_backend
+from tests.deploy.red_graph import red_graph, write_plates
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +87,10 @@ def test_an_engine_opens_and_answers_like_its_graph(toy_graph, tmp_path):
 
 def test_the_report(toy_graph, tmp_path):
     built = build(toy_graph, tmp_path, runtime="onnxruntime", precision="fp16")
-    first, last = built.summary().splitlines()
+    first, accuracy, last = built.summary().splitlines()
     assert first.startswith(f"{built.path}: 0.0 MB, onnxruntime ")
     assert last.startswith("parity: map within ") and "largest value in Half" in last
+    assert accuracy == "accuracy: no gate was run: --data DIR measures what the precision costs"
     document = json.loads(json.dumps(built.to_json()))
     assert document["engine"] == str(built.path)
     assert document["card"] == str(built.path.with_suffix(".json"))
@@ -159,3 +163,48 @@ def test_an_fp32_engine_that_differs_is_not_written(toy_graph, tmp_path, monkeyp
         build(toy_graph, tmp_path, runtime="openvino", precision="fp32")
     assert e.value.exit_code == 3
     assert list((tmp_path / "engines").iterdir()) == []
+
+
+@pytest.fixture
+def red(tmp_path):
+    """A graph with one block that Half destroys, and a data set that shows it."""
+    path = tmp_path / "red.onnx"
+    onnx.save(red_graph(fragile=["student.layer1.0"]), path)
+    return path, write_plates(tmp_path / "plates")
+
+
+def test_the_gate_keeps_a_block_and_the_card_says_so(red, tmp_path):
+    graph, data = red
+    built = build(graph, tmp_path, runtime="onnxruntime", data=data)
+    account = built.card.accuracy
+    assert account["kept"] == ["student.layer1.0"]
+    assert account["before"]["pixel_ap"] == pytest.approx(1.0)
+    assert account["after"]["pixel_ap"] == pytest.approx(1.0)
+    assert (account["frames"], account["stands_in_for"]) == (12, None)
+    assert read_card(built.path.with_suffix(".json"), EngineCard).accuracy == account
+    weights = {i.name: i.data_type for i in onnx.load(built.path).graph.initializer}
+    assert weights["split"] == TensorProto.FLOAT
+    assert weights["head.blocks.0/one/half"] == TensorProto.FLOAT16
+    line = built.summary().splitlines()[1]
+    assert line.startswith("accuracy: pixel AP 1.0000 -> 1.0000, image AUROC 1.0000 -> 1.0000, ")
+    assert line.endswith("; kept in fp32: student.layer1.0")
+    assert json.loads(json.dumps(built.to_json()))["accuracy"]["kept"] == ["student.layer1.0"]
+
+
+def test_without_the_gate_the_same_graph_is_ruined(red, tmp_path):
+    built = build(red[0], tmp_path, runtime="onnxruntime")
+    assert built.card.parity["max_abs_diff"] > 0.9
+    assert built.card.accuracy == {"line": NO_GATE}
+
+
+def test_a_precision_that_costs_too_much_writes_nothing(red, tmp_path, monkeypatch):
+    graph, data = red
+    monkeypatch.setattr(typed, "to_fp16", lambda model, keep: to_fp16(model))
+    with pytest.raises(GateFailed, match=r"costs too much.*pixel AP 1\.0000 -> 0\.0469"):
+        build(graph, tmp_path, runtime="onnxruntime", data=data)
+    assert not (tmp_path / "engines").exists()
+
+
+def test_fp32_needs_no_gate(red, tmp_path):
+    built = build(red[0], tmp_path, runtime="onnxruntime", precision="fp32", data=red[1])
+    assert built.card.accuracy == {"line": EXACT}

@@ -104,6 +104,15 @@ def test_a_convolution_in_float_is_refused_in_fp16_and_right_in_fp32(model):
     types.check(frozenset({"pool.1"}))
 
 
+@pytest.mark.parametrize(("weights", "expected"), [(["Half"], "Half"), (["Float"], "Float")])
+def test_a_sum_that_is_fused_does_not_hide_what_the_convolution_reads(model, weights, expected):
+    # As TensorRT-RTX lists a residual block behind one that stays in Float: the sum comes first.
+    name = "__myl_CorrCastAddCastRelu_myl0_58"
+    fused = line(name, "runtime_fusion", ["Float", "Half"], ["Half"], ["pool.1", "add"], weights)
+    kept = [text for text in LOG if "pool.1" not in text]
+    assert read_types(model, read_layers([*kept, fused])).convolutions["pool.1"] == expected
+
+
 def test_a_norm_in_half_is_refused(model):
     types = read_types(model, swap("__myl_CastMulSum", "Datatype: Float", "Datatype: Half"))
     with pytest.raises(BuildError, match="norm computes in Half in the engine; Float was expected"):

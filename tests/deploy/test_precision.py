@@ -186,6 +186,25 @@ def test_means_stay_float():
     assert "reducemean:b" not in half_nodes(between(mean, {}))
 
 
+def test_nodes_that_are_kept_stay_float_and_no_others(small_destseg):
+    keep = frozenset(("conv:s3", "norm"))
+    assert half_nodes(small_destseg, keep) == half_nodes(small_destseg) - {"conv:s3"}
+    typed = to_fp16(small_destseg, keep=keep)
+    found = types(typed)
+    assert found["s3"] == TensorProto.FLOAT
+    assert found["s2"] == found["s4"] == TensorProto.FLOAT16
+    constants = {i.name for i in typed.graph.initializer}
+    assert {"weight", "weight/half"} <= constants  # one convolution reads it as it was
+    x = np.random.default_rng(1).random((1, 8, 6, 6)).astype(np.float32)
+    np.testing.assert_allclose(run(typed, x), run(small_destseg, x), atol=2e-3)
+
+
+def test_all_nodes_kept_is_the_graph_as_it_was(small_destseg):
+    names = frozenset(n.name for n in small_destseg.graph.node)
+    typed = to_fp16(small_destseg, keep=names)
+    assert [n.op_type for n in typed.graph.node] == [n.op_type for n in small_destseg.graph.node]
+
+
 def test_an_output_of_the_graph_stays_float():
     model = graph_of([conv("x", "a"), conv("a", "b")], {"weight": WEIGHT}, "b")
     assert half_nodes(model) == {"conv:a"}

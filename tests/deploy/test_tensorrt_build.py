@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.config import BuildConfig
+from edgeseg.deploy.blocks import blocks_of
 from edgeseg.deploy.precision import half_nodes
 from edgeseg.deploy.tensorrt_build import _to_opset, build_plan
 from edgeseg.errors import BuildError, ConfigError
@@ -64,6 +65,16 @@ def test_ahead_of_time(no_gpu):
     assert (plan.target, plan.typing) == ("sm86", "strong")
     assert plan.version == trt.load("tensorrt-rtx").version
     assert said == [f"building for sm86 with tensorrt-rtx {plan.version}"]
+
+
+@pytest.mark.parametrize("name", ["teacher.encoder.layer1.0", "student.layer3.0"])
+def test_a_block_that_is_kept_computes_in_float_and_its_neighbors_in_half(model, no_gpu, name):
+    pytest.importorskip("tensorrt_rtx")
+    (block,) = (b for b in blocks_of(model, half_nodes(model)) if b.name == name)
+    kept = sum(n.op_type == "Conv" and n.name in block.nodes for n in model.graph.node)
+    plan = build_plan("tensorrt-rtx", model, HALF, no_gpu, lambda _: None, keep=block.nodes)
+    assert plan.layers["convolutions_float"] == kept
+    assert plan.layers["convolutions_half"] == 66 - kept
 
 
 def test_another_compute_capability(no_gpu):

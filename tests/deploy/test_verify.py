@@ -1,5 +1,7 @@
 """Parity: known differences give known figures."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,7 @@ def test_a_backend_agrees_with_itself(graph_card, frames):
         "mean_abs_diff": 0.0,
         "score_diff": 0.0,
         "mask_iou": 1.0,
+        "marked_pixels": 48 * 64 + 24 * 64,
         "mask_errors": 0,
         "flipped_verdicts": 0,
         "frames": 3,
@@ -68,6 +71,15 @@ def test_a_mask_cut_elsewhere_is_an_error_of_its_own(graph_card, frames):
     assert parity.max_abs_diff == 0.0
     assert parity.mask_errors == height // 2 * width
     assert parity.mask_iou == pytest.approx(0.75)  # white: whole, half: 1 of 2 halves
+
+
+def test_each_judges_by_its_own_thresholds(graph_card, frames):
+    # 60 / 255 is 0.235 and white 1: the other card marks the lower half too, and rejects nothing.
+    other = dataclasses.replace(graph_card, threshold=0.2, image_threshold=2.0)
+    parity = compare(FakeBackend(graph_card), FakeBackend(other), frames)
+    assert parity.max_abs_diff == 0.0
+    assert parity.mask_iou == pytest.approx(0.75)
+    assert parity.flipped_verdicts == 2
 
 
 def test_pixels_at_the_threshold_may_fall_on_either_side(graph_card):

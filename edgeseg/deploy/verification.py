@@ -1,0 +1,246 @@
+"""`edgeseg verify`: two models on the same pictures, limits, and what the comparison cannot see.
+
+Both see the same bytes. A run takes frames of any size and is opened for the other model's; two
+graphs must take the same, but for the order of their colors. Frames of another size would be
+resized once more on their way to the network, and the differences would be the resize's.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.cards import GraphCard
+from edgeseg.config import VerifyConfig
+from edgeseg.data.images import read_image
+from edgeseg.deploy.frames import parity_frames, pick_paths
+from edgeseg.deploy.headroom import Headroom, read_headroom
+from edgeseg.deploy.verify import Parity, compare
+from edgeseg.errors import ConfigError, GateFailed
+from edgeseg.evaluation.opener import open_model, open_run
+from edgeseg.extras import installed
+from edgeseg.runtime.base import Backend
+from edgeseg.runtime.engines import card_path, engine_path
+
+ENOUGH = 100  # marked pixels: the overlap of fewer is chance
+NAMED = 5  # frames that a message names
+UNSEEN = (
+    "Not seen here: a CPU computes Half in Float, so that a value which overflows on a GPU looks\n"
+    "sound above. What tells is how large the numbers get; Half ends at 65504:"
+)
+
+Frame = NDArray[np.uint8]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """How far two models are from each other, and whether that is within the limits."""
+
+    a: str
+    b: str
+    """Path and runtime."""
+    frames: str
+    parity: Parity
+    worst: tuple[str, ...]
+    """The frames that flip or differ most, where a limit is passed."""
+    notes: tuple[str, ...]
+    headroom: tuple[Headroom, ...]
+    limits: VerifyConfig
+
+    def problems(self) -> list[str]:
+        """Return what is beyond its limit."""
+        found, limits = self.parity, self.limits
+        overflows = [r for r in self.headroom if r.typed and not r.fits]
+        problems = [f"{r.graph} overflows Half in {r.peaks[0].node}" for r in overflows]
+        if not found.finite:
+            return ["a map or score is NaN or infinite", *problems]
+        if not found.max_abs_diff <= limits.max_map_diff:
+            problems.append(f"the maps differ by {found.max_abs_diff:.2g}")
+        if not found.score_diff <= limits.max_score_diff:
+            problems.append(f"the scores differ by {found.score_diff:.2g}")
+        if found.marked_pixels >= ENOUGH and found.mask_iou < limits.min_iou:
+            problems.append(f"the masks overlap by {found.mask_iou:.4f}")
+        if found.flipped_verdicts > limits.max_flips:
+            problems.append(f"{found.flipped_verdicts} verdicts flip")
+        return problems
+
+    def summary(self) -> str:
+        """Return the table, the verdict and the headroom, as text."""
+        found, limits = self.parity, self.limits
+        few = found.marked_pixels < ENOUGH
+        overlap = f"of {found.marked_pixels} marked pixels" + ", too few to judge" * few
+        rows = [
+            ("", "found", "limit", ""),
+            ("map, largest difference", f"{found.max_abs_diff:.2e}", limits.max_map_diff, ""),
+            ("map, mean difference", f"{found.mean_abs_diff:.2e}", "-", ""),
+            ("score, largest difference", f"{found.score_diff:.2e}", limits.max_score_diff, ""),
+            ("mask IoU", f"{found.mask_iou:.4f}", limits.min_iou, overlap),
+            ("flipped verdicts", found.flipped_verdicts, limits.max_flips, f"of {found.frames}"),
+        ]
+        table = [
+            f"{what:<26}{value!s:>10}{limit!s:>8}  {more}".rstrip()
+            for what, value, limit, more in rows
+        ]
+        problems = self.problems()
+        verdict = f"failed: {'; '.join(problems)}" if problems else "passed"
+        lines = [f"A  {self.a}", f"B  {self.b}", f"on {self.frames}", *self.notes, "", *table]
+        lines += ["", verdict, *(f"  {name}" for name in self.worst), "", UNSEEN]
+        for room in self.headroom:
+            lines += room.lines()
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything that the summary says."""
+        return {
+            "a": self.a,
+            "b": self.b,
+            "frames": self.frames,
+            **self.parity.to_json(),
+            "limits": {k: v for k, v in asdict(self.limits).items() if k not in ("data", "frames")},
+            "problems": self.problems(),
+            "worst": list(self.worst),
+            "notes": list(self.notes),
+            "headroom": [room.to_json() for room in self.headroom],
+        }
+
+    def check(self) -> None:
+        """GateFailed when a limit is passed."""
+        if problems := self.problems():
+            raise GateFailed(
+                f"The two are too far apart: {'; '.join(problems)}.",
+                remedy="compare the steps between them one by one: run, ONNX file, engine; "
+                "--max-map-diff, --max-score-diff, --min-iou and --max-flips set the limits",
+            )
+
+
+def verify(a: Path, b: Path, config: VerifyConfig, *, say: Say = print) -> Verification:
+    """Compare two models: each a run's folder, an ONNX file or an engine.
+
+    Errors: those of `open_model`; ConfigError for two models that take different frames; DataError
+    for a folder without images.
+    """
+    paths = pick_paths(config.data, config.frames) if config.data else []
+    with ExitStack() as stack:
+        ours, theirs = _open_both(a, b, stack, say)
+        check_comparable(ours.card, theirs.card)
+        images = [read_image(path) for path in paths]
+        frames = parity_frames(ours.card, images, most=config.frames)
+        parity = compare(ours, theirs, frames)
+        found = Verification(
+            a=f"{a}: {ours.name}",
+            b=f"{b}: {theirs.name}",
+            frames=_origin(config.data, len(paths), ours.card),
+            parity=parity,
+            worst=(),
+            notes=tuple(_notes(ours.card, theirs.card)),
+            headroom=tuple(_headroom(a, b, ours.card, theirs.card, frames, say)),
+            limits=config,
+        )
+        if not found.problems():
+            return found
+        worst = _worst(ours, theirs, frames, [str(path) for path in paths])
+        return Verification(**{**vars(found), "worst": tuple(worst)})
+
+
+def check_comparable(a: GraphCard, b: GraphCard) -> None:
+    """ConfigError unless both models can be shown the same bytes and their maps have one size."""
+    if a.image_size != b.image_size:
+        raise ConfigError(
+            f"A sees {a.image_size} x {a.image_size} pixels and B {b.image_size} x "
+            f"{b.image_size}: two networks, whose maps cannot be laid over each other.",
+            remedy="name two steps of one model; edgeseg evaluate A DATA compares networks",
+        )
+    gray = "gray" in (a.frame_format, b.frame_format) and a.frame_format != b.frame_format
+    if a.frame_shape == b.frame_shape and not gray:
+        return
+    n, height, width, _ = a.frame_shape
+    raise ConfigError(
+        f"A takes frames of {_frames(a)} and B of {_frames(b)}: they cannot see the same bytes.",
+        remedy=f"edgeseg export --model {b.name} --frame-size {width}x{height} "
+        f"--format {a.frame_format} --batch {n}, then build B from it again",
+    )
+
+
+def _open_both(a: Path, b: Path, stack: ExitStack, say: Say) -> tuple[Backend, Backend]:
+    """Open two models; a run beside a graph takes the graph's frames."""
+    if a.is_dir() and not b.is_dir():
+        theirs, ours = _open_both(b, a, stack, say)
+        return ours, theirs
+    ours = stack.enter_context(open_model(a, say=say))
+    if not b.is_dir() or a.is_dir():
+        return ours, stack.enter_context(open_model(b, say=say))
+    n, height, width, _ = ours.card.frame_shape
+    kind = ours.card.frame_format
+    run = open_run(
+        b, frame_size=(height, width), frame_format=kind, batch=n, device="auto", say=say
+    )
+    return ours, stack.enter_context(run)
+
+
+def _notes(a: GraphCard, b: GraphCard) -> list[str]:
+    """Say what differs between the models before any frame is run."""
+    notes = []
+    if a.weights_sha256 != b.weights_sha256:
+        notes.append("note: they hold different weights; this compares two trainings")
+    limits = [(card.threshold, card.image_threshold) for card in (a, b)]
+    if limits[0] != limits[1]:
+        (pixel, part), (other_pixel, other_part) = limits
+        notes.append(
+            f"note: their thresholds differ, {pixel:.4g} and {other_pixel:.4g} on the map, "
+            f"{part:.4g} and {other_part:.4g} on the score; each is judged by its own"
+        )
+    return notes
+
+
+def _headroom(
+    a: Path, b: Path, ours: GraphCard, theirs: GraphCard, frames: Sequence[Frame], say: Say
+) -> list[Headroom]:
+    """Look at whichever of the two is a graph."""
+    files = [(_graph_file(path), card) for path, card in ((a, ours), (b, theirs))]
+    if not installed("onnxruntime"):
+        say('nothing is said of overflows without ONNX Runtime: pip install "edgeseg[cpu]"')
+        return []
+    found = {}
+    for file, card in files:
+        if file is not None and file not in found:
+            turned = card.frame_format != ours.frame_format
+            shown = [np.ascontiguousarray(f[..., ::-1]) for f in frames] if turned else frames
+            found[file] = read_headroom(file, shown)
+    return list(found.values())
+
+
+def _graph_file(path: Path) -> Path | None:
+    """Return the ONNX file that a path names, itself or by its engine's card."""
+    file = engine_path(card_path(path)) if path.suffix == ".json" else path
+    return file if file.suffix == ".onnx" else None
+
+
+def _worst(a: Backend, b: Backend, frames: Sequence[Frame], paths: Sequence[str]) -> list[str]:
+    """Name the frames that flip, then those whose maps differ most."""
+    batch = a.card.frame_shape[0]
+    pictures = [", ".join(paths[i : i + batch]) for i in range(0, len(paths), batch)]
+    count = len(frames) - 3
+    names = pictures or [f"synthetic picture {i + 1}" for i in range(count)]
+    names += ["black", "white", "noise"]
+    alone = [compare(a, b, [frame]) for frame in frames]
+    order = sorted(range(len(frames)), key=lambda i: _badness(alone[i]), reverse=True)
+    return [f"{names[i]}: {alone[i].line()}" for i in order[:NAMED] if any(_badness(alone[i]))]
+
+
+def _badness(parity: Parity) -> tuple[bool, int, float]:
+    return not parity.finite, parity.flipped_verdicts, parity.max_abs_diff
+
+
+def _origin(data: Path | None, count: int, card: GraphCard) -> str:
+    pictures = f"{count} images of {data}" if data else "synthetic pictures (--data DIR: your own)"
+    return f"{pictures}, black, white and noise, as {_frames(card)}"
+
+
+def _frames(card: GraphCard) -> str:
+    n, height, width, _ = card.frame_shape
+    return f"{n} x {width} x {height} {card.frame_format}"
