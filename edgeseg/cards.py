@@ -96,6 +96,8 @@ class EngineCard:
     outputs: dict[str, list[Any]]
     layers: dict[str, int] = field(default_factory=dict)
     """What the build's layer dump says, for instance how many convolutions read Half."""
+    quantization: dict[str, Any] = field(default_factory=dict)
+    """Of an INT8 engine: the file of ranges and its hash, what was placed where."""
     parity: dict[str, Any] = field(default_factory=dict)
     typing: str = "strong"
     """`strong`: types as the graph gives them; `weak`: by builder flags (TensorRT 8.6)."""

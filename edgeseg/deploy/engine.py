@@ -19,11 +19,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from edgeseg.cards import EngineCard, replacing, sha256, write_card
+from edgeseg.cards import EngineCard, GraphCard, replacing, sha256, write_card
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.data.images import Image
 from edgeseg.deploy.frames import parity_frames
 from edgeseg.deploy.precision import MAX, half_nodes, to_fp16
+from edgeseg.deploy.quantize import Flavor, Int8, describe
+from edgeseg.deploy.rangefile import ranges_path, read_ranges
 from edgeseg.deploy.ranges import Peak, largest
 from edgeseg.deploy.tensorrt_build import Plan, build_plan
 from edgeseg.deploy.verify import compare
@@ -52,6 +54,8 @@ class Engine:
         card = self.card
         made = f"{card.runtime} {card.runtime_version}, {card.precision}, for {card.target}"
         lines = [f"{self.path}: {card.bytes / 1e6:.1f} MB, {made}, {card.seconds:.1f} s"]
+        if card.quantization:
+            lines.append(f"int8: {describe(card.quantization)}")
         if card.layers:
             lines.append("layers: " + ", ".join(f"{k} {n}" for k, n in card.layers.items()))
         return "\n".join([*lines, f"parity: {card.parity['line']}"])
@@ -81,10 +85,14 @@ def build_engine(
     here = this_machine()
     model, source = read_graph(graph)
     runtime = config.runtime or _best_runtime(here, say)
-    typed = to_fp16(model) if config.precision == "fp16" else model
+    int8 = _int8(graph, source, config) if config.precision == "int8" else None
+    flavor: Flavor = "half" if runtime in trt.FLAVORS else "cpu"
+    typed = int8.apply(model, flavor) if int8 else model
+    if config.precision == "fp16":
+        typed = to_fp16(model)
     started = time.perf_counter()
     if runtime in trt.FLAVORS:
-        plan = build_plan(runtime, model, config, here, say)
+        plan = build_plan(runtime, model, config, here, say, int8=int8)
         ending = f"{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
     else:
         plan = _typed_graph(runtime, typed, config, say)
@@ -95,7 +103,8 @@ def build_engine(
     with replacing(path) as part:
         part.write_bytes(plan.data)
         if plan.target == CPU:
-            parity = _parity(graph, part, runtime, config, images)
+            half = config.precision == "fp16"  # INT8 leaves nothing in Half there
+            parity = _parity(graph, part, runtime, config, images, half=half)
         else:
             parity = _stand_in_parity(graph, typed, config, images)
     card = EngineCard(
@@ -113,11 +122,18 @@ def build_engine(
         outputs=_tensors(model.graph.output),
         layers=plan.layers,
         typing=plan.typing,
+        quantization=int8.to_json(model, weak=plan.typing == "weak") if int8 else {},
         parity=parity,
         seconds=round(seconds, 2),
     )
     write_card(card_path(path), card)
     return Engine(path, card)
+
+
+def _int8(graph: Path, card: GraphCard, config: BuildConfig) -> Int8:
+    """Read the ranges of a graph; ModelError, with the command, when they are missing or stale."""
+    path = config.ranges or ranges_path(card.name)
+    return Int8(ranges=read_ranges(path, graph), file=path, product=config.product)
 
 
 def _best_runtime(here: Machine, say: Say) -> RuntimeName:
@@ -146,7 +162,13 @@ def _typed_graph(runtime: RuntimeName, typed: ModelProto, config: BuildConfig, s
 
 
 def _parity(
-    graph: Path, engine: Path, runtime: RuntimeName, config: BuildConfig, images: Sequence[Image]
+    graph: Path,
+    engine: Path,
+    runtime: RuntimeName,
+    config: BuildConfig,
+    images: Sequence[Image],
+    *,
+    half: bool,
 ) -> dict[str, Any]:
     """Compare a typed graph on its runtime with the exported graph on ONNX Runtime."""
     reference: RuntimeName = "onnxruntime" if installed("onnxruntime") else runtime
@@ -160,7 +182,7 @@ def _parity(
             remedy="--precision fp32, or another --runtime",
         )
     found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}
-    if config.precision == "fp16" and installed("onnxruntime"):
+    if half and installed("onnxruntime"):
         peak = _peak(graph, frames)
         found |= {"largest_half": peak.value, "largest_half_node": peak.node}
         found["line"] += f"; largest value in Half {peak.value:.4g} of {MAX:.0f} ({peak.node})"
@@ -190,7 +212,7 @@ def _stand_in_parity(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "typed.onnx"
         onnx.save(typed, path)
-        found = _parity(graph, path, "onnxruntime", config, images)
+        found = _parity(graph, path, "onnxruntime", config, images, half=True)
     return {**found, "line": f"{line}; its graph on the CPU: {found['line']}"}
 
 

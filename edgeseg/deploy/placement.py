@@ -13,8 +13,9 @@ from typing import Literal
 
 from onnx import GraphProto, ModelProto, NodeProto
 
+from edgeseg.config import Product
+
 Part = Literal["backbone", "product", "head"]
-Product = Literal["kept", "equalized"]
 Edge = tuple[str, int]
 """A reader: (a node's name, the index of its input)."""
 
@@ -55,6 +56,8 @@ class Placement:
     """Names of the convolutions that read INT8, in the graph's order."""
     edges: dict[str, tuple[Edge, ...]]
     """Tensor -> the readers that get it quantized; the others read it as it was."""
+    weights: tuple[str, ...]
+    """The constants that become INT8, each once."""
     left: dict[str, str]
     """Convolutions left alone -> why: stem, output, pooled, product, kept."""
 
@@ -76,7 +79,20 @@ def place(
         edges[wiring.nodes[name].input[0]].append((name, 0))
     for name, index in _skips(wiring, frozenset(taken)):
         edges[wiring.nodes[name].input[index]].append((name, index))
-    return Placement(taken, {tensor: tuple(found) for tensor, found in edges.items()}, left)
+    weights = tuple(dict.fromkeys(wiring.nodes[name].input[1] for name in taken))
+    readers = {tensor: tuple(found) for tensor, found in edges.items()}
+    return Placement(taken, readers, weights, left)
+
+
+def measured(model: ModelProto) -> dict[str, Part]:
+    """Return the tensors whose ranges any placement needs, and the part that each belongs to."""
+    part = parts(model)
+    tensors = [*place(model, product="equalized").edges]
+    wiring = Wiring(model.graph)
+    for node in wiring.nodes.values():
+        if node.op_type == "Concat" and part[node.output[0]] == "product":
+            tensors += node.input  # equalization takes each level's range
+    return {name: part.get(name, "backbone") for name in sorted(set(tensors))}
 
 
 def parts(model: ModelProto) -> dict[str, Part]:

@@ -9,19 +9,25 @@ channel and lie in [-127, 127]; activations have one for the tensor. Three flavo
     cpu     Float throughout, INT8 weights: ONNX Runtime and OpenVINO
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgeseg.deploy.placement import Placement, Product, place
+from edgeseg.cards import sha256
+from edgeseg.config import Product
+from edgeseg.deploy.placement import Placement, place
 from edgeseg.deploy.precision import TINY, to_fp16
 from edgeseg.deploy.rangefile import Ranges
 
 Flavor = Literal["half", "float", "cpu"]
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 LEVELS = 127
 FLOOR = 1e-8  # of a scale: TensorRT takes no zero, and a dead tensor has no range
 Floats = NDArray[np.float32]
@@ -56,6 +62,53 @@ def quantize(
         return to_fp16(quantized)
     onnx.checker.check_model(quantized)
     return onnx.shape_inference.infer_shapes(quantized, check_type=True, strict_mode=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8:
+    """How a graph is going to be quantized: what `quantize` takes, and the file it comes from."""
+
+    ranges: Ranges
+    file: Path
+    keep: frozenset[str] = frozenset()
+    product: Product = "kept"
+
+    def apply(self, model: ModelProto, flavor: Flavor) -> ModelProto:
+        """Return the graph quantized."""
+        return quantize(model, self.ranges, keep=self.keep, flavor=flavor, product=self.product)
+
+    def convolutions(self, model: ModelProto) -> frozenset[str]:
+        """Return the names of the convolutions that read INT8."""
+        return frozenset(place(model, keep=self.keep, product=self.product).convolutions)
+
+    def to_json(self, model: ModelProto, *, weak: bool = False) -> dict[str, Any]:
+        """Return for the card: the file of ranges, and what was placed where.
+
+        weak: the flavor `float` was taken, which quantizes weights in the graph.
+        """
+        placement = place(model, keep=self.keep, product=self.product)
+        weights = len(placement.weights)
+        activations = len(placement.edges)
+        return {
+            "ranges": self.file.name,
+            "ranges_sha256": sha256(self.file),
+            "product": self.product,
+            "convolutions": len(placement.convolutions),
+            "left_alone": placement.left,
+            "quantize": activations + weak * weights,
+            "dequantize": activations + weights,
+        }
+
+
+def describe(found: dict[str, Any]) -> str:
+    """Return the card's words on quantization in one line."""
+    left = Counter(found["left_alone"].values())
+    others = ", ".join(f"{reason} {count}" for reason, count in sorted(left.items()))
+    return (
+        f"{found['convolutions']} convolutions, {found['quantize']} QuantizeLinear, "
+        f"{found['dequantize']} DequantizeLinear, product {found['product']}, ranges "
+        f"{found['ranges']} ({found['ranges_sha256'][:12]}); left alone: {others or 'none'}"
+    )
 
 
 def quantize_weight(weight: Floats, *, half: bool) -> tuple[NDArray[np.int8], Floats]:
@@ -109,16 +162,16 @@ class _Inserter:
             yield from self._pair(name, scale)
         else:
             self._constant(f"{name}/quantized", levels)
-            yield self._node("DequantizeLinear", name, f"{name}/quantized", scale)
+            yield self._node(DEQUANTIZE, name, f"{name}/quantized", scale)
 
     def _pair(self, tensor: str, scale: Floats) -> Iterator[NodeProto]:
-        yield self._node("QuantizeLinear", tensor, tensor, scale)
-        yield self._node("DequantizeLinear", tensor, f"{tensor}/quantized", scale)
+        yield self._node(QUANTIZE, tensor, tensor, scale)
+        yield self._node(DEQUANTIZE, tensor, f"{tensor}/quantized", scale)
 
     def _node(self, op: str, name: str, source: str, scale: Floats) -> NodeProto:
         step = self._constant(f"{name}/scale", scale)
         zero = self._constant(f"{name}/zero", np.zeros(scale.shape, np.int8))
-        output = f"{name}/quantized" if op == "QuantizeLinear" else f"{name}/dequantized"
+        output = f"{name}/quantized" if op == QUANTIZE else f"{name}/dequantized"
         node = helper.make_node(op, [source, step, zero], [output], output)
         if scale.ndim:
             node.attribute.append(helper.make_attribute("axis", 0))

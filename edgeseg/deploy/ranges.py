@@ -4,7 +4,7 @@ A CPU computes Half in Float, so a graph that overflows on a GPU looks sound her
 tells: whatever a node that is typed Half writes has to stay below 65504 on every frame.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from edgeseg.cards import GraphCard
 from edgeseg.deploy.precision import MAX
 from edgeseg.extras import require
 from edgeseg.runtime.threads import cpu_threads
+
+Frames = Iterable[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,35 @@ def largest(
     model: ModelProto, card: GraphCard, half: frozenset[str], frames: Sequence[NDArray[np.uint8]]
 ) -> Peak:
     """Run an FP32 graph and return the peak among the outputs of the nodes named in `half`."""
+    writers = {node.output[0]: node.name for node in model.graph.node if node.name in half}
+    peaks = dict.fromkeys(writers, 0.0)
+    for values in watch(model, card, list(writers), frames):
+        for tensor, value in zip(writers, values, strict=True):
+            peaks[tensor] = float(np.maximum(peaks[tensor], np.abs(value).max()))
+    tensor = max(peaks, key=lambda name: np.nan_to_num(peaks[name], nan=np.inf))
+    return Peak(writers[tensor], peaks[tensor])
+
+
+def watch(
+    model: ModelProto, card: GraphCard, tensors: Sequence[str], frames: Frames
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Run an FP32 graph; yield the values of the named tensors, in their order, for each frame.
+
+    frames: each uint8 [N, H, W, C], as the graph takes them.
+    """
     ort = require("onnxruntime", extra="cpu")
     watched = ModelProto()
     watched.CopyFrom(model)
-    writers = {node.output[0]: node.name for node in model.graph.node if node.name in half}
-    for tensor in writers:
-        watched.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
+    known = {output.name for output in model.graph.output}
+    for tensor in dict.fromkeys(tensors):
+        if tensor not in known:
+            output = helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)
+            watched.graph.output.append(output)
     options = ort.SessionOptions()
     options.intra_op_num_threads = cpu_threads(None)
     session = ort.InferenceSession(
         watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     threshold = np.full(1, card.threshold, np.float32)
-    peaks = dict.fromkeys(writers, 0.0)
     for frame in frames:
-        values = session.run(list(writers), {"frame": frame, "threshold": threshold})
-        for tensor, value in zip(writers, values, strict=True):
-            peaks[tensor] = float(np.maximum(peaks[tensor], np.abs(value).max()))
-    tensor = max(peaks, key=lambda name: np.nan_to_num(peaks[name], nan=np.inf))
-    return Peak(writers[tensor], peaks[tensor])
+        yield session.run(list(tensors), {"frame": frame, "threshold": threshold})

@@ -1,8 +1,9 @@
 """ONNX to a TensorRT plan: one path for TensorRT and TensorRT-RTX.
 
-Precision is in the graph: to_fp16 types it and the network is created strongly typed. TensorRT 8.6
-knows no strong typing, and 9 to 10.11 may fail at it: there the FP32 graph is built with the FP16
-flag, every layer outside of `half_nodes` held in FP32, which is the same division in weaker words.
+Precision is in the graph: to_fp16 and quantize type it and the network is created strongly typed.
+TensorRT 8.6 knows no strong typing, and 9 to 10.11 may fail at it: there the FP32 graph is built
+with the flags FP16 and INT8, every layer outside of `half_nodes` held in FP32, which is the same
+division in weaker words.
 """
 
 import re
@@ -16,6 +17,7 @@ from onnx import ModelProto
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.deploy.layers import check_tensors, read_layers, read_types
 from edgeseg.deploy.precision import half_nodes, to_fp16
+from edgeseg.deploy.quantize import Int8
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.runtime import trt
 from edgeseg.runtime.machine import Machine
@@ -28,6 +30,7 @@ MEANING = re.compile(
     r"out of range|outside the range|lossy",
     re.IGNORECASE,
 )
+NO_INT8 = {"7.0": "V100"}
 AHEAD = "8.6"  # the compute capability to build for where there is no GPU: GeForce 30, RTX A
 Say = Callable[[str], None]
 Log = list[tuple[str, str]]  # (severity, text)
@@ -49,12 +52,20 @@ class Plan:
 
 
 def build_plan(
-    runtime: RuntimeName, model: ModelProto, config: BuildConfig, here: Machine, say: Say
+    runtime: RuntimeName,
+    model: ModelProto,
+    config: BuildConfig,
+    here: Machine,
+    say: Say,
+    *,
+    int8: Int8 | None = None,
 ) -> Plan:
     """Build a plan from an FP32 graph: for this machine's GPU, or ahead of time for another.
 
-    Errors: BuildError with TensorRT's own words; ConfigError for a GPU that it does not build for.
+    int8: how the graph is quantized, where the precision is int8. Errors: BuildError with
+    TensorRT's own words; ConfigError for a GPU that it does not build for.
     """
+    assert (int8 is not None) == (config.precision == "int8")
     if runtime == "tensorrt" and here.compute_capability is None:
         raise BuildError(
             f"TensorRT builds an engine on the GPU that runs it, and there is none here "
@@ -65,7 +76,7 @@ def build_plan(
     api = trt.load(runtime)
     target = _target(api, config, here)
     say(f"building for {target} with {runtime} {api.version}")
-    data, typing, log = _serialize(api, model, config, target, say)
+    data, typing, log = _serialize(api, _Graphs(model, config, int8), config, target, say)
     for warning in dict.fromkeys(text for severity, text in log if severity == "WARNING"):
         say(f"{runtime} warns: {warning}")
     lines = [line for _, text in log for line in text.splitlines()]
@@ -75,7 +86,8 @@ def build_plan(
         return Plan(data=data, version=api.version, target=target, typing=typing)
     types = read_types(model, layers)
     if typing == "strong":  # flags permit types, they do not fix them
-        types.check(half_nodes(model) if config.precision == "fp16" else frozenset())
+        halves = half_nodes(model) if config.precision != "fp32" else frozenset()
+        types.check(halves, int8.convolutions(model) if int8 else frozenset())
     check_tensors(lines, model)
     return Plan(data=data, version=api.version, target=target, layers=types.counts(), typing=typing)
 
@@ -83,6 +95,12 @@ def build_plan(
 def _target(api: Api, config: BuildConfig, here: Machine) -> str:
     """Return the compute capability to build for: `sm86`."""
     capability = config.compute_capability or here.compute_capability or AHEAD
+    if config.precision == "int8" and capability in NO_INT8:
+        raise ConfigError(
+            f"INT8 was asked for on compute capability {capability}; the {NO_INT8[capability]} has "
+            "no tensor cores for INT8, and TensorRT no kernels for some of the layers.",
+            remedy="--precision fp16",
+        )
     if api.ahead_of_time and capability not in api.targets:
         raise ConfigError(
             f"{api.flavor.runtime} {api.version} builds for the compute capabilities "
@@ -98,21 +116,40 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
     return target_of(capability)
 
 
+@dataclass(frozen=True)
+class _Graphs:
+    """One model in the two ways of typing it."""
+
+    model: ModelProto
+    config: BuildConfig
+    int8: Int8 | None
+
+    def strong(self) -> ModelProto:
+        """Return the graph with its types in it."""
+        if self.int8:
+            return self.int8.apply(self.model, "half")
+        return to_fp16(self.model) if self.config.precision == "fp16" else self.model
+
+    def weak(self, opset: int | None) -> ModelProto:
+        """Return the graph in Float, whose types the builder's flags choose."""
+        model = self.int8.apply(self.model, "float") if self.int8 else self.model
+        return _to_opset(model, opset) if opset else model
+
+
 def _serialize(
-    api: Api, model: ModelProto, config: BuildConfig, target: str, say: Say
+    api: Api, graphs: _Graphs, config: BuildConfig, target: str, say: Say
 ) -> tuple[bytes, str, Log]:
     """Return the plan, `strong` or `weak`, and the build's log."""
     log: Log = []
     if api.strong:
-        typed = to_fp16(model) if config.precision == "fp16" else model
-        data = _build(api, typed, config, target, log)
+        data = _build(api, graphs.strong(), config, target, log)
         if data is not None:
             return data, "strong", log
         if not api.weak:
             raise _failed(api, log)
         say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
         log.clear()
-    old = _to_opset(model, OLD_OPSET) if api.major < 10 else model
+    old = graphs.weak(OLD_OPSET if api.major < 10 else None)
     data = _build(api, old, config, target, log, weak=True)
     if data is None:
         raise _failed(api, log)
@@ -143,8 +180,10 @@ def _build(
     options.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.precision == "fp32":
         options.clear_flag(library.BuilderFlag.TF32)  # on by default: ten bits of a float's 23
-    if weak and config.precision == "fp16":
+    if weak and config.precision != "fp32":
         _allow_half(library, network, options, half_nodes(model))
+    if weak and config.precision == "int8":
+        options.set_flag(library.BuilderFlag.INT8)  # for the pairs in the graph: no calibrator
     if api.ahead_of_time:
         options.num_compute_capabilities = 1
         options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)
