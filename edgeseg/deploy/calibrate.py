@@ -24,7 +24,7 @@ from edgeseg.data.layouts import Dataset, Sample, open_dataset
 from edgeseg.data.synth import Corruptor
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.deploy.histogram import Histogram
-from edgeseg.deploy.placement import measured
+from edgeseg.deploy.placement import Part, Wiring, measured
 from edgeseg.deploy.rangefile import Range, Ranges, ranges_path, write_ranges
 from edgeseg.deploy.ranges import watch
 from edgeseg.errors import DataError, ModelError
@@ -57,11 +57,12 @@ class Calibrated:
         tensors = self.ranges.tensors
         methods = Counter(found.method for found in tensors.values())
         counts = ", ".join(f"{count} by {name}" for name, count in sorted(methods.items()))
-        name = min(tensors, key=lambda key: _kept(tensors[key]))
+        tightest = min(tensors.values(), key=_kept)
         lines = [
             f"{self.path}: {len(tensors)} tensors ({counts}), {len(self.ranges.frames)} frames, "
             f"{self.seconds:.1f} s",
-            f"clipped most: {name}, to {100 * _kept(tensors[name]):.0f} % of its peak",
+            f"clipped most: what {tightest.reader} reads, to {100 * _kept(tightest):.0f} % of its "
+            f"peak {tightest.peak:.4g}",
         ]
         return "\n".join(lines)
 
@@ -107,13 +108,14 @@ def calibrate(
                 histograms[name].add(value)
             for _ in range(min(batch, len(shots) - index * batch)):
                 bar.advance()
+    readers = Wiring(model.graph).readers
     ranges = Ranges(
         graph=graph.name,
         graph_sha256=sha256(graph),
         settings=dataclasses.asdict(config),
         versions={"onnxruntime": installed("onnxruntime") or "?"},
         tensors={
-            name: _range(histograms[name], config.clipping(part), config.percentile)
+            name: _range(histograms[name], config, part, readers[name][0][0])
             for name, part in tensors.items()
         },
         frames=hashes,
@@ -213,9 +215,11 @@ def _check_finite(name: str, value: NDArray[np.float32], graph: Path) -> None:
         )
 
 
-def _range(histogram: Histogram, method: str, percentile: float) -> Range:
-    words = f"percentile {percentile:g}" if method == "percentile" else method
-    return Range(histogram.limit(method, percentile), words, histogram.peak)
+def _range(histogram: Histogram, config: CalibrateConfig, part: Part, reader: str) -> Range:
+    method = config.clipping(part)
+    limit = histogram.limit(method, config.percentile)
+    words = f"percentile {config.percentile:g}" if method == "percentile" else method
+    return Range(limit, words, histogram.peak, reader)
 
 
 def _kept(found: Range) -> float:

@@ -65,7 +65,7 @@ class Engine:
         facts = dataclasses.asdict(self.card)
         kept = ("runtime", "runtime_version", "precision", "target", "bytes", "sha256", "parity")
         paths = {"engine": str(self.path), "card": str(card_path(self.path))}
-        return paths | {key: facts[key] for key in (*kept, "layers", "seconds")}
+        return paths | {key: facts[key] for key in (*kept, "quantization", "layers", "seconds")}
 
 
 def build_engine(

@@ -87,12 +87,26 @@ def place(
 def measured(model: ModelProto) -> dict[str, Part]:
     """Return the tensors whose ranges any placement needs, and the part that each belongs to."""
     part = parts(model)
-    tensors = [*place(model, product="equalized").edges]
+    tensors = set(place(model, product="equalized").edges)
+    for concat in products(model):
+        tensors.update(concat.input)  # equalization takes each level's range
+    return {name: part.get(name, "backbone") for name in sorted(tensors)}
+
+
+def products(model: ModelProto) -> list[NodeProto]:
+    """Return the concatenations of the product's levels that plain convolutions alone read."""
+    part = parts(model)
     wiring = Wiring(model.graph)
-    for node in wiring.nodes.values():
-        if node.op_type == "Concat" and part[node.output[0]] == "product":
-            tensors += node.input  # equalization takes each level's range
-    return {name: part.get(name, "backbone") for name in sorted(set(tensors))}
+    outputs = {output.name for output in model.graph.output}
+    plain = {node.name for node in wiring.convolutions() if groups(node) == 1}
+    return [
+        node
+        for node in model.graph.node
+        if node.op_type == "Concat"
+        and part[node.output[0]] == "product"
+        and node.output[0] not in outputs
+        and all(edge[0] in plain for edge in wiring.readers[node.output[0]])
+    ]
 
 
 def parts(model: ModelProto) -> dict[str, Part]:

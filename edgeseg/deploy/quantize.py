@@ -22,6 +22,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.cards import sha256
 from edgeseg.config import Product
+from edgeseg.deploy.equalize import equalize
 from edgeseg.deploy.placement import Placement, place
 from edgeseg.deploy.precision import TINY, to_fp16
 from edgeseg.deploy.rangefile import Ranges
@@ -46,9 +47,11 @@ def quantize(
     model: the FP32 graph that was calibrated; keep: names of convolutions to leave unquantized.
     Errors: ModelError for a tensor without a range.
     """
-    placement = place(model, keep=keep, product=product)
     quantized = ModelProto()
     quantized.CopyFrom(model)
+    if product == "equalized":
+        ranges = equalize(quantized, ranges)
+    placement = place(quantized, keep=keep, product=product)
     graph = quantized.graph
     inserter = _Inserter(graph.initializer, ranges, flavor)
     nodes = list(inserter.rewire(graph.node, placement))

@@ -5,6 +5,7 @@ The file holds for one graph; the hash says which.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ class Range:
     """How the limit was found: `entropy`, `percentile 99.99`, `max`."""
     peak: float | None = None
     """The largest magnitude that was seen."""
+    reader: str | None = None
+    """A node that reads the tensor: tensors have numbers, nodes have names."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.limit < math.inf:
+            raise ValueError(f"the limit {self.limit} is no magnitude")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.deploy.layers import check_tensors, read_layers, read_types
-from edgeseg.deploy.precision import half_nodes, to_fp16
+from edgeseg.deploy.precision import half_nodes, half_products, to_fp16
 from edgeseg.deploy.quantize import Int8
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.runtime import trt
@@ -30,7 +30,8 @@ MEANING = re.compile(
     r"out of range|outside the range|lossy",
     re.IGNORECASE,
 )
-NO_INT8 = {"7.0": "V100"}
+VOLTA = "7.0"
+TURING = "sm75"
 AHEAD = "8.6"  # the compute capability to build for where there is no GPU: GeForce 30, RTX A
 Say = Callable[[str], None]
 Log = list[tuple[str, str]]  # (severity, text)
@@ -76,7 +77,9 @@ def build_plan(
     api = trt.load(runtime)
     target = _target(api, config, here)
     say(f"building for {target} with {runtime} {api.version}")
-    data, typing, log = _serialize(api, _Graphs(model, config, int8), config, target, say)
+    turing = api.ahead_of_time and target == TURING
+    graphs = _Graphs(model, config, int8, float_products=not turing)
+    data, typing, log = _serialize(api, graphs, config, target, say)
     for warning in dict.fromkeys(text for severity, text in log if severity == "WARNING"):
         say(f"{runtime} warns: {warning}")
     lines = [line for _, text in log for line in text.splitlines()]
@@ -87,7 +90,7 @@ def build_plan(
     types = read_types(model, layers)
     if typing == "strong":  # flags permit types, they do not fix them
         halves = half_nodes(model) if config.precision != "fp32" else frozenset()
-        types.check(halves, int8.convolutions(model) if int8 else frozenset())
+        types.check(halves, _reading_int8(api, int8, model, target, say))
     check_tensors(lines, model)
     return Plan(data=data, version=api.version, target=target, layers=types.counts(), typing=typing)
 
@@ -95,10 +98,11 @@ def build_plan(
 def _target(api: Api, config: BuildConfig, here: Machine) -> str:
     """Return the compute capability to build for: `sm86`."""
     capability = config.compute_capability or here.compute_capability or AHEAD
-    if config.precision == "int8" and capability in NO_INT8:
+    if config.precision == "int8" and capability == VOLTA:
         raise ConfigError(
-            f"INT8 was asked for on compute capability {capability}; the {NO_INT8[capability]} has "
-            "no tensor cores for INT8, and TensorRT no kernels for some of the layers.",
+            f"INT8 was asked for on compute capability {VOLTA}: the V100 has tensor cores for "
+            "Half and none for INT8, so that INT8 would be no faster, and TensorRT has no INT8 "
+            "kernel for some of the layers.",
             remedy="--precision fp16",
         )
     if api.ahead_of_time and capability not in api.targets:
@@ -116,6 +120,21 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
     return target_of(capability)
 
 
+def _reading_int8(
+    api: Api, int8: Int8 | None, model: ModelProto, target: str, say: Say
+) -> frozenset[str]:
+    """Return the names of the convolutions that the engine has to read INT8 in."""
+    if int8 is None:
+        return frozenset()
+    if api.ahead_of_time and target == TURING:
+        say(
+            f"{api.flavor.runtime} {api.version} has no INT8 convolution for {target}: it rounds "
+            "to INT8 and then computes in Half; --precision fp16 has less to do"
+        )
+        return frozenset()
+    return int8.convolutions(model)
+
+
 @dataclass(frozen=True)
 class _Graphs:
     """One model in the two ways of typing it."""
@@ -123,12 +142,15 @@ class _Graphs:
     model: ModelProto
     config: BuildConfig
     int8: Int8 | None
+    float_products: bool = True
+    """Whether the builder has matrix products in Float: TensorRT-RTX has none for Turing."""
 
     def strong(self) -> ModelProto:
         """Return the graph with its types in it."""
-        if self.int8:
-            return self.int8.apply(self.model, "half")
-        return to_fp16(self.model) if self.config.precision == "fp16" else self.model
+        if self.config.precision == "fp32":
+            return self.model
+        typed = self.int8.apply(self.model, "half") if self.int8 else to_fp16(self.model)
+        return typed if self.float_products else half_products(typed)
 
     def weak(self, opset: int | None) -> ModelProto:
         """Return the graph in Float, whose types the builder's flags choose."""
