@@ -102,6 +102,8 @@ class EngineCard:
     """What the build's layer dump says, for instance how many convolutions read Half."""
     accuracy: dict[str, Any] = field(default_factory=dict)
     """What the accuracy gate measured on labelled frames; its `line` says so where none was run."""
+    quantization: dict[str, Any] = field(default_factory=dict)
+    """Of an INT8 engine: the file of ranges and its hash, what was placed where."""
     parity: dict[str, Any] = field(default_factory=dict)
     typing: str = "strong"
     """`strong`: types as the graph gives them; `weak`: by builder flags (TensorRT 8.6)."""

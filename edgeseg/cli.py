@@ -15,6 +15,7 @@ from edgeseg import __version__
 from edgeseg.config import (
     BenchConfig,
     BuildConfig,
+    CalibrateConfig,
     ExportConfig,
     StreamConfig,
     TrainConfig,
@@ -26,6 +27,7 @@ from edgeseg.flags import takes
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 RUNS, ENGINES, DEMO = Path("runs"), Path("engines"), Path("edgeseg-demo")
+CALIBRATION = Path("calibration")
 
 Data = Annotated[Path, typer.Argument(help="Images: MVTec AD layout, or good/ [bad/ masks/].")]
 Model = Annotated[Path, typer.Argument(help="A run (folder or name), an ONNX file or an engine.")]
@@ -162,6 +164,29 @@ def export(
     from edgeseg.evaluation.opener import find_model
 
     show(export_run(find_model(model, RUNS, say=say), config, data=data, say=say), as_json)
+
+
+@app.command()
+@takes(CalibrateConfig)
+def calibrate(
+    config: CalibrateConfig,
+    model: Annotated[
+        Path | None, typer.Argument(help="Run, or its graph; default: newest.")
+    ] = None,
+    data: Annotated[Path | None, typer.Argument(help="Folder of the images.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the ranges.")] = CALIBRATION,
+    as_json: Json = False,
+) -> None:
+    """Measure the ranges that INT8 needs, on photos of good parts."""
+    from edgeseg.deploy.calibrate import calibrate as run_calibration
+    from edgeseg.deploy.calibrate import data_of
+    from edgeseg.deploy.export import exported_graph
+    from edgeseg.evaluation.opener import find_model
+
+    named, images = data_of(model, data)
+    path = find_model(named, RUNS, say=say)
+    graph = exported_graph(path, say=say) if path.is_dir() else path
+    show(run_calibration(graph, images, config, out=out, say=say), as_json)
 
 
 @app.command()

@@ -28,7 +28,9 @@ Rotation = Literal["none", "slight", "full"]
 TextureColor = Literal["color", "gray"]
 Schedule = Literal["constant", "cosine"]
 Features = Literal["raw", "standard"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
+Clipping = Literal["entropy", "percentile", "max"]
+Product = Literal["kept", "equalized"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
 
@@ -128,10 +130,48 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibrateConfig:
+    """On which frames the ranges of INT8 are measured, and how outliers are clipped."""
+
+    frames: int = setting(200, "Good images, from those for training")
+    defective: int = setting(0, "Defective images, from those for testing")
+    synthetic: int = setting(0, "Good images with a synthetic anomaly")
+    seed: int = setting(0, "Fixes the choice of images and the anomalies")
+    backbone: Clipping = setting(
+        "entropy", "Ranges in teacher and student: entropy, percentile or max"
+    )
+    product: Clipping = setting("max", "Ranges of the product of their unit vectors")
+    head: Clipping = setting("max", "Ranges in the head")
+    percentile: float = setting(99.99, "Share of values that the method percentile leaves whole")
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        for name in ("frames", "defective", "synthetic"):
+            _within(name, getattr(self, name), 0, 1_000_000)
+        if not self.frames + self.defective + self.synthetic:
+            raise ConfigError(
+                "frames, defective and synthetic are all 0; some image was expected.",
+                remedy="--frames 200",
+            )
+        _within("percentile", self.percentile, 50.0, 100.0)
+
+    def clipping(self, part: str) -> Clipping:
+        """Return the method for a part: `backbone`, `product` or `head`."""
+        method: Clipping = getattr(self, part)
+        return method
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildConfig:
     """Which engine is built from a graph, and for what."""
 
-    precision: Precision = setting("fp16", "fp32 or fp16")
+    precision: Precision = setting("fp16", "fp32, fp16 or int8")
+    ranges: Path | None = setting(
+        None, "What edgeseg calibrate wrote, for int8; default: calibration/NAME.ranges.json"
+    )
+    product: Product = setting(
+        "kept", "In int8, the product of the unit vectors: kept as it is, or equalized and int8"
+    )
     runtime: RuntimeName | None = setting(
         None, "tensorrt, tensorrt-rtx, openvino or onnxruntime; default: the best of this machine"
     )

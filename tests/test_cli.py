@@ -31,7 +31,8 @@ def test_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
     commands = (
-        "demo doctor train evaluate predict threshold export build-engine verify stream benchmark"
+        "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
+        "benchmark"
     )
     assert all(command in out for command in commands.split())
 
@@ -47,6 +48,8 @@ def test_the_version(run):
         (["train", "photos", "--image-size", "250"], "image_size is 250", "--image-size 256"),
         (["train", "photos", "--rate", "2"], "rate", "--rate"),
         (["build-engine"], "There is no run in runs", "edgeseg train DATA"),
+        (["calibrate"], "no folder of them was named", "edgeseg calibrate MODEL DATA"),
+        (["calibrate", "x.onnx", "photos"], "There is no x.onnx", "name a run"),
         (["export", "--model", "bottle"], "There is no bottle", "name a run"),
         (["stream", "--camera", "0"], "No engine in engines runs", "edgeseg build-engine"),
         (["benchmark"], "No engine in engines runs", "edgeseg build-engine"),

@@ -19,11 +19,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from edgeseg.cards import EngineCard, replacing, sha256, write_card
+from edgeseg.cards import EngineCard, GraphCard, replacing, sha256, write_card
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.data.images import Image
 from edgeseg.deploy.frames import KEPT, parity_frames, pick_images
 from edgeseg.deploy.precision import MAX, half_nodes
+from edgeseg.deploy.quantize import Int8, describe
+from edgeseg.deploy.rangefile import ranges_path, read_ranges
 from edgeseg.deploy.ranges import Peak, largest
 from edgeseg.deploy.tensorrt_build import Plan, build_plan
 from edgeseg.deploy.typed import Typed, typed_graph
@@ -53,6 +55,8 @@ class Engine:
         card = self.card
         made = f"{card.runtime} {card.runtime_version}, {card.precision}, for {card.target}"
         lines = [f"{self.path}: {card.bytes / 1e6:.1f} MB, {made}, {card.seconds:.1f} s"]
+        if card.quantization:
+            lines.append(f"int8: {describe(card.quantization)}")
         if card.layers:
             lines.append("layers: " + ", ".join(f"{k} {n}" for k, n in card.layers.items()))
         lines.append(f"accuracy: {card.accuracy['line']}")
@@ -63,7 +67,8 @@ class Engine:
         facts = dataclasses.asdict(self.card)
         kept = ("runtime", "runtime_version", "precision", "target", "bytes", "sha256", "accuracy")
         paths = {"engine": str(self.path), "card": str(card_path(self.path))}
-        return paths | {key: facts[key] for key in (*kept, "parity", "layers", "seconds")}
+        names = (*kept, "quantization", "parity", "layers", "seconds")
+        return paths | {name: facts[name] for name in names}
 
 
 def build_engine(
@@ -84,12 +89,13 @@ def build_engine(
     here = this_machine()
     model, source = read_graph(graph)
     runtime = config.runtime or _best_runtime(here, say)
+    int8 = _int8(graph, source, config) if config.precision == "int8" else None
     if config.data is not None:
         images = images or pick_images(config.data, KEPT)
-    typed = typed_graph(model, source, runtime, config, say)
+    typed = typed_graph(model, source, runtime, config, say, int8=int8)
     started = time.perf_counter()
     if runtime in trt.FLAVORS:
-        plan = build_plan(runtime, model, config, here, say, keep=typed.keep)
+        plan = build_plan(runtime, model, config, here, say, keep=typed.keep, int8=typed.int8)
         ending = f"{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
     else:
         plan = _typed_graph(runtime, typed.model, config, say)
@@ -100,7 +106,8 @@ def build_engine(
     with replacing(path) as part:
         part.write_bytes(plan.data)
         if plan.target == CPU:
-            parity = _parity(graph, part, runtime, config, typed.keep, images)
+            half = config.precision == "fp16"  # INT8 leaves nothing in Half there
+            parity = _parity(graph, part, runtime, config, typed.keep, images, half=half)
         else:
             parity = _stand_in_parity(graph, typed, config, images)
     card = EngineCard(
@@ -119,11 +126,18 @@ def build_engine(
         layers=plan.layers,
         typing=plan.typing,
         accuracy=typed.accuracy,
+        quantization=typed.int8.to_json(model, weak=plan.typing == "weak") if typed.int8 else {},
         parity=parity,
         seconds=round(seconds, 2),
     )
     write_card(card_path(path), card)
     return Engine(path, card)
+
+
+def _int8(graph: Path, card: GraphCard, config: BuildConfig) -> Int8:
+    """Read the ranges of a graph; ModelError, with the command, when they are missing or stale."""
+    path = config.ranges or ranges_path(card.name)
+    return Int8(ranges=read_ranges(path, graph), file=path, product=config.product)
 
 
 def _best_runtime(here: Machine, say: Say) -> RuntimeName:
@@ -158,6 +172,8 @@ def _parity(
     config: BuildConfig,
     keep: frozenset[str],
     images: Sequence[Image],
+    *,
+    half: bool,
 ) -> dict[str, Any]:
     """Compare a typed graph on its runtime with the exported graph on ONNX Runtime."""
     reference: RuntimeName = "onnxruntime" if installed("onnxruntime") else runtime
@@ -171,7 +187,7 @@ def _parity(
             remedy="--precision fp32, or another --runtime",
         )
     found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}
-    if config.precision == "fp16" and installed("onnxruntime"):
+    if half and installed("onnxruntime"):
         peak = _peak(graph, keep, frames)
         found |= {"largest_half": peak.value, "largest_half_node": peak.node}
         found["line"] += f"; largest value in Half {peak.value:.4g} of {MAX:.0f} ({peak.node})"
@@ -201,7 +217,7 @@ def _stand_in_parity(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "typed.onnx"
         onnx.save(typed.model, path)
-        found = _parity(graph, path, "onnxruntime", config, typed.keep, images)
+        found = _parity(graph, path, "onnxruntime", config, typed.keep, images, half=True)
     return {**found, "line": f"{line}; its graph on the CPU: {found['line']}"}
 
 

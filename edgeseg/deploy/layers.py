@@ -91,13 +91,14 @@ class Types:
         counts |= Counter(f"norms_{kind.lower()}" for kind in self.norms.values())
         return counts
 
-    def check(self, half: frozenset[str]) -> None:
+    def check(self, half: frozenset[str], int8: frozenset[str] = frozenset()) -> None:
         """BuildError unless each node has the type that the graph gives it.
 
-        half: the nodes that are typed Half; none for an FP32 engine.
+        half: the nodes that are typed Half, none for an FP32 engine; int8: the convolutions that
+        read INT8.
         """
         for name, found in (self.convolutions | self.norms).items():
-            expected = "Half" if name in half else "Float"
+            expected = "Int8" if name in int8 else "Half" if name in half else "Float"
             if found != expected:
                 raise BuildError(
                     f"{name} computes in {found} in the engine; {expected} was expected.",

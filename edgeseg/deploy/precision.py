@@ -25,6 +25,8 @@ ALLOWED = frozenset(
 """The operations that lose nothing in Half; between convolutions only."""
 PAIRED = frozenset(("Add", "Mul"))
 """Half only where both inputs are: a constant, or an FP32 island's result, keeps them FP32."""
+QUANTIZERS = frozenset(("QuantizeLinear", "DequantizeLinear"))
+"""Always Half, with Half scales: TensorRT wants a scale in the type of what it scales."""
 MAX = float(np.finfo(np.float16).max)
 TINY = float(np.finfo(np.float16).smallest_normal)
 
@@ -63,7 +65,8 @@ def half_nodes(model: ModelProto, keep: frozenset[str] = frozenset()) -> frozens
         paired = all(name in produced for name in node.input) or node.op_type not in PAIRED
         fits = all(_fits(constants[name]) for name in node.input if name in constants)
         ends = outputs.intersection(node.output)
-        if node.op_type in ALLOWED and between and paired and fits and not ends:
+        plain = node.op_type in ALLOWED and between and paired and fits and not ends
+        if plain or node.op_type in QUANTIZERS:
             names.add(node.name)
             produced.update(node.output)
     return frozenset(names - keep)

@@ -1,8 +1,9 @@
 """ONNX to a TensorRT plan: one path for TensorRT and TensorRT-RTX.
 
-Precision is in the graph: to_fp16 types it and the network is created strongly typed. TensorRT 8.6
-knows no strong typing, and 9 to 10.11 may fail at it: there the FP32 graph is built with the FP16
-flag, every layer outside of `half_nodes` held in FP32, which is the same division in weaker words.
+Precision is in the graph: to_fp16 and quantize type it and the network is created strongly typed.
+TensorRT 8.6 knows no strong typing, and 9 to 10.11 may fail at it: there the FP32 graph is built
+with the flags FP16 and INT8, every layer outside of `half_nodes` held in FP32, which is the same
+division in weaker words.
 """
 
 import re
@@ -18,6 +19,7 @@ from edgeseg.deploy import lint
 from edgeseg.deploy.layers import check_tensors, read_layers, read_types
 from edgeseg.deploy.precision import half_nodes, to_fp16
 from edgeseg.deploy.products import as_convolutions
+from edgeseg.deploy.quantize import Int8
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.runtime import matrix, trt
 from edgeseg.runtime.machine import Machine
@@ -29,6 +31,7 @@ MEANING = re.compile(
     r"out of range|outside the range|lossy",
     re.IGNORECASE,
 )
+TURING = "sm75"
 AHEAD = "8.6"  # the compute capability to build for where there is no GPU: GeForce 30, RTX A
 Say = Callable[[str], None]
 Log = list[tuple[str, str]]  # (severity, text)
@@ -57,12 +60,15 @@ def build_plan(
     say: Say,
     *,
     keep: frozenset[str] = frozenset(),
+    int8: Int8 | None = None,
 ) -> Plan:
     """Build a plan from an FP32 graph: for this machine's GPU, or ahead of time for another.
 
-    keep: the nodes that stay in FP32 when the precision is FP16.
-    Errors: BuildError with TensorRT's own words; ConfigError for a GPU that it does not build for.
+    keep: the nodes that stay in FP32 when the precision is FP16; int8: how the graph is quantized,
+    where the precision is INT8. Errors: BuildError with TensorRT's own words; ConfigError for a GPU
+    that it does not build for.
     """
+    assert (int8 is not None) == (config.precision == "int8")
     if runtime == "tensorrt" and here.compute_capability is None:
         raise BuildError(
             f"TensorRT builds an engine on the GPU that runs it, and there is none here "
@@ -75,8 +81,10 @@ def build_plan(
     say(f"building for {target} with {api.release}")
     if api.release.note:
         say(api.release.note)
+    products = not api.release.lacks_float_products(capability_of(target))
+    graphs = _Graphs(model, config, keep, int8, float_products=products)
     try:
-        data, typing, log = _serialize(api, model, config, target, keep, say)
+        data, typing, log = _serialize(api, graphs, config, target, say)
     except AttributeError as error:
         if not api.release.newer:
             raise
@@ -93,7 +101,8 @@ def build_plan(
         return Plan(data=data, version=api.version, target=target, typing=typing)
     types = read_types(model, layers)
     if typing == "strong":  # flags permit types, they do not fix them
-        types.check(half_nodes(model, keep) if config.precision == "fp16" else frozenset())
+        halves = half_nodes(model, keep) if config.precision != "fp32" else frozenset()
+        types.check(halves, _reading_int8(api, int8, model, target, say))
     check_tensors(lines, model)
     return Plan(data=data, version=api.version, target=target, layers=types.counts(), typing=typing)
 
@@ -117,29 +126,61 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
     return target_of(capability)
 
 
+def _reading_int8(
+    api: Api, int8: Int8 | None, model: ModelProto, target: str, say: Say
+) -> frozenset[str]:
+    """Return the names of the convolutions that the engine has to read INT8 in."""
+    if int8 is None:
+        return frozenset()
+    if api.ahead_of_time and target == TURING:
+        say(
+            f"{api.flavor.runtime} {api.version} has no INT8 convolution for {target}: it rounds "
+            "to INT8 and then computes in Half; --precision fp16 has less to do"
+        )
+        return frozenset()
+    return int8.convolutions(model)
+
+
+@dataclass(frozen=True)
+class _Graphs:
+    """One model in the two ways of typing it."""
+
+    model: ModelProto
+    config: BuildConfig
+    keep: frozenset[str]
+    int8: Int8 | None
+    float_products: bool
+    """Whether the builder has matrix products in Float: TensorRT-RTX has none for Turing."""
+
+    def strong(self) -> ModelProto:
+        """Return the graph with its types in it."""
+        typed = self.model
+        if self.config.precision != "fp32":
+            int8 = self.int8
+            typed = int8.apply(typed, "half") if int8 else to_fp16(typed, keep=self.keep)
+        return typed if self.float_products else as_convolutions(typed)
+
+    def weak(self) -> ModelProto:
+        """Return the graph in Float, whose types the builder's flags choose."""
+        return self.int8.apply(self.model, "float") if self.int8 else self.model
+
+
 def _serialize(
-    api: Api,
-    model: ModelProto,
-    config: BuildConfig,
-    target: str,
-    keep: frozenset[str],
-    say: Say,
+    api: Api, graphs: _Graphs, config: BuildConfig, target: str, say: Say
 ) -> tuple[bytes, str, Log]:
     """Return the plan, `strong` or `weak`, and the build's log."""
     log: Log = []
-    model = _to_opset(model, api.release.opsets[1])
     if api.strong:
-        typed = to_fp16(model, keep=keep) if config.precision == "fp16" else model
-        if api.release.lacks_float_products(capability_of(target)):
-            typed = as_convolutions(typed)
-        data = _build(api, typed, config, target, log)
+        strong = _to_opset(graphs.strong(), api.release.opsets[1])
+        data = _build(api, strong, config, target, log)
         if data is not None:
             return data, "strong", log
         if not api.weak:
             raise _failed(api, log)
         say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
         log.clear()
-    data = _build(api, model, config, target, log, weak=half_nodes(model, keep))
+    old = _to_opset(graphs.weak(), api.release.opsets[1])
+    data = _build(api, old, config, target, log, weak=half_nodes(old, graphs.keep))
     if data is None:
         raise _failed(api, log)
     return data, "weak", log
@@ -173,8 +214,10 @@ def _build(
     options.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.precision == "fp32":
         options.clear_flag(library.BuilderFlag.TF32)  # on by default: ten bits of a float's 23
-    if weak is not None and config.precision == "fp16":
+    if weak is not None and config.precision != "fp32":
         _allow_half(library, network, options, weak)
+    if weak is not None and config.precision == "int8":
+        options.set_flag(library.BuilderFlag.INT8)  # for the pairs in the graph: no calibrator
     if api.ahead_of_time:
         options.num_compute_capabilities = 1
         options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)

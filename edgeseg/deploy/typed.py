@@ -1,17 +1,18 @@
 """A graph in the precision that was asked for, and what that costs, where it was measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onnx import ModelProto
 
 from edgeseg.cards import GraphCard
-from edgeseg.config import BuildConfig, RuntimeName
+from edgeseg.config import BuildConfig, Precision, RuntimeName
 from edgeseg.deploy.blocks import blocks_of
 from edgeseg.deploy.cases import open_cases
 from edgeseg.deploy.gate import Passed, gate
 from edgeseg.deploy.precision import half_nodes, to_fp16
+from edgeseg.deploy.quantize import Flavor, Int8
 from edgeseg.evaluation.opener import GRAPH_RUNTIMES
 from edgeseg.extras import require
 
@@ -25,8 +26,10 @@ class Typed:
 
     model: ModelProto
     keep: frozenset[str]
-    """The nodes that were left in the higher precision."""
+    """The nodes that were left in FP32 when the rest became Half."""
     accuracy: dict[str, Any]
+    int8: Int8 | None = None
+    """How it was quantized, and which convolutions were left as they were."""
 
 
 def typed_graph(
@@ -35,33 +38,45 @@ def typed_graph(
     runtime: RuntimeName,
     config: BuildConfig,
     say: Callable[[str], None],
+    *,
+    int8: Int8 | None = None,
 ) -> Typed:
     """Lower a graph's precision; with `config.data`, through the accuracy gate.
 
-    runtime: which one the engine is for; ONNX Runtime stands in for one that is no CPU's. Errors:
-    those of `gate` and `open_cases`.
+    runtime: which one the engine is for; ONNX Runtime stands in for one that is no CPU's; int8: how
+    to quantize, where the precision is INT8. Errors: those of `gate` and `open_cases`.
     """
     if config.precision == "fp32":
         return Typed(model, frozenset(), {"line": EXACT})
+    on_cpu = runtime in GRAPH_RUNTIMES
+    flavor: Flavor = "cpu" if on_cpu else "half"
+    higher: Precision = "fp32" if on_cpu or int8 is None else "fp16"
+
+    def retype(keep: frozenset[str]) -> ModelProto:
+        if int8 is None:
+            return to_fp16(model, keep=keep)
+        return replace(int8, keep=keep).apply(model, flavor)
+
     if config.data is None:
-        return Typed(to_fp16(model), frozenset(), {"line": NO_GATE})
+        return Typed(retype(frozenset()), frozenset(), {"line": NO_GATE}, int8)
     require("scipy", extra="train")  # before minutes of work, and not after
     cases = open_cases(config.data, card, config.gate_frames)
     passed = gate(
         model,
-        lambda keep: to_fp16(model, keep=keep),
-        blocks_of(model, half_nodes(model)),
+        retype,
+        blocks_of(model, int8.convolutions(model) if int8 else half_nodes(model)),
         cases,
         card=card,
-        open_graph=GRAPH_RUNTIMES[runtime if runtime in GRAPH_RUNTIMES else "onnxruntime"],
+        open_graph=GRAPH_RUNTIMES[runtime if on_cpu else "onnxruntime"],
         max_drop=config.max_drop,
-        higher="fp32",
+        higher=higher,
         say=say,
     )
-    stands_in_for = None if runtime in GRAPH_RUNTIMES else runtime
-    account = _account(passed, cases.origin, "fp32", config.max_drop, stands_in_for)
+    account = _account(passed, cases.origin, higher, config.max_drop, None if on_cpu else runtime)
     keep = frozenset(name for block in passed.kept for name in block.nodes)
-    return Typed(passed.model, keep, account)
+    if int8 is None:
+        return Typed(passed.model, keep, account)
+    return Typed(passed.model, frozenset(), account, replace(int8, keep=keep))
 
 
 def _account(

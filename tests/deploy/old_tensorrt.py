@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import onnx
 
-FLOAT, BOOL = "float32", "bool"
+FLOAT, BOOL, INT8 = "float32", "bool", "int8"
 
 
 class Layer:
@@ -57,7 +57,7 @@ def library(version, *, strong_builds=True, warning=None):
     trt = SimpleNamespace(
         __version__=version,
         NetworkDefinitionCreationFlag=IntEnum("NetworkDefinitionCreationFlag", creation),
-        BuilderFlag=IntEnum("BuilderFlag", ["FP16", "TF32", "OBEY_PRECISION_CONSTRAINTS"]),
+        BuilderFlag=IntEnum("BuilderFlag", ["FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS"]),
         ProfilingVerbosity=SimpleNamespace(DETAILED="detailed"),
         MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
         float32=FLOAT,
@@ -74,7 +74,7 @@ def library(version, *, strong_builds=True, warning=None):
         def parse(self, data):
             self.network.model = onnx.load_from_string(data)
             for node in self.network.model.graph.node:
-                dtype = BOOL if node.op_type == "Greater" else FLOAT
+                dtype = {"Greater": BOOL, "QuantizeLinear": INT8}.get(node.op_type, FLOAT)
                 self.network.layers.append(Layer(node.name, dtype))
             if warning:
                 self.logger.log(SimpleNamespace(name="WARNING"), warning)

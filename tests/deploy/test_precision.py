@@ -4,35 +4,11 @@ from collections import Counter
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from edgeseg.deploy.precision import half_nodes, to_fp16
-
-WEIGHT = np.random.default_rng(0).normal(0, 0.1, (8, 8, 3, 3)).astype(np.float32)
-
-
-def node(op, inputs, output, **attributes):
-    return helper.make_node(op, inputs.split(), [output], f"{op.lower()}:{output}", **attributes)
-
-
-def conv(source, output, weight="weight"):
-    return node("Conv", f"{source} {weight}", output, pads=[1, 1, 1, 1])
-
-
-def graph_of(nodes, constants, output):
-    """A graph of one input x [1, 8, 6, 6] and one output of any shape, both float."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 6, 6])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    helper.set_model_props(model, {"edgeseg.name": '"screws"'})
-    return onnx.shape_inference.infer_shapes(model)
+from tests.deploy.tiny import WEIGHT, conv, graph_of, node, run, types
 
 
 @pytest.fixture
@@ -71,19 +47,6 @@ def small_destseg():
         node("Sigmoid", "logits", "map"),
     ]
     return graph_of(nodes, constants, "map")
-
-
-def types(model):
-    """Tensor name -> its element type, by onnx's own inference."""
-    tensors = (*model.graph.value_info, *model.graph.output, *model.graph.input)
-    return {t.name: t.type.tensor_type.elem_type for t in tensors}
-
-
-def run(model, x):
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"x": x})[0]
 
 
 def test_half_lies_between_convolutions_and_nowhere_else(small_destseg):
