@@ -6,7 +6,8 @@ two listed ones follows from the spans; one newer than all is treated like the n
 
 Of TensorRT nothing was run: GPUs, JetPacks and opsets are those of NVIDIA's support matrices,
 release notes and operators.md (8.6 to 11.4.1), the API that of the bindings' sources at the tags
-8.6.1, 10.3, 10.7, 10.13, 10.16, 11.0 and 11.1. Of TensorRT-RTX 1.7.1 a test confirms each line.
+8.6.1, 10.3, 10.7, 10.13, 10.16, 11.0 and 11.1. Of TensorRT-RTX 1.7.1 tests confirm the GPUs, the
+API and the scales; its opsets are those of its parser's operators.md.
 """
 
 from dataclasses import dataclass
@@ -152,8 +153,9 @@ API: dict[str, Span] = {
 }
 """Every attribute of TensorRT's Python module and its objects that edgeseg uses, and who has it."""
 
-# The highest opset that each release documents for its parser; the parser of TensorRT-RTX 1.7
-# warns of none up to 26. A release of 10 that names no other stands by 10.0's.
+# The opsets that each release documents for its parser: none is refused by it (TensorRT-RTX 1.7
+# parses 7 to 26 without a word). A release of 10 that names no other stands by 10.0's; of 11, one
+# page says 25 and operators.md says 24.
 _OPSETS = (("8.6", 7, 17), ("9", 9, 19), ("10.0", 9, 20), ("10.15", 9, 24))
 _RTX_OPSETS = (9, 24)
 
