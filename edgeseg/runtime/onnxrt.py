@@ -18,6 +18,7 @@ class OnnxRuntimeBackend(Closing):
     def __init__(self, graph: Path, *, threads: int | None = None) -> None:
         ort = require("onnxruntime", extra="cpu")
         options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors; its warnings are about Half that it casts itself
         options.intra_op_num_threads = count = cpu_threads(threads)
         try:
             self._session = ort.InferenceSession(
