@@ -180,7 +180,8 @@ def _serialize(
         say(f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now")
         log.clear()
     old = _to_opset(graphs.weak(), api.release.opsets[1])
-    data = _build(api, old, config, target, log, weak=half_nodes(old, graphs.keep))
+    half = half_nodes(old, graphs.keep)
+    data = _build(api, old, config, target, log, weak=True, half=half)
     if data is None:
         raise _failed(api, log)
     return data, "weak", log
@@ -193,17 +194,18 @@ def _build(
     target: str,
     log: Log,
     *,
-    weak: frozenset[str] | None = None,
+    weak: bool = False,
+    half: frozenset[str] = frozenset(),
 ) -> bytes | None:
     """Parse and build once; None when TensorRT fails. BuildError for what the lint finds.
 
-    weak: the nodes that may take Half, when flags and not the graph choose the types.
+    weak: flags choose the types, and not the graph; half: the nodes that may then take Half.
     """
     lint.check(model, api.release, capability_of(target))
     library = api.trt
     logger = _logger(library, log)
     builder = library.Builder(logger)
-    network = builder.create_network(api.network_flags(weak=weak is not None))
+    network = builder.create_network(api.network_flags(weak=weak))
     # The parser does not keep its network alive: a temporary here is a crash.
     parser = library.OnnxParser(network, logger)
     parsed = parser.parse(model.SerializeToString())
@@ -214,9 +216,9 @@ def _build(
     options.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.precision == "fp32":
         options.clear_flag(library.BuilderFlag.TF32)  # on by default: ten bits of a float's 23
-    if weak is not None and config.precision != "fp32":
-        _allow_half(library, network, options, weak)
-    if weak is not None and config.precision == "int8":
+    if weak and config.precision != "fp32":
+        _allow_half(library, network, options, half)
+    if weak and config.precision == "int8":
         options.set_flag(library.BuilderFlag.INT8)  # for the pairs in the graph: no calibrator
     if api.ahead_of_time:
         options.num_compute_capabilities = 1
