@@ -1,6 +1,7 @@
 """The frames that a parity check runs on: pictures, and the three that break numerics."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.images import Image, fill_frame, read_image, walk_images
+from edgeseg.data.layouts import open_dataset
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError
 
@@ -36,13 +38,16 @@ def parity_frames(
 
 
 def pick_paths(folder: Path, most: int) -> list[Path]:
-    """Choose images in and below a folder evenly, ground truth left out, the same every time.
+    """Choose images in and below a folder evenly, the same every time.
 
-    DataError for a folder that is not there or holds none.
+    From a data set those for testing, where defects are; ground truth is left out. DataError for a
+    folder that is not there or holds no image.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", remedy="--data FOLDER with images")
     paths = walk_images(folder)
+    with suppress(DataError):  # any folder of images will do
+        paths = [sample.path for sample in open_dataset(folder).test] or paths
     if not paths:
         raise DataError(
             f"{folder} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"

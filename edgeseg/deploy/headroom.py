@@ -15,11 +15,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from edgeseg.deploy.blocks import blocks_of
 from edgeseg.deploy.precision import MAX, TINY, half_nodes
 from edgeseg.deploy.ranges import Peak, watch
 from edgeseg.runtime.graphs import read_graph
 
-SHOWN = 5
+SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +61,9 @@ class Headroom:
         rows = [f"  {peak.value:<10.4g} {peak.node}" for peak in self.peaks]
         small = self.constants
         if small.count:
-            rows.append(
-                f"  {small.smallest:<10.2g} {small.name}: the smallest constant but 0; of "
-                f"{small.count}, {small.subnormal} are below {TINY:.1e} and lose digits, "
-                f"{small.zeroed} become 0"
-            )
+            rows.append(f"  {small.smallest:<10.2g} {small.name}, the smallest constant but 0")
+            lost = f"  of {small.count} constants {small.subnormal} are below {TINY:.1e} and "
+            rows.append(lost + f"lose digits, {small.zeroed} of them all: weights, no lone epsilon")
         return [f"{self.graph}: {kind}, {self.tensors} tensors", *rows, f"  {self.verdict()}"]
 
     def verdict(self) -> str:
@@ -74,7 +73,7 @@ class Headroom:
         first = self.peaks[0]
         if not self.fits:
             return f"does not fit: {first.node} overflows Half, which ends at {MAX:.0f}"
-        return f"fits: the end is {MAX / max(first.value, TINY):.3g} times as far as the largest"
+        return f"fits: Half ends {MAX / max(first.value, TINY):.3g} times higher than the largest"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields and the verdict; infinity as text, because JSON knows none."""
@@ -103,14 +102,20 @@ def read_headroom(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Headroom:
     for values in watch(model, card, list(writers), frames) if writers else ():
         for tensor, value in zip(writers, values, strict=True):
             sizes[tensor] = float(np.maximum(sizes[tensor], np.abs(value).max()))
+    blocks = {name: block.name for block in blocks_of(model, half) for name in block.nodes}
     order = sorted(sizes, key=lambda tensor: -np.nan_to_num(sizes[tensor], nan=np.inf))
     return Headroom(
         graph=str(path),
         typed=bool(halves),
-        peaks=tuple(Peak(writers[tensor], sizes[tensor]) for tensor in order[:SHOWN]),
+        peaks=tuple(Peak(_named(writers[t], blocks), sizes[t]) for t in order[:SHOWN]),
         tensors=len(writers),
         constants=_constants(model, half, typed=bool(halves)),
     )
+
+
+def _named(node: str, blocks: dict[str, str]) -> str:
+    """Add the module to a name that is only a number: `node_add (student.layer3.0)`."""
+    return node if "." in node or node not in blocks else f"{node} ({blocks[node]})"
 
 
 def _output(tensor: str, types: dict[str, int]) -> ValueInfoProto:

@@ -44,7 +44,7 @@ class Verification:
     a: str
     b: str
     """Path and runtime."""
-    frames: str
+    pictures: str
     parity: Parity
     worst: tuple[str, ...]
     """The frames that flip or differ most, where a limit is passed."""
@@ -88,7 +88,7 @@ class Verification:
         ]
         problems = self.problems()
         verdict = f"failed: {'; '.join(problems)}" if problems else "passed"
-        lines = [f"A  {self.a}", f"B  {self.b}", f"on {self.frames}", *self.notes, "", *table]
+        lines = [f"A  {self.a}", f"B  {self.b}", f"on {self.pictures}", *self.notes, "", *table]
         lines += ["", verdict, *(f"  {name}" for name in self.worst), "", UNSEEN]
         for room in self.headroom:
             lines += room.lines()
@@ -99,7 +99,7 @@ class Verification:
         return {
             "a": self.a,
             "b": self.b,
-            "frames": self.frames,
+            "pictures": self.pictures,
             **self.parity.to_json(),
             "limits": {k: v for k, v in asdict(self.limits).items() if k not in ("data", "frames")},
             "problems": self.problems(),
@@ -134,7 +134,7 @@ def verify(a: Path, b: Path, config: VerifyConfig, *, say: Say = print) -> Verif
         found = Verification(
             a=f"{a}: {ours.name}",
             b=f"{b}: {theirs.name}",
-            frames=_origin(config.data, len(paths), ours.card),
+            pictures=_origin(config.data, len(paths), ours.card),
             parity=parity,
             worst=(),
             notes=tuple(_notes(ours.card, theirs.card)),

@@ -71,17 +71,16 @@ def test_the_block_that_spoils_the_maps_is_found_and_no_other(plates, name):
     passed = run(source, zeroing(source, [name]), plates, say=said.append)
     assert names(passed) == [name]
     assert passed.accuracy.after == passed.accuracy.before
-    assert f"gate: in fp32 from here on: {name}" in said
+    assert f"gate: kept in fp32 now: {name}" in said
     weights = {i.name: numpy_helper.to_array(i) for i in passed.model.graph.initializer}
     assert weights[f"{name}/one"].item() == 1.0
 
 
 def test_several_blocks_that_hide_each_other_are_found(plates):
-    # Each alone makes every map 0: no single block that is kept changes anything.
+    # Each alone makes every map 0: to keep one of them changes nothing.
     source, spoiled = red_graph(), {"teacher.layer1.0", "student.layer1.1", "head.blocks.0"}
     passed = run(source, zeroing(source, spoiled), plates)
-    assert set(names(passed)) >= spoiled
-    assert len(passed.kept) < 1 + len(CHAIN)
+    assert set(names(passed)) == spoiled
     assert passed.accuracy.drop == 0.0
 
 
