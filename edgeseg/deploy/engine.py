@@ -23,8 +23,9 @@ from edgeseg.cards import EngineCard, GraphCard, replacing, sha256, write_card
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.data.images import Image
 from edgeseg.deploy.frames import parity_frames
+from edgeseg.deploy.pairs import Flavor
 from edgeseg.deploy.precision import MAX, half_nodes, to_fp16
-from edgeseg.deploy.quantize import Flavor, Int8, describe
+from edgeseg.deploy.quantize import Int8, describe
 from edgeseg.deploy.rangefile import ranges_path, read_ranges
 from edgeseg.deploy.ranges import Peak, largest
 from edgeseg.deploy.tensorrt_build import Plan, build_plan
@@ -97,6 +98,8 @@ def build_engine(
     else:
         plan = _typed_graph(runtime, typed, config, say)
         ending = f"{runtime}-{plan.target}.onnx"
+    if plan.typing == "weak":
+        flavor = "float"
     seconds = time.perf_counter() - started
 
     path = out / f"{Path(source.name).name}-{config.precision}-{ending}"
@@ -122,7 +125,7 @@ def build_engine(
         outputs=_tensors(model.graph.output),
         layers=plan.layers,
         typing=plan.typing,
-        quantization=int8.to_json(model, weak=plan.typing == "weak") if int8 else {},
+        quantization=int8.to_json(model, flavor) if int8 else {},
         parity=parity,
         seconds=round(seconds, 2),
     )

@@ -11,8 +11,8 @@ import dataclasses
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from edgeseg.deploy.placement import Wiring, products
 from edgeseg.deploy.rangefile import Range, Ranges
+from edgeseg.deploy.wiring import Wiring, products
 
 STRENGTH = 1.0
 
@@ -49,7 +49,9 @@ def _multiply(graph: GraphProto, concat: NodeProto, index: int, factor: float) -
         tensor = reader.input[0]
     name = f"{tensor}/level"
     node = helper.make_node("Mul", [tensor, f"{name}/factor"], [name], name)
-    graph.initializer.append(numpy_helper.from_array(np.float32(factor), f"{name}/factor"))
+    graph.initializer.append(
+        numpy_helper.from_array(np.array(factor, np.float32), f"{name}/factor")
+    )
     reader.input[place] = name
     graph.node.insert(list(graph.node).index(reader), node)
 
