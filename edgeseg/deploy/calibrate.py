@@ -24,9 +24,10 @@ from edgeseg.data.layouts import Dataset, Sample, open_dataset
 from edgeseg.data.synth import Corruptor
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.deploy.histogram import Histogram
-from edgeseg.deploy.placement import Part, Wiring, measured
+from edgeseg.deploy.placement import measured
 from edgeseg.deploy.rangefile import Range, Ranges, ranges_path, write_ranges
 from edgeseg.deploy.ranges import watch
+from edgeseg.deploy.wiring import Part, Wiring
 from edgeseg.errors import DataError, ModelError
 from edgeseg.extras import installed
 from edgeseg.progress import task

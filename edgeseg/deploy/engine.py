@@ -23,6 +23,7 @@ from edgeseg.cards import EngineCard, GraphCard, replacing, sha256, write_card
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.data.images import Image
 from edgeseg.deploy.frames import KEPT, parity_frames, pick_images
+from edgeseg.deploy.pairs import Flavor
 from edgeseg.deploy.precision import MAX, half_nodes
 from edgeseg.deploy.quantize import Int8, describe
 from edgeseg.deploy.rangefile import ranges_path, read_ranges
@@ -100,6 +101,8 @@ def build_engine(
     else:
         plan = _typed_graph(runtime, typed.model, config, say)
         ending = f"{runtime}-{plan.target}.onnx"
+    on_gpu: Flavor = "float" if plan.typing == "weak" else "half"
+    flavor = "cpu" if plan.target == CPU else on_gpu
     seconds = time.perf_counter() - started
 
     path = out / f"{Path(source.name).name}-{config.precision}-{ending}"
@@ -126,7 +129,7 @@ def build_engine(
         layers=plan.layers,
         typing=plan.typing,
         accuracy=typed.accuracy,
-        quantization=typed.int8.to_json(model, weak=plan.typing == "weak") if typed.int8 else {},
+        quantization=typed.int8.to_json(model, flavor) if typed.int8 else {},
         parity=parity,
         seconds=round(seconds, 2),
     )

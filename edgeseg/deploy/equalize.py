@@ -11,8 +11,8 @@ import dataclasses
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from edgeseg.deploy.placement import Wiring, products
 from edgeseg.deploy.rangefile import Range, Ranges
+from edgeseg.deploy.wiring import Wiring, products
 
 STRENGTH = 1.0
 

@@ -138,7 +138,7 @@ def _reading_int8(
             "to INT8 and then computes in Half; --precision fp16 has less to do"
         )
         return frozenset()
-    return int8.convolutions(model)
+    return frozenset(int8.placement(model, "half").convolutions)
 
 
 @dataclass(frozen=True)

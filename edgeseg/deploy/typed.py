@@ -11,8 +11,9 @@ from edgeseg.config import BuildConfig, Precision, RuntimeName
 from edgeseg.deploy.blocks import blocks_of
 from edgeseg.deploy.cases import open_cases
 from edgeseg.deploy.gate import Passed, gate
+from edgeseg.deploy.pairs import Flavor
 from edgeseg.deploy.precision import half_nodes, to_fp16
-from edgeseg.deploy.quantize import Flavor, Int8
+from edgeseg.deploy.quantize import Int8
 from edgeseg.evaluation.opener import GRAPH_RUNTIMES
 from edgeseg.extras import require
 
@@ -57,6 +58,9 @@ def typed_graph(
             return to_fp16(model, keep=keep)
         return replace(int8, keep=keep).apply(model, flavor)
 
+    lowered = half_nodes(model)
+    if int8:
+        lowered = frozenset(int8.placement(model, flavor).convolutions)
     if config.data is None:
         return Typed(retype(frozenset()), frozenset(), {"line": NO_GATE}, int8)
     require("scipy", extra="train")  # before minutes of work, and not after
@@ -64,7 +68,7 @@ def typed_graph(
     passed = gate(
         model,
         retype,
-        blocks_of(model, int8.convolutions(model) if int8 else half_nodes(model)),
+        blocks_of(model, lowered),
         cases,
         card=card,
         open_graph=GRAPH_RUNTIMES[runtime if on_cpu else "onnxruntime"],

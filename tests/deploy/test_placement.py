@@ -4,7 +4,8 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeseg.deploy.placement import measured, parts, place
+from edgeseg.deploy.placement import measured, place
+from edgeseg.deploy.wiring import never_negative, parts
 from tests.deploy.tiny import WEIGHT, conv, graph_of, node, two_levels
 
 DEEP = WEIGHT[:, :1]
@@ -126,8 +127,46 @@ def test_what_is_measured_serves_every_placement():
     assert measured(two_levels()) == {
         **dict.fromkeys(("s1", "t1", "x"), "backbone"),
         **dict.fromkeys(("cat", "p1", "p2_large"), "product"),
-        **dict.fromkeys(("b2", "b4"), "head"),
+        **dict.fromkeys(("b2", "b3", "b4"), "head"),  # b3 for the CPU
     }
+
+
+def test_on_a_cpu_an_addition_reads_int8_on_both_sides():
+    model = block(node("Add", "e b", "f"), conv("f", "y"))
+    placed = place(model, device="cpu")
+    assert placed.edges["e"] == (("add:f", 0),)
+    assert placed.edges["b"] == (("conv:c", 0), ("add:f", 1))
+    kept = place(block(conv("b", "s"), node("Add", "e s", "y")), device="cpu", keep=S)
+    assert not {"e", "s"} & set(kept.edges)
+
+
+S = frozenset({"conv:s"})
+
+
+def test_on_a_cpu_the_heads_concatenation_reads_int8():
+    model = two_levels()
+    nodes = {n.name: n for n in model.graph.node}
+    nodes["conv:logits"].input[0] = "views"
+    nodes["conv:logits"].input[1] = "wide"
+    views = node("Concat", "b6 b2", "views", axis=1)
+    model.graph.node.insert(list(model.graph.node).index(nodes["conv:logits"]), views)
+    assert "b6" not in place(model).edges
+    placed = place(model, device="cpu")
+    assert placed.edges["b6"] == (("concat:views", 0),)
+    assert placed.edges["b2"] == (("conv:b3", 0), ("concat:views", 1))
+    assert placed.edges["views"] == (("conv:logits", 0),)
+    assert "p1" not in placed.edges
+
+
+def test_tensors_that_are_never_negative():
+    nodes = [
+        *(conv("x", "a"), node("Relu", "a", "b"), conv("b", "c"), node("Clip", "c zero six", "d")),
+        *(node("MaxPool", "d", "e", kernel_shape=[1, 1]), node("Add", "b e", "f")),
+        *(node("Add", "a f", "g"), node("Clip", "g less six", "h"), node("Concat", "h f", "y")),
+    ]
+    limits = {"zero": np.float32(0), "less": np.float32(-1), "six": np.float32(6)}
+    nodes[-1].attribute.append(onnx.helper.make_attribute("axis", 1))
+    assert never_negative(graph_of(nodes, W | limits, "y")) == {"b", "d", "e", "f"}
 
 
 def test_the_whole_model(exported):
