@@ -5,7 +5,9 @@ Source: DeSTSeg, Zhang et al., CVPR 2023, section 3.1, Eq. (1), after DRAEM (Zav
 generator, so that a seed gives the same images.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,6 +52,16 @@ class Corruptor:
         blend = beta * texture[mask] + (1 - beta) * image[mask]
         corrupted[mask] = np.rint(blend).astype(np.uint8)
         return corrupted, mask
+
+
+def trained_corruptor(training: Mapping[str, Any], textures: Textures) -> Corruptor:
+    """Return what pastes textures as a training did; training: its settings, from a card."""
+    low, high = Corruptor.opacity
+    return Corruptor(
+        textures,
+        opacity=(training.get("opacity_min", low), training.get("opacity_max", high)),
+        gray=training.get("texture_color") == "gray",
+    )
 
 
 def _shade(image: Image, rng: Generator) -> tuple[Image, Mask]:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import CARD, GraphCard, sha256
-from edgeseg.config import CalibrateConfig, TrainConfig, make
+from edgeseg.config import CalibrateConfig
 from edgeseg.data.images import fill_frame, read_image, resize
 from edgeseg.data.layouts import Dataset, Sample, open_dataset
-from edgeseg.data.synth import Corruptor
+from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.deploy.histogram import Histogram
 from edgeseg.deploy.placement import measured
@@ -174,7 +174,7 @@ def _frames(
 
     A last batch that is short is filled with the batch's first image, which changes no extreme.
     """
-    corruptor = _corruptor(card)
+    corruptor = trained_corruptor(card.training, ProceduralTextures())
     batch = np.empty(card.frame_shape, np.uint8)
     for start in range(0, len(shots), len(batch)):
         for place, frame in enumerate(batch):
@@ -193,18 +193,6 @@ def _frames(
                 hashes[f"{name} with anomaly {shot.anomaly}"] = digest[:HASH]
             fill_frame(frame, image, source="rgb", target=card.frame_format)
         yield batch
-
-
-def _corruptor(card: GraphCard) -> Corruptor:
-    """Return what draws anomalies as the model's training did, with built-in textures."""
-    drawn = ("opacity_min", "opacity_max", "texture_color")
-    given = {name: card.training[name] for name in drawn if name in card.training}
-    config = make(TrainConfig, given)
-    return Corruptor(
-        ProceduralTextures(),
-        opacity=(config.opacity_min, config.opacity_max),
-        gray=config.texture_color == "gray",
-    )
 
 
 def _check_finite(name: str, value: NDArray[np.float32], graph: Path) -> None:

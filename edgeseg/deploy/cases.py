@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from edgeseg.cards import GraphCard
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.layouts import Dataset, open_dataset
-from edgeseg.data.synth import Corruptor
+from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
+from edgeseg.deploy.frames import evenly
 from edgeseg.errors import DataError
 from edgeseg.evaluation.evaluate import read_truth
 
@@ -70,14 +70,8 @@ def spread(good: Flags, most: int) -> NDArray[np.intp]:
         return np.arange(len(good))
     count = min(max(round(most * good.mean()), 1), most - 1)
     parts = [np.flatnonzero(good), np.flatnonzero(~good)]
-    chosen = [_evenly(part, n) for part, n in zip(parts, (count, most - count), strict=True)]
-    return np.sort(np.concatenate(chosen))
-
-
-def _evenly(places: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    if len(places) <= count:
-        return places
-    return np.asarray(places[np.linspace(0, len(places) - 1, count).round().astype(int)])
+    shares = zip(parts, (count, most - count), strict=True)
+    return np.sort(np.concatenate([part[evenly(len(part), share)] for part, share in shares]))
 
 
 def _labelled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
@@ -107,8 +101,11 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
         raise DataError(
             f"{dataset.root} holds no good image.", remedy="put photos of good parts into good/"
         )
-    chosen = [goods[place] for place in _evenly(np.arange(len(goods)), max(most // 2, 1))]
-    corruptor, side = _corruptor(card.training), card.image_size
+    chosen = [goods[place] for place in evenly(len(goods), max(most // 2, 1))]
+    folder = card.training.get("textures")
+    own = FolderTextures(Path(folder)) if folder and Path(folder).is_dir() else None
+    corruptor = trained_corruptor(card.training, own or ProceduralTextures())
+    side = card.image_size
     clean = [resize(read_image(sample.path), side, side) for sample in chosen]
     pairs = [_anomaly(image, seed, corruptor) for seed, image in enumerate(clean)]
     good = np.arange(2 * len(clean)) < len(clean)
@@ -130,14 +127,3 @@ def _anomaly(image: Image, seed: int, corruptor: Corruptor) -> tuple[Image, Flag
         if mask.any():
             return corrupted, mask
     raise AssertionError("the noise never rises")
-
-
-def _corruptor(training: dict[str, Any]) -> Corruptor:
-    """Return what the model was trained with; built-in textures where its own are not here."""
-    folder = training.get("textures")
-    textures = FolderTextures(Path(folder)) if folder and Path(folder).is_dir() else None
-    return Corruptor(
-        textures or ProceduralTextures(),
-        opacity=(training.get("opacity_min", 0.2), training.get("opacity_max", 1.0)),
-        gray=training.get("texture_color") == "gray",
-    )

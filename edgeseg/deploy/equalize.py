@@ -14,8 +14,6 @@ from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from edgeseg.deploy.rangefile import Range, Ranges
 from edgeseg.deploy.wiring import Wiring, products
 
-STRENGTH = 1.0
-
 
 def equalize(model: ModelProto, ranges: Ranges) -> Ranges:
     """Rewrite a graph in place; return the ranges that it has now."""
@@ -24,9 +22,8 @@ def equalize(model: ModelProto, ranges: Ranges) -> Ranges:
     for concat in products(model):
         found = [ranges.limit(name) for name in concat.input]
         top = max(found)
-        factors = [(top / each) ** STRENGTH if each else 1.0 for each in found]
-        highest = max(each * factor for each, factor in zip(found, factors, strict=True))
-        limits[concat.output[0]] = Range(highest, "equalized")
+        factors = [top / each if each else 1.0 for each in found]
+        limits[concat.output[0]] = Range(top, "equalized")
         channels = _channels(model, concat)
         for index, factor in enumerate(factors):
             if factor != 1.0:

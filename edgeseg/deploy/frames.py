@@ -52,8 +52,12 @@ def pick_paths(folder: Path, most: int) -> list[Path]:
         raise DataError(
             f"{folder} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"
         )
-    places = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
-    return [paths[place] for place in places]
+    return [paths[place] for place in evenly(len(paths), most)]
+
+
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Return at most `most` of the places 0..count-1, the ends among them."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.intp)
 
 
 def pick_images(folder: Path, most: int) -> list[Image]:

@@ -17,7 +17,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edgeseg.deploy.blocks import blocks_of
 from edgeseg.deploy.precision import MAX, TINY, half_nodes
-from edgeseg.deploy.ranges import Peak, watch
+from edgeseg.deploy.ranges import Peak, magnitudes
 from edgeseg.runtime.graphs import read_graph
 
 SHOWN = 3
@@ -98,16 +98,13 @@ def read_headroom(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Headroom:
     writers = {node.output[0]: node.name for node in model.graph.node if node.name in half}
     known = {output.name for output in model.graph.output}
     model.graph.output.extend(_output(t, types) for t in writers if t not in known)
-    sizes = dict.fromkeys(writers, 0.0)
-    for values in watch(model, card, list(writers), frames) if writers else ():
-        for tensor, value in zip(writers, values, strict=True):
-            sizes[tensor] = float(np.maximum(sizes[tensor], np.abs(value).max()))
+    sizes = magnitudes(model, card, list(writers), frames)
     blocks = {name: block.name for block in blocks_of(model, half) for name in block.nodes}
-    order = sorted(sizes, key=lambda tensor: -np.nan_to_num(sizes[tensor], nan=np.inf))
+    largest = list(sizes)[:SHOWN]
     return Headroom(
         graph=str(path),
         typed=bool(halves),
-        peaks=tuple(Peak(_named(writers[t], blocks), sizes[t]) for t in order[:SHOWN]),
+        peaks=tuple(Peak(_named(writers[t], blocks), sizes[t]) for t in largest),
         tensors=len(writers),
         constants=_constants(model, half, typed=bool(halves)),
     )

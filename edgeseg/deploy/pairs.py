@@ -18,6 +18,7 @@ from edgeseg.deploy.levels import (
 )
 from edgeseg.deploy.placement import Placement
 from edgeseg.deploy.rangefile import Ranges
+from edgeseg.deploy.rewrite import replace_nodes
 from edgeseg.deploy.wiring import never_negative
 
 Flavor = Literal["half", "float", "cpu"]
@@ -27,15 +28,9 @@ Pair = Generator[NodeProto, None, str]
 
 def insert_pairs(model: ModelProto, placement: Placement, ranges: Ranges, flavor: Flavor) -> None:
     """Rewrite a graph in place: each placed reader reads its tensor through a pair."""
-    graph = model.graph
     inserter = _Inserter(model, placement, ranges, flavor)
     nodes = list(inserter.rewired())
-    used = {name for node in nodes for name in node.input}
-    constants = [i for i in (*graph.initializer, *inserter.constants.values()) if i.name in used]
-    for field in (graph.node, graph.initializer, graph.value_info):
-        del field[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(constants)
+    replace_nodes(model.graph, nodes, inserter.constants.values())
 
 
 class _Inserter:

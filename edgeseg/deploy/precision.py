@@ -14,9 +14,10 @@ which turns a black frame into NaN. Means stay FP32 for the same sum.
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from edgeseg.deploy.rewrite import checked, replace_nodes
 
 ALLOWED = frozenset(
     "Add Clip Concat Conv Expand HardSigmoid HardSwish LeakyRelu MaxPool Mul Pad Relu Resize "
@@ -38,17 +39,10 @@ def to_fp16(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> ModelPr
     """
     typed = ModelProto()
     typed.CopyFrom(model)
-    graph = typed.graph
-    halved = _Halved(graph)
-    nodes = list(halved.retype(graph.node, half_nodes(model, keep)))
-    used = {name for node in nodes for name in node.input}
-    constants = [i for i in (*graph.initializer, *halved.constants.values()) if i.name in used]
-    for field in (graph.node, graph.initializer, graph.value_info):
-        del field[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(constants)
-    onnx.checker.check_model(typed)
-    return onnx.shape_inference.infer_shapes(typed, check_type=True, strict_mode=True)
+    halved = _Halved(typed.graph)
+    nodes = list(halved.retype(typed.graph.node, half_nodes(model, keep)))
+    replace_nodes(typed.graph, nodes, halved.constants.values())
+    return checked(typed)
 
 
 def half_nodes(model: ModelProto, keep: frozenset[str] = frozenset()) -> frozenset[str]:

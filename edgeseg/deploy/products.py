@@ -9,9 +9,10 @@ becomes the channels.
 """
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from edgeseg.deploy.rewrite import checked, replace_nodes
 
 SWAPS = {0: [0, 2, 1, 3], 1: [0, 3, 2, 1]}  # by the constant's place among the inputs
 
@@ -31,6 +32,7 @@ def as_convolutions(model: ModelProto) -> ModelProto:
     }
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.input)}
     nodes: list[NodeProto] = []
+    weights: list[TensorProto] = []
     for node in graph.node:
         place = next((k for k, name in enumerate(node.input) if name in matrices), None)
         if node.op_type != "MatMul" or place is None or ranks.get(node.input[1 - place]) != 4:
@@ -39,15 +41,9 @@ def as_convolutions(model: ModelProto) -> ModelProto:
         matrix = matrices[node.input[place]]
         nodes += _convolution(node, node.input[1 - place], SWAPS[place])
         weight = _weight(matrix if place == 0 else matrix.T)
-        graph.initializer.append(numpy_helper.from_array(weight, f"{node.name}/weight"))
-    del graph.node[:]
-    graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    constants = [i for i in graph.initializer if i.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(constants)
-    onnx.checker.check_model(rewritten)
-    return onnx.shape_inference.infer_shapes(rewritten, check_type=True, strict_mode=True)
+        weights.append(numpy_helper.from_array(weight, f"{node.name}/weight"))
+    replace_nodes(graph, nodes, weights)
+    return checked(rewritten)
 
 
 def _convolution(node: NodeProto, data: str, swap: list[int]) -> list[NodeProto]:

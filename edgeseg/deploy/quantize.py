@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
 from onnx import ModelProto
 
 from edgeseg.cards import sha256
@@ -23,6 +22,7 @@ from edgeseg.deploy.pairs import Flavor, insert_pairs
 from edgeseg.deploy.placement import Device, Placement, place
 from edgeseg.deploy.precision import to_fp16
 from edgeseg.deploy.rangefile import Ranges
+from edgeseg.deploy.rewrite import checked
 
 DEVICE: dict[Flavor, Device] = {"half": "gpu", "float": "gpu", "cpu": "cpu"}
 
@@ -48,8 +48,7 @@ def quantize(
     insert_pairs(quantized, placement, ranges, flavor)
     if flavor == "half":
         return to_fp16(quantized)
-    onnx.checker.check_model(quantized)
-    return onnx.shape_inference.infer_shapes(quantized, check_type=True, strict_mode=True)
+    return checked(quantized)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from edgeseg.cards import GraphCard
 from edgeseg.deploy.precision import MAX
-from edgeseg.extras import require
+from edgeseg.runtime.onnxrt import open_session
 from edgeseg.runtime.threads import cpu_threads
 
 Frames = Iterable[NDArray[np.uint8]]
@@ -37,12 +37,21 @@ def largest(
 ) -> Peak:
     """Run an FP32 graph and return the peak among the outputs of the nodes named in `half`."""
     writers = {node.output[0]: node.name for node in model.graph.node if node.name in half}
-    peaks = dict.fromkeys(writers, 0.0)
-    for values in watch(model, card, list(writers), frames):
-        for tensor, value in zip(writers, values, strict=True):
-            peaks[tensor] = float(np.maximum(peaks[tensor], np.abs(value).max()))
-    tensor = max(peaks, key=lambda name: np.nan_to_num(peaks[name], nan=np.inf))
-    return Peak(writers[tensor], peaks[tensor])
+    found = magnitudes(model, card, list(writers), frames)
+    tensor = next(iter(found))
+    return Peak(writers[tensor], found[tensor])
+
+
+def magnitudes(
+    model: ModelProto, card: GraphCard, tensors: Sequence[str], frames: Frames
+) -> dict[str, float]:
+    """Return the largest magnitude of each named tensor, NaN and the largest first."""
+    sizes = dict.fromkeys(tensors, 0.0)
+    for values in watch(model, card, tensors, frames) if tensors else ():
+        for tensor, value in zip(tensors, values, strict=True):
+            sizes[tensor] = float(np.maximum(sizes[tensor], np.abs(value).max()))
+    order = sorted(sizes, key=lambda tensor: -np.nan_to_num(sizes[tensor], nan=np.inf))
+    return {tensor: sizes[tensor] for tensor in order}
 
 
 def watch(
@@ -52,7 +61,6 @@ def watch(
 
     frames: each uint8 [N, H, W, C], as the graph takes them.
     """
-    ort = require("onnxruntime", extra="cpu")
     watched = ModelProto()
     watched.CopyFrom(model)
     known = {output.name for output in model.graph.output}
@@ -60,11 +68,7 @@ def watch(
         if tensor not in known:
             output = helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)
             watched.graph.output.append(output)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = cpu_threads(None)
-    session = ort.InferenceSession(
-        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(watched.SerializeToString(), cpu_threads(None))
     threshold = np.full(1, card.threshold, np.float32)
     for frame in frames:
         yield session.run(list(tensors), {"frame": frame, "threshold": threshold})

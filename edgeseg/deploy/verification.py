@@ -7,7 +7,7 @@ resized once more on their way to the network, and the differences would be the 
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def verify(a: Path, b: Path, config: VerifyConfig, *, say: Say = print) -> Verif
         if not found.problems():
             return found
         worst = _worst(ours, theirs, frames, [str(path) for path in paths])
-        return Verification(**{**vars(found), "worst": tuple(worst)})
+        return replace(found, worst=tuple(worst))
 
 
 def check_comparable(a: GraphCard, b: GraphCard) -> None:

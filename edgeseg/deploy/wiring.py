@@ -1,6 +1,7 @@
 """Who writes and who reads each tensor of a graph, and to which part of the model it belongs."""
 
 from collections import defaultdict
+from functools import cached_property
 from typing import Literal
 
 from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
@@ -42,11 +43,15 @@ class Wiring:
 
     def depth(self, tensor: str) -> int:
         """Return the number of convolutions on the longest path to a tensor."""
+        return self._depths.get(tensor, 0)
+
+    @cached_property
+    def _depths(self) -> dict[str, int]:
         depths: dict[str, int] = {}
         for node in self.nodes.values():
             before = max((depths.get(name, 0) for name in node.input), default=0)
             depths.update(dict.fromkeys(node.output, before + (node.op_type == "Conv")))
-        return depths.get(tensor, 0)
+        return depths
 
 
 def parts(model: ModelProto) -> dict[str, Part]:

@@ -4,6 +4,7 @@ Its numbers are the reference that the other runtimes and the engines are compar
 """
 
 from pathlib import Path
+from typing import Any
 
 from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
@@ -16,21 +17,25 @@ from edgeseg.runtime.threads import cpu_threads, on_cpu
 DISABLED = ("WeightBiasQuantization",)
 
 
+def open_session(graph: str | bytes, threads: int) -> Any:
+    """Return an InferenceSession on the CPU, of a graph's file or its bytes."""
+    ort = require("onnxruntime", extra="cpu")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors; its warnings are about Half that it casts itself
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(
+        graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED
+    )
+
+
 class OnnxRuntimeBackend(Closing):
     """Inputs and outputs are bound to the slot's addresses once; a run copies nothing."""
 
     def __init__(self, graph: Path, *, threads: int | None = None) -> None:
         ort = require("onnxruntime", extra="cpu")
-        options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors; its warnings are about Half that it casts itself
-        options.intra_op_num_threads = count = cpu_threads(threads)
+        count = cpu_threads(threads)
         try:
-            self._session = ort.InferenceSession(
-                str(graph),
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=DISABLED,
-            )
+            self._session = open_session(str(graph), count)
         except Exception as error:  # a dozen classes that share no base
             raise ModelError(
                 f"ONNX Runtime {ort.__version__} cannot open {graph}: {error}",

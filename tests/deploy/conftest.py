@@ -1,9 +1,11 @@
-"""One small run, exported once, and a toy detector where the network does not matter."""
+"""One small run, exported once, and toys where the network or TensorRT does not matter."""
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from edgeseg.cards import CARD, GraphCard, ModelCard, write_card
@@ -12,8 +14,10 @@ from edgeseg.deploy.export import export_run
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.fused import CHANNELS, Fused
 from edgeseg.model.teacher import Teacher
+from edgeseg.runtime import trt
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.checkpoint import save_weights
+from tests.deploy.old_tensorrt import library
 
 SIDE = 64
 TOY_SIDE = 32
@@ -95,3 +99,37 @@ def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch
         versions={},
     )
     return PyTorchBackend(module, card)
+
+
+@pytest.fixture
+def tenfold():
+    """frame -> Cast -> four convolutions that multiply by -10 each -> y."""
+    nodes = [helper.make_node("Cast", ["frame"], ["t0"], "cast", to=TensorProto.FLOAT)]
+    nodes += [
+        helper.make_node("Conv", [f"t{k}", "ten"], [f"t{k + 1}"], f"conv{k}") for k in range(4)
+    ]
+    nodes.append(helper.make_node("Add", ["t4", "threshold"], ["y"], "end"))
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [
+            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 1, 4, 4]),
+            helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [1]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [numpy_helper.from_array(np.full((1, 1, 1, 1), -10, np.float32), "ten")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Pretend that a TensorRT of the recorder's kind is installed."""
+
+    def pretend(version, **options):
+        recorder = library(version, **options)
+        api = trt.Api(trt.FLAVORS["tensorrt"], recorder)
+        monkeypatch.setattr(trt, "load", lambda runtime: api)
+        return recorder
+
+    return pretend

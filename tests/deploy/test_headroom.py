@@ -13,27 +13,6 @@ from edgeseg.deploy.precision import to_fp16
 
 
 @pytest.fixture
-def tenfold():
-    """frame -> Cast -> four convolutions that multiply by -10 each -> y."""
-    nodes = [helper.make_node("Cast", ["frame"], ["t0"], "cast", to=TensorProto.FLOAT)]
-    nodes += [
-        helper.make_node("Conv", [f"t{k}", "ten"], [f"t{k + 1}"], f"conv{k}") for k in range(4)
-    ]
-    nodes.append(helper.make_node("Add", ["t4", "threshold"], ["y"], "end"))
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [
-            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 1, 4, 4]),
-            helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [1]),
-        ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
-        [numpy_helper.from_array(np.full((1, 1, 1, 1), -10, np.float32), "ten")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-
-
-@pytest.fixture
 def save(tmp_path, graph_card):
     """Write a graph as edgeseg would: with a card of a frame of 4 x 4."""
     card = dataclasses.replace(graph_card, frame_shape=(1, 1, 4, 4))

@@ -15,10 +15,9 @@ from edgeseg.deploy.quantize import Int8
 from edgeseg.deploy.rangefile import Range, Ranges
 from edgeseg.deploy.tensorrt_build import build_plan
 from edgeseg.errors import BuildError, ConfigError
-from edgeseg.runtime import trt
 from edgeseg.runtime.machine import this_machine
 from tests.deploy.conftest import silent
-from tests.deploy.old_tensorrt import FLOAT, library
+from tests.deploy.old_tensorrt import FLOAT
 
 CONVOLUTIONS = 66
 QUANTIZED = {"kept": 60, "equalized": 62}
@@ -92,17 +91,6 @@ def test_a_convolution_that_does_not_read_int8_is_refused(model, int8, monkeypat
     monkeypatch.setattr(Int8, "apply", lambda self, model, flavor: to_fp16(model))
     with pytest.raises(BuildError, match="computes in Half in the engine; Int8 was expected"):
         plan_for(model, int8, "8.6")
-
-
-@pytest.fixture
-def install(monkeypatch):
-    def pretend(version, **options):
-        recorder = library(version, **options)
-        api = trt.Api(trt.FLAVORS["tensorrt"], recorder)
-        monkeypatch.setattr(trt, "load", lambda runtime: api)
-        return recorder
-
-    return pretend
 
 
 CONFIG = BuildConfig(precision="int8", runtime="tensorrt")

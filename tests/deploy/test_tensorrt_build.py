@@ -16,7 +16,7 @@ from edgeseg.errors import BuildError, ConfigError
 from edgeseg.runtime import trt
 from edgeseg.runtime.machine import this_machine
 from edgeseg.runtime.matrix import Release
-from tests.deploy.old_tensorrt import FLOAT, library
+from tests.deploy.old_tensorrt import FLOAT
 
 HALF = BuildConfig(precision="fp16", runtime="tensorrt-rtx")
 FULL = BuildConfig(precision="fp32", runtime="tensorrt-rtx")
@@ -103,19 +103,6 @@ def test_tensorrt_builds_beside_its_gpu_only(no_gpu):
         build_plan("tensorrt", small_model(), HALF, no_gpu, lambda line: None)
     assert "--runtime tensorrt-rtx --compute-capability 8.6" in caught.value.remedy
     assert "--runtime openvino" in caught.value.remedy
-
-
-@pytest.fixture
-def install(monkeypatch):
-    """Pretend that a TensorRT of the recorder's kind is installed."""
-
-    def pretend(version, **options):
-        recorder = library(version, **options)
-        api = trt.Api(trt.FLAVORS["tensorrt"], recorder)
-        monkeypatch.setattr(trt, "load", lambda runtime: api)
-        return recorder
-
-    return pretend
 
 
 def test_what_the_lint_finds_never_reaches_tensorrt(install, orin):

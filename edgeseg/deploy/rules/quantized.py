@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import NodeProto, TensorProto
 
+from edgeseg.deploy.precision import QUANTIZERS
 from edgeseg.deploy.rules.graph import (
     Fault,
     Graph,
@@ -20,7 +21,6 @@ from edgeseg.deploy.rules.graph import (
     word,
 )
 
-PAIR = ("QuantizeLinear", "DequantizeLinear")
 QUANTIZE_AGAIN = "quantize again with "
 OUTPUT_CHANNELS = {"Conv": 0, "ConvTranspose": 1}  # the weights' axis
 
@@ -31,7 +31,7 @@ def int8_only(graph: Graph, _: Target) -> Iterator[Fault]:
     Tried: a uint8 zero point of 0, ONNX's default, builds with a warning and computes int8, so that
     half of the range is lost. operators.md 10.15: UINT8 for network inputs and outputs only.
     """
-    for node in graph.of(*PAIR):
+    for node in graph.of(*QUANTIZERS):
         kind = _quantized_type(graph, node)
         if kind not in (TensorProto.INT8, TensorProto.INT32, TensorProto.UNDEFINED):
             yield Fault(
@@ -45,7 +45,7 @@ def symmetric(graph: Graph, _: Target) -> Iterator[Fault]:
 
     Tried: "Non-zero zero point is not supported". operators.md: the zero point must be 0.
     """
-    for node in graph.of(*PAIR):
+    for node in graph.of(*QUANTIZERS):
         name = input_of(node, 2)
         values = graph.value(name)
         if name and (values is None or values.any()):
@@ -76,7 +76,7 @@ def positive_scales(graph: Graph, _: Target) -> Iterator[Fault]:
     Tried: 0, below 0 and NaN are "Scale coefficients must all be positive"; an infinite scale
     builds, and everything becomes 0.
     """
-    for node in graph.of(*PAIR):
+    for node in graph.of(*QUANTIZERS):
         values = graph.value(node.input[1])
         if values is None:
             continue
@@ -97,7 +97,7 @@ def constant_scales(graph: Graph, target: Target) -> Iterator[Fault]:
     """
     if target.release.half_scales == "any":
         return
-    for node in graph.of(*PAIR):
+    for node in graph.of(*QUANTIZERS):
         if graph.value(node.input[1]) is None:
             yield Fault(
                 f"the scale of {node.name} is computed; {target.release} expects a constant",
@@ -110,7 +110,7 @@ def per_tensor_activations(graph: Graph, _: Target) -> Iterator[Fault]:
 
     Developer guide, explicit quantization. Tried: it builds, and the convolution computes in Float.
     """
-    for node in graph.of(*PAIR):
+    for node in graph.of(*QUANTIZERS):
         values = graph.value(node.input[1])
         if values is not None and values.size > 1 and not graph.is_constant(node.input[0]):
             yield Fault(
@@ -150,7 +150,7 @@ def scale_types(graph: Graph, target: Target) -> Iterator[Fault]:
     type must match the scale data type"; 11 lifts that. Tried: TensorRT-RTX builds both.
     """
     rule = target.release.half_scales
-    for node in graph.of(*PAIR):
+    for node in graph.of(*QUANTIZERS):
         scale, data = graph.type_of(node.input[1]), graph.type_of(node.input[0])
         if rule == "none" and scale == TensorProto.FLOAT16:
             yield Fault(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import NodeProto, TensorProto
 
+from edgeseg.deploy.precision import MAX, QUANTIZERS, TINY
 from edgeseg.deploy.rules.graph import (
     Fault,
     Graph,
@@ -25,9 +26,6 @@ KNOWN = (*KNOWN, TensorProto.INT8, TensorProto.BOOL, TensorProto.UNDEFINED)
 FLOATS = (HALF, FLOAT, TensorProto.BFLOAT16)
 ONE_TYPE = "Add Concat Conv ConvTranspose Div Gemm MatMul Max Min Mul PRelu Pow Sub Sum Where"
 SUMS = "LpNormalization ReduceL1 ReduceL2 ReduceMean ReduceSum ReduceSumSquare"
-MAX = float(np.finfo(np.float16).max)
-TINY = float(np.finfo(np.float16).smallest_normal)
-QUANTIZING = ("QuantizeLinear", "DequantizeLinear")  # with rules of their own
 TYPE_AGAIN = "edgeseg build-engine from the graph that edgeseg export writes"
 
 
@@ -38,7 +36,7 @@ def bytes_are_cast(graph: Graph, _: Target) -> Iterator[Fault]:
     uint8 "must have type Float, Half, ...".
     """
     for node in graph.nodes:
-        if node.op_type in ("Cast", *QUANTIZING):
+        if node.op_type in ("Cast", *QUANTIZERS):
             continue
         names = [n for n in (*node.input, *node.output) if graph.type_of(n) == BYTES]
         if names:
@@ -56,7 +54,7 @@ def bytes_at_the_ends(graph: Graph, _: Target) -> Iterator[Fault]:
     becomes INT32, with a warning.
     """
     ends = graph.outputs | {tensor.name for tensor in graph.inputs}
-    pairs = {name for node in graph.of(*QUANTIZING) for name in (*node.input, *node.output)}
+    pairs = {name for node in graph.of(*QUANTIZERS) for name in (*node.input, *node.output)}
     for name, kind in graph.types.items():
         if kind == BYTES and name not in ends | pairs:
             yield Fault(
