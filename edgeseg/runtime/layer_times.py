@@ -1,0 +1,163 @@
+"""How long each layer of a backend takes, where its runtime says so: an optional third seam.
+
+    backend.layer_times(prepare, warmup=..., runs=...)   ->   LayerTimes
+
+A backend that has the method opens what it needs for it and closes it again; its own `run` stays as
+fast as it was. A runtime names layers as it pleases: after one node of the graph, after several, or
+after none. What such a name stands for is found out in deploy/network.py.
+
+TensorRT times layers through an object whose class derives from one of its own: `layer_clock`. That
+part was run with TensorRT-RTX 1.7.1's class and times made up, not on a GPU.
+"""
+
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from edgeseg.errors import ModelError
+
+Prepare = Callable[[int], None]
+"""Writes the frames of run i into the bound slot."""
+
+Statistic = Literal["median", "mean"]
+
+_ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One layer of a runtime: a kernel, with the operations that were fused into it."""
+
+    name: str
+    kind: str
+    """The runtime's own word: `Conv`, `Convolution`, `ReorderOutput`."""
+    seconds: float
+    nodes: tuple[str, ...] = ()
+    """The graph's nodes in it, where the runtime lists them."""
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """The layers in the order in which they ran, and the runs that they come from."""
+
+    layers: tuple[LayerTime, ...]
+    seconds: tuple[float, ...]
+    """Each run's wall clock, in seconds: per-layer timing included."""
+    statistic: Statistic = "median"
+    """What a layer's time is, over those runs."""
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A backend that can time its layers; `bind` comes first."""
+
+    def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes: ...
+
+
+def time_each(run: Callable[[], None], prepare: Prepare, count: int) -> tuple[float, ...]:
+    """Return the wall clock of `count` runs, in seconds; `prepare(i)` before each is not timed."""
+    seconds = []
+    for i in range(count):
+        prepare(i)
+        begin = time.perf_counter_ns()
+        run()
+        seconds.append((time.perf_counter_ns() - begin) / 1e9)
+    return tuple(seconds)
+
+
+def typical(runs: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
+    """Return each layer with its median over the runs; ModelError when their layers differ."""
+    if not runs or not runs[0]:
+        raise ModelError(
+            "The runtime reported no times of layers.", remedy="edgeseg benchmark, for the whole"
+        )
+    names = [layer.name for layer in runs[0]]
+    for run in runs:
+        if [layer.name for layer in run] != names:
+            raise ModelError(
+                f"The runtime reported {len(names)} layers for one run and {len(run)}, or others, "
+                "for another; the same ones were expected.",
+                remedy="report this with the version of the runtime",
+            )
+    return tuple(
+        replace(samples[0], seconds=statistics.median(layer.seconds for layer in samples))
+        for samples in zip(*runs, strict=True)
+    )
+
+
+def without(
+    first: Sequence[LayerTime], first_runs: int, all_: Sequence[LayerTime], all_runs: int
+) -> tuple[LayerTime, ...]:
+    """Return the averages over the runs behind the first ones, from the averages over both.
+
+    first: over `first_runs`, empty for none; all_: over `all_runs`.
+    """
+    if not first_runs:
+        return typical([all_])
+    typical([first, all_])  # the same layers
+    return tuple(
+        replace(
+            late,
+            seconds=max(late.seconds * all_runs - early.seconds * first_runs, 0.0)
+            / (all_runs - first_runs),
+        )
+        for early, late in zip(first, all_, strict=True)
+    )
+
+
+def layer_clock(trt: Any) -> Any:
+    """Return an object for `context.profiler`, of a class made from the loaded TensorRT's.
+
+    `clock.end_run()` goes behind every run, its stream synchronized; `clock.times(warmup, nodes)`
+    then returns the layers. Not for runs that replay a CUDA graph, which report nothing by
+    themselves. Set `context.profiler` before the first run, and keep the clock as long as the
+    context: TensorRT holds no reference of its own.
+    """
+
+    class LayerClock(trt.IProfiler):  # type: ignore[misc]
+        """Collects what TensorRT reports after each run: its layers in order."""
+
+        def __init__(self) -> None:
+            trt.IProfiler.__init__(self)
+            self._run: list[LayerTime] = []
+            self._runs: list[list[LayerTime]] = []
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            """Take one layer's milliseconds; TensorRT calls it."""
+            self._run.append(LayerTime(layer_name, "", float(ms) / 1e3))
+
+        def end_run(self) -> None:
+            """Close a run: what is reported from here on belongs to the next one."""
+            self._runs.append(self._run)
+            self._run = []
+
+        def times(
+            self, warmup: int = 0, nodes: Mapping[str, tuple[str, ...]] | None = None
+        ) -> tuple[LayerTime, ...]:
+            """Return the medians over all runs but the first `warmup`.
+
+            nodes: of `inspected_nodes`; a layer that is not in it keeps its name alone.
+            """
+            known = nodes or {}
+            layers = typical(self._runs[warmup:])
+            return tuple(replace(layer, nodes=known.get(layer.name, ())) for layer in layers)
+
+    return LayerClock()
+
+
+def inspected_nodes(information: str) -> dict[str, tuple[str, ...]]:
+    """Return layer -> ONNX nodes, from the JSON of TensorRT's engine inspector.
+
+    Needs an engine that was built with detailed profiling verbosity; without it the layers are bare
+    names, and the answer is empty.
+    """
+    layers = json.loads(information).get("Layers", [])
+    return {
+        layer["Name"]: tuple(_ONNX_LAYER.findall(layer.get("Metadata", "")))
+        for layer in layers
+        if isinstance(layer, dict)
+    }
