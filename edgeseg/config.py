@@ -273,6 +273,29 @@ class BenchConfig:
             _within("threads", self.threads, 1, 4096)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProfileConfig:
+    """How a model's layers are timed, and where the result goes."""
+
+    data: Path | None = setting(None, "Folder of images to run on; without one, synthetic frames")
+    out: Path = setting(Path("profiles"), "Folder for the JSON document and the picture")
+    runs: int = setting(50, "Timed runs, and as many without timing of layers")
+    warmup: int = setting(5, "Runs before each of the two")
+    slowest: int = setting(10, "Layers to list")
+    threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
+    graph: Path | None = setting(
+        None, "ONNX file that an engine was built from, where the engine is none itself"
+    )
+    nvtx: bool = setting(False, "Mark the stages of a frame for Nsight Systems")
+
+    def __post_init__(self) -> None:
+        _within("runs", self.runs, 1, 1000)  # ONNX Runtime keeps a million events
+        _within("warmup", self.warmup, 0, 1000)
+        _within("slowest", self.slowest, 0, 100_000)
+        if self.threads is not None:
+            _within("threads", self.threads, 1, 4096)
+
+
 def parse_size(text: str, flag: str) -> tuple[int, int]:
     """Turn `640x480` into (height 480, width 640)."""
     width, _, height = text.lower().partition("x")

@@ -14,8 +14,9 @@ from edgeseg.data.images import Image
 
 WIDTH, LEFT, RIGHT = 1800, 210, 30
 TOP, ROW, BAR, BOTTOM = 86, 64, 44, 58
+GAP = 1  # between bars, so that neighbors are told apart
 INK, FAINT, PAPER, LIGHT = (30, 30, 30), (215, 215, 215), (255, 255, 255), (250, 250, 250)
-COLORS = (  # RGB, told apart by people who see no red or green; darkness alternates too
+COLORS = (  # RGB; apart for people who see no red or green
     (0, 114, 178),
     (213, 94, 0),
     (0, 140, 105),
@@ -53,7 +54,7 @@ def box(bar: Bar, total: float) -> Box:
     """Return where a bar lies in the picture of a run of `total` milliseconds."""
     left, right = _x(bar.start, total), _x(bar.start + bar.ms, total)
     top = TOP + bar.row * ROW + (ROW - BAR) // 2
-    return left, top, max(right - 1, left), top + BAR - 1
+    return left, top, max(right - GAP - 1, left), top + BAR - 1
 
 
 def draw_timeline(bars: Sequence[Bar], rows: Sequence[str], lines: Sequence[str]) -> Image:

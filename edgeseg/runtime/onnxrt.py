@@ -71,9 +71,7 @@ class OnnxRuntimeBackend(Closing):
                 str(self._graph), self._threads, trace=str(Path(folder) / "trace")
             )
             binding = _bound(session, self._slot)
-            seconds = time_each(
-                lambda: session.run_with_iobinding(binding), prepare, warmup + runs
-            )
+            seconds = time_each(lambda: session.run_with_iobinding(binding), prepare, warmup + runs)
             trace = read_trace(Path(session.end_profiling()).read_text(encoding="utf-8"))
         return LayerTimes(typical(trace[warmup:]), seconds[warmup:])
 
