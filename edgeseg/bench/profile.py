@@ -72,7 +72,7 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
         for placed in network.place(timed.layers)
     )
     work = network.part_macs()
-    runtime = backend.name.split()[0]
+    runtime = backend.name.replace(",", "").split()[0]
     stem = path.stem if runtime in path.stem else f"{path.stem}-{runtime}"
     report = ProfileReport(
         **_circumstances(backend.card, backend.name, frames, config),

@@ -156,10 +156,13 @@ class ProfileReport:
             return []
         before, behind = self.halves
         return [
-            f"UNSTEADY    a run without layer times took {before:.2f} ms before and {behind:.2f} ms "
-            "behind (p50): other work\n            on this machine; the shares may hold, the ratio "
-            "and the milliseconds do not"
+            f"UNSTEADY    without layer times a run took {before:.2f} ms (p50) before and "
+            f"{behind:.2f} ms behind:\n            other work on this machine; the shares may "
+            "hold, the ratio and the milliseconds do not"
         ]
+
+    def _share(self, ms: float) -> float:
+        return ms / self.layers_ms if self.layers_ms else 0.0
 
     def _unknown(self) -> list[str]:
         unknown = [layer for layer in self.layers if not layer.known]
@@ -168,14 +171,14 @@ class ProfileReport:
         ms = sum(layer.ms for layer in unknown)
         kinds = ", ".join(sorted({layer.kind or layer.name for layer in unknown}))
         return [
-            f"of {REST}, {ms:.2f} ms ({ms / self.layers_ms:.1%}) in {len(unknown)} layers of which "
+            f"of {REST}, {ms:.2f} ms ({self._share(ms):.1%}) in {len(unknown)} layers of which "
             f"no node of the graph is known: {kinds}"
         ]
 
     def _slowest(self) -> list[str]:
         first = sorted(self.layers, key=lambda layer: layer.ms, reverse=True)[: self.slowest]
         return [
-            f"{layer.ms:8.2f} ms  {layer.ms / self.layers_ms:6.1%}  {layer.gmac:6.3f} GMAC  "
+            f"{layer.ms:8.2f} ms  {self._share(layer.ms):6.1%}  {layer.gmac:6.3f} GMAC  "
             f"{layer.part:8} {layer.label}" + f"  ({layer.name})" * (layer.name != layer.label)
             for layer in first
         ]

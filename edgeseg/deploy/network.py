@@ -28,6 +28,11 @@ PARTS: tuple[Part, ...] = ("teacher", "student", "product", "head", "rest")
 MODULES: tuple[Part, ...] = ("teacher", "student", "head")
 _STRENGTH: tuple[Part, ...] = ("rest", "teacher", "student", "product", "head")
 
+# What runtimes fuse into the convolution before it.
+_FUSED_BEHIND = frozenset(
+    "Add BatchNormalization Cast Clip DequantizeLinear Mul QuantizeLinear Relu Sigmoid".split()
+)
+
 _JOINTS = re.compile(r"\.\.\.|[\s+,|()\[\]{}]+")
 _HEAD = re.compile(r"^Inserted\w*?Cast_")  # ONNX Runtime's casts, and what they were fused with
 _TAIL = re.compile(r"(_token_\d+|_myl\d+_\d+|[_/][A-Za-z][^_/]*)$")  # a number is part of a name
@@ -110,15 +115,12 @@ class Network:
         return self._known.get(word)
 
     def _owner_behind(self, name: str, owners: dict[str, int]) -> int | None:
-        """Return the layer into which a node without one was fused: its first reader's.
-
-        A reader with work of its own ends the search.
-        """
+        """Return the layer into which a node without one was fused: its first reader's."""
         readers = [r for out in self._wiring.nodes[name].output for r in self._wiring.readers[out]]
         if not readers:
             return None
         reader = readers[0][0]
-        if reader in self.macs:
+        if self._wiring.nodes[reader].op_type not in _FUSED_BEHIND:
             return None
         return owners[reader] if reader in owners else self._owner_behind(reader, owners)
 

@@ -5,18 +5,13 @@
 A backend that has the method opens what it needs for it and closes it again; its own `run` stays as
 fast as it was. A runtime names layers as it pleases: after one node of the graph, after several, or
 after none. What such a name stands for is found out in deploy/network.py.
-
-TensorRT times layers through an object whose class derives from one of its own: `layer_clock`. That
-part was run with TensorRT-RTX 1.7.1's class and times made up, not on a GPU.
 """
 
-import json
-import re
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from edgeseg.errors import ModelError
 
@@ -24,8 +19,6 @@ Prepare = Callable[[int], None]
 """Writes the frames of run i into the bound slot."""
 
 Statistic = Literal["median", "mean"]
-
-_ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 
 
 @dataclass(frozen=True)
@@ -107,57 +100,3 @@ def without(
         )
         for early, late in zip(first, all_, strict=True)
     )
-
-
-def layer_clock(trt: Any) -> Any:
-    """Return an object for `context.profiler`, of a class made from the loaded TensorRT's.
-
-    `clock.end_run()` goes behind every run, its stream synchronized; `clock.times(warmup, nodes)`
-    then returns the layers. Not for runs that replay a CUDA graph, which report nothing by
-    themselves. Set `context.profiler` before the first run, and keep the clock as long as the
-    context: TensorRT holds no reference of its own.
-    """
-
-    class LayerClock(trt.IProfiler):  # type: ignore[misc]
-        """Collects what TensorRT reports after each run: its layers in order."""
-
-        def __init__(self) -> None:
-            trt.IProfiler.__init__(self)
-            self._run: list[LayerTime] = []
-            self._runs: list[list[LayerTime]] = []
-
-        def report_layer_time(self, layer_name: str, ms: float) -> None:
-            """Take one layer's milliseconds; TensorRT calls it."""
-            self._run.append(LayerTime(layer_name, "", float(ms) / 1e3))
-
-        def end_run(self) -> None:
-            """Close a run: what is reported from here on belongs to the next one."""
-            self._runs.append(self._run)
-            self._run = []
-
-        def times(
-            self, warmup: int = 0, nodes: Mapping[str, tuple[str, ...]] | None = None
-        ) -> tuple[LayerTime, ...]:
-            """Return the medians over all runs but the first `warmup`.
-
-            nodes: of `inspected_nodes`; a layer that is not in it keeps its name alone.
-            """
-            known = nodes or {}
-            layers = typical(self._runs[warmup:])
-            return tuple(replace(layer, nodes=known.get(layer.name, ())) for layer in layers)
-
-    return LayerClock()
-
-
-def inspected_nodes(information: str) -> dict[str, tuple[str, ...]]:
-    """Return layer -> ONNX nodes, from the JSON of TensorRT's engine inspector.
-
-    Needs an engine that was built with detailed profiling verbosity; without it the layers are bare
-    names, and the answer is empty.
-    """
-    layers = json.loads(information).get("Layers", [])
-    return {
-        layer["Name"]: tuple(_ONNX_LAYER.findall(layer.get("Metadata", "")))
-        for layer in layers
-        if isinstance(layer, dict)
-    }
