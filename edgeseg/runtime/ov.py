@@ -8,7 +8,7 @@ from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.runtime.base import Closing, Slot
 from edgeseg.runtime.graphs import read_graph
-from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, time_each, without
+from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, time_each, typical, without
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 
@@ -55,7 +55,8 @@ class OpenVinoBackend(Closing):
         """Time the layers in a second model, compiled to count.
 
         OpenVINO keeps each layer's average, in whole microseconds, over all runs since it compiled
-        the model (seen with 2026.4.1); that of the warm-up is taken out again.
+        the model (seen with 2026.4.1); that of the warm-up is taken out again. What is left of
+        layers that were fused into others, or take less than a microsecond, is 0: not listed.
         """
         options = self._options | {"PERF_COUNT": True}
         compiled = _core().compile_model(str(self._graph), "CPU", options)
@@ -66,7 +67,8 @@ class OpenVinoBackend(Closing):
         cold = _counted(request, nodes) if warmup else []
         seconds = time_each(request.infer, prepare, runs)
         layers = without(cold, warmup, _counted(request, nodes), warmup + runs)
-        return LayerTimes(layers, seconds, "mean")
+        ran = [layer for layer in layers if layer.seconds]
+        return LayerTimes(typical([ran]), seconds, "mean")
 
     def _bind(self, request: Any) -> None:
         for name, array in self._slot.tensors().items():
@@ -74,11 +76,10 @@ class OpenVinoBackend(Closing):
 
 
 def _counted(request: Any, nodes: dict[str, tuple[str, ...]]) -> list[LayerTime]:
-    """Return the layers that ran, with their averages."""
+    """Return all layers with their averages; those that OpenVINO says did not run have 0."""
     return [
         LayerTime(i.node_name, i.node_type, i.real_time.total_seconds(), nodes.get(i.node_name, ()))
         for i in request.profiling_info
-        if i.status == i.Status.EXECUTED
     ]
 
 

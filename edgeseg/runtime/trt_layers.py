@@ -24,7 +24,7 @@ _ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 def layer_clock(trt: Any) -> Any:
     """Return an object for `context.profiler`, of a class made from the loaded TensorRT's.
 
-    Keep it as long as the context: TensorRT's own code holds a bare pointer.
+    Keep it as long as the context that it is given to.
     """
 
     class LayerClock(trt.IProfiler):  # type: ignore[misc]

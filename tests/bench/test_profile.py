@@ -14,8 +14,12 @@ from edgeseg.config import ProfileConfig
 from edgeseg.deploy.network import Network
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes
-from tests.deploy.red_graph import CARD, red_graph
+from tests.deploy.red_graph import CARD as SMALL
+from tests.deploy.red_graph import red_graph
 from tests.stream.fakes import RedBackend
+
+SIDE = 256  # each layer takes microseconds, which is what OpenVINO counts
+CARD = replace(SMALL, frame_shape=(1, SIDE, SIDE, 3), image_size=SIDE)
 
 
 def row(part, ms, *, gmac=0.0, known=True, name="layer", kind="Conv"):
@@ -29,7 +33,7 @@ def silent(line):
 @pytest.fixture(scope="module")
 def red(tmp_path_factory):
     path = tmp_path_factory.mktemp("graphs") / "plates.onnx"
-    onnx.save(red_graph(), path)
+    onnx.save(red_graph(card=CARD), path)
     return path
 
 
@@ -79,7 +83,7 @@ def test_planned_layers_are_placed_and_written(red, tmp_path):
         "kind": "conv",
         "part": "student",
         "ms": pytest.approx(5.0),
-        "gmac": pytest.approx(16 * 16 / 1e9),
+        "gmac": pytest.approx(SIDE * SIDE / 1e9),
         "known": True,
     }
     picture = cv2.imread(document["picture"])

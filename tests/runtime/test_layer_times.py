@@ -1,8 +1,10 @@
 """Times of layers: their statistics, and what ONNX Runtime and OpenVINO report."""
 
 import tempfile
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from edgeseg.errors import MissingExtra, ModelError
@@ -17,6 +19,7 @@ from edgeseg.runtime.layer_times import (
 )
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.ov import OpenVinoBackend
+from tests.deploy.red_graph import CARD, red_graph
 
 
 def run_of(*seconds, names="abc"):
@@ -71,14 +74,22 @@ def test_only_the_run_is_timed(monkeypatch):
     assert prepared == [0, 1]
 
 
+@pytest.fixture(scope="module")
+def large_red(tmp_path_factory):
+    """The red graph at 256 x 256: each layer takes microseconds, which is what OpenVINO counts."""
+    path = tmp_path_factory.mktemp("graphs") / "red.onnx"
+    onnx.save(red_graph(card=replace(CARD, frame_shape=(1, 256, 256, 3), image_size=256)), path)
+    return path
+
+
 @pytest.mark.parametrize("kind", [OnnxRuntimeBackend, OpenVinoBackend])
-def test_a_runtime_times_the_layers_of_the_graph(kind, red_graph, red_card, tmp_path, monkeypatch):
+def test_a_runtime_times_the_layers_of_the_graph(kind, large_red, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     try:
-        backend = kind(red_graph, threads=1)
+        backend = kind(large_red, threads=1)
     except MissingExtra as missing:
         pytest.skip(missing.problem)
-    slot = Slot.on_host(red_card)
+    slot = Slot.on_host(backend.card)
     backend.bind(slot)
     reds = []
 
@@ -89,9 +100,10 @@ def test_a_runtime_times_the_layers_of_the_graph(kind, red_graph, red_card, tmp_
     times = backend.layer_times(prepare, warmup=2, runs=3)
     assert isinstance(backend, Layered)
     assert len(reds) == 5 and len(times.seconds) == 3
-    assert slot.score.tolist() == pytest.approx([4 / 255] * 2), "the last prepared frame ran"
+    assert slot.score.tolist() == pytest.approx([4 / 255]), "the last prepared frame ran"
     assert times.statistic == ("median" if kind is OnnxRuntimeBackend else "mean")
-    assert any("max" in layer.kind.lower() for layer in times.layers), "ReduceMax has a layer"
+    kinds = {layer.kind for layer in times.layers}
+    assert kinds & {"Conv", "Convolution"} and "Transpose" in kinds
     assert all(0 <= layer.seconds < max(times.seconds) for layer in times.layers)
     assert list(tmp_path.iterdir()) == [], "the trace is gone"
     slot.frame[..., 0] = 51
