@@ -79,7 +79,6 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
         latency=summarize(before + after),
         halves=(summarize(before).p50_ms, summarize(after).p50_ms),
         timed=summarize(timed.seconds),
-        statistic=timed.statistic,
         layers=layers,
         parts=by_part(layers, {part: work[part] / 1e9 for part in PARTS}),
         slowest=config.slowest,
@@ -111,8 +110,10 @@ def picture_of(report: ProfileReport) -> Image:
     lines = [
         f"{report.model} on {report.engine}",
         report.machine,
-        f"{report.statistic} of {report.timed.n} runs with their layers timed, end to end in the "
-        f"order in which they ran; a run takes {report.slowdown:.2f} times as long as without",
+        f"means of {report.timed.n} runs with their layers timed, end to end in the "
+        f"order in which they ran; a run takes {report.slowdown:.2f} times as long as without"
+        + " (UNSTEADY: other work on this machine)"
+        * (not report.steady),
     ]
     return draw_timeline(bars, labels, lines)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.bench.timing import Percentiles
-from edgeseg.runtime.layer_times import Statistic
 
 REST = "rest"
 STEADY = 1.15  # ratio of two medians of runs that nothing else disturbs
@@ -90,10 +89,8 @@ class ProfileReport:
     """Its medians before and behind the runs whose layers were timed, milliseconds."""
     timed: Percentiles
     """Of runs whose layers were timed."""
-    statistic: Statistic
-    """What a layer's time is, over the timed runs."""
     layers: tuple[LayerRow, ...]
-    """In the order in which they ran."""
+    """In the order in which they ran, each with its mean over the timed runs."""
     parts: tuple[PartRow, ...]
     slowest: int
     """How many layers the text lists."""
@@ -119,7 +116,7 @@ class ProfileReport:
         """Return the report as text."""
         batch, height, width, _ = self.frame_shape
         threads = "not set; the engine's line has them" if self.threads is None else self.threads
-        layers_of = f"{len(self.layers)} layers, {self.statistic} of {self.timed.n} runs"
+        layers = f"{len(self.layers)}, each with its mean over these {self.timed.n} runs"
         return "\n".join(
             [
                 f"model       {self.model}, network {self.image_size}x{self.image_size}",
@@ -131,7 +128,7 @@ class ProfileReport:
                 f"one run     {self.latency.line()}, after {self.warmup} runs of warm-up",
                 f"layer times {self.timed.line()}: {self.slowdown:.2f} times as long",
                 *self._unsteady(),
-                f"layers      {layers_of}; together {self.layers_ms:.2f} ms",
+                f"layers      {layers}; together {self.layers_ms:.2f} ms of {self.timed.mean_ms:.2f}",
                 "",
                 "part        layers        ms    time     GMAC    work   GMAC/s",
                 *(part.line() for part in self.parts),
@@ -157,8 +154,8 @@ class ProfileReport:
         before, behind = self.halves
         return [
             f"UNSTEADY    without layer times a run took {before:.2f} ms (p50) before and "
-            f"{behind:.2f} ms behind:\n            other work on this machine; the shares may "
-            "hold, the ratio and the milliseconds do not"
+            f"{behind:.2f} ms behind:\n            other work on this machine; repeat this "
+            "when it has none"
         ]
 
     def _share(self, ms: float) -> float:

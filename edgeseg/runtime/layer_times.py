@@ -7,18 +7,16 @@ fast as it was. A runtime names layers as it pleases: after one node of the grap
 after none. What such a name stands for is found out in deploy/network.py.
 """
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from statistics import fmean
+from typing import Protocol, runtime_checkable
 
 from edgeseg.errors import ModelError
 
 Prepare = Callable[[int], None]
 """Writes the frames of run i into the bound slot."""
-
-Statistic = Literal["median", "mean"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,16 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """The layers in the order in which they ran, and the runs that they come from."""
+    """The layers in the order in which they ran, and the runs that they come from.
+
+    A layer's time is its mean over the runs, so that layers add up to the mean run. Medians would
+    not: what other work takes away on a busy machine hits the long layers in every run, and the
+    short ones in few.
+    """
 
     layers: tuple[LayerTime, ...]
     seconds: tuple[float, ...]
     """Each run's wall clock, in seconds: per-layer timing included."""
-    statistic: Statistic = "median"
-    """What a layer's time is, over those runs."""
 
 
 @runtime_checkable
@@ -62,8 +63,8 @@ def time_each(run: Callable[[], None], prepare: Prepare, count: int) -> tuple[fl
     return tuple(seconds)
 
 
-def typical(runs: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
-    """Return each layer with its median over the runs; ModelError when their layers differ."""
+def average(runs: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
+    """Return each layer with its mean over the runs; ModelError when their layers differ."""
     if not runs or not runs[0]:
         raise ModelError(
             "The runtime reported no times of layers.", remedy="edgeseg benchmark, for the whole"
@@ -77,7 +78,7 @@ def typical(runs: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
                 remedy="report this with the version of the runtime",
             )
     return tuple(
-        replace(samples[0], seconds=statistics.median(layer.seconds for layer in samples))
+        replace(samples[0], seconds=fmean(layer.seconds for layer in samples))
         for samples in zip(*runs, strict=True)
     )
 
@@ -90,8 +91,8 @@ def without(
     first: over `first_runs`, empty for none; all_: over `all_runs`.
     """
     if not first_runs:
-        return typical([all_])
-    typical([first, all_])  # the same layers
+        return average([all_])
+    average([first, all_])  # the same layers
     return tuple(
         replace(
             late,

@@ -11,7 +11,7 @@ from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.runtime.base import INPUTS, OUTPUTS, Closing, Slot
-from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each, typical
+from edgeseg.runtime.layer_times import LayerTimes, Prepare, average, time_each
 from edgeseg.runtime.ort_trace import read_trace
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
@@ -73,7 +73,7 @@ class OnnxRuntimeBackend(Closing):
             binding = _bound(session, self._slot)
             seconds = time_each(lambda: session.run_with_iobinding(binding), prepare, warmup + runs)
             trace = read_trace(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        return LayerTimes(typical(trace[warmup:]), seconds[warmup:])
+        return LayerTimes(average(trace[warmup:]), seconds[warmup:])
 
 
 def _bound(session: Any, slot: Slot) -> Any:

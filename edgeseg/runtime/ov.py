@@ -8,7 +8,7 @@ from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.runtime.base import Closing, Slot
 from edgeseg.runtime.graphs import read_graph
-from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, time_each, typical, without
+from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each, without
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 
@@ -68,7 +68,7 @@ class OpenVinoBackend(Closing):
         seconds = time_each(request.infer, prepare, runs)
         layers = without(cold, warmup, _counted(request, nodes), warmup + runs)
         ran = [layer for layer in layers if layer.seconds]
-        return LayerTimes(typical([ran]), seconds, "mean")
+        return LayerTimes(average([ran]), seconds)
 
     def _bind(self, request: Any) -> None:
         for name, array in self._slot.tensors().items():

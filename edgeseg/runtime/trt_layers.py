@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgeseg.runtime.layer_times import LayerTime, typical
+from edgeseg.runtime.layer_times import LayerTime, average
 
 _ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 
@@ -47,12 +47,12 @@ def layer_clock(trt: Any) -> Any:
         def times(
             self, warmup: int = 0, nodes: Mapping[str, tuple[str, ...]] | None = None
         ) -> tuple[LayerTime, ...]:
-            """Return the medians over all runs but the first `warmup`.
+            """Return the means over all runs but the first `warmup`.
 
             nodes: of `inspected_nodes`; a layer that is not in it keeps its name alone.
             """
             known = nodes or {}
-            layers = typical(self._runs[warmup:])
+            layers = average(self._runs[warmup:])
             return tuple(replace(layer, nodes=known.get(layer.name, ())) for layer in layers)
 
     return LayerClock()

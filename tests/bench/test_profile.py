@@ -96,7 +96,7 @@ def test_the_text_says_what_the_figures_hold_for(red, tmp_path):
     text = report.summary()
     for part in (
         "n 3: 1.25 times as long",
-        "4 layers, median of 3 runs; together 10.00 ms",
+        "4, each with its mean over these 3 runs; together 10.00 ms of 20.00",
         "threads     2",
         report.machine,
         "student          1      5.00   50.0%",
