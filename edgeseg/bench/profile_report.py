@@ -116,7 +116,7 @@ class ProfileReport:
         """Return the report as text."""
         batch, height, width, _ = self.frame_shape
         threads = "not set; the engine's line has them" if self.threads is None else self.threads
-        layers = f"{len(self.layers)}, each with its mean over these {self.timed.n} runs"
+        together = f"{self.layers_ms:.2f} ms of {self.timed.mean_ms:.2f}"
         return "\n".join(
             [
                 f"model       {self.model}, network {self.image_size}x{self.image_size}",
@@ -128,7 +128,8 @@ class ProfileReport:
                 f"one run     {self.latency.line()}, after {self.warmup} runs of warm-up",
                 f"layer times {self.timed.line()}: {self.slowdown:.2f} times as long",
                 *self._unsteady(),
-                f"layers      {layers}; together {self.layers_ms:.2f} ms of {self.timed.mean_ms:.2f}",
+                f"layers      {len(self.layers)}, each with its mean over these {self.timed.n} runs; "
+                f"together {together}",
                 "",
                 "part        layers        ms    time     GMAC    work   GMAC/s",
                 *(part.line() for part in self.parts),
