@@ -14,7 +14,7 @@ from edgeseg.bench.report import BenchReport
 from edgeseg.bench.timing import summarize, time_runs
 from edgeseg.config import BenchConfig
 from edgeseg.extras import installed
-from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.base import Backend
 from edgeseg.runtime.machine import this_machine
 
 PACKAGES = ("edgeseg", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
@@ -23,7 +23,7 @@ PACKAGES = ("edgeseg", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", 
 def benchmark(backend: Backend, frames: Frames, config: BenchConfig) -> BenchReport:
     """Run frames through a backend, one run at a time, and report every run's time."""
     card = backend.card
-    slot = Slot.on_host(card)
+    slot = backend.new_slot()
     backend.bind(slot)
     batch, count = card.frame_shape[0], len(frames.pixels)
 

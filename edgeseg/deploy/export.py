@@ -26,7 +26,7 @@ from edgeseg.errors import BuildError, GateFailed, ModelError
 from edgeseg.evaluation.opener import open_run
 from edgeseg.evaluation.threshold import held_out
 from edgeseg.extras import installed
-from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
+from edgeseg.runtime.base import INPUTS, OUTPUTS
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
 
@@ -131,7 +131,7 @@ def exported_graph(run: Path, *, say: Say = print) -> Path:
 
 def _trace(backend: PyTorchBackend) -> ModelProto:
     """Run PyTorch's exporter on the fused module; BuildError when it cannot."""
-    slot = Slot.on_host(backend.card)
+    slot = backend.new_slot()
     inputs = (torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold))
     try:
         program = torch.onnx.export(
@@ -182,7 +182,7 @@ def _checked_parity(
 ) -> Parity:
     """Compare, twice: with the model's threshold, and with one that cuts through a picture."""
     parity = compare(ours, exported, frames)
-    slot = Slot.on_host(ours.card)
+    slot = ours.new_slot()
     ours.bind(slot)
     np.copyto(slot.frame, frames[0])
     ours.run()

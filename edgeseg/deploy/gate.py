@@ -30,7 +30,7 @@ from edgeseg.deploy.blocks import Block
 from edgeseg.deploy.cases import Cases, spread
 from edgeseg.errors import GateFailed, ModelError
 from edgeseg.progress import task
-from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.base import Backend
 
 ROUNDS = 3  # of keeping more blocks and running all frames again
 MOST = 0.5  # of the blocks may be kept: with more, the higher precision is the better choice
@@ -181,7 +181,7 @@ class _Trial:
 def _answers(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Answers:
     """Run every case, in the batches that the graph takes."""
     card = backend.card
-    slot = Slot.on_host(card)
+    slot = backend.new_slot()
     backend.bind(slot)
     side = card.image_size
     answers = Answers(

@@ -9,7 +9,7 @@ from typing import Any
 from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
-from edgeseg.runtime.base import INPUTS, OUTPUTS, Closing, Slot
+from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 # It quantizes biases by itself, in a graph of Half scales in steps that Half cannot hold: maps
@@ -28,7 +28,7 @@ def open_session(graph: str | bytes, threads: int) -> Any:
     )
 
 
-class OnnxRuntimeBackend(Closing):
+class OnnxRuntimeBackend(OnHost):
     """Inputs and outputs are bound to the slot's addresses once; a run copies nothing."""
 
     def __init__(self, graph: Path, *, threads: int | None = None) -> None:

@@ -20,7 +20,7 @@ from edgeseg.config import StreamConfig
 from edgeseg.data.images import fill_frame
 from edgeseg.errors import EdgesegError, ModelError, SourceError
 from edgeseg.interrupt import Stop, stop_requests
-from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.base import Backend
 from edgeseg.stream.latency import Latencies, Percentiles
 from edgeseg.stream.ring import Capture, Frame, Ring, Source
 from edgeseg.stream.sinks import Result, Sink, open_sinks
@@ -134,7 +134,7 @@ class _Run:
         if config.image_threshold is not None:
             self._limit = config.image_threshold
         single_frame(backend)
-        self._slot = Slot.on_host(self._card)
+        self._slot = backend.new_slot()
         if config.threshold is not None:
             self._slot.threshold[0] = config.threshold
         backend.bind(self._slot)
