@@ -12,43 +12,21 @@ clock, the second in reasons and counters. What a machine does not show is absen
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from edgeseg.runtime import nvml, sysfs
+from edgeseg.runtime.device import DeviceState, Reader, read_state
 
-T = TypeVar("T")
+__all__ = ["Clock", "ClockReport", "DeviceState", "Tally", "Watch", "read_state"]
 
 EVERY = 1.0  # seconds between samples
 SHARE = 100  # a sample is followed by at least this many times its own duration: 1 % of a core
+KEPT = 1 << 16  # clocks: 18 hours
+REASONS = ("the reasons that the GPU's driver or the kernel's cooling gives",)
 LOW = 0.95  # of the maximum: a clock below it sleeps or is held down
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceState:
-    """The machine at one moment; None, or nothing, is what it does not show."""
-
-    power_mode: str | None = None
-    """Of a Jetson: `15W (mode 0)`."""
-    cpu_governor: str | None = None
-    cpu_mhz: float | None = None
-    """Of the fastest core."""
-    cpu_max_mhz: float | None = None
-    gpu_mhz: float | None = None
-    gpu_min_mhz: float | None = None
-    """The lowest clock its governor may set: the maximum itself where clocks are locked."""
-    gpu_max_mhz: float | None = None
-    """The highest clock that the power mode allows."""
-    gpu_watts: float | None = None
-    gpu_performance_state: str | None = None
-    """P0, the fastest, to P15."""
-    temperatures_c: Mapping[str, float]
-    throttling: tuple[str, ...] | None = None
-    """What holds a clock down at this moment; None where nothing tells."""
-    counters: Mapping[str, int]
-    """Events that slowed the machine down, since its start or its container's."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +43,11 @@ class Clock:
 
     def line(self, samples: int) -> str:
         """Return the clock as text."""
-        text = f"{self.min_mhz:.0f} / {self.median_mhz:.0f} / {self.max_mhz:.0f} MHz"
-        text += f" (min / median / max, n {samples})"
+        clocks = f"{self.min_mhz:.0f} / {self.median_mhz:.0f} / {self.max_mhz:.0f} MHz"
+        line = f"{clocks} (min / median / max, n {samples})"
         if self.limit_mhz is None or self.low_share is None:
-            return text
-        return f"{text} of {self.limit_mhz:.0f}; {self.low_share:.0%} of the time below {LOW:.0%} of it"
+            return line
+        return f"{line} of {self.limit_mhz:.0f}; {self.low_share:.0%} of n below {LOW:.0%} of it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +70,8 @@ class ClockReport:
     """Counters that moved, and by how much."""
     throttled: bool | None
     """None: nothing on this machine would have told."""
+    evidence: tuple[str, ...]
+    """What would have told."""
 
     def lines(self) -> list[str]:
         """Return the report as text; no line for what could not be read."""
@@ -99,10 +79,12 @@ class ClockReport:
         if self.power_mode:
             lines.append(f"power mode  {self.power_mode}")
         if self.gpu:
-            states = f", {', '.join(self.gpu_performance_states)}"
-            watts = "" if self.gpu_watts_max is None else f", {self.gpu_watts_max:.0f} W at most"
-            states = states if self.gpu_performance_states else ""
-            lines.append(f"GPU clock   {self.gpu.line(self.samples)}{states}{watts}")
+            asleep = "asleep" if self.throttled is False else "asleep or held down"
+            parts = [self.gpu.line(self.samples), *([asleep] if self.gpu.low_share else [])]
+            parts += self.gpu_performance_states
+            if self.gpu_watts_max is not None:
+                parts.append(f"{self.gpu_watts_max:.0f} W at most")
+            lines.append(f"GPU clock   {', '.join(parts)}")
         if self.cpu:
             governor = f", governor {self.cpu_governor}" if self.cpu_governor else ""
             lines.append(f"CPU clock   fastest core {self.cpu.line(self.samples)}{governor}")
@@ -111,7 +93,7 @@ class ClockReport:
         if self.throttled:
             lines.append(f"THROTTLED   {'; '.join(self.causes())}: slower than the device can be")
         elif self.throttled is False:
-            lines.append("throttled   no, by what this machine shows")
+            lines.append(f"throttled   no, by: {', '.join(self.evidence)}")
         return lines
 
     def causes(self) -> Iterator[str]:
@@ -126,15 +108,6 @@ class ClockReport:
         return found | {"throttled": self.throttled}
 
 
-def read_state(root: Path = Path("/")) -> DeviceState:
-    """Read the machine once; only tests name another root."""
-    reader = _Reader(root)
-    try:
-        return reader.read()
-    finally:
-        reader.close()
-
-
 class Watch:
     """Reads the state when it is entered, each second, and when it is left, on a daemon thread.
 
@@ -143,12 +116,12 @@ class Watch:
 
     def __init__(self, root: Path = Path("/"), every: float = EVERY) -> None:
         self._root, self._every = root, every
-        self._states: list[DeviceState] = []
+        self._tally = Tally()
         self._over = threading.Event()
 
     def __enter__(self) -> "Watch":
-        self._reader = _Reader(self._root)
-        self._states.append(self._reader.read())
+        self._reader = Reader(self._root)
+        self._tally.add(self._reader.read())
         self._thread = threading.Thread(target=self._sample, name="clocks", daemon=True)
         self._thread.start()
         return self
@@ -156,100 +129,91 @@ class Watch:
     def __exit__(self, *raised: object) -> None:
         self._over.set()
         self._thread.join()
-        self._states.append(self._reader.read())
+        self._tally.add(self._reader.read())
         self._reader.close()
 
     def report(self) -> ClockReport:
         """Sum up what was seen until now; inside the block and after it."""
-        return summarize(tuple(self._states))
+        return self._tally.report()
 
     def _sample(self) -> None:
         wait = self._every
         while not self._over.wait(wait):
             begin = time.perf_counter()
-            self._states.append(self._reader.read())
+            self._tally.add(self._reader.read())
             wait = max(self._every, SHARE * (time.perf_counter() - begin))
 
 
-def summarize(states: Sequence[DeviceState]) -> ClockReport:
-    """Sum up one or more states; of several, the first gives the counters' start alone."""
-    first, last = states[0], states[-1]
-    during = states[1:] or states
-    hot = [(c, name) for s in during for name, c in s.temperatures_c.items()]
-    hottest_c, hottest = max(hot, default=(None, None))
-    reasons = [s.throttling for s in states if s.throttling is not None]
-    throttling = _distinct(word for words in reasons for word in words)
-    moved = {
-        name: count - first.counters[name]
-        for name, count in last.counters.items()
-        if name in first.counters and count > first.counters[name]
-    }
-    known = bool(reasons or last.counters)
-    return ClockReport(
-        samples=len(during),
-        power_mode=", then ".join(_distinct(s.power_mode for s in states)) or None,
-        cpu_governor=last.cpu_governor,
-        gpu=_clock([(s.gpu_mhz, s.gpu_max_mhz) for s in during]),
-        cpu=_clock([(s.cpu_mhz, s.cpu_max_mhz) for s in during]),
-        gpu_performance_states=_distinct(s.gpu_performance_state for s in during),
-        gpu_watts_max=max((s.gpu_watts for s in during if s.gpu_watts is not None), default=None),
-        hottest=hottest,
-        hottest_c=hottest_c,
-        throttling=throttling,
-        moved=moved,
-        throttled=bool(throttling or moved) if known else None,
-    )
+class Tally:
+    """States in memory that does not grow: the newest clocks, and all that happened once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._states: list[DeviceState] = []  # the first and the last
+        self._samples = 0
+        self._gpu: deque[tuple[float | None, float | None]] = deque(maxlen=KEPT)
+        self._cpu: deque[tuple[float | None, float | None]] = deque(maxlen=KEPT)
+        self._modes: dict[str, None] = {}  # ordered sets
+        self._performance_states: dict[str, None] = {}
+        self._throttling: dict[str, None] = {}
+        self._reasons_known = False
+        self._watts: float | None = None
+        self._hottest: tuple[float | None, str | None] = (None, None)
+
+    def add(self, state: DeviceState) -> None:
+        """Take one state; the first one gives the start of the counters, and no clock."""
+        with self._lock:
+            self._states = [*self._states[:1], state]
+            self._modes |= _word(state.power_mode)
+            self._throttling |= dict.fromkeys(state.throttling or ())
+            self._reasons_known |= state.throttling is not None
+            if len(self._states) == 1:
+                return
+            self._samples += 1
+            self._gpu.append((state.gpu_mhz, state.gpu_max_mhz))
+            self._cpu.append((state.cpu_mhz, state.cpu_max_mhz))
+            self._performance_states |= _word(state.gpu_performance_state)
+            if state.gpu_watts is not None:
+                self._watts = max(state.gpu_watts, self._watts or 0.0)
+            for name, celsius in state.temperatures_c.items():
+                if self._hottest[0] is None or celsius > self._hottest[0]:
+                    self._hottest = (celsius, name)
+
+    def report(self) -> ClockReport:
+        """Sum up one or more states."""
+        with self._lock:
+            first, last = self._states[0], self._states[-1]
+            moved = {
+                name: count - first.counters[name]
+                for name, count in last.counters.items()
+                if count > first.counters.get(name, count)
+            }
+            evidence = (*(REASONS if self._reasons_known else ()), *last.counters)
+            return ClockReport(
+                samples=self._samples,
+                power_mode=", then ".join(self._modes) or None,
+                cpu_governor=last.cpu_governor,
+                gpu=_clock(self._gpu),
+                cpu=_clock(self._cpu),
+                gpu_performance_states=tuple(self._performance_states),
+                gpu_watts_max=self._watts,
+                hottest=self._hottest[1],
+                hottest_c=self._hottest[0],
+                throttling=tuple(self._throttling),
+                moved=moved,
+                throttled=bool(self._throttling or moved) if evidence else None,
+                evidence=evidence,
+            )
 
 
-def _clock(pairs: Sequence[tuple[float | None, float | None]]) -> Clock | None:
+def _clock(pairs: Iterable[tuple[float | None, float | None]]) -> Clock | None:
     clocks = [mhz for mhz, _ in pairs if mhz is not None]
     if not clocks:
         return None
-    limits = [limit for _, limit in pairs if limit]
-    limit = max(limits, default=None)
+    limit = max((limit for _, limit in pairs if limit), default=None)
     low = None if limit is None else sum(mhz < LOW * limit for mhz in clocks) / len(clocks)
     return Clock(min(clocks), statistics.median(clocks), max(clocks), limit, low)
 
 
-def _distinct(words: "Iterator[T | None]") -> tuple[T, ...]:
-    return tuple(dict.fromkeys(word for word in words if word))
-
-
-class _Reader:
-    """The kernel's files, and the driver where no GPU of a board is in them."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._monitor: nvml.Monitor | None = None
-        if sysfs.board_gpu(root) is None:
-            try:
-                self._monitor = nvml.Monitor()
-            except (OSError, nvml.NvmlError):
-                return  # the machine's facts and the doctor speak of a driver that fails
-
-    def read(self) -> DeviceState:
-        root = self._root
-        cpu, board = sysfs.cpu(root), sysfs.board_gpu(root)
-        gpu = self._monitor.read() if self._monitor else None
-        temperatures = sysfs.temperatures(root)
-        if gpu and gpu.temperature_c is not None:
-            temperatures["GPU"] = gpu.temperature_c
-        reasons = [r for r in (gpu and gpu.throttling, sysfs.cooling(root)) if r is not None]
-        return DeviceState(
-            power_mode=sysfs.power_mode(root),
-            cpu_governor=sysfs.governor(root),
-            cpu_mhz=cpu.now if cpu else None,
-            cpu_max_mhz=cpu.high if cpu else None,
-            gpu_mhz=board.now if board else gpu.mhz if gpu else None,
-            gpu_min_mhz=board.low if board else None,
-            gpu_max_mhz=board.high if board else gpu.max_mhz if gpu else None,
-            gpu_watts=gpu.watts if gpu else None,
-            gpu_performance_state=gpu.performance_state if gpu else None,
-            temperatures_c=temperatures,
-            throttling=sum(reasons, ()) if reasons else None,
-            counters=sysfs.counters(root),
-        )
-
-    def close(self) -> None:
-        if self._monitor:
-            self._monitor.close()
+def _word(word: str | None) -> dict[str, None]:
+    return {word: None} if word else {}

@@ -127,12 +127,12 @@ def counters(root: Path) -> dict[str, int]:
         _add(found, f"over-current or under-voltage ({path.name.partition('_')[0]})", path)
     for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/*_count"):
         if path.name == "core_throttle_count":  # the package's counts the same heat again
-            _add(found, "CPU too hot", path)
+            _add(found, "heat of the CPU", path)
     for group in _control_groups(root):
         for line in text(group / "cpu.stat").splitlines():
             name, _, value = line.partition(" ")
             if name == "nr_throttled" and value.isdecimal():
-                word = "CPU quota of the container used up"
+                word = "CPU quota of the container"
                 found[word] = found.get(word, 0) + int(value)
     return found
 
