@@ -302,12 +302,6 @@ class BenchConfig:
             return parse_duration(self.interval, "--interval")
         return None if self.fps is None else 1 / self.fps
 
-    def mode(self) -> str:
-        """Return what sets the pace: saturated, paced (frames a second) or triggered."""
-        if self.interval is not None:
-            return "triggered"
-        return "saturated" if self.fps is None else "paced"
-
 
 def parse_size(text: str, flag: str) -> tuple[int, int]:
     """Turn `640x480` into (height 480, width 640)."""
