@@ -54,3 +54,4 @@ def plant_quota(root, throttled):
     plant(root, "proc/self/cgroup", "0::/")
     stat = f"usage_usec 9\nnr_periods 50\nnr_throttled {throttled}\nthrottled_usec 12345"
     plant(root, "sys/fs/cgroup/cpu.stat", stat)
+    plant(root, "sys/fs/cgroup/cpu.max", "150000 100000")

@@ -104,10 +104,19 @@ def test_the_quota_of_a_container(tmp_path):
     assert sysfs.counters(tmp_path) == {QUOTA: 12}
 
 
+def test_a_group_without_a_quota_says_nothing(tmp_path):
+    plant_quota(tmp_path, 0)
+    plant(tmp_path, "sys/fs/cgroup/cpu.max", "max 100000")
+    assert sysfs.counters(tmp_path) == {}
+
+
 def test_the_quota_of_version_1_and_its_names(tmp_path):
     plant(tmp_path, "proc/self/cgroup", "5:memory:/x\n3:cpu,cpuacct:/docker/ab\n0::/")
     plant(tmp_path, "sys/fs/cgroup/cpu,cpuacct/cpu.stat", "nr_periods 4\nnr_throttled 2")
+    plant(tmp_path, "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", 150_000)
     assert sysfs.counters(tmp_path) == {QUOTA: 2}, "in a container its own group is the mount"
+    plant(tmp_path, "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", -1)
+    assert sysfs.counters(tmp_path) == {}
 
 
 def test_the_groups_above_have_quotas_too(tmp_path):
@@ -116,6 +125,8 @@ def test_the_groups_above_have_quotas_too(tmp_path):
     plant(tmp_path, "sys/fs/cgroup/pod/cpu.stat", "nr_throttled 5")
     plant(tmp_path, "sys/fs/cgroup/pod/app/cpu.stat", "nr_throttled 3")
     plant(tmp_path, "sys/fs/cgroup/other/cpu.stat", "nr_throttled 900")
+    for group in ("pod", "pod/app", "other"):
+        plant(tmp_path, f"sys/fs/cgroup/{group}/cpu.max", "50000 100000")
     assert sysfs.counters(tmp_path) == {QUOTA: 8}
 
 
@@ -131,5 +142,7 @@ def test_files_that_hold_nonsense_are_passed_over(tmp_path):
     plant(tmp_path, "sys/class/hwmon/hwmon0/oc1_event_cnt", "x")
     plant(tmp_path, "proc/self/cgroup", "nonsense\n0::")
     plant(tmp_path, "sys/fs/cgroup/cpu.stat", "nr_throttled many\nnr_throttled")
+    plant(tmp_path, "sys/fs/cgroup/cpu.max", "50000 100000")
+    plant(tmp_path, "sys/fs/cgroup/cpu.cfs_quota_us", "x")
     assert sysfs.board_gpu(tmp_path) is sysfs.power_mode(tmp_path) is None
     assert sysfs.counters(tmp_path) == {}

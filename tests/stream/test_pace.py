@@ -61,7 +61,7 @@ def test_a_run_that_ends_with_its_slot_misses_none(clock):
 def test_slots_do_not_drift(clock):
     pace = Pace(1 / 30)
     begins = clock.beats(pace, [4] * 3001)
-    assert begins[-1] == pytest.approx(100_000, abs=0.001)
+    assert begins[-1] == pytest.approx(100_000, abs=0.01), "10 microseconds in 100 seconds"
     assert pace.missed == 0
 
 
