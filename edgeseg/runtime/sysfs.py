@@ -7,6 +7,7 @@ Sources: the kernel's documentation of cpufreq, devfreq, thermal zones and contr
 Jetson Linux Developer Guide, "Platform Power and Performance" (nvpmodel, soctherm's counters).
 """
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,7 @@ def _control_groups(root: Path) -> Iterator[Path]:
 def _number(path: Path, unit: float) -> float | None:
     """Read a number and divide it by its unit; None for a file that is missing or no number."""
     try:
-        return float(text(path)) / unit
+        number = float(text(path)) / unit
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

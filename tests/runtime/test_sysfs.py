@@ -140,6 +140,7 @@ def test_files_that_hold_nonsense_are_passed_over(tmp_path):
     plant(tmp_path, "sys/class/devfreq/17000000.gpu/cur_freq", "unsupported")
     plant(tmp_path, "var/lib/nvpmodel/status", "")
     plant(tmp_path, "sys/class/hwmon/hwmon0/oc1_event_cnt", "x")
+    plant(tmp_path, "sys/class/hwmon/hwmon0/oc2_event_cnt", "nan")
     plant(tmp_path, "proc/self/cgroup", "nonsense\n0::")
     plant(tmp_path, "sys/fs/cgroup/cpu.stat", "nr_throttled many\nnr_throttled")
     plant(tmp_path, "sys/fs/cgroup/cpu.max", "50000 100000")
