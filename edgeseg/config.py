@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -33,6 +34,7 @@ Clipping = Literal["entropy", "percentile", "max"]
 Product = Literal["kept", "equalized"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
+CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
 
 def setting(default: T, help: str) -> T:
@@ -217,9 +219,19 @@ class VerifyConfig:
 class StreamConfig:
     """Where frames come from, where results go, and when a stream ends."""
 
-    camera: str | None = setting(None, "Camera: 0, 1 or /dev/video0; the default is camera 0")
+    camera: str | None = setting(
+        None, "Camera: 0, v4l2:///dev/video0, csi://0, rtsp://HOST/PATH; the default is camera 0"
+    )
     source: str | None = setting(
-        None, "Instead of a camera: a video, an image, a folder, test://640x480@30"
+        None, "Instead of a camera: a video, an image, a folder, gst://PIPELINE, test://640x480@30"
+    )
+    width: int | None = setting(
+        None, "Width that the camera is asked for, with --height; default: the graph's frames"
+    )
+    height: int | None = setting(None, "Height that the camera is asked for, with --width")
+    fps: float | None = setting(None, "Frames a second that the camera is asked for")
+    format: CameraFormat | None = setting(
+        None, "What a USB camera sends: mjpeg, yuyv, uyvy, nv12, gray; a CSI camera: nv12"
     )
     out: Path | None = setting(None, "Video of the results (.mp4, .avi, .mkv, .mov)")
     jsonl: Path | None = setting(None, "One JSON line for each frame")
@@ -237,9 +249,21 @@ class StreamConfig:
     def __post_init__(self) -> None:
         if self.camera is not None and self.source is not None:
             raise ConfigError(
-                f"camera is {self.camera} and source is {self.source}; one of them was expected.",
-                remedy=f"--source {self.source}",
+                f"camera is {public(self.camera)} and source is {public(self.source)}; "
+                "one of them was expected.",
+                remedy=f"--source {public(self.source)}",
             )
+        if (self.width is None) != (self.height is None):
+            raise ConfigError(
+                f"width is {self.width} and height is {self.height}; both or none were expected.",
+                remedy="--width 1280 --height 720",
+            )
+        _check_choices(self)
+        for name in ("width", "height"):
+            if getattr(self, name) is not None:
+                _within(name, getattr(self, name), 16, 16384)
+        if self.fps is not None:
+            _within("fps", self.fps, 0.1, 1000.0)
         if self.frames is not None:
             _within("frames", self.frames, 1, 1 << 62)
         if self.seconds is not None:
