@@ -5,7 +5,6 @@ not, since its import alone may take those seconds. Nothing is trained, built or
 """
 
 import os
-import re
 import shutil
 import sys
 import tempfile
