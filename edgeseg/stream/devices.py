@@ -178,8 +178,8 @@ def _low_latency() -> Iterator[None]:
 def _unreachable(url: str) -> SourceError:
     """Tell a host that does not answer from one that does not deliver."""
     shown = public(url)
-    with suppress(ValueError):  # a password with a slash in it makes a strange port
-        parts = urlsplit(url)
+    with suppress(ValueError):  # not a port
+        parts = urlsplit(shown)
         host, port = parts.hostname or "", parts.port or PORTS[parts.scheme.lower()]
         try:
             socket.create_connection((host, port), OPEN_SECONDS / 4).close()

@@ -40,15 +40,15 @@ class Stamp:
 
 def draw_stamp(image: Image, stamp: Stamp) -> None:
     """Draw a stamp into a uint8 picture [H, W, C]; one too small for the code stays as it is."""
+    height = image.shape[0]
+    text = f"{stamp.count}  {stamp.microseconds / 1e6:.6f} s"
+    place, scale = (4, max(height // 10, 10)), max(height / 480, 0.3)
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1)
     cell = _cell(image)
     if cell:
         bits = np.unpackbits(np.frombuffer(_pack(stamp), np.uint8)).reshape(ROWS, COLUMNS)
         code = np.repeat(np.repeat(bits * np.uint8(255), cell, axis=0), cell, axis=1)
         image[-ROWS * cell :, : COLUMNS * cell] = code[:, :, None]
-    height = image.shape[0]
-    text = f"{stamp.count}  {stamp.microseconds / 1e6:.6f} s"
-    place, scale = (4, max(height // 10, 10)), max(height / 480, 0.3)
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1)
 
 
 def read_stamp(image: Image) -> Stamp | None:
