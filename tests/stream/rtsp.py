@@ -32,16 +32,18 @@ class RtspServer:
         self._stopped = threading.Event()
         self.paused = threading.Event()
         """While set, the connection is there and no frame comes."""
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self):
         self._stopped.set()
-        for end in (self._listener, *self._clients):
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join(5.0)
+        for client, thread in self._clients:
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-        for thread in self._threads:
+                client.shutdown(socket.SHUT_RDWR)
             thread.join(5.0)
 
     def __enter__(self):
@@ -54,12 +56,12 @@ class RtspServer:
         with suppress(OSError):  # the listener was closed
             while True:
                 client, _ = self._listener.accept()
-                self._clients.append(client)
-                self._threads.append(threading.Thread(target=self._serve, args=(client,)))
-                self._threads[-1].start()
+                thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+                self._clients.append((client, thread))
+                thread.start()
 
     def _serve(self, client):
-        with suppress(OSError), client.makefile("rb") as lines:
+        with client, suppress(OSError), client.makefile("rb") as lines:
             while request := self._request(lines):
                 method, headers = request
                 client.sendall(self._answer(method, headers))
