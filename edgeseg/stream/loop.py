@@ -22,6 +22,7 @@ from edgeseg.errors import EdgesegError, ModelError, SourceError
 from edgeseg.interrupt import Stop, stop_requests
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.latency import Latencies, Percentiles
+from edgeseg.stream.mode import Mode
 from edgeseg.stream.ring import Capture, Frame, Ring, Source
 from edgeseg.stream.sinks import Result, Sink, open_sinks
 from edgeseg.stream.sources import open_source
@@ -69,7 +70,11 @@ def stream_from(backend: Backend, config: StreamConfig, say: Callable[[str], Non
     with ExitStack() as stack:
         _, height, width, _ = single_frame(backend)
         source = open_source(
-            config.address(), size=(height, width), attempts=config.reconnects, say=say
+            config.address(),
+            size=(height, width),
+            attempts=config.reconnects,
+            wish=Mode.of(config),
+            say=say,
         )
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not cut the files off
