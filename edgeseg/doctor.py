@@ -5,7 +5,6 @@ not, since its import alone may take those seconds. Nothing is trained, built or
 """
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -22,7 +21,10 @@ from edgeseg import __version__
 from edgeseg.cards import CARD, newest
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import installed, require
+from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER, built, has_gstreamer
+from edgeseg.runtime import sysfs
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
+from edgeseg.runtime.device import DeviceState, read_state
 from edgeseg.runtime.engines import newest_that_runs
 from edgeseg.runtime.machine import Machine, this_machine
 from edgeseg.runtime.matrix import Release, gpu_of, jetpack_of, served_by
@@ -84,6 +86,7 @@ def examine(folder: Path = Path()) -> Diagnosis:
     findings = (
         *_machine(here),
         *_jetpack(here),
+        *_clocks(read_state(), sysfs.fastest_mode(Path("/"))),
         *(_runtime(candidate) for candidate in runtimes),
         _training(),
         _teacher(),
@@ -133,6 +136,30 @@ def _jetpack(here: Machine) -> Iterator[Finding]:
     yield Finding("JetPack", "ok", f"{pack.name} (L4T {here.l4t}): {system}")
 
 
+def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
+    """Say what sets the clocks; a machine that does not show it has no such line."""
+    parts = []
+    if state.power_mode:
+        parts.append(f"power mode {state.power_mode}")
+    if state.gpu_max_mhz:
+        parts.append(f"GPU up to {state.gpu_max_mhz:.0f} MHz")
+    if state.cpu_governor:
+        parts.append(f"CPU governor {state.cpu_governor}")
+    parts += [f"{count} x {name}" for name, count in state.counters.items() if count]
+    parts += state.throttling or ()
+    if not parts:
+        return
+    locked = state.gpu_min_mhz == state.gpu_max_mhz
+    slower = fastest is not None and not str(state.power_mode).endswith(f"(mode {fastest})")
+    if state.power_mode is None or (locked and not slower):
+        yield Finding("clocks", "ok", ", ".join(parts))
+        return
+    parts.append("not the fastest mode" if slower else "GPU clock not locked: it sleeps when idle")
+    lock = "sudo jetson_clocks"
+    remedy = f"sudo nvpmodel -m {fastest} && {lock}" if slower else lock
+    yield Finding("clocks", "warn", ", ".join(parts), remedy)
+
+
 def _runtime(candidate: Candidate) -> Finding:
     if candidate.runs:
         return Finding(candidate.runtime, "ok", str(candidate.version) + _note(candidate))
@@ -179,28 +206,20 @@ def _opencv(here: Machine) -> Iterator[Finding]:
         yield Finding("OpenCV", "missing", broken.problem, remedy)
         return
     build = cv2.getBuildInformation()
-    windows = _built(build, "GUI") or "NONE"
+    windows = built(build, "GUI") or "NONE"
     yield Finding("OpenCV", "ok", f"{cv2.__version__}, windows: {windows}")
     if _writes_video(cv2):
         yield Finding("video", "ok", "writes MP4")
     else:
         found = "this OpenCV writes no MP4; stream --jsonl FILE works"
         yield Finding("video", "warn", found, "pip install --force-reinstall opencv-python")
-    gstreamer = _built(build, "GStreamer")
-    if gstreamer.startswith("YES"):
-        yield Finding("GStreamer", "ok", gstreamer)
+    if has_gstreamer(cv2):
+        yield Finding("GStreamer", "ok", built(build, "GStreamer"))
     elif here.jetson:
-        found = "not in this OpenCV: no CSI camera, no hardware decoder"
-        remedy = "sudo apt-get install python3-opencv, and python3 -m venv --system-site-packages"
-        yield Finding("GStreamer", "warn", found, remedy)
+        yield Finding("GStreamer", "warn", NO_GSTREAMER, GET_GSTREAMER)
     else:
-        yield Finding("GStreamer", "none", "not in this OpenCV; USB cameras and files need none")
-
-
-def _built(build: str, name: str) -> str:
-    """Return a line of OpenCV's build information: `GStreamer:   NO` -> `NO`."""
-    line = re.search(rf"^\s*{name}:[ \t]*(.*)$", build, re.MULTILINE)
-    return line.group(1).strip() if line else ""
+        found = f"{NO_GSTREAMER}; USB and network cameras and files need none"
+        yield Finding("GStreamer", "none", found, GET_GSTREAMER)
 
 
 def _writes_video(cv2: ModuleType) -> bool:

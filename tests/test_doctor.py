@@ -14,6 +14,7 @@ from edgeseg.cards import EngineCard, write_atomic, write_card
 from edgeseg.doctor import Diagnosis, Finding, examine
 from edgeseg.errors import MissingExtra
 from edgeseg.runtime.choice import Candidate
+from edgeseg.runtime.device import DeviceState
 from edgeseg.runtime.machine import this_machine
 
 RUNS = Candidate("openvino", "openvino", "openvino", "2026.4")
@@ -58,7 +59,8 @@ def test_every_area_is_looked_at(diagnosis):
     expected += ["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime", "training", "teacher"]
     expected += ["OpenCV", "video", "GStreamer", "display", "cameras", "disk"]
     expected += ["runs", "engines", "build-engine", "stream"]
-    assert [finding.area for finding in diagnosis.findings] == expected
+    found = [finding.area for finding in diagnosis.findings if finding.area != "clocks"]
+    assert found == expected
 
 
 def test_whatever_is_missing_has_a_remedy(diagnosis):
@@ -168,6 +170,35 @@ def test_a_jetson_is_told_its_jetpack():
     assert (found.state, found.remedy) == ("warn", "edgeseg doctor --matrix")
 
 
+def clocks(fastest, **values):
+    state = DeviceState(**({"temperatures_c": {}, "counters": {}} | values))
+    return list(doctor._clocks(state, fastest))
+
+
+def test_the_clocks_of_a_jetson_have_a_remedy():
+    budget = {"power_mode": "15W (mode 0)", "gpu_min_mhz": 306.0, "gpu_max_mhz": 612.0}
+    (slow,) = clocks(2, **budget)
+    assert slow == Finding(
+        "clocks",
+        "warn",
+        "power mode 15W (mode 0), GPU up to 612 MHz, not the fastest mode",
+        "sudo nvpmodel -m 2 && sudo jetson_clocks",
+    )
+    (sleeps,) = clocks(0, **budget)
+    assert (sleeps.state, sleeps.remedy) == ("warn", "sudo jetson_clocks")
+    assert sleeps.found.endswith("GPU clock not locked: it sleeps when idle")
+    (unknown,) = clocks(None, **budget)
+    assert unknown.remedy == "sudo jetson_clocks"
+    (locked,) = clocks(0, **(budget | {"gpu_min_mhz": 612.0}))
+    assert (locked.state, locked.remedy) == ("ok", "")
+
+
+def test_the_clocks_of_others_are_told_where_they_show():
+    assert clocks(None) == clocks(None, counters={"quota": 0}) == []
+    (found,) = clocks(None, cpu_governor="powersave", counters={"quota": 7})
+    assert found == Finding("clocks", "ok", "CPU governor powersave, 7 x quota")
+
+
 def test_a_tensorrt_newer_than_the_matrix_is_named():
     newer = Candidate("tensorrt", "tensorrt", "tensorrt", "12.0.1")
     assert doctor._runtime(newer).found == (
@@ -191,15 +222,6 @@ def test_weights_that_are_not_on_this_disk(monkeypatch):
     assert (finding.state, finding.remedy) == ("warn", 'pip install "edgeseg[train]"')
 
 
-def test_the_build_information_is_read():
-    build = (
-        "  GUI:                           QT5\n    GStreamer:      YES (1.20.3)\n   FFMPEG: NO\n"
-    )
-    assert doctor._built(build, "GUI") == "QT5"
-    assert doctor._built(build, "GStreamer") == "YES (1.20.3)"
-    assert doctor._built(build, "OpenNI") == ""
-
-
 def test_gstreamer_matters_on_a_jetson():
     plain = areas(doctor._opencv(HERE))["GStreamer"]
     jetson = areas(doctor._opencv(dataclasses.replace(HERE, jetson="Orin Nano")))["GStreamer"]
@@ -207,7 +229,9 @@ def test_gstreamer_matters_on_a_jetson():
         assert jetson.state == "ok"
     else:
         assert (plain.state, jetson.state) == ("none", "warn")
-        assert "--system-site-packages" in jetson.remedy
+        for finding in (plain, jetson):
+            assert "no csi:// and gst:// source" in finding.found
+            assert "--system-site-packages" in finding.remedy
 
 
 def test_an_opencv_that_does_not_load(monkeypatch):

@@ -46,7 +46,7 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
     mark = marker(on=config.nvtx)
     graph = config.graph or graph_of(path)
     network = Network(read_graph(graph)[0])
-    slot = Slot.on_host(backend.card)
+    slot = backend.new_slot()
     backend.bind(slot)
     prepare = _filling(slot, frames, mark)
 

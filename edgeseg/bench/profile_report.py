@@ -128,8 +128,8 @@ class ProfileReport:
                 f"one run     {self.latency.line()}, after {self.warmup} runs of warm-up",
                 f"layer times {self.timed.line()}: {self.slowdown:.2f} times as long",
                 *self._unsteady(),
-                f"layers      {len(self.layers)}, each with its mean over these {self.timed.n} runs; "
-                f"together {together}",
+                f"layers      {len(self.layers)}, each with its mean over these {self.timed.n} "
+                f"runs; together {together}",
                 "",
                 "part        layers        ms    time     GMAC    work   GMAC/s",
                 *(part.line() for part in self.parts),

@@ -61,6 +61,7 @@ def trained_corruptor(training: Mapping[str, Any], textures: Textures) -> Corrup
         textures,
         opacity=(training.get("opacity_min", low), training.get("opacity_max", high)),
         gray=training.get("texture_color") == "gray",
+        shading=training.get("shading", 0.0),
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from edgeseg.cards import CARD, GraphCard, ModelCard, metadata_from, read_card, replacing, sha256
-from edgeseg.config import ExportConfig, make
+from edgeseg.config import ExportConfig
 from edgeseg.data.images import Image, read_image
 from edgeseg.deploy.frames import KEPT, parity_frames
 from edgeseg.deploy.verify import Parity, compare
@@ -26,9 +26,10 @@ from edgeseg.errors import BuildError, GateFailed, ModelError
 from edgeseg.evaluation.opener import open_run
 from edgeseg.evaluation.threshold import held_out
 from edgeseg.extras import installed
-from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
+from edgeseg.runtime.base import INPUTS, OUTPUTS
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
+from edgeseg.settings import make
 
 OPSET = 19
 Say = Callable[[str], None]
@@ -131,7 +132,7 @@ def exported_graph(run: Path, *, say: Say = print) -> Path:
 
 def _trace(backend: PyTorchBackend) -> ModelProto:
     """Run PyTorch's exporter on the fused module; BuildError when it cannot."""
-    slot = Slot.on_host(backend.card)
+    slot = backend.new_slot()
     inputs = (torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold))
     try:
         program = torch.onnx.export(
@@ -182,7 +183,7 @@ def _checked_parity(
 ) -> Parity:
     """Compare, twice: with the model's threshold, and with one that cuts through a picture."""
     parity = compare(ours, exported, frames)
-    slot = Slot.on_host(ours.card)
+    slot = ours.new_slot()
     ours.bind(slot)
     np.copyto(slot.frame, frames[0])
     ours.run()

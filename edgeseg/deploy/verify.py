@@ -68,7 +68,7 @@ def compare(
     """
     assert a.card.frame_shape == b.card.frame_shape, "the graphs take different frames"
     turned = slice(None, None, 1 if a.card.frame_format == b.card.frame_format else -1)
-    ours, theirs = Slot.on_host(a.card), Slot.on_host(b.card)
+    ours, theirs = a.new_slot(), b.new_slot()
     for backend, slot in ((a, ours), (b, theirs)):
         backend.bind(slot)
         if threshold is not None:

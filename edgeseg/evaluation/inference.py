@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgeseg.data.images import fill_frame, read_image
 from edgeseg.errors import ModelError
 from edgeseg.progress import task
-from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.base import Backend
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def run_images(backend: Backend, paths: Sequence[Path], *, title: str) -> Iterat
     Errors: DataError for a file that cannot be read, ModelError for a map that is not finite.
     """
     card = backend.card
-    slot = Slot.on_host(card)
+    slot = backend.new_slot()
     backend.bind(slot)
     batch = len(slot.frame)
     with task(title, len(paths)) as bar:

@@ -1,15 +1,19 @@
 """The seam between edgeseg and the runtimes: a slot to fill, a backend to run.
 
+    backend.new_slot()   buffers in the memory that suits this runtime; they are the backend's
     backend.bind(slot)   addresses fixed, buffers allocated: once
     backend.run()        reads slot.frame and slot.threshold, rewrites mask, score and map in place
-    backend.close()      releases what was opened
+    backend.close()      releases what was opened, its slots too
+
+A runtime that can compute one frame while the next is brought is `Pipelined`: `run` is then
+`start` and `finish`, and a `twin` has a slot of its own on the same engine.
 
 Pre- and post-processing are inside the graph, so backends cannot disagree about them.
 """
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +72,10 @@ class Backend(Protocol):
     @property
     def card(self) -> GraphCard: ...
 
+    def new_slot(self) -> Slot:
+        """Allocate a slot, zeroed, with the card's threshold; valid until the backend closes."""
+        ...
+
     def bind(self, slot: Slot) -> None: ...
 
     def run(self) -> None: ...
@@ -82,6 +90,28 @@ class Backend(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class Pipelined(Backend, Protocol):
+    """A backend whose `run` can be left alone between its beginning and its end."""
+
+    @property
+    def compute_seconds(self) -> float | None:
+        """What the device took for the last finished frame, by its own clock; None without one."""
+        ...
+
+    def start(self) -> None:
+        """Begin with the slot's frame and return; until `finish` the slot is the backend's."""
+        ...
+
+    def finish(self) -> None:
+        """Wait until the slot holds the mask, the score and the map of its frame."""
+        ...
+
+    def twin(self) -> "Pipelined":
+        """Open a second backend on the same engine; it closes with this one."""
+        ...
 
 
 class Closing:
@@ -100,3 +130,13 @@ class Closing:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class OnHost(Closing):
+    """A backend that computes where the program's own memory is."""
+
+    card: GraphCard
+
+    def new_slot(self) -> Slot:
+        """Allocate a slot in ordinary memory."""
+        return Slot.on_host(self.card)

@@ -1,20 +1,24 @@
 """A backend whose every answer is known by heart: for tests, and for loops without a model."""
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
-from edgeseg.runtime.base import Closing, Slot
+from edgeseg.runtime.base import OnHost, Slot
 
 _RED = {"bgr": 2, "rgb": 0, "gray": 0}
 
 
-class FakeBackend(Closing):
+class FakeBackend(OnHost):
     """Red is the defect.
 
     anomaly_map: the red channel / 255, averaged over each of S x S cells; score: its highest value;
     mask: 255 where a pixel's own red / 255 is above the threshold. A gray frame is all red.
     """
+
+    compute_seconds: float | None = None
 
     def __init__(self, card: GraphCard) -> None:
         self.card = card
@@ -35,6 +39,17 @@ class FakeBackend(Closing):
         np.matmul(self._rows @ red, self._columns, out=slot.anomaly_map)
         slot.anomaly_map.max(axis=(1, 2), out=slot.score)
         np.multiply(red > slot.threshold, np.uint8(255), out=slot.mask)
+
+    def start(self) -> None:
+        """Leave the frame for `finish`: who changes it before then, or reads, sees a wrong mask."""
+
+    def finish(self) -> None:
+        """Compute the frame that was started."""
+        self.run()
+
+    def twin(self) -> "FakeBackend":
+        """Return another one for the same graph."""
+        return copy(self)
 
     def close(self) -> None:
         """Remember that it was closed."""

@@ -10,7 +10,7 @@ from typing import Any
 from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
-from edgeseg.runtime.base import INPUTS, OUTPUTS, Closing, Slot
+from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, average, time_each
 from edgeseg.runtime.ort_trace import read_trace
 from edgeseg.runtime.threads import cpu_threads, on_cpu
@@ -37,7 +37,7 @@ def open_session(graph: str | bytes, threads: int, *, trace: str | None = None) 
     )
 
 
-class OnnxRuntimeBackend(Closing):
+class OnnxRuntimeBackend(OnHost):
     """Inputs and outputs are bound to the slot's addresses once; a run copies nothing."""
 
     def __init__(self, graph: Path, *, threads: int | None = None) -> None:

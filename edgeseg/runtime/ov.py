@@ -1,23 +1,26 @@
 """OpenVINO on the CPU: compiles the graph for this processor while it opens it."""
 
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
-from edgeseg.runtime.base import Closing, Slot
+from edgeseg.runtime.base import OnHost, Slot
 from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each, without
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 
-class OpenVinoBackend(Closing):
+class OpenVinoBackend(OnHost):
     """Its tensors share the slot's memory; a run copies nothing.
 
     LATENCY: one request uses all threads. Inference precision f32: on a processor with AMX or
     AVX512-BF16 OpenVINO would compute in bfloat16, three digits, without being asked to.
     """
+
+    compute_seconds: float | None = None
 
     def __init__(self, graph: Path, *, threads: int | None = None) -> None:
         ov = require("openvino", extra="openvino")
@@ -38,8 +41,8 @@ class OpenVinoBackend(Closing):
                 remedy="edgeseg export, again, or --runtime onnxruntime",
             ) from error
         self.name = f"openvino {version}, {on_cpu(count)}"
+        self._compiled, self._tensor = compiled, ov.Tensor
         self._request = compiled.create_infer_request()
-        self._tensor = ov.Tensor
         self._graph = graph
 
     def bind(self, slot: Slot) -> None:
@@ -50,6 +53,20 @@ class OpenVinoBackend(Closing):
     def run(self) -> None:
         """Read the slot's frame and threshold; rewrite its mask, score and map."""
         self._request.infer()
+
+    def start(self) -> None:
+        """Hand the slot's frame to OpenVINO's threads."""
+        self._request.start_async()
+
+    def finish(self) -> None:
+        """Wait for the frame that was started."""
+        self._request.wait()
+
+    def twin(self) -> "OpenVinoBackend":
+        """Open another request on the same compiled graph."""
+        other = copy(self)
+        other._request = self._compiled.create_infer_request()
+        return other
 
     def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes:
         """Time the layers in a second model, compiled to count.

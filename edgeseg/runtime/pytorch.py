@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import GraphCard
 from edgeseg.extras import require
-from edgeseg.runtime.base import INPUTS, OUTPUTS, Closing, Slot
+from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
 
-class PyTorchBackend(Closing):
+class PyTorchBackend(OnHost):
     """The module that is exported, on the device where its weights lie.
 
     PyTorch allocates its intermediate results in every run; this is the reference, not the engine.

@@ -20,8 +20,9 @@ from edgeseg.config import StreamConfig
 from edgeseg.data.images import fill_frame
 from edgeseg.errors import EdgesegError, ModelError, SourceError
 from edgeseg.interrupt import Stop, stop_requests
-from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.base import Backend
 from edgeseg.stream.latency import Latencies, Percentiles
+from edgeseg.stream.mode import Mode
 from edgeseg.stream.ring import Capture, Frame, Ring, Source
 from edgeseg.stream.sinks import Result, Sink, open_sinks
 from edgeseg.stream.sources import open_source
@@ -69,7 +70,11 @@ def stream_from(backend: Backend, config: StreamConfig, say: Callable[[str], Non
     with ExitStack() as stack:
         _, height, width, _ = single_frame(backend)
         source = open_source(
-            config.address(), size=(height, width), attempts=config.reconnects, say=say
+            config.address(),
+            size=(height, width),
+            attempts=config.reconnects,
+            wish=Mode.of(config),
+            say=say,
         )
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not cut the files off
@@ -134,7 +139,7 @@ class _Run:
         if config.image_threshold is not None:
             self._limit = config.image_threshold
         single_frame(backend)
-        self._slot = Slot.on_host(self._card)
+        self._slot = backend.new_slot()
         if config.threshold is not None:
             self._slot.threshold[0] = config.threshold
         backend.bind(self._slot)

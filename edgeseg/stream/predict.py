@@ -92,7 +92,7 @@ def predict(
     names = output_names(files)
     if names != [path.stem for path in files]:
         say("some inputs share a name: their outputs begin with the folder's name as well")
-    slot = Slot.on_host(backend.card)
+    slot = backend.new_slot()
     if threshold is not None:
         slot.threshold[0] = threshold
     limit = backend.card.image_threshold if image_threshold is None else image_threshold

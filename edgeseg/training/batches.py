@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from edgeseg.config import TrainConfig
 from edgeseg.data.augment import relight, rotate
 from edgeseg.data.images import Image, read_image, resize
-from edgeseg.data.synth import Corruptor
+from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
 
 
@@ -38,12 +38,7 @@ class Batches:
         self.images = images
         self.config = config
         textures = FolderTextures(config.textures) if config.textures else ProceduralTextures()
-        self.corruptor = Corruptor(
-            textures,
-            opacity=(config.opacity_min, config.opacity_max),
-            gray=config.texture_color == "gray",
-            shading=config.shading,
-        )
+        self.corruptor = trained_corruptor(asdict(config), textures)
 
     def make(self, phase: int, step: int) -> Batch:
         """Return the batch of one step."""

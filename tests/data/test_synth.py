@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgeseg.data.synth import Corruptor, perlin, perlin_mask
+from edgeseg.data.synth import Corruptor, perlin, perlin_mask, trained_corruptor
 from edgeseg.data.textures import ProceduralTextures
 
 
@@ -99,3 +99,14 @@ def test_a_share_of_the_anomalies_is_shaded():
             pasted += bool((corrupted[mask] == 255).all())
             shaded += bool((corrupted[mask] != 255).all())
     assert 0.4 < shaded / (shaded + pasted) < 0.65
+
+
+def test_what_a_training_pasted_is_pasted_again():
+    drawn = {"opacity_min": 0.3, "opacity_max": 0.6, "texture_color": "gray", "shading": 0.25}
+    again = trained_corruptor(drawn | {"batch": 8}, White())
+    assert (again.opacity, again.gray, again.shading) == ((0.3, 0.6), True, 0.25)
+
+
+def test_a_card_from_before_the_options_means_the_paper_s():
+    again = trained_corruptor({}, White())
+    assert (again.opacity, again.gray, again.shading) == ((0.2, 1.0), False, 0.0)

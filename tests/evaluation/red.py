@@ -4,13 +4,13 @@ import numpy as np
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.images import write_png
-from edgeseg.runtime.base import Closing
+from edgeseg.runtime.base import OnHost
 
 SIDE = 16
 TOP = 4
 
 
-class RedBackend(Closing):
+class RedBackend(OnHost):
     """Counts its runs, remembers whether it was closed."""
 
     name = "red 1.0, CPU"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import MissingExtra, ModelError
-from edgeseg.runtime.base import OUTPUTS, Slot
+from edgeseg.runtime.base import OUTPUTS, Pipelined, Slot
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.ov import OpenVinoBackend
@@ -84,6 +84,29 @@ def test_bind_turns_to_another_slot(backend, red_card):
     backend.run()  # bound to the first
     for name in OUTPUTS:
         np.testing.assert_array_equal(second.tensors()[name], before[name])
+
+
+def test_a_new_slot_is_black_and_has_the_card_s_threshold(backend, red_card):
+    slot = backend.new_slot()
+    assert slot.frame.shape == red_card.frame_shape
+    assert not any(slot.tensors()[name].any() for name in ("frame", *OUTPUTS))
+    assert slot.threshold == red_card.threshold
+
+
+def test_a_twin_has_a_frame_of_its_own_under_way(backend):
+    if not isinstance(backend, Pipelined):
+        pytest.skip(f"{backend.name} computes in the thread that asks")
+    twins = (backend, backend.twin())
+    slots = [twin.new_slot() for twin in twins]
+    for twin, slot, red in zip(twins, slots, (51, 255), strict=True):
+        twin.bind(slot)
+        slot.frame[...] = red
+    for twin in twins:
+        twin.start()
+    for twin, slot, red in zip(twins, slots, (51, 255), strict=True):
+        twin.finish()
+        np.testing.assert_allclose(slot.score, red / 255, atol=1e-6)
+        assert (slot.mask == (255 if red > 127 else 0)).all()
 
 
 def test_a_backend_tells_its_name_and_its_card(backend, red_card):

@@ -8,7 +8,6 @@ import onnx
 import pytest
 
 from edgeseg.errors import MissingExtra, ModelError
-from edgeseg.runtime.base import Slot
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.layer_times import (
     Layered,
@@ -89,7 +88,7 @@ def test_a_runtime_times_the_layers_of_the_graph(kind, large_red, tmp_path, monk
         backend = kind(large_red, threads=1)
     except MissingExtra as missing:
         pytest.skip(missing.problem)
-    slot = Slot.on_host(backend.card)
+    slot = backend.new_slot()
     backend.bind(slot)
     reds = []
 
