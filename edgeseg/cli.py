@@ -17,6 +17,7 @@ from edgeseg.config import (
     BuildConfig,
     CalibrateConfig,
     ExportConfig,
+    ProfileConfig,
     StreamConfig,
     TrainConfig,
     VerifyConfig,
@@ -281,6 +282,25 @@ def benchmark(
     with open_model(path, runtime=runtime, threads=config.threads, say=say) as backend:
         frames = load_frames(backend.card, config.data, say)
         show(run_benchmark(backend, frames, config, say), as_json)
+
+
+@app.command()
+@takes(ProfileConfig)
+def profile(
+    config: ProfileConfig,
+    model: Annotated[Path | None, typer.Argument(help="Default: the newest engine.")] = None,
+    runtime: Runtime = None,
+    as_json: Json = False,
+) -> None:
+    """Show where a run's time goes, by layer and by part of the network, and draw it."""
+    from edgeseg.bench.frames import load_frames
+    from edgeseg.bench.profile import profile as run_profile
+    from edgeseg.evaluation.opener import find_engine, open_model
+
+    path = find_engine(model, ENGINES, RUNS, say=say)
+    with open_model(path, runtime=runtime, threads=config.threads, say=say) as backend:
+        frames = load_frames(backend.card, config.data, say)
+        show(run_profile(backend, path, frames, config), as_json)
 
 
 @app.command()

@@ -309,3 +309,26 @@ class BenchConfig:
         if self.interval is not None:
             return parse_duration(self.interval, "--interval")
         return None if self.fps is None else 1 / self.fps
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileConfig:
+    """How a model's layers are timed, and where the result goes."""
+
+    data: Path | None = setting(None, "Folder of images to run on; without one, synthetic frames")
+    out: Path = setting(Path("profiles"), "Folder for the JSON document and the picture")
+    runs: int = setting(50, "Timed runs, and as many without timing of layers")
+    warmup: int = setting(5, "Runs before each of the two")
+    slowest: int = setting(10, "Layers to list")
+    threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
+    graph: Path | None = setting(
+        None, "ONNX file that an engine was built from, where the engine is none itself"
+    )
+    nvtx: bool = setting(False, "Mark the stages of a frame for Nsight Systems")
+
+    def __post_init__(self) -> None:
+        within("runs", self.runs, 1, 1000)  # ONNX Runtime keeps a million events
+        within("warmup", self.warmup, 0, 1000)
+        within("slowest", self.slowest, 0, 100_000)
+        if self.threads is not None:
+            within("threads", self.threads, 1, 4096)

@@ -32,7 +32,7 @@ def test_help_names_every_command(run):
     assert code == 0
     commands = (
         "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
-        "benchmark"
+        "benchmark profile"
     )
     assert all(command in out for command in commands.split())
 
@@ -53,6 +53,9 @@ def test_the_version(run):
         (["export", "--model", "bottle"], "There is no bottle", "name a run"),
         (["stream", "--camera", "0"], "No engine in engines runs", "edgeseg build-engine"),
         (["benchmark"], "No engine in engines runs", "edgeseg build-engine"),
+        (["profile"], "No engine in engines runs", "edgeseg build-engine"),
+        (["profile", "x.onnx"], "There is no x.onnx", "name a run"),
+        (["profile", "x.onnx", "--runs", "0"], "runs is 0", "--runs 1"),
         (["evaluate", "x.onnx", "photos"], "There is no x.onnx", "name a run"),
         (["verify", "x.onnx", "y.onnx"], "There is no x.onnx", "name a run"),
         (["verify", "x.onnx", "y.onnx", "--min-iou", "2"], "min_iou is 2", "--min-iou 1"),
@@ -118,3 +121,13 @@ def test_verify_prints_its_numbers_and_ends_with_3_beyond_a_limit(run, tmp_path)
 
 
 LOOSE = "--max-map-diff 1 --max-score-diff 1 --min-iou 0 --max-flips 100".split()
+
+
+def test_profile_writes_a_document_and_a_picture(run, tmp_path):
+    onnx.save(red_graph(), tmp_path / "plates.onnx")
+    code, out, err = run("profile", "plates.onnx", "--runs", "2", "--warmup", "1", "--json")
+    assert code == 0, err
+    document = json.loads(out.splitlines()[-1])
+    assert sum(part["time_share"] for part in document["parts"]) == pytest.approx(1.0)
+    assert json.loads((tmp_path / "profiles" / "plates-onnxruntime.json").read_text()) == document
+    assert (tmp_path / document["picture"]).is_file()

@@ -26,6 +26,7 @@ TINY = {
     "--student-steps 1 --head-steps 1 --student-rate 1e-4 --blocks-rate 1e-4",
     "stream": "--no-window --frames 2",
     "benchmark": "--runs 3 --warmup 1",
+    "profile": "--runs 2 --warmup 1",
 }
 
 

@@ -130,7 +130,8 @@ def _each(kind: str, names: str, span: Span = _ALWAYS) -> dict[str, Span]:
 
 API: dict[str, Span] = {
     **dict.fromkeys(
-        "Builder BuilderFlag ILogger OnnxParser ProfilingVerbosity float32".split(), _ALWAYS
+        "Builder BuilderFlag ILogger IProfiler OnnxParser ProfilingVerbosity float32".split(),
+        _ALWAYS,
     ),
     **dict.fromkeys("MemoryPoolType NetworkDefinitionCreationFlag".split(), _ALWAYS),
     **_each("Builder", "create_network create_builder_config build_serialized_network"),

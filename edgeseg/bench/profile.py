@@ -1,0 +1,146 @@
+"""Where a run's time goes: by layer and by part of the network, beside the work of each.
+
+The layers' times come from the runtime itself, in runs that this makes slower. The same command
+times as many runs without it on the same frames, half of them before and half behind, and reports
+the ratio, and whether the two halves agree. ONNX Runtime and OpenVINO give times of layers; PyTorch
+is not asked for them.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.bench.bench import versions
+from edgeseg.bench.frames import Frames
+from edgeseg.bench.profile_report import LayerRow, ProfileReport, by_part
+from edgeseg.bench.timeline import draw_timeline, end_to_end
+from edgeseg.bench.timing import summarize, time_runs
+from edgeseg.cards import GraphCard, write_atomic
+from edgeseg.config import ProfileConfig
+from edgeseg.data.images import Image, write_png
+from edgeseg.errors import ConfigError, ModelError
+from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.engines import card_path, engine_path
+from edgeseg.runtime.graphs import read_graph
+from edgeseg.runtime.layer_times import Layered
+from edgeseg.runtime.machine import this_machine
+from edgeseg.runtime.nvtx import Mark, marker
+
+
+def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig) -> ProfileReport:
+    """Time a model's layers; write their JSON document and their picture into `config.out`.
+
+    path: the model, as it was opened. Errors: ConfigError for a runtime that times no layers,
+    ModelError for an engine whose graph was not named.
+    """
+    if not isinstance(backend, Layered):
+        raise ConfigError(
+            f"{path} runs on {backend.name}, which gives no times of single layers.",
+            remedy=f"edgeseg export --model {path}; edgeseg profile {path / path.name}.onnx",
+        )
+    from edgeseg.deploy.network import PARTS, Network
+
+    mark = marker(on=config.nvtx)
+    graph = config.graph or graph_of(path)
+    network = Network(read_graph(graph)[0])
+    slot = backend.new_slot()
+    backend.bind(slot)
+    prepare = _filling(slot, frames, mark)
+
+    def run() -> None:
+        with mark("run"):
+            backend.run()
+
+    half = -(-config.runs // 2)
+    before = time_runs(run, prepare, warmup=config.warmup, runs=half).seconds
+    with mark("runs with their layers timed"):
+        timed = backend.layer_times(prepare, warmup=config.warmup, runs=config.runs)
+    after = time_runs(run, prepare, warmup=config.warmup, runs=half).seconds
+    layers = tuple(
+        LayerRow(
+            label=placed.label,
+            name=placed.layer.name,
+            kind=placed.layer.kind,
+            part=placed.part,
+            ms=placed.layer.seconds * 1e3,
+            gmac=placed.macs / 1e9,
+            known=bool(placed.nodes),
+        )
+        for placed in network.place(timed.layers)
+    )
+    work = network.part_macs()
+    runtime = backend.name.replace(",", "").split()[0]
+    stem = path.stem if runtime in path.stem else f"{path.stem}-{runtime}"
+    report = ProfileReport(
+        **_circumstances(backend.card, backend.name, frames, config),
+        latency=summarize(before + after),
+        halves=(summarize(before).p50_ms, summarize(after).p50_ms),
+        timed=summarize(timed.seconds),
+        layers=layers,
+        parts=by_part(layers, {part: work[part] / 1e9 for part in PARTS}),
+        slowest=config.slowest,
+        document=config.out / f"{stem}.json",
+        picture=config.out / f"{stem}.png",
+    )
+    text = json.dumps(report.to_json(), indent=1, ensure_ascii=False)
+    write_png(report.picture, picture_of(report))
+    write_atomic(report.document, (text + "\n").encode())
+    return report
+
+
+def graph_of(path: Path) -> Path:
+    """Return the graph of a model: the engine of a card, where that is a graph, or the file."""
+    file = engine_path(path) if path == card_path(path) else path
+    if file.suffix != ".onnx":
+        raise ModelError(
+            f"{file} is an engine that names its layers and not their shapes.",
+            remedy="--graph runs/NAME/NAME.onnx, the graph that it was built from",
+        )
+    return file
+
+
+def picture_of(report: ProfileReport) -> Image:
+    """Draw a report's layers along the time, a row for each part, RGB uint8 [H, W, 3]."""
+    rows = [part.part for part in report.parts]
+    labels = [f"{p.part}\n{p.ms:.1f} ms, {p.time_share:.1%}" for p in report.parts]
+    bars = end_to_end([(rows.index(row.part), row.label, row.ms) for row in report.layers])
+    lines = [
+        f"{report.model} on {report.engine}",
+        report.machine,
+        f"means of {report.timed.n} runs with their layers timed, end to end in the "
+        f"order in which they ran; a run takes {report.slowdown:.2f} times as long as without"
+        + " (UNSTEADY: other work on this machine)"
+        * (not report.steady),
+    ]
+    return draw_timeline(bars, labels, lines)
+
+
+def _filling(slot: Slot, frames: Frames, mark: Mark) -> Callable[[int], None]:
+    """Return what writes the frames of run i into the slot."""
+    batch, count = len(slot.frame), len(frames.pixels)
+
+    def prepare(i: int) -> None:
+        with mark("frame"):
+            for n in range(batch):
+                np.copyto(slot.frame[n], frames.pixels[(i * batch + n) % count])
+
+    return prepare
+
+
+def _circumstances(
+    card: GraphCard, engine: str, frames: Frames, config: ProfileConfig
+) -> dict[str, Any]:
+    return {
+        "model": card.name,
+        "engine": engine,
+        "machine": this_machine().line(),
+        "threads": config.threads,
+        "versions": versions(),
+        "frames": frames.origin,
+        "frame_shape": card.frame_shape,
+        "image_size": card.image_size,
+        "warmup": config.warmup,
+    }
