@@ -185,7 +185,7 @@ def _scenario(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    import numpy  # noqa: F401
+    import edgeseg.runtime.fake  # noqa: F401
 
     try:
         import cuda.bindings.driver  # noqa: F401

@@ -110,7 +110,7 @@ CUresult device_access(struct access *access, CUdeviceptr address, size_t size, 
     if ((buffer = by_host(address)))
         fault(buffer->device ? "host-pointer" : "unmapped",
               buffer->device ? "%s is the host address of pinned buffer %d; its device address is another"
-                             : "%s is pinned buffer %d, which was not allocated with DEVICEMAP",
+                             : "%s is pinned buffer %d, which was allocated without DEVICEMAP",
               what, buffer->id);
     else
         fault("foreign", "%s (%p) is no address of this driver", what, (void *)address);
