@@ -1,5 +1,6 @@
-"""Scenarios need a C compiler, and the CUDA bindings; without them, the tests skip and say so."""
+"""Scenarios need Linux, a C compiler and the CUDA bindings; else the tests skip, and say why."""
 
+import sys
 from importlib.util import find_spec
 
 import pytest
@@ -10,6 +11,8 @@ from tests.cudasim.build import NoCompilerError, build
 @pytest.fixture(scope="session", autouse=True)
 def simulated_driver():
     """Build the driver once."""
+    if sys.platform != "linux":
+        pytest.skip("the CUDA simulator stands in for libcuda.so.1, which is Linux's")
     if find_spec("cuda") is None or find_spec("cuda.bindings") is None:
         pytest.skip("cuda-python is not installed: pip install cuda-bindings")
     try:

@@ -10,6 +10,7 @@ starts in milliseconds, and may crash.
 """
 
 import atexit
+import gc
 import json
 import os
 import signal
@@ -84,7 +85,7 @@ def run(
                 "kernel_us": kernel_us,
             },
         }
-        server = _server(str(build()))
+        server = _server()
         assert server.stdin is not None and server.stdout is not None
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
@@ -96,9 +97,9 @@ def run(
 
 
 @cache
-def _server(driver: str) -> "subprocess.Popen[str]":
+def _server() -> "subprocess.Popen[str]":
     environment = os.environ | {
-        "LD_LIBRARY_PATH": driver + os.pathsep + os.environ.get("LD_LIBRARY_PATH", ""),
+        "LD_LIBRARY_PATH": str(build()) + os.pathsep + os.environ.get("LD_LIBRARY_PATH", ""),
         "PYTHONPATH": str(ROOT) + os.pathsep + os.environ.get("PYTHONPATH", ""),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
@@ -188,9 +189,10 @@ if __name__ == "__main__":
     import edgeseg.runtime.fake  # noqa: F401
 
     try:
-        import cuda.bindings.driver  # noqa: F401
+        import tests.cudasim.cuda  # noqa: F401
     except ImportError:
         pass
+    gc.freeze()
     request = _serve()
     if request is not None:
         _scenario(request)

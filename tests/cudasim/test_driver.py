@@ -126,9 +126,10 @@ def test_a_relaxed_thread_may_allocate_while_it_captures():
 
 
 def test_errors_have_names_and_missing_functions_are_missing():
-    name, text, missing = answer("words")
+    name, text, missing, unsupported = answer("words")
     assert (name, text) == ("CUDA_ERROR_NOT_READY", "device not ready")
-    assert "cuModuleLoadData" in missing
+    assert "cuDevicePrimaryCtxReset" in missing
+    assert unsupported == "NOT_SUPPORTED"
 
 
 @pytest.mark.parametrize("seed", range(3))

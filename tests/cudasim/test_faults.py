@@ -4,11 +4,11 @@ import pytest
 
 from tests.cudasim.run import run
 
-HERE = "tests.cudasim.faults:"
+MEMORY, ORDER = "tests.cudasim.memory_faults:", "tests.cudasim.order_faults:"
 UNSUPPORTED, INVALIDATED = "STREAM_CAPTURE_UNSUPPORTED", "STREAM_CAPTURE_INVALIDATED"
 LIFETIMES = ["device buffer", "pinned buffer", "stream", "event", "graph", "graph exec"]
 
-FAULTS = [
+MEMORY_FAULTS = [
     ("freed_memory", "freed", {}, "which was freed"),
     ("freed_in_graph", "freed", {}, "which was freed"),
     ("foreign_memory", "foreign", {}, "is no address of this driver"),
@@ -29,6 +29,8 @@ FAULTS = [
     ("steady", "steady", {"what": "device buffer"}, "allocated after"),
     ("steady", "steady", {"what": "pinned buffer"}, "allocated after"),
     ("steady", "steady", {"what": "event"}, "created after"),
+]
+ORDER_FAULTS = [
     ("source_reused_early", "source-changed", {}, "before that work was done"),
     ("mapped_frame_reused_early", "source-changed", {}, "before that work was done"),
     ("destination_written_early", "destination-changed", {}, "before that work was done"),
@@ -47,74 +49,87 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("scenario", "kind", "arguments", "text"), FAULTS)
+@pytest.mark.parametrize(
+    ("scenario", "kind", "arguments", "text"),
+    [
+        *((MEMORY + scenario, *rest) for scenario, *rest in MEMORY_FAULTS),
+        *((ORDER + scenario, *rest) for scenario, *rest in ORDER_FAULTS),
+    ],
+)
 def test_a_fault_is_reported_and_its_correct_twin_is_clean(scenario, kind, arguments, text):
-    wrong = run(HERE + scenario, wrong=True, lateness="late", **arguments)
+    wrong = run(scenario, wrong=True, lateness="late", **arguments)
     assert wrong.error is None, wrong.error
     assert {fault["fault"] for fault in wrong.faults} == {kind}
     assert text in wrong.faults[0]["text"]
-    assert run(HERE + scenario, wrong=False, lateness="late", **arguments).clean().warnings == []
+    assert run(scenario, wrong=False, lateness="late", **arguments).clean().warnings == []
 
 
 @pytest.mark.parametrize("lateness", ["eager", "late"])
-@pytest.mark.parametrize("scenario", ["missing_wait", "overwritten_early", "freed_while_used"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        ORDER + "missing_wait",
+        ORDER + "overwritten_early",
+        MEMORY + "freed_while_used",
+    ],
+)
 def test_order_is_judged_whatever_the_timing(scenario, lateness):
-    assert run(HERE + scenario, wrong=True, lateness=lateness).faults
-    run(HERE + scenario, wrong=False, lateness=lateness).clean()
+    assert run(scenario, wrong=True, lateness=lateness).faults
+    run(scenario, wrong=False, lateness=lateness).clean()
 
 
 @pytest.mark.parametrize(
     ("scenario", "kind"),
     [
-        ("stream_destroyed_while_used", "pending-destroy"),
-        ("waits_for_nothing", "unrecorded-event"),
+        (MEMORY + "stream_destroyed_while_used", "pending-destroy"),
+        (ORDER + "waits_for_nothing", "unrecorded-event"),
     ],
 )
 def test_what_cuda_allows_and_is_doubtful_is_a_warning(scenario, kind):
-    wrong = run(HERE + scenario, wrong=True, lateness="late").clean()
+    wrong = run(scenario, wrong=True, lateness="late").clean()
     assert {warning["warning"] for warning in wrong.warnings} == {kind}
-    assert not run(HERE + scenario, wrong=False, lateness="late").clean().warnings
+    assert not run(scenario, wrong=False, lateness="late").clean().warnings
 
 
 @pytest.mark.parametrize(
     ("scenario", "text"),
     [
-        ("host_touches_device", "touches a device address of device buffer"),
-        ("host_touches_freed", "touches pinned buffer 0 after it was freed"),
+        (MEMORY + "host_touches_device", "touches a device address of device buffer"),
+        (MEMORY + "host_touches_freed", "touches pinned buffer 0 after it was freed"),
     ],
 )
 def test_the_host_cannot_touch_what_is_not_its_own(scenario, text):
-    wrong = run(HERE + scenario, wrong=True)
+    wrong = run(scenario, wrong=True)
     assert wrong.error == "the process was ended by SIGSEGV"
     assert [text in fault["text"] for fault in wrong.faults] == [True]
-    run(HERE + scenario, wrong=False).clean()
+    run(scenario, wrong=False).clean()
 
 
 def test_an_output_read_before_its_event_is_poison():
-    assert run(HERE + "output_read_early", wrong=True, lateness="late").result == 0xA5
-    assert run(HERE + "output_read_early", wrong=False, lateness="late").clean().result == 0
+    assert run(ORDER + "output_read_early", wrong=True, lateness="late").result == 0xA5
+    assert run(ORDER + "output_read_early", wrong=False, lateness="late").clean().result == 0
 
 
 def test_an_allocation_for_each_frame_is_counted():
-    report = run(HERE + "steady", wrong=True, what="pinned buffer")
+    report = run(MEMORY + "steady", wrong=True, what="pinned buffer")
     assert report.counters["steady_allocations"] == 3
 
 
 @pytest.mark.parametrize(
     ("scenario", "answers"),
     [
-        ("unsafe_call_elsewhere", [UNSUPPORTED, INVALIDATED]),
-        ("event_asked_elsewhere", [UNSUPPORTED, INVALIDATED]),
-        ("unsafe_call_here", [UNSUPPORTED, INVALIDATED]),
-        ("waited_for", [UNSUPPORTED, INVALIDATED]),
-        ("isolation", ["STREAM_CAPTURE_ISOLATION", INVALIDATED]),
-        ("unjoined", ["SUCCESS", "STREAM_CAPTURE_UNJOINED"]),
+        (ORDER + "unsafe_call_elsewhere", [UNSUPPORTED, INVALIDATED]),
+        (ORDER + "event_asked_elsewhere", [UNSUPPORTED, INVALIDATED]),
+        (ORDER + "unsafe_call_here", [UNSUPPORTED, INVALIDATED]),
+        (ORDER + "waited_for", [UNSUPPORTED, INVALIDATED]),
+        (ORDER + "isolation", ["STREAM_CAPTURE_ISOLATION", INVALIDATED]),
+        (ORDER + "unjoined", ["SUCCESS", "STREAM_CAPTURE_UNJOINED"]),
     ],
 )
 def test_a_broken_capture_answers_as_the_driver_does(scenario, answers):
-    assert run(HERE + scenario, wrong=True).result == answers
-    assert run(HERE + scenario, wrong=False).result == ["SUCCESS", "SUCCESS"]
+    assert run(scenario, wrong=True).result == answers
+    assert run(scenario, wrong=False).result == ["SUCCESS", "SUCCESS"]
 
 
 def test_an_engine_that_cannot_be_captured_still_runs():
-    assert run(HERE + "uncapturable_engine").clean().result == [900, INVALIDATED, 0]
+    assert run(ORDER + "uncapturable_engine").clean().result == [900, INVALIDATED, 0]
