@@ -1,0 +1,67 @@
+"""Build the simulated driver with the system's C compiler, once for each state of its sources."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "driver"
+STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
+
+
+class NoCompilerError(Exception):
+    """There is no C compiler here, so nothing can be simulated; tests skip with this sentence."""
+
+
+def build() -> Path:
+    """Return the folder that holds libcuda.so.1."""
+    flags = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-shared", "-Wl,-soname,libcuda.so.1")
+    folder = _compile("libcuda.so.1", (), flags)
+    with suppress(FileExistsError):
+        (folder / "libcuda.so").symlink_to("libcuda.so.1")
+    return folder
+
+
+def build_stress(sanitizer: str) -> Path:
+    """Return a program of stress.c and the driver, compiled with -fsanitize=`sanitizer`."""
+    flags = ("-O0", "-g1", f"-fsanitize={sanitizer}")
+    return _compile("stress", (Path(__file__).parent / "stress.c",), flags) / "stress"
+
+
+def _compile(name: str, more: tuple[Path, ...], flags: tuple[str, ...]) -> Path:
+    """Compile the driver and `more` sources to a file of this name; return its folder.
+
+    The folder is named after a hash of sources and flags, so that it is made once, and is moved
+    into place whole, so that two test runs at once are no trouble.
+    """
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        raise NoCompilerError("no C compiler (cc) on the path: the CUDA simulator cannot be built")
+    files = [*sorted(SOURCES.glob("*.[ch]")), *more]
+    key = hashlib.sha256(repr((compiler, STRICT, flags)).encode())
+    for file in files:
+        key.update(file.name.encode() + file.read_bytes())
+    cache = Path(tempfile.gettempdir()) / f"edgeseg-cudasim-{os.getuid()}"
+    folder = cache / key.hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    cache.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as temporary:
+        made = Path(temporary) / "made"
+        made.mkdir()
+        sources = [str(file) for file in files if file.suffix == ".c"]
+        command = [compiler, *STRICT, *flags, *sources, "-o", str(made / name)]
+        done = subprocess.run(
+            [*command, "-lpthread", "-ldl", "-lm"], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+        try:
+            made.rename(folder)
+        except OSError:  # another run was faster
+            if not folder.is_dir():
+                raise
+    return folder
