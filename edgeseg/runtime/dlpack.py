@@ -66,16 +66,18 @@ _pointer.restype = ctypes.c_void_p
 _pointer.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-def _delete(address: int) -> None:
+def _forget(address: int) -> None:
     _lent.pop(address, None)
 
 
-@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-def _destroy(capsule: int) -> None:
+def _forget_fresh(capsule: int) -> None:
     """Free the struct of a capsule that nobody took."""
     if _is_fresh(capsule, _FRESH):
         _lent.pop(_pointer(capsule, _FRESH), None)
+
+
+_delete = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_forget)
+_destroy = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(_forget_fresh)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,10 @@ class DeviceSlot(Slot):
         slot.threshold[:] = card.threshold
         return slot
 
+    def clear(self) -> None:
+        """Set mask, score and map to zero."""
+        self.outputs.array[...] = 0
+
 
 def choose_io(io: str, device: Device) -> Literal["mapped", "copy"]:
     """Return how frames get to a device; `auto` copies only where the memory is not shared."""
