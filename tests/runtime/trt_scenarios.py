@@ -1,0 +1,460 @@
+"""What TrtBackend does over the simulated driver; each runs in a process of its own (cudasim)."""
+
+import ctypes
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from edgeseg.cards import EngineCard, GraphCard
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime import trt_backend
+from edgeseg.runtime.base import OUTPUTS, Slot
+from edgeseg.runtime.cuda import Cuda, Owned, Stream
+from edgeseg.runtime.fake import FakeBackend
+from edgeseg.runtime.memory import CudaPython, open_cuda
+from edgeseg.runtime.slots import ALIGNMENT, DeviceSlot
+from edgeseg.runtime.trt_backend import TrtBackend
+from tests.cudasim import simulator
+from tests.runtime import fake_trt
+
+RED = 2  # frames are BGR
+
+
+def card_of(runtime="tensorrt", version="10.3.0", shape=(1, 24, 20, 3), side=8):
+    n, height, width, _ = shape
+    graph = GraphCard(
+        name="bottle",
+        model="destseg",
+        frame_format="bgr",
+        frame_shape=shape,
+        image_size=side,
+        threshold=0.5,
+        image_threshold=0.5,
+        weights_sha256="0" * 64,
+        training={},
+        versions={},
+    )
+    return EngineCard(
+        graph=graph,
+        file="bottle.engine",
+        sha256="0" * 64,
+        bytes=1,
+        runtime=runtime,
+        runtime_version=version,
+        precision="fp16",
+        target="sm87",
+        built_on={},
+        source_sha256="0" * 64,
+        inputs={"frame": ["uint8", list(shape)], "threshold": ["float32", [1]]},
+        outputs={
+            "mask": ["uint8", [n, height, width]],
+            "score": ["float32", [n]],
+            "anomaly_map": ["float32", [n, side, side]],
+        },
+    )
+
+
+@contextmanager
+def opened(*, version="10.3.0", rtx=False, said=None, plan=None, kind=TrtBackend, **options):
+    fake_trt.install(version, rtx=rtx)
+    card = card_of("tensorrt-rtx" if rtx else "tensorrt", version)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / card.file
+        path.write_bytes(fake_trt.plan(card, RED) if plan is None else plan(card))
+        keep = [] if said is None else said
+        with kind.open(path, card, say=keep.append, **options) as backend:
+            yield backend
+
+
+class Judge:
+    """Fills frames, and compares what came back with FakeBackend."""
+
+    def __init__(self, backend):
+        self.fake = FakeBackend(backend.card)
+        self.expected = Slot.on_host(backend.card)
+        self.fake.bind(self.expected)
+        self.random = np.random.default_rng(0)
+        self.frames = {}
+        self.checked = 0
+
+    def fill(self, slot):
+        slot.frame[...] = self.random.integers(0, 256, slot.frame.shape, np.uint8)
+        slot.threshold[...] = self.random.random()
+        self.frames[id(slot)] = (slot.frame.copy(), slot.threshold.copy())
+
+    def check(self, slot):
+        self.expected.frame[...], self.expected.threshold[...] = self.frames[id(slot)]
+        self.fake.run()
+        np.testing.assert_array_equal(slot.mask, self.expected.mask)
+        np.testing.assert_allclose(slot.score, self.expected.score, atol=1e-6)
+        np.testing.assert_allclose(slot.anomaly_map, self.expected.anomaly_map, atol=1e-6)
+        self.checked += 1
+
+
+def stream(frames, twins=1, slots=1, **options):
+    """Run frames through a ring of slots with one frame in flight for each twin."""
+    said = []
+    with opened(said=said, **options) as backend:
+        judge = Judge(backend)
+        lanes = [backend, *(backend.twin() for _ in range(twins - 1))]
+        rings = [[lane.new_slot() for _ in range(slots)] for lane in lanes]
+        for lane, ring in zip(lanes, rings, strict=True):
+            for slot in ring:
+                lane.bind(slot)
+        simulator.steady()
+        seconds = run_lanes(judge, lanes, rings, frames)
+        simulator.steady(False)
+        return {
+            "checked": judge.checked,
+            "name": backend.name,
+            "said": said,
+            "seconds": seconds,
+            "asked": [str(strategy) for strategy in fake_trt.asked],
+        }
+
+
+def run_lanes(judge, lanes, rings, frames):
+    """Each lane starts its next frame as soon as its last was looked at."""
+    flying, seconds = {}, []
+    for index in range(frames + len(lanes)):
+        number = index % len(lanes)
+        lane = lanes[number]
+        if number in flying:
+            lane.finish()
+            seconds.append(lane.compute_seconds)
+            judge.check(flying.pop(number))
+        if index < frames:
+            slot = rings[number][index // len(lanes) % len(rings[number])]
+            lane.bind(slot)
+            judge.fill(slot)
+            lane.start()
+            flying[number] = slot
+    return [min(seconds), max(seconds)]
+
+
+def contract(**options):
+    """What tests/runtime/test_backends.py asks of every backend."""
+    with opened(**options) as backend:
+        first, second = backend.new_slot(), backend.new_slot()
+        for slot in (first, second):
+            assert not any(slot.tensors()[name].any() for name in ("frame", *OUTPUTS))
+            assert slot.threshold == backend.card.threshold
+        first.frame[...] = 255
+        for slot in (first, second, first):
+            backend.bind(slot)
+            backend.run()
+        assert (first.mask == 255).all() and (second.mask == 0).all()
+        before = {name: second.tensors()[name].copy() for name in OUTPUTS}
+        second.frame[...] = 255
+        backend.run()  # bound to the first
+        for name in OUTPUTS:
+            np.testing.assert_array_equal(second.tensors()[name], before[name])
+        first.frame[...] = 100  # 0.392
+        for threshold, expected in ((0.5, 0), (0.39, 255), (0.4, 0)):
+            first.threshold[:] = threshold
+            backend.run()
+            assert (first.mask == expected).all()
+        arrays = backend.on_device()
+        for name, array in arrays.items():
+            assert array.address % ALIGNMENT == 0
+            assert array.__cuda_array_interface__["shape"] == first.tensors()[name].shape
+            assert array.__dlpack_device__() == (2, 0)
+        for slot in (first, second):
+            assert all(a.ctypes.data % ALIGNMENT == 0 for a in slot.tensors().values())
+        try:
+            backend.bind(Slot.on_host(backend.card))
+        except TypeError:
+            pass
+        else:
+            raise AssertionError("a slot that is not page-locked was taken")
+        alone = backend.twin()
+        alone.close()
+        alone.close()
+        backend.run()
+    backend.close()
+    return backend.name
+
+
+def threads(frames, **options):
+    """Start in one thread, finish in another, allocate in a third, capturing meanwhile."""
+    with opened(**options) as backend:
+        judge, problems = Judge(backend), []
+        slot = backend.new_slot()
+        backend.bind(slot)
+
+        def allocate():
+            with open_cuda(options.get("cuda", "auto")) as cuda:
+                for _ in range(20):
+                    with cuda.current():
+                        cuda.host(4096).close()
+                        cuda.memory(4096).close()
+
+        def finish():
+            try:
+                backend.finish()
+                judge.check(slot)
+            except BaseException as error:
+                problems.append(error)
+
+        busy = threading.Thread(target=allocate)
+        busy.start()
+        for _ in range(3):
+            backend.twin()  # captures
+        busy.join()
+        for _ in range(frames):
+            judge.fill(slot)
+            backend.start()
+            other = threading.Thread(target=finish)
+            other.start()
+            other.join()
+        if problems:
+            raise problems[0]
+        return judge.checked
+
+
+def refused_capture(**options):
+    simulator.forbid_capture()
+    return stream(50, twins=2, **options)
+
+
+def refused_plan(what, **options):
+    """Open an engine that is not what its card says; return the error's words."""
+
+    def other(card):
+        if what == "shape":
+            card.inputs["frame"][1][1] += 1
+        elif what == "type":
+            card.outputs["score"][0] = "float16"
+        elif what == "name":
+            card.outputs["map"] = card.outputs.pop("anomaly_map")
+        elif what == "mode":
+            card.inputs["mask"] = card.outputs.pop("mask")
+        elif what == "file":
+            return b"nothing"
+        return fake_trt.plan(card, RED)
+
+    return failure(plan=other, **options)
+
+
+def failure(refusals=(), **options):
+    """Return what opening and running an engine raises."""
+    fake_trt.refusals.update(refusals)
+    try:
+        with opened(**options) as backend:
+            backend.bind(backend.new_slot())
+            backend.run()
+    except EdgesegError as error:
+        return [type(error).__name__, error.problem, error.remedy]
+    return None
+
+
+CREATIONS = ("host_new", "host_mapped", "device_new", "stream_new", "event_new", "attribute")
+LATER = ("stream_wait", "event_record", "copy_in", "copy_out", "graph_launch", "capture_end")
+
+
+class Broken(Exception):
+    """What an injected failure raises."""
+
+
+def exceptions(io, **options):
+    """Let each call of each kind fail once, the first, the second...: nothing may stay behind."""
+    failed = []
+    for name in (*CREATIONS, *LATER, "event_synchronize", "capture_begin", "stream_synchronize"):
+        for skipped in range(100):
+            with failing(name, skipped) as hit:
+                try:
+                    run_twice(io, **options)
+                except Broken:
+                    pass
+            if not hit:
+                break
+            failed.append(name)
+    return failed
+
+
+def run_twice(io, **options):
+    with opened(io=io, **options) as backend:
+        twin = backend.twin()
+        for lane in (backend, twin):
+            lane.bind(lane.new_slot())
+            lane.run()
+
+
+@contextmanager
+def failing(name, skipped):
+    """Let one call fail after some that do not; yields a list that then has an entry."""
+    sound, hit, count = getattr(CudaPython, name), [], [0]
+
+    def call(self, *arguments):
+        count[0] += 1
+        if count[0] == skipped + 1:
+            hit.append(name)
+            raise Broken(name)
+        return sound(self, *arguments)
+
+    setattr(CudaPython, name, call)
+    try:
+        yield hit
+    finally:
+        setattr(CudaPython, name, sound)
+
+
+def driver_failure(limit):
+    """Ask for more memory than there is."""
+    try:
+        with open_cuda("cuda-python") as cuda, cuda.current():
+            cuda.memory(limit)
+    except EdgesegError as error:
+        return [type(error).__name__, error.problem, error.remedy]
+    return None
+
+
+# Planted faults: each is one line of the backend gone wrong.
+
+
+def planted(fault, frames=60, **options):
+    """Stream with a fault in the backend; what the driver says is in the report."""
+    PLANTED[fault]()
+    try:
+        return stream(frames, **options)
+    except AssertionError as error:
+        return {"checked": 0, "wrong": str(error)[:200]}
+
+
+def no_wait_for_the_frame():
+    def wait(self, event):
+        if self is not getattr(Current.engine, "compute", None):
+            sound_wait(self, event)
+
+    sound_wait = Stream.wait
+    Stream.wait = wait
+    _remember_engine()
+
+
+def no_wait_for_the_mask():
+    def wait(self, event):
+        if self is not getattr(Current.engine, "leaving", None):
+            sound_wait(self, event)
+
+    sound_wait = Stream.wait
+    Stream.wait = wait
+    _remember_engine()
+
+
+class Current:
+    engine = None
+
+
+def _remember_engine():
+    sound = trt_backend.OpenEngine.__init__
+
+    def begin(self, *arguments, **options):
+        Current.engine = self
+        sound(self, *arguments, **options)
+
+    trt_backend.OpenEngine.__init__ = begin
+
+
+def read_before_its_event():
+    def finish(self):
+        self.compute_seconds = 0.0
+
+    TrtBackend.finish = finish
+
+
+def leaked_graph():
+    trt_backend._Execution.close = lambda self: setattr(self, "_context", None)
+    sound = Cuda.close
+
+    def close(self):
+        self.opened[:] = [owned for owned in self.opened if type(owned).__name__ != "Graph"]
+        sound(self)
+
+    Cuda.close = close
+
+
+def leaked_context():
+    kept = []
+    sound = trt_backend._Execution.close
+
+    def close(self):
+        kept.append(self._context)
+        sound(self)
+
+    trt_backend._Execution.close = close
+    fake_trt.IExecutionContext.__del__ = lambda self: None
+
+
+def leaked_memory():
+    Owned.close = lambda self: None
+
+
+def an_allocation_for_each_frame():
+    sound = TrtBackend.start
+
+    def start(self):
+        DeviceSlot.on(self._engine.cuda, self.card)
+        sound(self)
+
+    TrtBackend.start = start
+
+
+def freed_while_in_use():
+    sound = TrtBackend.start
+
+    def start(self):
+        sound(self)
+        for owned in [o for o in self._engine.cuda.opened if type(o).__name__ == "Host"]:
+            owned.close()
+
+    TrtBackend.start = start
+
+
+def global_capture():
+    """The camera's thread allocates while this one captures."""
+
+    def begin(self, stream):
+        mode = self._cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL
+        self._call("cuStreamBeginCapture", stream, mode)
+        other = threading.Thread(target=allocate)
+        other.start()
+        other.join()
+
+    def allocate():
+        block = ctypes.c_void_p()
+        driver = simulator.library()
+        driver.cuMemHostAlloc(ctypes.byref(block), ctypes.c_size_t(4096), 0)
+        driver.cuMemFreeHost(block)
+
+    CudaPython.capture_begin = begin
+
+
+def reused_too_early():
+    """The next frame is written into the slot before the last one was fetched."""
+    sound = TrtBackend.start
+
+    def start(self):
+        sound(self)
+        self._slot.frame[...] = 0
+
+    TrtBackend.start = start
+
+
+PLANTED = {
+    function.__name__: function
+    for function in (
+        no_wait_for_the_frame,
+        no_wait_for_the_mask,
+        read_before_its_event,
+        leaked_graph,
+        leaked_context,
+        leaked_memory,
+        an_allocation_for_each_frame,
+        freed_while_in_use,
+        global_capture,
+        reused_too_early,
+    )
+}
