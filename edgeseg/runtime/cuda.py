@@ -12,7 +12,7 @@ leaves nothing behind. Streams are never the default one, on which TensorRT wait
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.errors import CudaError
 from edgeseg.runtime.base import Closing
 
 Bytes = NDArray[np.uint8]
@@ -199,8 +200,16 @@ class Stream(Owned):
 
     def drain(self) -> None:
         """Wait, in whichever thread, until nothing more reads or writes memory."""
-        with self._cuda.current():
-            self.synchronize()
+        if self.raw is not None:
+            with self._cuda.current():
+                self.synchronize()
+
+    def close(self) -> None:
+        """Wait for what is under way, and give the stream back."""
+        try:
+            self.drain()
+        finally:
+            super().close()
 
     def capture(self, enqueue: Callable[[], None]) -> Graph:
         """Return as a graph what `enqueue` puts into the stream; nothing of it is done.
@@ -213,9 +222,8 @@ class Stream(Owned):
         try:
             enqueue()
         except BaseException:
-            with ExitStack() as stack:  # the capture ends, and its own error is of no interest
-                stack.callback(lambda: calls.graph_free(calls.capture_end(self.raw)))
-                stack.push(lambda *_: True)
+            with suppress(CudaError):  # a broken capture has to be ended too
+                calls.graph_free(calls.capture_end(self.raw))
             raise
         return Graph(self._cuda, calls.capture_end(self.raw), calls.graph_free)
 

@@ -44,7 +44,8 @@ class OpenEngine(Closing):
         self.layout = Layout.of(card.graph)
         self.cuda: Cuda = open_cuda(binding)
         self._runtime = self._engine = None
-        self._errors: list[str] = []
+        self.errors: list[str] = []
+        """TensorRT's words, since they were last reported."""
         self._own = cuda_graph and not trt.captures_itself(self.api.trt)
         try:
             self.io = choose_io(io, self.cuda.device)
@@ -77,17 +78,12 @@ class OpenEngine(Closing):
             raise self.failed("gives no execution context")
         return context
 
-    def enqueue(self, context: Any, stream: Stream) -> None:
-        """Put the engine's work into a stream; ModelError with TensorRT's words."""
-        if not trt.enqueue(context, stream.handle) or self._errors:
-            raise self.failed("refuses to run")
-
-    def capture(self, context: Any, stream: Stream) -> Graph | None:
-        """Return the engine's work as a graph; None, once said why, where none is to be had."""
+    def capture(self, stream: Stream, enqueue: Callable[[Stream], None]) -> Graph | None:
+        """Return what `enqueue` does as a graph; None, once said why, where none is to be had."""
         if not (self._own and self.wants_graph):
             return None
         try:
-            return stream.capture(lambda: self.enqueue(context, stream))
+            return stream.capture(lambda: enqueue(stream))
         except (CudaError, ModelError) as error:
             self.wants_graph = False
             self.graph = f"no CUDA graph ({error.problem.rstrip('.')})"
@@ -96,7 +92,7 @@ class OpenEngine(Closing):
 
     def failed(self, what: str) -> ModelError:
         """Return the error for what TensorRT did, with its words since the last one."""
-        words, self._errors[:] = "; ".join(self._errors[-3:]), []
+        words, self.errors[:] = "; ".join(self.errors[-3:]), []
         return ModelError(
             f"{self.card.runtime} {self.api.version} {what}: {self.card.file}: "
             f"{words or 'it gives no reason'}.",
@@ -133,7 +129,7 @@ class OpenEngine(Closing):
 
     def _keep(self, severity: str, text: str) -> None:
         if severity in ("ERROR", "INTERNAL_ERROR"):
-            self._errors.append(text)
+            self.errors.append(text)
 
 
 class _Execution:
@@ -147,21 +143,32 @@ class _Execution:
         self, engine: OpenEngine, addresses: Mapping[str, int], slot: DeviceSlot, *, copies: bool
     ) -> None:
         self._engine = engine
+        self._graph: Graph | None = None
+        # Never in a variable: an exception's trace would keep it beyond its GPU.
         self._context = engine.context(addresses)
-        # Of its own, so that a capture holds nothing of what a twin does meanwhile.
-        with engine.cuda.stream() as stream:
-            if copies:
-                stream.copy_in(addresses["frame"], slot.inputs)
-            engine.enqueue(self._context, stream)
-            stream.synchronize()
-            self._graph = engine.capture(self._context, stream)
+        try:
+            # Of its own, so that a capture holds nothing of what a twin does meanwhile.
+            with engine.cuda.stream() as stream:
+                if copies:
+                    stream.copy_in(addresses["frame"], slot.inputs)
+                self._enqueue(stream)
+                stream.synchronize()
+                self._graph = engine.capture(stream, self._enqueue)
+        except BaseException:
+            self.close()
+            raise
 
     def launch(self, stream: Stream) -> None:
-        """Enqueue the engine's work."""
+        """Put the engine's work into a stream."""
         if self._graph is None:
-            self._engine.enqueue(self._context, stream)
+            self._enqueue(stream)
         else:
             self._graph.launch(stream)
+
+    def _enqueue(self, stream: Stream) -> None:
+        """Put it there without a graph; ModelError with TensorRT's words."""
+        if not trt.enqueue(self._context, stream.handle) or self._engine.errors:
+            raise self._engine.failed("refuses to run")
 
     def close(self) -> None:
         """Let go of the graph, then of the context."""

@@ -1,15 +1,14 @@
 """What TrtBackend does over the simulated driver; each runs in a process of its own (cudasim)."""
 
-import ctypes
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from edgeseg.cards import EngineCard, GraphCard
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import CudaError, EdgesegError
 from edgeseg.runtime import trt_backend
 from edgeseg.runtime.base import OUTPUTS, Slot
 from edgeseg.runtime.cuda import Cuda, Owned, Stream
@@ -251,32 +250,25 @@ def failure(refusals=(), **options):
     return None
 
 
-CREATIONS = ("host_new", "host_mapped", "device_new", "stream_new", "event_new", "attribute")
-LATER = ("stream_wait", "event_record", "copy_in", "copy_out", "graph_launch", "capture_end")
+GIVING_BACK = ("Destroy", "Free", "Release", "EndCapture", "Synchronize", "SetCurrent")
 
 
-class Broken(Exception):
-    """What an injected failure raises."""
-
-
-def exceptions(io, **options):
-    """Let each call of each kind fail once, the first, the second...: nothing may stay behind."""
+def exceptions(**options):
+    """Let the first call of the driver fail, then the second...: nothing may stay behind."""
     failed = []
-    for name in (*CREATIONS, *LATER, "event_synchronize", "capture_begin", "stream_synchronize"):
-        for skipped in range(100):
-            with failing(name, skipped) as hit:
-                try:
-                    run_twice(io, **options)
-                except Broken:
-                    pass
-            if not hit:
-                break
-            failed.append(name)
-    return failed
+    while True:
+        with failing(len(failed)) as hit:
+            try:
+                run_twice(**options)
+            except CudaError as error:
+                assert "INJECTED" in error.problem
+        if not hit:
+            return failed
+        failed += hit
 
 
-def run_twice(io, **options):
-    with opened(io=io, **options) as backend:
+def run_twice(**options):
+    with opened(**options) as backend:
         twin = backend.twin()
         for lane in (backend, twin):
             lane.bind(lane.new_slot())
@@ -284,22 +276,24 @@ def run_twice(io, **options):
 
 
 @contextmanager
-def failing(name, skipped):
-    """Let one call fail after some that do not; yields a list that then has an entry."""
-    sound, hit, count = getattr(CudaPython, name), [], [0]
+def failing(skipped):
+    """Let one call fail, of those that give nothing back; yields a list that then names it."""
+    sound, hit, left = CudaPython._call, [], [skipped]
 
-    def call(self, *arguments):
-        count[0] += 1
-        if count[0] == skipped + 1:
-            hit.append(name)
-            raise Broken(name)
-        return sound(self, *arguments)
+    def call(self, function, *arguments):
+        if function.endswith(GIVING_BACK) or hit:
+            return sound(self, function, *arguments)
+        left[0] -= 1
+        if left[0] >= 0:
+            return sound(self, function, *arguments)
+        hit.append(function)
+        raise CudaError(f"{function} failed with INJECTED.", remedy="none")
 
-    setattr(CudaPython, name, call)
+    CudaPython._call = call
     try:
         yield hit
     finally:
-        setattr(CudaPython, name, sound)
+        CudaPython._call = sound
 
 
 def driver_failure(limit):
@@ -409,6 +403,7 @@ def freed_while_in_use():
         sound(self)
         for owned in [o for o in self._engine.cuda.opened if type(o).__name__ == "Host"]:
             owned.close()
+        raise CudaError("enough was seen", remedy="")  # the slot's arrays are no more
 
     TrtBackend.start = start
 
@@ -419,15 +414,13 @@ def global_capture():
     def begin(self, stream):
         mode = self._cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL
         self._call("cuStreamBeginCapture", stream, mode)
-        other = threading.Thread(target=allocate)
+        other = threading.Thread(target=allocate, args=(self,))
         other.start()
         other.join()
 
-    def allocate():
-        block = ctypes.c_void_p()
-        driver = simulator.library()
-        driver.cuMemHostAlloc(ctypes.byref(block), ctypes.c_size_t(4096), 0)
-        driver.cuMemFreeHost(block)
+    def allocate(calls):
+        with calls, suppress(CudaError):
+            calls.host_free(calls.host_new(4096)[0])
 
     CudaPython.capture_begin = begin
 
