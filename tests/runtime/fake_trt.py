@@ -11,6 +11,7 @@ import ctypes
 import json
 import sys
 from enum import IntEnum
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from edgeseg.runtime.matrix import API, Release
@@ -143,7 +144,7 @@ def install(version, *, rtx=False):
     """Put a release's module where `import` finds it; once in a process, whose classes it trims."""
     release = Release("tensorrt-rtx" if rtx else "tensorrt", version)
     module = ModuleType("tensorrt_rtx" if rtx else "tensorrt")
-    module.__version__ = version
+    module.__version__, module.__spec__ = version, ModuleSpec(module.__name__, None)
     for name in NAMES:
         if API.get(name) is None or release.has(name):
             setattr(module, name, subset(name, globals()[name], release))

@@ -1,13 +1,10 @@
 """The switch between TensorRT and TensorRT-RTX: features by name, whatever their numbers."""
 
-import dataclasses
 from enum import IntEnum
 from types import SimpleNamespace
 
 import pytest
 
-from edgeseg.cards import EngineCard
-from edgeseg.errors import EngineMismatch
 from edgeseg.runtime import trt
 
 
@@ -57,14 +54,3 @@ def test_the_installed_rtx():
 @pytest.mark.parametrize(("capability", "target"), [("8.6", "sm86"), ("12.0", "sm120")])
 def test_targets(capability, target):
     assert trt.target_of(capability) == target
-
-
-def test_an_engine_is_not_run_by_this_version(graph_card):
-    fields = {f.name: None for f in dataclasses.fields(EngineCard)}
-    known = {"file": "a.engine", "runtime": "tensorrt", "runtime_version": "10.3.0"}
-    card = EngineCard(**fields | known | {"graph": graph_card, "target": "sm87"})
-    with pytest.raises(
-        EngineMismatch, match=r"a\.engine is an engine for tensorrt 10\.3\.0 on sm87"
-    ) as e:
-        trt.refuse_to_run(card)
-    assert e.value.remedy == "edgeseg build-engine --model screws --runtime openvino"

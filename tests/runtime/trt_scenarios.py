@@ -1,20 +1,21 @@
 """What TrtBackend does over the simulated driver; each runs in a process of its own (cudasim)."""
 
+import dataclasses
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from edgeseg.cards import EngineCard, GraphCard
+from edgeseg.cards import EngineCard, GraphCard, sha256, write_card
 from edgeseg.errors import CudaError, EdgesegError
-from edgeseg.runtime import trt_backend
+from edgeseg.runtime import engines
 from edgeseg.runtime.base import OUTPUTS, Slot
-from edgeseg.runtime.cuda import Cuda, Owned, Stream
 from edgeseg.runtime.fake import FakeBackend
+from edgeseg.runtime.machine import this_machine
 from edgeseg.runtime.memory import CudaPython, open_cuda
-from edgeseg.runtime.slots import ALIGNMENT, DeviceSlot
+from edgeseg.runtime.slots import ALIGNMENT
 from edgeseg.runtime.trt_backend import TrtBackend
 from tests.cudasim import simulator
 from tests.runtime import fake_trt
@@ -250,7 +251,7 @@ def failure(refusals=(), **options):
     return None
 
 
-GIVING_BACK = ("Destroy", "Free", "Release", "EndCapture", "Synchronize", "SetCurrent")
+GIVING_BACK = ("Destroy", "Free", "FreeHost", "Release", "EndCapture", "Synchronize", "SetCurrent")
 
 
 def exceptions(**options):
@@ -306,148 +307,56 @@ def driver_failure(limit):
     return None
 
 
-# Planted faults: each is one line of the backend gone wrong.
+def through_the_opener(**options):
+    """Open an engine by its path, as every command does; return the name and what was said."""
+    from edgeseg.evaluation import opener
+
+    fake_trt.install("10.3.0")
+    here = dataclasses.replace(this_machine(), gpu="RTX A2000", compute_capability="8.6")
+    engines.this_machine = lambda: here
+    with TemporaryDirectory() as folder:
+        path, card = Path(folder) / "bottle.engine", card_of()
+        path.write_bytes(fake_trt.plan(card, RED))
+        digest, size = sha256(path), path.stat().st_size
+        write_card(
+            path.with_suffix(".json"),
+            dataclasses.replace(card, target="sm86", sha256=digest, bytes=size),
+        )
+        said = []
+        with opener.open_model(path, say=said.append, **options) as backend:
+            slot = backend.new_slot()
+            backend.bind(slot)
+            slot.frame[...] = 255
+            backend.run()
+            assert (slot.mask == 255).all()
+            name = backend.name
+        path.write_bytes(path.read_bytes() + b" ")
+        try:
+            opener.open_model(path, say=said.append)
+        except EdgesegError as error:
+            return name, said, type(error).__name__
+    return None
 
 
-def planted(fault, frames=60, **options):
-    """Stream with a fault in the backend; what the driver says is in the report."""
-    PLANTED[fault]()
-    try:
-        return stream(frames, **options)
-    except AssertionError as error:
-        return {"checked": 0, "wrong": str(error)[:200]}
-
-
-def no_wait_for_the_frame():
-    def wait(self, event):
-        if self is not getattr(Current.engine, "compute", None):
-            sound_wait(self, event)
-
-    sound_wait = Stream.wait
-    Stream.wait = wait
-    _remember_engine()
-
-
-def no_wait_for_the_mask():
-    def wait(self, event):
-        if self is not getattr(Current.engine, "leaving", None):
-            sound_wait(self, event)
-
-    sound_wait = Stream.wait
-    Stream.wait = wait
-    _remember_engine()
-
-
-class Current:
-    engine = None
-
-
-def _remember_engine():
-    sound = trt_backend.OpenEngine.__init__
-
-    def begin(self, *arguments, **options):
-        Current.engine = self
-        sound(self, *arguments, **options)
-
-    trt_backend.OpenEngine.__init__ = begin
-
-
-def read_before_its_event():
-    def finish(self):
-        self.compute_seconds = 0.0
-
-    TrtBackend.finish = finish
-
-
-def leaked_graph():
-    trt_backend._Execution.close = lambda self: setattr(self, "_context", None)
-    sound = Cuda.close
-
-    def close(self):
-        self.opened[:] = [owned for owned in self.opened if type(owned).__name__ != "Graph"]
-        sound(self)
-
-    Cuda.close = close
-
-
-def leaked_context():
-    kept = []
-    sound = trt_backend._Execution.close
-
-    def close(self):
-        kept.append(self._context)
-        sound(self)
-
-    trt_backend._Execution.close = close
-    fake_trt.IExecutionContext.__del__ = lambda self: None
-
-
-def leaked_memory():
-    Owned.close = lambda self: None
-
-
-def an_allocation_for_each_frame():
-    sound = TrtBackend.start
-
-    def start(self):
-        DeviceSlot.on(self._engine.cuda, self.card)
-        sound(self)
-
-    TrtBackend.start = start
-
-
-def freed_while_in_use():
-    sound = TrtBackend.start
-
-    def start(self):
-        sound(self)
-        for owned in [o for o in self._engine.cuda.opened if type(o).__name__ == "Host"]:
-            owned.close()
-        raise CudaError("enough was seen", remedy="")  # the slot's arrays are no more
-
-    TrtBackend.start = start
-
-
-def global_capture():
-    """The camera's thread allocates while this one captures."""
-
-    def begin(self, stream):
-        mode = self._cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL
-        self._call("cuStreamBeginCapture", stream, mode)
-        other = threading.Thread(target=allocate, args=(self,))
-        other.start()
-        other.join()
-
-    def allocate(calls):
-        with calls, suppress(CudaError):
-            calls.host_free(calls.host_new(4096)[0])
-
-    CudaPython.capture_begin = begin
-
-
-def reused_too_early():
-    """The next frame is written into the slot before the last one was fetched."""
-    sound = TrtBackend.start
-
-    def start(self):
-        sound(self)
-        self._slot.frame[...] = 0
-
-    TrtBackend.start = start
-
-
-PLANTED = {
-    function.__name__: function
-    for function in (
-        no_wait_for_the_frame,
-        no_wait_for_the_mask,
-        read_before_its_event,
-        leaked_graph,
-        leaked_context,
-        leaked_memory,
-        an_allocation_for_each_frame,
-        freed_while_in_use,
-        global_capture,
-        reused_too_early,
-    )
-}
+def lent_memory():
+    """What closes, closes once; what is left open, the GPU closes."""
+    cuda = open_cuda("cuda-python")
+    with cuda.current():
+        host, stream, event = cuda.host(1000), cuda.stream(), cuda.event(timing=True)
+        assert not host.piece.array.any() and host.piece.array.nbytes == 1000
+        assert host.piece.part(256, 512).address == host.piece.address + 256
+        memory = cuda.memory(1000)
+        host.piece.array[:] = 7
+        stream.copy_in(memory.address, host.piece)
+        stream.copy_out(host.piece, memory.address)
+        event.record(stream)
+        event.synchronize()
+        assert (host.piece.array == 7).all()
+    open_before = len(cuda.opened)
+    for owned in (event, event, memory):
+        owned.close()
+    assert open_before - len(cuda.opened) == 2
+    cuda.close()
+    cuda.close()
+    assert cuda.opened == []
+    return [cuda.device.name, cuda.device.compute_capability, cuda.device.integrated]
