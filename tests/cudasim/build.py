@@ -5,27 +5,43 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "driver"
-FLAGS = ("-std=gnu11", "-O2", "-g", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 
 
 class NoCompilerError(Exception):
     """There is no C compiler here, so nothing can be simulated; tests skip with this sentence."""
 
 
-def build(*extra: str) -> Path:
-    """Return the folder that holds libcuda.so.1, compiled with `extra` flags beside FLAGS.
+def build() -> Path:
+    """Return the folder that holds libcuda.so.1."""
+    flags = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-shared", "-Wl,-soname,libcuda.so.1")
+    folder = _compile("libcuda.so.1", (), flags)
+    with suppress(FileExistsError):
+        (folder / "libcuda.so").symlink_to("libcuda.so.1")
+    return folder
 
-    The folder is named after a hash of the sources and flags, so that it is built once, and is
-    moved into place whole, so that two test runs at once are no trouble.
+
+def build_stress(sanitizer: str) -> Path:
+    """Return a program of stress.c and the driver, compiled with -fsanitize=`sanitizer`."""
+    flags = ("-O0", "-g1", f"-fsanitize={sanitizer}")
+    return _compile("stress", (Path(__file__).parent / "stress.c",), flags) / "stress"
+
+
+def _compile(name: str, more: tuple[Path, ...], flags: tuple[str, ...]) -> Path:
+    """Compile the driver and `more` sources to a file of this name; return its folder.
+
+    The folder is named after a hash of sources and flags, so that it is made once, and is moved
+    into place whole, so that two test runs at once are no trouble.
     """
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise NoCompilerError("no C compiler (cc) on the path: the CUDA simulator cannot be built")
-    files = sorted(SOURCES.glob("*.[ch]"))
-    key = hashlib.sha256(repr((compiler, FLAGS, extra)).encode())
+    files = [*sorted(SOURCES.glob("*.[ch]")), *more]
+    key = hashlib.sha256(repr((compiler, STRICT, flags)).encode())
     for file in files:
         key.update(file.name.encode() + file.read_bytes())
     cache = Path(tempfile.gettempdir()) / f"edgeseg-cudasim-{os.getuid()}"
@@ -36,14 +52,13 @@ def build(*extra: str) -> Path:
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
         made = Path(temporary) / "made"
         made.mkdir()
-        library = made / "libcuda.so.1"
         sources = [str(file) for file in files if file.suffix == ".c"]
-        command = [compiler, *FLAGS, *extra, "-shared", "-Wl,-soname,libcuda.so.1", *sources]
-        command += ["-o", str(library), "-lpthread", "-ldl", "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        command = [compiler, *STRICT, *flags, *sources, "-o", str(made / name)]
+        done = subprocess.run(
+            [*command, "-lpthread", "-ldl", "-lm"], capture_output=True, text=True
+        )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
-        (made / "libcuda.so").symlink_to("libcuda.so.1")
         try:
             made.rename(folder)
         except OSError:  # another run was faster

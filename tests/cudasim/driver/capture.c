@@ -7,6 +7,7 @@
 #include <string.h>
 
 static unsigned long captures;
+static struct capture *every; /* events may point to any, so none is freed */
 
 void capture_break(struct capture *capture) { capture->status = CAPTURE_BROKEN; }
 
@@ -88,6 +89,8 @@ EXPORT CUresult cuStreamBeginCapture_v2(CUstream handle, int mode) {
     capture->id = ++captures;
     capture->thread = pthread_self();
     capture->origin = stream;
+    capture->older = every;
+    every = capture;
     stream->capture = capture;
     memset(stream->before, 0, sizeof stream->before);
     return leave(OK);

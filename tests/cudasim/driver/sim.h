@@ -136,6 +136,7 @@ struct capture {
     struct stream *origin;
     struct graph *graph;
     bool ended;
+    struct capture *older;
 };
 
 extern struct stream legacy;            /* the stream 0 */
