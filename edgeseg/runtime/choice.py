@@ -13,7 +13,7 @@ from edgeseg.config import RuntimeName
 from edgeseg.errors import ConfigError, MissingExtra
 from edgeseg.extras import installed, require
 from edgeseg.runtime.machine import Machine
-from edgeseg.runtime.matrix import Release, refusal
+from edgeseg.runtime.matrix import Release, jetpack_of, refusal
 from edgeseg.runtime.memory import found_bindings
 
 
@@ -112,8 +112,14 @@ def _examine(package: _Package, here: Machine) -> Candidate:
         remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # it is for others
     elif package.needs_gpu and not found_bindings():
         obstacle = "no CUDA binding is installed, neither cuda-python nor PyCUDA"
-        remedy = "pip install cuda-bindings"
+        remedy = f"pip install '{_cuda_python(here)}'"
     return Candidate(package.runtime, package.module, package.extra, version, obstacle, remedy)
+
+
+def _cuda_python(here: Machine) -> str:
+    """Return the cuda-python that a machine's driver serves; a later one lacks its functions."""
+    pack = jetpack_of(here.l4t) if here.l4t else None
+    return f"cuda-bindings=={pack.cuda.split('.')[0]}.*" if pack else "cuda-bindings"
 
 
 def _refusal(package: _Package, version: str, here: Machine) -> ConfigError | None:

@@ -9,6 +9,7 @@ a simulated driver; not run on a GPU.
 """
 
 import ctypes
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import TracebackType
@@ -22,7 +23,7 @@ from edgeseg.runtime.cuda import Bytes, Calls, Cuda, Raw
 
 Binding = Literal["auto", "cuda-python", "pycuda"]
 
-LIBRARY = "libcuda.so.1"
+LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 _DEVICE = 0  # CUDA_VISIBLE_DEVICES says which GPU is the first
 _DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream
@@ -78,15 +79,10 @@ class CudaPython:
         self._cu = _import_driver()
         version = installed("cuda-bindings") or installed("cuda-python") or "of unknown version"
         self.name = f"cuda-python {version}"
-        self._device = self._first_call()
+        self._call("cuInit", 0)
+        self._device = self._call("cuDeviceGet", _DEVICE)
+        self._library = ctypes.CDLL(LIBRARY)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
-
-    def _first_call(self) -> Raw:
-        try:
-            self._call("cuInit", 0)
-            return self._call("cuDeviceGet", _DEVICE)
-        except RuntimeError as error:  # cuda-python's, where the library is not there
-            raise _no_driver(error) from error
 
     def __enter__(self) -> "CudaPython":
         self._call("cuCtxSetCurrent", self._context)
@@ -101,7 +97,10 @@ class CudaPython:
         """Leave the context current: the runtime API would make the same one current again."""
 
     def _call(self, function: str, *arguments: Any) -> Any:
-        code, *values = getattr(self._cu, function)(*arguments)
+        try:
+            code, *values = getattr(self._cu, function)(*arguments)
+        except RuntimeError as error:  # cuda-python's, for a library or a function that is missing
+            raise _no_driver(function, error) from error
         if code:
             name = getattr(code, "name", str(code))
             raise _failed(function, name, int(code))
@@ -160,7 +159,12 @@ class CudaPython:
         self._call("cuEventSynchronize", event)
 
     def event_milliseconds(self, start: Raw, end: Raw) -> float:
-        return float(self._call("cuEventElapsedTime", start, end))
+        # By ctypes: since 12.8 the binding asks for that driver's version of it, and JetPack 6,
+        # with CUDA 12.6, has only the older one.
+        found, events = ctypes.c_float(), [ctypes.c_void_p(int(event)) for event in (start, end)]
+        if code := self._library.cuEventElapsedTime(ctypes.byref(found), *events):
+            raise _failed("cuEventElapsedTime", self._cu.CUresult(code).name, code)
+        return found.value
 
     def event_free(self, event: Raw) -> None:
         self._call("cuEventDestroy", event)
@@ -335,8 +339,9 @@ def _failed(function: str, name: str, code: int | None = None) -> CudaError:
     )
 
 
-def _no_driver(error: Exception) -> CudaError:
+def _no_driver(function: str, error: Exception) -> CudaError:
     return CudaError(
-        f"The CUDA driver {LIBRARY} cannot be used: {error}",
-        remedy="edgeseg doctor; install the NVIDIA driver, or run where there is a GPU",
+        f"The CUDA driver {LIBRARY} does not offer {function}: {error}",
+        remedy="edgeseg doctor; without a driver, install NVIDIA's; with one of CUDA 12, as that "
+        "of JetPack 6: pip install 'cuda-bindings==12.*'",
     )

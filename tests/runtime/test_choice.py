@@ -86,7 +86,14 @@ def test_with_a_gpu(packages):
     found = runtimes(candidates(RTX))
     assert found["tensorrt"].remedy == 'pip install "edgeseg[tensorrt]"'
     assert found["tensorrt-rtx"].obstacle == NO_BINDING
-    assert found["tensorrt-rtx"].remedy == "pip install cuda-bindings"
+    assert found["tensorrt-rtx"].remedy == "pip install 'cuda-bindings'"
+
+
+def test_a_jetson_gets_the_binding_of_its_cuda(packages):
+    packages(tensorrt="10.3.0")
+    orin = dataclasses.replace(ORIN, l4t="36.4.3")
+    found = runtimes(candidates(orin))["tensorrt"]
+    assert (found.obstacle, found.remedy) == (NO_BINDING, "pip install 'cuda-bindings==12.*'")
 
 
 def test_a_gpu_with_a_binding_runs_tensorrt(packages):
