@@ -54,3 +54,13 @@ def test_the_installed_rtx():
 @pytest.mark.parametrize(("capability", "target"), [("8.6", "sm86"), ("12.0", "sm120")])
 def test_targets(capability, target):
     assert trt.target_of(capability) == target
+
+
+def test_the_installed_rtx_says_why_it_cannot_read_an_engine():
+    pytest.importorskip("tensorrt_rtx")
+    library, said = trt.load("tensorrt-rtx").trt, []
+    runtime = trt.new_runtime(library, trt.logger(library, lambda *words: said.append(words)))
+    assert trt.read_engine(runtime, b"nothing" * 20) is None
+    errors = [text for severity, text in said if severity == "ERROR"]
+    assert "incompatible serialization version" in errors[0]
+    assert trt.captures_itself(library)

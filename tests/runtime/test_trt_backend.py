@@ -76,6 +76,10 @@ def test_threads_start_finish_and_allocate_beside_a_capture(io, binding):
     assert report.counters["graph_launches"] == 100
 
 
+def test_nothing_grows_in_python_s_memory(io, binding):
+    assert simulate("growth", frames=500, io=io, cuda=binding).clean().result < 500  # bytes
+
+
 def test_a_capture_that_is_refused_is_said_once_and_done_without(io, binding):
     report = simulate("refused_capture", io=io, cuda=binding).clean()
     (line,) = report.result["said"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import tracemalloc
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -213,6 +214,19 @@ def threads(frames, **options):
         if problems:
             raise problems[0]
         return judge.checked
+
+
+def growth(frames, **options):
+    """Return how many bytes Python holds more after some frames than after a few."""
+    with opened(**options) as backend:
+        backend.bind(backend.new_slot())
+        tracemalloc.start()
+        held = []
+        for count in (50, frames):
+            for _ in range(count):
+                backend.run()
+            held.append(tracemalloc.get_traced_memory()[0])
+        return held[1] - held[0]
 
 
 def refused_capture(**options):
