@@ -41,10 +41,11 @@ def main(folder: Path) -> str:
         environment = os.environ | {
             "CPATH": os.pathsep.join(sorted(includes)),
             "LIBRARY_PATH": os.pathsep.join([str(driver), links]),
+            "LDFLAGS": f"-Wl,-rpath,{curand.parent}",
         }
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
         subprocess.run(
-            [*pip, "--no-deps", "--no-binary", "pycuda", f"pycuda=={VERSION}"],
+            [*pip, "--no-cache-dir", "--no-deps", "--no-binary", "pycuda", f"pycuda=={VERSION}"],
             env=environment,
             check=True,
         )

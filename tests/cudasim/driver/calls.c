@@ -13,7 +13,7 @@ static _Thread_local CUcontext stack[DEPTH];
 static _Thread_local int depth;
 
 static bool initialized;
-static int retained;
+static int retained, detached;
 static unsigned context_flags;
 static int context_id = -1;
 static int device_count = 1;
@@ -116,10 +116,20 @@ EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
 void context_exit(void) {
     if (!retained) return;
     call_name = "exit";
-    fault("leak", "the primary context is still retained %d times at the end of the process", retained);
+    if (retained > detached)
+        fault("leak", "the primary context is still retained %d times at the end of the process", retained);
     handles_leaks();
     memory_leaks();
     retained = 0;
+}
+
+/* PyCUDA calls this when it forgets a primary context on which detach() was not called. */
+EXPORT CUresult cuCtxDetach(CUcontext context) {
+    ENTER(INIT);
+    TRY(known(context));
+    warning("detach", "a primary context cannot be detached: it stays retained until the process ends");
+    detached++;
+    return leave(INVALID_CONTEXT);
 }
 
 EXPORT CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned flags) {
