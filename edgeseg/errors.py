@@ -8,6 +8,7 @@
     +-- ModelError          a run, graph or card that cannot be read
     +-- EngineMismatch      an engine built for another machine, version or graph
     +-- BuildError          a graph that a runtime refuses to build
+    +-- CudaError           a GPU or its driver that refuses a call
     +-- SourceError         a camera, video or folder that delivers no frames
     +-- WriteError          a file that the disk or its rights do not let us write
     +-- SinkError           a video, file or window that takes no results
@@ -55,6 +56,10 @@ class EngineMismatch(EdgesegError):
 
 class BuildError(EdgesegError):
     """A graph that a runtime refuses to build."""
+
+
+class CudaError(EdgesegError):
+    """A GPU or its driver that refuses a call."""
 
 
 class SourceError(EdgesegError):

@@ -203,7 +203,7 @@ def _build(
     """
     lint.check(model, api.release, capability_of(target))
     library = api.trt
-    logger = _logger(library, log)
+    logger = trt.logger(library, lambda severity, text: log.append((severity, text)))
     builder = library.Builder(logger)
     network = builder.create_network(api.network_flags(weak=weak))
     # The parser does not keep its network alive: a temporary here is a crash.
@@ -260,17 +260,6 @@ def _failed(api: Api, log: Log) -> BuildError:
         f"{'; '.join(errors[-3:]) or 'it gives no reason'}.",
         remedy="--precision fp32, more --workspace-mib, or --runtime openvino",
     )
-
-
-def _logger(library: Any, log: Log) -> Any:
-    class Collector(library.ILogger):  # type: ignore[misc]  # the module is known at run time only
-        def __init__(self) -> None:
-            library.ILogger.__init__(self)
-
-        def log(self, severity: Any, text: str) -> None:
-            log.append((severity.name, text))
-
-    return Collector()
 
 
 def _to_opset(model: ModelProto, opset: int) -> ModelProto:

@@ -3,7 +3,7 @@
     runs/bottle                                  PyTorch
     runs/bottle/bottle.onnx                      ONNX Runtime, or OpenVINO when it is named
     engines/bottle-fp16-openvino-cpu.onnx        the runtime of its card (.json, beside it)
-    engines/bottle-fp16-rtx-sm86.engine          refused unless its card names this machine
+    engines/bottle-fp16-rtx-sm86.engine          TensorRT, if its card names this machine
 
 The choice is never silent: one line says what was taken and why nothing better was.
 """
@@ -21,9 +21,12 @@ from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates, reasons
 from edgeseg.runtime.engines import card_path, check_engine, engine_path, newest_that_runs
 from edgeseg.runtime.machine import this_machine
+from edgeseg.runtime.memory import Binding
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.ov import OpenVinoBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
+from edgeseg.runtime.slots import Io
+from edgeseg.runtime.trt_backend import TrtBackend
 
 Say = Callable[[str], None]
 GRAPH_RUNTIMES: dict[RuntimeName, Callable[..., Backend]] = {
@@ -34,11 +37,20 @@ STAND_IN = 0.5  # for thresholds that were not found yet
 
 
 def open_model(
-    path: Path, *, runtime: str | None = None, threads: int | None = None, say: Say
+    path: Path,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    io: Io = "auto",
+    cuda_graph: bool = True,
+    cuda: Binding = "auto",
+    say: Say,
 ) -> Backend:
     """Open a run's folder, an .onnx file, or an engine (or the engine's card).
 
-    runtime: which one reads an .onnx file; the others have theirs. threads: of the CPU.
+    runtime: which one reads an .onnx file; the others have theirs. threads: of the CPU. On a GPU,
+    io: how a frame gets there; cuda_graph: launch a graph instead of enqueuing each frame; cuda:
+    the binding. All three mean nothing elsewhere.
     ModelError for a path that is none of these, EngineMismatch for an engine made for elsewhere.
     """
     if path.is_dir():
@@ -47,7 +59,12 @@ def open_model(
     if not path.exists():
         raise ModelError(f"There is no {path}.", remedy="name a run, an ONNX file or an engine")
     if path.suffix in (".engine", ".json") or card_path(path).is_file():
-        return _open_engine(path, runtime, threads, say)
+        card = _check_engine(path, runtime)
+        engine = engine_path(card_path(path))
+        if card.runtime not in trt.FLAVORS:
+            return _open_graph(engine, card.runtime, threads, say)
+        on_gpu = TrtBackend.open(engine, card, io=io, cuda_graph=cuda_graph, cuda=cuda, say=say)
+        return _say_taken(engine, on_gpu, card.runtime, say)
     if path.suffix != ".onnx":
         raise ModelError(
             f"{path} is neither a run's folder nor an .onnx file nor an engine.",
@@ -155,23 +172,22 @@ def _open_graph(path: Path, runtime: str, threads: int | None, say: Say) -> Back
             f"{runtime} does not read {path}; {' or '.join(GRAPH_RUNTIMES)} was expected.",
             remedy="--runtime openvino, or build an engine: edgeseg build-engine",
         )
-    backend = GRAPH_RUNTIMES[runtime](path, threads=threads)
-    why = reasons(runtime, candidates(this_machine()))
-    say(f"{path}: {backend.name}" + (f" ({why})" if why else ""))
-    return backend
+    return _say_taken(path, GRAPH_RUNTIMES[runtime](path, threads=threads), runtime, say)
 
 
-def _open_engine(path: Path, runtime: str | None, threads: int | None, say: Say) -> Backend:
+def _check_engine(path: Path, runtime: str | None) -> EngineCard:
+    """Return the card of an engine that runs here, by the runtime it was built for."""
     card = check_engine(path)
     if runtime not in (None, card.runtime):
         _refuse_runtime(runtime, f"an engine for {card.runtime}", f"--runtime {card.runtime}")
-    _refuse_unrunnable(card)
-    return _open_graph(engine_path(card_path(path)), card.runtime, threads, say)
+    return card
 
 
-def _refuse_unrunnable(card: EngineCard) -> None:
-    if card.runtime in trt.FLAVORS:
-        trt.refuse_to_run(card)
+def _say_taken(path: Path, backend: Backend, runtime: str, say: Say) -> Backend:
+    """Say what was opened, and why nothing better was."""
+    why = reasons(runtime, candidates(this_machine()))
+    say(f"{path}: {backend.name}" + (f" ({why})" if why else ""))
+    return backend
 
 
 def _refuse_runtime(runtime: str | None, what: str, remedy: str) -> None:

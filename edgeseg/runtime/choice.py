@@ -13,7 +13,8 @@ from edgeseg.config import RuntimeName
 from edgeseg.errors import ConfigError, MissingExtra
 from edgeseg.extras import installed, require
 from edgeseg.runtime.machine import Machine
-from edgeseg.runtime.matrix import Release, refusal
+from edgeseg.runtime.matrix import Release, jetpack_of, refusal
+from edgeseg.runtime.memory import found_bindings
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def best(found: Sequence[Candidate]) -> Candidate:
     )
 
 
-def reasons(taken: RuntimeName, found: Sequence[Candidate]) -> str:
+def reasons(taken: str, found: Sequence[Candidate]) -> str:
     """Say why no better runtime than `taken` was; empty when it is the best."""
     better = takewhile(lambda candidate: candidate.runtime != taken, found)
     return "; ".join(f"not {c.runtime}: {c.obstacle or 'another was asked for'}" for c in better)
@@ -109,9 +110,16 @@ def _examine(package: _Package, here: Machine) -> Candidate:
     elif package.needs_gpu and (refused := _refusal(package, version, here)):
         obstacle = refused.problem
         remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # it is for others
-    elif package.needs_gpu:
-        obstacle = "this version of edgeseg builds its engines and does not run them"
+    elif package.needs_gpu and not found_bindings():
+        obstacle = "no CUDA binding is installed, neither cuda-python nor PyCUDA"
+        remedy = f"pip install '{_cuda_python(here)}'"
     return Candidate(package.runtime, package.module, package.extra, version, obstacle, remedy)
+
+
+def _cuda_python(here: Machine) -> str:
+    """Return the cuda-python that a machine's driver serves; a later one lacks its functions."""
+    pack = jetpack_of(here.l4t) if here.l4t else None
+    return f"cuda-bindings=={pack.cuda.split('.')[0]}.*" if pack else "cuda-bindings"
 
 
 def _refusal(package: _Package, version: str, here: Machine) -> ConfigError | None:

@@ -151,6 +151,18 @@ API: dict[str, Span] = {
     **_each("ILayer", "precision set_output_type", _WEAK),
     **_each("IBuilderConfig", "num_compute_capabilities set_compute_capability", _RTX_ONLY),
     "ComputeCapability": _RTX_ONLY,
+    # What runs an engine.
+    **dict.fromkeys("Runtime TensorIOMode".split(), _ALWAYS),
+    **_each("Runtime", "deserialize_cuda_engine"),
+    **_each("ICudaEngine", "num_io_tensors get_tensor_name get_tensor_dtype get_tensor_mode"),
+    **_each("ICudaEngine", "get_tensor_shape create_execution_context"),
+    **_each("IExecutionContext", "set_tensor_address execute_async_v3"),
+    "TensorIOMode.INPUT": _ALWAYS,
+    "DataType.name": _ALWAYS,
+    "ICudaEngine.create_runtime_config": Span("10.13", rtx=True),
+    "CudaGraphStrategy": _RTX_ONLY,
+    "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE": _RTX_ONLY,
+    "IRuntimeConfig.cuda_graph_strategy": _RTX_ONLY,
 }
 """Every attribute of TensorRT's Python module and its objects that edgeseg uses, and who has it."""
 

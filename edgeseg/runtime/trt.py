@@ -7,14 +7,15 @@ which release has what, and flags are asked for by name, never by number. STRONG
 TensorRT 10 and 0 in 11, where 0 was EXPLICIT_BATCH before.
 
 TensorRT-RTX 1.7 was run for this file, building; of TensorRT the sources of 8.6 to 11.1 were read.
+Running engines was tried with modules that carry TensorRT's names on a simulated driver; nothing
+was run on a GPU.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from edgeseg.cards import EngineCard
 from edgeseg.config import RuntimeName
-from edgeseg.errors import EngineMismatch
 from edgeseg.extras import require
 from edgeseg.runtime.matrix import Release
 
@@ -34,6 +35,9 @@ FLAVORS: dict[str, Flavor] = {
     "tensorrt": Flavor("tensorrt", "tensorrt", "tensorrt", "trt"),
     "tensorrt-rtx": Flavor("tensorrt-rtx", "tensorrt_rtx", "rtx", "rtx"),
 }
+
+
+_NUMPY = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8", "INT32": "int32"}
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,76 @@ def capability_of(target: str) -> str:
     return f"{target[2:-1]}.{target[-1]}"
 
 
-def refuse_to_run(card: EngineCard) -> NoReturn:
-    """Say that a sound engine cannot be run, and what can."""
-    raise EngineMismatch(
-        f"{card.file} is an engine for {card.runtime} {card.runtime_version} on {card.target}; "
-        "this version of edgeseg builds such engines and does not run them.",
-        remedy=f"edgeseg build-engine --model {card.graph.name} --runtime openvino",
-    )
+def logger(library: Any, keep: Callable[[str, str], None]) -> Any:
+    """Return a logger that hands each message to `keep`, with its severity: `WARNING`."""
+
+    class Collector(library.ILogger):  # type: ignore[misc]  # the module is known at run time only
+        def __init__(self) -> None:
+            library.ILogger.__init__(self)
+
+        def log(self, severity: Any, text: str) -> None:
+            keep(severity.name, text)
+
+    return Collector()
+
+
+@dataclass(frozen=True)
+class IoTensor:
+    """An input or output of an engine."""
+
+    type: str
+    """As NumPy calls it, `uint8`; in TensorRT's own word where NumPy has none."""
+    shape: tuple[int, ...]
+    input: bool
+
+    def __str__(self) -> str:
+        return f"{'input' if self.input else 'output'} {self.type} {list(self.shape)}"
+
+
+def new_runtime(library: Any, collector: Any) -> Any:
+    """Open what reads engines; it has to live as long as they do."""
+    return library.Runtime(collector)
+
+
+def read_engine(runtime: Any, data: bytes) -> Any:
+    """Return the engine, or None: the log then says why."""
+    return runtime.deserialize_cuda_engine(data)
+
+
+def io_tensors(library: Any, engine: Any) -> dict[str, IoTensor]:
+    """Return what an engine takes and gives, by name."""
+    found = {}
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        kind = engine.get_tensor_dtype(name).name
+        taken = engine.get_tensor_mode(name) == library.TensorIOMode.INPUT
+        shape = tuple(int(size) for size in engine.get_tensor_shape(name))
+        found[name] = IoTensor(_NUMPY.get(kind, kind), shape, taken)
+    return found
+
+
+def captures_itself(library: Any) -> bool:
+    """Whether contexts can capture their work as a CUDA graph: TensorRT-RTX's."""
+    return hasattr(library, "CudaGraphStrategy")
+
+
+def new_context(library: Any, engine: Any, addresses: Mapping[str, int], *, capture: bool) -> Any:
+    """Return a context on fixed addresses, or None: the log then says why.
+
+    capture: let TensorRT-RTX make a CUDA graph of its work; others cannot.
+    """
+    if capture and hasattr(library, "CudaGraphStrategy"):
+        options = engine.create_runtime_config()
+        options.cuda_graph_strategy = library.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        context = engine.create_execution_context(options)
+    else:
+        context = engine.create_execution_context()
+    if context is None:
+        return None
+    taken = [context.set_tensor_address(name, address) for name, address in addresses.items()]
+    return context if all(taken) else None
+
+
+def enqueue(context: Any, stream: int) -> bool:
+    """Put one inference into a stream, which is not the default one."""
+    return bool(context.execute_async_v3(stream))

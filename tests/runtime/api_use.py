@@ -23,6 +23,10 @@ PARAMETERS = {
     "network": "INetworkDefinition",
     "options": "IBuilderConfig",
     "parser": "OnnxParser",
+    "runtime": "Runtime",
+    "engine": "ICudaEngine",
+    "context": "IExecutionContext",
+    "collector": None,
     "severity": None,
 }
 RESULTS = {
@@ -33,6 +37,11 @@ RESULTS = {
     "INetworkDefinition.get_layer": "ILayer",
     "ILayer.get_output": "ITensor",
     "OnnxParser.get_error": "ParserError",
+    "Runtime": "Runtime",
+    "Runtime.deserialize_cuda_engine": "ICudaEngine",
+    "ICudaEngine.get_tensor_dtype": "DataType",
+    "ICudaEngine.create_execution_context": "IExecutionContext",
+    "ICudaEngine.create_runtime_config": "IRuntimeConfig",
 }
 
 

@@ -16,7 +16,7 @@ NO_GPU = dataclasses.replace(
 )
 RTX = dataclasses.replace(NO_GPU, gpu="NVIDIA RTX A2000", compute_capability="8.6", gpu_note="it")
 ORIN = dataclasses.replace(RTX, gpu="Orin", compute_capability="8.7", jetson="Jetson Orin Nano")
-BUILDS_ONLY = "this version of edgeseg builds its engines and does not run them"
+NO_BINDING = "no CUDA binding is installed, neither cuda-python nor PyCUDA"
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def packages(monkeypatch):
         named["tensorrt-rtx-cu13"] = named.pop("tensorrt-rtx", None)
         monkeypatch.setattr(choice, "find_spec", specs.get)
         monkeypatch.setattr(choice, "installed", named.get)
+        monkeypatch.setattr(choice, "found_bindings", lambda: [n for n in specs if n == "cuda"])
 
     return install
 
@@ -84,7 +85,22 @@ def test_with_a_gpu(packages):
     packages(tensorrt_rtx="1.7", onnxruntime="1.31")
     found = runtimes(candidates(RTX))
     assert found["tensorrt"].remedy == 'pip install "edgeseg[tensorrt]"'
-    assert found["tensorrt-rtx"].obstacle == BUILDS_ONLY
+    assert found["tensorrt-rtx"].obstacle == NO_BINDING
+    assert found["tensorrt-rtx"].remedy == "pip install 'cuda-bindings'"
+
+
+def test_a_jetson_gets_the_binding_of_its_cuda(packages):
+    packages(tensorrt="10.3.0")
+    orin = dataclasses.replace(ORIN, l4t="36.4.3")
+    found = runtimes(candidates(orin))["tensorrt"]
+    assert (found.obstacle, found.remedy) == (NO_BINDING, "pip install 'cuda-bindings==12.*'")
+
+
+def test_a_gpu_with_a_binding_runs_tensorrt(packages):
+    packages(tensorrt="10.3.0", tensorrt_rtx="1.7", cuda="12.9", onnxruntime="1.31")
+    found = candidates(RTX)
+    assert best(found).runtime == "tensorrt"
+    assert runtimes(found)["tensorrt-rtx"].runs
 
 
 def test_a_jetson_has_jetpacks_tensorrt_and_no_rtx(packages):

@@ -225,7 +225,7 @@ PLANTED = {
         "if not api.ahead_of_time:\n        library.ComputeCapability",
         f"ComputeCapability is not in {OLD_LACKS}, tensorrt 11.4, tensorrt 8.6",
     ),
-    "unknown": ("library.Runtime", "Runtime is not in the matrix"),
+    "unknown": ("library.Refitter", "Refitter is not in the matrix"),
     "unknown result": (
         "library.Builder(0).build_serialized_network(0, 0).nbytes",
         "Builder.build_serialized_network().nbytes is not in the matrix",

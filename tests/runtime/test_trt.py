@@ -1,13 +1,10 @@
 """The switch between TensorRT and TensorRT-RTX: features by name, whatever their numbers."""
 
-import dataclasses
 from enum import IntEnum
 from types import SimpleNamespace
 
 import pytest
 
-from edgeseg.cards import EngineCard
-from edgeseg.errors import EngineMismatch
 from edgeseg.runtime import trt
 
 
@@ -59,12 +56,11 @@ def test_targets(capability, target):
     assert trt.target_of(capability) == target
 
 
-def test_an_engine_is_not_run_by_this_version(graph_card):
-    fields = {f.name: None for f in dataclasses.fields(EngineCard)}
-    known = {"file": "a.engine", "runtime": "tensorrt", "runtime_version": "10.3.0"}
-    card = EngineCard(**fields | known | {"graph": graph_card, "target": "sm87"})
-    with pytest.raises(
-        EngineMismatch, match=r"a\.engine is an engine for tensorrt 10\.3\.0 on sm87"
-    ) as e:
-        trt.refuse_to_run(card)
-    assert e.value.remedy == "edgeseg build-engine --model screws --runtime openvino"
+def test_the_installed_rtx_says_why_it_cannot_read_an_engine():
+    pytest.importorskip("tensorrt_rtx")
+    library, said = trt.load("tensorrt-rtx").trt, []
+    runtime = trt.new_runtime(library, trt.logger(library, lambda *words: said.append(words)))
+    assert trt.read_engine(runtime, b"nothing" * 20) is None
+    errors = [text for severity, text in said if severity == "ERROR"]
+    assert "incompatible serialization version" in errors[0]
+    assert trt.captures_itself(library)
