@@ -280,7 +280,7 @@ def benchmark(
     path = find_engine(model, ENGINES, RUNS, say=say)
     with open_model(path, runtime=runtime, threads=config.threads, say=say) as backend:
         frames = load_frames(backend.card, config.data, say)
-        show(run_benchmark(backend, frames, config), as_json)
+        show(run_benchmark(backend, frames, config, say), as_json)
 
 
 @app.command()

@@ -5,6 +5,7 @@ flag beats the file. Nobody reads an environment variable or a global.
 """
 
 import dataclasses
+import re
 import sys
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ else:
     import tomli as tomllib
 
 STRIDE = 32  # of the student's deepest features
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 _IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 T = TypeVar("T")
@@ -262,6 +264,15 @@ class BenchConfig:
     runs: int = setting(200, "Timed runs")
     warmup: int = setting(10, "Runs before the clock starts")
     seconds: float | None = setting(None, "End earlier, after this many seconds of timed runs")
+    fps: float | None = setting(
+        None, "A run at each beat of so many a second, idle between; default: back to back"
+    )
+    interval: str | None = setting(
+        None, "A run each 10s, 500ms or 2min, as a slow line triggers it, idle between"
+    )
+    keep_warm: bool = setting(
+        False, "Dummy runs in the idle time, about each 50 ms, so that no clock falls asleep"
+    )
     threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
 
     def __post_init__(self) -> None:
@@ -271,6 +282,31 @@ class BenchConfig:
             _within("seconds", self.seconds, 0.001, 1e9)
         if self.threads is not None:
             _within("threads", self.threads, 1, 4096)
+        if self.fps is not None:
+            _within("fps", self.fps, 0.001, 10_000.0)
+        if self.fps is not None and self.interval is not None:
+            raise ConfigError(
+                f"fps is {self.fps:g} and interval is {self.interval}; one of them was expected.",
+                remedy=f"--interval {self.interval}",
+            )
+        period = self.period()
+        if self.keep_warm and period is None:
+            raise ConfigError(
+                "keep_warm fills the idle time between runs, and without a pace there is none.",
+                remedy="--keep-warm --interval 10s",
+            )
+
+    def period(self) -> float | None:
+        """Return the seconds from one run's beginning to the next; None: back to back."""
+        if self.interval is not None:
+            return parse_duration(self.interval, "--interval")
+        return None if self.fps is None else 1 / self.fps
+
+    def mode(self) -> str:
+        """Return what sets the pace: saturated, paced (frames a second) or triggered."""
+        if self.interval is not None:
+            return "triggered"
+        return "saturated" if self.fps is None else "paced"
 
 
 def parse_size(text: str, flag: str) -> tuple[int, int]:
@@ -281,6 +317,17 @@ def parse_size(text: str, flag: str) -> tuple[int, int]:
             f"{flag} is '{text}'; WIDTHxHEIGHT in pixels was expected.", remedy=f"{flag} 640x480"
         )
     return int(height), int(width)
+
+
+def parse_duration(text: str, flag: str) -> float:
+    """Turn `500ms`, `10s`, `10` or `2min` into seconds: 1 ms to a day."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|)", text.strip().lower(), re.ASCII)
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0.001 <= seconds <= 86400:
+        raise ConfigError(
+            f"{flag} is '{text}'; a time from 1ms to 1440min was expected.", remedy=f"{flag} 10s"
+        )
+    return seconds
 
 
 def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:

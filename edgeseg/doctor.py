@@ -22,7 +22,9 @@ from edgeseg import __version__
 from edgeseg.cards import CARD, newest
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import installed, require
+from edgeseg.runtime import sysfs
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
+from edgeseg.runtime.device import DeviceState, read_state
 from edgeseg.runtime.engines import newest_that_runs
 from edgeseg.runtime.machine import Machine, this_machine
 from edgeseg.runtime.matrix import Release, gpu_of, jetpack_of, served_by
@@ -84,6 +86,7 @@ def examine(folder: Path = Path()) -> Diagnosis:
     findings = (
         *_machine(here),
         *_jetpack(here),
+        *_clocks(read_state(), sysfs.fastest_mode(Path("/"))),
         *(_runtime(candidate) for candidate in runtimes),
         _training(),
         _teacher(),
@@ -131,6 +134,30 @@ def _jetpack(here: Machine) -> Iterator[Finding]:
     upgrade = f" (up to {later[-1]} by upgrade)" if later else ""
     system = f"CUDA {pack.cuda}, TensorRT {brings}{upgrade}, Python {pack.python}"
     yield Finding("JetPack", "ok", f"{pack.name} (L4T {here.l4t}): {system}")
+
+
+def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
+    """Say what sets the clocks; a machine that does not show it has no such line."""
+    parts = []
+    if state.power_mode:
+        parts.append(f"power mode {state.power_mode}")
+    if state.gpu_max_mhz:
+        parts.append(f"GPU up to {state.gpu_max_mhz:.0f} MHz")
+    if state.cpu_governor:
+        parts.append(f"CPU governor {state.cpu_governor}")
+    parts += [f"{count} x {name}" for name, count in state.counters.items() if count]
+    parts += state.throttling or ()
+    if not parts:
+        return
+    locked = state.gpu_min_mhz == state.gpu_max_mhz
+    slower = fastest is not None and not str(state.power_mode).endswith(f"(mode {fastest})")
+    if state.power_mode is None or (locked and not slower):
+        yield Finding("clocks", "warn" if state.throttling else "ok", ", ".join(parts))
+        return
+    parts.append("not the fastest mode" if slower else "GPU clock not locked: it sleeps when idle")
+    lock = "sudo jetson_clocks"
+    remedy = f"sudo nvpmodel -m {fastest} && {lock}" if slower else lock
+    yield Finding("clocks", "warn", ", ".join(parts), remedy)
 
 
 def _runtime(candidate: Candidate) -> Finding:

@@ -3,9 +3,13 @@
 Timed: `backend.run()`, from the frames' bytes in the slot to the masks' bytes in the slot: resize,
 normalization, network, score and mask. Not timed: writing the next frame into the slot, which a
 camera does, and drawing. Each run is waited for before the next one starts.
+
+Back to back is the device at its best. A line triggers, and between triggers clocks fall asleep: a
+pace (`--fps`, `--interval`) shows what that costs. The report has the clocks where they can be read.
 """
 
 import platform
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,12 +19,22 @@ from edgeseg.bench.timing import summarize, time_runs
 from edgeseg.config import BenchConfig
 from edgeseg.extras import installed
 from edgeseg.runtime.base import Backend
+from edgeseg.runtime.clocks import Watch
 from edgeseg.runtime.machine import this_machine
+from edgeseg.stream.pace import Pace
 
 PACKAGES = ("edgeseg", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
 
 
-def benchmark(backend: Backend, frames: Frames, config: BenchConfig) -> BenchReport:
+LONG = 60.0  # seconds: a benchmark that lasts longer says so first
+
+
+def benchmark(
+    backend: Backend,
+    frames: Frames,
+    config: BenchConfig,
+    say: Callable[[str], None] = lambda line: None,
+) -> BenchReport:
     """Run frames through a backend, one run at a time, and report every run's time."""
     card = backend.card
     slot = backend.new_slot()
@@ -31,9 +45,21 @@ def benchmark(backend: Backend, frames: Frames, config: BenchConfig) -> BenchRep
         for n in range(batch):
             np.copyto(slot.frame[n], frames.pixels[(i * batch + n) % count])
 
-    timing = time_runs(
-        backend.run, prepare, warmup=config.warmup, runs=config.runs, seconds=config.seconds
-    )
+    period = config.period()
+    pace = None if period is None else Pace(period)
+    lasts = min((period or 0.0) * (config.runs - 1), config.seconds or float("inf"))
+    if lasts > LONG:
+        say(f"{config.runs} runs at this pace take {lasts / 60:.0f} min; --runs N for fewer")
+    with Watch() as watch:
+        timing = time_runs(
+            backend.run,
+            prepare,
+            warmup=config.warmup,
+            runs=config.runs,
+            seconds=config.seconds,
+            pace=pace,
+            keep_warm=config.keep_warm,
+        )
     return BenchReport(
         latency=summarize(timing.seconds),
         throughput_fps=len(timing.seconds) * batch / timing.wall,
@@ -45,6 +71,11 @@ def benchmark(backend: Backend, frames: Frames, config: BenchConfig) -> BenchRep
         image_size=card.image_size,
         warmup=config.warmup,
         threads=config.threads,
+        mode=config.mode(),
+        period_s=period,
+        missed_slots=pace.missed if pace else 0,
+        warm_runs=pace.filled if pace and config.keep_warm else None,
+        clocks=watch.report(),
         versions=versions(),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.bench.timing import Percentiles
+from edgeseg.runtime.clocks import ClockReport
 
 # DeSTSeg, supplement, Table S4.
 PAPER = (
@@ -32,6 +33,16 @@ class BenchReport:
     warmup: int
     threads: int | None
     """As asked for; None left it to the runtime."""
+    mode: str
+    """saturated: back to back; paced: so many a second; triggered: one each interval."""
+    period_s: float | None
+    """From one run's beginning to the next; None when saturated."""
+    missed_slots: int
+    """Slots of time that passed while a run still ran."""
+    warm_runs: int | None
+    """Dummy runs in the idle time; None without --keep-warm."""
+    clocks: ClockReport
+    """What the device did meanwhile, as far as it shows that."""
     versions: dict[str, str]
 
     def summary(self) -> str:
@@ -49,9 +60,11 @@ class BenchReport:
                 f"{channels} channel{'s' if channels > 1 else ''}",
                 f"timed       frame bytes in the slot to mask bytes in the slot, after "
                 f"{self.warmup} runs of warm-up",
+                f"mode        {self._pace()}",
                 f"one run     {self.latency.line()}  mean {self.latency.mean_ms:.2f} ms",
                 f"throughput  {self.throughput_fps:.1f} frames/s, writing frames into the slot "
-                "included",
+                f"included{'; the pace sets it' if self.period_s else ''}",
+                *self.clocks.lines(),
                 PAPER,
             ]
         )
@@ -60,4 +73,16 @@ class BenchReport:
         """Return the report as one flat JSON object."""
         document = dataclasses.asdict(self)
         latency: dict[str, Any] = document.pop("latency")
-        return latency | document
+        return latency | document | {"clocks": self.clocks.to_json()}
+
+    def _pace(self) -> str:
+        if self.period_s is None:
+            return f"{self.mode}: each run begins when the one before has ended"
+        period = f"{self.period_s:g} s" if self.period_s >= 1 else f"{self.period_s * 1e3:.4g} ms"
+        slots = self.latency.n + self.missed_slots
+        idle = "idle between"
+        if self.warm_runs is not None:
+            idle = f"{self.warm_runs} dummy runs between, to keep the clocks awake"
+        return (
+            f"{self.mode}: a run each {period}, {idle}; {self.missed_slots} of {slots} slots missed"
+        )

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from edgeseg.runtime import nvml
+from edgeseg.runtime.sysfs import text
 
 # The instruction sets that change how fast an engine for the CPU is: /proc/cpuinfo's words.
 INSTRUCTIONS = (
@@ -128,7 +129,7 @@ def _gpu(root: Path, chip: str | None) -> tuple[nvml.Gpu | None, str, bool]:
 def _nvidia_on_the_bus(root: Path) -> bool:
     """Whether a display controller (PCI class 03) of NVIDIA's (vendor 10de) is plugged in."""
     for device in (root / "sys/bus/pci/devices").glob("*"):
-        vendor, kind = _text(device / "vendor"), _text(device / "class")
+        vendor, kind = text(device / "vendor"), text(device / "class")
         if vendor == "0x10de" and kind.startswith("0x03"):
             return True
     return False
@@ -137,14 +138,14 @@ def _nvidia_on_the_bus(root: Path) -> bool:
 def _device_tree(root: Path) -> tuple[str | None, str | None]:
     """Return a Jetson's board and chip, or two times None."""
     tree = root / "proc/device-tree"
-    chips = _text(tree / "compatible").split("\0")
+    chips = text(tree / "compatible").split("\0")
     chip = next((chip for chip in chips if chip in JETSON_CHIPS), None)
-    return (_text(tree / "model").strip("\0") or chip, chip) if chip else (None, None)
+    return (text(tree / "model").strip("\0") or chip, chip) if chip else (None, None)
 
 
 def _l4t(root: Path) -> str | None:
     """Turn `# R36 (release), REVISION: 4.3, GCID: ...` into `36.4.3`."""
-    words = _text(root / "etc/nv_tegra_release").replace(",", " ").split()
+    words = text(root / "etc/nv_tegra_release").replace(",", " ").split()
     if "REVISION:" not in words:
         return None
     release = next((word[1:] for word in words if word[0] == "R" and word[1:].isdecimal()), "?")
@@ -153,7 +154,7 @@ def _l4t(root: Path) -> str | None:
 
 def _cpu(root: Path) -> tuple[str, tuple[str, ...]]:
     """Return the CPU's name and which of INSTRUCTIONS it has."""
-    facts = dict(_fields(_text(root / "proc/cpuinfo")))
+    facts = dict(_fields(text(root / "proc/cpuinfo")))
     flags = (facts.get("flags") or facts.get("Features") or "").split()
     part = f"Arm core, part {facts['CPU part']}" if "CPU part" in facts else ""
     name = facts.get("model name") or part or platform.processor() or platform.machine()
@@ -161,7 +162,7 @@ def _cpu(root: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _memory_gib(root: Path) -> float | None:
-    total = dict(_fields(_text(root / "proc/meminfo"))).get("MemTotal")  # `24689456 kB`
+    total = dict(_fields(text(root / "proc/meminfo"))).get("MemTotal")  # `24689456 kB`
     return round(int(total.split()[0]) / 2**20, 1) if total else None
 
 
@@ -176,12 +177,12 @@ def _cores(root: Path, processors: set[int]) -> int:
     """Count physical cores: processors that share a list of siblings are one core."""
     topology = "topology/thread_siblings_list"
     cpus = root / "sys/devices/system/cpu"
-    return len({_text(cpus / f"cpu{number}" / topology) or str(number) for number in processors})
+    return len({text(cpus / f"cpu{number}" / topology) or str(number) for number in processors})
 
 
 def _container_limit(root: Path) -> int:
     """Return how many processors the control group grants, rounded up; without a limit, maxsize."""
-    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")  # `200000 100000`
+    quota, _, period = text(root / "sys/fs/cgroup/cpu.max").partition(" ")  # `200000 100000`
     if not period or quota == _NO_LIMIT:
         return sys.maxsize
     return max(-(-int(quota) // int(period)), 1)
@@ -201,11 +202,3 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
         name, separator, value = line.partition(":")
         if separator:
             yield name.strip(), value.strip()
-
-
-def _text(path: Path) -> str:
-    """Return a kernel file's text; empty where this machine has no such file."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -1,0 +1,166 @@
+"""Clocks, temperatures and throttling as Linux shows them: files of the kernel and of Jetson's BSP.
+
+Every function takes the root folder (`/`; a planted tree in tests) and returns None, or nothing,
+where a machine has no such file. Nothing here raises, guesses or starts a process.
+
+Sources: the kernel's documentation of cpufreq, devfreq, thermal zones and control groups; NVIDIA,
+Jetson Linux Developer Guide, "Platform Power and Performance" (nvpmodel, soctherm's counters).
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+# The kernel's names for the GPU of a board: Orin and Thor (*gpu*), Orin on JetPack 5, Xavier.
+BOARD_GPUS = ("*gpu*", "*.ga10b", "*.gv11b")
+# Cooling devices that slow a processor down; fans cool too, and cost nothing.
+SLOWING = re.compile(r"cpufreq|devfreq|throttle|^Processor")
+NO_SENSORS = ("PMIC-Die",)  # of older Jetsons: always 100 degrees
+PLAUSIBLE_C = (-55.0, 200.0)  # a sensor that is switched off says -256
+_MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
+
+
+class Range(NamedTuple):
+    """A clock now, and between which limits its governor may set it, in MHz."""
+
+    now: float
+    low: float | None
+    high: float | None
+
+
+def text(path: Path) -> str:
+    """Return a kernel file's text; empty where this machine has no such file."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def board_gpu(root: Path) -> Range | None:
+    """Return the clock of a GPU inside the chip; 0 MHz while it is powered down."""
+    for pattern in BOARD_GPUS:
+        for device in sorted((root / "sys/class/devfreq").glob(pattern)):
+            now = _number(device / "cur_freq", 1e6)
+            if now is not None:
+                low, high = (_number(device / name, 1e6) for name in ("min_freq", "max_freq"))
+                return Range(now, low, high)
+    return None
+
+
+def cpu(root: Path) -> Range | None:
+    """Return the clock of the fastest core at this moment, within the widest limits of any."""
+    policies = list((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
+    now, low, high = (
+        [n for policy in policies if (n := _number(policy / f"scaling_{name}", 1e3)) is not None]
+        for name in ("cur_freq", "min_freq", "max_freq")
+    )
+    if not now:
+        return None
+    return Range(max(now), min(low, default=None), max(high, default=None))
+
+
+def governor(root: Path) -> str | None:
+    """Return what sets the processor's clock: `schedutil`; several where cores differ."""
+    policies = (root / "sys/devices/system/cpu/cpufreq").glob("policy*")
+    names = {text(policy / "scaling_governor") for policy in policies} - {""}
+    return ", ".join(sorted(names)) or None
+
+
+def power_mode(root: Path) -> str | None:
+    """Return a Jetson's power mode, `15W (mode 0)`, as nvpmodel has left it in its files."""
+    found = re.search(r"pmode:(\d+)", text(root / "var/lib/nvpmodel/status"))
+    if found is None:
+        return None
+    mode = int(found[1])
+    name = _power_modes(root).get(mode)
+    return f"{name} (mode {mode})" if name else f"mode {mode}"
+
+
+def fastest_mode(root: Path) -> int | None:
+    """Return the number of the mode without a power budget, MAXN; it is 0, 2 or none by board."""
+    unlimited = {name: mode for mode, name in _power_modes(root).items() if name.startswith("MAXN")}
+    return unlimited[max(unlimited)] if unlimited else None  # MAXN_SUPER before MAXN
+
+
+def _power_modes(root: Path) -> dict[int, str]:
+    return {int(number): name for number, name in _MODE.findall(text(root / "etc/nvpmodel.conf"))}
+
+
+def temperatures(root: Path) -> dict[str, float]:
+    """Return degrees Celsius by the sensor's name; of two with one name, the hotter."""
+    found: dict[str, float] = {}
+    for name, path in _sensors(root):
+        celsius = _number(path, 1e3)
+        if celsius is not None and PLAUSIBLE_C[0] <= celsius <= PLAUSIBLE_C[1]:
+            found[name] = max(celsius, found.get(name, celsius))
+    return found
+
+
+def _sensors(root: Path) -> Iterator[tuple[str, Path]]:
+    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        name = text(zone / "type")
+        if name and name not in NO_SENSORS:
+            yield name, zone / "temp"
+    for monitor in sorted((root / "sys/class/hwmon").glob("hwmon*")):
+        if text(monitor / "name") == "k10temp":  # AMD's processors have no thermal zone
+            yield "k10temp", monitor / "temp1_input"
+
+
+def cooling(root: Path) -> tuple[str, ...] | None:
+    """Return which cooling devices slow a processor down now; None where there is none."""
+    states = {
+        name: state
+        for device in sorted((root / "sys/class/thermal").glob("cooling_device*"))
+        if SLOWING.search(name := text(device / "type"))
+        and (state := _number(device / "cur_state", 1)) is not None
+    }
+    return tuple(f"cooling by {name}" for name, state in states.items() if state > 0) or (
+        () if states else None
+    )
+
+
+def counters(root: Path) -> dict[str, int]:
+    """Return events that slowed the machine down, counted since its start or its container's."""
+    found: dict[str, int] = {}
+    for path in sorted((root / "sys/class/hwmon").glob("*/oc*_event_cnt")):
+        _add(found, f"over-current or under-voltage ({path.name.partition('_')[0]})", path)
+    for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/*_count"):
+        if path.name == "core_throttle_count":  # the package's counts the same heat again
+            _add(found, "heat of the CPU", path)
+    for group in _control_groups(root):
+        for line in text(group / "cpu.stat").splitlines():
+            name, _, value = line.partition(" ")
+            if name == "nr_throttled" and value.isdecimal():
+                word = "CPU quota of the container"
+                found[word] = found.get(word, 0) + int(value)
+    return found
+
+
+def _add(found: dict[str, int], name: str, path: Path) -> None:
+    value = _number(path, 1)
+    if value is not None:
+        found[name] = found.get(name, 0) + int(value)
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """Yield this process's control group and those above it; each may have a quota."""
+    for line in text(root / "proc/self/cgroup").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            mount = root / "sys/fs/cgroup"
+        elif "cpu" in controllers.split(","):
+            mount = root / "sys/fs/cgroup" / controllers
+        else:
+            continue
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        yield from (mount.joinpath(*parts[:n]) for n in range(len(parts), -1, -1))
+
+
+def _number(path: Path, unit: float) -> float | None:
+    """Read a number and divide it by its unit; None for a file that is missing or no number."""
+    try:
+        return float(text(path)) / unit
+    except ValueError:
+        return None
