@@ -1,12 +1,10 @@
 """Settings: frozen, keyword-only, refused at birth when they make no sense.
 
-The CLI turns each field into a flag (`--image-size`), a TOML file sets fields by their names, and a
-flag beats the file. Nobody reads an environment variable or a global.
+The CLI turns each field into a flag (`--image-size`), a TOML file sets fields by their names
+(`settings.py`), and a flag beats the file. Nobody reads an environment variable or a global.
 """
 
-import dataclasses
 import re
-import sys
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,17 +12,10 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeseg.errors import ConfigError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 STRIDE = 32  # of the student's deepest features
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
-_IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 T = TypeVar("T")
-S = TypeVar("S")
 
 Rotation = Literal["none", "slight", "full"]
 TextureColor = Literal["color", "gray"]
@@ -33,6 +24,7 @@ Features = Literal["raw", "standard"]
 Precision = Literal["fp32", "fp16", "int8"]
 Clipping = Literal["entropy", "percentile", "max"]
 Product = Literal["kept", "equalized"]
+Io = Literal["auto", "mapped", "copy"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
 
@@ -235,8 +227,25 @@ class StreamConfig:
         None, "A frame is anomalous above this score; default: the model's own"
     )
     reconnects: int = setting(10, "Attempts to find a lost camera again before the stream fails")
+    fps: float | None = setting(
+        None, "Frames per second wanted from the source: a file is read at this pace"
+    )
+    interval: str | None = setting(
+        None, "Take one frame each 10s, 500ms or 2min, as a slow line triggers it"
+    )
+    keep_warm: bool = setting(
+        False, "Dummy runs while no frame comes, so that no clock falls asleep"
+    )
+    in_flight: int = setting(1, "Frames computed at a time: 1 for latency, 2 for throughput")
+    budget_ms: float | None = setting(
+        None, "A frame that takes longer from arrival to mask, in milliseconds, is a miss"
+    )
+    max_misses: int = setting(0, "With more misses than these the exit code is 3")
+    io: Io = setting("auto", "CUDA engines: mapped (Jetson), copy (a GPU with memory of its own)")
+    cuda_graph: bool = setting(True, "CUDA engines: replay a captured graph for each frame")
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         if self.camera is not None and self.source is not None:
             raise ConfigError(
                 f"camera is {self.camera} and source is {self.source}; one of them was expected.",
@@ -250,10 +259,21 @@ class StreamConfig:
             if getattr(self, name) is not None:
                 _within(name, getattr(self, name), -1e6, 1e6)
         _within("reconnects", self.reconnects, 0, 1_000_000)
+        _within("in_flight", self.in_flight, 1, 2)
+        _within("max_misses", self.max_misses, 0, 1 << 62)
+        if self.fps is not None:
+            _within("fps", self.fps, 0.001, 10_000.0)
+        if self.budget_ms is not None:
+            _within("budget_ms", self.budget_ms, 0.001, 1e9)
+        self.every()
 
     def address(self) -> str:
         """Return what to open."""
         return self.source or self.camera or "0"
+
+    def every(self) -> float | None:
+        """Return the seconds from one trigger to the next; None: every frame is taken."""
+        return None if self.interval is None else parse_duration(self.interval, "--interval")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,46 +348,6 @@ def parse_duration(text: str, flag: str) -> float:
             f"{flag} is '{text}'; a time from 1ms to 1440min was expected.", remedy=f"{flag} 10s"
         )
     return seconds
-
-
-def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:
-    """Build a config: defaults, then the TOML file, then the flags that were given."""
-    values = _read_toml(file, kind) if file else {}
-    values |= {name: value for name, value in flags.items() if value is not None}
-    return kind(**values)
-
-
-def _read_toml(path: Path, kind: type[Any]) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"The configuration {path} cannot be read: {error}.", remedy="correct the TOML file"
-        ) from error
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    hints = get_type_hints(kind)
-    for name, value in values.items():
-        if name not in fields:
-            near = get_close_matches(name, fields, 1)
-            hint = f"rename it to {near[0]}" if near else f"use one of: {', '.join(fields)}"
-            raise ConfigError(f"{path} sets '{name}', which is no setting.", remedy=hint)
-        values[name] = _fit(name, value, hints[name], fields[name].default, path)
-    return values
-
-
-def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
-    """Convert a TOML value to the field's type, or refuse it; a path starts at the TOML file."""
-    kind = get_args(hint)[0] if default is None else hint  # of `Path | None`, Path
-    if kind is float and type(value) is int:
-        return float(value)
-    wanted = kind if kind in (int, float, bool) else str  # a path and a choice are text in TOML
-    if type(value) is not wanted:
-        example = f'{name} = "{value}"' if wanted is str else f"{name} = {default}"
-        raise ConfigError(
-            f"{path} sets {name} to {value!r}; {_IN_WORDS[wanted]} was expected.",
-            remedy=f"write, for instance: {example}",
-        )
-    return path.parent / value if kind is Path else value
 
 
 def _check_choices(config: Any) -> None:

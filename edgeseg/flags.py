@@ -17,7 +17,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from edgeseg.config import make
+from edgeseg.settings import make
 
 Command = Callable[..., Any]
 

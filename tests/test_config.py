@@ -12,10 +12,10 @@ from edgeseg.config import (
     StreamConfig,
     TrainConfig,
     VerifyConfig,
-    make,
     parse_size,
 )
 from edgeseg.errors import ConfigError
+from edgeseg.settings import make
 
 
 def toml(tmp_path, text):

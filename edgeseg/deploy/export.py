@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from edgeseg.cards import CARD, GraphCard, ModelCard, metadata_from, read_card, replacing, sha256
-from edgeseg.config import ExportConfig, make
+from edgeseg.config import ExportConfig
 from edgeseg.data.images import Image, read_image
 from edgeseg.deploy.frames import KEPT, parity_frames
 from edgeseg.deploy.verify import Parity, compare
@@ -29,6 +29,7 @@ from edgeseg.extras import installed
 from edgeseg.runtime.base import INPUTS, OUTPUTS
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
+from edgeseg.settings import make
 
 OPSET = 19
 Say = Callable[[str], None]
