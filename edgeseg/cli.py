@@ -261,7 +261,9 @@ def stream(
 
     path = find_engine(model, ENGINES, RUNS, say=say)
     with open_model(path, runtime=runtime, threads=threads, say=say) as backend:
-        show(stream_from(backend, config, say), as_json)
+        report = stream_from(backend, config, say)
+    show(report, as_json)
+    report.check()
 
 
 @app.command()
