@@ -179,12 +179,14 @@ class BuildConfig:
     max_drop: float = setting(
         0.01, "How far pixel AP and image AUROC may fall; else layers keep theirs, or no engine"
     )
+    max_flips: float = setting(0.01, "Share of the verdicts that may flip, beyond a single one")
     gate_frames: int = setting(400, "Of more images in --data than these, evenly chosen ones")
 
     def __post_init__(self) -> None:
         _check_choices(self)
         _within("workspace_mib", self.workspace_mib, 1, 1 << 20)
         _within("max_drop", self.max_drop, 0.0, 1.0)
+        _within("max_flips", self.max_flips, 0.0, 1.0)
         _within("gate_frames", self.gate_frames, 2, 1_000_000)
 
 
@@ -321,12 +323,6 @@ class BenchConfig:
         if self.interval is not None:
             return parse_duration(self.interval, "--interval")
         return None if self.fps is None else 1 / self.fps
-
-    def mode(self) -> str:
-        """Return what sets the pace: saturated, paced (frames a second) or triggered."""
-        if self.interval is not None:
-            return "triggered"
-        return "saturated" if self.fps is None else "paced"
 
 
 def parse_size(text: str, flag: str) -> tuple[int, int]:

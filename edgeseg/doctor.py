@@ -152,7 +152,7 @@ def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
     locked = state.gpu_min_mhz == state.gpu_max_mhz
     slower = fastest is not None and not str(state.power_mode).endswith(f"(mode {fastest})")
     if state.power_mode is None or (locked and not slower):
-        yield Finding("clocks", "warn" if state.throttling else "ok", ", ".join(parts))
+        yield Finding("clocks", "ok", ", ".join(parts))
         return
     parts.append("not the fastest mode" if slower else "GPU clock not locked: it sleeps when idle")
     lock = "sudo jetson_clocks"

@@ -12,6 +12,7 @@ from edgeseg.config import (
     StreamConfig,
     TrainConfig,
     VerifyConfig,
+    parse_duration,
     parse_size,
 )
 from edgeseg.errors import ConfigError
@@ -111,6 +112,10 @@ REFUSED_VALUES = [
     (StreamConfig, {"frames": 0}, "frames is 0; 1 to", "--frames 1"),
     (BenchConfig, {"runs": 0}, "runs is 0; 1 to", "--runs 1"),
     (BenchConfig, {"threads": 0}, "threads is 0; 1 to 4096", "--threads 1"),
+    (BenchConfig, {"fps": 0.0}, "fps is 0.0; 0.001 to", "--fps 0.001"),
+    (BenchConfig, {"fps": 30.0, "interval": "1s"}, "one of them was", "--interval 1s"),
+    (BenchConfig, {"interval": "soon"}, "--interval is 'soon'; a time", "--interval 10s"),
+    (BenchConfig, {"keep_warm": True}, "without a pace", "--keep-warm --interval 10s"),
 ]
 
 
@@ -134,3 +139,25 @@ def test_a_size_that_is_none_is_refused(text):
         parse_size(text, "--window")
     assert caught.value.problem == f"--window is '{text}'; WIDTHxHEIGHT in pixels was expected."
     assert caught.value.remedy == "--window 640x480"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("10", 10), ("10s", 10), ("500ms", 0.5), ("1.5 S", 1.5), ("2min", 120), ("1ms", 0.001)],
+)
+def test_durations_are_read_with_their_unit(text, seconds):
+    assert parse_duration(text, "--interval") == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "0", "0.5ms", "10 m", "1e3", "1441min", "١s"])
+def test_a_duration_that_is_none_is_refused(text):
+    with pytest.raises(ConfigError) as caught:
+        parse_duration(text, "--interval")
+    expected = f"--interval is '{text}'; a time from 1ms to 1440min was expected."
+    assert (caught.value.problem, caught.value.remedy) == (expected, "--interval 10s")
+
+
+def test_a_benchmark_has_one_pace_or_none():
+    assert BenchConfig().period() is None
+    assert BenchConfig(fps=25.0).period() == 0.04
+    assert BenchConfig(interval="500ms", keep_warm=True).period() == 0.5

@@ -14,6 +14,7 @@ from edgeseg.cards import EngineCard, write_atomic, write_card
 from edgeseg.doctor import Diagnosis, Finding, examine
 from edgeseg.errors import MissingExtra
 from edgeseg.runtime.choice import Candidate
+from edgeseg.runtime.device import DeviceState
 from edgeseg.runtime.machine import this_machine
 
 RUNS = Candidate("openvino", "openvino", "openvino", "2026.4")
@@ -58,7 +59,8 @@ def test_every_area_is_looked_at(diagnosis):
     expected += ["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime", "training", "teacher"]
     expected += ["OpenCV", "video", "GStreamer", "display", "cameras", "disk"]
     expected += ["runs", "engines", "build-engine", "stream"]
-    assert [finding.area for finding in diagnosis.findings] == expected
+    found = [finding.area for finding in diagnosis.findings if finding.area != "clocks"]
+    assert found == expected
 
 
 def test_whatever_is_missing_has_a_remedy(diagnosis):
@@ -166,6 +168,35 @@ def test_a_jetson_is_told_its_jetpack():
     )
     (found,) = doctor._jetpack(dataclasses.replace(HERE, l4t="41.0.0"))
     assert (found.state, found.remedy) == ("warn", "edgeseg doctor --matrix")
+
+
+def clocks(fastest, **values):
+    state = DeviceState(**({"temperatures_c": {}, "counters": {}} | values))
+    return list(doctor._clocks(state, fastest))
+
+
+def test_the_clocks_of_a_jetson_have_a_remedy():
+    budget = {"power_mode": "15W (mode 0)", "gpu_min_mhz": 306.0, "gpu_max_mhz": 612.0}
+    (slow,) = clocks(2, **budget)
+    assert slow == Finding(
+        "clocks",
+        "warn",
+        "power mode 15W (mode 0), GPU up to 612 MHz, not the fastest mode",
+        "sudo nvpmodel -m 2 && sudo jetson_clocks",
+    )
+    (sleeps,) = clocks(0, **budget)
+    assert (sleeps.state, sleeps.remedy) == ("warn", "sudo jetson_clocks")
+    assert sleeps.found.endswith("GPU clock not locked: it sleeps when idle")
+    (unknown,) = clocks(None, **budget)
+    assert unknown.remedy == "sudo jetson_clocks"
+    (locked,) = clocks(0, **(budget | {"gpu_min_mhz": 612.0}))
+    assert (locked.state, locked.remedy) == ("ok", "")
+
+
+def test_the_clocks_of_others_are_told_where_they_show():
+    assert clocks(None) == clocks(None, counters={"quota": 0}) == []
+    (found,) = clocks(None, cpu_governor="powersave", counters={"quota": 7})
+    assert found == Finding("clocks", "ok", "CPU governor powersave, 7 x quota")
 
 
 def test_a_tensorrt_newer_than_the_matrix_is_named():

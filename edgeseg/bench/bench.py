@@ -5,7 +5,8 @@ normalization, network, score and mask. Not timed: writing the next frame into t
 camera does, and drawing. Each run is waited for before the next one starts.
 
 Back to back is the device at its best. A line triggers, and between triggers clocks fall asleep: a
-pace (`--fps`, `--interval`) shows what that costs. The report has the clocks where they can be read.
+pace (`--fps`, `--interval`) shows what that costs. The report has the clocks where they can be
+read, sampled from the first run of the warm-up on.
 """
 
 import platform
@@ -71,7 +72,7 @@ def benchmark(
         image_size=card.image_size,
         warmup=config.warmup,
         threads=config.threads,
-        mode=config.mode(),
+        mode="saturated" if not pace else "triggered" if config.interval else "paced",
         period_s=period,
         missed_slots=pace.missed if pace else 0,
         warm_runs=pace.filled if pace and config.keep_warm else None,

@@ -82,6 +82,25 @@ class Accuracy:
         return both | {name: getattr(self, name) for name in rest}
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """What a lower precision may cost."""
+
+    drop: float
+    """How far pixel AP and image AUROC may fall."""
+    flips: float
+    """The share of verdicts that may flip; a single one always may."""
+
+    def covers(self, found: Accuracy) -> bool:
+        """Whether a cost is within it."""
+        flips = max(1.0, self.flips * found.frames)
+        return found.drop <= self.drop and found.flipped_verdicts <= flips
+
+    def line(self) -> str:
+        """Return it in words."""
+        return f"a fall of {self.drop:g} and {self.flips:.3g} of the verdicts are allowed"
+
+
 def measure(before: Answers, after: Answers, cases: Cases, card: GraphCard) -> Accuracy:
     """Compare a typed graph's answers with its source's; the source's must be numbers."""
     old, new = before.maps > card.threshold, after.maps > card.threshold

@@ -1,7 +1,7 @@
 """The accuracy gate: what a lower precision costs on labelled frames, and which layers cost it.
 
     source graph, typed graph -> the same frames -> pixel AP and image AUROC of both
-    neither falls by more than max_drop: passed
+    neither falls too far, and few verdicts flip: passed
     otherwise, on a few frames, lower one block at a time, and rank the blocks by how far each moves
     the maps; keep the fewest of the worst that make the few frames accurate; run all frames again
 
@@ -25,7 +25,7 @@ from onnx import ModelProto
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.images import fill_frame
-from edgeseg.deploy.accuracy import Accuracy, Answers, measure
+from edgeseg.deploy.accuracy import Accuracy, Allowance, Answers, measure
 from edgeseg.deploy.blocks import Block
 from edgeseg.deploy.cases import Cases, spread
 from edgeseg.errors import GateFailed, ModelError
@@ -61,11 +61,11 @@ def gate(
     *,
     card: GraphCard,
     open_graph: Open,
-    max_drop: float,
+    allowed: Allowance,
     higher: str,
     say: Say,
 ) -> Passed:
-    """Find the typed graph that costs at most `max_drop` and keeps few blocks as they were.
+    """Find the typed graph that costs no more than is allowed and keeps few blocks as they were.
 
     retype: node names -> the typed graph in which those nodes keep the precision `higher` (as
     `--precision` names it); blocks: all that it changes. GateFailed when no such graph is found;
@@ -87,18 +87,18 @@ def gate(
             answers = bench.run(typed, cases, "gate: lower precision")
             found = measure(reference, answers, cases, card)
             say(f"gate: {found.line()}")
-            if found.drop <= max_drop:
+            if allowed.covers(found):
                 return Passed(typed, found, kept, bench.name)
-            more = trial.culprits(2 * len(kept), max_drop) if left else kept
+            more = trial.culprits(2 * len(kept), allowed) if left else kept
             if len(more) == len(kept):
                 break
             kept = more
             say(f"gate: kept in {higher} now: {', '.join(block.name for block in kept)}")
     names = f", with {len(kept)} of {len(blocks)} blocks in {higher}" if kept else ""
     raise GateFailed(
-        f"The lower precision costs too much{names}: {found.line()}; a fall of {max_drop:g} is "
-        "allowed, and nothing was written.",
-        remedy=f"--precision {higher}, or a larger --max-drop",
+        f"The lower precision costs too much{names}: {found.line()}; {allowed.line()}, and nothing "
+        "was written.",
+        remedy=f"--precision {higher}, or a larger --max-drop or --max-flips",
     )
 
 
@@ -146,7 +146,7 @@ class _Trial:
         few = spread(cases.good, FEW)
         return cls(bench, retype, blocks, cases.part(few), reference.part(few), card)
 
-    def culprits(self, least: int, max_drop: float) -> tuple[Block, ...]:
+    def culprits(self, least: int, allowed: Allowance) -> tuple[Block, ...]:
         """Return the fewest blocks that have to be kept, but at least `least`; the worst first.
 
         None where no block moves the maps; as many as allowed where even those are too few.
@@ -156,7 +156,7 @@ class _Trial:
         while low < high:
             middle = (low + high) // 2
             answers = self._run(ranked[:middle])
-            if measure(self.reference, answers, self.cases, self.card).drop <= max_drop:
+            if allowed.covers(measure(self.reference, answers, self.cases, self.card)):
                 high = middle
             else:
                 low = middle + 1

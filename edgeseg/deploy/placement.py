@@ -38,7 +38,7 @@ class Placement:
     weights: tuple[str, ...]
     """The constants that become INT8, each once."""
     left: dict[str, str]
-    """Convolutions left alone -> why: stem, output, pooled, product, kept."""
+    """Convolutions left alone -> why: stem, depthwise, output, pooled, product, kept."""
 
 
 def place(
@@ -84,12 +84,19 @@ def measured(model: ModelProto) -> dict[str, Part]:
 
 
 def _left_alone(wiring: Wiring, part: dict[str, Part], product: Product) -> dict[str, str]:
-    """Return the convolutions that INT8 would spoil, or not speed up, and why."""
+    """Return the convolutions that INT8 would spoil, or not speed up, and why.
+
+    Depthwise ones are both: one range for the tensor starves most of the channels, each of which
+    has a filter of its own, and their time is spent on moving data. (A teacher with eleven of them:
+    left alone, the maps' mean error fell from 0.0077 to 0.0035.)
+    """
     left = {}
     for node in wiring.convolutions():
         outputs, inputs = wiring.shapes[node.input[1]][:2]
         if inputs * groups(node) <= PICTURE:
             left[node.name] = "stem"
+        elif groups(node) > 1 and inputs == 1:
+            left[node.name] = "depthwise"
         elif outputs < NARROW:
             left[node.name] = "output"
         elif wiring.writer(node.input[0]) in MEANS:

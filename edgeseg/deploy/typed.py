@@ -8,6 +8,7 @@ from onnx import ModelProto
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import BuildConfig, Precision, RuntimeName
+from edgeseg.deploy.accuracy import Allowance
 from edgeseg.deploy.blocks import blocks_of
 from edgeseg.deploy.cases import open_cases
 from edgeseg.deploy.gate import Passed, gate
@@ -72,11 +73,11 @@ def typed_graph(
         cases,
         card=card,
         open_graph=GRAPH_RUNTIMES[runtime if on_cpu else "onnxruntime"],
-        max_drop=config.max_drop,
+        allowed=Allowance(config.max_drop, config.max_flips),
         higher=higher,
         say=say,
     )
-    account = _account(passed, cases.origin, higher, config.max_drop, None if on_cpu else runtime)
+    account = _account(passed, cases.origin, higher, config, None if on_cpu else runtime)
     keep = frozenset(name for block in passed.kept for name in block.nodes)
     if int8 is None:
         return Typed(passed.model, keep, account)
@@ -84,7 +85,7 @@ def typed_graph(
 
 
 def _account(
-    passed: Passed, origin: str, higher: str, max_drop: float, stands_in_for: str | None
+    passed: Passed, origin: str, higher: str, config: BuildConfig, stands_in_for: str | None
 ) -> dict[str, Any]:
     """Return what the card holds; its `line` is what people read."""
     kept = [block.name for block in passed.kept]
@@ -99,7 +100,8 @@ def _account(
         "cases": origin,
         "on": passed.on,
         "stands_in_for": stands_in_for,
-        "max_drop": max_drop,
+        "max_drop": config.max_drop,
+        "max_flips": config.max_flips,
         "kept": kept,
         "kept_in": higher,
         "line": line,

@@ -38,7 +38,7 @@ class DeviceState:
 
 def read_state(root: Path = Path("/")) -> DeviceState:
     """Read the machine once; only tests name another root."""
-    reader = _Reader(root)
+    reader = Reader(root)
     try:
         return reader.read()
     finally:

@@ -7,6 +7,7 @@ Sources: the kernel's documentation of cpufreq, devfreq, thermal zones and contr
 Jetson Linux Developer Guide, "Platform Power and Performance" (nvpmodel, soctherm's counters).
 """
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,12 +129,10 @@ def counters(root: Path) -> dict[str, int]:
     for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/*_count"):
         if path.name == "core_throttle_count":  # the package's counts the same heat again
             _add(found, "heat of the CPU", path)
-    for group in _control_groups(root):
-        for line in text(group / "cpu.stat").splitlines():
-            name, _, value = line.partition(" ")
-            if name == "nr_throttled" and value.isdecimal():
-                word = "CPU quota of the container"
-                found[word] = found.get(word, 0) + int(value)
+    for group in filter(_has_quota, _control_groups(root)):
+        if stat := re.search(r"^nr_throttled (\d+)$", text(group / "cpu.stat"), re.MULTILINE):
+            word = "CPU quota of the container"
+            found[word] = found.get(word, 0) + int(stat[1])
     return found
 
 
@@ -141,6 +140,12 @@ def _add(found: dict[str, int], name: str, path: Path) -> None:
     value = _number(path, 1)
     if value is not None:
         found[name] = found.get(name, 0) + int(value)
+
+
+def _has_quota(group: Path) -> bool:
+    """Whether a limit could throttle it: without one its counter of zero says nothing."""
+    quota = _number(group / "cpu.cfs_quota_us", 1)  # version 1; -1: none
+    return text(group / "cpu.max")[:1].isdecimal() or (quota is not None and quota > 0)
 
 
 def _control_groups(root: Path) -> Iterator[Path]:
@@ -161,6 +166,7 @@ def _control_groups(root: Path) -> Iterator[Path]:
 def _number(path: Path, unit: float) -> float | None:
     """Read a number and divide it by its unit; None for a file that is missing or no number."""
     try:
-        return float(text(path)) / unit
+        number = float(text(path)) / unit
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

@@ -1,6 +1,7 @@
 """The benchmark: which frames, how many runs, what is reported."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from edgeseg.bench.bench import benchmark
 from edgeseg.bench.frames import Frames
 from edgeseg.config import BenchConfig
 from edgeseg.errors import ConfigError
+from edgeseg.runtime.device import DeviceState, Reader
 from edgeseg.runtime.machine import this_machine
+from edgeseg.stream.pace import Pace
 from tests.stream.fakes import RedBackend, make_card
 
 
@@ -71,6 +74,78 @@ def test_the_text_has_the_method_beside_the_figures():
         *("9.4 ms an image in PyTorch on a Tesla V100", "another machine", "not to be compared"),
     ):
         assert part in text, part
+
+
+def paced(*, say=lambda line: None, on_run=None, **settings):
+    backend = RedBackend(on_run=on_run)
+    config = BenchConfig(**({"runs": 3, "warmup": 0} | settings))
+    return benchmark(backend, frames(backend.card), config, say)
+
+
+def test_back_to_back_is_the_mode_unless_another_is_asked_for():
+    report = paced()
+    assert (report.mode, report.period_s, report.missed_slots, report.warm_runs) == (
+        *("saturated", None, 0, None),
+    )
+    assert "mode        saturated: each run begins when the one before has ended" in (
+        report.summary()
+    )
+
+
+def test_a_pace_is_named_with_its_missed_slots():
+    slow = {2: 0.09}
+    report = paced(fps=25.0, on_run=lambda i: time.sleep(slow.get(i, 0)))
+    assert (report.mode, report.period_s) == ("paced", 0.04)
+    assert report.missed_slots >= 2
+    missed = report.missed_slots
+    line = f"paced: a run each 40 ms, idle between; {missed} of {3 + missed} slots missed"
+    assert line in report.summary()
+    assert "included; the pace sets it" in report.summary()
+    document = json.loads(json.dumps(report.to_json()))
+    assert (document["mode"], document["missed_slots"]) == ("paced", missed)
+    assert "throttled" in document["clocks"]
+
+
+def test_an_interval_that_is_kept_warm_says_so():
+    report = paced(interval="120ms", keep_warm=True, runs=2)
+    assert (report.mode, report.latency.n) == ("triggered", 2)
+    assert report.warm_runs >= 1
+    assert f"{report.warm_runs} dummy runs between, to keep the clocks awake" in report.summary()
+
+
+def test_a_benchmark_of_half_an_hour_says_so_before(monkeypatch):
+    said = []
+
+    def stop(self, *wait):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pace, "wait", stop)
+    with pytest.raises(KeyboardInterrupt):
+        paced(interval="10s", runs=200, say=said.append)
+    assert said == ["200 runs at this pace take 33 min; --runs N for fewer"]
+    with pytest.raises(KeyboardInterrupt):
+        paced(interval="10s", runs=200, seconds=5.0, say=said.append)
+    assert len(said) == 1
+
+
+def test_a_throttled_device_is_told_with_the_figures(monkeypatch):
+    counts = iter([3, 8])
+    state = {"temperatures_c": {"cpu": 71.0}, "throttling": None}
+    read = lambda self: DeviceState(counters={"quota": next(counts)}, **state)  # noqa: E731
+    monkeypatch.setattr(Reader, "read", read)
+    report = paced()
+    assert report.clocks.throttled is True
+    assert "THROTTLED   quota, 5 times" in report.summary()
+    assert "hottest     71 °C, cpu" in report.summary()
+    assert report.to_json()["clocks"]["moved"] == {"quota": 5}
+
+
+def test_a_machine_that_shows_nothing_adds_nothing(monkeypatch):
+    nothing = DeviceState(temperatures_c={}, counters={})
+    monkeypatch.setattr(Reader, "read", lambda self: nothing)
+    report = paced()
+    assert report.clocks.lines() == []
+    assert not {"THROTTLED", "throttled", "hottest"} & set(report.summary().split())
 
 
 @pytest.mark.parametrize("setting", [{"runs": 0}, {"warmup": -1}, {"seconds": 0.0}, {"threads": 0}])

@@ -99,6 +99,11 @@ def red_graph(chain=CHAIN, *, fragile=(), card=CARD):
 
 def zeroing(source, blocks):
     """Return a `retype` whose lower precision is 0: of the blocks that are named, unless kept."""
+    return scaling(source, blocks, 0.0)
+
+
+def scaling(source, blocks, factor):
+    """Return a `retype` that multiplies what the named blocks write, unless they are kept."""
 
     def retype(keep):
         typed = ModelProto()
@@ -106,8 +111,8 @@ def zeroing(source, blocks):
         for constant in typed.graph.initializer:
             name = constant.name.removesuffix("/one")
             if name in blocks and f"{name}.conv1" not in keep:
-                zero = np.zeros_like(numpy_helper.to_array(constant))
-                constant.CopyFrom(numpy_helper.from_array(zero, constant.name))
+                scaled = numpy_helper.to_array(constant) * np.float32(factor)
+                constant.CopyFrom(numpy_helper.from_array(scaled, constant.name))
         return typed
 
     return retype

@@ -1,5 +1,6 @@
 """Before and after: known maps give known falls."""
 
+import dataclasses
 import json
 import math
 
@@ -8,10 +9,11 @@ import onnx
 import pytest
 
 from edgeseg.data.layouts import open_dataset
-from edgeseg.deploy.accuracy import Answers, measure
+from edgeseg.deploy.accuracy import Accuracy, Allowance, Answers, measure
 from edgeseg.deploy.cases import Cases, open_cases
 from edgeseg.deploy.gate import gate
 from edgeseg.evaluation.evaluate import evaluate
+from edgeseg.evaluation.metrics import UNDEFINED
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from tests.deploy.conftest import silent
 from tests.deploy.red_graph import CARD, SIDE, red_graph, write_plates
@@ -45,6 +47,24 @@ def test_nothing_falls(cases):
 def test_a_faint_defect_flips_its_verdict_and_loses_its_mask(cases):
     found = measure(answers(0.9), answers(0.4), cases, CARD)
     assert (found.drop, found.mask_iou, found.flipped_verdicts) == (0.0, 0.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("flips", "frames", "passes"), [(1, 2, True), (2, 2, False), (3, 300, True), (4, 300, False)]
+)
+def test_one_verdict_or_a_share_of_them_may_flip(flips, frames, passes):
+    same = dataclasses.replace(UNDEFINED, image_auroc=0.5)
+    found = Accuracy(
+        before=same,
+        after=same,
+        finite=True,
+        mask_iou=1.0,
+        flipped_verdicts=flips,
+        frames=frames,
+    )
+    assert Allowance(drop=0.0, flips=0.01).covers(found) is passes
+    assert Allowance(drop=0.0, flips=1.0).covers(found)
+    assert not Allowance(drop=-0.1, flips=1.0).covers(found)
 
 
 def test_a_lost_defect_falls(cases):
@@ -93,7 +113,7 @@ def test_the_metrics_are_those_of_evaluate(tmp_path):
         open_cases(root, CARD, 400),
         card=CARD,
         open_graph=OnnxRuntimeBackend,
-        max_drop=0.0,
+        allowed=Allowance(0.0, 1.0),
         higher="fp32",
         say=silent,
     )

@@ -80,9 +80,11 @@ def test_the_stem_reads_a_picture():
     assert placed.convolutions == ("conv:y",)
 
 
-def test_a_depthwise_convolution_is_no_stem():
-    model = graph_of([conv("x", "y", "deep", group=8)], {"deep": DEEP}, "y")
-    assert place(model).convolutions == ("conv:y",)
+def test_a_depthwise_convolution_is_left_alone():
+    model = graph_of([conv("x", "a", "deep", group=8), conv("a", "y")], {"deep": DEEP} | W, "y")
+    placed = place(model)
+    assert placed.left == {"conv:a": "depthwise"}
+    assert placed.convolutions == ("conv:y",)
 
 
 def test_the_head_ends_and_pools_in_its_own_type():

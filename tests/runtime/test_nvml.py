@@ -12,6 +12,7 @@ class FakeNvml:
         self.count = count
         self.fails = fails or {}
         self.open = 0
+        self.reasons = 0x01 | 0x04 | 0x40  # idle, power, heat
         self.nvmlErrorString = lambda code: b"Driver/library version mismatch"
 
     def __getattr__(self, name):
@@ -47,6 +48,27 @@ class FakeNvml:
     def _nvmlDeviceGetMemoryInfo(self, device, memory):
         memory._obj.total = 6 * 2**30
 
+    def _nvmlDeviceGetClockInfo(self, device, kind, mhz):
+        mhz._obj.value = 1200 if kind.value == 0 else 0
+
+    def _nvmlDeviceGetMaxClockInfo(self, device, kind, mhz):
+        mhz._obj.value = 1500 if kind.value == 0 else 0
+
+    def _nvmlDeviceGetTemperature(self, device, sensor, celsius):
+        celsius._obj.value = 83 if sensor.value == 0 else 0
+
+    def _nvmlDeviceGetPowerUsage(self, device, milliwatts):
+        milliwatts._obj.value = 69500
+
+    def _nvmlDeviceGetPerformanceState(self, device, state):
+        state._obj.value = 2
+
+    def _nvmlDeviceGetCurrentClocksEventReasons(self, device, bits):
+        bits._obj.value = self.reasons
+
+    def _nvmlDeviceGetCurrentClocksThrottleReasons(self, device, bits):
+        bits._obj.value = self.reasons
+
 
 def test_every_gpu_is_read_and_the_library_closed():
     library = FakeNvml(count=2)
@@ -78,3 +100,57 @@ def test_a_missing_library_is_an_os_error(monkeypatch):
     monkeypatch.setattr(nvml, "LIBRARY", "libnvidia-ml-of-nobody.so.1")
     with pytest.raises(OSError, match="libnvidia-ml-of-nobody"):
         nvml.load()
+
+
+def monitor(monkeypatch, library):
+    monkeypatch.setattr(nvml, "load", lambda: library)
+    return nvml.Monitor()
+
+
+def test_the_state_of_a_gpu(monkeypatch):
+    library = FakeNvml()
+    gpu = monitor(monkeypatch, library)
+    assert library.open == 1
+    assert gpu.read() == nvml.GpuState(
+        mhz=1200,
+        max_mhz=1500,
+        temperature_c=83,
+        watts=69.5,
+        performance_state="P2",
+        throttling=("GPU: power limit", "GPU: heat (hardware)"),
+    )
+    gpu.close()
+    assert library.open == 0
+
+
+@pytest.mark.parametrize("bits", [0x00, 0x01, 0x02, 0x10, 0x100])
+def test_idleness_settings_and_neighbors_are_no_throttling(monkeypatch, bits):
+    library = FakeNvml()
+    library.reasons = bits
+    assert monitor(monkeypatch, library).read().throttling == ()
+
+
+def test_what_a_gpu_refuses_is_none_and_the_rest_holds(monkeypatch):
+    refused = ("PowerUsage", "Temperature", "CurrentClocksEventReasons")
+    library = FakeNvml(fails={f"nvmlDeviceGet{name}": 3 for name in refused})
+    state = monitor(monkeypatch, library).read()
+    assert (state.watts, state.temperature_c, state.mhz) == (None, None, 1200)
+    assert state.throttling == ("GPU: power limit", "GPU: heat (hardware)"), "by the older name"
+
+
+def test_a_driver_older_than_the_functions(monkeypatch):
+    class Old(FakeNvml):
+        def __getattr__(self, name):
+            if "Reasons" in name or "PerformanceState" in name:
+                raise AttributeError(name)
+            return super().__getattr__(name)
+
+    state = monitor(monkeypatch, Old()).read()
+    assert (state.throttling, state.performance_state, state.max_mhz) == (None, None, 1500)
+
+
+def test_a_driver_without_a_gpu_is_let_go(monkeypatch):
+    library = FakeNvml(fails={"nvmlDeviceGetHandleByIndex_v2": 2})
+    with pytest.raises(nvml.NvmlError, match="code 2"):
+        monitor(monkeypatch, library)
+    assert library.open == 0
