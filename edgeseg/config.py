@@ -4,18 +4,15 @@ The CLI turns each field into a flag (`--image-size`), a TOML file sets fields b
 (`settings.py`), and a flag beats the file. Nobody reads an environment variable or a global.
 """
 
-import re
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Literal
 
+from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
+from edgeseg.settings import check_choices, parse_duration, parse_size, setting, within
 
 STRIDE = 32  # of the student's deepest features
-_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
-
-T = TypeVar("T")
 
 Rotation = Literal["none", "slight", "full"]
 TextureColor = Literal["color", "gray"]
@@ -27,11 +24,7 @@ Product = Literal["kept", "equalized"]
 Io = Literal["auto", "mapped", "copy"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
-
-
-def setting(default: T, help: str) -> T:
-    """Declare a field with its default and the sentence that `--help` prints."""
-    return field(default=default, metadata={"help": help})
+CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,28 +68,28 @@ class TrainConfig:
     save_every: int = setting(100, "Steps between checkpoints that --resume continues from")
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         if self.image_size % STRIDE or self.image_size <= 0:
             nearest = max(round(self.image_size / STRIDE), 2) * STRIDE
             raise ConfigError(
                 f"image_size is {self.image_size}; a multiple of {STRIDE} was expected.",
                 remedy=f"--image-size {nearest}",
             )
-        _within("batch", self.batch, 2, 4096)  # batch normalization of pooled features needs two
-        _within("student_steps", self.student_steps, 0, 10_000_000)
-        _within("head_steps", self.head_steps, 0, 10_000_000)
-        _within("top", self.top, 1, min(3840, self.image_size**2))  # TensorRT's TopK ends at 3840
-        _within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
-        _within("opacity_max", self.opacity_max, 0.0, 1.0)
-        _within("lighting", self.lighting, 0.0, 1.0)
-        _within("shading", self.shading, 0.0, 1.0)
-        _within("momentum", self.momentum, 0.0, 1.0)
-        _within("weight_decay", self.weight_decay, 0.0, 1.0)
-        _within("gamma", self.gamma, 0.0, 100.0)
-        _within("holdout", self.holdout, 0.0, 0.9)
-        _within("save_every", self.save_every, 1, 10_000_000)
+        within("batch", self.batch, 2, 4096)  # batch normalization of pooled features needs two
+        within("student_steps", self.student_steps, 0, 10_000_000)
+        within("head_steps", self.head_steps, 0, 10_000_000)
+        within("top", self.top, 1, min(3840, self.image_size**2))  # TensorRT's TopK ends at 3840
+        within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
+        within("opacity_max", self.opacity_max, 0.0, 1.0)
+        within("lighting", self.lighting, 0.0, 1.0)
+        within("shading", self.shading, 0.0, 1.0)
+        within("momentum", self.momentum, 0.0, 1.0)
+        within("weight_decay", self.weight_decay, 0.0, 1.0)
+        within("gamma", self.gamma, 0.0, 100.0)
+        within("holdout", self.holdout, 0.0, 0.9)
+        within("save_every", self.save_every, 1, 10_000_000)
         for name in ("student_rate", "blocks_rate", "aspp_rate"):
-            _within(name, getattr(self, name), 1e-9, 100.0)
+            within(name, getattr(self, name), 1e-9, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +104,9 @@ class ExportConfig:
     tolerance: float = setting(1e-4, "Largest difference of a map from PyTorch's")
 
     def __post_init__(self) -> None:
-        _check_choices(self)
-        _within("batch", self.batch, 1, 256)
-        _within("tolerance", self.tolerance, 0.0, 1.0)
+        check_choices(self)
+        within("batch", self.batch, 1, 256)
+        within("tolerance", self.tolerance, 0.0, 1.0)
         self.size()
 
     def size(self) -> tuple[int, int] | None:
@@ -139,15 +132,15 @@ class CalibrateConfig:
     percentile: float = setting(99.99, "Share of values that the method percentile leaves whole")
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         for name in ("frames", "defective", "synthetic"):
-            _within(name, getattr(self, name), 0, 1_000_000)
+            within(name, getattr(self, name), 0, 1_000_000)
         if not self.frames + self.defective + self.synthetic:
             raise ConfigError(
                 "frames, defective and synthetic are all 0; some image was expected.",
                 remedy="--frames 200",
             )
-        _within("percentile", self.percentile, 50.0, 100.0)
+        within("percentile", self.percentile, 50.0, 100.0)
 
     def clipping(self, part: str) -> Clipping:
         """Return the method for a part: `backbone`, `product` or `head`."""
@@ -183,11 +176,11 @@ class BuildConfig:
     gate_frames: int = setting(400, "Of more images in --data than these, evenly chosen ones")
 
     def __post_init__(self) -> None:
-        _check_choices(self)
-        _within("workspace_mib", self.workspace_mib, 1, 1 << 20)
-        _within("max_drop", self.max_drop, 0.0, 1.0)
-        _within("max_flips", self.max_flips, 0.0, 1.0)
-        _within("gate_frames", self.gate_frames, 2, 1_000_000)
+        check_choices(self)
+        within("workspace_mib", self.workspace_mib, 1, 1 << 20)
+        within("max_drop", self.max_drop, 0.0, 1.0)
+        within("max_flips", self.max_flips, 0.0, 1.0)
+        within("gate_frames", self.gate_frames, 2, 1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,20 +195,32 @@ class VerifyConfig:
     max_flips: int = setting(0, "Frames that one may accept and the other reject")
 
     def __post_init__(self) -> None:
-        _within("frames", self.frames, 1, 100_000)
-        _within("max_map_diff", self.max_map_diff, 0.0, 1.0)
-        _within("max_score_diff", self.max_score_diff, 0.0, 1.0)
-        _within("min_iou", self.min_iou, 0.0, 1.0)
-        _within("max_flips", self.max_flips, 0, 1_000_000)
+        within("frames", self.frames, 1, 100_000)
+        within("max_map_diff", self.max_map_diff, 0.0, 1.0)
+        within("max_score_diff", self.max_score_diff, 0.0, 1.0)
+        within("min_iou", self.min_iou, 0.0, 1.0)
+        within("max_flips", self.max_flips, 0, 1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
     """Where frames come from, where results go, and when a stream ends."""
 
-    camera: str | None = setting(None, "Camera: 0, 1 or /dev/video0; the default is camera 0")
+    camera: str | None = setting(
+        None, "Camera: 0, v4l2:///dev/video0, csi://0, rtsp://HOST/PATH; the default is camera 0"
+    )
     source: str | None = setting(
-        None, "Instead of a camera: a video, an image, a folder, test://640x480@30"
+        None, "Instead of a camera: a video, an image, a folder, gst://PIPELINE, test://640x480@30"
+    )
+    width: int | None = setting(
+        None, "Width that the camera is asked for, with --height; default: the graph's frames"
+    )
+    height: int | None = setting(None, "Height that the camera is asked for, with --width")
+    fps: float | None = setting(
+        None, "Frames a second wanted from the source: a camera is asked, a file is read so fast"
+    )
+    format: CameraFormat | None = setting(
+        None, "What a USB camera sends: mjpeg, yuyv, uyvy, nv12, gray; a CSI camera: nv12"
     )
     out: Path | None = setting(None, "Video of the results (.mp4, .avi, .mkv, .mov)")
     jsonl: Path | None = setting(None, "One JSON line for each frame")
@@ -229,9 +234,6 @@ class StreamConfig:
         None, "A frame is anomalous above this score; default: the model's own"
     )
     reconnects: int = setting(10, "Attempts to find a lost camera again before the stream fails")
-    fps: float | None = setting(
-        None, "Frames per second wanted from the source: a file is read at this pace"
-    )
     interval: str | None = setting(
         None, "Take one frame each 10s, 500ms or 2min, as a slow line triggers it"
     )
@@ -247,26 +249,35 @@ class StreamConfig:
     cuda_graph: bool = setting(True, "CUDA engines: replay a captured graph for each frame")
 
     def __post_init__(self) -> None:
-        _check_choices(self)
         if self.camera is not None and self.source is not None:
             raise ConfigError(
-                f"camera is {self.camera} and source is {self.source}; one of them was expected.",
-                remedy=f"--source {self.source}",
+                f"camera is {public(self.camera)} and source is {public(self.source)}; "
+                "one of them was expected.",
+                remedy=f"--source {public(self.source)}",
             )
+        if (self.width is None) != (self.height is None):
+            raise ConfigError(
+                f"width is {self.width} and height is {self.height}; both or none were expected.",
+                remedy="--width 1280 --height 720",
+            )
+        check_choices(self)
+        for name in ("width", "height"):
+            if getattr(self, name) is not None:
+                within(name, getattr(self, name), 16, 16384)
+        if self.fps is not None:
+            within("fps", self.fps, 0.001, 10_000.0)
         if self.frames is not None:
-            _within("frames", self.frames, 1, 1 << 62)
+            within("frames", self.frames, 1, 1 << 62)
         if self.seconds is not None:
-            _within("seconds", self.seconds, 0.001, 1e9)
+            within("seconds", self.seconds, 0.001, 1e9)
         for name in ("threshold", "image_threshold"):
             if getattr(self, name) is not None:
-                _within(name, getattr(self, name), -1e6, 1e6)
-        _within("reconnects", self.reconnects, 0, 1_000_000)
-        _within("in_flight", self.in_flight, 1, 2)
-        _within("max_misses", self.max_misses, 0, 1 << 62)
-        if self.fps is not None:
-            _within("fps", self.fps, 0.001, 10_000.0)
+                within(name, getattr(self, name), -1e6, 1e6)
+        within("reconnects", self.reconnects, 0, 1_000_000)
+        within("in_flight", self.in_flight, 1, 2)
+        within("max_misses", self.max_misses, 0, 1 << 62)
         if self.budget_ms is not None:
-            _within("budget_ms", self.budget_ms, 0.001, 1e9)
+            within("budget_ms", self.budget_ms, 0.001, 1e9)
         self.every()
 
     def address(self) -> str:
@@ -298,14 +309,14 @@ class BenchConfig:
     threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
 
     def __post_init__(self) -> None:
-        _within("runs", self.runs, 1, 100_000_000)
-        _within("warmup", self.warmup, 0, 1_000_000)
+        within("runs", self.runs, 1, 100_000_000)
+        within("warmup", self.warmup, 0, 1_000_000)
         if self.seconds is not None:
-            _within("seconds", self.seconds, 0.001, 1e9)
+            within("seconds", self.seconds, 0.001, 1e9)
         if self.threads is not None:
-            _within("threads", self.threads, 1, 4096)
+            within("threads", self.threads, 1, 4096)
         if self.fps is not None:
-            _within("fps", self.fps, 0.001, 10_000.0)
+            within("fps", self.fps, 0.001, 10_000.0)
         if self.fps is not None and self.interval is not None:
             raise ConfigError(
                 f"fps is {self.fps:g} and interval is {self.interval}; one of them was expected.",
@@ -323,50 +334,3 @@ class BenchConfig:
         if self.interval is not None:
             return parse_duration(self.interval, "--interval")
         return None if self.fps is None else 1 / self.fps
-
-
-def parse_size(text: str, flag: str) -> tuple[int, int]:
-    """Turn `640x480` into (height 480, width 640)."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise ConfigError(
-            f"{flag} is '{text}'; WIDTHxHEIGHT in pixels was expected.", remedy=f"{flag} 640x480"
-        )
-    return int(height), int(width)
-
-
-def parse_duration(text: str, flag: str) -> float:
-    """Turn `500ms`, `10s`, `10` or `2min` into seconds: 1 ms to a day."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|)", text.strip().lower(), re.ASCII)
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if not 0.001 <= seconds <= 86400:
-        raise ConfigError(
-            f"{flag} is '{text}'; a time from 1ms to 1440min was expected.", remedy=f"{flag} 10s"
-        )
-    return seconds
-
-
-def _check_choices(config: Any) -> None:
-    """Refuse a word that is none of its field's choices."""
-    for name, hint in get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        for kind in (hint, *get_args(hint)):
-            known = get_args(kind) if get_origin(kind) is Literal else (value,)
-            if value is not None and value not in known:
-                near = get_close_matches(str(value), known, 1) or known
-                raise ConfigError(
-                    f"{name} is '{value}'; one of {', '.join(known)} was expected.",
-                    remedy=f"{_flag(name)} {near[0]}",
-                )
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(
-            f"{name} is {value}; {low} to {high} was expected.",
-            remedy=f"{_flag(name)} {min(max(value, low), high)}",
-        )
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

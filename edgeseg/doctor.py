@@ -5,7 +5,6 @@ not, since its import alone may take those seconds. Nothing is trained, built or
 """
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from edgeseg import __version__
 from edgeseg.cards import CARD, newest
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import installed, require
+from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER, built, has_gstreamer
 from edgeseg.runtime import sysfs
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.device import DeviceState, read_state
@@ -206,28 +206,20 @@ def _opencv(here: Machine) -> Iterator[Finding]:
         yield Finding("OpenCV", "missing", broken.problem, remedy)
         return
     build = cv2.getBuildInformation()
-    windows = _built(build, "GUI") or "NONE"
+    windows = built(build, "GUI") or "NONE"
     yield Finding("OpenCV", "ok", f"{cv2.__version__}, windows: {windows}")
     if _writes_video(cv2):
         yield Finding("video", "ok", "writes MP4")
     else:
         found = "this OpenCV writes no MP4; stream --jsonl FILE works"
         yield Finding("video", "warn", found, "pip install --force-reinstall opencv-python")
-    gstreamer = _built(build, "GStreamer")
-    if gstreamer.startswith("YES"):
-        yield Finding("GStreamer", "ok", gstreamer)
+    if has_gstreamer(cv2):
+        yield Finding("GStreamer", "ok", built(build, "GStreamer"))
     elif here.jetson:
-        found = "not in this OpenCV: no CSI camera, no hardware decoder"
-        remedy = "sudo apt-get install python3-opencv, and python3 -m venv --system-site-packages"
-        yield Finding("GStreamer", "warn", found, remedy)
+        yield Finding("GStreamer", "warn", NO_GSTREAMER, GET_GSTREAMER)
     else:
-        yield Finding("GStreamer", "none", "not in this OpenCV; USB cameras and files need none")
-
-
-def _built(build: str, name: str) -> str:
-    """Return a line of OpenCV's build information: `GStreamer:   NO` -> `NO`."""
-    line = re.search(rf"^\s*{name}:[ \t]*(.*)$", build, re.MULTILINE)
-    return line.group(1).strip() if line else ""
+        found = f"{NO_GSTREAMER}; USB and network cameras and files need none"
+        yield Finding("GStreamer", "none", found, GET_GSTREAMER)
 
 
 def _writes_video(cv2: ModuleType) -> bool:

@@ -1,10 +1,15 @@
-"""From flags and a TOML file to a configuration; what does not fit is refused with what does."""
+"""What configurations are made of: fields with help, checks, and where their values come from.
+
+A value that does not fit is refused with what was found, what was expected and what to type.
+"""
 
 import dataclasses
+import re
 import sys
+from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeseg.errors import ConfigError
 
@@ -13,9 +18,37 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 _IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 S = TypeVar("S")
+T = TypeVar("T")
+
+
+def setting(default: T, help: str) -> T:
+    """Declare a field with its default and the sentence that `--help` prints."""
+    return field(default=default, metadata={"help": help})
+
+
+def parse_size(text: str, flag: str) -> tuple[int, int]:
+    """Turn `640x480` into (height 480, width 640)."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ConfigError(
+            f"{flag} is '{text}'; WIDTHxHEIGHT in pixels was expected.", remedy=f"{flag} 640x480"
+        )
+    return int(height), int(width)
+
+
+def parse_duration(text: str, flag: str) -> float:
+    """Turn `500ms`, `10s`, `10` or `2min` into seconds: 1 ms to a day."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|)", text.strip().lower(), re.ASCII)
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0.001 <= seconds <= 86400:
+        raise ConfigError(
+            f"{flag} is '{text}'; a time from 1ms to 1440min was expected.", remedy=f"{flag} 10s"
+        )
+    return seconds
 
 
 def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:
@@ -56,3 +89,30 @@ def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
             remedy=f"write, for instance: {example}",
         )
     return path.parent / value if kind is Path else value
+
+
+def check_choices(config: Any) -> None:
+    """Refuse a word that is none of its field's choices."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        for kind in (hint, *get_args(hint)):
+            known = get_args(kind) if get_origin(kind) is Literal else (value,)
+            if value is not None and value not in known:
+                near = get_close_matches(str(value), known, 1) or known
+                raise ConfigError(
+                    f"{name} is '{value}'; one of {', '.join(known)} was expected.",
+                    remedy=f"{_flag(name)} {near[0]}",
+                )
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number that is outside its range, or no number."""
+    if not low <= value <= high:
+        raise ConfigError(
+            f"{name} is {value}; {low} to {high} was expected.",
+            remedy=f"{_flag(name)} {min(max(value, low), high)}",
+        )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

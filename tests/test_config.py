@@ -12,11 +12,9 @@ from edgeseg.config import (
     StreamConfig,
     TrainConfig,
     VerifyConfig,
-    parse_duration,
-    parse_size,
 )
 from edgeseg.errors import ConfigError
-from edgeseg.settings import make
+from edgeseg.settings import make, parse_duration, parse_size
 
 
 def toml(tmp_path, text):
@@ -110,6 +108,10 @@ REFUSED_VALUES = [
     (BuildConfig, {"workspace_mib": 0}, "workspace_mib is 0", "--workspace-mib 1"),
     (StreamConfig, {"camera": "0", "source": "a.mp4"}, "one of them was", "--source a.mp4"),
     (StreamConfig, {"frames": 0}, "frames is 0; 1 to", "--frames 1"),
+    (StreamConfig, {"width": 640}, "width is 640 and height is None", "--width 1280 --height"),
+    (StreamConfig, {"width": 1, "height": 9}, "width is 1; 16 to", "--width 16"),
+    (StreamConfig, {"fps": 0.0}, "fps is 0.0; 0.1 to", "--fps 0.1"),
+    (StreamConfig, {"format": "mjpg"}, "one of mjpeg, yuyv", "--format mjpeg"),
     (BenchConfig, {"runs": 0}, "runs is 0; 1 to", "--runs 1"),
     (BenchConfig, {"threads": 0}, "threads is 0; 1 to 4096", "--threads 1"),
     (BenchConfig, {"fps": 0.0}, "fps is 0.0; 0.001 to", "--fps 0.001"),
@@ -125,6 +127,13 @@ def test_a_value_is_refused_with_the_flag_to_type(kind, values, problem, remedy)
         kind(**values)
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy
+
+
+def test_a_refused_address_is_shown_without_its_password():
+    with pytest.raises(ConfigError) as caught:
+        StreamConfig(camera="rtsp://u:secret@host/1", source="http://u:secret@host/2")
+    assert "rtsp://host/1 and source is http://host/2" in caught.value.problem
+    assert "secret" not in str(caught.value)
 
 
 def test_sizes_are_read_as_width_by_height():

@@ -222,15 +222,6 @@ def test_weights_that_are_not_on_this_disk(monkeypatch):
     assert (finding.state, finding.remedy) == ("warn", 'pip install "edgeseg[train]"')
 
 
-def test_the_build_information_is_read():
-    build = (
-        "  GUI:                           QT5\n    GStreamer:      YES (1.20.3)\n   FFMPEG: NO\n"
-    )
-    assert doctor._built(build, "GUI") == "QT5"
-    assert doctor._built(build, "GStreamer") == "YES (1.20.3)"
-    assert doctor._built(build, "OpenNI") == ""
-
-
 def test_gstreamer_matters_on_a_jetson():
     plain = areas(doctor._opencv(HERE))["GStreamer"]
     jetson = areas(doctor._opencv(dataclasses.replace(HERE, jetson="Orin Nano")))["GStreamer"]
@@ -238,7 +229,9 @@ def test_gstreamer_matters_on_a_jetson():
         assert jetson.state == "ok"
     else:
         assert (plain.state, jetson.state) == ("none", "warn")
-        assert "--system-site-packages" in jetson.remedy
+        for finding in (plain, jetson):
+            assert "no csi:// and gst:// source" in finding.found
+            assert "--system-site-packages" in finding.remedy
 
 
 def test_an_opencv_that_does_not_load(monkeypatch):

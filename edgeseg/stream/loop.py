@@ -25,6 +25,7 @@ from edgeseg.runtime.clocks import Watch
 from edgeseg.stream.capture import Capture
 from edgeseg.stream.inference import POLL, Inference
 from edgeseg.stream.lanes import open_lanes
+from edgeseg.stream.mode import Mode
 from edgeseg.stream.outlet import Outlet
 from edgeseg.stream.report import StreamReport
 from edgeseg.stream.ring import Ring, Source
@@ -40,7 +41,11 @@ def stream_from(backend: Backend, config: StreamConfig, say: Callable[[str], Non
     with ExitStack() as stack:
         _, height, width, _ = single_frame(backend)
         source = open_source(
-            config.address(), size=(height, width), attempts=config.reconnects, say=say
+            config.address(),
+            size=(height, width),
+            attempts=config.reconnects,
+            say=say,
+            wish=Mode.of(config),
         )
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not cut the files off

@@ -1,7 +1,10 @@
 """From what a user types to a source of frames.
 
 0, 1                   a camera by its number
-/dev/video0            a camera by its device; so does v4l2:///dev/video0
+v4l2:///dev/video0     a camera by its device; so does /dev/video0
+csi://0                a camera on a Jetson's CSI connector, through GStreamer
+rtsp://host/path       a network camera; also rtsps://, and http:// or https:// for MJPEG
+gst://PIPELINE         a GStreamer pipeline of the user's own
 clip.mp4               a video file
 photos/                the images in and below a folder, in the order of their names
 part.png               one image
@@ -9,143 +12,157 @@ test://640x480@30      a software camera: width x height @ frames per second
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from edgeseg.config import parse_size
-from edgeseg.data.images import SUFFIXES, read_image, walk_images
+from edgeseg.addresses import public
 from edgeseg.errors import ConfigError, SourceError
-from edgeseg.stream.cameras import Camera, OpenCVDevice, SoftwareCamera, quiet
-from edgeseg.stream.ring import Frame, Source
+from edgeseg.opencv import has_gstreamer
+from edgeseg.runtime.machine import this_machine
+from edgeseg.settings import parse_size
+from edgeseg.stream import pipelines
+from edgeseg.stream.cameras import Camera, Device
+from edgeseg.stream.devices import NetworkDevice, OpenCVDevice, PipelineDevice, need_gstreamer
+from edgeseg.stream.files import open_path
+from edgeseg.stream.mode import Mode
+from edgeseg.stream.ring import Source
+from edgeseg.stream.software import SoftwareCamera
 
 SUPPORTED = (
-    "a camera (0, /dev/video0, v4l2:///dev/video0), a video file, an image, a folder of images, "
-    "test://640x480@30"
+    "a camera (0, v4l2:///dev/video0, csi://0, rtsp://HOST/PATH, http://HOST/PATH), "
+    "gst://PIPELINE, a video file, an image, a folder of images, test://640x480@30"
 )
-FOLDER_FPS = 5.0  # of a video made from single images
-HONEST_SHARE = 0.98  # containers estimate their number of frames; a damaged file misses more
+NETWORK = ("rtsp", "rtsps", "http", "https")
+ANYTHING = Mode()
 
 
 def open_source(
-    address: str, *, size: tuple[int, int], attempts: int, say: Callable[[str], None]
+    address: str,
+    *,
+    size: tuple[int, int],
+    attempts: int,
+    say: Callable[[str], None],
+    wish: Mode = ANYTHING,
 ) -> Source:
     """Open what `address` names; SourceError when it is not there or not supported.
 
-    size: (height, width) that a camera is asked for; attempts: how often a lost camera is tried.
+    size: (height, width) of the graph's frames, for which a camera is asked when `wish` has no
+    size; attempts: how often a lost camera is tried.
     """
+    opening = _Opening(wish, size, attempts, say)
     if address.isdecimal():
-        return _camera(int(address), size, attempts, say)
+        return opening.usb(int(address))
     scheme, separator, rest = address.partition("://")
+    scheme = scheme.lower()
     if not separator:
-        return _from_path(Path(address), size, attempts, say)
-    if scheme == "test":
-        return _software_camera(rest)
+        return opening.path(Path(address))
     if scheme == "v4l2":
-        return _camera(rest, size, attempts, say)
+        return opening.usb(rest)
+    if scheme == "csi":
+        return opening.csi(rest)
+    if scheme in NETWORK:
+        return opening.network(scheme, address)
+    if scheme == "gst":
+        return opening.pipeline(rest)
+    if scheme == "test":
+        return opening.software(rest)
     raise SourceError(
-        f"'{address}' is not supported as a source; supported are {SUPPORTED}.",
+        f"'{public(address)}' is not supported as a source; supported are {SUPPORTED}.",
         remedy="edgeseg stream --camera 0",
     )
 
 
-class VideoFile(Source):
-    """Every frame of a video."""
+@dataclass(frozen=True)
+class _Opening:
+    """What all sources are opened with."""
 
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        quiet()
-        self._path, self._say = path, say
-        self._capture = cv2.VideoCapture(str(path))
-        if not self._capture.isOpened():
+    wish: Mode
+    size: tuple[int, int]
+    attempts: int
+    say: Callable[[str], None]
+
+    def usb(self, address: int | str) -> Camera:
+        wish = self.wish.or_size(self.size)
+        return self._camera(f"camera {address}", partial(OpenCVDevice, address, wish))
+
+    def csi(self, sensor: str) -> Camera:
+        name = f"csi://{sensor}"
+        if not sensor.isdecimal():
             raise SourceError(
-                f"{path} cannot be read as a video: it is damaged, cut off, or of a format that "
-                "this OpenCV does not know.",
-                remedy=f"ffmpeg -i '{path}' -c:v mpeg4 -q:v 2 repaired.mp4",
+                f"'{name}' is no CSI camera; its number was expected.", remedy="--camera csi://0"
             )
-        self._promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._count = 0
-        super().__init__(str(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
-
-    def read_into(self, frame: Frame) -> bool:
-        done, image = self._capture.read(frame.image)
-        if done:
-            frame.image = image  # type: ignore[assignment]  # the stubs know no type of pixel
-            self._count += 1
-        elif self._count < HONEST_SHARE * self._promised:
-            self._say(
-                f"{self._path} ended after {self._count} frames; its header promises "
-                f"{self._promised:.0f}: the rest cannot be decoded"
-            )
-        return done
-
-    def close(self) -> None:
-        self._capture.release()
-
-
-class ImageFiles(Source):
-    """Images one after the other; sizes may be mixed."""
-
-    def __init__(self, name: str, paths: list[Path]) -> None:
-        super().__init__(name, FOLDER_FPS)
-        self._paths = iter(paths)
-
-    def read_into(self, frame: Frame) -> bool:
-        path = next(self._paths, None)
-        if path is None:
-            return False
-        image = read_image(path)
-        if frame.image.shape != image.shape:
-            frame.image = np.empty_like(image)
-        cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=frame.image)
-        frame.label = str(path)
-        return True
-
-
-def _from_path(
-    path: Path, size: tuple[int, int], attempts: int, say: Callable[[str], None]
-) -> Source:
-    if path.is_char_device():
-        return _camera(str(path), size, attempts, say)
-    if path.is_dir():
-        paths = walk_images(path)
-        if not paths:
+        if self.wish.format not in (None, "nv12"):
             raise SourceError(
-                f"{path} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"
+                f"{name} was to send {self.wish.format}; a CSI camera sends nv12.",
+                remedy="--format nv12, or leave it out",
             )
-        return ImageFiles(str(path), paths)
-    if path.suffix.lower() in SUFFIXES and path.is_file():
-        return ImageFiles(str(path), [path])
-    if path.is_file():
-        return VideoFile(path, say)
-    raise SourceError(
-        f"There is no file, folder or camera '{path}'; supported are {SUPPORTED}.",
-        remedy="check the path, or: edgeseg stream --camera 0",
-    )
+        line = pipelines.csi(int(sensor), self.wish, self.size)
+        asked = Mode(self.wish.size or self.size, self.wish.fps)
+        return self._camera(name, partial(PipelineDevice, name, line, asked))
 
+    def network(self, scheme: str, url: str) -> Camera:
+        name = public(url)
+        self._unasked(name)
+        if scheme.startswith("rtsp") and has_gstreamer(cv2):
+            line = pipelines.rtsp(url, jetson=this_machine().jetson is not None)
+            return self._camera(name, partial(PipelineDevice, name, line))
+        return self._camera(name, partial(NetworkDevice, url))
 
-def _camera(
-    address: int | str, size: tuple[int, int], attempts: int, say: Callable[[str], None]
-) -> Camera:
-    return Camera(
-        f"camera {address}", partial(OpenCVDevice, address, size), attempts=attempts, say=say
-    )
+    def pipeline(self, text: str) -> Camera:
+        name = public(f"gst://{text}")
+        need_gstreamer(name)
+        line, lacks = pipelines.complete(text)
+        if not line:
+            raise SourceError(
+                "gst:// names no pipeline; one was expected.",
+                remedy="--source 'gst://v4l2src device=/dev/video0'",
+            )
+        if lacks:
+            self.say(f"{name}: its appsink lacks {lacks}; write: {pipelines.SINK}")
+        self._unasked(name)
+        return self._camera(name, partial(PipelineDevice, name, line))
 
+    def path(self, path: Path) -> Source:
+        if path.is_char_device():
+            return self.usb(str(path))
+        source = open_path(path, self.say)
+        if source is None:
+            raise SourceError(
+                f"There is no file, folder or camera '{path}'; supported are {SUPPORTED}.",
+                remedy="check the path, or: edgeseg stream --camera 0",
+            )
+        self._unasked(source.name)
+        return source
 
-def _software_camera(text: str) -> SoftwareCamera:
-    size, _, rate = text.partition("@")
-    try:
-        height, width = parse_size(size, "test://")
-        fps = float(rate or 30)
-    except (ConfigError, ValueError) as error:
-        raise SourceError(
-            f"'test://{text}' is no software camera; test://WIDTHxHEIGHT@FPS was expected.",
-            remedy="--source test://640x480@30",
-        ) from error
-    if not 0 < fps <= 10_000:
-        raise SourceError(
-            f"'test://{text}' asks for {fps:g} frames per second; up to 10000 can be had.",
-            remedy="--source test://640x480@30",
-        )
-    return SoftwareCamera(height, width, fps)
+    def software(self, text: str) -> SoftwareCamera:
+        size, _, rate = text.partition("@")
+        try:
+            height, width = parse_size(size, "test://")
+            fps = float(rate or 30)
+        except (ConfigError, ValueError) as error:
+            raise SourceError(
+                f"'test://{text}' is no software camera; test://WIDTHxHEIGHT@FPS was expected.",
+                remedy="--source test://640x480@30",
+            ) from error
+        if not 0 < fps <= 10_000:
+            raise SourceError(
+                f"'test://{text}' asks for {fps:g} frames per second; up to 10000 can be had.",
+                remedy="--source test://640x480@30",
+            )
+        camera = SoftwareCamera(height, width, fps)
+        self._unasked(camera.name)
+        return camera
+
+    def _camera(self, name: str, connect: Callable[[], Device]) -> Camera:
+        return Camera(name, connect, attempts=self.attempts, say=self.say)
+
+    def _unasked(self, name: str) -> None:
+        """Say that a wish has no effect on a source that nothing can be asked of."""
+        if self.wish != ANYTHING:
+            self.say(
+                f"{name} sends what it sends: --width, --height, --fps and --format "
+                f"({self.wish}) are for USB and CSI cameras"
+            )

@@ -1,20 +1,26 @@
 """From what a user types to frames."""
 
+import cv2
 import numpy as np
 import pytest
 
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError, SourceError
-from edgeseg.stream.cameras import Camera, SoftwareCamera
+from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER
+from edgeseg.stream import sources
+from edgeseg.stream.cameras import Camera
+from edgeseg.stream.mode import Mode
 from edgeseg.stream.ring import Frame
+from edgeseg.stream.software import SoftwareCamera
 from edgeseg.stream.sources import open_source
+from edgeseg.stream.stamps import Stamp, draw_stamp, read_stamp
 from tests.stream.conftest import REDS
 from tests.stream.fakes import picture
 
 
-def open_it(address, said=None):
+def open_it(address, said=None, **wishes):
     say = (said if said is not None else []).append
-    return open_source(str(address), size=(48, 64), attempts=1, say=say)
+    return open_source(str(address), size=(48, 64), attempts=1, say=say, wish=Mode(**wishes))
 
 
 def read_all(source):
@@ -32,6 +38,20 @@ def test_a_video_gives_every_frame_in_order(clip):
     reds = [f.image[:, :, 2].mean() for f in frames]
     np.testing.assert_allclose(reds, REDS, atol=4)
     assert said == []
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mp4v"), ("clip.avi", "MJPG")])
+def test_stamps_go_through_a_video_file_and_come_back(tmp_path, name, codec):
+    path = tmp_path / name
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 25.0, (320, 240))
+    drawn = [Stamp(count, 10_000_000_000 + 40_000 * count) for count in range(12)]
+    for stamp in drawn:
+        image = np.full((240, 320, 3), 140, np.uint8)
+        draw_stamp(image, stamp)
+        writer.write(image)
+    writer.release()
+    with open_it(path) as source:
+        assert [read_stamp(frame.image) for frame in read_all(source)] == drawn
 
 
 def test_a_video_reuses_a_frame_that_fits(clip):
@@ -120,12 +140,20 @@ def test_a_software_camera_of_an_impossible_rate_is_refused(rate):
         open_it(f"test://64x48@{rate}")
 
 
-@pytest.mark.parametrize("text", ["rtsp://10.0.0.7/live", "csi://0", "http://x/y.mp4"])
+@pytest.mark.parametrize("text", ["ftp://me:secret@x/y.mp4", "webcam://0"])
 def test_an_unknown_scheme_gets_the_list_of_what_is_supported(text):
     with pytest.raises(SourceError) as caught:
         open_it(text)
-    for supported in ("v4l2:///dev/video0", "video file", "folder", "test://640x480@30"):
+    for supported in (
+        "v4l2:///dev/video0",
+        "csi://0",
+        "rtsp://",
+        "gst://",
+        "video file",
+        "test://",
+    ):
         assert supported in caught.value.problem
+    assert "secret" not in str(caught.value)
 
 
 def test_a_path_that_is_not_there_is_refused():
@@ -133,19 +161,103 @@ def test_a_path_that_is_not_there_is_refused():
         open_it("nowhere/clip.mp4")
 
 
+class Opened:
+    """Stands for a device, and keeps what it was opened with."""
+
+    fps, patience, note = 30.0, 1, "delivers 64x48"
+
+    def __init__(self, *asked):
+        self.asked = asked
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Devices without hardware, on an OpenCV with GStreamer."""
+    for name in ("OpenCVDevice", "NetworkDevice", "PipelineDevice"):
+        monkeypatch.setattr(sources, name, type(name, (Opened,), {}))
+    monkeypatch.setattr(sources, "has_gstreamer", lambda cv2: True)
+    monkeypatch.setattr(sources, "need_gstreamer", lambda name: None)
+
+
+def device_of(source):
+    assert isinstance(source, Camera)
+    return type(source._device).__name__, source._device.asked
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [("7", 7), ("v4l2:///dev/video7", "/dev/video7"), ("/dev/null", "/dev/null")],
 )
-def test_cameras_are_asked_for_by_number_and_by_device(monkeypatch, text, address):
-    asked = []
+def test_cameras_are_asked_for_by_number_and_by_device(planted, text, address):
+    assert device_of(open_it(text)) == ("OpenCVDevice", (address, Mode((48, 64))))
+    wish = {"size": (720, 1280), "fps": 60.0, "format": "mjpeg"}
+    assert device_of(open_it(text, **wish)) == ("OpenCVDevice", (address, Mode(**wish)))
 
-    class Device:
-        fps = 30.0
 
-        def __init__(self, address, size):
-            asked.append((address, size))
+def test_a_camera_says_what_it_delivers(planted):
+    said = []
+    open_it("7", said)
+    assert said == ["camera 7 delivers 64x48"]
 
-    monkeypatch.setattr("edgeseg.stream.sources.OpenCVDevice", Device)
-    assert isinstance(open_it(text), Camera)
-    assert asked == [(address, (48, 64))]
+
+def test_a_csi_camera_is_a_pipeline(planted):
+    device, (name, line, asked) = device_of(open_it("csi://1", fps=30.0))
+    assert (device, name, asked) == ("PipelineDevice", "csi://1", Mode((48, 64), 30.0))
+    assert line.startswith("nvarguscamerasrc sensor-id=1 ! ")
+    assert line.endswith("appsink drop=true max-buffers=1 sync=false")
+    open_it("csi://1", format="nv12")
+    with pytest.raises(SourceError, match="a CSI camera sends nv12"):
+        open_it("csi://1", format="mjpeg")
+    with pytest.raises(SourceError, match="its number was expected"):
+        open_it("csi://front")
+
+
+def test_a_network_camera_goes_through_gstreamer_where_there_is_one(planted, monkeypatch):
+    url = "rtsp://me:secret@host/live"
+    source = open_it(url)
+    device, (name, line) = device_of(source)
+    assert (device, name, source.name) == ("PipelineDevice", *["rtsp://host/live"] * 2)
+    assert line.startswith(f'rtspsrc location="{url}" protocols=tcp ')
+    monkeypatch.setattr(sources, "has_gstreamer", lambda cv2: False)
+    assert device_of(open_it(url)) == ("NetworkDevice", (url,))
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@host/video", "https://me:secret@host/video"])
+def test_mjpeg_over_http_goes_through_ffmpeg(planted, url):
+    source = open_it(url)
+    assert device_of(source) == ("NetworkDevice", (url,))
+    assert source.name == url.replace("me:secret@", "")
+
+
+def test_a_users_pipeline_is_completed_or_told_of(planted):
+    said = []
+    _, (_, line) = device_of(open_it("gst://videotestsrc is-live=true", said))
+    assert line.startswith("videotestsrc is-live=true ! videoconvert ! ")
+    assert len(said) == 1
+    _, (_, line) = device_of(open_it("gst://videotestsrc ! appsink sync=false", said))
+    assert line == "videotestsrc ! appsink sync=false"
+    assert said[1] == (
+        "gst://videotestsrc ! appsink sync=false: its appsink lacks drop=true, so frames wait and "
+        "what is seen is old; write: appsink drop=true max-buffers=1 sync=false"
+    )
+    with pytest.raises(SourceError, match="names no pipeline"):
+        open_it("gst://")
+
+
+@pytest.mark.parametrize("text", ["csi://0", "gst://videotestsrc"])
+def test_an_opencv_without_gstreamer_refuses_in_the_words_of_the_doctor(text, monkeypatch):
+    monkeypatch.setattr("edgeseg.stream.devices.has_gstreamer", lambda cv2: False)
+    with pytest.raises(SourceError) as caught:
+        open_it(text)
+    assert caught.value.problem == f"{text} cannot be opened: {NO_GSTREAMER}."
+    assert caught.value.remedy == GET_GSTREAMER
+
+
+def test_what_cannot_be_asked_is_said(planted, clip):
+    for text in ("test://64x48@30", "rtsp://host/live", str(clip)):
+        said = []
+        open_it(text, said, fps=5.0)
+        assert said[0] == (
+            f"{text} sends what it sends: --width, --height, --fps and --format (5 frames/s) "
+            "are for USB and CSI cameras"
+        )
