@@ -17,7 +17,7 @@ import numpy as np
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError
-from edgeseg.runtime.base import Backend, Pipelined, Slot
+from edgeseg.runtime.base import Backend, Closing, Pipelined, Slot
 from edgeseg.stream.ring import Frame
 
 BETWEEN = 2  # lanes besides those in flight: one is being filled, one waits; capture never does
@@ -68,12 +68,18 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """The lanes of one stream; they close with the backend."""
+class Lanes(Closing):
+    """The lanes of one stream; what was opened for them closes with them."""
 
     lanes: tuple[Lane, ...]
     spare: Lane | None
     """For runs on nobody's frame, where they are wanted."""
+    twins: tuple[Pipelined, ...] = ()
+
+    def close(self) -> None:
+        """Close the twins; the backend itself is its opener's."""
+        for twin in self.twins:
+            twin.close()
 
     def frames(self, *, live: bool) -> list[Frame]:
         """Return the frames that go round between capture and these lanes."""
@@ -91,9 +97,11 @@ def open_lanes(backend: Backend, config: StreamConfig) -> Lanes:
     ConfigError: more than one in flight for a backend that computes one frame at a time.
     """
     if isinstance(backend, Pipelined):
-        twins = [backend.twin() for _ in range(config.in_flight + BETWEEN - 1 + config.keep_warm)]
+        count = config.in_flight + BETWEEN - 1 + config.keep_warm
+        twins = tuple(backend.twin() for _ in range(count))
         lanes = tuple(Lane(one, config.threshold) for one in (backend, *twins))
-        return Lanes(lanes[:-1], lanes[-1]) if config.keep_warm else Lanes(lanes, None)
+        spare = lanes[-1] if config.keep_warm else None
+        return Lanes(lanes[: config.in_flight + BETWEEN], spare, twins)
     if config.in_flight > 1:
         raise ConfigError(
             f"in_flight is {config.in_flight}, and {backend.name} computes one frame at a time.",

@@ -24,7 +24,7 @@ from edgeseg.runtime.base import Backend
 from edgeseg.runtime.clocks import Watch
 from edgeseg.stream.capture import Capture
 from edgeseg.stream.inference import POLL, Inference
-from edgeseg.stream.lanes import open_lanes
+from edgeseg.stream.lanes import Lanes, open_lanes
 from edgeseg.stream.mode import Mode
 from edgeseg.stream.outlet import Outlet
 from edgeseg.stream.report import StreamReport
@@ -68,9 +68,9 @@ def stream(
     The caller closes source and sinks, which completes their files.
     """
     single_frame(backend)
-    run = _Run(backend, source, sinks, config, say)
-    with stop_requests() as stop, run.watch:
-        with run.capture, run.inference:
+    with stop_requests() as stop, open_lanes(backend, config) as lanes:
+        run = _Run(backend, lanes, source, sinks, config, say)
+        with run.watch, run.capture, run.inference:
             while run.outlet.serve(run.inference.stop, timeout=POLL):
                 if stop.requested:
                     run.inference.stop()
@@ -104,13 +104,13 @@ class _Run:
     def __init__(
         self,
         backend: Backend,
+        lanes: Lanes,
         source: Source,
         sinks: Sequence[AnySink],
         config: StreamConfig,
         say: Callable[[str], None],
     ) -> None:
         self._backend, self._source, self._config, self._say = backend, source, config, say
-        lanes = open_lanes(backend, config)
         self._stages = Stages()
         self.watch = Watch()
         self.ring = Ring(lanes.frames(live=source.live), live=source.live)
