@@ -125,7 +125,7 @@ class Outlet:
                 self._show(record, picture, enough)
             self._stages.add_sinks((time.perf_counter_ns() - done) / 1e9)
         if not items:
-            self._each_show(Sink.idle, enough)
+            self._each_show(lambda sink: sink.idle(), enough)
         return True
 
     def _write(self, record: Record, enough: Callable[[], None]) -> None:

@@ -196,17 +196,17 @@ def test_our_own_mistake_in_a_sink_ends_the_threads():
 
 
 def test_our_own_mistake_in_a_backend_reaches_the_caller_and_frees_everything():
-    class Broken(RedBackend):
-        twins = []
+    twins = []
 
+    class Broken(RedBackend):
         def twin(self):
-            self.twins.append(super().twin())
-            return self.twins[-1]
+            twins.append(super().twin())
+            return twins[-1]
 
         def finish(self):
             raise ZeroDivisionError("oops")
 
     with pytest.raises(ZeroDivisionError):
         stream(Broken(), ListSource([picture()] * 9), [], StreamConfig(), lambda line: None)
-    assert [twin.closed for twin in Broken.twins] == [True, True]
+    assert [twin.closed for twin in twins] == [True, True]
     assert not [t for t in threading.enumerate() if t.name in ("capture", "inference", "clocks")]
