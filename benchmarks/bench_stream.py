@@ -45,7 +45,7 @@ from edgeseg.stream.report import StreamReport
 from edgeseg.stream.ring import Frame, Source
 from edgeseg.stream.sinks import AnySink, JsonlSink
 
-ROUNDS = 5
+ROUNDS = 20
 MIB = 1 << 20
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="an ONNX file, an engine or a run")
     parser.add_argument("--runtime", help="onnxruntime or openvino, for an ONNX file")
     parser.add_argument("--threads", type=int, help="of a CPU runtime")
-    parser.add_argument("--frames", type=int, default=200, help="frames in each of 5 rounds")
+    parser.add_argument("--frames", type=int, default=25, help="frames in each of 20 rounds")
     parser.add_argument("--in-flight", type=int, default=1, help="1 or 2")
     parser.add_argument("--data", type=Path, help="folder of images; default: synthetic ones")
     parser.add_argument("--soak", type=float, help="minutes; only this is measured then")

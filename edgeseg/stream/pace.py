@@ -19,9 +19,9 @@ WARM_EVERY_NS = 50_000_000  # between two fillings of an idle time
 class Pace:
     """Slots `period` seconds apart; the first begins with the first `wait`."""
 
-    def __init__(self, period: float, sleep: Callable[[float], object] = time.sleep) -> None:
-        """sleep: takes seconds; an exception of it ends a wait."""
-        self._sleep = sleep
+    def __init__(self, period: float, sleep: Callable[[float], object] | None = None) -> None:
+        """sleep: instead of time.sleep; an exception of it ends a wait."""
+        self._sleep = sleep or time.sleep
         self._period = max(round(period * 1e9), 1)
         self._start: int | None = None
         self._slot = 0
