@@ -265,7 +265,7 @@ class StreamConfig:
             if getattr(self, name) is not None:
                 within(name, getattr(self, name), 16, 16384)
         if self.fps is not None:
-            within("fps", self.fps, 0.001, 10_000.0)
+            within("fps", self.fps, 0.1, 1000.0)
         if self.frames is not None:
             within("frames", self.frames, 1, 1 << 62)
         if self.seconds is not None:

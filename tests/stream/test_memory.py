@@ -13,7 +13,7 @@ from edgeseg.stream.sinks import Sink
 from tests.stream.fakes import PlainBackend, RedBackend, make_card
 
 HEIGHT, WIDTH = 480, 640
-SMALL = 16 * 1024  # bytes; a mask has 300 KB, a frame 900 KB
+SMALL = 64 * 1024  # bytes; a mask has 300 KB, a frame 900 KB; the clocks' reader is in it
 WARM = 20
 
 
