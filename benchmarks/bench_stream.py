@@ -1,6 +1,12 @@
 """What the streaming loop costs beside the bare backend, on the same frames, in the same run.
 
     python benchmarks/bench_stream.py MODEL [--runtime openvino] [--threads 1] [--soak 30]
+    python benchmarks/bench_stream.py --fixed-ms 10
+
+--fixed-ms stands in for a device beside the processor: each 640x480 frame takes it so long, asleep.
+It shows the loop's own cost where model and loop do not share the cores; it is no device's figure.
+With two in flight a bare run's time has the wait for the other frame in it, and a live one's not.
+
 
 throughput   rounds of bare runs and rounds of the loop in turn; the share is the median of the
              rounds' ratios, so that a machine that slows down in between cancels out. The bare
@@ -38,9 +44,11 @@ import numpy as np
 
 from edgeseg.bench.bench import versions
 from edgeseg.bench.frames import load_frames
+from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
 from edgeseg.evaluation.opener import open_model
 from edgeseg.runtime.base import Backend, Pipelined
+from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.machine import this_machine
 from edgeseg.stream.latency import summarize
 from edgeseg.stream.loop import stream
@@ -55,7 +63,8 @@ MIB = 1 << 20
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measures edgeseg's streaming loop.")
-    parser.add_argument("model", type=Path, help="an ONNX file, an engine or a run")
+    parser.add_argument("model", type=Path, nargs="?", help="an ONNX file, an engine or a run")
+    parser.add_argument("--fixed-ms", type=float, help="instead of a model: a frame takes so long")
     parser.add_argument("--runtime", help="onnxruntime or openvino, for an ONNX file")
     parser.add_argument("--threads", type=int, help="of a CPU runtime")
     parser.add_argument("--frames", type=int, default=25, help="frames in each of 20 rounds")
@@ -63,18 +72,63 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of images; default: synthetic ones")
     parser.add_argument("--soak", type=float, help="minutes; only this is measured then")
     options = parser.parse_args()
-    opened = {"runtime": options.runtime, "threads": options.threads, "say": note}
-    figures: dict[str, Any] = {"benchmark": "stream", "model": options.model.name}
-    with open_model(options.model, **opened) as backend:
+    if (options.model is None) == (options.fixed_ms is None):
+        parser.error("a model or --fixed-ms is needed")
+    figures: dict[str, Any] = {"benchmark": "stream"}
+    with open_backend(options) as backend:
         bench = Bench(backend, options)
         figures |= {"engine": backend.name, "frame": backend.card.frame_shape}
         figures |= bench.soak(options.soak) if options.soak else bench.measure()
-    if not options.soak:
-        figures |= start(options)
+    if options.model and not options.soak:
+        figures |= {"model": options.model.name, **start(options)}
     figures |= {"machine": this_machine().line(), "versions": versions()}
     for name, value in figures.items():
         print(f"{name:<24} {value}")
     print(json.dumps(figures))
+
+
+def open_backend(options: argparse.Namespace) -> Backend:
+    """Open the model, or what stands in for one."""
+    if options.model is None:
+        return Fixed(options.fixed_ms / 1e3)
+    runtime, threads = options.runtime, options.threads
+    return open_model(options.model, runtime=runtime, threads=threads, say=note)
+
+
+class Fixed(FakeBackend):
+    """A device that computes one frame after the other, each in the same time."""
+
+    def __init__(self, seconds: float) -> None:
+        card = GraphCard(
+            name="fixed",
+            model="destseg",
+            frame_format="bgr",
+            frame_shape=(1, 480, 640, 3),
+            image_size=64,
+            threshold=0.5,
+            image_threshold=0.5,
+            weights_sha256="0" * 64,
+            training={},
+            versions={},
+        )
+        super().__init__(card)
+        self.name = f"a stand-in of {seconds * 1e3:g} ms a frame, asleep"
+        self._seconds, self._until = seconds, 0.0
+        self._device = [0.0]  # when it is free, for all twins
+
+    def start(self) -> None:
+        """Queue a frame."""
+        self._until = max(time.perf_counter(), self._device[0]) + self._seconds
+        self._device[0] = self._until
+
+    def finish(self) -> None:
+        """Sleep until it is done."""
+        time.sleep(max(self._until - time.perf_counter(), 0.0))
+
+    def run(self) -> None:
+        """Queue a frame and wait for it."""
+        self.start()
+        self.finish()
 
 
 class Memory(Source):
