@@ -8,7 +8,7 @@
 wait         what lies between a frame's arrival and its turn; a camera's decoding is in it
 run          from its turn to its mask in the host's memory; with two in flight, the wait for the
              other one is in it
-submit       the share of the run in which the runtime was only told to begin
+submit       the share of the run before the runtime had begun; a resize on the CPU is in it
 device       what the device took by its own clock, where the runtime gives it
 sinks        from the mask until every sink had the result; it delays no frame
 
