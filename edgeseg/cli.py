@@ -261,8 +261,10 @@ def stream(
     from edgeseg.stream.loop import stream_from
 
     path = find_engine(model, ENGINES, RUNS, say=say)
-    with open_model(path, runtime=runtime, threads=threads, say=say) as backend:
-        show(stream_from(backend, config, say), as_json)
+    with open_model(path, runtime=runtime, threads=threads, gpu=config, say=say) as backend:
+        report = stream_from(backend, config, say)
+    show(report, as_json)
+    report.check()
 
 
 @app.command()
@@ -279,7 +281,7 @@ def benchmark(
     from edgeseg.evaluation.opener import find_engine, open_model
 
     path = find_engine(model, ENGINES, RUNS, say=say)
-    with open_model(path, runtime=runtime, threads=config.threads, say=say) as backend:
+    with open_model(path, runtime=runtime, threads=config.threads, gpu=config, say=say) as backend:
         frames = load_frames(backend.card, config.data, say)
         show(run_benchmark(backend, frames, config, say), as_json)
 

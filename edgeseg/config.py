@@ -1,7 +1,7 @@
 """Settings: frozen, keyword-only, refused at birth when they make no sense.
 
-The CLI turns each field into a flag (`--image-size`), a TOML file sets fields by their names, and a
-flag beats the file. Nobody reads an environment variable or a global.
+The CLI turns each field into a flag (`--image-size`), a TOML file sets fields by their names
+(`settings.py`), and a flag beats the file. Nobody reads an environment variable or a global.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ Features = Literal["raw", "standard"]
 Precision = Literal["fp32", "fp16", "int8"]
 Clipping = Literal["entropy", "percentile", "max"]
 Product = Literal["kept", "equalized"]
+Io = Literal["auto", "mapped", "copy"]
+Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
@@ -202,7 +204,19 @@ class VerifyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamConfig:
+class GpuConfig:
+    """How frames reach an engine on a GPU; without meaning for a CPU's."""
+
+    io: Io = setting("auto", "CUDA engines: mapped (Jetson), copy (a GPU with memory of its own)")
+    cuda_graph: bool = setting(True, "CUDA engines: replay a captured graph for each frame")
+    cuda: Binding = setting("auto", "CUDA engines: through cuda-python or pycuda")
+
+
+ANY_GPU = GpuConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig(GpuConfig):
     """Where frames come from, where results go, and when a stream ends."""
 
     camera: str | None = setting(
@@ -215,7 +229,9 @@ class StreamConfig:
         None, "Width that the camera is asked for, with --height; default: the graph's frames"
     )
     height: int | None = setting(None, "Height that the camera is asked for, with --width")
-    fps: float | None = setting(None, "Frames a second that the camera is asked for")
+    fps: float | None = setting(
+        None, "Frames a second wanted from the source: a camera is asked, a file is read so fast"
+    )
     format: CameraFormat | None = setting(
         None, "What a USB camera sends: mjpeg, yuyv, uyvy, nv12, gray; a CSI camera: nv12"
     )
@@ -231,6 +247,18 @@ class StreamConfig:
         None, "A frame is anomalous above this score; default: the model's own"
     )
     reconnects: int = setting(10, "Attempts to find a lost camera again before the stream fails")
+    interval: str | None = setting(
+        None, "Take one frame each 10s, 500ms or 2min, as a slow line triggers it"
+    )
+    keep_warm: bool = setting(
+        False, "Dummy runs while no frame comes, so that no clock falls asleep"
+    )
+    in_flight: int = setting(1, "Frames computed at a time: 1 for latency, 2 for throughput")
+    budget_ms: float | None = setting(
+        None, "A frame that takes longer from arrival to mask, in milliseconds, is a miss"
+    )
+    max_misses: int = setting(0, "With more misses than these the exit code is 3")
+    nvtx: bool = setting(False, "Mark the stages of a frame for Nsight Systems")
 
     def __post_init__(self) -> None:
         if self.camera is not None and self.source is not None:
@@ -258,14 +286,23 @@ class StreamConfig:
             if getattr(self, name) is not None:
                 within(name, getattr(self, name), -1e6, 1e6)
         within("reconnects", self.reconnects, 0, 1_000_000)
+        within("in_flight", self.in_flight, 1, 2)
+        within("max_misses", self.max_misses, 0, 1 << 62)
+        if self.budget_ms is not None:
+            within("budget_ms", self.budget_ms, 0.001, 1e9)
+        self.every()
 
     def address(self) -> str:
         """Return what to open."""
         return self.source or self.camera or "0"
 
+    def every(self) -> float | None:
+        """Return the seconds from one trigger to the next; None: every frame is taken."""
+        return None if self.interval is None else parse_duration(self.interval, "--interval")
+
 
 @dataclass(frozen=True, kw_only=True)
-class BenchConfig:
+class BenchConfig(GpuConfig):
     """How a model's latency is measured."""
 
     data: Path | None = setting(None, "Folder of images to run on; without one, synthetic frames")
@@ -284,6 +321,7 @@ class BenchConfig:
     threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
 
     def __post_init__(self) -> None:
+        check_choices(self)
         within("runs", self.runs, 1, 100_000_000)
         within("warmup", self.warmup, 0, 1_000_000)
         if self.seconds is not None:

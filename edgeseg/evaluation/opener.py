@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, newest
-from edgeseg.config import RuntimeName
+from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
 from edgeseg.runtime import trt
@@ -21,11 +21,9 @@ from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates, reasons
 from edgeseg.runtime.engines import card_path, check_engine, engine_path, newest_that_runs
 from edgeseg.runtime.machine import this_machine
-from edgeseg.runtime.memory import Binding
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.ov import OpenVinoBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
-from edgeseg.runtime.slots import Io
 from edgeseg.runtime.trt_backend import TrtBackend
 
 Say = Callable[[str], None]
@@ -41,16 +39,13 @@ def open_model(
     *,
     runtime: str | None = None,
     threads: int | None = None,
-    io: Io = "auto",
-    cuda_graph: bool = True,
-    cuda: Binding = "auto",
+    gpu: GpuConfig = ANY_GPU,
     say: Say,
 ) -> Backend:
     """Open a run's folder, an .onnx file, or an engine (or the engine's card).
 
-    runtime: which one reads an .onnx file; the others have theirs. threads: of the CPU. On a GPU,
-    io: how a frame gets there; cuda_graph: launch a graph instead of enqueuing each frame; cuda:
-    the binding. All three mean nothing elsewhere.
+    runtime: which one reads an .onnx file; the others have theirs. threads: of the CPU. gpu: how
+    frames reach a CUDA engine.
     ModelError for a path that is none of these, EngineMismatch for an engine made for elsewhere.
     """
     if path.is_dir():
@@ -63,7 +58,7 @@ def open_model(
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
             return _open_graph(engine, card.runtime, threads, say)
-        on_gpu = TrtBackend.open(engine, card, io=io, cuda_graph=cuda_graph, cuda=cuda, say=say)
+        on_gpu = TrtBackend.open(engine, card, gpu=gpu, say=say)
         return _say_taken(engine, on_gpu, card.runtime, say)
     if path.suffix != ".onnx":
         raise ModelError(

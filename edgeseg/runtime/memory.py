@@ -13,15 +13,14 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from edgeseg.config import Binding
 from edgeseg.errors import ConfigError, CudaError
 from edgeseg.extras import installed, require
 from edgeseg.runtime.cuda import Bytes, Calls, Cuda, Raw
-
-Binding = Literal["auto", "cuda-python", "pycuda"]
 
 LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 _DEVICE = 0  # CUDA_VISIBLE_DEVICES says which GPU is the first

@@ -38,3 +38,6 @@ def marker(*, on: bool) -> Mark:
         return ranges[name]
 
     return mark
+
+
+UNMARKED = marker(on=False)

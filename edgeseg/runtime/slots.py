@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
+from edgeseg.config import Io
 from edgeseg.errors import ConfigError
 from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
 from edgeseg.runtime.cuda import Bytes, Cuda, Device, Piece
 
 ALIGNMENT = 256  # bytes, that TensorRT's addresses have to be multiples of
-Io = Literal["auto", "mapped", "copy"]
 
 
 @dataclass(frozen=True)

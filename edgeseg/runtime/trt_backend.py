@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.cards import EngineCard
+from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.runtime import trt
 from edgeseg.runtime.base import INPUTS, Closing, Slot
 from edgeseg.runtime.cuda import Cuda, Graph, Memory, Owned, Stream
 from edgeseg.runtime.dlpack import DeviceArray
 from edgeseg.runtime.engines import rebuild
-from edgeseg.runtime.memory import Binding, open_cuda
-from edgeseg.runtime.slots import DeviceSlot, Io, Layout, choose_io
+from edgeseg.runtime.memory import open_cuda
+from edgeseg.runtime.slots import DeviceSlot, Layout, choose_io
 
 Say = Callable[[str], None]
 _IO = {"mapped": "mapped memory (zero-copy)", "copy": "pinned memory, copied"}
@@ -36,19 +37,17 @@ _IO = {"mapped": "mapped memory (zero-copy)", "copy": "pinned memory, copied"}
 class OpenEngine(Closing):
     """An engine on the GPU, with what a backend and its twins share: streams, slots, the log."""
 
-    def __init__(
-        self, path: Path, card: EngineCard, *, io: Io, cuda_graph: bool, binding: Binding, say: Say
-    ) -> None:
+    def __init__(self, path: Path, card: EngineCard, *, gpu: GpuConfig, say: Say) -> None:
         self.card, self.say = card, say
         self.api = trt.load(card.runtime)
         self.layout = Layout.of(card.graph)
-        self.cuda: Cuda = open_cuda(binding)
+        self.cuda: Cuda = open_cuda(gpu.cuda)
         self._runtime = self._engine = None
         self.errors: list[str] = []
         """TensorRT's words, since they were last reported."""
-        self._own = cuda_graph and not trt.captures_itself(self.api.trt)
+        self._own = gpu.cuda_graph and not trt.captures_itself(self.api.trt)
         try:
-            self.io = choose_io(io, self.cuda.device)
+            self.io = choose_io(gpu.io, self.cuda.device)
             with self.cuda.current():
                 self._read(path)
                 self.compute = self.cuda.stream()
@@ -57,9 +56,9 @@ class OpenEngine(Closing):
         except BaseException:
             self.close()
             raise
-        self.wants_graph = cuda_graph
+        self.wants_graph = gpu.cuda_graph
         self.graph = "CUDA graph" if self._own else f"CUDA graph by {card.runtime}"
-        if not cuda_graph:
+        if not gpu.cuda_graph:
             self.graph = "no CUDA graph (switched off)"
 
     @property
@@ -213,9 +212,7 @@ class TrtBackend(Closing):
         path: Path,
         card: EngineCard,
         *,
-        io: Io = "auto",
-        cuda_graph: bool = True,
-        cuda: Binding = "auto",
+        gpu: GpuConfig = ANY_GPU,
         say: Say,
     ) -> "TrtBackend":
         """Open an engine whose card was checked.
@@ -223,7 +220,7 @@ class TrtBackend(Closing):
         Errors: EngineMismatch and ModelError with TensorRT's words, CudaError with the driver's,
         MissingExtra without TensorRT or a CUDA binding.
         """
-        return cls(OpenEngine(path, card, io=io, cuda_graph=cuda_graph, binding=cuda, say=say))
+        return cls(OpenEngine(path, card, gpu=gpu, say=say))
 
     @property
     def name(self) -> str:

@@ -1,68 +1,40 @@
 """Frames in, masks out, until the source, the user or a limit ends it.
 
-    capture thread   source -> ring
-    this thread      ring -> slot.frame -> backend.run() -> sinks
+    capture thread     source -> slot        ring.py, capture.py: the newest frame wins
+    inference thread   slot -> mask          lanes.py, inference.py: nothing is copied or made anew
+    main thread        mask -> sinks         outlet.py: they take copies, and delay nobody
 
-Arrival-to-mask is the time from a frame's arrival to its mask in memory. A camera's frame arrives
-when the driver hands it over, before it is decoded; what it waited, its resize and the run are all
-inside. A file's frame has no arrival: its clock starts when the loop takes it. Sinks come after
-the mask; on a live source the next frame waits for them, and its figure shows it.
+Arrival-to-mask is the time from a frame's arrival to its mask in memory (`stages.py`). A camera's
+frame arrives when the driver hands it over, before it is decoded. A file's frame has no arrival:
+its clock starts when the loop takes it, or with --fps at the beat.
+
+Ctrl-C, SIGTERM, a limit, the end of the source, its death and a failing sink end a stream alike:
+no further frame is taken, those in flight are finished, every sink gets what there is, the threads
+are joined, and then the caller closes sinks, source and backend.
 """
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
 
 from edgeseg.config import StreamConfig
-from edgeseg.data.images import fill_frame
 from edgeseg.errors import EdgesegError, ModelError, SourceError
-from edgeseg.interrupt import Stop, stop_requests
+from edgeseg.interrupt import stop_requests
 from edgeseg.runtime.base import Backend
-from edgeseg.stream.latency import Latencies, Percentiles
+from edgeseg.runtime.clocks import Watch
+from edgeseg.runtime.nvtx import marker
+from edgeseg.stream.capture import Capture
+from edgeseg.stream.inference import POLL, Inference
+from edgeseg.stream.lanes import Lanes, open_lanes
 from edgeseg.stream.mode import Mode
-from edgeseg.stream.ring import Capture, Frame, Ring, Source
-from edgeseg.stream.sinks import Result, Sink, open_sinks
+from edgeseg.stream.outlet import Outlet
+from edgeseg.stream.report import StreamReport
+from edgeseg.stream.ring import Ring, Source
+from edgeseg.stream.sinks import AnySink, open_sinks
 from edgeseg.stream.sources import open_source
+from edgeseg.stream.stages import Stages
 
-POLL = 0.1  # seconds between looks at the clock and at Ctrl-C while no frame comes
 STATUS_EVERY = 5.0  # seconds between lines that say the stream is alive
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamReport:
-    """What a stream did, and how long a frame took from arrival to mask."""
-
-    source: str
-    engine: str
-    frames: int
-    anomalous: int
-    drops: int
-    """Frames of a live source that were replaced before they were looked at."""
-    broken: int
-    reconnects: int
-    seconds: float
-    fps: float
-    latency: Percentiles | None
-    """None when no frame came before the end."""
-
-    def summary(self) -> str:
-        """Return the report as text."""
-        lines = [
-            f"{self.source}: {self.frames} frames in {self.seconds:.1f} s ({self.fps:.1f}/s), "
-            f"{self.anomalous} anomalous, {self.drops} dropped, {self.broken} broken, "
-            f"{self.reconnects} reconnects"
-        ]
-        if self.latency is not None:
-            lines.append(f"arrival to mask  {self.latency.line()}  {self.engine}")
-        return "\n".join(lines)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as one flat JSON object."""
-        document = dataclasses.asdict(self)
-        return document | (document.pop("latency") or {})
 
 
 def stream_from(backend: Backend, config: StreamConfig, say: Callable[[str], None]) -> StreamReport:
@@ -73,8 +45,8 @@ def stream_from(backend: Backend, config: StreamConfig, say: Callable[[str], Non
             config.address(),
             size=(height, width),
             attempts=config.reconnects,
-            wish=Mode.of(config),
             say=say,
+            wish=Mode.of(config),
         )
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not cut the files off
@@ -85,27 +57,32 @@ def stream_from(backend: Backend, config: StreamConfig, say: Callable[[str], Non
 def stream(
     backend: Backend,
     source: Source,
-    sinks: Sequence[Sink],
+    sinks: Sequence[AnySink],
     config: StreamConfig,
     say: Callable[[str], None],
 ) -> StreamReport:
     """Run every frame of `source` through the backend until something ends it.
 
     The end of the source, a limit, a sink that wants no more, SIGINT and SIGTERM end it with a
-    report. SourceError: the source failed, or delivered nothing. Before an error, `say` has the
-    report of what was done until then.
+    report. SourceError: the source failed, or delivered nothing. SinkError: a sink failed, the
+    others are complete. Before an error, `say` has the report of what was done until then.
     The caller closes source and sinks, which completes their files.
     """
-    with stop_requests() as stop:
-        run = _Run(backend, source, sinks, config, say)
-        with Capture(source) as ring:
-            try:
-                run.loop(ring, stop)
-            except EdgesegError:
-                say(run.report(ring).summary())
-                raise
-            report = run.report(ring)
-    if not report.frames and ring.over:
+    single_frame(backend)
+    with stop_requests() as stop, open_lanes(backend, config) as lanes:
+        run = _Run(backend, lanes, source, sinks, config, say)
+        with run.watch, run.capture, run.inference:
+            while run.outlet.serve(run.inference.stop, timeout=POLL):
+                if stop.requested:
+                    run.inference.stop()
+                run.status()
+    report = run.report()
+    error = run.outlet.error or run.inference.error
+    if isinstance(error, EdgesegError):
+        say(report.summary())
+    if error is not None:
+        raise error
+    if not report.frames and run.ring.over:
         raise SourceError(f"{source.name} delivered no frame.", remedy="name a source with frames")
     return report
 
@@ -123,115 +100,83 @@ def single_frame(backend: Backend) -> tuple[int, int, int, int]:
 
 
 class _Run:
-    """One stream under way."""
+    """The parts of one stream, made once, before its first frame."""
 
     def __init__(
         self,
         backend: Backend,
+        lanes: Lanes,
         source: Source,
-        sinks: Sequence[Sink],
+        sinks: Sequence[AnySink],
         config: StreamConfig,
         say: Callable[[str], None],
     ) -> None:
-        self._backend, self._source, self._sinks, self._say = backend, source, sinks, say
-        self._config, self._card = config, backend.card
-        self._limit = self._card.image_threshold
-        if config.image_threshold is not None:
-            self._limit = config.image_threshold
-        single_frame(backend)
-        self._slot = backend.new_slot()
-        if config.threshold is not None:
-            self._slot.threshold[0] = config.threshold
-        backend.bind(self._slot)
-        backend.run()  # a runtime's first run is not like the others
-        self._threshold = float(self._slot.threshold[0])
-        self._latencies = Latencies()
-        self._anomalous = 0
+        self._backend, self._source, self._config, self._say = backend, source, config, say
+        self._stages = Stages()
+        self.watch = Watch()
+        self.ring = Ring(lanes.frames(live=source.live), live=source.live)
+        mark = marker(on=config.nvtx)
+        self.capture = Capture(source, self.ring, every=self._period(), mark=mark)
+        threshold = float(lanes.lanes[0].slot.threshold[0])
+        self.outlet = Outlet(
+            sinks, backend.card, self._stages, live=source.live, threshold=threshold
+        )
+        self.inference = Inference(
+            lanes, self.capture, self.outlet, self._stages, config, backend.card, say
+        )
         self._began = self._said = time.perf_counter()
-        self._resized = False
 
-    def loop(self, ring: Ring, stop: Stop) -> None:
-        """Take frames until the end."""
-        while not (stop.requested or ring.over or self._at_limit()):
-            frame = ring.take(POLL)
-            if frame is None:
-                continue
-            if not self._source.live:
-                frame.stamp()
-            result = self._infer(frame)
-            ring.release(frame)
-            wanted = [sink.write(result) for sink in self._sinks]
-            if not all(wanted):
-                return
-            self._status(ring)
-
-    def report(self, ring: Ring) -> StreamReport:
-        """Return what was done so far."""
-        seconds = time.perf_counter() - self._began
-        frames = self._latencies.count
-        return StreamReport(
-            source=self._source.name,
-            engine=self._backend.name,
-            frames=frames,
-            anomalous=self._anomalous,
-            drops=ring.dropped,
-            broken=self._source.broken,
-            reconnects=self._source.reconnects,
-            seconds=seconds,
-            fps=frames / seconds,
-            latency=self._latencies.summary() if frames else None,
-        )
-
-    def _infer(self, frame: Frame) -> Result:
-        slot, card = self._slot, self._card
-        if not self._resized and frame.image.shape[:2] != slot.mask.shape[1:]:
-            self._resized = True
-            self._say(self._resize_note(frame))
-        fill_frame(slot.frame[0], frame.image, source="bgr", target=card.frame_format)
-        self._backend.run()
-        seconds = (time.perf_counter_ns() - frame.arrival) / 1e9
-        self._latencies.add(seconds)
-        score = float(slot.score[0])
-        anomalous = not score <= self._limit  # NaN never passes a part as good
-        self._anomalous += anomalous
-        return Result(
-            index=frame.index,
-            label=frame.label,
-            arrival=frame.clock,
-            milliseconds=seconds * 1e3,
-            score=score,
-            anomalous=anomalous,
-            verdict=card.classes[anomalous],
-            threshold=self._threshold,
-            frame=slot.frame[0],
-            frame_format=card.frame_format,
-            mask=slot.mask[0],
-            anomaly_map=slot.anomaly_map[0],
-        )
-
-    def _at_limit(self) -> bool:
+    def _period(self) -> float | None:
+        """Return the seconds between two frames that are taken; None: as they come."""
         config = self._config
-        if config.frames is not None and self._latencies.count >= config.frames:
-            return True
-        elapsed = time.perf_counter() - self._began
-        return config.seconds is not None and elapsed >= config.seconds
+        if config.interval is None and config.fps is not None and not self._source.live:
+            return 1 / config.fps
+        return config.every()
 
-    def _status(self, ring: Ring) -> None:
+    def status(self) -> None:
+        """Say from time to time that the stream is alive."""
         now = time.perf_counter()
         if now - self._said < STATUS_EVERY:
             return
         self._said = now
-        frames = self._latencies.count
+        frames = self._stages.count
         self._say(
-            f"{frames} frames, {frames / (now - self._began):.1f}/s, {ring.dropped} dropped, "
-            f"{self._anomalous} anomalous"
+            f"{frames} frames, {frames / (now - self._began):.1f}/s, {self.ring.dropped} dropped, "
+            f"{self.inference.anomalous} anomalous"
         )
 
-    def _resize_note(self, frame: Frame) -> str:
-        height, width = frame.image.shape[:2]
-        _, rows, columns, _ = self._card.frame_shape
-        return (
-            f"{self._source.name} delivers {width}x{height} and the graph takes {columns}x{rows}: "
-            "frames are resized on the CPU, within the latency; to do it inside the graph: "
-            f"edgeseg export --frame-size {width}x{height}"
+    def report(self) -> StreamReport:
+        """Return what was done."""
+        source, inference, frames = self._source, self.inference, self._stages.count
+        return StreamReport(
+            source=source.name,
+            engine=self._backend.name,
+            mode=self._mode(),
+            frames=frames,
+            anomalous=inference.anomalous,
+            drops=self.ring.dropped,
+            broken=source.broken,
+            reconnects=source.reconnects,
+            unshown=self.outlet.unshown,
+            passed=self.capture.passed,
+            missed_beats=self.capture.missed,
+            warm_runs=inference.warm_runs,
+            budget_ms=self._config.budget_ms,
+            misses=inference.misses,
+            max_misses=self._config.max_misses,
+            seconds=inference.seconds,
+            fps=frames / inference.seconds,
+            latency=self._stages.total(),
+            stages=self._stages.parts(),
+            clocks=self.watch.report(),
         )
+
+    def _mode(self) -> str:
+        config = self._config
+        if config.interval is not None:
+            pace = f"a frame each {config.interval}"
+        elif self._source.live:
+            pace = "as frames arrive"
+        else:
+            pace = "saturated" if config.fps is None else f"paced at {config.fps:g}/s"
+        return f"{pace}, {config.in_flight} in flight"

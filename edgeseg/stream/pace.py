@@ -19,7 +19,9 @@ WARM_EVERY_NS = 50_000_000  # between two fillings of an idle time
 class Pace:
     """Slots `period` seconds apart; the first begins with the first `wait`."""
 
-    def __init__(self, period: float) -> None:
+    def __init__(self, period: float, sleep: Callable[[float], object] | None = None) -> None:
+        """sleep: instead of time.sleep; an exception of it ends a wait."""
+        self._sleep = sleep or time.sleep
         self._period = max(round(period * 1e9), 1)
         self._start: int | None = None
         self._slot = 0
@@ -52,12 +54,12 @@ class Pace:
         if fill is not None:
             self._fill(fill, due, lasts_ns)
         while (left := due - time.perf_counter_ns()) > 0:
-            time.sleep(left / 1e9)
+            self._sleep(left / 1e9)
 
     def _fill(self, fill: Callable[[], None], due: int, lasts_ns: int) -> None:
         self._filling = max(self._filling, lasts_ns)
         while time.perf_counter_ns() + WARM_EVERY_NS + self._filling < due:
-            time.sleep(WARM_EVERY_NS / 1e9)
+            self._sleep(WARM_EVERY_NS / 1e9)
             begin = time.perf_counter_ns()
             fill()
             self._filling = max(self._filling, time.perf_counter_ns() - begin)

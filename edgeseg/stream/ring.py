@@ -4,43 +4,55 @@
                   mask on the screen is never of a frame that has waited in a queue
     file          a bounded queue: the reader waits for room, and no frame is lost
 
-Frames are made once and go round: free -> capture -> ready -> inference -> free.
+Frames are made once and go round: free -> capture -> ready -> inference -> free. None is ever
+inferred twice.
 """
 
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import numpy as np
 
 from edgeseg.data.images import Image
 from edgeseg.runtime.base import Closing
 
-LIVE_DEPTH = 3  # one filling, one unread, one in inference: capture never waits
-QUEUE_DEPTH = 4  # decoding a file stays ahead of inference without filling the memory
-JOIN_SECONDS = 2.0  # for a read that is under way when the stream ends
-
 
 @dataclass
 class Frame:
-    """One buffer on its way round."""
+    """One buffer on its way round, and the moments of its way."""
 
     image: Image = field(default_factory=lambda: np.zeros((1, 1, 3), np.uint8))
     """BGR uint8 [h, w, 3]; a source writes into it when its size fits, else it replaces it."""
     index: int = 0
     arrival: int = 0
-    """Nanoseconds of `time.perf_counter_ns`."""
+    """Nanoseconds of `time.perf_counter_ns`, as the three moments below."""
     clock: float = 0.0
-    """The same moment in seconds since 1970."""
+    """The moment of arrival in seconds since 1970."""
     label: str | None = None
     """The file that a frame came from, where each has its own."""
+    place: int = 0
+    """The number of the lane that computes it."""
+    home: Image | None = None
+    """The lane's own buffer, where pictures of its size belong."""
+    started: int = 0
+    """Its turn had come."""
+    submitted: int = 0
+    """The runtime had begun with it."""
+    done: int = 0
+    """Its mask was in the host's memory."""
 
     def stamp(self) -> None:
         """Note that the frame arrived now."""
         self.arrival, self.clock = time.perf_counter_ns(), time.time()
+
+    def go_home(self) -> None:
+        """Offer the lane's buffer again to a source whose pictures have its size."""
+        if self.home is not None and self.image.shape == self.home.shape:
+            self.image = self.home
 
 
 class Source(Closing, ABC):
@@ -70,9 +82,9 @@ class Source(Closing, ABC):
 class Ring:
     """Frames between one capturing and one inferring thread, under one condition."""
 
-    def __init__(self, *, live: bool, depth: int) -> None:
+    def __init__(self, frames: Iterable[Frame], *, live: bool) -> None:
         self._live = live
-        self._free = [Frame() for _ in range(depth)]
+        self._free = list(frames)
         self._ready: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._closed = self._finished = False
@@ -104,12 +116,12 @@ class Ring:
             self._changed.notify_all()
 
     def take(self, timeout: float) -> Frame | None:
-        """Return the next frame, or None after `timeout` seconds and at the end (`over`).
+        """Return the next frame, or None after `timeout` seconds, at the end and when closed.
 
         What stopped the capture is raised here, after the frames that came before it.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._finished, timeout)
+            self._changed.wait_for(lambda: self._ready or self._finished or self._closed, timeout)
             if self._ready:
                 return self._ready.popleft()
             if self._error is not None:
@@ -118,6 +130,7 @@ class Ring:
 
     def release(self, frame: Frame) -> None:
         """Give a taken frame back to be filled again."""
+        frame.go_home()
         with self._changed:
             self._free.append(frame)
             self._changed.notify_all()
@@ -128,43 +141,13 @@ class Ring:
         with self._changed:
             return self._finished and not self._ready and self._error is None
 
+    @property
+    def closed(self) -> bool:
+        """Whether the stream has ended."""
+        return self._closed
+
     def close(self) -> None:
-        """End the hand-over; a capture that waits for room returns."""
+        """End the hand-over; a capture that waits for room returns, and so does `take`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-
-class Capture:
-    """A thread that reads a source into a ring while the `with` block runs."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        depth = LIVE_DEPTH if source.live else QUEUE_DEPTH
-        self.ring = Ring(live=source.live, depth=depth)
-        self._thread = threading.Thread(target=self._read, name="capture", daemon=True)
-
-    def __enter__(self) -> Ring:
-        self._thread.start()
-        return self.ring
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._source.stopping.set()
-        self.ring.close()
-        self._thread.join(JOIN_SECONDS)
-
-    def _read(self) -> None:
-        try:
-            while (frame := self.ring.claim()) is not None:
-                if not self._source.read_into(frame):
-                    break
-                self.ring.publish(frame)
-        except BaseException as error:  # whatever it is, the main thread raises it
-            self.ring.finish(error)
-        else:
-            self.ring.finish()

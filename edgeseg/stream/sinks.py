@@ -10,23 +10,19 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
 from math import isfinite
 from pathlib import Path
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
-from edgeseg.data.images import Image
 from edgeseg.errors import SinkError
 from edgeseg.runtime.base import Closing
 from edgeseg.stream.cameras import quiet
-from edgeseg.stream.overlay import draw, enlarge, write_verdict, zoom
+from edgeseg.stream.overlay import zoom
+from edgeseg.stream.results import Record, Result
 from edgeseg.stream.ring import Source
 
 # H.264 plays in browsers; few OpenCV packages may ship it, and each of them has MPEG-4.
@@ -39,50 +35,27 @@ CODECS = {
 QUIT_KEYS = (27, ord("q"))  # Escape
 
 
-@dataclass(frozen=True)
-class Result:
-    """One frame and what was found in it; the arrays are the slot's, and change with the next."""
-
-    index: int
-    label: str | None
-    arrival: float
-    """Seconds since 1970."""
-    milliseconds: float
-    """From arrival to mask."""
-    score: float
-    anomalous: bool
-    verdict: str
-    threshold: float
-    frame: Image
-    """uint8 [H, W, C], in `frame_format`."""
-    frame_format: str
-    mask: NDArray[np.uint8]
-    """uint8 [H, W]."""
-    anomaly_map: NDArray[np.float32]
-    """float32 [S, S]."""
-
-    @cached_property
-    def overlay(self) -> Image:
-        """BGR uint8, [H, W, 3] times `zoom(H, W)`: drawn once, for all sinks that show it."""
-        factor = zoom(*self.mask.shape)
-        picture, mask = enlarge(self._bgr(), factor), enlarge(self.mask, factor)
-        picture = draw(picture, mask, self.anomaly_map, self.threshold)
-        text = f"{self.verdict}  {self.score:.3f}  {self.milliseconds:.1f} ms"
-        write_verdict(picture, text, anomalous=self.anomalous)
-        return picture
-
-    def _bgr(self) -> Image:
-        if self.frame_format == "gray":
-            return np.repeat(self.frame, 3, axis=2)
-        return self.frame if self.frame_format == "bgr" else self.frame[:, :, ::-1].copy()
-
-
 class Sink(Closing, ABC):
-    """Takes results, one after the other."""
+    """Takes results with their pictures, one after the other, in the main thread."""
 
     @abstractmethod
     def write(self, result: Result) -> bool:
-        """Take one result; False ends the stream."""
+        """Take one result, whose arrays are the sink's until it returns; False ends the stream."""
+
+    def idle(self) -> bool:
+        """Do what is due while no result comes; False ends the stream."""
+        return True
+
+
+class RecordSink(Closing, ABC):
+    """Takes every frame's record, also of those whose pictures nobody had time to show."""
+
+    @abstractmethod
+    def write(self, record: Record) -> None:
+        """Take one record."""
+
+
+AnySink = Sink | RecordSink
 
 
 class VideoSink(Sink):
@@ -127,7 +100,7 @@ class VideoSink(Sink):
         )
 
     def write(self, result: Result) -> bool:
-        for _ in range(self._copies(result.arrival)):
+        for _ in range(self._copies(result.record.arrival)):
             self._writer.write(result.overlay)
             self._pictures += 1
         return True
@@ -157,8 +130,8 @@ class VideoSink(Sink):
         self._part.replace(self._path)
 
 
-class JsonlSink(Sink):
-    """One line of JSON for each frame, on the disk before the next frame is taken."""
+class JsonlSink(RecordSink):
+    """One line of JSON for each frame; each is handed to the system when it is written."""
 
     def __init__(self, path: Path) -> None:
         _make_folder(path)
@@ -168,23 +141,22 @@ class JsonlSink(Sink):
         except OSError as error:
             raise self._refusal(error) from error
 
-    def write(self, result: Result) -> bool:
-        moment = datetime.fromtimestamp(result.arrival, timezone.utc)
+    def write(self, record: Record) -> None:
+        moment = datetime.fromtimestamp(record.arrival, timezone.utc)
         line = {
-            "index": result.index,
-            "file": result.label,
+            "index": record.index,
+            "file": record.label,
             "arrival": moment.isoformat(timespec="milliseconds"),
-            "score": round(result.score, 6) if isfinite(result.score) else None,
-            "verdict": result.verdict,
-            "ms": round(result.milliseconds, 3),
+            "score": round(record.score, 6) if isfinite(record.score) else None,
+            "verdict": record.verdict,
+            "ms": round(record.milliseconds, 3),
         }
-        if result.label is None:
+        if record.label is None:
             del line["file"]
         try:
             self._file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise self._refusal(error) from error
-        return True
 
     def close(self) -> None:
         try:
@@ -218,6 +190,9 @@ class WindowSink(Sink):
 
     def write(self, result: Result) -> bool:
         cv2.imshow(self._title, result.overlay)
+        return self.idle()
+
+    def idle(self) -> bool:
         if cv2.waitKey(1) & 0xFF in QUIT_KEYS:
             return False
         return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
@@ -233,9 +208,9 @@ def open_sinks(
     *,
     stack: ExitStack,
     say: Callable[[str], None],
-) -> list[Sink]:
+) -> list[AnySink]:
     """Open what the configuration names; `stack` closes it, also when a later one is refused."""
-    sinks: list[Sink] = []
+    sinks: list[AnySink] = []
     if config.window:
         # First of all: Qt ends the process when a display does not answer.
         try:

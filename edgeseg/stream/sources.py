@@ -12,7 +12,7 @@ test://640x480@30      a software camera: width x height @ frames per second
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -134,7 +134,7 @@ class _Opening:
                 f"There is no file, folder or camera '{path}'; supported are {SUPPORTED}.",
                 remedy="check the path, or: edgeseg stream --camera 0",
             )
-        self._unasked(source.name)
+        replace(self, wish=replace(self.wish, fps=None))._unasked(source.name)  # fps: its pace
         return source
 
     def software(self, text: str) -> SoftwareCamera:

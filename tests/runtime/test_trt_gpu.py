@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from edgeseg.cards import EngineCard
-from edgeseg.config import BuildConfig
+from edgeseg.config import BuildConfig, GpuConfig
 from edgeseg.deploy.tensorrt_build import build_plan
 from edgeseg.errors import MissingExtra
 from edgeseg.runtime import memory, trt
@@ -44,7 +44,8 @@ def engine(request, tmp_path_factory, red_graph, red_card):
 @pytest.mark.parametrize("binding", memory.found_bindings())
 def test_each_frame_has_its_own_answer(engine, io, cuda_graph, binding):
     random = np.random.default_rng(0)
-    with TrtBackend.open(*engine, io=io, cuda_graph=cuda_graph, cuda=binding, say=print) as one:
+    gpu = GpuConfig(io=io, cuda_graph=cuda_graph, cuda=binding)
+    with TrtBackend.open(*engine, gpu=gpu, say=print) as one:
         lanes = (one, one.twin())
         slots = [lane.new_slot() for lane in lanes]
         for lane, slot in zip(lanes, slots, strict=True):

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from edgeseg.cards import EngineCard, GraphCard, sha256, write_card
+from edgeseg.config import GpuConfig
 from edgeseg.errors import CudaError, EdgesegError
 from edgeseg.runtime import engines
 from edgeseg.runtime.base import OUTPUTS, Slot
@@ -66,7 +67,7 @@ def opened(*, version="10.3.0", rtx=False, said=None, plan=None, kind=TrtBackend
         path = Path(folder) / card.file
         path.write_bytes(fake_trt.plan(card, RED) if plan is None else plan(card))
         keep = [] if said is None else said
-        with kind.open(path, card, say=keep.append, **options) as backend:
+        with kind.open(path, card, gpu=GpuConfig(**options), say=keep.append) as backend:
             yield backend
 
 
@@ -337,7 +338,7 @@ def through_the_opener(**options):
             dataclasses.replace(card, target="sm86", sha256=digest, bytes=size),
         )
         said = []
-        with opener.open_model(path, say=said.append, **options) as backend:
+        with opener.open_model(path, gpu=GpuConfig(**options), say=said.append) as backend:
             slot = backend.new_slot()
             backend.bind(slot)
             slot.frame[...] = 255

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeseg.cards import GraphCard
-from edgeseg.runtime.base import Slot
+from edgeseg.runtime.base import OnHost, Slot
 from edgeseg.runtime.fake import FakeBackend
+from edgeseg.stream.results import Record, Result
 from edgeseg.stream.ring import Frame, Source
-from edgeseg.stream.sinks import Result, Sink
+from edgeseg.stream.sinks import Sink
 
 
 def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **changes):
@@ -29,22 +30,52 @@ def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **ch
 
 
 class RedBackend(FakeBackend):
-    """What is red is anomalous; counts its runs and calls `on_run` with their number."""
+    """What is red is anomalous; counts all twins' runs and calls `on_run` with the number."""
 
     def __init__(self, card: GraphCard | None = None, on_run: Callable[[int], None] | None = None):
         super().__init__(card or make_card())
-        self.runs = self.bound = 0
+        self._counts = {"runs": 0, "bound": 0}  # one dictionary for all twins
         self._on_run = on_run
+
+    @property
+    def runs(self) -> int:
+        return self._counts["runs"]
+
+    @property
+    def bound(self) -> int:
+        return self._counts["bound"]
 
     def bind(self, slot: Slot) -> None:
         super().bind(slot)
-        self.bound += 1
+        self._counts["bound"] += 1
 
     def run(self) -> None:
         super().run()
-        self.runs += 1
+        self._counts["runs"] += 1
         if self._on_run:
             self._on_run(self.runs)
+
+
+class PlainBackend(OnHost):
+    """A RedBackend that computes one frame at a time: no start, no twin."""
+
+    name = "plain, CPU, 1 thread"
+
+    def __init__(self, card: GraphCard | None = None, on_run: Callable[[int], None] | None = None):
+        self._red = RedBackend(card, on_run)
+        self.card = self._red.card
+        self.bind, self.run = self._red.bind, self._red.run
+
+    @property
+    def runs(self) -> int:
+        return self._red.runs
+
+    @property
+    def bound(self) -> int:
+        return self._red.bound
+
+
+LANES = 3  # of a stream with one in flight: as many bindings and runs of warm-up
 
 
 class ListSource(Source):
@@ -71,13 +102,15 @@ class Collector(Sink):
 
     def __init__(self, limit: int | None = None):
         self.limit = limit
-        self.results: list[Result] = []
+        self.results: list[Record] = []
+        self.threshold: float | None = None
         self.masks: list[np.ndarray] = []
         self.closed = threading.Event()
 
     def write(self, result: Result) -> bool:
-        self.results.append(result)
-        self.masks.append(result.mask.copy())
+        self.results.append(result.record)
+        self.masks.append(result.picture.mask.copy())
+        self.threshold = result.threshold
         return len(self.results) != self.limit
 
     def close(self) -> None:

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import SourceError
-from edgeseg.stream.ring import LIVE_DEPTH, QUEUE_DEPTH, Capture, Ring
+from edgeseg.stream.capture import Capture
+from edgeseg.stream.ring import Frame, Ring
 from tests.stream.fakes import ListSource, picture
 
 WAIT = 10.0  # seconds; a test that waits so long has failed
+DEPTH = 3
+
+
+def make_ring(*, live=True):
+    return Ring([Frame() for _ in range(DEPTH)], live=live)
 
 
 def publish(ring, red):
@@ -19,7 +25,7 @@ def publish(ring, red):
 
 
 def test_a_live_ring_replaces_the_unread_frame_and_counts_it():
-    ring = Ring(live=True, depth=LIVE_DEPTH)
+    ring = make_ring()
     publish(ring, 1)
     first = ring.take(WAIT)  # in inference from here on
     for red in (2, 3, 4, 5):
@@ -32,7 +38,7 @@ def test_a_live_ring_replaces_the_unread_frame_and_counts_it():
 
 
 def test_a_live_capture_never_waits_for_inference():
-    ring = Ring(live=True, depth=LIVE_DEPTH)
+    ring = make_ring()
     publish(ring, 0)
     ring.take(WAIT)
     done = threading.Event()
@@ -48,14 +54,14 @@ def test_a_live_capture_never_waits_for_inference():
 
 
 def test_buffers_go_round():
-    ring = Ring(live=True, depth=LIVE_DEPTH)
+    ring = make_ring()
     seen = set()
     for red in range(20):
         publish(ring, red)
         frame = ring.take(WAIT)
         seen.add(id(frame))
         ring.release(frame)
-    assert len(seen) <= LIVE_DEPTH
+    assert len(seen) <= DEPTH
 
 
 class Filling(ListSource):
@@ -68,14 +74,15 @@ class Filling(ListSource):
 
     def read_into(self, frame):
         self.reads += 1
-        if self.reads == QUEUE_DEPTH:
+        if self.reads == DEPTH:
             self.filled.set()
         return super().read_into(frame)
 
 
 def test_a_queue_makes_the_reader_wait_and_loses_nothing():
     source = Filling([picture(red) for red in range(30)])
-    with Capture(source) as ring:
+    ring = make_ring(live=False)
+    with Capture(source, ring):
         assert source.filled.wait(WAIT)
         reds = []
         while (frame := ring.take(WAIT)) is not None:
@@ -87,14 +94,15 @@ def test_a_queue_makes_the_reader_wait_and_loses_nothing():
 
 
 def test_take_returns_none_when_nothing_comes():
-    ring = Ring(live=True, depth=LIVE_DEPTH)
+    ring = make_ring()
     assert ring.take(0.01) is None
     assert not ring.over
 
 
 def test_an_error_is_raised_after_the_frames_before_it():
     source = ListSource([picture(7), SourceError("the cable broke", remedy="mend it")])
-    with Capture(source) as ring:
+    ring = make_ring(live=False)
+    with Capture(source, ring):
         frame = ring.take(WAIT)
         assert np.array_equal(frame.image, picture(7))
         with pytest.raises(SourceError, match="the cable broke"):
@@ -103,14 +111,15 @@ def test_an_error_is_raised_after_the_frames_before_it():
 
 
 def test_our_own_mistakes_in_the_thread_reach_the_main_thread():
-    with Capture(ListSource([ZeroDivisionError("oops")])) as ring:
+    ring = make_ring()
+    with Capture(ListSource([ZeroDivisionError("oops")]), ring):
         with pytest.raises(ZeroDivisionError, match="oops"):
             ring.take(WAIT)
 
 
 def test_leaving_wakes_a_reader_that_waits_for_room():
-    source = Filling([picture(i) for i in range(QUEUE_DEPTH + 5)])
-    capture = Capture(source)
+    source = Filling([picture(i) for i in range(DEPTH + 5)])
+    capture = Capture(source, make_ring(live=False))
     with capture:
         assert source.filled.wait(WAIT)
     assert not capture._thread.is_alive()
@@ -121,7 +130,7 @@ def test_leaving_wakes_a_source_that_waits():
         def read_into(self, frame):
             return not self.stopping.wait(WAIT)
 
-    capture = Capture(Waiting([]))
+    capture = Capture(Waiting([]), make_ring())
     with capture:
         pass
     assert not capture._thread.is_alive()

@@ -13,7 +13,8 @@ from edgeseg.config import StreamConfig
 from edgeseg.errors import SinkError
 from edgeseg.stream import sinks
 from edgeseg.stream.overlay import GREEN, RED
-from edgeseg.stream.sinks import JsonlSink, Result, VideoSink, has_display, open_sinks
+from edgeseg.stream.results import Picture, Record, Result
+from edgeseg.stream.sinks import JsonlSink, VideoSink, has_display, open_sinks
 from tests.stream.fakes import ListSource, make_card, picture
 
 SIZE = (240, 320)
@@ -24,7 +25,7 @@ def make_result(index=0, *, score=0.9, arrival=1_700_000_000.0, label=None, fram
     mask = np.zeros(SIZE, np.uint8)
     mask[100:140, 100:140] = 255
     anomalous = not score <= 0.75
-    return Result(
+    record = Record(
         index=index,
         label=label,
         arrival=arrival,
@@ -32,12 +33,22 @@ def make_result(index=0, *, score=0.9, arrival=1_700_000_000.0, label=None, fram
         score=score,
         anomalous=anomalous,
         verdict="anomalous" if anomalous else "good",
-        threshold=0.5,
+    )
+    shown = Picture(
         frame=np.full((*SIZE, channels), 90, np.uint8),
-        frame_format=frame_format,
         mask=mask,
         anomaly_map=np.zeros((16, 16), np.float32),
     )
+    return Result(record=record, picture=shown, frame_format=frame_format, threshold=0.5)
+
+
+def make_record(index=0, **changes):
+    return make_result(index, **changes).record
+
+
+def seen(result, **changes):
+    """A result with other arrays."""
+    return replace(result, picture=replace(result.picture, **changes))
 
 
 def open_video(path, *, fps=25.0, live=False):
@@ -101,7 +112,7 @@ def test_an_outage_is_cut_to_a_second(tmp_path):
 
 def test_a_small_frame_makes_a_video_in_which_the_verdict_can_be_read(tmp_path):
     path = tmp_path / "clip.avi"
-    small = replace(
+    small = seen(
         make_result(),
         frame=np.zeros((60, 80, 3), np.uint8),
         mask=np.zeros((60, 80), np.uint8),
@@ -155,7 +166,7 @@ def test_a_video_that_cannot_be_read_back_is_no_silent_loss(tmp_path):
 def test_lines_are_complete_while_the_stream_runs(tmp_path):
     path = tmp_path / "new" / "lines.jsonl"
     with JsonlSink(path) as sink:
-        sink.write(make_result(0))
+        sink.write(make_record(0))
         assert json.loads(path.read_text()) == {
             "index": 0,
             "arrival": "2023-11-14T22:13:20.000+00:00",
@@ -163,7 +174,7 @@ def test_lines_are_complete_while_the_stream_runs(tmp_path):
             "verdict": "anomalous",
             "ms": 12.346,
         }
-        sink.write(make_result(1, score=0.1, label="photos/ä.png"))
+        sink.write(make_record(1, score=0.1, label="photos/ä.png"))
     line = json.loads(path.read_text(encoding="utf-8").splitlines()[1])
     assert (line["file"], line["verdict"]) == ("photos/ä.png", "good")
 
@@ -171,7 +182,7 @@ def test_lines_are_complete_while_the_stream_runs(tmp_path):
 def test_a_score_that_is_no_number_is_valid_json_and_anomalous(tmp_path):
     path = tmp_path / "lines.jsonl"
     with JsonlSink(path) as sink:
-        sink.write(make_result(score=float("nan")))
+        sink.write(make_record(score=float("nan")))
     line = json.loads(path.read_text())
     assert line["score"] is None
     assert line["verdict"] == "anomalous"
@@ -185,7 +196,7 @@ def test_lines_into_a_folder_are_refused(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_an_error_with_the_file_s_name():
     sink = JsonlSink(Path("/dev/full"))
-    for step in (lambda: sink.write(make_result()), sink.close):
+    for step in (lambda: sink.write(make_record()), sink.close):
         with pytest.raises(SinkError, match="/dev/full cannot be written: No space left"):
             step()
 
@@ -193,7 +204,7 @@ def test_a_full_disk_is_an_error_with_the_file_s_name():
 @pytest.mark.parametrize(("score", "color", "other"), [(0.9, RED, GREEN), (0.1, GREEN, RED)])
 @pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
 def test_the_overlay_of_every_format_has_the_verdict_s_color(score, color, other, frame_format):
-    result = replace(
+    result = seen(
         make_result(score=score, frame_format=frame_format), mask=np.zeros(SIZE, np.uint8)
     )
     overlay = result.overlay
@@ -206,7 +217,7 @@ def test_the_overlay_of_every_format_has_the_verdict_s_color(score, color, other
 def test_an_rgb_frame_is_shown_in_its_own_colors():
     frame = np.zeros((*SIZE, 3), np.uint8)
     frame[:, :, 0] = 200  # red in an RGB graph
-    result = replace(make_result(frame_format="rgb"), frame=frame, mask=np.zeros(SIZE, np.uint8))
+    result = seen(make_result(frame_format="rgb"), frame=frame, mask=np.zeros(SIZE, np.uint8))
     np.testing.assert_array_equal(result.overlay[200, 300], (0, 0, 200))
     assert (frame[:, :, 0] == 200).all()
 

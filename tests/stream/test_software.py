@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 
-from edgeseg.stream.ring import Capture, Frame
+from edgeseg.stream.capture import Capture
+from edgeseg.stream.ring import Frame, Ring
 from edgeseg.stream.software import SoftwareCamera
 from edgeseg.stream.stamps import read_stamp
 
@@ -35,7 +36,8 @@ def test_it_keeps_its_pace():
 def test_the_drawn_number_and_time_are_those_of_the_stream():
     camera = SoftwareCamera(96, 128, 200.0)
     before, delays = time.perf_counter_ns(), []
-    with Capture(camera) as ring:
+    ring = Ring([Frame() for _ in range(3)], live=True)
+    with Capture(camera, ring):
         for _ in range(5):
             while (frame := ring.take(1.0)) is None:
                 pass

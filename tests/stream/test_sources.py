@@ -254,10 +254,15 @@ def test_an_opencv_without_gstreamer_refuses_in_the_words_of_the_doctor(text, mo
 
 
 def test_what_cannot_be_asked_is_said(planted, clip):
-    for text in ("test://64x48@30", "rtsp://host/live", str(clip)):
+    for text in ("test://64x48@30", "rtsp://host/live"):
         said = []
         open_it(text, said, fps=5.0)
         assert said[0] == (
             f"{text} sends what it sends: --width, --height, --fps and --format (5 frames/s) "
             "are for USB and CSI cameras"
         )
+    said = []
+    open_it(str(clip), said, fps=5.0)
+    assert said == [], "a file is read at that pace"
+    open_it(str(clip), said, fps=5.0, format="nv12")
+    assert "--format (nv12)" in said[0]
