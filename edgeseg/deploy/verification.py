@@ -1,4 +1,4 @@
-"""`edgeseg verify`: two models on the same pictures, limits, and what the comparison cannot see.
+"""`edgeseg verify`: two models on the same pictures.
 
 Both see the same bytes. A run takes frames of any size and is opened for the other model's; two
 graphs must take the same, but for the order of their colors. Frames of another size would be
@@ -7,115 +7,32 @@ resized once more on their way to the network, and the differences would be the 
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.cards import GraphCard
+from edgeseg.cards import EngineCard, GraphCard, read_card
 from edgeseg.config import VerifyConfig
 from edgeseg.data.images import read_image
 from edgeseg.deploy.frames import parity_frames, pick_paths
 from edgeseg.deploy.headroom import Headroom, read_headroom
+from edgeseg.deploy.verification_report import Limits, Verification
 from edgeseg.deploy.verify import Parity, compare
-from edgeseg.errors import ConfigError, GateFailed
+from edgeseg.errors import ConfigError
 from edgeseg.evaluation.opener import open_model, open_run
 from edgeseg.extras import installed
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.engines import card_path, engine_path
+from edgeseg.runtime.graphs import read_graph
 
-ENOUGH = 100  # marked pixels: the overlap of fewer is chance
 NAMED = 5  # frames that a message names
-UNSEEN = (
-    "Not seen here: a CPU computes Half in Float, so that a value which overflows on a GPU looks\n"
-    "sound above. What tells is how large the numbers get; Half ends at 65504:"
-)
+
+EXTREMES = 3  # black, white and noise, behind the pictures
 
 Frame = NDArray[np.uint8]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verification:
-    """How far two models are from each other, and whether that is within the limits."""
-
-    a: str
-    b: str
-    """Path and runtime."""
-    pictures: str
-    parity: Parity
-    worst: tuple[str, ...]
-    """The frames that flip or differ most, where a limit is passed."""
-    notes: tuple[str, ...]
-    headroom: tuple[Headroom, ...]
-    limits: VerifyConfig
-
-    def problems(self) -> list[str]:
-        """Return what is beyond its limit."""
-        found, limits = self.parity, self.limits
-        overflows = [r for r in self.headroom if r.typed and not r.fits]
-        problems = [f"{r.graph} overflows Half in {r.peaks[0].node}" for r in overflows]
-        if not found.finite:
-            return ["a map or score is NaN or infinite", *problems]
-        if not found.max_abs_diff <= limits.max_map_diff:
-            problems.append(f"the maps differ by {found.max_abs_diff:.2g}")
-        if not found.score_diff <= limits.max_score_diff:
-            problems.append(f"the scores differ by {found.score_diff:.2g}")
-        if found.marked_pixels >= ENOUGH and found.mask_iou < limits.min_iou:
-            problems.append(f"the masks overlap by {found.mask_iou:.4f}")
-        if found.flipped_verdicts > limits.max_flips:
-            problems.append(f"{found.flipped_verdicts} verdicts flip")
-        return problems
-
-    def summary(self) -> str:
-        """Return the table, the verdict and the headroom, as text."""
-        found, limits = self.parity, self.limits
-        few = found.marked_pixels < ENOUGH
-        overlap = f"of {found.marked_pixels} marked pixels" + ", too few to judge" * few
-        rows = [
-            ("", "found", "limit", ""),
-            ("map, largest difference", f"{found.max_abs_diff:.2e}", limits.max_map_diff, ""),
-            ("map, mean difference", f"{found.mean_abs_diff:.2e}", "-", ""),
-            ("score, largest difference", f"{found.score_diff:.2e}", limits.max_score_diff, ""),
-            ("mask IoU", f"{found.mask_iou:.4f}", limits.min_iou, overlap),
-            ("flipped verdicts", found.flipped_verdicts, limits.max_flips, f"of {found.frames}"),
-        ]
-        table = [
-            f"{what:<26}{value!s:>10}{limit!s:>8}  {more}".rstrip()
-            for what, value, limit, more in rows
-        ]
-        problems = self.problems()
-        verdict = f"failed: {'; '.join(problems)}" if problems else "passed"
-        lines = [f"A  {self.a}", f"B  {self.b}", f"on {self.pictures}", *self.notes, "", *table]
-        lines += ["", verdict, *(f"  {name}" for name in self.worst), "", UNSEEN]
-        for room in self.headroom:
-            lines += room.lines()
-        return "\n".join(lines)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything that the summary says."""
-        return {
-            "a": self.a,
-            "b": self.b,
-            "pictures": self.pictures,
-            **self.parity.to_json(),
-            "limits": {k: v for k, v in asdict(self.limits).items() if k not in ("data", "frames")},
-            "problems": self.problems(),
-            "worst": list(self.worst),
-            "notes": list(self.notes),
-            "headroom": [room.to_json() for room in self.headroom],
-        }
-
-    def check(self) -> None:
-        """GateFailed when a limit is passed."""
-        if problems := self.problems():
-            raise GateFailed(
-                f"The two are too far apart: {'; '.join(problems)}.",
-                remedy="compare the steps between them one by one: run, ONNX file, engine; "
-                "--max-map-diff, --max-score-diff, --min-iou and --max-flips set the limits",
-            )
 
 
 def verify(a: Path, b: Path, config: VerifyConfig, *, say: Say = print) -> Verification:
@@ -130,20 +47,22 @@ def verify(a: Path, b: Path, config: VerifyConfig, *, say: Say = print) -> Verif
         check_comparable(ours.card, theirs.card)
         images = [read_image(path) for path in paths]
         frames = parity_frames(ours.card, images, most=config.frames)
-        parity = compare(ours, theirs, frames)
+        int8 = _int8(a) or _int8(b)
+        judged = frames[:-EXTREMES] if int8 else frames
         found = Verification(
             a=f"{a}: {ours.name}",
             b=f"{b}: {theirs.name}",
             pictures=_origin(config.data, len(paths), ours.card),
-            parity=parity,
+            parity=compare(ours, theirs, judged),
             worst=(),
             notes=tuple(_notes(ours.card, theirs.card)),
             headroom=tuple(_headroom(a, b, ours.card, theirs.card, frames, say)),
-            limits=config,
+            limits=Limits.of(config, len(judged), int8=int8),
+            extremes=compare(ours, theirs, frames[-EXTREMES:]) if int8 else None,
         )
         if not found.problems():
             return found
-        worst = _worst(ours, theirs, frames, [str(path) for path in paths])
+        worst = _worst(ours, theirs, frames, len(judged), [str(path) for path in paths])
         return replace(found, worst=tuple(worst))
 
 
@@ -220,15 +139,23 @@ def _graph_file(path: Path) -> Path | None:
     return file if file.suffix == ".onnx" else None
 
 
-def _worst(a: Backend, b: Backend, frames: Sequence[Frame], paths: Sequence[str]) -> list[str]:
+def _int8(path: Path) -> bool:
+    """Return whether a path names a quantized graph or engine."""
+    if (file := _graph_file(path)) is not None:
+        return any(node.op_type == "QuantizeLinear" for node in read_graph(file)[0].graph.node)
+    return not path.is_dir() and read_card(card_path(path), EngineCard).precision == "int8"
+
+
+def _worst(
+    a: Backend, b: Backend, frames: Sequence[Frame], judged: int, paths: Sequence[str]
+) -> list[str]:
     """Name the frames that flip, then those whose maps differ most."""
     batch = a.card.frame_shape[0]
     pictures = [", ".join(paths[i : i + batch]) for i in range(0, len(paths), batch)]
-    count = len(frames) - 3
-    names = pictures or [f"synthetic picture {i + 1}" for i in range(count)]
+    names = pictures or [f"synthetic picture {i + 1}" for i in range(len(frames) - EXTREMES)]
     names += ["black", "white", "noise"]
-    alone = [compare(a, b, [frame]) for frame in frames]
-    order = sorted(range(len(frames)), key=lambda i: _badness(alone[i]), reverse=True)
+    alone = [compare(a, b, [frame]) for frame in frames[:judged]]
+    order = sorted(range(judged), key=lambda i: _badness(alone[i]), reverse=True)
     return [f"{names[i]}: {alone[i].line()}" for i in order[:NAMED] if any(_badness(alone[i]))]
 
 

@@ -6,11 +6,12 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from edgeseg.config import VerifyConfig
 from edgeseg.deploy.precision import to_fp16
 from edgeseg.deploy.verification import check_comparable, verify
+from edgeseg.deploy.verification_report import Limits
 from edgeseg.errors import ConfigError, DataError, GateFailed
 from tests.deploy.conftest import silent
 from tests.deploy.red_graph import CARD, CHAIN, SIDE, red_graph, write_plates
@@ -31,6 +32,30 @@ def scaled(model, name, factor):
         if constant.name == f"{name}/one":
             value = numpy_helper.to_array(constant) * np.float32(factor)
             constant.CopyFrom(numpy_helper.from_array(value, constant.name))
+    return changed
+
+
+def quantizing(model, name):
+    """Return the graph with one block's weight through a pair, which changes it by nothing."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    one = next(i for i in changed.graph.initializer if i.name == f"{name}/one")
+    top = float(numpy_helper.to_array(one).max())
+    scale = numpy_helper.from_array(np.float32(top / 127), "pair/scale")
+    zero = numpy_helper.from_array(np.int8(0), "pair/zero")
+    changed.graph.initializer.extend([scale, zero])
+    for node in changed.graph.node:
+        node.input[:] = ["restored" if i == one.name else i for i in node.input]
+    pair = [
+        helper.make_node(
+            "QuantizeLinear", [one.name, "pair/scale", "pair/zero"], ["pair/bytes"], "quantize"
+        ),
+        helper.make_node(
+            "DequantizeLinear", ["pair/bytes", "pair/scale", "pair/zero"], ["restored"], "restore"
+        ),
+    ]
+    for node in reversed(pair):
+        changed.graph.node.insert(0, node)
     return changed
 
 
@@ -73,6 +98,29 @@ def test_a_difference_is_found_named_and_judged(red, data, tmp_path):
     assert document["flipped_verdicts"] == 8
     assert document["limits"]["max_flips"] == 0
     assert document["problems"] == report.problems()
+
+
+def test_int8_has_limits_of_its_own(red, data, tmp_path):
+    dim = scaled(red_graph(), "head.aspp.4", 0.85)
+    config = VerifyConfig(data=data, frames=100, max_score_diff=1.0)
+    floats = verify(red, save(tmp_path / "dim.onnx", dim), config, say=silent)
+    assert floats.problems() == ["the maps differ by 0.15"]
+    assert floats.extremes is None
+    coarse = save(tmp_path / "coarse.onnx", quantizing(dim, "head.aspp.4"))
+    int8 = verify(red, coarse, config, say=silent)
+    assert int8.parity.max_abs_diff == pytest.approx(0.15 * 250 / 255)
+    assert int8.problems() == []
+    assert (int8.parity.frames, int8.extremes.frames) == (12, 3)
+    assert "black, white, noise, not judged: map within 1.5e-01" in int8.summary()
+    asked = dataclasses.replace(config, max_map_diff=0.1)
+    assert verify(red, coarse, asked, say=silent).problems() == ["the maps differ by 0.15"]
+
+
+def test_of_a_hundred_verdicts_int8_may_flip_one():
+    config = VerifyConfig()
+    flips = [Limits.of(config, n, int8=True).max_flips for n in (2, 199, 200, 348)]
+    assert flips == [1, 1, 2, 3]
+    assert Limits.of(config, 348, int8=False).max_flips == 0
 
 
 def test_the_limits_are_settings(red, data, tmp_path):
