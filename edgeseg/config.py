@@ -157,8 +157,10 @@ class BuildConfig:
     ranges: Path | None = setting(
         None, "What edgeseg calibrate wrote, for int8; default: calibration/NAME.ranges.json"
     )
-    product: Product = setting(
-        "kept", "In int8, the product of the unit vectors: kept as it is, or equalized and int8"
+    product: Product | None = setting(
+        None,
+        "In int8, the product of the unit vectors: kept as it is (default for a GPU), or equalized "
+        "and int8 (default for a CPU)",
     )
     runtime: RuntimeName | None = setting(
         None, "tensorrt, tensorrt-rtx, openvino or onnxruntime; default: the best of this machine"

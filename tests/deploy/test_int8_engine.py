@@ -62,7 +62,8 @@ def test_an_engine_for_the_cpu(exported, folder, runtime):
     assert (found["ranges"], found["ranges_sha256"]) == (path.name, sha256(path))
     assert kinds.count("QuantizeLinear") == found["quantize"]
     assert kinds.count("DequantizeLinear") == found["dequantize"]
-    assert found["convolutions"] == 60 and len(found["left_alone"]) == 6
+    assert found["product"] == "equalized"
+    assert found["convolutions"] == 62 and len(found["left_alone"]) == 4
     assert 1e-6 < card.parity["max_abs_diff"] < 0.05
     assert "largest_half" not in card.parity
     with open_model(built.path, say=silent) as engine:
@@ -70,7 +71,7 @@ def test_an_engine_for_the_cpu(exported, folder, runtime):
         engine.bind(slot)
         engine.run()
         assert np.isfinite(slot.anomaly_map).all()
-    assert "int8: 60 convolutions, " in built.summary()
+    assert "int8: 62 convolutions, " in built.summary()
     assert json.loads(json.dumps(built.to_json()))["quantization"] == found
 
 
@@ -78,16 +79,17 @@ def test_a_plan_ahead_of_time(exported, folder):
     pytest.importorskip("tensorrt_rtx")
     built = build(exported.graph, runtime="tensorrt-rtx")
     assert built.path.name == "screws-int8-rtx-sm86.engine"
+    assert built.card.quantization["product"] == "kept"
     assert built.card.layers["convolutions_int8"] == 60
     assert built.card.parity["line"].startswith("the engine was not run on a GPU; its graph on")
     assert built.card.parity["largest_half"] > 0
     assert built.card.quantization["quantize"] == 58
 
 
-def test_the_product_may_be_quantized_too(exported, folder):
-    built = build(exported.graph, runtime="onnxruntime", product="equalized")
-    assert built.card.quantization["product"] == "equalized"
-    assert built.card.quantization["convolutions"] == 62
+def test_the_product_may_be_kept_on_a_cpu(exported, folder):
+    built = build(exported.graph, runtime="onnxruntime", product="kept")
+    assert built.card.quantization["product"] == "kept"
+    assert built.card.quantization["convolutions"] == 60
 
 
 def test_ranges_may_lie_elsewhere(exported, ranges, tmp_path, monkeypatch):
@@ -119,6 +121,6 @@ def test_fp16_has_no_quantization_on_its_card(exported, tmp_path):
 
 
 def test_the_placement_is_that_of_the_graph(exported, folder):
-    built = build(exported.graph, runtime="onnxruntime")
+    built = build(exported.graph, runtime="onnxruntime", product="kept")
     model = onnx.load(exported.graph)
     assert built.card.quantization["left_alone"] == place(model).left
