@@ -21,6 +21,7 @@ Features = Literal["raw", "standard"]
 Precision = Literal["fp32", "fp16", "int8"]
 Clipping = Literal["entropy", "percentile", "max"]
 Product = Literal["kept", "equalized"]
+Via = Literal["onnx", "torch-tensorrt"]
 Io = Literal["auto", "mapped", "copy"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
@@ -166,6 +167,9 @@ class BuildConfig:
     compute_capability: str | None = setting(
         None, "GPU to build for, such as 8.6; tensorrt-rtx needs no GPU to do so"
     )
+    via: Via = setting(
+        "onnx", "onnx, or torch-tensorrt: from the run by PyTorch's builder, not run on a GPU yet"
+    )
     workspace_mib: int = setting(1024, "Scratch memory for TensorRT's builder, MiB")
     data: Path | None = setting(
         None, "Labelled images, or good ones: measures what the precision costs before it builds"
@@ -182,6 +186,27 @@ class BuildConfig:
         within("max_drop", self.max_drop, 0.0, 1.0)
         within("max_flips", self.max_flips, 0.0, 1.0)
         within("gate_frames", self.gate_frames, 2, 1_000_000)
+        if self.via == "torch-tensorrt":
+            self._check_torch_tensorrt()
+
+    def _check_torch_tensorrt(self) -> None:
+        """Refuse what Torch-TensorRT does not build."""
+        problem = None
+        if self.precision == "int8":
+            problem = "precision is int8, whose ranges are those of the ONNX graph"
+        elif self.runtime in ("openvino", "onnxruntime"):
+            problem = f"runtime is {self.runtime}, which is no TensorRT"
+        elif self.compute_capability is not None:
+            problem = (
+                f"compute_capability is {self.compute_capability}, but Torch-TensorRT builds for "
+                "the GPU that is there"
+            )
+        if problem:
+            raise ConfigError(
+                f"{problem}; fp32 or fp16 for TensorRT on this machine's GPU was expected with "
+                "--via torch-tensorrt.",
+                remedy="--via onnx",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
