@@ -186,27 +186,6 @@ class BuildConfig:
         within("max_drop", self.max_drop, 0.0, 1.0)
         within("max_flips", self.max_flips, 0.0, 1.0)
         within("gate_frames", self.gate_frames, 2, 1_000_000)
-        if self.via == "torch-tensorrt":
-            self._check_torch_tensorrt()
-
-    def _check_torch_tensorrt(self) -> None:
-        """Refuse what Torch-TensorRT does not build."""
-        problem = None
-        if self.precision == "int8":
-            problem = "precision is int8, whose ranges are those of the ONNX graph"
-        elif self.runtime in ("openvino", "onnxruntime"):
-            problem = f"runtime is {self.runtime}, which is no TensorRT"
-        elif self.compute_capability is not None:
-            problem = (
-                f"compute_capability is {self.compute_capability}, but Torch-TensorRT builds for "
-                "the GPU that is there"
-            )
-        if problem:
-            raise ConfigError(
-                f"{problem}; fp32 or fp16 for TensorRT on this machine's GPU was expected with "
-                "--via torch-tensorrt.",
-                remedy="--via onnx",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

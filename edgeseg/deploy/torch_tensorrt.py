@@ -60,7 +60,7 @@ class Builder:
         """
         target = trt.target_of(self.capability)
         name = f"torch-tensorrt {self.package.__version__}"
-        say(f"building for {target} with {name} and {self.api.release}; not run on a GPU before")
+        say(f"building for {target} with {name} and {self.api.release}: a way not run on a GPU yet")
         program, inputs = self._program(model, keep, config, say)
         try:
             _teach_bytes(self.package.dynamo.conversion, self.api.trt)
@@ -111,10 +111,10 @@ class Builder:
 def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machine) -> Builder:
     """Find the GPU, the package and the run of a graph.
 
-    Errors: ConfigError without a GPU or for a runtime that the package does not build for,
-    MissingExtra without the package or with one too old, ModelError where the graph's run is not
-    around it.
+    Errors: ConfigError without a GPU or for what the package does not build, MissingExtra without
+    the package or with one too old, ModelError where the graph's run is not around it.
     """
+    _refuse(config)
     if here.compute_capability is None or not torch.cuda.is_available():
         note = here.gpu_note if here.compute_capability is None else "PyTorch finds none"
         raise ConfigError(
@@ -138,6 +138,25 @@ def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machin
     return Builder(package, api, f"{major}.{minor}", run, card)
 
 
+def _refuse(config: BuildConfig) -> None:
+    """ConfigError for what Torch-TensorRT does not build, whichever machine this is."""
+    problem = None
+    if config.precision == "int8":
+        problem = "--precision is int8, whose ranges are those of the ONNX graph"
+    elif config.runtime not in (None, *trt.FLAVORS):
+        problem = f"--runtime is {config.runtime}, which reads no plan of TensorRT"
+    elif config.compute_capability is not None:
+        problem = (
+            f"--compute-capability is {config.compute_capability}, but Torch-TensorRT builds for "
+            "the GPU that is there"
+        )
+    if problem:
+        raise ConfigError(
+            f"{problem}; fp32 or fp16 for TensorRT was expected with --via torch-tensorrt.",
+            remedy=OTHER_WAY,
+        )
+
+
 def _run_of(graph: Path, card: GraphCard) -> Path:
     """Return the folder of the run that a graph was exported from."""
     run = graph.resolve().parent
@@ -146,7 +165,7 @@ def _run_of(graph: Path, card: GraphCard) -> Path:
             return run
     raise ModelError(
         f"Torch-TensorRT builds from a run's weights, and those of {graph} are not beside it.",
-        remedy=f"edgeseg build-engine --model runs/{card.name} --via torch-tensorrt, or {OTHER_WAY}",
+        remedy=f"--model RUN, the folder that holds them, or {OTHER_WAY}",
     )
 
 
