@@ -80,7 +80,7 @@ def test_a_mean_in_half_is_refused():
 
 def test_a_convolution_that_the_module_lacks_is_refused():
     _, program = lowered(Small(nn.Identity()), ["one"])
-    with pytest.raises(BuildError, match="1 convolutions have another type .* instance three"):
+    with pytest.raises(BuildError, match=r"1 convolutions have another type .* instance three"):
         check_types(program, frozenset(["one", "three"]), prefix="")
 
 

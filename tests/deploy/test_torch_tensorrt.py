@@ -64,18 +64,22 @@ class Recorder(ModuleType):
         )
 
 
-@pytest.fixture
-def package(monkeypatch):
-    """A GPU host with Torch-TensorRT, but for the GPU: the program is exported on the CPU."""
+def host(patch):
+    """Make a GPU host with Torch-TensorRT, but for the GPU: the export is the CPU's."""
     recorder = Recorder()
     library = SimpleNamespace(__version__="11.1.0.106", uint8="uint8")
-    monkeypatch.setitem(sys.modules, "torch_tensorrt", recorder)
-    monkeypatch.setattr(trt, "load", lambda runtime: trt.Api(trt.FLAVORS[runtime], library))
-    monkeypatch.setattr(engine, "this_machine", lambda: GPU)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    monkeypatch.setattr(torch_tensorrt, "DEVICE", "cpu")
+    patch.setitem(sys.modules, "torch_tensorrt", recorder)
+    patch.setattr(trt, "load", lambda runtime: trt.Api(trt.FLAVORS[runtime], library))
+    patch.setattr(engine, "this_machine", lambda: GPU)
+    patch.setattr(torch.cuda, "is_available", lambda: True)
+    patch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
+    patch.setattr(torch_tensorrt, "DEVICE", "cpu")
     return recorder
+
+
+@pytest.fixture
+def package(monkeypatch):
+    return host(monkeypatch)
 
 
 def build(exported, tmp_path, *, say=silent, **settings):
@@ -83,13 +87,26 @@ def build(exported, tmp_path, *, say=silent, **settings):
     return build_engine(exported.graph, config, out=tmp_path / "engines", say=say)
 
 
+@pytest.fixture(scope="module")
+def made(exported, tmp_path_factory):
+    """By precision: what was built, what was said, what the recorder holds."""
+    found = {}
+    for precision in ("fp32", "fp16"):
+        said = []
+        with pytest.MonkeyPatch.context() as patch:
+            recorder = host(patch)
+            folder = tmp_path_factory.mktemp(precision)
+            built = build(exported, folder, precision=precision, say=said.append)
+        found[precision] = SimpleNamespace(built=built, said=said, recorder=recorder)
+    return found
+
+
 @pytest.fixture
-def call(package, exported, tmp_path):
+def call(made):
     """What Torch-TensorRT is told, by precision."""
 
     def told(precision):
-        build(exported, tmp_path, precision=precision)
-        (only,) = package.calls
+        (only,) = made[precision].recorder.calls
         return only
 
     return told
@@ -182,9 +199,8 @@ def test_what_is_built_answers_like_the_run(call, exported):
     assert not torch.equal(anomaly_map, exact)
 
 
-def test_the_cast_to_bytes_gets_a_converter(call, package):
-    call("fp32")
-    ((key, accepts, priority, convert),) = package.converters
+def test_the_cast_to_bytes_gets_a_converter(made):
+    ((key, accepts, priority, convert),) = made["fp32"].recorder.converters
     assert (key, priority) == (aten._to_copy.default, "high")
     kinds = [torch.uint8, torch.float32]
     assert [accepts(SimpleNamespace(kwargs={"dtype": k}), None) for k in kinds] == [True, False]
@@ -200,9 +216,8 @@ def test_the_cast_to_bytes_gets_a_converter(call, package):
     assert casts == [("white or black", "uint8")]
 
 
-def test_the_card_says_what_it_is(package, exported, tmp_path):
-    said = []
-    built = build(exported, tmp_path, precision="fp16", say=said.append)
+def test_the_card_says_what_it_is(made):
+    built, said = made["fp16"].built, made["fp16"].said
     assert built.path.name == "screws-fp16-torch-trt-sm86.engine"
     assert built.path.read_bytes() == b"a plan"
     card = read_card(built.path.with_suffix(".json"), EngineCard)
@@ -219,8 +234,8 @@ def test_the_card_says_what_it_is(package, exported, tmp_path):
     assert any("not run on a GPU" in line for line in said)
 
 
-def test_a_card_of_before_was_built_via_onnx(package, exported, tmp_path):
-    card = build(exported, tmp_path, precision="fp32").card
+def test_an_engine_from_the_graph_is_built_again_from_it(made):
+    card = made["fp32"].built.card
     assert "--via" not in rebuild(dataclasses.replace(card, via="onnx"))
 
 
