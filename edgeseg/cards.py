@@ -109,6 +109,8 @@ class EngineCard:
     """`strong`: types as the graph gives them; `weak`: by builder flags (TensorRT 8.6)."""
     seconds: float = 0.0
     """Build time."""
+    via: str = "onnx"
+    """From what it was built: `onnx`, the graph; `torch-tensorrt`, the run, by that package."""
 
 
 def read_card(path: Path, kind: type[C]) -> C:

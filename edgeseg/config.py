@@ -21,6 +21,7 @@ Features = Literal["raw", "standard"]
 Precision = Literal["fp32", "fp16", "int8"]
 Clipping = Literal["entropy", "percentile", "max"]
 Product = Literal["kept", "equalized"]
+Via = Literal["onnx", "torch-tensorrt"]
 Io = Literal["auto", "mapped", "copy"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
@@ -167,6 +168,9 @@ class BuildConfig:
     )
     compute_capability: str | None = setting(
         None, "GPU to build for, such as 8.6; tensorrt-rtx needs no GPU to do so"
+    )
+    via: Via = setting(
+        "onnx", "onnx, or torch-tensorrt: from the run by PyTorch's builder, not run on a GPU yet"
     )
     workspace_mib: int = setting(1024, "Scratch memory for TensorRT's builder, MiB")
     data: Path | None = setting(

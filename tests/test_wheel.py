@@ -50,7 +50,8 @@ def test_its_core_needs_no_torch(wheel):
     needs = metadata.get_all("Requires-Dist")
     core = sorted(need.split(">")[0].split(";")[0] for need in needs if "extra ==" not in need)
     assert core == ["numpy", "opencv-python", "rich", "tomli", "typer"]
-    extras = {"train", "cpu", "openvino", "tensorrt", "rtx", "pycuda", "nvtx", "dev"}
+    gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda"}
+    extras = {"train", "cpu", "openvino", "nvtx", "dev"} | gpu
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License-Expression"] == "Apache-2.0"

@@ -33,7 +33,7 @@ from edgeseg.deploy.typed import Typed, typed_graph
 from edgeseg.deploy.verify import compare
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.opener import GRAPH_RUNTIMES
-from edgeseg.extras import installed
+from edgeseg.extras import installed, require
 from edgeseg.runtime import trt
 from edgeseg.runtime.choice import best, candidates, probe, reasons
 from edgeseg.runtime.engines import CPU, card_path
@@ -55,6 +55,7 @@ class Engine:
         """Return the file, what it is for, its layers and its parity, as text."""
         card = self.card
         made = f"{card.runtime} {card.runtime_version}, {card.precision}, for {card.target}"
+        made += f", via {card.via}" * (card.via != "onnx")
         lines = [f"{self.path}: {card.bytes / 1e6:.1f} MB, {made}, {card.seconds:.1f} s"]
         if card.quantization:
             lines.append(f"int8: {describe(card.quantization)}")
@@ -89,13 +90,22 @@ def build_engine(
     """
     here = this_machine()
     model, source = read_graph(graph)
-    runtime = config.runtime or _best_runtime(here, say)
+    builder = None
+    if config.via == "torch-tensorrt":
+        require("torch", extra="torch-tensorrt")
+        from edgeseg.deploy.torch_tensorrt import open_builder
+
+        builder = open_builder(graph, source, config, here)
+    runtime = builder.api.flavor.runtime if builder else config.runtime or _best_runtime(here, say)
     int8 = _int8(graph, source, runtime, config) if config.precision == "int8" else None
     if config.data is not None:
         images = images or pick_images(config.data, KEPT)
     typed = typed_graph(model, source, runtime, config, say, int8=int8)
     started = time.perf_counter()
-    if runtime in trt.FLAVORS:
+    if builder:
+        plan = builder.build(model, typed.keep, config, say)
+        ending = f"torch-{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
+    elif runtime in trt.FLAVORS:
         plan = build_plan(runtime, model, config, here, say, keep=typed.keep, int8=typed.int8)
         ending = f"{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
     else:
@@ -132,6 +142,7 @@ def build_engine(
         quantization=typed.int8.to_json(model, flavor) if typed.int8 else {},
         parity=parity,
         seconds=round(seconds, 2),
+        via=config.via,
     )
     write_card(card_path(path), card)
     return Engine(path, card)
@@ -227,7 +238,8 @@ def _stand_in_parity(
         path = Path(folder) / "typed.onnx"
         onnx.save(typed.model, path)
         found = _parity(graph, path, "onnxruntime", config, typed.keep, images, half=True)
-    return {**found, "line": f"{line}; its graph on the CPU: {found['line']}"}
+    whose = "its" if config.via == "onnx" else "the equally typed"
+    return {**found, "line": f"{line}; {whose} graph on the CPU: {found['line']}"}
 
 
 def _tensors(tensors: Sequence[onnx.ValueInfoProto]) -> dict[str, list[Any]]:

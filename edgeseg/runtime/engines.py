@@ -75,7 +75,7 @@ def rebuild(card: EngineCard) -> str:
     """Return the command that builds an engine of the same kind on this machine."""
     return (
         f"edgeseg build-engine --model {card.graph.name} --precision {card.precision} "
-        f"--runtime {card.runtime}"
+        f"--runtime {card.runtime}" + (f" --via {card.via}" if card.via != "onnx" else "")
     )
 
 
