@@ -8,10 +8,10 @@ from edgeseg.stream.ring import Ring
 from tests.stream import cuda_scenarios
 
 
-def planted(fault, scenario="looped", **options):
+def planted(fault, of="looped", **options):
     """Run a scenario with a fault in the loop."""
     PLANTED[fault]()
-    return getattr(cuda_scenarios, scenario)(**options)
+    return getattr(cuda_scenarios, of)(**options)
 
 
 def released_too_early():
@@ -33,7 +33,7 @@ def read_before_finish():
         offer(self, record, slot, done)
         finish(owed.pop())
 
-    Lane.finish, Outlet.offer = owed.append, hand_over
+    Lane.finish, Outlet.offer = lambda self: owed.append(self), hand_over
 
 
 def a_twin_for_each_frame():

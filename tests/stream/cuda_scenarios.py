@@ -38,10 +38,10 @@ def numbered(index, out):
 class Numbered(Source):
     """Numbered pictures, written where the loop offers; `on_read` is called before each."""
 
-    def __init__(self, frames, *, live=False, size=(HEIGHT, WIDTH), on_read=None):
+    def __init__(self, frames, *, live=False, on_read=None):
         super().__init__("numbered", 30.0)
         self.live = live
-        self._frames, self._on_read, self._size = frames, on_read, size
+        self._frames, self._on_read = frames, on_read
         self.count = 0
         self.written = set()
         """The addresses that pictures were written to."""
@@ -53,11 +53,10 @@ class Numbered(Source):
             self._on_read(self.count)
         if self.count == self._frames or self.stopping.is_set():
             return False
-        if frame.image.shape != (*self._size, 3):
-            frame.image = np.empty((*self._size, 3), np.uint8)
+        if frame.image.shape != (HEIGHT, WIDTH, 3):
+            frame.image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
         self.written.add(frame.image.ctypes.data)
-        if self._size == (HEIGHT, WIDTH):
-            numbered(self.count, frame.image)
+        numbered(self.count, frame.image)
         frame.stamp()
         self.count += 1
         if self.live:
@@ -110,22 +109,20 @@ class Viewer(Sink):
         return True
 
 
-def looped(frames, *, live=False, end=None, at=None, size=(HEIGHT, WIDTH), **options):
+def looped(frames, *, live=False, end=None, at=None, in_flight=1, **options):
     """Stream numbered pictures; return what reached the sinks, and what of it is wrong.
 
     end: what ends the stream when picture `at` is due; None: the source's own end.
     """
-    settings = {name: options.pop(name) for name in ("in_flight",) if name in options}
-    if end == "limit":
-        settings["frames"] = at
     fills, said = count_fills(), []
     with opened(said=said, **options) as backend:
         judge = Judge(backend.card)
         viewer = Viewer(judge, at if end == "sink" else None)
         endings = {"source": lost, "signal": interrupted, "enqueue": refused, "launch": failing}
         on_read = endings[end](at) if end in endings else None
-        source = Numbered(frames, live=live, size=size, on_read=on_read)
-        config = StreamConfig(window=False, **settings)
+        source = Numbered(frames, live=live, on_read=on_read)
+        limit = at if end == "limit" else None
+        config = StreamConfig(window=False, in_flight=in_flight, frames=limit)
         before, report, error = simulator.counters(), None, None
         try:
             report = stream(backend, source, [judge, viewer], config, said.append)
