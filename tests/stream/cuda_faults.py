@@ -1,5 +1,7 @@
 """Planted faults: each is one line of the loop gone wrong, for the driver or a mask to tell."""
 
+import time
+
 from edgeseg.runtime.memory import CudaPython
 from edgeseg.stream.inference import Inference
 from edgeseg.stream.lanes import Lane, Lanes
@@ -21,6 +23,7 @@ def released_too_early():
     def start(self, frame):
         launch(self, frame)
         release(self._capture.ring, frame)
+        time.sleep(1e-3)  # a late device
 
     Inference._launch, Ring.release = start, lambda self, frame: None
 

@@ -77,7 +77,7 @@ def test_a_camera_s_frames_are_right_whichever_are_dropped(io, in_flight, cuda_g
     frames, drops, unshown = seen["reported"]
     assert frames + drops == seen["read"] == 400
     assert frames == seen["frames"] == seen["shown"] + unshown
-    assert seen["shown"] > 100
+    assert frames >= 100 and seen["shown"] >= 50
     assert (report.counters["graph_launches"] > 0) is cuda_graph
 
 
@@ -154,15 +154,15 @@ FAULTS = [
     ("a_twin_for_each_frame", COPY_TWO, "steady"),
     ("a_twin_for_each_frame", MAPPED, "steady"),
     ("started_twice", COPY, "race"),
-    ("two_frames_in_a_lane", COPY_TWO, "source-changed"),
-    ("two_frames_in_a_lane", MAPPED, "source-changed"),
+    ("two_frames_in_a_lane", COPY_TWO, "race"),
+    ("two_frames_in_a_lane", MAPPED_TWO, "source-changed"),
     ("global_capture", COPY, "capture"),
     ("global_capture", MAPPED_TWO, "capture"),
 ]
 
 
 def plant(fault, **options):
-    report = simulate(cuda_faults.planted, fault=fault, frames=60, kernel_us=500, **options)
+    report = simulate(cuda_faults.planted, fault=fault, frames=60, lateness="late", **options)
     with pytest.raises(AssertionError):
         sound(report, warm=warm_runs(options.get("in_flight", 1)))
     return report
@@ -174,7 +174,7 @@ def test_a_planted_fault_is_reported_by_the_driver(fault, options, kind):
         options = options | {"of": "beside_a_camera_that_allocates"}
     report = plant(fault, **options)
     assert kind in report.kinds
-    if fault in ("released_too_early", "two_frames_in_a_lane"):
+    if fault == "two_frames_in_a_lane":
         assert any("mask" in wrong for wrong in report.result["wrong"])
 
 
