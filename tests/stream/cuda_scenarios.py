@@ -16,7 +16,7 @@ from edgeseg.errors import CudaError, EdgesegError, SinkError, SourceError
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.memory import CudaPython, open_cuda
-from edgeseg.stream import lanes
+from edgeseg.stream import capture, lanes
 from edgeseg.stream.loop import stream
 from edgeseg.stream.ring import Source
 from edgeseg.stream.sinks import RecordSink, Sink
@@ -38,13 +38,13 @@ def numbered(index, out):
 class Numbered(Source):
     """Numbered pictures, written where the loop offers; `on_read` is called before each.
 
-    A live one delivers four at once, and goes on when `newest` returns the last one's number: some
-    are dropped, and at least a quarter is not, on a machine of any speed.
+    With `newest` it is a camera, which delivers four at once and goes on when that returns the last
+    one's number: some are dropped, and at least a quarter is not, on a machine of any speed.
     """
 
-    def __init__(self, frames, *, live=False, on_read=None, newest=lambda: None):
+    def __init__(self, frames, *, on_read=None, newest=None):
         super().__init__("numbered", 30.0)
-        self.live = live
+        self.live = newest is not None
         self._frames, self._on_read, self._newest = frames, on_read, newest
         self.count = 0
         self.written = set()
@@ -53,7 +53,7 @@ class Numbered(Source):
     def read_into(self, frame):
         if self.count == 0:
             simulator.steady()  # lanes and threads are there
-        if self.live and self.count and self.count % 4 == 0:
+        if self._newest and self.count and self.count % 4 == 0:
             self._rest()
         if self._on_read is not None:
             self._on_read(self.count)
@@ -128,9 +128,8 @@ def looped(frames, *, live=False, end=None, at=None, in_flight=1, **options):
         viewer = Viewer(judge, at if end == "sink" else None)
         endings = {"source": lost, "signal": interrupted, "enqueue": refused, "launch": failing}
         on_read = endings[end](at) if end in endings else None
-        source = Numbered(
-            frames, live=live, on_read=on_read, newest=lambda: max(judge.records[-1:], default=None)
-        )
+        newest = (lambda: max(judge.records[-1:], default=None)) if live else None
+        source = Numbered(frames, on_read=on_read, newest=newest)
         limit = at if end == "limit" else None
         config = StreamConfig(window=False, in_flight=in_flight, frames=limit)
         before, report, error = simulator.counters(), None, None
@@ -214,6 +213,71 @@ def failing(at):
 
     CudaPython._call = call
     return lambda count: armed.set() if count == at else None
+
+
+class Hanging(Numbered):
+    """Does not return from its last read until it is told to, and then writes."""
+
+    def __init__(self, frames):
+        super().__init__(frames)
+        self.live = True
+        self.hangs, self.go_on, self.written_late = (threading.Event() for _ in range(3))
+
+    def read_into(self, frame):
+        if self.count < self._frames:
+            return super().read_into(frame)
+        self.hangs.set()
+        assert self.go_on.wait(WAIT)
+        frame.image[...] = 7  # in memory that is gone this ends the process
+        assert (frame.image == 7).all()
+        self.written_late.set()
+        return True
+
+
+class Stopping(Sink):
+    """Ends the stream when `event` is set: by itself, or by one or two signals."""
+
+    def __init__(self, event, end):
+        self._event, self._end = event, end
+
+    def write(self, result):
+        return True
+
+    def idle(self):
+        if not self._event.is_set():
+            return True
+        if self._end == "two signals":  # the second while capture is waited for
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        if self._end != "sink":
+            self._event.clear()
+            os.kill(os.getpid(), signal.SIGINT)
+        return self._end != "sink"
+
+
+def hanging(end="sink", in_flight=1, **options):
+    """End a stream whose camera hangs in a read, close all, and let the camera write then."""
+    if end != "two signals":
+        capture.JOIN_SECONDS = 0.05
+    said, source, ended = [], Hanging(20), "report"
+    with opened(said=said, **options) as backend:
+        judge = Judge(backend.card)
+        sinks = [judge, Stopping(source.hangs, end)]
+        try:
+            stream(
+                backend, source, sinks, StreamConfig(window=False, in_flight=in_flight), said.append
+            )
+        except KeyboardInterrupt:
+            ended = "interrupt"
+        simulator.steady(False)
+    source.go_on.set()
+    late = source.written_late.wait(WAIT)
+    return {"said": said, "ended": ended, "wrong": judge.wrong, "late": late}
+
+
+def unkept(**options):
+    """The same, with slots that are given back all the same."""
+    lanes.Lanes.leave = lambda self: None
+    return hanging(**options)
 
 
 def beside_a_camera_that_allocates(fault=None, **options):

@@ -144,6 +144,37 @@ def test_a_camera_may_allocate_while_lanes_are_captured(io):
     assert report.counters["host_allocations"] == 3 + 3, "of lanes, and beside their captures"
 
 
+@pytest.mark.parametrize("end", ["sink", "signal", "two signals"])
+@pytest.mark.parametrize("binding", ["cuda-python", "pycuda"])
+@pytest.mark.parametrize("io", EVERY)
+def test_a_camera_that_hangs_in_a_read_may_write_when_all_is_closed(io, binding, end):
+    in_flight = 2 if end == "signal" else 1
+    report = simulate(
+        cuda_scenarios.hanging, io=io, cuda=binding, end=end, in_flight=in_flight, timeout=10
+    )
+    assert report.error is None, report.error
+    assert report.result == {
+        "said": [
+            "numbered does not return from a read: the memory that it may still write to is kept "
+            "until this process ends"
+        ],
+        "ended": "interrupt" if end == "two signals" else "report",
+        "wrong": [],
+        "late": True,
+    }
+    left = [fault["text"] for fault in report.faults]
+    slots = in_flight + 2
+    assert report.kinds == {"leak": slots + 1}
+    assert sum("pinned buffer" in text for text in left) == slots
+    assert sum("primary context is still retained" in text for text in left) == 1
+
+
+def test_where_a_slot_is_given_back_such_a_camera_ends_the_process(io="copy"):
+    report = simulate(cuda_scenarios.unkept, io=io, timeout=10)
+    assert report.error == "the process was ended by SIGSEGV"
+    assert "host-touch" in {fault["fault"] for fault in report.faults}
+
+
 # A fault in the loop is reported by the driver, seen in a mask, or counted.
 
 COPY, MAPPED = {"io": "copy"}, {"io": "mapped"}
