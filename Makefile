@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Where to build PyCUDA for its tests, some minutes the first time; empty: they are skipped.
+WITH_PYCUDA ?=
 INSTALLED := $(VENV)/.installed
 
 .PHONY: test demo
@@ -10,7 +12,8 @@ test: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest
+	$(if $(WITH_PYCUDA),$(VENV)/bin/python -m tests.cudasim.build_pycuda "$(WITH_PYCUDA)")
+	$(if $(WITH_PYCUDA),PYTHONPATH="$(WITH_PYCUDA)") $(VENV)/bin/pytest
 
 demo: $(INSTALLED)
 	$(VENV)/bin/edgeseg demo

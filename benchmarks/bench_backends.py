@@ -3,10 +3,11 @@
     python benchmarks/bench_backends.py RUN [MODEL[@RUNTIME] ...] [--runs 100] [--data FOLDER]
 
 A model is a run (PyTorch, eager), an ONNX file or an engine; `tiles.onnx@openvino` says what reads
-a graph. In each round every model runs the same frame once, in an order that is drawn anew, so that
-a machine that slows down in between slows all of them. The ratio is the median of the rounds'
-ratios; beside it stand their 5th and 95th percentile. Timed: frame bytes in the slot to mask bytes
-in the slot.
+a graph. In each round every model runs the same frame, in an order that is drawn anew, so that a
+machine that slows down in between slows all of them. Before a model's timed run come a pause and a
+run that is not timed: threads of the one before go on spinning for a while. The ratio is the median
+of the rounds' ratios; beside it stand their 5th and 95th percentile. Timed: frame bytes in the slot
+to mask bytes in the slot.
 
 The last line of standard output is one JSON document.
 """
@@ -27,6 +28,8 @@ from edgeseg.bench.timing import summarize
 from edgeseg.evaluation.opener import open_model
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.machine import this_machine
+
+PAUSE = 0.05  # seconds
 
 
 def main() -> None:
@@ -85,6 +88,8 @@ def time_rounds(backends: list[Backend], options: argparse.Namespace) -> NDArray
         for place in draw.permutation(len(backends)):
             backend, slot, own = backends[place], slots[place], frames[place]
             np.copyto(slot.frame[0], own[turn % len(own)])
+            time.sleep(PAUSE)
+            backend.run()
             begin = time.perf_counter_ns()
             backend.run()
             seconds[place, turn] = (time.perf_counter_ns() - begin) / 1e9

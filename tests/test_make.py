@@ -14,11 +14,11 @@ CHECKS = ("bin/ruff format --check", "bin/ruff check", "bin/mypy", "bin/pytest")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def dry_run(target, venv):
-    command = ["make", "--dry-run", "--always-make", target, f"VENV={venv}"]
+def dry_run(target, venv, *variables):
+    command = ["make", "--dry-run", "--always-make", target, f"VENV={venv}", *variables]
     if (venv / ".installed").exists():
         command.remove("--always-make")
-    outer = {"MAKEFLAGS", "MAKELEVEL"}  # of the `make test` that may run this
+    outer = {"MAKEFLAGS", "MAKELEVEL", "WITH_PYCUDA"}  # of the `make test` that may run this
     done = subprocess.run(
         command,
         cwd=REPOSITORY,
@@ -36,6 +36,17 @@ def test_the_tests_set_up_an_environment_and_then_run_every_check(tmp_path):
     places = [steps.index(check) for check in STEPS + CHECKS]
     assert places == sorted(places)
     assert str(tmp_path / "venv") in steps
+
+
+@needs_make
+def test_pycuda_is_built_for_the_tests_only_where_that_is_asked_for(tmp_path):
+    plain = dry_run("test", tmp_path / "venv")
+    assert "build_pycuda" not in plain and "PYTHONPATH" not in plain
+    lines = dry_run("test", tmp_path / "venv", "WITH_PYCUDA=/kept/pycuda").splitlines()
+    assert [line for line in lines if "/kept/pycuda" in line] == [
+        f'{tmp_path}/venv/bin/python -m tests.cudasim.build_pycuda "/kept/pycuda"',
+        f'PYTHONPATH="/kept/pycuda" {tmp_path}/venv/bin/pytest',
+    ]
 
 
 @needs_make
@@ -63,12 +74,13 @@ def test_ci_runs_make_test_elsewhere_and_passes_its_result_on(tmp_path, code):
     done = subprocess.run(
         [REPOSITORY / ".ci" / "run"],
         cwd=tmp_path,
-        env={**os.environ, "PATH": path, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "PATH": path, "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": "/kept"},
         capture_output=True,
         text=True,
     )
     folder, words = done.stdout.strip().split("|")
-    target, venv = words.split(" VENV=")
+    target, _, rest = words.partition(" VENV=")
+    venv, pycuda = rest.split(" WITH_PYCUDA=")
     assert (Path(folder), target, done.returncode) == (REPOSITORY, "test", code)
-    assert Path(venv).is_relative_to(tmp_path)
+    assert Path(venv).is_relative_to(tmp_path) and pycuda == "/kept/edgeseg/pycuda"
     assert not Path(venv).parent.exists()

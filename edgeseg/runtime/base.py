@@ -56,6 +56,12 @@ class Slot:
             anomaly_map=np.zeros((n, side, side), np.float32),
         )
 
+    def leave(self) -> None:
+        """Leave the memory to the end of the process, for who may still write there.
+
+        Ordinary memory lasts as long as anyone has a hold of it: nothing is to be done.
+        """
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the buffers by their names in the graph."""
         return {name: getattr(self, name) for name in INPUTS + OUTPUTS}

@@ -11,6 +11,7 @@ What is still open when the GPU closes is closed by it, the newest first: an exc
 leaves nothing behind. Streams are never the default one, on which TensorRT waits for the device.
 """
 
+import ctypes
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -136,6 +137,16 @@ class Host(Owned):
         array[...] = 0
         self.piece = Piece(array, array.ctypes.data, cuda.calls.host_mapped(raw))
 
+    def leave(self) -> None:
+        """Never give it back, nor the context that it lies in: somebody may still write there."""
+        if self.raw is None:
+            return
+        self._cuda.opened.remove(self)
+        self._cuda.leaves = True
+        # Without end: PyCUDA would free both with their last reference, before the process ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object((self.raw, self._cuda.calls)))
+        self.raw = None
+
 
 class Memory(Owned):
     """Memory of the device."""
@@ -236,6 +247,8 @@ class Cuda(Closing):
         self.name = calls.name
         self.opened: list[Owned] = []
         """What was not given back yet."""
+        self.leaves = False
+        """Whether something stays until the end of the process, and with it the context."""
         self._closed = False
         try:
             with calls:
@@ -273,7 +286,8 @@ class Cuda(Closing):
             return
         self._closed = True
         with ExitStack() as stack:  # what fails does not keep the rest open
-            stack.callback(self.calls.close)
+            if not self.leaves:
+                stack.callback(self.calls.close)
             for owned in self.opened:
                 stack.callback(owned.close)
             for owned in self.opened:

@@ -20,7 +20,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import Io
 from edgeseg.errors import ConfigError
 from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
-from edgeseg.runtime.cuda import Bytes, Cuda, Device, Piece
+from edgeseg.runtime.cuda import Bytes, Cuda, Device, Host, Piece
 
 ALIGNMENT = 256  # bytes, that TensorRT's addresses have to be multiples of
 
@@ -81,8 +81,12 @@ class Layout:
 class DeviceSlot(Slot):
     """A slot in page-locked memory, which a device can read and write; made by a backend.
 
-    Its arrays are the backend's: after the backend has closed nothing may touch them.
+    Its arrays are the backend's: after the backend has closed nothing may touch them, unless they
+    were left.
     """
+
+    host: Host
+    """What the arrays lie in."""
 
     inputs: Piece
     """Frame and threshold, as one piece to copy to the device."""
@@ -95,16 +99,22 @@ class DeviceSlot(Slot):
     def on(cls, cuda: Cuda, card: GraphCard) -> "DeviceSlot":
         """Allocate it, zeroed, with the card's threshold."""
         layout = Layout.of(card)
-        block = cuda.host(layout.total).piece
+        host = cuda.host(layout.total)
+        block = host.piece
         assert block.address % ALIGNMENT == block.mapped % ALIGNMENT == 0
         slot = cls(
             **layout.views(block.array),
+            host=host,
             inputs=block.part(0, layout.inputs),
             outputs=block.part(layout.inputs, layout.total),
             addresses=layout.addresses(block.mapped),
         )
         slot.threshold[:] = card.threshold
         return slot
+
+    def leave(self) -> None:
+        """Leave the memory, and the device's context, to the end of the process."""
+        self.host.leave()
 
     def clear(self) -> None:
         """Set mask, score and map to zero."""

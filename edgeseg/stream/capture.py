@@ -35,6 +35,7 @@ class Capture:
         elif every is not None:
             self._pace = Pace(every, self._sleep)
         self._thread = threading.Thread(target=self._read, name="capture", daemon=True)
+        self._ended = threading.Event()
         self.stamps = source.live or every is not None
         """Whether a frame has an arrival: a camera's or a beat's; a file at full speed has none."""
         self.due: int | None = None
@@ -52,7 +53,14 @@ class Capture:
     ) -> None:
         self.source.stopping.set()
         self.ring.close()
-        self._thread.join(JOIN_SECONDS)
+        if self._ended.wait(JOIN_SECONDS):
+            self._thread.join()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a read has not returned though the stream ended: it may still write."""
+        # is_alive() would say no after a join that Ctrl-C interrupted, up to Python 3.12.
+        return self._thread.ident is not None and not self._ended.is_set()
 
     @property
     def passed(self) -> int:
@@ -77,6 +85,8 @@ class Capture:
             self.ring.finish(error)
         else:
             self.ring.finish()
+        finally:
+            self._ended.set()
 
     def _next(self, frame: Frame) -> bool:
         """Read the next frame that is wanted; False at the end."""

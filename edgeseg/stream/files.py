@@ -1,5 +1,6 @@
 """Sources that end: a video, a folder of images, one image. Nothing in them is dropped."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from edgeseg.data.images import SUFFIXES, read_image, walk_images
 from edgeseg.errors import SourceError
-from edgeseg.stream.cameras import quiet
+from edgeseg.stream.cameras import CLOSE_SECONDS, quiet
 from edgeseg.stream.ring import Frame, Source
 
 FOLDER_FPS = 5.0  # of a video made from single images
@@ -35,6 +36,7 @@ class VideoFile(Source):
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         quiet()
         self._path, self._say = path, say
+        self._reading = threading.Lock()
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise SourceError(
@@ -47,7 +49,8 @@ class VideoFile(Source):
         super().__init__(str(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
 
     def read_into(self, frame: Frame) -> bool:
-        done, image = self._capture.read(frame.image)
+        with self._reading:
+            done, image = self._capture.read(frame.image)
         if done:
             frame.image = image  # type: ignore[assignment]  # the stubs know no type of pixel
             self._count += 1
@@ -59,7 +62,10 @@ class VideoFile(Source):
         return done
 
     def close(self) -> None:
-        self._capture.release()
+        # A disk that hangs in a read keeps the decoder; the end of the process frees it.
+        if self._reading.acquire(timeout=CLOSE_SECONDS):
+            self._capture.release()
+            self._reading.release()
 
 
 class ImageFiles(Source):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
@@ -53,6 +54,7 @@ class Inference:
         self._longest_ns = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._ended = threading.Event()
         self.error: BaseException | None = None
         self.anomalous = self.misses = self.warm_runs = 0
         self.seconds = 0.0
@@ -66,9 +68,12 @@ class Inference:
     def __exit__(self, *raised: object) -> None:
         self.stop()
         self._outlet.close()
-        # Without a limit: buffers must not be freed while a device writes into them.
-        while self._thread.is_alive():
-            self._thread.join(POLL)
+        # Without a limit, and with a deaf ear to Ctrl-C: buffers must not be freed while a device
+        # writes into them.
+        while not self._ended.is_set():
+            with suppress(KeyboardInterrupt):
+                self._ended.wait(POLL)
+        self._thread.join()
 
     def stop(self) -> None:
         """Take no further frame; those in flight are finished and handed over."""
@@ -83,6 +88,7 @@ class Inference:
         finally:
             self.seconds = time.perf_counter() - self._began
             self._outlet.end()
+            self._ended.set()
 
     def _feed(self) -> None:
         try:

@@ -81,6 +81,11 @@ class Lanes(Closing):
         for twin in self.twins:
             twin.close()
 
+    def leave(self) -> None:
+        """Leave the slots that a source can write into to the end of the process."""
+        for lane in self.lanes:
+            lane.slot.leave()
+
     def frames(self, *, live: bool) -> list[Frame]:
         """Return the frames that go round between capture and these lanes."""
         if self.lanes[0].pipelined is None:

@@ -10,7 +10,9 @@ its clock starts when the loop takes it, or with --fps at the beat.
 
 Ctrl-C, SIGTERM, a limit, the end of the source, its death and a failing sink end a stream alike:
 no further frame is taken, those in flight are finished, every sink gets what there is, the threads
-are joined, and then the caller closes sinks, source and backend.
+are joined, and then the caller closes sinks, source and backend. A camera's driver may hang in a
+read for good. It is not waited for, and the slots, into which it may still write, outlive the
+backend.
 """
 
 import time
@@ -71,11 +73,19 @@ def stream(
     single_frame(backend)
     with stop_requests() as stop, open_lanes(backend, config) as lanes:
         run = _Run(backend, lanes, source, sinks, config, say)
-        with run.watch, run.capture, run.inference:
-            while run.outlet.serve(run.inference.stop, timeout=POLL):
-                if stop.requested:
-                    run.inference.stop()
-                run.status()
+        try:
+            with run.watch, run.capture, run.inference:
+                while run.outlet.serve(run.inference.stop, timeout=POLL):
+                    if stop.requested:
+                        run.inference.stop()
+                    run.status()
+        finally:
+            if run.capture.hangs:
+                lanes.leave()
+                say(
+                    f"{source.name} does not return from a read: the memory that it may still "
+                    "write to is kept until this process ends"
+                )
     report = run.report()
     error = run.outlet.error or run.inference.error
     if isinstance(error, EdgesegError):

@@ -1,5 +1,6 @@
 """From source to sinks: nothing lost, nothing stale, a clean end whatever ends it."""
 
+import gc
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from itertools import repeat
 
 import cv2
@@ -159,6 +161,48 @@ def test_a_camera_that_dies_ends_with_its_error_after_the_report(tmp_path):
     assert caught.value is died
     assert said[-1].startswith("list: 3 frames in")
     assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_camera_that_hangs_in_a_read_is_left_alone_and_may_write_later(monkeypatch):
+    class Hanging(ListSource):
+        def read_into(self, frame):
+            hangs.set()
+            assert go_on.wait(WAIT)
+            frame.image[...] = 7
+            written.append(frame.image)
+            return True
+
+    monkeypatch.setattr("edgeseg.stream.capture.JOIN_SECONDS", 0.01)
+    hangs, go_on, written, said = threading.Event(), threading.Event(), [], []
+    source = Hanging([], live=True)
+    run(source, config=StreamConfig(window=False, seconds=0.05), said=said)
+    assert hangs.is_set()
+    assert said == [
+        "list does not return from a read: the memory that it may still write to is kept until "
+        "this process ends"
+    ]
+    gc.collect()  # the backend and its slots are nobody's any more
+    go_on.set()
+    (capture,) = [thread for thread in threading.enumerate() if thread.name == "capture"]
+    capture.join(WAIT)
+    assert (written[0] == 7).all()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT from a program to itself")
+def test_buffers_outlast_inference_however_often_ctrl_c_is_typed():
+    def on_run(count):
+        if count == LANES + 1:
+            for _ in range(3):  # stop when this frame is done; stop at once; the last: impatience
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)
+            computed.append(count)
+
+    computed = []
+    endless = ListSource(repeat(picture()), live=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(endless, backend=RedBackend(on_run=on_run))
+    assert computed, "the frame that was under way was waited for"
+    assert not [t for t in threading.enumerate() if t.name == "inference"]
 
 
 def test_a_sink_that_fails_ends_the_stream_and_spares_the_others(tmp_path):

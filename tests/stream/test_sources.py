@@ -63,6 +63,15 @@ def test_a_video_reuses_a_frame_that_fits(clip):
         assert frame.image is buffer
 
 
+def test_a_video_is_not_closed_under_a_read_that_hangs(clip, monkeypatch):
+    monkeypatch.setattr("edgeseg.stream.files.CLOSE_SECONDS", 0.01)
+    with open_it(clip) as source:
+        with source._reading:
+            source.close()
+        assert source.read_into(Frame())
+    assert not source.read_into(Frame())
+
+
 def test_a_video_that_is_cut_off_says_how_much_is_missing(clip, tmp_path):
     data = clip.read_bytes()
     frames = [i for i in range(len(data)) if data.startswith(b"00dc", i)]
