@@ -12,7 +12,6 @@ Pre- and post-processing are inside the graph, so backends cannot disagree about
 """
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -90,12 +89,7 @@ class Backend(Protocol):
 
     def __enter__(self: T) -> T: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *raised: object) -> None: ...
 
 
 @runtime_checkable
@@ -129,12 +123,7 @@ class Closing:
     def __enter__(self: T) -> T:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
 

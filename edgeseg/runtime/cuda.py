@@ -15,7 +15,6 @@ import ctypes
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,12 +37,7 @@ class Calls(Protocol):
     """`cuda-python 13.5.0`."""
 
     def __enter__(self) -> "Calls": ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *raised: object) -> None: ...
     def attribute(self, name: str) -> int:
         """Return a device attribute by its name without `CU_DEVICE_ATTRIBUTE_`."""
         ...

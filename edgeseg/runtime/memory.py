@@ -12,7 +12,6 @@ import ctypes
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -87,12 +86,7 @@ class CudaPython:
         self._call("cuCtxSetCurrent", self._context)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Leave the context current: the runtime API would make the same one current again."""
 
     def _call(self, function: str, *arguments: Any) -> Any:
@@ -211,12 +205,7 @@ class PyCuda:
         self._context.push()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._cu.Context.pop()
 
     def _do(self, call: Callable[..., Any], *arguments: Any) -> Any:

@@ -7,7 +7,6 @@ as it comes   every frame of a camera; a file as quickly as it is inferred
 """
 
 import threading
-from types import TracebackType
 
 from edgeseg.runtime.nvtx import UNMARKED, Mark
 from edgeseg.stream.pace import Pace
@@ -45,12 +44,7 @@ class Capture:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.source.stopping.set()
         self.ring.close()
         if self._ended.wait(JOIN_SECONDS):
