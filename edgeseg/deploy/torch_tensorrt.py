@@ -63,7 +63,7 @@ class Builder:
         say(f"building for {target} with {name} and {self.api.release}: a way not run on a GPU yet")
         program, inputs = self._program(model, keep, config, say)
         try:
-            _teach_bytes(self.package.dynamo.conversion, self.api.trt)
+            _teach_bytes(self.package.dynamo.conversion, self.api.byte)
             plan = self.package.dynamo.convert_exported_program_to_serialized_trt_engine(
                 program,
                 arg_inputs=inputs,
@@ -191,11 +191,11 @@ def _package() -> Any:
     return package
 
 
-def _teach_bytes(conversion: Any, library: Any) -> None:
+def _teach_bytes(conversion: Any, byte: Any) -> None:
     """Register a converter for the cast to bytes, which Torch-TensorRT 2.14 has none for."""
 
     def to_bytes(ctx: Any, target: Any, args: Any, kwargs: Any, name: str) -> Any:
-        layer = ctx.net.add_cast(args[0], library.uint8)
+        layer = ctx.net.add_cast(args[0], byte)
         layer.name = f"{name} to bytes"
         return layer.get_output(0)
 

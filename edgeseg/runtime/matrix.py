@@ -159,6 +159,7 @@ API: dict[str, Span] = {
     **_each("IExecutionContext", "set_tensor_address execute_async_v3"),
     "TensorIOMode.INPUT": _ALWAYS,
     "DataType.name": _ALWAYS,
+    "uint8": _ALWAYS,
     "ICudaEngine.create_runtime_config": Span("10.13", rtx=True),
     "CudaGraphStrategy": _RTX_ONLY,
     "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE": _RTX_ONLY,

@@ -53,6 +53,11 @@ class Api:
         return str(self.trt.__version__)
 
     @property
+    def byte(self) -> Any:
+        """TensorRT's type of a byte: of frames and masks."""
+        return self.trt.uint8
+
+    @property
     def release(self) -> Release:
         """What the matrix knows of it."""
         return Release(self.flavor.runtime, self.version)
