@@ -133,6 +133,21 @@ def threshold(
 
 
 @app.command()
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="State dict that the DeSTSeg authors' code saved.")],
+    out: Annotated[Path, typer.Option(help="The new run's folder: runs/NAME.")],
+    as_json: Json = False,
+) -> None:
+    """Read a checkpoint of the DeSTSeg authors' code into a run that predicts the same."""
+    from edgeseg.extras import require
+
+    require("torch", extra="train")
+    from edgeseg.training.import_checkpoint import import_checkpoint as run_import
+
+    show(run_import(file, out), as_json)
+
+
+@app.command()
 def evaluate(
     model: Model,
     data: Data,

@@ -32,7 +32,7 @@ def test_help_names_every_command(run):
     assert code == 0
     commands = (
         "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
-        "benchmark profile"
+        "benchmark profile import-checkpoint"
     )
     assert all(command in out for command in commands.split())
 
@@ -60,6 +60,7 @@ def test_the_version(run):
         (["verify", "x.onnx", "y.onnx"], "There is no x.onnx", "name a run"),
         (["verify", "x.onnx", "y.onnx", "--min-iou", "2"], "min_iou is 2", "--min-iou 1"),
         (["build-engine", "--max-drop", "5"], "max_drop is 5", "--max-drop 1"),
+        (["import-checkpoint", "x.pckl", "--out", "runs/x"], "There is no file x.pckl", "released"),
         (["train", "photos", "--config", "no.toml"], "no.toml cannot be read", "TOML"),
     ],
 )
