@@ -30,7 +30,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 RUNS, ENGINES, DEMO = Path("runs"), Path("engines"), Path("edgeseg-demo")
 CALIBRATION = Path("calibration")
 
-Data = Annotated[Path, typer.Argument(help="Images: MVTec AD layout, or good/ [bad/ masks/].")]
+Data = Annotated[
+    Path, typer.Argument(help="Images: MVTec AD layout, or good/ [bad/ masks/]; README: Data sets.")
+]
 Model = Annotated[Path, typer.Argument(help="A run (folder or name), an ONNX file or an engine.")]
 Newest = Annotated[
     Path | None, typer.Option("--model", help="Run, or its name; default: the newest in runs/.")
@@ -110,11 +112,13 @@ def train(
 ) -> None:
     """Train on photos of good parts, and find the thresholds on those held back."""
     from edgeseg.data.layouts import open_dataset
+    from edgeseg.data.policy import settle
     from edgeseg.evaluation.threshold import check_rate, threshold_run
     from edgeseg.training.train import train as run_training
 
     check_rate(rate)
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, say=say)
+    config = settle(config, dataset, say)
     run = runs / (name or dataset.name)
     run_training(dataset, config, run, resume=resume, preview=preview, say=say)
     show(threshold_run(run, data, rate, say=say), as_json)
@@ -164,7 +168,7 @@ def evaluate(
     path = find_model(model, RUNS, say=say)
     with open_model(path, runtime=runtime, threads=threads, say=say) as backend:
         folder = out or Path("evaluations") / path.stem
-        show(run_evaluation(backend, open_dataset(data), out=folder), as_json)
+        show(run_evaluation(backend, open_dataset(data, say=say), out=folder), as_json)
 
 
 @app.command()
