@@ -19,6 +19,7 @@ from edgeseg.errors import ModelError, WriteError
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
+IMPORTED = "imported"  # key of a card's config: the file of a run that was not trained here
 PREFIX = "edgeseg."  # of the keys in an ONNX file's metadata_props
 
 C = TypeVar("C", "ModelCard", "GraphCard", "EngineCard")
@@ -36,7 +37,7 @@ class ModelCard:
     frame_size: tuple[int, int] | None
     """(height, width) of the training images when all share one size."""
     config: dict[str, Any]
-    """The whole TrainConfig."""
+    """The whole TrainConfig; of an imported run, what its network is, and the file it is from."""
     split: dict[str, dict[str, str]]
     """`train` and `holdout`: relative path -> SHA-256 of the file."""
     weights_sha256: str

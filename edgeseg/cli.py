@@ -30,7 +30,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 RUNS, ENGINES, DEMO = Path("runs"), Path("engines"), Path("edgeseg-demo")
 CALIBRATION = Path("calibration")
 
-Data = Annotated[Path, typer.Argument(help="Images: MVTec AD layout, or good/ [bad/ masks/].")]
+Data = Annotated[
+    Path, typer.Argument(help="Images: MVTec AD layout, or good/ [bad/ masks/]; README: Data sets.")
+]
 Model = Annotated[Path, typer.Argument(help="A run (folder or name), an ONNX file or an engine.")]
 Newest = Annotated[
     Path | None, typer.Option("--model", help="Run, or its name; default: the newest in runs/.")
@@ -110,11 +112,13 @@ def train(
 ) -> None:
     """Train on photos of good parts, and find the thresholds on those held back."""
     from edgeseg.data.layouts import open_dataset
+    from edgeseg.data.policy import settle
     from edgeseg.evaluation.threshold import check_rate, threshold_run
     from edgeseg.training.train import train as run_training
 
     check_rate(rate)
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, say=say)
+    config = settle(config, dataset, say)
     run = runs / (name or dataset.name)
     run_training(dataset, config, run, resume=resume, preview=preview, say=say)
     show(threshold_run(run, data, rate, say=say), as_json)
@@ -130,6 +134,21 @@ def threshold(
 
     path = find_model(run, RUNS, say=say)
     show(threshold_run(path, data, rate, context=context, say=say), as_json)
+
+
+@app.command()
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="State dict that the DeSTSeg authors' code saved.")],
+    out: Annotated[Path, typer.Option(help="The new run's folder: runs/NAME.")],
+    as_json: Json = False,
+) -> None:
+    """Read a checkpoint of the DeSTSeg authors' code into a run that predicts the same."""
+    from edgeseg.extras import require
+
+    require("torch", extra="train")
+    from edgeseg.training.import_checkpoint import import_checkpoint as run_import
+
+    show(run_import(file, out), as_json)
 
 
 @app.command()
@@ -149,7 +168,7 @@ def evaluate(
     path = find_model(model, RUNS, say=say)
     with open_model(path, runtime=runtime, threads=threads, say=say) as backend:
         folder = out or Path("evaluations") / path.stem
-        show(run_evaluation(backend, open_dataset(data), out=folder), as_json)
+        show(run_evaluation(backend, open_dataset(data, say=say), out=folder), as_json)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from edgeseg.settings import check_choices, parse_duration, parse_size, setting,
 
 STRIDE = 32  # of the student's deepest features
 
-Rotation = Literal["none", "slight", "full"]
+Rotation = Literal["none", "slight", "full", "paper"]
 TextureColor = Literal["color", "gray"]
 Schedule = Literal["constant", "cosine"]
 Features = Literal["raw", "standard"]
@@ -54,7 +54,8 @@ class TrainConfig:
     gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
     top: int = setting(100, "The image score is the mean of this many highest map values")
     rotation: Rotation = setting(
-        "none", "none, slight (5 degrees) or full (any side up, 5 degrees)"
+        "none",
+        "none, slight (5 degrees), full (any side up, 5 degrees) or paper: its own for MVTec AD",
     )
     textures: Path | None = setting(None, "Folder of images pasted as anomalies, for instance DTD")
     texture_color: TextureColor = setting("color", "gray: paste textures without their color")

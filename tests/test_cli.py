@@ -32,7 +32,7 @@ def test_help_names_every_command(run):
     assert code == 0
     commands = (
         "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
-        "benchmark profile"
+        "benchmark profile import-checkpoint"
     )
     assert all(command in out for command in commands.split())
 
@@ -60,6 +60,7 @@ def test_the_version(run):
         (["verify", "x.onnx", "y.onnx"], "There is no x.onnx", "name a run"),
         (["verify", "x.onnx", "y.onnx", "--min-iou", "2"], "min_iou is 2", "--min-iou 1"),
         (["build-engine", "--max-drop", "5"], "max_drop is 5", "--max-drop 1"),
+        (["import-checkpoint", "x.pckl", "--out", "runs/x"], "There is no file x.pckl", "released"),
         (["train", "photos", "--config", "no.toml"], "no.toml cannot be read", "TOML"),
     ],
 )
@@ -89,16 +90,17 @@ def test_the_matrix(run):
 
 
 def test_settings_from_a_file_reach_the_card(run, tmp_path):
-    write_parts(tmp_path / "plates", train=6, good=0, bad=0)
+    write_parts(tmp_path / "grid", train=6, good=0, bad=0)
     (tmp_path / "quick.toml").write_text(
-        'teacher = "efficientnet_lite0"\nimage_size = 64\nbatch = 2\ntop = 7\n'
+        'rotation = "paper"\nteacher = "efficientnet_lite0"\nimage_size = 64\nbatch = 2\ntop = 7\n'
         'student_steps = 1\nhead_steps = 1\nholdout = 0.4\ndevice = "cpu"\n'
     )
-    code, out, err = run("train", "plates", "--config", "quick.toml", "--seed", "3", "--json")
+    code, out, err = run("train", "grid", "--config", "quick.toml", "--seed", "3", "--json")
     assert code == 0, err
     assert "image" in json.loads(out.splitlines()[-1])
-    card = json.loads((tmp_path / "runs" / "plates" / "card.json").read_text())
+    card = json.loads((tmp_path / "runs" / "grid" / "card.json").read_text())
     assert (card["config"]["top"], card["config"]["seed"]) == (7, 3)
+    assert card["config"]["rotation"] == "full"  # the paper's, for a folder of that name
     assert card["threshold"] is not None and card["image_threshold"] is not None
 
 

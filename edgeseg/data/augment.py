@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from edgeseg.data.images import Image
+from edgeseg.errors import ConfigError
 
 FILL = (114, 114, 114)
 WOBBLE = 5.0  # degrees
@@ -17,6 +18,11 @@ def rotate(image: Image, policy: str, rng: Generator) -> Image:
     """Rotate uint8 [S, S, 3] by policy: `none`, `slight` (5 degrees), `full` (any side up too)."""
     if policy == "none":
         return image
+    if policy == "paper":
+        raise ConfigError(
+            "The rotation 'paper' stands for one of none, slight, full, by the data's category.",
+            remedy="call edgeseg.data.policy.settle(config, dataset) before the training",
+        )
     angle = rng.uniform(-WOBBLE, WOBBLE)
     if policy == "full":
         angle += 90.0 * rng.integers(4)

@@ -55,9 +55,18 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def walk_images(folder: Path) -> list[Path]:
-    """Return the image files in and below a folder, sorted; ground truth is left out."""
+    """Return the image files in and below a folder, sorted; ground truth and depth are left out."""
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return [p for p in paths if TRUTH_FOLDERS.isdisjoint(p.relative_to(folder).parts[:-1])]
+    return [p for p in paths if not _is_truth(p, p.relative_to(folder).parts[:-1])]
+
+
+def _is_truth(path: Path, below: tuple[str, ...]) -> bool:
+    """Whether a file is a mask or a depth image; below: the folders on the way to it."""
+    if below and below[-1] in ("gt", "xyz"):  # of MVTec 3D-AD
+        return (path.parent.parent / "rgb").is_dir()
+    if path.parent.name == "Imgs" and path.suffix == ".png":  # of the magnetic tiles
+        return path.with_suffix(".jpg").is_file()
+    return not TRUTH_FOLDERS.isdisjoint(below)
 
 
 def _decode(path: Path) -> NDArray[np.uint8 | np.uint16]:

@@ -1,24 +1,30 @@
 """Folders to samples: the layouts that are recognized, and the split of the good images.
 
-    MVTec AD    train/good, test/good, test/<defect>, ground_truth/<defect>/<stem>_mask.png
-    plain       good/, optional bad/, optional masks/ (of bad images: <stem>.png, <stem>_mask.png)
+    MVTec AD       train/good, test/good, test/<defect>, ground_truth/<defect>/<stem>_mask.png
+    MVTec 3D-AD    train/good/rgb, test/good/rgb, test/<defect>/rgb and gt; xyz is not read
+    magnetic tile  MT_Free/Imgs, MT_<Defect>/Imgs: JPEG images, their masks beside them as PNG
+    plain          good/, optional bad/, optional masks/ (of bad ones: <stem>.png, <stem>_mask.png)
 
-A plain folder names no test images: when it has bad ones, a fifth of the good ones, the same for
-every seed, is set aside to test with them.
+The last two name no test images: when there are bad ones, a fifth of the good ones, the same for
+every seed, is set aside to test with them. A published data set that is not whole is used as it is,
+with a warning of what was found and what was expected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edgeseg.data import published
 from edgeseg.data.images import list_images
 from edgeseg.errors import DataError
 
 GOOD = "good"
 TEST_SHARE = 0.2
 _EXPECTED = "train/good and test/ (MVTec AD), or good/ with optional bad/ and masks/"
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,19 +54,22 @@ class Dataset:
         return self.root.resolve().name
 
 
-def open_dataset(root: Path) -> Dataset:
-    """Recognize a layout and list its samples; DataError for a folder that fits none."""
+def open_dataset(root: Path, *, say: Say = lambda line: None) -> Dataset:
+    """Recognize a layout and list its samples; DataError for a folder that fits none.
+
+    say: hears what a published data set lacks.
+    """
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.", remedy=f"name a folder with {_EXPECTED}")
+    if (root / "train" / GOOD / "rgb").is_dir():
+        return _mvtec_3d(root, say)
     if (root / "train" / GOOD).is_dir():
-        return _mvtec(root)
+        return _mvtec(root, say)
+    if (root / "MT_Free" / "Imgs").is_dir():
+        return _magnetic_tile(root, say)
     if (root / GOOD).is_dir():
         return _plain(root)
-    found = ", ".join(sorted(p.name for p in root.iterdir())[:6]) or "nothing"
-    raise DataError(
-        f"{root} has no known layout: it holds {found}; {_EXPECTED} was expected.",
-        remedy=f"move the photos of good parts into {root / GOOD}",
-    )
+    raise _unknown(root)
 
 
 def split_good(
@@ -74,17 +83,121 @@ def split_good(
     return kept, held
 
 
-def _mvtec(root: Path) -> Dataset:
+def _mvtec(root: Path, say: Say) -> Dataset:
+    category = published.mvtec_category(root)
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD))
     test: list[Sample] = []
-    for masks in _folders(root / "ground_truth"):
-        _refuse_orphans(masks, root / "test" / masks.name)
+    if category is None:  # a published mask without its image is a file that got lost
+        for masks in _folders(root / "ground_truth"):
+            _refuse_orphans(masks, root / "test" / masks.name)
     for folder in _folders(root / "test"):
         if folder.name == GOOD:
             test += [Sample(path) for path in _images(folder)]
         else:
             test += _defects(folder, folder.name, root / "ground_truth" / folder.name)
-    return Dataset(root, "MVTec AD", train, tuple(test))
+    dataset = Dataset(root, published.MVTEC, train, tuple(test))
+    if category is not None:
+        _compare(dataset, category.train, category.good, category.bad, say)
+        if lost := sorted(category.defects - {sample.label for sample in test}):
+            say(f"warning: {root / 'test'} lacks the folder {', '.join(lost)}")
+    return dataset
+
+
+def _mvtec_3d(root: Path, say: Say) -> Dataset:
+    train = tuple(Sample(path) for path in _images(root / "train" / GOOD / "rgb"))
+    test: list[Sample] = []
+    for folder in _folders(root / "test"):
+        if folder.name == GOOD:  # it has masks too, and they are empty
+            test += [Sample(path) for path in _images(folder / "rgb")]
+        else:
+            test += _defects(folder / "rgb", folder.name, folder / "gt")
+    dataset = Dataset(root, published.MVTEC_3D, train, tuple(test))
+    if published.is_mvtec_3d(root):
+        count, validation, good, bad = published.MVTEC_3D_CATEGORIES[dataset.name]
+        unused = root / "validation" / GOOD / "rgb"
+        found = len(list_images(unused)) if unused.is_dir() else 0
+        _compare(dataset, count, good, bad, say, validation=(found, validation))
+    return dataset
+
+
+def _magnetic_tile(root: Path, say: Say) -> Dataset:
+    good = [Sample(path) for path in _tiles(root / "MT_Free")]
+    bad: list[Sample] = []
+    found = {folder: 0 for folder in published.TILES} | {"MT_Free": len(good)}
+    for folder in _folders(root):
+        if folder.name.startswith("MT_") and folder.name != "MT_Free":
+            defects = [
+                Sample(path, folder.name.removeprefix("MT_").lower(), _beside(path))
+                for path in _tiles(folder)
+            ]
+            found[folder.name] = len(defects)
+            bad += defects
+    train, held = split_good(good, TEST_SHARE, seed=0) if bad else (good, [])
+    tiles = published.TILES
+    expected = {**tiles, "masks": sum(tiles.values()) - tiles["MT_Free"]}
+    found["masks"] = sum(sample.mask is not None for sample in bad)
+    _warn(root, published.TILE, expected, found, say)
+    return Dataset(root, published.TILE, tuple(train), (*held, *bad))
+
+
+def _tiles(folder: Path) -> list[Path]:
+    """Return the images of one folder of magnetic tiles: every PNG there is a mask."""
+    paths = [path for path in _images(folder / "Imgs") if path.suffix.lower() != ".png"]
+    if not paths:
+        raise DataError(
+            f"{folder / 'Imgs'} holds masks and no JPEG image.",
+            remedy=f"fetch the images again: {published.ORIGINS[published.TILE]}",
+        )
+    return paths
+
+
+def _beside(path: Path) -> Path | None:
+    mask = path.with_suffix(".png")
+    return mask if mask.is_file() else None
+
+
+def _compare(
+    dataset: Dataset, train: int, good: int, bad: int, say: Say, **more: tuple[int, int]
+) -> None:
+    """Warn where a category of MVTec AD or 3D-AD has other numbers; more: (found, expected)."""
+    defects = [sample for sample in dataset.test if not sample.good]
+    numbers = {
+        "train/good": (len(dataset.train), train),
+        **more,
+        "test/good": (len(dataset.test) - len(defects), good),
+        "defective": (len(defects), bad),
+        "masks": (sum(sample.mask is not None for sample in defects), bad),
+    }
+    found = {what: pair[0] for what, pair in numbers.items()}
+    expected = {what: pair[1] for what, pair in numbers.items()}
+    _warn(dataset.root, dataset.layout, expected, found, say)
+
+
+def _warn(root: Path, name: str, expected: dict[str, int], found: dict[str, int], say: Say) -> None:
+    if warning := published.shortfall(root, name, expected, found):
+        say(warning)
+
+
+def _unknown(root: Path) -> DataError:
+    """Return the refusal of a folder that fits no layout, with what it seems to be."""
+    if categories := published.holds_categories(root):
+        name, have, lack = categories
+        missing = f" (not there: {', '.join(lack)})" if lack else ""
+        return DataError(
+            f"{root} holds {len(have)} of the {len(have) + len(lack)} categories of {name}"
+            f"{missing}; a model is made for one.",
+            remedy=f"name one of them: {root / have[0]}",
+        )
+    if published.textures_folder(root):
+        return DataError(
+            f"{root} is {published.DTD}: textures, and no photos of parts.",
+            remedy=f"name a folder with {_EXPECTED}, and --textures {root}",
+        )
+    found = ", ".join(sorted(p.name for p in root.iterdir())[:6]) or "nothing"
+    return DataError(
+        f"{root} has no known layout: it holds {found}; {_EXPECTED} was expected.",
+        remedy=f"move the photos of good parts into {root / GOOD}",
+    )
 
 
 def _plain(root: Path) -> Dataset:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edgeseg.cards import CARD, ModelCard, read_card, sha256, write_card
+from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, sha256, write_card
+from edgeseg.data.images import list_images
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.inference import run_images
 from edgeseg.evaluation.opener import open_run
@@ -91,13 +92,16 @@ def threshold_run(
 ) -> Thresholds:
     """Find a run's thresholds on the images its training held back; write them into its card.
 
-    data: the folder it was trained on, wherever that lies now; context: the sigma of `Fused`, for
-    the card as well; None leaves it as it is. The weights stay as they are, and
-    so do graphs exported before, which carry the thresholds of their time; `say` names them.
+    data: the folder it was trained on, wherever that lies now; of an imported run, a folder with
+    good images that its training never saw. context: the sigma of `Fused`, for the card as well;
+    None leaves it as it is. The weights stay as they are, and so do graphs exported before, which
+    carry the thresholds of their time; `say` names them.
     """
     check_rate(rate)
     card = read_card(run / CARD, ModelCard)
     paths = held_out(card, data)
+    if IMPORTED in card.config:
+        say(f"{run} was imported: the thresholds hold if its training never saw {data}")
     with closing(open_run(run, context=context, say=say)) as backend:
         thresholds = fit_thresholds(backend, paths, rate)
     found = dataclasses.replace(
@@ -149,7 +153,12 @@ def conformal_quantile(values: ArrayLike, rate: float) -> float:
 
 
 def held_out(card: ModelCard, data: Path) -> list[Path]:
-    """Return the files that a training held back, each checked to be the one it was."""
+    """Return the files that a training held back, each checked to be the one it was.
+
+    An imported run does not know them: there `data` holds them, and nothing else, directly.
+    """
+    if IMPORTED in card.config:
+        return _unseen(card, data)
     files = {data / name: digest for name, digest in card.split.get("holdout", {}).items()}
     if missing := [path for path in files if not path.is_file()]:
         raise DataError(
@@ -165,6 +174,19 @@ def held_out(card: ModelCard, data: Path) -> list[Path]:
                 remedy="restore the file, or train again on the images as they are now",
             )
     return list(files)
+
+
+def _unseen(card: ModelCard, data: Path) -> list[Path]:
+    paths = list_images(data)
+    if not paths:
+        inside = data / "test" / "good"
+        example = inside if inside.is_dir() else "FOLDER"
+        raise DataError(
+            f"{data} itself holds no image. {card.name} was imported, and which images its "
+            "training held back is not known.",
+            remedy=f"name a folder of good parts that it never saw: {example}",
+        )
+    return paths
 
 
 def check_rate(rate: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgeseg.cards import CARD, ModelCard, read_card, sha256, write_card
+from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, sha256, write_card
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.threshold import (
     conformal_quantile,
@@ -157,3 +157,35 @@ def test_the_held_out_files_must_be_those_of_the_training(run):
     with pytest.raises(DataError, match=r"60\.png is not there; .* \(1 of 3 such files"):
         threshold_run(folder, data, 0.25)
     assert (folder / CARD).read_bytes() == card
+
+
+@pytest.fixture
+def imported(run):
+    """The run of `run`, as import-checkpoint leaves it: nobody knows what it was trained on."""
+    folder, data, _ = run
+    card = read_card(folder / CARD, ModelCard)
+    config = {"teacher": "resnet18", IMPORTED: {"file": "bottle.pckl"}}
+    write_card(folder / CARD, replace(card, config=config, split={"train": {}, "holdout": {}}))
+    return folder, data
+
+
+def test_an_imported_run_takes_the_images_of_the_folder_that_is_named(imported):
+    folder, data = imported
+    said = []
+    found = threshold_run(folder, data / "good", 0.25, say=said.append)
+    assert found.images == 3
+    assert read_card(folder / CARD, ModelCard).threshold == pytest.approx(90 / 255)
+    assert said == [
+        f"{folder} was imported: the thresholds hold if its training never saw {data / 'good'}"
+    ]
+
+
+def test_an_imported_run_is_not_given_a_data_set(imported):
+    folder, data = imported
+    with pytest.raises(DataError, match=r"data itself holds no image\. plates was") as error:
+        threshold_run(folder, data, say=lambda line: None)
+    assert error.value.remedy.endswith("never saw: FOLDER")
+    (data / "test" / "good").mkdir(parents=True)
+    with pytest.raises(DataError) as error:
+        threshold_run(folder, data, say=lambda line: None)
+    assert error.value.remedy.endswith(f"never saw: {data / 'test' / 'good'}")

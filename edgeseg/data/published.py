@@ -1,0 +1,178 @@
+"""The published data sets that edgeseg knows: how many files each has, where it comes from.
+
+    MVTec AD       Bergmann et al., IJCV 2021, table 1: 3629 train, 467 + 1258 test
+    MVTec 3D-AD    Bergmann et al., VISAPP 2022, table 1: 2656 train, 294 validation, 249 + 948 test
+    magnetic tile  Huang et al., The Visual Computer 2020: 952 free, 392 defective
+    DTD            Cimpoi et al., CVPR 2014: 47 textures, 120 images each
+
+Rotations of MVTec AD's categories: DeSTSeg, supplement A. Nothing is downloaded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.config import Rotation
+
+MVTEC, MVTEC_3D, TILE, DTD = "MVTec AD", "MVTec 3D-AD", "magnetic tile", "DTD"
+ORIGINS = {  # where to get it, under which licence
+    MVTEC: "https://www.mvtec.com/company/research/datasets/mvtec-ad (CC BY-NC-SA 4.0)",
+    MVTEC_3D: "https://www.mvtec.com/company/research/datasets/mvtec-3d-ad (CC BY-NC-SA 4.0)",
+    TILE: "https://github.com/abin24/Magnetic-tile-defect-datasets. (no licence given)",
+    DTD: "https://www.robots.ox.ac.uk/~vgg/data/dtd/ (for research purposes)",
+}
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category of MVTec AD: numbers of images, the paper's rotation, its kinds of defects."""
+
+    train: int
+    good: int
+    bad: int
+    rotation: Rotation
+    defects: frozenset[str]
+
+
+def _category(train: int, good: int, bad: int, rotation: Rotation, defects: str) -> Category:
+    return Category(train, good, bad, rotation, frozenset(defects.split()))
+
+
+MVTEC_CATEGORIES: Mapping[str, Category] = {
+    "bottle": _category(209, 20, 63, "full", "broken_large broken_small contamination"),
+    "cable": _category(
+        224,
+        58,
+        92,
+        "slight",
+        "bent_wire cable_swap combined cut_inner_insulation cut_outer_insulation missing_cable "
+        "missing_wire poke_insulation",
+    ),
+    "capsule": _category(219, 23, 109, "none", "crack faulty_imprint poke scratch squeeze"),
+    "carpet": _category(280, 28, 89, "full", "color cut hole metal_contamination thread"),
+    "grid": _category(264, 21, 57, "full", "bent broken glue metal_contamination thread"),
+    "hazelnut": _category(391, 40, 70, "full", "crack cut hole print"),
+    "leather": _category(245, 32, 92, "full", "color cut fold glue poke"),
+    "metal_nut": _category(220, 22, 93, "none", "bent color flip scratch"),
+    "pill": _category(
+        267,
+        26,
+        141,
+        "none",
+        "color combined contamination crack faulty_imprint pill_type scratch",
+    ),
+    "screw": _category(
+        320,
+        41,
+        119,
+        "full",
+        "manipulated_front scratch_head scratch_neck thread_side thread_top",
+    ),
+    "tile": _category(230, 33, 84, "full", "crack glue_strip gray_stroke oil rough"),
+    "toothbrush": _category(60, 12, 30, "none", "defective"),
+    "transistor": _category(213, 60, 40, "none", "bent_lead cut_lead damaged_case misplaced"),
+    "wood": _category(247, 19, 60, "slight", "color combined hole liquid scratch"),
+    "zipper": _category(
+        240,
+        32,
+        119,
+        "slight",
+        "broken_teeth combined fabric_border fabric_interior rough split_teeth squeezed_teeth",
+    ),
+}
+MVTEC_3D_CATEGORIES: Mapping[str, tuple[int, int, int, int]] = {
+    # train, validation, good and defective ones of the test
+    "bagel": (244, 22, 22, 88),
+    "cable_gland": (223, 23, 21, 87),
+    "carrot": (286, 29, 27, 132),
+    "cookie": (210, 22, 28, 103),
+    "dowel": (288, 34, 26, 104),
+    "foam": (236, 27, 20, 80),
+    "peach": (361, 42, 26, 106),
+    "potato": (300, 33, 22, 92),
+    "rope": (298, 33, 32, 69),
+    "tire": (210, 29, 25, 87),
+}
+TILES: Mapping[str, int] = {
+    "MT_Free": 952,
+    "MT_Blowhole": 115,
+    "MT_Break": 85,
+    "MT_Crack": 57,
+    "MT_Fray": 32,
+    "MT_Uneven": 103,
+}
+TEXTURES = frozenset(
+    "banded blotchy braided bubbly bumpy chequered cobwebbed cracked crosshatched crystalline "
+    "dotted fibrous flecked freckled frilly gauzy grid grooved honeycombed interlaced knitted "
+    "lacelike lined marbled matted meshed paisley perforated pitted pleated polka-dotted porous "
+    "potholed scaly smeared spiralled sprinkled stained stratified striped studded swirly veined "
+    "waffled woven wrinkled zigzagged".split()
+)
+PER_TEXTURE = 120
+_ENOUGH = 3  # folders of DTD's names: then it is DTD
+
+
+def mvtec_category(root: Path) -> Category | None:
+    """Return the category of MVTec AD that a folder is, or None.
+
+    The name alone does not tell: it must also hold the data set's licence file, or test/<defect> or
+    ground_truth/<defect> with a defect of that category. A bottle of yours is another bottle.
+    """
+    category = MVTEC_CATEGORIES.get(root.resolve().name)
+    if category is None:
+        return None
+    folders = (*root.glob("test/*"), *root.glob("ground_truth/*"))
+    known = category.defects & {path.name for path in folders}
+    return category if known or (root / "license.txt").is_file() else None
+
+
+def is_mvtec_3d(root: Path) -> bool:
+    """Whether a folder in that layout is one of MVTec 3D-AD's categories."""
+    return root.resolve().name in MVTEC_3D_CATEGORIES
+
+
+def textures_folder(folder: Path) -> Path | None:
+    """Return the folder of DTD's 47 folders, `folder` or its images/; None if it is not DTD."""
+    for place in (folder / "images", folder):
+        if place.is_dir() and len({p.name for p in place.iterdir()} & TEXTURES) >= _ENOUGH:
+            return place
+    return None
+
+
+def textures_shortfall(folder: Path) -> str | None:
+    """Return a warning when a folder is DTD and not whole."""
+    place = textures_folder(folder)
+    if place is None:
+        return None
+    found = {name: len(list((place / name).glob("*.jpg"))) for name in sorted(TEXTURES)}
+    return shortfall(place, DTD, dict.fromkeys(found, PER_TEXTURE), found)
+
+
+def shortfall(
+    root: Path, name: str, expected: Mapping[str, int], found: Mapping[str, int]
+) -> str | None:
+    """Return a warning that names each number that is not the published one; None if all are.
+
+    expected, found: number of files by what they are, for instance `train/good`.
+    """
+    wrong = [f"{what} {found[what]} of {n}" for what, n in expected.items() if found[what] != n]
+    if not wrong:
+        return None
+    shown = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
+    return (
+        f"warning: {root} is not {name} as published: {shown}. What there is will be used; the "
+        f"whole is at {ORIGINS[name]}."
+    )
+
+
+def holds_categories(root: Path) -> tuple[str, list[str], list[str]] | None:
+    """Return the data set whose categories a folder holds, those it has, and those it lacks."""
+    there = {path.name for path in root.iterdir() if (path / "train" / "good").is_dir()}
+    known: dict[str, list[str]] = {
+        MVTEC: list(MVTEC_CATEGORIES),
+        MVTEC_3D: list(MVTEC_3D_CATEGORIES),
+    }
+    for name, categories in known.items():
+        if have := [category for category in categories if category in there]:
+            return name, have, [category for category in categories if category not in there]
+    return None
