@@ -118,7 +118,7 @@ def test_nothing_to_resume_and_nothing_to_overwrite(finished, plates, quick, tmp
 
 def test_a_loss_that_is_no_number_ends_with_a_remedy(plates, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "edgeseg.training.train.cosine_loss", lambda t, s: s[0].sum() * float("nan")
+        "edgeseg.training.phases.cosine_loss", lambda t, s: s[0].sum() * float("nan")
     )
     with pytest.raises(ModelError, match="diverged: the loss is nan at step 0") as caught:
         train(plates, quick, tmp_path / "run")
