@@ -10,8 +10,10 @@ the Euclidean term of Eq. (4) equals the cosine term of Eq. (5), so lambda scale
 map, and changes no ranking; it is kept so that values are the paper's.
 """
 
+from functools import reduce
+
 import torch
-from torch import Tensor, cat, nn
+from torch import Tensor, add, cat, nn
 
 from edgeseg.data.images import blur_matrix, resize_matrix
 from edgeseg.model.agreement import unit
@@ -77,12 +79,13 @@ class DSKD(Detector):
 
     def forward(self, x: Tensor) -> Tensor:
         followed, follower = self.pairs(x)[-1]
-        total = x.new_zeros(())
-        for k in self.levels:
-            smooth: Tensor = getattr(self, f"smooth{k}")
-            level = discrepancy(followed[k], follower[k], self.weight)
-            total = total + smooth @ level @ smooth.T
-        return total
+        return reduce(add, [self._full(k, followed[k], follower[k]) for k in self.levels])
+
+    def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:
+        """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S]."""
+        smooth: Tensor = getattr(self, f"smooth{k}")
+        level = discrepancy(followed, follower, self.weight)
+        return smooth @ level @ smooth.T
 
 
 class Students(nn.Module):
@@ -164,7 +167,8 @@ class Decoder(nn.Module):
 def discrepancy(followed: Tensor, follower: Tensor, weight: float) -> Tensor:
     """Eq. (4) to (6): [B, C, h, w], twice -> [B, 1, h, w] in [0, 2 + 2 weight]."""
     a, b = unit(followed), unit(follower)
-    euclidean = 0.5 * (a - b).square().sum(dim=1, keepdim=True)
+    apart = a - b
+    euclidean = 0.5 * (apart * apart).sum(dim=1, keepdim=True)
     cosine = 1 - (a * b).sum(dim=1, keepdim=True)
     return weight * euclidean + cosine
 
