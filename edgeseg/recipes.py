@@ -93,20 +93,28 @@ class TrainConfig:
     top: int = by_model(
         "The image score is the mean of this many highest map values; default: 100, of dskd 1"
     )
-    denoising: bool = by_model("The student sees anomalies and answers as if there were none")
-    decoder: bool = by_model("The student is an encoder and a decoder, or the encoder alone")
-    head: bool = by_model("A segmentation head, or the product of the cosine distances")
-    head_input: HeadInput = by_model(
-        "product (default), concatenation of the features, or cosine distances"
+    denoising: bool = by_model(
+        "The student sees anomalies and answers as if there were none; default: yes, of stpm no"
     )
-    l1: bool = by_model("The head's loss has an L1 term beside the focal one")
+    decoder: bool = by_model(
+        "The student is an encoder and a decoder, not the first alone; default: yes, of stpm no"
+    )
+    head: bool = by_model(
+        "A head, not the geometric mean of the cosine distances; default: yes, of stpm no"
+    )
+    head_input: HeadInput = by_model(
+        "What the head reads: product (default), concatenation of the features, or cosine"
+    )
+    l1: bool = by_model("The head's loss has an L1 term beside the focal one; default: yes")
     distance_weight: float = by_model(
         "Of dskd: lambda, the weight of the Euclidean distance beside the cosine; default: 0.1"
     )
     structure: Structure = by_model(
         "Of dskd: ds (default): both students; t-e, t-d, e-d: two of teacher, encoder, decoder"
     )
-    embedding: bool = by_model("Of dskd: the decoder reads all of the encoder's levels fused")
+    embedding: bool = by_model(
+        "Of dskd: the decoder reads all of the encoder's levels, not the last one; default: yes"
+    )
     maps: Maps = by_model("Of dskd: the anomaly map is of all levels (default), or m1, m2, m3")
     augmentation: bool = setting(True, "Rotation and lighting as set below, or neither")
     rotation: Rotation = setting(

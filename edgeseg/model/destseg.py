@@ -23,9 +23,10 @@ class DeSTSeg(Detector):
     decoder: whether the student is an encoder and a decoder, or an encoder alone; head_input: what
     the head reads: product, concatenation or cosine.
 
-    Without the head the map is the product over the levels of the cosine distances, each brought to
-    the picture's size: [B, 1, S, S] in [0, 8]. The paper speaks of a sum; its released code, and
-    STPM, multiply.
+    Without the head the map is the geometric mean over the levels of the cosine distances, each
+    brought to the picture's size: [B, 1, S, S] in [0, 2]. The paper speaks of a sum; its released
+    code, and STPM, multiply. The root changes no pixel's rank, and keeps the values as large as the
+    distances: a product of three small ones lies below every tolerance.
     """
 
     def __init__(
@@ -64,4 +65,6 @@ class DeSTSeg(Detector):
         if self.head is not None:
             return self.logits(x).float().sigmoid()
         levels = zip(self.teacher(x), self.student(x), strict=True)
-        return reduce(mul, [upsample(distance(t, s), x.shape[2:]) for t, s in levels])
+        distances = [upsample(distance(t, s), x.shape[2:]) for t, s in levels]
+        product: Tensor = reduce(mul, [d.clamp_min(0) for d in distances])  # rounding: -6e-08
+        return product ** (1 / len(distances))

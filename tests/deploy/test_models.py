@@ -22,6 +22,7 @@ from edgeseg.deploy.network import Network
 from edgeseg.deploy.placement import place
 from edgeseg.deploy.precision import half_nodes
 from edgeseg.deploy.verify import compare
+from edgeseg.deploy.wiring import parts
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.opener import open_model, open_run
 from edgeseg.evaluation.threshold import threshold_run
@@ -133,11 +134,11 @@ def test_a_profile_knows_the_parts_of_a_model_without_a_head(trained):
     work = Network(read_graph(exported.graph)[0]).part_macs()
     assert work["student"] > work["teacher"] > 0
     assert work["head"] == work["product"] == 0  # norms and sums multiply no matrices
-    parts = Network(read_graph(exported.graph)[0]).parts
+    part = Network(read_graph(exported.graph)[0]).parts
     kinds = {n.name: n.op_type for n in onnx.load(exported.graph).graph.node}
-    assert {kinds[name] for name in parts if parts[name] == "product"} >= {"ReduceL2", "Div"}
+    assert {kinds[name] for name in part if part[name] == "product"} >= {"ReduceL2", "Div"}
     ends = {"ReduceMax", "TopK", "Greater", "Where"}
-    assert {parts[name] for name in parts if kinds[name] in ends} == {"rest"}
+    assert {part[name] for name in part if kinds[name] in ends} == {"rest"}
 
 
 ABLATIONS = [
@@ -174,5 +175,7 @@ def test_an_ablation_exports(settings, tmp_path):
     model = onnx.load(found.graph)
     names = [n.name for n in model.graph.node if n.op_type == "Conv"]
     assert any(n.startswith("teacher.") for n in names) == (settings.get("structure") != "e-d")
-    left = set(place(model).left.values())
-    assert left <= {"stem", "output", "pooled", "product"}
+    placed = place(model)
+    assert set(placed.left.values()) <= {"stem", "output", "pooled", "product"}
+    assert len(placed.convolutions) > 20
+    assert ("head" in parts(model).values()) == (config.model == "destseg")

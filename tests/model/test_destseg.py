@@ -38,7 +38,7 @@ def test_the_cosine_distances_are_one_number_for_each_level():
     torch.testing.assert_close(CosineDistances()(levels(2.0), levels(5.0)), torch.zeros(1, 3, 4, 4))
 
 
-def test_without_a_head_the_map_is_the_product_of_the_distances(monkeypatch):
+def test_without_a_head_the_map_is_the_geometric_mean_of_the_distances(monkeypatch):
     detector = DeSTSeg(Teacher("resnet18"), decoder=False, head=False).eval()
     sides = {64: 16, 128: 8, 256: 4}
     teacher = [torch.ones(1, c, s, s) for c, s in sides.items()]
@@ -49,7 +49,17 @@ def test_without_a_head_the_map_is_the_product_of_the_distances(monkeypatch):
     monkeypatch.setattr(detector.teacher, "forward", lambda x: teacher)
     monkeypatch.setattr(detector.student, "forward", lambda x: student)
     found = detector(torch.zeros(1, 3, 64, 64))
-    torch.testing.assert_close(found, torch.full((1, 1, 64, 64), 2 * (1 - 0.75**0.5)))
+    expected = (1 * 2 * (1 - 0.75**0.5)) ** (1 / 3)
+    torch.testing.assert_close(found, torch.full((1, 1, 64, 64), expected))
+
+
+def test_without_a_head_full_agreement_is_zero_and_no_nan(monkeypatch):
+    detector = DeSTSeg(Teacher("resnet18"), decoder=False, head=False).eval()
+    same = [torch.rand(1, c, s, s) for c, s in {64: 16, 128: 8, 256: 4}.items()]
+    for part in (detector.teacher, detector.student):
+        monkeypatch.setattr(part, "forward", lambda x: same)
+    found = detector(torch.zeros(1, 3, 64, 64))
+    torch.testing.assert_close(found, torch.zeros(1, 1, 64, 64), rtol=0, atol=1e-5)
 
 
 def test_a_zero_vector_stays_zero_with_a_finite_gradient():
