@@ -9,7 +9,7 @@ the square the vectors would have the length 1 / |F|, without bound where a feat
 the Euclidean term of Eq. (4) equals the cosine term of Eq. (5), so lambda scales the loss and the
 map, and changes no ranking; it is kept so that values are the paper's.
 
-The paper normalizes images "by the l2 function"; here they get the teacher's own mean and deviation,
+The paper normalizes images "by the l2 function"; here they get the teacher's mean and deviation,
 which its weights need. Table 6 has 39.3 M parameters and 6.17 G; with ResNet18 these are 16.6 M and
 6.67 G multiply-accumulates for 256 x 256: the paper does not say how its blocks are made.
 """
