@@ -31,7 +31,7 @@ class ModelCard:
 
     name: str
     model: str
-    """The method: `destseg`."""
+    """The method: `destseg`, `stpm` or `dskd`."""
     image_size: int
     """Side of the square the network sees, in pixels."""
     frame_size: tuple[int, int] | None

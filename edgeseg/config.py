@@ -10,14 +10,9 @@ from typing import Literal
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
+from edgeseg.recipes import TrainConfig as TrainConfig  # from here, like the others
 from edgeseg.settings import check_choices, parse_duration, parse_size, setting, within
 
-STRIDE = 32  # of the student's deepest features
-
-Rotation = Literal["none", "slight", "full", "paper"]
-TextureColor = Literal["color", "gray"]
-Schedule = Literal["constant", "cosine"]
-Features = Literal["raw", "standard"]
 Precision = Literal["fp32", "fp16", "int8"]
 Clipping = Literal["entropy", "percentile", "max"]
 Product = Literal["kept", "equalized"]
@@ -27,72 +22,6 @@ Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How one model is trained; the defaults are DeSTSeg's."""
-
-    teacher: str = setting(
-        "resnet18", "ImageNet backbone: resnet18, efficientnet_lite0, any of timm"
-    )
-    teacher_weights: Path | None = setting(None, "State dict for the teacher (.safetensors, .pth)")
-    features: Features = setting(
-        "raw",
-        "Teacher's features: raw, or standard: each channel's mean 0, deviation 1 on good parts",
-    )
-    image_size: int = setting(256, "Side of the square the network sees, in pixels")
-    batch: int = setting(32, "Images in one step")
-    student_steps: int = setting(1000, "Steps for the denoising student, before the head starts")
-    head_steps: int = setting(4000, "Steps for the segmentation head, with the student frozen")
-    student_rate: float = setting(0.4, "Learning rate of the student")
-    blocks_rate: float = setting(0.1, "Learning rate of the head's residual blocks")
-    aspp_rate: float = setting(0.01, "Learning rate of the head's ASPP")
-    momentum: float = setting(0.9, "Momentum of SGD")
-    schedule: Schedule = setting("constant", "constant, or cosine: down to 0 over each phase")
-    weight_decay: float = setting(1e-4, "Weight decay of SGD")
-    gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
-    top: int = setting(100, "The image score is the mean of this many highest map values")
-    rotation: Rotation = setting(
-        "none",
-        "none, slight (5 degrees), full (any side up, 5 degrees) or paper: its own for MVTec AD",
-    )
-    textures: Path | None = setting(None, "Folder of images pasted as anomalies, for instance DTD")
-    texture_color: TextureColor = setting("color", "gray: paste textures without their color")
-    shading: float = setting(
-        0.0, "Share of the anomalies that are a lighter or darker region, and no texture"
-    )
-    opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
-    opacity_max: float = setting(1.0, "Strongest anomaly")
-    lighting: float = setting(0.0, "Random gain and offset of the brightness, 0 (the paper) to 1")
-    holdout: float = setting(0.1, "Share of the good images kept back to find the threshold")
-    seed: int = setting(0, "Fixes the split, the weights, the anomalies and the order of images")
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1")
-    save_every: int = setting(100, "Steps between checkpoints that --resume continues from")
-
-    def __post_init__(self) -> None:
-        check_choices(self)
-        if self.image_size % STRIDE or self.image_size <= 0:
-            nearest = max(round(self.image_size / STRIDE), 2) * STRIDE
-            raise ConfigError(
-                f"image_size is {self.image_size}; a multiple of {STRIDE} was expected.",
-                remedy=f"--image-size {nearest}",
-            )
-        within("batch", self.batch, 2, 4096)  # batch normalization of pooled features needs two
-        within("student_steps", self.student_steps, 0, 10_000_000)
-        within("head_steps", self.head_steps, 0, 10_000_000)
-        within("top", self.top, 1, min(3840, self.image_size**2))  # TensorRT's TopK ends at 3840
-        within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
-        within("opacity_max", self.opacity_max, 0.0, 1.0)
-        within("lighting", self.lighting, 0.0, 1.0)
-        within("shading", self.shading, 0.0, 1.0)
-        within("momentum", self.momentum, 0.0, 1.0)
-        within("weight_decay", self.weight_decay, 0.0, 1.0)
-        within("gamma", self.gamma, 0.0, 100.0)
-        within("holdout", self.holdout, 0.0, 0.9)
-        within("save_every", self.save_every, 1, 10_000_000)
-        for name in ("student_rate", "blocks_rate", "aspp_rate"):
-            within(name, getattr(self, name), 1e-9, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ else:
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 _IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_EXAMPLES = {int: "100", float: "0.5", bool: "true"}  # where no default can be shown
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -25,6 +26,11 @@ S = TypeVar("S")
 def setting(default: T, help: str) -> T:
     """Declare a field with its default and the sentence that `--help` prints."""
     return field(default=default, metadata={"help": help})
+
+
+def by_model(help: str) -> Any:
+    """Declare a field whose default is the model's own; the configuration fills it in at birth."""
+    return field(default=None, metadata={"help": help})
 
 
 def parse_size(text: str, flag: str) -> tuple[int, int]:
@@ -75,12 +81,13 @@ def _read_toml(path: Path, kind: type[Any]) -> dict[str, Any]:
 
 def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
     """Convert a TOML value to the field's type, or refuse it; a path starts at the TOML file."""
-    kind = get_args(hint)[0] if default is None else hint  # of `Path | None`, Path
+    kind = get_args(hint)[0] if type(None) in get_args(hint) else hint  # of `Path | None`, Path
     if kind is float and type(value) is int:
         return float(value)
     wanted = kind if kind in (int, float, bool) else str  # a path and a choice are text in TOML
     if type(value) is not wanted:
-        example = f'{name} = "{value}"' if wanted is str else f"{name} = {default}"
+        shown = _EXAMPLES.get(wanted) if default is None else default
+        example = f'{name} = "{value}"' if wanted is str else f"{name} = {shown}"
         raise ConfigError(
             f"{path} sets {name} to {value!r}; {_IN_WORDS[wanted]} was expected.",
             remedy=f"write, for instance: {example}",

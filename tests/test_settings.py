@@ -39,7 +39,7 @@ def test_optional_text_in_toml(tmp_path):
 
 REFUSED_FILES = [
     (TrainConfig, "imge_size = 128", "sets 'imge_size', which is no setting", "image_size"),
-    (TrainConfig, "zzz = 1", "sets 'zzz', which is no setting", "use one of: teacher, "),
+    (TrainConfig, "zzz = 1", "sets 'zzz', which is no setting", "use one of: model, "),
     (TrainConfig, "[q]\nbatch = 8", "sets 'q', which is no setting", "use one of"),
     (TrainConfig, 'batch = "many"', "'many'; a whole number was expected", "batch = 32"),
     (TrainConfig, "batch = true", "True; a whole number was expected", "batch = 32"),

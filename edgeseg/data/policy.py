@@ -7,10 +7,11 @@ default of `--rotation` is none for every folder; `--rotation paper` takes the c
 import dataclasses
 from collections.abc import Callable
 
-from edgeseg.config import Rotation, TrainConfig
+from edgeseg.config import TrainConfig
 from edgeseg.data import published
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import ConfigError
+from edgeseg.recipes import Rotation
 
 Say = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.config import Rotation
+from edgeseg.recipes import Rotation
 
 MVTEC, MVTEC_3D, TILE, DTD = "MVTec AD", "MVTec 3D-AD", "magnetic tile", "DTD"
 ORIGINS = {  # where to get it, under which licence

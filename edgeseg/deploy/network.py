@@ -134,8 +134,9 @@ class Network:
 def node_parts(model: ModelProto) -> dict[str, Part]:
     """Return the part of each node.
 
-    product: from the norms to the head's first module; rest: before teacher and student, and behind
-    the head's last module. Nodes that read constants alone are of their reader's part.
+    product: from the norms to the head's first module, or where there is no head to the sums over
+    channels; rest: before teacher and student, and behind the head's last module or those sums.
+    Nodes that read constants alone are of their reader's part.
     """
     nodes = model.graph.node
     own: dict[str, Part] = {n.name: part for n in nodes if (part := _module(n.name))}
@@ -149,7 +150,8 @@ def node_parts(model: ModelProto) -> dict[str, Part]:
             if part == "head" and node.name not in own and node.name not in towards_head:
                 part = "rest"
             parts[node.name] = part
-            written.update(dict.fromkeys(node.output, part))
+            summed = node.op_type == "ReduceSum" and part == "product" and not towards_head
+            written.update(dict.fromkeys(node.output, "rest" if summed else part))
     readers = {name: node.name for node in reversed(nodes) for name in node.input}
     for node in reversed(nodes):
         if node.name not in parts:

@@ -57,13 +57,15 @@ class Wiring:
 def parts(model: ModelProto) -> dict[str, Part]:
     """Return the part of each tensor that a node writes.
 
-    product: between the norms and the first convolution behind them; head: from there on.
+    product: between the norms and the first convolution behind them; head: from there on, and
+    whatever the exporter named after the head (one that reads features has no norms before it).
     """
     found: dict[str, Part] = {}
     for node in model.graph.node:
         inputs = {found.get(name, "backbone") for name in node.input}
         part: Part = "backbone"
-        if "head" in inputs or ("product" in inputs and node.op_type == "Conv"):
+        behind = "product" in inputs and node.op_type == "Conv"
+        if "head" in inputs or behind or node.name.startswith("head."):
             part = "head"
         elif "product" in inputs or node.op_type == NORM:
             part = "product"

@@ -1,12 +1,13 @@
 """Where the student agrees with the teacher: the evidence that the head turns into a mask.
 
-Source: DeSTSeg, Zhang et al., CVPR 2023, Eq. (2).
+Source: DeSTSeg, Zhang et al., CVPR 2023, Eq. (2) and (3); section 4.5 for the two alternatives.
 Axes: B images; h, w the stride-4 grid, 64 x 64 for a 256 x 256 image; C the sum of the widths.
 """
 
 from torch import Tensor, cat, nn
 from torch.linalg import vector_norm
-from torch.nn.functional import interpolate
+
+from edgeseg.model.blocks import upsample
 
 EPS = 1e-12  # the authors' value; 0 in float16, so this module stays float32 in every export
 
@@ -21,10 +22,26 @@ class Agreement(nn.Module):
     """
 
     def forward(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
-        grid = student[0].shape[2:]
-        products = [-unit(t) * unit(s) for t, s in zip(teacher, student, strict=True)]
-        finest, *coarser = products
-        return cat([finest, *(interpolate(p, grid, mode="bilinear") for p in coarser)], dim=1)
+        return _joined([-unit(t) * unit(s) for t, s in zip(teacher, student, strict=True)])
+
+
+class Concatenation(nn.Module):
+    """The features themselves, the teacher's and the student's of each level: [B, 2 C, h, w]."""
+
+    def forward(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
+        return _joined([cat([t, s], dim=1) for t, s in zip(teacher, student, strict=True)])
+
+
+class CosineDistances(nn.Module):
+    """One number for each level: [B, 3, h, w] in [0, 2]."""
+
+    def forward(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
+        return _joined([distance(t, s) for t, s in zip(teacher, student, strict=True)])
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine distance, Eq. (3): [B, C, h, w], twice -> [B, 1, h, w] in [0, 2]."""
+    return 1 - (unit(a) * unit(b)).sum(dim=1, keepdim=True)
 
 
 def unit(x: Tensor) -> Tensor:
@@ -33,3 +50,9 @@ def unit(x: Tensor) -> Tensor:
     norm: Tensor = vector_norm(x, dim=1, keepdim=True)
     # Not `norm + EPS`: the exporter's optimizer takes an added 1e-12 for zero and drops it.
     return x / norm.clamp_min(EPS)
+
+
+def _joined(levels: list[Tensor]) -> Tensor:
+    """Concatenate the levels on the finest grid."""
+    finest, *coarser = levels
+    return cat([finest, *(upsample(level, finest.shape[2:]) for level in coarser)], dim=1)

@@ -1,41 +1,70 @@
-"""DeSTSeg: teacher, denoising student and segmentation head, joined.
+"""DeSTSeg: teacher, denoising student and segmentation head, joined; and what its ablations leave.
 
 Source: Zhang et al., DeSTSeg: Segmentation Guided Denoising Student-Teacher for Anomaly Detection,
-CVPR 2023, arXiv:2211.11317.
+CVPR 2023, arXiv:2211.11317; Tables 4 and 6 for the ablations.
 """
 
-import torch
-from torch import Tensor, nn
+from functools import reduce
 
-from edgeseg.model.agreement import Agreement
+from torch import Tensor, mul, nn
+
+from edgeseg.errors import ConfigError
+from edgeseg.model.agreement import Agreement, Concatenation, CosineDistances, distance
+from edgeseg.model.blocks import upsample
+from edgeseg.model.detector import Detector
 from edgeseg.model.head import SegmentationHead
-from edgeseg.model.student import Student
+from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
 
 
-class DeSTSeg(nn.Module):
-    """[B, 3, S, S], normalized -> anomaly map [B, 1, S/4, S/4] in (0, 1); S a multiple of 32."""
+class DeSTSeg(Detector):
+    """[B, 3, S, S], normalized -> anomaly map [B, 1, S/4, S/4] in (0, 1); S a multiple of 32.
 
-    def __init__(self, teacher: Teacher) -> None:
-        super().__init__()
-        self.teacher = teacher
-        self.student = Student(teacher.channels)
-        self.agreement = Agreement()
-        self.head = SegmentationHead(sum(teacher.channels))
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(teacher.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(teacher.std).view(1, 3, 1, 1))
+    decoder: whether the student is an encoder and a decoder, or an encoder alone; head_input: what
+    the head reads: product, concatenation or cosine.
 
-    def normalize(self, rgb: Tensor) -> Tensor:
-        """[B, 3, S, S] in 0..255 -> what teacher and student read."""
-        return (rgb / 255 - self.mean) / self.std
+    Without the head the map is the geometric mean over the levels of the cosine distances, each
+    brought to the picture's size: [B, 1, S, S] in [0, 2]. The paper speaks of a sum; its released
+    code, and STPM, multiply. The root changes no pixel's rank, and keeps the values as large as the
+    distances: a product of three small ones lies below every tolerance.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        *,
+        decoder: bool = True,
+        head: bool = True,
+        head_input: str = "product",
+    ) -> None:
+        super().__init__(teacher)
+        self.student = (Student if decoder else EncoderStudent)(teacher.channels)
+        width = sum(teacher.channels)
+        readings: dict[str, tuple[type[nn.Module], int]] = {
+            "product": (Agreement, width),
+            "concatenation": (Concatenation, 2 * width),
+            "cosine": (CosineDistances, len(teacher.channels)),
+        }
+        if head_input not in readings:
+            raise ConfigError(
+                f"head_input is '{head_input}'; one of {', '.join(readings)} was expected.",
+                remedy="--head-input product",
+            )
+        reading, channels = readings[head_input]
+        self.agreement = reading()
+        self.head = SegmentationHead(channels) if head else None
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the head's output before the sigmoid, [B, 1, S/4, S/4]."""
+        assert self.head is not None, "there is no head"
         agreement = self.agreement(self.teacher(x), self.student(x))
         logits: Tensor = self.head(agreement)
         return logits
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.logits(x).float().sigmoid()
+        if self.head is not None:
+            return self.logits(x).float().sigmoid()
+        levels = zip(self.teacher(x), self.student(x), strict=True)
+        distances = [upsample(distance(t, s), x.shape[2:]) for t, s in levels]
+        product: Tensor = reduce(mul, [d.clamp_min(0) for d in distances])  # rounding: -6e-08
+        return product ** (1 / len(distances))

@@ -1,7 +1,7 @@
 """The exported graph: camera bytes in, mask bytes out, everything between them inside.
 
     frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector
-    detector -> anomaly_map float32 [N, S, S]
+    detector -> anomaly_map float32 [N, S, S], brought to S x S where it is smaller
     anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
 
 `forward` is written for the exporter: no control flow on data, constant shapes, Cast first and last
@@ -11,10 +11,10 @@ two matrix products: TensorRT's own Resize has no antialiasing.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from edgeseg.data.images import blur_matrix, resize_matrix
-from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.blocks import upsample
+from edgeseg.model.detector import Detector
 
 CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
 
@@ -22,13 +22,14 @@ CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
 class Fused(nn.Module):
     """One frame format and size, fixed at birth; see the module for the tensors.
 
+    top: the score is the mean of this many highest values of the map; 1: the maximum.
     context: sigma of a Gaussian, in pixels of the map; each value becomes the mean of itself and of
     its surroundings. Regions whose border alone stands out fill up, and points stay visible.
     """
 
     def __init__(
         self,
-        detector: DeSTSeg,
+        detector: Detector,
         *,
         image_size: int,
         frame_size: tuple[int, int],
@@ -58,13 +59,15 @@ class Fused(nn.Module):
 
     def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         picture = self.rgb(frame)
-        small = self.detector(self.detector.normalize(picture))
+        square = self.detector(self.detector.normalize(picture))
         side = self.image_size
-        square = interpolate(small, (side, side), mode="bilinear", align_corners=False)
+        if square.shape[-1] != side:
+            square = upsample(square, (side, side))
         if self.blur is not None:
             square = (square + self.blur @ square @ self.blur.T) / 2
-        score = square.flatten(1).topk(self.top, dim=1).values.mean(dim=1)
-        full = interpolate(square, self.frame_size, mode="bilinear", align_corners=False)
+        flat = square.flatten(1)
+        score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
+        full = upsample(square, self.frame_size)
         white, black = full.new_tensor(255.0), full.new_tensor(0.0)
         mask = torch.where(full.squeeze(1) > threshold, white, black).to(torch.uint8)
         return mask, score, square.squeeze(1)

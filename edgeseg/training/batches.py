@@ -32,7 +32,10 @@ class Batch:
 
 
 class Batches:
-    """Good images, decoded once; rotated, lit and corrupted anew for every step."""
+    """Good images, decoded once; rotated, lit and corrupted anew for every step.
+
+    Where a phase's loss looks at no anomaly, none is drawn, and corrupted is clean.
+    """
 
     def __init__(self, images: Sequence[Image], config: TrainConfig) -> None:
         self.images = images
@@ -43,7 +46,9 @@ class Batches:
     def make(self, phase: int, step: int) -> Batch:
         """Return the batch of one step."""
         rng = np.random.default_rng([self.config.seed, phase, step])
-        triples = [self.triple(index, rng) for index in self._indices(phase, step)]
+        corrupt = self.config.corrupts[phase]
+        indices = self._indices(phase, step)
+        triples = [self.triple(index, rng, corrupt=corrupt) for index in indices]
         clean, corrupted, mask = (np.stack(part) for part in zip(*triples, strict=True))
         return Batch(
             torch.from_numpy(clean).permute(0, 3, 1, 2),
@@ -57,10 +62,15 @@ class Batches:
             images = self.images[first : first + self.config.batch]
             yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
-    def triple(self, index: int, rng: Generator) -> tuple[Image, Image, np.ndarray]:
+    def triple(
+        self, index: int, rng: Generator, *, corrupt: bool = True
+    ) -> tuple[Image, Image, np.ndarray]:
         """Return one good image, its corrupted twin and the mask between them."""
-        config = self.config
-        clean = relight(rotate(self.images[index], config.rotation, rng), config.lighting, rng)
+        config, clean = self.config, self.images[index]
+        if config.augmentation:
+            clean = relight(rotate(clean, config.rotation, rng), config.lighting, rng)
+        if not corrupt:
+            return clean, clean, np.zeros(clean.shape[:2], np.bool_)
         return (clean, *self.corruptor.corrupt(clean, rng))
 
     def stream(self, phase: int, start: int, stop: int) -> Iterator[Batch]:

@@ -1,7 +1,7 @@
 """Weights to files and back: safetensors only, nothing pickled, nothing half written.
 
 runs/<name>/model.safetensors    every tensor of the detector, the teacher's included
-runs/<name>/resume.safetensors   the same with the optimizer's momentum, while training runs
+runs/<name>/resume.safetensors   the same with the optimizer's state, while training runs
 """
 
 import json
@@ -16,20 +16,21 @@ from torch import Tensor
 
 from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, sha256, write_atomic, write_card
 from edgeseg.errors import ConfigError, ModelError
-from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.detector import Detector
+from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
 
 RESUME = "resume.safetensors"
-MOMENTUM = "momentum."
+STATE = "optimizer."
 
 
-def save_weights(run: Path, detector: DeSTSeg) -> str:
+def save_weights(run: Path, detector: Detector) -> str:
     """Write model.safetensors; returns its SHA-256."""
     _write(run / WEIGHTS, detector.state_dict(), {})
     return sha256(run / WEIGHTS)
 
 
-def load_run(run: Path) -> tuple[DeSTSeg, ModelCard]:
+def load_run(run: Path) -> tuple[Detector, ModelCard]:
     """Return a trained detector in eval mode, and its card; needs no network.
 
     ModelError when the weights are missing, damaged, or not those that the card describes.
@@ -44,7 +45,8 @@ def load_run(run: Path) -> tuple[DeSTSeg, ModelCard]:
             remedy="restore the file, or train again",
         )
     standard = card.config.get("features") == "standard"  # absent from cards of older runs
-    detector = DeSTSeg(Teacher(card.config["teacher"], standard=standard))
+    teacher = Teacher(card.config["teacher"], standard=standard)
+    detector = build_detector(card.model, teacher, card.config, card.image_size)
     tensors, _ = _read(path)
     detector.load_state_dict(tensors)
     return detector.eval(), card
@@ -57,14 +59,14 @@ class Progress:
     phase: int
     step: int
     tensors: dict[str, Tensor]
-    momentum: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
 
 
 def save_progress(
-    run: Path, detector: DeSTSeg, momentum: dict[str, Tensor], facts: dict[str, Any]
+    run: Path, detector: Detector, optimizer: dict[str, Tensor], facts: dict[str, Any]
 ) -> None:
     """Write what `--resume` needs; facts: phase, step and the configuration."""
-    tensors = detector.state_dict() | {MOMENTUM + name: t for name, t in momentum.items()}
+    tensors = detector.state_dict() | {STATE + name: t for name, t in optimizer.items()}
     _write(run / RESUME, tensors, {"edgeseg": json.dumps(facts)})
 
 
@@ -87,8 +89,8 @@ def load_progress(run: Path, config: dict[str, Any]) -> Progress:
     return Progress(
         phase=facts["phase"],
         step=facts["step"],
-        tensors={k: t for k, t in tensors.items() if not k.startswith(MOMENTUM)},
-        momentum={k.removeprefix(MOMENTUM): t for k, t in tensors.items() if MOMENTUM in k},
+        tensors={k: t for k, t in tensors.items() if not k.startswith(STATE)},
+        optimizer={k.removeprefix(STATE): t for k, t in tensors.items() if k.startswith(STATE)},
     )
 
 

@@ -39,7 +39,10 @@ class History:
         writer.writerow(COLUMNS)
         writer.writerows((p, s, f"{x:.6g}", f"{t:.4f}") for p, s, x, t in self.rows)
         write_atomic(self.path, text.getvalue().encode())
-        panels = [_panel(phase, [r[2] for r in self.rows if r[0] == phase]) for phase in PHASES]
+        losses = {phase: [r[2] for r in self.rows if r[0] == phase] for phase in PHASES}
+        panels = [
+            _panel(phase, found) for phase, found in losses.items() if found or phase == PHASES[0]
+        ]
         write_png(self.path.with_name("curves.png"), np.hstack(panels))
 
 

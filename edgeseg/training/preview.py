@@ -14,9 +14,10 @@ TILE, COLUMNS = 160, 8
 def write_preview(path: Path, batches: Batches) -> Path:
     """Write eight good images, their corrupted twins and the masks as a grid, row by row."""
     rng = np.random.default_rng([batches.config.seed, 2])
+    corrupt = any(batches.config.corrupts)
     columns = []
     for place in range(COLUMNS):
-        clean, corrupted, mask = batches.triple(place % len(batches.images), rng)
+        clean, corrupted, mask = batches.triple(place % len(batches.images), rng, corrupt=corrupt)
         white = np.repeat(mask[:, :, None], 3, axis=2).astype(np.uint8) * 255
         tiles = [cv2.resize(tile, (TILE, TILE)) for tile in (clean, corrupted, white)]
         columns.append(np.vstack(tiles))

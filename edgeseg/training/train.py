@@ -1,6 +1,6 @@
-"""Train DeSTSeg on good images: the student first, then the head with the student frozen.
+"""Train a detector on good images: its phases, one after the other.
 
-Source: Zhang et al., CVPR 2023, sections 3.2, 3.3 and supplement A.
+Sources: DeSTSeg, Zhang et al., CVPR 2023, sections 3.2, 3.3 and supplement A; DSKD, Yao, 4.1.2.
 
 A step is a pure function of the weights and (seed, phase, step): a run that was stopped and resumed
 ends with the weights of one that was not.
@@ -12,12 +12,11 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgeseg.cards import CARD, ModelCard, sha256
 from edgeseg.config import TrainConfig
@@ -25,10 +24,11 @@ from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
 from edgeseg.extras import installed
 from edgeseg.interrupt import stop_requests
-from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.detector import Detector
+from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import pretrained_teacher
 from edgeseg.progress import task
-from edgeseg.training.batches import Batch, Batches, common_size, load_images
+from edgeseg.training.batches import Batches, common_size, load_images
 from edgeseg.training.checkpoint import (
     Progress,
     finish,
@@ -38,7 +38,8 @@ from edgeseg.training.checkpoint import (
     torch_device,
 )
 from edgeseg.training.history import History
-from edgeseg.training.losses import cosine_loss, head_loss
+from edgeseg.training.optimizers import make_optimizer, optimizer_state, restore
+from edgeseg.training.phases import Phase, phases
 from edgeseg.training.preview import write_preview
 
 Say = Callable[[str], None]
@@ -70,7 +71,7 @@ def train(
     torch.manual_seed(config.seed)
     standard = config.features == "standard"
     teacher = pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
-    detector = DeSTSeg(teacher)
+    detector = build_detector(config.model, teacher, settings, config.image_size)
     if progress.tensors:
         detector.load_state_dict(progress.tensors)
     detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,65 +85,32 @@ def train(
     say(f"{len(kept)} good images to train on, {len(held)} held back, {device}, {run}")
 
     history = History(run / "train.csv", (progress.phase, progress.step))
-    for phase in _phases(detector, config):
+    steps = {}
+    for phase in phases(detector, config, len(kept)):
+        steps[phase.name] = phase.steps
         if phase.index >= progress.phase:
             start = progress if phase.index == progress.phase else Progress(phase.index, 0, {}, {})
             _run_phase(phase, start, detector, batches, history, settings, run)
     history.save()
     card = ModelCard(
         name=run.name,
-        model="destseg",
+        model=config.model,
         image_size=config.image_size,
         frame_size=common_size(sizes),
         config=settings,
         split={"train": _hashes(dataset, kept), "holdout": _hashes(dataset, held)},
         weights_sha256=save_weights(run, detector),
         versions=_versions(),
-        steps={"student": config.student_steps, "head": config.head_steps},
+        steps=steps,
     )
     finish(run, card)
     return card
 
 
-@dataclass(frozen=True)
-class _Phase:
-    """One of the two trainings: which weights move, at which rates, to lower which loss."""
-
-    index: int
-    name: str
-    steps: int
-    trained: nn.Module
-    rates: list[tuple[nn.Module, float]]
-    loss: Callable[[Batch], Tensor]
-
-
-def _phases(detector: DeSTSeg, config: TrainConfig) -> Iterator[_Phase]:
-    def student_loss(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            target = detector.teacher(detector.normalize(batch.clean))
-        return cosine_loss(target, detector.student(detector.normalize(batch.corrupted)))
-
-    def mask_loss(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            x = detector.normalize(batch.corrupted)
-            agreement = detector.agreement(detector.teacher(x), detector.student(x))
-        return head_loss(detector.head(agreement), batch.mask.float(), config.gamma)
-
-    student, head = detector.student, detector.head
-    yield _Phase(
-        0, "student", config.student_steps, student, [(student, config.student_rate)], student_loss
-    )
-    rates: list[tuple[nn.Module, float]] = [
-        (head.blocks, config.blocks_rate),
-        (head.aspp, config.aspp_rate),
-    ]
-    yield _Phase(1, "head", config.head_steps, head, rates, mask_loss)
-
-
 def _run_phase(
-    phase: _Phase,
+    phase: Phase,
     start: Progress,
-    detector: DeSTSeg,
+    detector: Detector,
     batches: Batches,
     history: History,
     settings: dict[str, Any],
@@ -152,24 +120,14 @@ def _run_phase(
     device = detector.mean.device
     detector.eval()
     phase.trained.train()
-    optimizer = torch.optim.SGD(
-        [{"params": list(part.parameters()), "base": rate} for part, rate in phase.rates],
-        lr=0.0,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
+    optimizer = make_optimizer(phase.rates, config)
     names: dict[Tensor, str] = {p: name for name, p in detector.named_parameters()}
-    for parameter, name in names.items():
-        if name in start.momentum:
-            buffer = start.momentum[name].to(device, memory_format=torch.preserve_format)
-            optimizer.state[parameter]["momentum_buffer"] = buffer
+    restore(optimizer, names, start.optimizer)
     scaler = torch.amp.GradScaler("cuda", enabled=_precision(device) is torch.float16)
 
     def save(step: int) -> None:
-        state = optimizer.state.items()
-        momentum = {names[p]: s["momentum_buffer"] for p, s in state if "momentum_buffer" in s}
         facts = {"phase": phase.index, "step": step, "config": settings}
-        save_progress(run, detector, momentum, facts)
+        save_progress(run, detector, optimizer_state(optimizer, names), facts)
         history.save()
 
     stream = batches.stream(phase.index, start.step, phase.steps)

@@ -91,6 +91,26 @@ def test_a_mask_of_bytes_at_frame_size_and_the_mean_of_the_highest():
     torch.testing.assert_close(score, highest)
 
 
+def test_with_a_top_of_one_the_score_is_the_maximum():
+    frame = torch.from_numpy(picture(64, 96)[None])
+    _, score, anomaly_map = fuse((64, 96), side=32, top=1)(frame, torch.tensor([0.5]))
+    torch.testing.assert_close(score, anomaly_map.flatten(1).max(1).values, rtol=0, atol=0)
+
+
+class FullSize(Brightness):
+    """Answers at the picture's own size."""
+
+    def forward(self, x):
+        return x[:, 1:2]
+
+
+def test_a_map_of_full_size_stays_as_it_is():
+    fused = Fused(FullSize(), image_size=32, frame_size=(32, 32), frame_format="rgb", top=1)
+    frame = picture(32, 32)
+    _, _, anomaly_map = fused(torch.from_numpy(frame[None]), torch.tensor([0.5]))
+    np.testing.assert_allclose(anomaly_map[0], frame[:, :, 1] / 255, atol=1e-6)
+
+
 def test_context_averages_the_map_with_its_gaussian():
     frame = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     frame[:, 24:40, 20:44] = 255

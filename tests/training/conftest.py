@@ -31,3 +31,17 @@ def quick():
         holdout=0.25,
         device="cpu",
     )
+
+
+@pytest.fixture(scope="session")
+def quick_dskd():
+    return TrainConfig(
+        model="dskd",
+        teacher="efficientnet_lite0",
+        image_size=64,
+        batch=2,
+        epochs=1,  # six images: three steps
+        student_rate=1e-4,
+        holdout=0.25,
+        device="cpu",
+    )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from edgeseg.config import TrainConfig
 from edgeseg.data.images import write_png
 from edgeseg.training.batches import Batches, common_size, load_images
 
@@ -43,6 +44,31 @@ def test_outside_the_mask_clean_and_corrupted_are_equal(quick):
     outside = ~batch.mask.expand(-1, 3, -1, -1)
     torch.testing.assert_close(batch.clean[outside], batch.corrupted[outside])
     assert batch.clean.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_no_anomaly_is_drawn_where_no_loss_looks_at_one(quick):
+    textured = [np.random.default_rng(k).integers(0, 256, (32, 32, 3), np.uint8) for k in range(4)]
+
+    def drawn(config):
+        batches = Batches(textured, config)
+        return [bool(batches.make(phase, 0).mask.any()) for phase in (0, 1)]
+
+    assert drawn(quick) == [True, True]
+    assert drawn(replace(quick, denoising=False)) == [False, True]
+    assert drawn(TrainConfig(model="stpm", batch=2)) == [False, False]
+    batch = Batches(textured, TrainConfig(model="dskd", batch=2)).make(0, 0)
+    assert not batch.mask.any()
+    torch.testing.assert_close(batch.clean, batch.corrupted)
+
+
+def test_augmentation_is_one_switch(quick):
+    textured = [np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)]
+    lively = replace(quick, rotation="full", lighting=0.5)
+    assert not np.array_equal(
+        Batches(textured, lively).make(0, 0).clean[0].permute(1, 2, 0), textured[0]
+    )
+    plain = Batches(textured, replace(lively, augmentation=False)).make(0, 0)
+    np.testing.assert_array_equal(plain.clean[0].permute(1, 2, 0), textured[0])
 
 
 def test_the_stream_yields_the_steps_that_were_asked_for(quick):

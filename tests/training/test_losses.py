@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from edgeseg.training.losses import cosine_loss, head_loss, shrink
+from edgeseg.training.losses import cosine_loss, dskd_loss, head_loss, shrink
 
 
 def features(value, batch=2):
@@ -25,6 +25,18 @@ def test_the_head_loss_is_focal_plus_l1():
     expected = 0.5**4 * math.log(2) + 0.5
     assert float(head_loss(logits, mask, 4.0)) == pytest.approx(expected)
     assert float(head_loss(logits, 1 - mask, 4.0)) == pytest.approx(expected)
+    assert float(head_loss(logits, mask, 4.0, l1=False)) == pytest.approx(expected - 0.5)
+
+
+def test_the_dskd_loss_is_a_mean_of_levels_and_images_and_a_sum_of_students():
+    same, opposite = (features(1.0), features(5.0)), (features(1.0), features(-1.0))
+    # Opposite unit vectors: cosine distance 2, half of the squared distance 2.
+    assert float(dskd_loss([same], 0.1)) == pytest.approx(0, abs=1e-6)
+    assert float(dskd_loss([opposite], 0.1)) == pytest.approx(2.2)
+    assert float(dskd_loss([same, opposite], 0.1)) == pytest.approx(2.2)
+    assert float(dskd_loss([opposite, opposite], 0.0)) == pytest.approx(4)
+    one_level = (features(1.0), [features(-1.0)[0], *features(1.0)[1:]])
+    assert float(dskd_loss([one_level], 0.0)) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("logit, mask", [(40.0, 1.0), (-40.0, 0.0)])

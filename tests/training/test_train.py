@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from edgeseg.cards import sha256
+from edgeseg.config import TrainConfig
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError, WriteError
+from edgeseg.model.dskd import DSKD
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import RESUME, load_run
 from edgeseg.training.train import train
@@ -87,6 +89,41 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     assert [r.split(",")[:3] for r in rows[0]] == [r.split(",")[:3] for r in rows[1]]
 
 
+def test_a_stopped_dskd_goes_on_with_adams_memory(plates, quick_dskd, tmp_path, monkeypatch):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    card = train(plates, quick_dskd, whole, say=lambda line: None)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 0, 1, signal.SIGINT)
+        with pytest.raises(Interrupted):
+            train(plates, quick_dskd, stopped, say=lambda line: None)
+    train(plates, quick_dskd, stopped, resume=True, say=lambda line: None)
+    one, two = (load_file(r / "model.safetensors") for r in (whole, stopped))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
+    assert (card.model, card.steps) == ("dskd", {"student": 3})
+    assert card.config["optimizer"] == "adam" and card.config["head"] is None
+    assert type(load_run(whole)[0]) is DSKD
+
+
+def test_stpm_has_one_phase_and_no_head(plates, tmp_path):
+    config = TrainConfig(
+        model="stpm",
+        teacher="efficientnet_lite0",
+        image_size=64,
+        batch=2,
+        student_steps=2,
+        student_rate=1e-3,
+        device="cpu",
+    )
+    card = train(plates, config, tmp_path / "run", say=lambda line: None)
+    assert (card.model, card.steps) == ("stpm", {"student": 2})
+    assert (card.config["head"], card.config["denoising"]) == (False, False)
+    tensors = load_file(tmp_path / "run" / "model.safetensors")
+    assert not [name for name in tensors if name.startswith("head.")]
+    detector, _ = load_run(tmp_path / "run")
+    assert detector(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+
+
 def test_standard_features_travel_with_the_run(plates, quick, tmp_path):
     train(plates, replace(quick, features="standard", head_steps=0), tmp_path / "run")
     detector, _ = load_run(tmp_path / "run")
@@ -118,7 +155,7 @@ def test_nothing_to_resume_and_nothing_to_overwrite(finished, plates, quick, tmp
 
 def test_a_loss_that_is_no_number_ends_with_a_remedy(plates, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "edgeseg.training.train.cosine_loss", lambda t, s: s[0].sum() * float("nan")
+        "edgeseg.training.phases.cosine_loss", lambda t, s: s[0].sum() * float("nan")
     )
     with pytest.raises(ModelError, match="diverged: the loss is nan at step 0") as caught:
         train(plates, quick, tmp_path / "run")

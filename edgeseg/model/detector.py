@@ -1,0 +1,25 @@
+"""What every detector is: a picture in, an anomaly map out, one teacher inside."""
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.model.teacher import Teacher
+
+
+class Detector(nn.Module):
+    """[B, 3, S, S], normalized -> anomaly map [B, 1, s, s], higher is more anomalous; s <= S.
+
+    The fused graph brings the map to [B, 1, S, S] where it is smaller. S is a multiple of 32.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(teacher.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(teacher.std).view(1, 3, 1, 1))
+
+    def normalize(self, rgb: Tensor) -> Tensor:
+        """[B, 3, S, S] in 0..255 -> what teacher and students read."""
+        return (rgb / 255 - self.mean) / self.std

@@ -1,0 +1,58 @@
+"""The detectors by name: what a card's `model` and settings build.
+
+A card that was written before a setting existed has the setting's default here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edgeseg.errors import ModelError
+from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.detector import Detector
+from edgeseg.model.dskd import DSKD
+from edgeseg.model.teacher import Teacher
+
+Settings = Mapping[str, Any]
+"""A TrainConfig as its card has it."""
+
+
+def build_detector(model: str, teacher: Teacher, settings: Settings, image_size: int) -> Detector:
+    """Return a detector with new students around a teacher.
+
+    ModelError for a model that this version does not know.
+    """
+    if model not in DETECTORS:
+        known = ", ".join(DETECTORS)
+        raise ModelError(
+            f"The model is '{model}', which this version of edgeseg does not know (it knows "
+            f"{known}).",
+            remedy='pip install --upgrade "edgeseg[train]"',
+        )
+    return DETECTORS[model](teacher, settings, image_size)
+
+
+def _destseg(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
+    return DeSTSeg(
+        teacher,
+        decoder=settings.get("decoder", True),
+        head=settings.get("head", True),
+        head_input=settings.get("head_input", "product"),
+    )
+
+
+def _dskd(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
+    return DSKD(
+        teacher,
+        image_size=image_size,
+        weight=settings["distance_weight"],
+        structure=settings["structure"],
+        embedding=settings["embedding"],
+        maps=settings["maps"],
+    )
+
+
+DETECTORS: dict[str, Callable[[Teacher, Settings, int], Detector]] = {
+    "destseg": _destseg,
+    "stpm": _destseg,  # with its own defaults: no decoder, no head
+    "dskd": _dskd,
+}

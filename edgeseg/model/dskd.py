@@ -1,0 +1,185 @@
+"""DSKD: one teacher and two students with inverted structures, an encoder and a decoder.
+
+Source: Yao, Dual-Student Knowledge Distillation Networks for Unsupervised Anomaly Detection,
+section 3; Figure 8 and Tables 7 to 9 for the ablations.
+
+Eq. (3) divides each feature vector by its *squared* norm. Here it is divided by its norm: the text
+and both algorithms call it an l2 normalization, STPM (the baseline) divides by the norm, and with
+the square the vectors would have the length 1 / |F|, without bound where a feature is faint. Then
+the Euclidean term of Eq. (4) equals the cosine term of Eq. (5), so lambda scales the loss and the
+map, and changes no ranking; it is kept so that values are the paper's.
+
+The paper normalizes images "by the l2 function"; here they get the teacher's mean and deviation,
+which its weights need. Table 6 has 39.3 M parameters and 6.17 G; with ResNet18 these are 16.6 M and
+6.67 G multiply-accumulates for 256 x 256: the paper does not say how its blocks are made.
+"""
+
+from functools import reduce
+
+import torch
+from torch import Tensor, add, cat, nn
+
+from edgeseg.data.images import blur_matrix, resize_matrix
+from edgeseg.model.agreement import unit
+from edgeseg.model.blocks import WIDTHS, BasicBlock, ends, initialize, stage, upsample
+from edgeseg.model.detector import Detector
+from edgeseg.model.student import EncoderStudent
+from edgeseg.model.teacher import Teacher
+
+SIGMA = 4.0  # of the Gaussian of Eq. (9), in pixels of the map
+LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,)}
+ENCODED, DECODED = ("ds", "t-e", "e-d"), ("ds", "t-d", "e-d")  # structures with such a student
+
+Levels = list[Tensor]
+
+
+class DSKD(Detector):
+    """[B, 3, S, S], normalized -> anomaly map [B, 1, S, S], Eq. (8) and (9), not negative.
+
+    image_size: S; weight: lambda. structure: who learns from whom, the last of which is measured:
+
+        ds     the encoder from the teacher; the decoder from the teacher, fed by the encoder
+        t-e    the encoder from the teacher
+        t-d    the decoder from the teacher, fed by the teacher
+        e-d    the encoder from the teacher; the decoder from the encoder, fed by it
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        *,
+        image_size: int,
+        weight: float = 0.1,
+        structure: str = "ds",
+        embedding: bool = True,
+        maps: str = "all",
+    ) -> None:
+        super().__init__(teacher)
+        self.weight = weight
+        self.structure = structure
+        self.student = Students(teacher.channels, structure, embedding=embedding)
+        self.levels = LEVELS[maps]
+        # Upsampling and blur are linear: one matrix for each axis and level does both.
+        blur = blur_matrix(image_size, SIGMA)
+        for k in self.levels:
+            matrix = blur @ resize_matrix(image_size >> (2 + k), image_size)
+            self.register_buffer(f"smooth{k}", torch.from_numpy(matrix), persistent=False)
+
+    def pairs(self, x: Tensor) -> list[tuple[Levels, Levels]]:
+        """Return the features of who is followed and of who follows; the last pair is measured.
+
+        Each student learns by its own loss alone, as Algorithm 1 has it: what the decoder is fed
+        with, and what is followed, carries no gradient.
+        """
+        teacher: Levels = self.teacher(x)
+        if self.student.encoder is None:
+            return [(teacher, self.student.decode(teacher))]
+        encoded: Levels = self.student.encoder(x)
+        if self.structure == "t-e":
+            return [(teacher, encoded)]
+        fixed = [level.detach() for level in encoded]
+        followed = teacher if self.structure == "ds" else fixed
+        return [(teacher, encoded), (followed, self.student.decode(fixed))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        followed, follower = self.pairs(x)[-1]
+        return reduce(add, [self._full(k, followed[k], follower[k]) for k in self.levels])
+
+    def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:
+        """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S]."""
+        smooth: Tensor = getattr(self, f"smooth{k}")
+        level = discrepancy(followed, follower, self.weight)
+        return smooth @ level @ smooth.T
+
+
+class Students(nn.Module):
+    """The encoder, the embedding and the decoder, as far as a structure has them."""
+
+    def __init__(self, channels: list[int], structure: str, *, embedding: bool) -> None:
+        super().__init__()
+        self.encoder = EncoderStudent(channels) if structure in ENCODED else None
+        self.embedding: nn.Module | None = None
+        self.decoder: nn.Module | None = None
+        if structure in DECODED:
+            self.embedding = (Embedding if embedding else Downsampling)(channels)
+            self.decoder = Decoder(channels)
+
+    def decode(self, levels: Levels) -> Levels:
+        """Return the decoder's answer to an encoder's features."""
+        assert self.embedding is not None and self.decoder is not None
+        answer: Levels = self.decoder(self.embedding(levels))
+        return answer
+
+
+class Embedding(nn.Module):
+    """Deep feature embedding, section 3.2: three levels -> [B, 512, S/32, S/32].
+
+    The finer levels are brought to the coarsest by 3x3 convolutions with stride 2, concatenated
+    with it, and fused by a residual block. That it halves the size once more is the model it refers
+    to (Deng and Li, Reverse Distillation, CVPR 2022). The features come as they are: Figure 4 and
+    the text say F, though Algorithm 2 normalizes them first.
+    """
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        first, second, third = channels
+        self.down1 = nn.Sequential(*_halving(first, second), *_halving(second, third))
+        self.down2 = nn.Sequential(*_halving(second, third))
+        self.fusion = BasicBlock(3 * third, WIDTHS[3], stride=2)
+        initialize(self)
+
+    def forward(self, levels: Levels) -> Tensor:
+        fine, middle, coarse = levels
+        fused: Tensor = self.fusion(cat([self.down1(fine), self.down2(middle), coarse], dim=1))
+        return fused
+
+
+class Downsampling(nn.Module):
+    """In place of the embedding, Table 8: the coarsest level alone -> [B, 512, S/32, S/32]."""
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        self.down3 = nn.Sequential(*_halving(channels[2], WIDTHS[3]))
+        initialize(self)
+
+    def forward(self, levels: Levels) -> Tensor:
+        down: Tensor = self.down3(levels[2])
+        return down
+
+
+class Decoder(nn.Module):
+    """A reversed ResNet18: [B, 512, S/32, S/32] -> maps like the teacher's, stride 4, 8 and 16."""
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        self.layer3 = stage(WIDTHS[3], WIDTHS[2])
+        self.layer2 = stage(WIDTHS[2], WIDTHS[1])
+        self.layer1 = stage(WIDTHS[1], WIDTHS[0])
+        self.ends = ends(channels)
+        initialize(self)
+
+    def forward(self, embedded: Tensor) -> Levels:
+        levels: Levels = []
+        x = embedded
+        for layer in (self.layer3, self.layer2, self.layer1):
+            height, width = x.shape[2:]
+            x = layer(upsample(x, (2 * height, 2 * width)))
+            levels.insert(0, x)
+        return [end(level) for end, level in zip(self.ends, levels, strict=True)]
+
+
+def discrepancy(followed: Tensor, follower: Tensor, weight: float) -> Tensor:
+    """Eq. (4) to (6): [B, C, h, w], twice -> [B, 1, h, w] in [0, 2 + 2 weight]."""
+    a, b = unit(followed), unit(follower)
+    apart = a - b
+    euclidean = 0.5 * (apart * apart).sum(dim=1, keepdim=True)
+    cosine = 1 - (a * b).sum(dim=1, keepdim=True)
+    return weight * euclidean + cosine
+
+
+def _halving(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    ]

@@ -1,0 +1,199 @@
+"""How one model is trained: its method, the paper's defaults for it, and the paper's ablations.
+
+A field whose default depends on the method is None until birth, and then holds the method's. One
+that a method does not know stays None, and giving it is refused.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeseg.errors import ConfigError
+from edgeseg.settings import by_model, check_choices, setting, within
+
+STRIDE = 32  # of the students' deepest features
+
+ModelName = Literal["destseg", "stpm", "dskd"]
+Rotation = Literal["none", "slight", "full", "paper"]
+TextureColor = Literal["color", "gray"]
+Schedule = Literal["constant", "cosine"]
+Features = Literal["raw", "standard"]
+Optimizer = Literal["sgd", "adam"]
+HeadInput = Literal["product", "concatenation", "cosine"]
+Structure = Literal["ds", "t-e", "t-d", "e-d"]
+Maps = Literal["all", "m1", "m2", "m3"]
+
+_DESTSEG: dict[str, Any] = {
+    "student_steps": 1000,
+    "optimizer": "sgd",
+    "student_rate": 0.4,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "top": 100,
+    "denoising": True,
+    "decoder": True,
+    "head": True,
+    "head_input": "product",
+    "l1": True,
+}
+
+RECIPES: dict[ModelName, dict[str, Any]] = {
+    "destseg": _DESTSEG,
+    # DeSTSeg's experiment 1 (Table 4): STPM's networks, trained as DeSTSeg's are.
+    "stpm": _DESTSEG | {"denoising": False, "decoder": False, "head": False},
+    # DSKD, section 4.1.2. It names no batch size and no weight decay.
+    "dskd": {
+        "epochs": 200,
+        "optimizer": "adam",
+        "student_rate": 1e-3,
+        "momentum": 0.5,
+        "weight_decay": 0.0,
+        "top": 1,
+        "distance_weight": 0.1,
+        "structure": "ds",
+        "embedding": True,
+        "maps": "all",
+    },
+}
+_STEPS = ("student_steps", "epochs")  # one or the other
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How one model is trained; the defaults are those of the model's paper."""
+
+    model: ModelName = setting(
+        "destseg", "destseg; dskd: two students, no head; stpm: DeSTSeg's experiment 1"
+    )
+    teacher: str = setting(
+        "resnet18", "ImageNet backbone: resnet18, efficientnet_lite0, any of timm"
+    )
+    teacher_weights: Path | None = setting(None, "State dict for the teacher (.safetensors, .pth)")
+    features: Features = setting(
+        "raw",
+        "Teacher's features: raw, or standard: each channel's mean 0, deviation 1 on good parts",
+    )
+    image_size: int = setting(256, "Side of the square the network sees, in pixels")
+    batch: int = setting(32, "Images in one step")
+    student_steps: int | None = by_model(
+        "Steps for the student, before the head starts; default: 1000, of dskd its epochs"
+    )
+    epochs: int | None = by_model(
+        "Instead of steps: times that the student sees each image; default of dskd: 200"
+    )
+    head_steps: int = setting(4000, "Steps for the segmentation head, with the student frozen")
+    optimizer: Optimizer = by_model("sgd, or adam; default: sgd, of dskd adam")
+    student_rate: float = by_model("Learning rate of the student; default: 0.4, of dskd 0.001")
+    blocks_rate: float = setting(0.1, "Learning rate of the head's residual blocks")
+    aspp_rate: float = setting(0.01, "Learning rate of the head's ASPP")
+    momentum: float = by_model("Momentum of SGD, or Adam's first beta; default: 0.9, of dskd 0.5")
+    schedule: Schedule = setting("constant", "constant, or cosine: down to 0 over each phase")
+    weight_decay: float = by_model("Weight decay; default: 0.0001, of dskd 0")
+    gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
+    top: int = by_model(
+        "The image score is the mean of this many highest map values; default: 100, of dskd 1"
+    )
+    denoising: bool = by_model(
+        "The student sees anomalies and answers as if there were none; default: yes, of stpm no"
+    )
+    decoder: bool = by_model(
+        "The student is an encoder and a decoder, not the first alone; default: yes, of stpm no"
+    )
+    head: bool = by_model(
+        "A head, not the geometric mean of the cosine distances; default: yes, of stpm no"
+    )
+    head_input: HeadInput = by_model(
+        "What the head reads: product (default), concatenation of the features, or cosine"
+    )
+    l1: bool = by_model("The head's loss has an L1 term beside the focal one; default: yes")
+    distance_weight: float = by_model(
+        "Of dskd: lambda, the weight of the Euclidean distance beside the cosine; default: 0.1"
+    )
+    structure: Structure = by_model(
+        "Of dskd: ds (default): both students; t-e, t-d, e-d: two of teacher, encoder, decoder"
+    )
+    embedding: bool = by_model(
+        "Of dskd: the decoder reads all of the encoder's levels, not the last one; default: yes"
+    )
+    maps: Maps = by_model("Of dskd: the anomaly map is of all levels (default), or m1, m2, m3")
+    augmentation: bool = setting(True, "Rotation and lighting as set below, or neither")
+    rotation: Rotation = setting(
+        "none",
+        "none, slight (5 degrees), full (any side up, 5 degrees) or paper: its own for MVTec AD",
+    )
+    textures: Path | None = setting(None, "Folder of images pasted as anomalies, for instance DTD")
+    texture_color: TextureColor = setting("color", "gray: paste textures without their color")
+    shading: float = setting(
+        0.0, "Share of the anomalies that are a lighter or darker region, and no texture"
+    )
+    opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
+    opacity_max: float = setting(1.0, "Strongest anomaly")
+    lighting: float = setting(0.0, "Random gain and offset of the brightness, 0 (the paper) to 1")
+    holdout: float = setting(0.1, "Share of the good images kept back to find the threshold")
+    seed: int = setting(0, "Fixes the split, the weights, the anomalies and the order of images")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1")
+    save_every: int = setting(100, "Steps between checkpoints that --resume continues from")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        self._take_recipe()
+        if self.image_size % STRIDE or self.image_size <= 0:
+            nearest = max(round(self.image_size / STRIDE), 2) * STRIDE
+            raise ConfigError(
+                f"image_size is {self.image_size}; a multiple of {STRIDE} was expected.",
+                remedy=f"--image-size {nearest}",
+            )
+        within("batch", self.batch, 2, 4096)  # batch normalization of pooled features needs two
+        for name in _STEPS:
+            if getattr(self, name) is not None:
+                within(name, getattr(self, name), 0, 10_000_000)
+        within("head_steps", self.head_steps, 0, 10_000_000)
+        within("top", self.top, 1, min(3840, self.image_size**2))  # TensorRT's TopK ends at 3840
+        within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
+        within("opacity_max", self.opacity_max, 0.0, 1.0)
+        within("lighting", self.lighting, 0.0, 1.0)
+        within("shading", self.shading, 0.0, 1.0)
+        within("momentum", self.momentum, 0.0, 1.0 if self.optimizer == "sgd" else 0.9999)
+        within("weight_decay", self.weight_decay, 0.0, 1.0)
+        within("gamma", self.gamma, 0.0, 100.0)
+        if self.distance_weight is not None:
+            within("distance_weight", self.distance_weight, 0.0, 100.0)
+        within("holdout", self.holdout, 0.0, 0.9)
+        within("save_every", self.save_every, 1, 10_000_000)
+        for name in ("student_rate", "blocks_rate", "aspp_rate"):
+            within(name, getattr(self, name), 1e-9, 100.0)
+
+    def first_steps(self, images: int) -> int:
+        """Return the steps of the student's phase, over a number of good images."""
+        if self.epochs is None:
+            assert self.student_steps is not None, "a recipe has steps or epochs"
+            return self.student_steps
+        return -(-self.epochs * images // self.batch)
+
+    @property
+    def corrupts(self) -> tuple[bool, bool]:
+        """Whether the student's phase, and the head's, look at images with drawn anomalies."""
+        return bool(self.denoising), bool(self.head)
+
+    def _take_recipe(self) -> None:
+        """Fill in what was not given; refuse what the model does not know."""
+        recipe = RECIPES[self.model]
+        given = [name for name in _STEPS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                f"student_steps is {self.student_steps} and epochs is {self.epochs}; "
+                "one of them was expected.",
+                remedy=f"--epochs {self.epochs}",
+            )
+        for name in {name for each in RECIPES.values() for name in each} - set(_STEPS):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, recipe.get(name))
+            elif name not in recipe:
+                others = [model for model, each in RECIPES.items() if name in each]
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}, and {self.model} has no such setting.",
+                    remedy=f"--model {others[0]}, or leave {name} out",
+                )
+        if not given:
+            for name in _STEPS:
+                object.__setattr__(self, name, recipe.get(name))

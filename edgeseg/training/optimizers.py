@@ -1,0 +1,45 @@
+"""SGD or Adam, and what an interrupted training keeps of it."""
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from edgeseg.config import TrainConfig
+
+SECOND_BETA = 0.999  # of Adam; DSKD, section 4.1.2
+
+State = dict[str, Tensor]
+"""`<kind>.<parameter>` -> what it remembers, such as `momentum_buffer.head.aspp.4.bias`."""
+
+
+def make_optimizer(rates: list[tuple[nn.Module, float]], config: TrainConfig) -> Optimizer:
+    """Return an optimizer whose groups hold their learning rates under `base`."""
+    groups = [{"params": list(part.parameters()), "base": rate} for part, rate in rates]
+    if config.optimizer == "adam":
+        betas = (config.momentum, SECOND_BETA)
+        return torch.optim.Adam(groups, lr=0.0, betas=betas, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        groups, lr=0.0, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+
+
+def optimizer_state(optimizer: Optimizer, names: dict[Tensor, str]) -> State:
+    """Return what an optimizer remembers of each parameter; names: of the parameters."""
+    return {
+        f"{kind}.{names[parameter]}": value
+        for parameter, values in optimizer.state.items()
+        for kind, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore(optimizer: Optimizer, names: dict[Tensor, str], state: State) -> None:
+    """Give an optimizer back what it remembered."""
+    parameters = {name: parameter for parameter, name in names.items()}
+    for key, value in state.items():
+        kind, name = key.split(".", 1)
+        parameter = parameters[name]
+        # Adam counts its steps on the CPU, whatever the device.
+        device = value.device if value.ndim == 0 else parameter.device
+        moved = value.to(device, memory_format=torch.preserve_format)
+        optimizer.state[parameter][kind] = moved

@@ -1,0 +1,181 @@
+"""DSKD, STPM and DeSTSeg's ablations behind one contract: trained, thresholds, graph, precisions.
+
+Two models are trained for a few steps each and go the whole way; of the ablations that change the
+graph, each is exported with random weights and compared with PyTorch.
+"""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
+from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, TrainConfig
+from edgeseg.data.layouts import open_dataset
+from edgeseg.data.parts import write_parts
+from edgeseg.deploy.calibrate import calibrate
+from edgeseg.deploy.engine import build_engine
+from edgeseg.deploy.export import export_graph, export_run
+from edgeseg.deploy.network import Network
+from edgeseg.deploy.placement import place
+from edgeseg.deploy.precision import half_nodes
+from edgeseg.deploy.verify import compare
+from edgeseg.deploy.wiring import parts
+from edgeseg.evaluation.evaluate import evaluate
+from edgeseg.evaluation.opener import open_model, open_run
+from edgeseg.evaluation.threshold import threshold_run
+from edgeseg.model.detectors import build_detector
+from edgeseg.model.fused import Fused
+from edgeseg.model.teacher import Teacher
+from edgeseg.runtime.graphs import read_graph
+from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from edgeseg.runtime.pytorch import PyTorchBackend
+from edgeseg.training.train import train
+from tests.deploy.conftest import SIDE, silent
+
+MODELS = {"dskd": {"epochs": 1, "student_rate": 1e-4}, "stpm": {"student_steps": 3}}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "plates"
+    return write_parts(root, train=8, good=2, bad=1)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def trained(request, data, tmp_path_factory):
+    """A run of each model, with thresholds, and its graph."""
+    config = TrainConfig(
+        model=request.param,
+        teacher="efficientnet_lite0",
+        image_size=64,
+        batch=2,
+        holdout=0.25,
+        device="cpu",
+        **({"student_rate": 1e-3} | MODELS[request.param]),
+    )
+    run = tmp_path_factory.mktemp("runs") / request.param
+    train(open_dataset(data), config, run, preview=False, say=silent)
+    threshold_run(run, data, 0.4, say=silent)
+    return run, export_run(run, ExportConfig(), data=data, say=silent)
+
+
+def frames_of(backend):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, backend.card.frame_shape, np.uint8) for _ in range(2)]
+
+
+def test_the_card_names_the_model_and_its_thresholds(trained):
+    run, exported = trained
+    card = read_card(run / CARD, ModelCard)
+    assert card.model == exported.card.model == run.name
+    assert exported.card.training == card.config
+    assert exported.card.threshold == card.threshold
+    with open_run(run, say=silent) as backend:
+        assert 0 < card.threshold < 10 and backend.card.threshold == card.threshold
+
+
+def test_the_graph_is_pytorchs_within_the_tolerance(trained):
+    run, exported = trained
+    height, width = exported.card.frame_shape[1:3]
+    with (
+        open_run(run, frame_size=(height, width), frame_format="bgr", say=silent) as ours,
+        OnnxRuntimeBackend(exported.graph) as theirs,
+    ):
+        parity = compare(ours, theirs, frames_of(ours))
+    assert parity.max_abs_diff <= 1e-4 and parity.score_diff <= 1e-4
+
+
+def test_the_score_is_the_maximum_or_the_mean_of_the_highest(trained):
+    run, exported = trained
+    kinds = {n.op_type for n in onnx.load(exported.graph).graph.node}
+    assert {"ReduceMax", "TopK"} & kinds == ({"ReduceMax"} if run.name == "dskd" else {"TopK"})
+    top = 1 if run.name == "dskd" else 100
+    with OnnxRuntimeBackend(exported.graph) as graph:
+        slot = graph.new_slot()
+        graph.bind(slot)
+        np.copyto(slot.frame, frames_of(graph)[0])
+        graph.run()
+        highest = np.sort(slot.anomaly_map.ravel())[-top:]
+        assert slot.score[0] == pytest.approx(highest.mean(), rel=1e-5)
+
+
+def test_the_norms_stay_float_and_the_students_are_half(trained):
+    _, exported = trained
+    model = onnx.load(exported.graph)
+    half = half_nodes(model)
+    kinds = {n.name: n.op_type for n in model.graph.node}
+    assert not {kinds[name] for name in half} & {"ReduceL2", "Div", "ReduceSum", "MatMul"}
+    assert {name for name, kind in kinds.items() if kind == "Conv"} <= half
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_an_engine_of_each_precision_answers_like_the_graph(
+    trained, data, tmp_path, monkeypatch, precision
+):
+    _, exported = trained
+    monkeypatch.chdir(tmp_path)
+    if precision == "int8":
+        calibrate(exported.graph, data, CalibrateConfig(frames=4), say=silent)
+    config = BuildConfig(precision=precision, runtime="onnxruntime")
+    built = build_engine(exported.graph, config, say=silent)
+    with open_model(built.path, say=silent) as engine, OnnxRuntimeBackend(exported.graph) as graph:
+        parity = compare(graph, engine, frames_of(graph))
+        found = evaluate(engine, open_dataset(data))
+    assert parity.finite
+    assert parity.max_abs_diff < {"fp16": 0.02, "int8": 0.5}[precision]
+    assert found.good == 2 and found.card.model == exported.card.model
+
+
+def test_a_profile_knows_the_parts_of_a_model_without_a_head(trained):
+    _, exported = trained
+    work = Network(read_graph(exported.graph)[0]).part_macs()
+    assert work["student"] > work["teacher"] > 0
+    assert work["head"] == work["product"] == 0  # norms and sums multiply no matrices
+    part = Network(read_graph(exported.graph)[0]).parts
+    kinds = {n.name: n.op_type for n in onnx.load(exported.graph).graph.node}
+    assert {kinds[name] for name in part if part[name] == "product"} >= {"ReduceL2", "Div"}
+    ends = {"ReduceMax", "TopK", "Greater", "Where"}
+    assert {part[name] for name in part if kinds[name] in ends} == {"rest"}
+
+
+ABLATIONS = [
+    {"head_input": "concatenation", "decoder": False},
+    {"head_input": "cosine"},
+    {"model": "dskd", "structure": "e-d", "embedding": False, "maps": "m2"},
+]
+
+
+@pytest.mark.parametrize("settings", ABLATIONS, ids=str)
+def test_an_ablation_exports(settings, tmp_path):
+    config = TrainConfig(image_size=SIDE, **settings)
+    torch.manual_seed(0)
+    values = dataclasses.asdict(config)
+    detector = build_detector(config.model, Teacher("resnet18"), values, SIDE)
+    module = Fused(
+        detector, image_size=SIDE, frame_size=(48, 80), frame_format="bgr", top=config.top
+    )
+    card = GraphCard(
+        name="ablation",
+        model=config.model,
+        frame_format="bgr",
+        frame_shape=(1, 48, 80, 3),
+        image_size=SIDE,
+        threshold=0.5,
+        image_threshold=0.5,
+        weights_sha256="0" * 64,
+        training=values,
+        versions={},
+    )
+    with PyTorchBackend(module, card) as backend:
+        found = export_graph(backend, tmp_path / "a.onnx", ExportConfig(), say=silent)
+    assert found.parity.max_abs_diff <= 1e-4
+    model = onnx.load(found.graph)
+    names = [n.name for n in model.graph.node if n.op_type == "Conv"]
+    assert any(n.startswith("teacher.") for n in names) == (settings.get("structure") != "e-d")
+    placed = place(model)
+    assert set(placed.left.values()) <= {"stem", "output", "pooled", "product"}
+    assert len(placed.convolutions) > 20
+    assert ("head" in parts(model).values()) == (config.model == "destseg")

@@ -1,0 +1,71 @@
+"""From a card's model and settings to a detector; cards of older versions included."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from edgeseg.config import TrainConfig
+from edgeseg.errors import ModelError
+from edgeseg.model.agreement import Agreement, Concatenation, CosineDistances
+from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.detectors import DETECTORS, build_detector
+from edgeseg.model.dskd import DSKD
+from edgeseg.model.student import EncoderStudent, Student
+from edgeseg.model.teacher import Teacher
+from edgeseg.recipes import RECIPES
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return Teacher("resnet18")
+
+
+def build(teacher, **settings):
+    config = dataclasses.asdict(TrainConfig(image_size=64, **settings))
+    return build_detector(config["model"], teacher, config, 64)
+
+
+def test_every_model_that_can_be_trained_can_be_built():
+    assert set(DETECTORS) == set(RECIPES)
+
+
+def test_a_card_without_the_newer_settings_is_destseg_whole(teacher):
+    old = build_detector("destseg", teacher, {"teacher": "resnet18", "top": 100}, 64)
+    new = build(teacher)
+    assert isinstance(old, DeSTSeg) and old.head is not None
+    assert old.state_dict().keys() == new.state_dict().keys()
+
+
+def test_stpm_is_two_encoders_and_no_head(teacher):
+    found = build(teacher, model="stpm")
+    assert type(found.student) is EncoderStudent and found.head is None
+
+
+def test_dskd_takes_its_settings(teacher):
+    found = build(teacher, model="dskd", structure="t-d", maps="m2", distance_weight=0.3)
+    assert isinstance(found, DSKD)
+    assert (found.structure, found.levels, found.weight) == ("t-d", (1,), 0.3)
+
+
+@pytest.mark.parametrize("decoder", [True, False])
+@pytest.mark.parametrize(
+    ("head_input", "kind", "channels"),
+    [
+        ("product", Agreement, 448),
+        ("concatenation", Concatenation, 896),
+        ("cosine", CosineDistances, 3),
+    ],
+)
+def test_what_the_head_reads(teacher, decoder, head_input, kind, channels):
+    found = build(teacher, decoder=decoder, head_input=head_input).eval()
+    assert type(found.agreement) is kind
+    assert type(found.student) is (Student if decoder else EncoderStudent)
+    assert found.head.blocks[0].conv1.in_channels == channels
+    with torch.no_grad():
+        assert found(torch.rand(1, 3, 64, 64)).shape == (1, 1, 16, 16)
+
+
+def test_a_model_from_the_future_is_refused(teacher):
+    with pytest.raises(ModelError, match=r"'newseg', which this version .* destseg, stpm, dskd"):
+        build_detector("newseg", teacher, {}, 64)

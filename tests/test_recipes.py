@@ -1,0 +1,83 @@
+"""A model's own defaults: the papers' figures, what a model does not know, steps and epochs."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgeseg.config import TrainConfig
+from edgeseg.errors import ConfigError
+from edgeseg.settings import make
+
+
+def test_destseg_and_stpm_differ_in_three_switches():
+    """DeSTSeg, Table 4: experiment 1 has the training settings of experiment 8."""
+    ours, plain = TrainConfig(), TrainConfig(model="stpm")
+    assert (ours.denoising, ours.decoder, ours.head) == (True, True, True)
+    assert replace(ours, model="stpm", denoising=False, decoder=False, head=False) == plain
+    assert (plain.student_rate, plain.momentum, plain.weight_decay) == (0.4, 0.9, 1e-4)
+    assert (plain.optimizer, plain.student_steps, plain.top) == ("sgd", 1000, 100)
+
+
+def test_dskd_is_trained_as_its_paper_says():
+    config = TrainConfig(model="dskd")
+    assert (config.optimizer, config.student_rate, config.momentum) == ("adam", 1e-3, 0.5)
+    assert (config.epochs, config.student_steps, config.top) == (200, None, 1)
+    assert (config.distance_weight, config.structure) == (0.1, "ds")
+    assert (config.embedding, config.maps) == (True, "all")
+
+
+def test_what_was_given_beats_the_recipe():
+    config = TrainConfig(model="stpm", head=True, student_rate=0.1)
+    assert (config.head, config.decoder, config.student_rate) == (True, False, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "images", "steps"),
+    [
+        ({}, 240, 1000),
+        ({"model": "dskd"}, 240, 1500),  # 200 * 240 / 32
+        ({"model": "dskd", "batch": 7, "epochs": 1}, 15, 3),  # the last one is filled up
+        ({"model": "dskd", "student_steps": 9}, 240, 9),
+        ({"epochs": 2, "batch": 8}, 16, 4),
+        ({"epochs": 0}, 16, 0),
+    ],
+)
+def test_epochs_are_steps_over_the_images(values, images, steps):
+    assert TrainConfig(**values).first_steps(images) == steps
+
+
+REFUSED = [
+    ({"structure": "t-e"}, "structure is t-e, and destseg has no such", "--model dskd"),
+    ({"model": "dskd", "head": False}, "head is False, and dskd has no such", "--model destseg"),
+    ({"model": "dskd", "structure": "T-E"}, "one of ds, t-e, t-d, e-d", "--structure"),
+    ({"model": "deSTSeg"}, "one of destseg, stpm, dskd", "--model destseg"),
+    ({"epochs": 3, "student_steps": 9}, "9 and epochs is 3; one of them", "--epochs 3"),
+    ({"epochs": -1}, "epochs is -1; 0 to", "--epochs 0"),
+    ({"model": "dskd", "distance_weight": -1.0}, "distance_weight is -1.0; 0", "weight 0.0"),
+    ({"optimizer": "adam", "momentum": 1.0}, "momentum is 1.0; 0.0 to 0.9999", "momentum 0.9999"),
+]
+
+
+@pytest.mark.parametrize(("values", "problem", "remedy"), REFUSED)
+def test_what_a_model_does_not_know_is_refused(values, problem, remedy):
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(**values)
+    assert problem in caught.value.problem
+    assert remedy in caught.value.remedy
+
+
+def test_another_model_with_the_first_ones_settings_is_refused():
+    with pytest.raises(ConfigError, match="dskd has no such setting"):
+        replace(TrainConfig(), model="dskd")
+
+
+def test_a_file_sets_what_a_recipe_would(tmp_path):
+    file = tmp_path / "t.toml"
+    file.write_text('model = "dskd"\nepochs = 3\nembedding = false\nstudent_rate = 1\n')
+    config = make(TrainConfig, {"maps": "m2"}, file)
+    assert (config.epochs, config.embedding, config.maps) == (3, False, "m2")
+    assert type(config.student_rate) is float
+    file.write_text("head = 1\n")
+    with pytest.raises(ConfigError, match="true or false was expected") as caught:
+        make(TrainConfig, {}, file)
+    assert caught.value.remedy.endswith("head = true")

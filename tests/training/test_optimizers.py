@@ -1,0 +1,60 @@
+"""SGD and Adam as the papers set them, and their memory to a dictionary and back."""
+
+import pytest
+import torch
+from torch import nn
+
+from edgeseg.config import TrainConfig
+from edgeseg.training.optimizers import make_optimizer, optimizer_state, restore
+
+
+def walk(layer, optimizer, steps):
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"]
+        optimizer.zero_grad()
+        (layer(torch.full((1, 2), float(step + 1))) ** 2).sum().backward()
+        optimizer.step()
+
+
+def fresh():
+    torch.manual_seed(0)
+    return nn.Linear(2, 1)
+
+
+def names(layer):
+    return {parameter: name for name, parameter in layer.named_parameters()}
+
+
+def test_each_paper_has_its_optimizer():
+    layer = fresh()
+    sgd = make_optimizer([(layer, 0.4)], TrainConfig())
+    assert type(sgd) is torch.optim.SGD
+    group = sgd.param_groups[0]
+    assert (group["base"], group["momentum"], group["weight_decay"]) == (0.4, 0.9, 1e-4)
+    adam = make_optimizer([(layer, 1e-3)], TrainConfig(model="dskd"))
+    assert type(adam) is torch.optim.Adam
+    group = adam.param_groups[0]
+    assert (group["base"], group["betas"], group["weight_decay"]) == (1e-3, (0.5, 0.999), 0.0)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_a_restored_optimizer_goes_on_as_if_nothing_had_happened(kind):
+    config = TrainConfig(optimizer=kind)
+    whole = fresh()
+    optimizer = make_optimizer([(whole, 0.01)], config)
+    walk(whole, optimizer, 2)
+    state = {k: v.clone() for k, v in optimizer_state(optimizer, names(whole)).items()}
+    assert all(key.endswith((".weight", ".bias")) for key in state) and state
+    resumed = fresh()
+    resumed.load_state_dict({k: v.clone() for k, v in whole.state_dict().items()})
+    other = make_optimizer([(resumed, 0.01)], config)
+    restore(other, names(resumed), state)
+    forgetful = fresh()
+    forgetful.load_state_dict({k: v.clone() for k, v in whole.state_dict().items()})
+    walk(whole, optimizer, 3)
+    walk(resumed, other, 3)
+    for one, two in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+    walk(forgetful, make_optimizer([(forgetful, 0.01)], config), 3)
+    assert not torch.equal(forgetful.weight, whole.weight)

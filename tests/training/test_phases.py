@@ -1,0 +1,74 @@
+"""Which weights each model's phases move, and which pictures their losses look at."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from edgeseg.config import TrainConfig
+from edgeseg.model.detectors import build_detector
+from edgeseg.model.teacher import Teacher
+from edgeseg.training.batches import Batch
+from edgeseg.training.phases import phases
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return Teacher("resnet18")
+
+
+def phases_of(teacher, **settings):
+    config = TrainConfig(image_size=64, **settings)
+    torch.manual_seed(0)
+    detector = build_detector(config.model, teacher, dataclasses.asdict(config), 64)
+    return detector, list(phases(detector, config, images=48))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = torch.Generator().manual_seed(0)
+    clean, corrupted = (
+        torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=rng) for _ in range(2)
+    )
+    return Batch(clean, corrupted, torch.zeros(2, 1, 64, 64, dtype=torch.bool))
+
+
+SETTINGS = [
+    ({}, [("student", 1000), ("head", 4000)]),
+    ({"model": "stpm"}, [("student", 1000)]),
+    ({"model": "stpm", "head": True, "head_steps": 7}, [("student", 1000), ("head", 7)]),
+    ({"decoder": False}, [("student", 1000), ("head", 4000)]),
+    ({"head_input": "cosine"}, [("student", 1000), ("head", 4000)]),
+    ({"head_input": "concatenation", "l1": False}, [("student", 1000), ("head", 4000)]),
+    ({"model": "dskd"}, [("student", 300)]),
+    ({"model": "dskd", "structure": "t-e"}, [("student", 300)]),
+    ({"model": "dskd", "structure": "t-d", "embedding": False}, [("student", 300)]),
+    ({"model": "dskd", "structure": "e-d", "maps": "m1"}, [("student", 300)]),
+]
+
+
+@pytest.mark.parametrize(("settings", "expected"), SETTINGS)
+def test_each_phase_moves_all_of_its_own_weights_and_no_others(teacher, batch, settings, expected):
+    detector, found = phases_of(teacher, **settings)
+    assert [(phase.name, phase.steps) for phase in found] == expected
+    for phase in found:
+        detector.zero_grad()
+        detector.eval()
+        phase.trained.train()
+        phase.loss(batch).backward()
+        moved = {name for name, p in detector.named_parameters() if p.grad is not None}
+        own = {name for name, _ in detector.named_parameters() if name.startswith(f"{phase.name}.")}
+        assert moved == own
+        rated = [p for part, _ in phase.rates for p in part.parameters()]
+        assert {id(p) for p in rated} == {id(p) for p in phase.trained.parameters()}
+
+
+def test_dskd_looks_at_good_pictures_alone(teacher, batch):
+    detector, (phase,) = phases_of(teacher, model="dskd")
+    detector.eval()
+    corrupted = dataclasses.replace(batch, corrupted=255 - batch.corrupted)
+    clean = dataclasses.replace(batch, clean=255 - batch.clean)
+    with torch.no_grad():
+        loss = phase.loss(batch)
+        assert torch.equal(phase.loss(corrupted), loss)
+        assert not torch.equal(phase.loss(clean), loss)
