@@ -2,7 +2,7 @@
 
 The layers' times come from the runtime itself, in runs that this makes slower. The same command
 times as many runs without it on the same frames, half of them before and half behind, and reports
-the ratio, and whether the two halves agree. ONNX Runtime and OpenVINO give times of layers; PyTorch
+the ratio, and whether the two halves agree. ONNX Runtime, OpenVINO and TensorRT give times; PyTorch
 is not asked for them.
 """
 

@@ -180,6 +180,17 @@ def new_context(library: Any, engine: Any, addresses: Mapping[str, int], *, capt
     return context if all(taken) else None
 
 
+def report_layers(context: Any, clock: Any) -> None:
+    """Have a context tell a profiler how long each layer took, from its next run on."""
+    context.profiler = clock
+
+
+def inspect(library: Any, engine: Any) -> str:
+    """Return an engine's layers as JSON."""
+    inspector = engine.create_engine_inspector()
+    return str(inspector.get_engine_information(library.LayerInformationFormat.JSON))
+
+
 def enqueue(context: Any, stream: int) -> bool:
     """Put one inference into a stream, which is not the default one."""
     return bool(context.execute_async_v3(stream))

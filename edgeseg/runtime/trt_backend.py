@@ -27,8 +27,10 @@ from edgeseg.runtime.base import INPUTS, Closing, Slot
 from edgeseg.runtime.cuda import Cuda, Graph, Memory, Owned, Stream
 from edgeseg.runtime.dlpack import DeviceArray
 from edgeseg.runtime.engines import rebuild
+from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each
 from edgeseg.runtime.memory import open_cuda
 from edgeseg.runtime.slots import DeviceSlot, Layout, choose_io
+from edgeseg.runtime.trt_layers import inspected_nodes, layer_clock
 
 Say = Callable[[str], None]
 _IO = {"mapped": "mapped memory (zero-copy)", "copy": "pinned memory, copied"}
@@ -69,9 +71,9 @@ class OpenEngine(Closing):
         path = f"{_IO[self.io]}, {self.graph}, {self.cuda.name}"
         return f"{runtime} {self.api.version}, {gpu}, {path}"
 
-    def context(self, addresses: Mapping[str, int]) -> Any:
+    def context(self, addresses: Mapping[str, int], *, graph: bool = True) -> Any:
         """Make an execution context whose tensors lie at fixed addresses."""
-        own = self.wants_graph and not self._own
+        own = graph and self.wants_graph and not self._own
         context = trt.new_context(self.api.trt, self._engine, addresses, capture=own)
         if context is None:
             raise self.failed("gives no execution context")
@@ -88,6 +90,10 @@ class OpenEngine(Closing):
             self.graph = f"no CUDA graph ({error.problem.rstrip('.')})"
             self.say(f"{self.graph}: each frame is enqueued instead")
             return None
+
+    def layers(self) -> dict[str, tuple[str, ...]]:
+        """Return layer -> the graph's nodes in it, as far as the engine tells."""
+        return inspected_nodes(trt.inspect(self.api.trt, self._engine))
 
     def failed(self, what: str) -> ModelError:
         """Return the error for what TensorRT did, with its words since the last one."""
@@ -286,6 +292,29 @@ class TrtBackend(Closing):
         with self._engine.cuda.current():
             self._finished.synchronize()
             self.compute_seconds = self._done.seconds_since(self._began)
+
+    def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes:
+        """Time each layer of the bound slot's frames, in a context of its own, without a graph."""
+        engine = self._engine
+        addresses = engine.layout.addresses(self._base)
+        with engine.cuda.current(), engine.cuda.stream() as stream:
+            clock = layer_clock(engine.api.trt)
+            contexts = [engine.context(addresses, graph=False)]
+            trt.report_layers(contexts[0], clock)
+
+            def run() -> None:
+                if self._device is not None:
+                    stream.copy_in(self._base, self._slot.inputs)
+                if not trt.enqueue(contexts[0], stream.handle):
+                    raise engine.failed("refuses to run")
+                stream.synchronize()
+                clock.end_run()
+
+            try:
+                seconds = time_each(run, prepare, warmup + runs)
+            finally:
+                contexts.clear()  # an exception's trace would keep it beyond its GPU
+            return LayerTimes(clock.times(warmup, engine.layers()), seconds[warmup:])
 
     def twin(self) -> "TrtBackend":
         """Open a second context on the engine, with memory and events of its own."""

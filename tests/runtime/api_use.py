@@ -26,6 +26,7 @@ PARAMETERS = {
     "runtime": "Runtime",
     "engine": "ICudaEngine",
     "context": "IExecutionContext",
+    "clock": None,
     "collector": None,
     "severity": None,
 }
@@ -42,6 +43,7 @@ RESULTS = {
     "ICudaEngine.get_tensor_dtype": "DataType",
     "ICudaEngine.create_execution_context": "IExecutionContext",
     "ICudaEngine.create_runtime_config": "IRuntimeConfig",
+    "ICudaEngine.create_engine_inspector": "EngineInspector",
 }
 
 

@@ -70,6 +70,16 @@ def test_the_contract_of_backends(io, binding):
     assert name.startswith(f"{device}{way}, CUDA graph, {binding} ")
 
 
+def test_layers_are_timed_without_a_graph(io, binding):
+    # The stand-in's first layer takes as many milliseconds as its context has run: 3, 4, 5.
+    found = simulate("layers", io=io, cuda=binding).clean().result
+    assert found["layers"] == [
+        ["red", ["Gather_1"], pytest.approx(0.004)],
+        ["reformat", [], pytest.approx(0.0005)],
+    ]
+    assert (found["runs"], found["prepared"]) == (3, [0, 1, 2, 3, 4])
+
+
 def test_threads_start_finish_and_allocate_beside_a_capture(io, binding):
     report = simulate("threads", frames=100, io=io, cuda=binding).clean()
     assert report.result == 100

@@ -180,6 +180,20 @@ def contract(**options):
     return backend.name
 
 
+def layers(**options):
+    """Time the layers between two runs; return them, and whether the masks stayed right."""
+    with opened(**options) as backend:
+        judge, slot = Judge(backend), backend.new_slot()
+        backend.bind(slot)
+        prepared = []
+        timed = backend.layer_times(prepared.append, warmup=2, runs=3)
+        judge.fill(slot)
+        backend.run()
+        judge.check(slot)
+        found = [[layer.name, list(layer.nodes), layer.seconds] for layer in timed.layers]
+        return {"layers": found, "runs": len(timed.seconds), "prepared": prepared}
+
+
 def threads(frames, **options):
     """Start in one thread, finish in another, allocate in a third, capturing meanwhile."""
     with opened(**options) as backend:
