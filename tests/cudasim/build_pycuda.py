@@ -41,7 +41,10 @@ def main(folder: Path) -> str:
             driver = build()
         except NoCompilerError as error:
             return f"pycuda not built: {error}"
-        _install(folder, driver, curand, includes)
+        try:
+            _install(folder, driver, curand, includes)
+        except subprocess.CalledProcessError as error:
+            return f"pycuda not built: pip ended with {error.returncode}, see above"
         done = f"pycuda {VERSION} built into {folder}"
     _link(folder / "curand" / curand.name, curand)
     return done
