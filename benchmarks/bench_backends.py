@@ -17,12 +17,11 @@ import json
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.bench.bench import versions
+from edgeseg.bench.circumstances import versions
 from edgeseg.bench.frames import load_frames
 from edgeseg.bench.timing import summarize
 from edgeseg.evaluation.opener import open_model
@@ -78,16 +77,15 @@ def opened(model: str, threads: int | None) -> Backend:
 def time_rounds(backends: list[Backend], options: argparse.Namespace) -> NDArray[np.float64]:
     """Return the seconds of each model in each round, [M, runs]."""
     slots = [backend.new_slot() for backend in backends]
-    frames: list[Any] = []
+    frames = [load_frames(b.card, options.data, lambda line: None) for b in backends]
     for backend, slot in zip(backends, slots, strict=True):
         backend.bind(slot)
-        frames.append(load_frames(backend.card, options.data, lambda line: None).pixels)
     draw = np.random.default_rng(0)
     seconds = np.zeros((len(backends), options.warmup + options.runs))
     for turn in range(seconds.shape[1]):
         for place in draw.permutation(len(backends)):
-            backend, slot, own = backends[place], slots[place], frames[place]
-            np.copyto(slot.frame[0], own[turn % len(own)])
+            backend = backends[place]
+            frames[place].fill(slots[place], turn)
             time.sleep(PAUSE)
             backend.run()
             begin = time.perf_counter_ns()

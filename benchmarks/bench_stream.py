@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.bench.bench import versions
+from edgeseg.bench.circumstances import versions
 from edgeseg.bench.frames import load_frames
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig

@@ -9,23 +9,17 @@ pace (`--fps`, `--interval`) shows what that costs. The report has the clocks wh
 read, sampled from the first run of the warm-up on.
 """
 
-import platform
 from collections.abc import Callable
+from functools import partial
 
-import numpy as np
-
+from edgeseg.bench.circumstances import circumstances
 from edgeseg.bench.frames import Frames
 from edgeseg.bench.report import BenchReport
 from edgeseg.bench.timing import summarize, time_runs
 from edgeseg.config import BenchConfig
-from edgeseg.extras import installed
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.clocks import Watch
-from edgeseg.runtime.machine import this_machine
 from edgeseg.stream.pace import Pace
-
-PACKAGES = ("edgeseg", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
-
 
 LONG = 60.0  # seconds: a benchmark that lasts longer says so first
 
@@ -37,15 +31,8 @@ def benchmark(
     say: Callable[[str], None] = lambda line: None,
 ) -> BenchReport:
     """Run frames through a backend, one run at a time, and report every run's time."""
-    card = backend.card
     slot = backend.new_slot()
     backend.bind(slot)
-    batch, count = card.frame_shape[0], len(frames.pixels)
-
-    def prepare(i: int) -> None:
-        for n in range(batch):
-            np.copyto(slot.frame[n], frames.pixels[(i * batch + n) % count])
-
     period = config.period()
     pace = None if period is None else Pace(period)
     lasts = min((period or 0.0) * (config.runs - 1), config.seconds or float("inf"))
@@ -54,7 +41,7 @@ def benchmark(
     with Watch() as watch:
         timing = time_runs(
             backend.run,
-            prepare,
+            partial(frames.fill, slot),
             warmup=config.warmup,
             runs=config.runs,
             seconds=config.seconds,
@@ -62,26 +49,12 @@ def benchmark(
             keep_warm=config.keep_warm,
         )
     return BenchReport(
+        **circumstances(backend, frames, config),
         latency=summarize(timing.seconds),
-        throughput_fps=len(timing.seconds) * batch / timing.wall,
-        machine=this_machine().line(),
-        engine=backend.name,
-        model=card.name,
-        frames=frames.origin,
-        frame_shape=card.frame_shape,
-        image_size=card.image_size,
-        warmup=config.warmup,
-        threads=config.threads,
+        throughput_fps=len(timing.seconds) * len(slot.frame) / timing.wall,
         mode="saturated" if not pace else "triggered" if config.interval else "paced",
         period_s=period,
         missed_slots=pace.missed if pace else 0,
         warm_runs=pace.filled if pace and config.keep_warm else None,
         clocks=watch.report(),
-        versions=versions(),
     )
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what may have had a part in the figures."""
-    found = {name: installed(name) for name in PACKAGES}
-    return {"python": platform.python_version()} | {k: v for k, v in found.items() if v}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgeseg.cards import GraphCard
 from edgeseg.data.images import Image, fill_frame, read_image, walk_images
 from edgeseg.errors import DataError
+from edgeseg.runtime.base import Slot
 
 KEPT = 16  # frames, cycled: more than the caches hold, few enough for 4K in memory
 
@@ -25,6 +26,12 @@ class Frames:
 
     pixels: NDArray[np.uint8]
     origin: str
+
+    def fill(self, slot: Slot, turn: int) -> None:
+        """Write the frames of run `turn` into a slot; the last is followed by the first."""
+        batch, count = len(slot.frame), len(self.pixels)
+        for n in range(batch):
+            np.copyto(slot.frame[n], self.pixels[(turn * batch + n) % count])
 
 
 def load_frames(card: GraphCard, data: Path | None, say: Callable[[str], None]) -> Frames:

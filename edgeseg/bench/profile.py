@@ -7,27 +7,22 @@ is not asked for them.
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from edgeseg.bench.bench import versions
+from edgeseg.bench.circumstances import circumstances
 from edgeseg.bench.frames import Frames
 from edgeseg.bench.profile_report import LayerRow, ProfileReport, by_part
 from edgeseg.bench.timeline import draw_timeline, end_to_end
 from edgeseg.bench.timing import summarize, time_runs
-from edgeseg.cards import GraphCard, write_atomic
+from edgeseg.cards import write_atomic
 from edgeseg.config import ProfileConfig
 from edgeseg.data.images import Image, write_png
 from edgeseg.errors import ConfigError, ModelError
-from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.base import Backend
 from edgeseg.runtime.engines import card_path, engine_path
 from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.layer_times import Layered
-from edgeseg.runtime.machine import this_machine
-from edgeseg.runtime.nvtx import Mark, marker
+from edgeseg.runtime.nvtx import marker
 
 
 def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig) -> ProfileReport:
@@ -48,7 +43,10 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
     network = Network(read_graph(graph)[0])
     slot = backend.new_slot()
     backend.bind(slot)
-    prepare = _filling(slot, frames, mark)
+
+    def prepare(turn: int) -> None:
+        with mark("frame"):
+            frames.fill(slot, turn)
 
     def run() -> None:
         with mark("run"):
@@ -75,7 +73,7 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
     runtime = backend.name.replace(",", "").split()[0]
     stem = path.stem if runtime in path.stem else f"{path.stem}-{runtime}"
     report = ProfileReport(
-        **_circumstances(backend.card, backend.name, frames, config),
+        **circumstances(backend, frames, config),
         latency=summarize(before + after),
         halves=(summarize(before).p50_ms, summarize(after).p50_ms),
         timed=summarize(timed.seconds),
@@ -116,31 +114,3 @@ def picture_of(report: ProfileReport) -> Image:
         * (not report.steady),
     ]
     return draw_timeline(bars, labels, lines)
-
-
-def _filling(slot: Slot, frames: Frames, mark: Mark) -> Callable[[int], None]:
-    """Return what writes the frames of run i into the slot."""
-    batch, count = len(slot.frame), len(frames.pixels)
-
-    def prepare(i: int) -> None:
-        with mark("frame"):
-            for n in range(batch):
-                np.copyto(slot.frame[n], frames.pixels[(i * batch + n) % count])
-
-    return prepare
-
-
-def _circumstances(
-    card: GraphCard, engine: str, frames: Frames, config: ProfileConfig
-) -> dict[str, Any]:
-    return {
-        "model": card.name,
-        "engine": engine,
-        "machine": this_machine().line(),
-        "threads": config.threads,
-        "versions": versions(),
-        "frames": frames.origin,
-        "frame_shape": card.frame_shape,
-        "image_size": card.image_size,
-        "warmup": config.warmup,
-    }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.bench.circumstances import Circumstances
 from edgeseg.bench.timing import Percentiles
 
 REST = "rest"
@@ -70,19 +71,9 @@ def by_part(layers: Sequence[LayerRow], gmac: Mapping[str, float]) -> tuple[Part
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileReport:
+class ProfileReport(Circumstances):
     """Where the time of a run goes, on what, and how it was found out."""
 
-    model: str
-    engine: str
-    machine: str
-    threads: int | None
-    """As asked for; None left it to the runtime."""
-    versions: dict[str, str]
-    frames: str
-    frame_shape: tuple[int, int, int, int]
-    image_size: int
-    warmup: int
     latency: Percentiles
     """Of runs whose layers were not timed."""
     halves: tuple[float, float]
@@ -115,15 +106,10 @@ class ProfileReport:
     def summary(self) -> str:
         """Return the report as text."""
         batch, height, width, _ = self.frame_shape
-        threads = "not set; the engine's line has them" if self.threads is None else self.threads
         together = f"{self.layers_ms:.2f} ms of {self.timed.mean_ms:.2f}"
         return "\n".join(
             [
-                f"model       {self.model}, network {self.image_size}x{self.image_size}",
-                f"engine      {self.engine}",
-                f"machine     {self.machine}",
-                f"threads     {threads}",
-                f"versions    {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
+                *self.lines(),
                 f"frames      {self.frames}; {batch} a run, {width}x{height}",
                 f"one run     {self.latency.line()}, after {self.warmup} runs of warm-up",
                 f"layer times {self.timed.line()}: {self.slowdown:.2f} times as long",

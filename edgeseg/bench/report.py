@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from edgeseg.bench.circumstances import Circumstances
 from edgeseg.bench.timing import Percentiles
 from edgeseg.runtime.clocks import ClockReport
 
@@ -16,23 +17,12 @@ PAPER = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchReport:
+class BenchReport(Circumstances):
     """How long a run took, on what, with what."""
 
     latency: Percentiles
     throughput_fps: float
     """Frames per second of wall clock, writing the frames into the slot included."""
-    machine: str
-    engine: str
-    """The backend: runtime, version, where it computes."""
-    model: str
-    frames: str
-    """Where the frames are from."""
-    frame_shape: tuple[int, int, int, int]
-    image_size: int
-    warmup: int
-    threads: int | None
-    """As asked for; None left it to the runtime."""
     mode: str
     """saturated: back to back; paced: so many a second; triggered: one each interval."""
     period_s: float | None
@@ -43,19 +33,13 @@ class BenchReport:
     """Dummy runs in the idle time; None without --keep-warm."""
     clocks: ClockReport
     """What the device did meanwhile, as far as it shows that."""
-    versions: dict[str, str]
 
     def summary(self) -> str:
         """Return the report as text."""
         batch, height, width, channels = self.frame_shape
-        threads = "not set; the engine's line has them" if self.threads is None else self.threads
         return "\n".join(
             [
-                f"model       {self.model}, network {self.image_size}x{self.image_size}",
-                f"engine      {self.engine}",
-                f"machine     {self.machine}",
-                f"threads     {threads}",
-                f"versions    {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
+                *self.lines(),
                 f"frames      {self.frames}; {batch} a run, {width}x{height}, "
                 f"{channels} channel{'s' if channels > 1 else ''}",
                 f"timed       frame bytes in the slot to mask bytes in the slot, after "

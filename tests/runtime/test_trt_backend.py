@@ -6,9 +6,8 @@ PyCUDA is tried where it is installed.
 
 import pytest
 
-from tests.cudasim.build import NoCompilerError
-from tests.cudasim.run import run
 from tests.cudasim.simulator import JETSON
+from tests.cudasim.skipping import run_or_skip
 from tests.runtime import trt_faults, trt_scenarios
 
 BINDINGS = ("cuda-python", "pycuda")
@@ -16,15 +15,8 @@ BINDINGS = ("cuda-python", "pycuda")
 
 def simulate(scenario, **arguments):
     """Run a scenario of trt_scenarios; skip where a binding or a compiler is missing."""
-    try:
-        module = trt_faults if scenario == "planted" else trt_scenarios
-        report = run(getattr(module, scenario), **arguments)
-    except NoCompilerError as missing:
-        pytest.skip(str(missing))
-    for line in (report.error or "").splitlines():
-        if "MissingExtra: " in line:
-            pytest.skip(line.partition("MissingExtra: ")[2])
-    return report
+    module = trt_faults if scenario == "planted" else trt_scenarios
+    return run_or_skip(getattr(module, scenario), **arguments)
 
 
 @pytest.fixture(params=BINDINGS)

@@ -6,28 +6,15 @@ what the loop did with memory and order is judged by a driver stricter than a re
 
 import pytest
 
-from tests.cudasim.build import NoCompilerError
-from tests.cudasim.run import run
 from tests.cudasim.simulator import JETSON
+from tests.cudasim.skipping import run_or_skip
 from tests.stream import cuda_faults, cuda_scenarios
 
 EVERY = "copy", "mapped"
 
 
-def simulate(scenario, **arguments):
-    """Run a scenario; skip where the compiler, a binding or Linux is missing."""
-    try:
-        report = run(scenario, **arguments)
-    except NoCompilerError as missing:
-        pytest.skip(str(missing))
-    for line in (report.error or "").splitlines():
-        if "MissingExtra: " in line:
-            pytest.skip(line.partition("MissingExtra: ")[2])
-    return report
-
-
 def loop(**arguments):
-    return simulate(cuda_scenarios.looped, **arguments)
+    return run_or_skip(cuda_scenarios.looped, **arguments)
 
 
 def sound(report, *, warm=None):
@@ -139,7 +126,7 @@ def test_whatever_ends_a_stream_nothing_stays_behind(end, options, words, io, in
 
 @pytest.mark.parametrize("io", EVERY)
 def test_a_camera_may_allocate_while_lanes_are_captured(io):
-    report = simulate(cuda_scenarios.beside_a_camera_that_allocates, frames=60, io=io)
+    report = run_or_skip(cuda_scenarios.beside_a_camera_that_allocates, frames=60, io=io)
     assert "CUDA graph, " in sound(report)["engine"]
     assert report.counters["host_allocations"] == 3 + 3, "of lanes, and beside their captures"
 
@@ -154,7 +141,7 @@ def test_a_camera_may_allocate_while_lanes_are_captured(io):
 )
 def test_a_camera_that_hangs_in_a_read_may_write_when_all_is_closed(io, binding, end):
     in_flight = 2 if end == "signal" else 1
-    report = simulate(
+    report = run_or_skip(
         cuda_scenarios.hanging, io=io, cuda=binding, end=end, in_flight=in_flight, timeout=10
     )
     assert report.error is None, report.error
@@ -175,7 +162,7 @@ def test_a_camera_that_hangs_in_a_read_may_write_when_all_is_closed(io, binding,
 
 
 def test_where_a_slot_is_given_back_such_a_camera_ends_the_process(io="copy"):
-    report = simulate(cuda_scenarios.unkept, io=io, timeout=10)
+    report = run_or_skip(cuda_scenarios.unkept, io=io, timeout=10)
     assert report.error == "the process was ended by SIGSEGV"
     assert "host-touch" in {fault["fault"] for fault in report.faults}
 
@@ -198,7 +185,7 @@ FAULTS = [
 
 
 def plant(fault, **options):
-    report = simulate(cuda_faults.planted, fault=fault, frames=60, lateness="late", **options)
+    report = run_or_skip(cuda_faults.planted, fault=fault, frames=60, lateness="late", **options)
     with pytest.raises(AssertionError):
         sound(report, warm=warm_runs(options.get("in_flight", 1)))
     return report
