@@ -56,6 +56,7 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
     },
 }
 _STEPS = ("student_steps", "epochs")  # one or the other
+_OTHERS = ("shading", "marks", "patches")  # shares of the anomalies that are no texture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,11 @@ class TrainConfig:
         "raw",
         "Teacher's features: raw, or standard: each channel's mean 0, deviation 1 on good parts",
     )
+    local_contrast: float = setting(
+        0.0,
+        "Divide out the local mean and deviation of the grey values: sigma of the Gaussian as a "
+        "share of the side; 0 (the paper): not",
+    )
     image_size: int = setting(256, "Side of the square the network sees, in pixels")
     batch: int = setting(32, "Images in one step")
     student_steps: int | None = by_model(
@@ -87,6 +93,9 @@ class TrainConfig:
     blocks_rate: float = setting(0.1, "Learning rate of the head's residual blocks")
     aspp_rate: float = setting(0.01, "Learning rate of the head's ASPP")
     momentum: float = by_model("Momentum of SGD, or Adam's first beta; default: 0.9, of dskd 0.5")
+    average: float = setting(
+        0.0, "Keep a running mean of the weights with this decay, and end with it; 0: the last ones"
+    )
     schedule: Schedule = setting("constant", "constant, or cosine: down to 0 over each phase")
     weight_decay: float = by_model("Weight decay; default: 0.0001, of dskd 0")
     gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
@@ -126,6 +135,10 @@ class TrainConfig:
     shading: float = setting(
         0.0, "Share of the anomalies that are a lighter or darker region, and no texture"
     )
+    marks: float = setting(0.0, "Share of the anomalies that are cracks, scratches and pores")
+    patches: float = setting(
+        0.0, "Share of the anomalies that are a piece of the part itself, from another place"
+    )
     opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
     opacity_max: float = setting(1.0, "Strongest anomaly")
     lighting: float = setting(0.0, "Random gain and offset of the brightness, 0 (the paper) to 1")
@@ -152,7 +165,17 @@ class TrainConfig:
         within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
         within("opacity_max", self.opacity_max, 0.0, 1.0)
         within("lighting", self.lighting, 0.0, 1.0)
-        within("shading", self.shading, 0.0, 1.0)
+        for name in _OTHERS:
+            within(name, getattr(self, name), 0.0, 1.0)
+        if sum(getattr(self, name) for name in _OTHERS) > 1.0 + 1e-9:
+            found = ", ".join(f"{name} {getattr(self, name)}" for name in _OTHERS)
+            raise ConfigError(
+                f"The shares of the anomalies are {found}; at most 1 together was expected, and "
+                "textures take the rest.",
+                remedy="--shading 0.2 --marks 0.2 --patches 0.2",
+            )
+        within("local_contrast", self.local_contrast, 0.0, 1.0)
+        within("average", self.average, 0.0, 0.99999)
         within("momentum", self.momentum, 0.0, 1.0 if self.optimizer == "sgd" else 0.9999)
         within("weight_decay", self.weight_decay, 0.0, 1.0)
         within("gamma", self.gamma, 0.0, 100.0)

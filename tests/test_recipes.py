@@ -81,3 +81,16 @@ def test_a_file_sets_what_a_recipe_would(tmp_path):
     with pytest.raises(ConfigError, match="true or false was expected") as caught:
         make(TrainConfig, {}, file)
     assert caught.value.remedy.endswith("head = true")
+
+
+def test_the_kinds_of_anomalies_share_one_whole():
+    assert TrainConfig(shading=0.2, marks=0.3, patches=0.5).patches == 0.5
+    with pytest.raises(ConfigError, match=r"shading 0\.5, marks 0\.5, patches 0\.1; at most 1"):
+        TrainConfig(shading=0.5, marks=0.5, patches=0.1)
+
+
+def test_the_papers_use_none_of_our_options():
+    for model in ("destseg", "stpm", "dskd"):
+        config = TrainConfig(model=model)
+        assert (config.local_contrast, config.average) == (0.0, 0.0)
+        assert (config.shading, config.marks, config.patches) == (0.0, 0.0, 0.0)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from edgeseg.model.contrast import LocalContrast
 from edgeseg.model.teacher import Teacher
 
 
@@ -15,6 +16,8 @@ class Detector(nn.Module):
     def __init__(self, teacher: Teacher) -> None:
         super().__init__()
         self.teacher = teacher
+        self.contrast: LocalContrast | None = None
+        """In place of the teacher's mean and deviation, where the training chose it."""
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(teacher.mean).view(1, 3, 1, 1))
@@ -22,4 +25,7 @@ class Detector(nn.Module):
 
     def normalize(self, rgb: Tensor) -> Tensor:
         """[B, 3, S, S] in 0..255 -> what teacher and students read."""
+        if self.contrast is not None:
+            even: Tensor = self.contrast(rgb.float())
+            return even
         return (rgb / 255 - self.mean) / self.std

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.model.contrast import LocalContrast
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.detector import Detector
 from edgeseg.model.dskd import DSKD
@@ -28,7 +29,10 @@ def build_detector(model: str, teacher: Teacher, settings: Settings, image_size:
             f"{known}).",
             remedy='pip install --upgrade "edgeseg[train]"',
         )
-    return DETECTORS[model](teacher, settings, image_size)
+    detector = DETECTORS[model](teacher, settings, image_size)
+    if share := settings.get("local_contrast", 0.0):
+        detector.contrast = LocalContrast(image_size, share * image_size)
+    return detector
 
 
 def _destseg(teacher: Teacher, settings: Settings, image_size: int) -> Detector:

@@ -5,7 +5,7 @@ runs/<name>/resume.safetensors   the same with the optimizer's state, while trai
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
 
 RESUME = "resume.safetensors"
-STATE = "optimizer."
+STATE, AVERAGE = "optimizer.", "average."  # what resume.safetensors has beside the detector
 
 
 def save_weights(run: Path, detector: Detector) -> str:
@@ -56,17 +56,24 @@ def load_run(run: Path) -> tuple[Detector, ModelCard]:
 class Progress:
     """Where an interrupted training stands."""
 
-    phase: int
-    step: int
-    tensors: dict[str, Tensor]
-    optimizer: dict[str, Tensor]
+    phase: int = 0
+    step: int = 0
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_progress(
-    run: Path, detector: Detector, optimizer: dict[str, Tensor], facts: dict[str, Any]
+    run: Path,
+    detector: Detector,
+    optimizer: dict[str, Tensor],
+    average: dict[str, Tensor],
+    facts: dict[str, Any],
 ) -> None:
     """Write what `--resume` needs; facts: phase, step and the configuration."""
-    tensors = detector.state_dict() | {STATE + name: t for name, t in optimizer.items()}
+    tensors = detector.state_dict()
+    tensors |= {STATE + name: t for name, t in optimizer.items()}
+    tensors |= {AVERAGE + name: t for name, t in average.items()}
     _write(run / RESUME, tensors, {"edgeseg": json.dumps(facts)})
 
 
@@ -89,9 +96,14 @@ def load_progress(run: Path, config: dict[str, Any]) -> Progress:
     return Progress(
         phase=facts["phase"],
         step=facts["step"],
-        tensors={k: t for k, t in tensors.items() if not k.startswith(STATE)},
-        optimizer={k.removeprefix(STATE): t for k, t in tensors.items() if k.startswith(STATE)},
+        tensors={k: t for k, t in tensors.items() if not k.startswith((STATE, AVERAGE))},
+        optimizer=_below(STATE, tensors),
+        average=_below(AVERAGE, tensors),
     )
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
 def finish(run: Path, card: ModelCard) -> None:

@@ -28,6 +28,7 @@ from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import pretrained_teacher
 from edgeseg.progress import task
+from edgeseg.training.averaging import RunningMean
 from edgeseg.training.batches import Batches, common_size, load_images
 from edgeseg.training.checkpoint import (
     Progress,
@@ -67,7 +68,7 @@ def train(
     kept, held = _split(dataset, config)
     device = torch_device(config.device)
     settings = json_config(config)
-    progress = load_progress(run, settings) if resume else Progress(0, 0, {}, {})
+    progress = load_progress(run, settings) if resume else Progress()
     torch.manual_seed(config.seed)
     standard = config.features == "standard"
     teacher = pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
@@ -89,7 +90,7 @@ def train(
     for phase in phases(detector, config, len(kept)):
         steps[phase.name] = phase.steps
         if phase.index >= progress.phase:
-            start = progress if phase.index == progress.phase else Progress(phase.index, 0, {}, {})
+            start = progress if phase.index == progress.phase else Progress(phase.index)
             _run_phase(phase, start, detector, batches, history, settings, run)
     history.save()
     card = ModelCard(
@@ -123,11 +124,12 @@ def _run_phase(
     optimizer = make_optimizer(phase.rates, config)
     names: dict[Tensor, str] = {p: name for name, p in detector.named_parameters()}
     restore(optimizer, names, start.optimizer)
+    mean = RunningMean(phase.trained, config.average, start.average)
     scaler = torch.amp.GradScaler("cuda", enabled=_precision(device) is torch.float16)
 
     def save(step: int) -> None:
         facts = {"phase": phase.index, "step": step, "config": settings}
-        save_progress(run, detector, optimizer_state(optimizer, names), facts)
+        save_progress(run, detector, optimizer_state(optimizer, names), mean.state(), facts)
         history.save()
 
     stream = batches.stream(phase.index, start.step, phase.steps)
@@ -149,6 +151,7 @@ def _run_phase(
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             scaler.step(optimizer)
             scaler.update()
+            mean.update()
             history.add(phase.name, step, value, time.perf_counter() - began)
             bar.advance(f"loss {value:.4f}")
             if stop.requested or (step + 1) % config.save_every == 0:
@@ -158,6 +161,7 @@ def _run_phase(
                     f"Training stopped at step {step + 1} of the {phase.name}; nothing is lost.",
                     remedy="the same command with --resume",
                 )
+    mean.finish()
 
 
 def _schedule(config: TrainConfig, step: int, steps: int) -> float:

@@ -144,6 +144,7 @@ def test_a_profile_knows_the_parts_of_a_model_without_a_head(trained):
 ABLATIONS = [
     {"head_input": "concatenation", "decoder": False},
     {"head_input": "cosine"},
+    {"local_contrast": 0.125},
     {"model": "dskd", "structure": "e-d", "embedding": False, "maps": "m2"},
 ]
 

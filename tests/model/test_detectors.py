@@ -48,6 +48,17 @@ def test_dskd_takes_its_settings(teacher):
     assert (found.structure, found.levels, found.weight) == ("t-d", (1,), 0.3)
 
 
+@pytest.mark.parametrize("model", ["destseg", "dskd"])
+def test_local_contrast_takes_the_place_of_mean_and_deviation(teacher, model):
+    plain, even = build(teacher, model=model), build(teacher, model=model, local_contrast=0.125)
+    assert plain.contrast is None
+    grey = torch.full((1, 3, 64, 64), 117.0)
+    torch.testing.assert_close(even.normalize(grey), torch.zeros_like(grey), atol=1e-4, rtol=0)
+    expected = (117 / 255 - torch.tensor(teacher.mean)) / torch.tensor(teacher.std)
+    torch.testing.assert_close(plain.normalize(grey)[0, :, 0, 0], expected)
+    assert even.state_dict().keys() == plain.state_dict().keys()  # its matrices follow from sizes
+
+
 @pytest.mark.parametrize("decoder", [True, False])
 @pytest.mark.parametrize(
     ("head_input", "kind", "channels"),

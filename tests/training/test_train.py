@@ -89,8 +89,11 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     assert [r.split(",")[:3] for r in rows[0]] == [r.split(",")[:3] for r in rows[1]]
 
 
-def test_a_stopped_dskd_goes_on_with_adams_memory(plates, quick_dskd, tmp_path, monkeypatch):
+def test_a_stopped_dskd_goes_on_with_adams_memory_and_the_mean(
+    plates, quick_dskd, tmp_path, monkeypatch
+):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    quick_dskd = replace(quick_dskd, average=0.5)
     card = train(plates, quick_dskd, whole, say=lambda line: None)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 0, 1, signal.SIGINT)
@@ -103,6 +106,15 @@ def test_a_stopped_dskd_goes_on_with_adams_memory(plates, quick_dskd, tmp_path, 
     assert (card.model, card.steps) == ("dskd", {"student": 3})
     assert card.config["optimizer"] == "adam" and card.config["head"] is None
     assert type(load_run(whole)[0]) is DSKD
+
+
+def test_the_mean_of_the_weights_is_what_a_run_ends_with(plates, quick_dskd, tmp_path):
+    last, mean = tmp_path / "last", tmp_path / "mean"
+    train(plates, quick_dskd, last, say=lambda line: None)
+    train(plates, replace(quick_dskd, average=0.9), mean, say=lambda line: None)
+    one, two = (load_file(r / "model.safetensors") for r in (last, mean))
+    changed = {name for name in one if not torch.equal(one[name], two[name])}
+    assert changed and all(name.startswith("student.") for name in changed)
 
 
 def test_stpm_has_one_phase_and_no_head(plates, tmp_path):

@@ -1,0 +1,90 @@
+"""Defects that are drawn on a good image and are no pasted texture: shades, marks, patches.
+
+Real defects of one material rarely look like photographs of another. Here are three kinds that keep
+the material: a region in another light, a fine mark (crack, scratch, pore), and a piece of the part
+itself at a wrong place. The last is CutPaste's idea (Li et al., CVPR 2021) with the outline of
+DeSTSeg's Perlin noise. All are drawn from a NumPy generator; a seed gives the same images.
+"""
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from edgeseg.data.images import Image, Mask
+from edgeseg.data.noise import perlin, perlin_mask
+
+SHADE_CELLS, SHADE_ABOVE = (1, 4), 0.2  # shaded regions are large: a fifth of the image
+SHADE_STOPS = (0.15, 0.7)  # lighter or darker by a factor of 2^0.15 to 2^0.7
+MARK_STOPS = (0.25, 2.0)  # a mark is fine, and has to be stronger to be seen
+SCALE = 8  # marks are drawn so many times finer than a pixel
+VISIBLE = 0.25  # a pixel belongs to a mark that covers this share of it
+CRACK_TURN = 0.5  # radians: how far a crack turns at each of its bends, as a deviation
+
+
+def shade(image: Image, rng: Generator) -> tuple[Image, Mask]:
+    """Make a large region of the part lighter or darker: stains, an uneven finish."""
+    rows, columns = rng.integers(*SHADE_CELLS, 2, endpoint=True)
+    mask = perlin(rng, image.shape[0], int(rows), int(columns)) > SHADE_ABOVE
+    gain = 2.0 ** (rng.choice((-1, 1)) * rng.uniform(*SHADE_STOPS))
+    corrupted = image.copy()
+    corrupted[mask] = np.clip(np.rint(image[mask] * gain), 0, 255).astype(np.uint8)
+    return corrupted, mask
+
+
+def mark(image: Image, rng: Generator) -> tuple[Image, Mask]:
+    """Draw one to three cracks, scratches or pores, darker or lighter than where they lie."""
+    side = image.shape[0]
+    draw = (_crack, _scratch, _pores)[rng.integers(3)]
+    canvas = np.zeros((side * SCALE, side * SCALE), np.uint8)
+    for _ in range(int(rng.integers(1, 4))):
+        draw(canvas, rng)
+    cover = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA) / np.float32(255)
+    gain = 2.0 ** (rng.choice((-1, 1), p=(0.75, 0.25)) * rng.uniform(*MARK_STOPS))
+    blended = image * (1 + cover[:, :, None] * (gain - 1))
+    return np.clip(np.rint(blended), 0, 255).astype(np.uint8), np.asarray(cover >= VISIBLE)
+
+
+def patch(image: Image, rng: Generator) -> tuple[Image, Mask]:
+    """Put a region of the image, shifted, turned or mirrored, over another one."""
+    side = image.shape[0]
+    mask = perlin_mask(rng, side)
+    turned = np.rot90(image, int(rng.integers(4)))
+    if rng.random() < 0.5:
+        turned = turned[:, ::-1]
+    shift = rng.integers(side // 8, side - side // 8, 2)
+    moved = np.roll(turned, (int(shift[0]), int(shift[1])), axis=(0, 1))
+    corrupted = image.copy()
+    corrupted[mask] = moved[mask]
+    return corrupted, mask
+
+
+def _crack(canvas: NDArray[np.uint8], rng: Generator) -> None:
+    """A line that turns a little at each of many bends."""
+    side = canvas.shape[0]
+    length = side * rng.uniform(0.1, 0.8)
+    bends = int(rng.integers(6, 30))
+    angles = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, CRACK_TURN, bends))
+    steps = length / bends * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points = rng.uniform(0.1, 0.9, 2) * side + np.cumsum(steps, axis=0)
+    width = max(int(side * rng.uniform(0.003, 0.015)), 1)
+    cv2.polylines(canvas, [points.astype(np.int32)], False, 255, width)
+
+
+def _scratch(canvas: NDArray[np.uint8], rng: Generator) -> None:
+    """A straight line."""
+    side = canvas.shape[0]
+    angle, length = rng.uniform(0, 2 * np.pi), side * rng.uniform(0.05, 0.6)
+    start = rng.uniform(0.1, 0.9, 2) * side
+    stop = start + length * np.array([np.cos(angle), np.sin(angle)])
+    width = max(int(side * rng.uniform(0.003, 0.015)), 1)
+    ends = np.stack([start, stop]).astype(np.int32)
+    cv2.polylines(canvas, [ends], False, 255, width)
+
+
+def _pores(canvas: NDArray[np.uint8], rng: Generator) -> None:
+    """A small ellipse."""
+    side = canvas.shape[0]
+    x, y = (int(value) for value in rng.uniform(0.05, 0.95, 2) * side)
+    axes = [max(int(value), 1) for value in side * rng.uniform(0.006, 0.05, 2)]
+    cv2.ellipse(canvas, (x, y), (axes[0], axes[1]), float(rng.uniform(0, 180)), 0, 360, 255, -1)

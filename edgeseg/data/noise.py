@@ -1,0 +1,52 @@
+"""Perlin noise, and the irregular regions that it outlines.
+
+Sources: Perlin, Improving Noise, SIGGRAPH 2002 (the fifth-degree fade); DeSTSeg, Zhang et al., CVPR
+2023, section 3.1, with the parameters of the authors' released code.
+"""
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from edgeseg.data.images import Mask
+
+MAX_LOG_CELLS = 5  # 2^k noise cells along an axis, k = 0..5, each axis for itself
+MASK_ABOVE = 0.5  # of noise in [-1, 1]
+
+
+def perlin_mask(rng: Generator, side: int) -> Mask:
+    """Return where rotated Perlin noise of random scales is high, bool [side, side]."""
+    rows, columns = (int(2**k) for k in rng.integers(0, MAX_LOG_CELLS + 1, 2))
+    noise = perlin(rng, side, rows, columns)
+    centre = ((side - 1) / 2, (side - 1) / 2)
+    turn = cv2.getRotationMatrix2D(centre, float(rng.uniform(-90, 90)), 1.0)
+    return np.asarray(cv2.warpAffine(noise, turn, (side, side)) > MASK_ABOVE)
+
+
+def perlin(rng: Generator, side: int, rows: int, columns: int) -> NDArray[np.float32]:
+    """Return Perlin gradient noise over a grid of cells, float32 [side, side] in [-1, 1]."""
+    angles = rng.uniform(0, 2 * np.pi, (rows + 1, columns + 1)).astype(np.float32)
+    row, y = _cells(side, rows)
+    column, x = _cells(side, columns)
+    fade_y, fade_x = _fade(y)[:, None], _fade(x)[None, :]
+
+    def corner(down: int, right: int) -> NDArray[np.float32]:
+        slope_y = np.sin(angles)[row + down][:, column + right]
+        slope_x = np.cos(angles)[row + down][:, column + right]
+        return np.asarray(slope_y * (y - down)[:, None] + slope_x * (x - right)[None, :])
+
+    top = corner(0, 0) + fade_x * (corner(0, 1) - corner(0, 0))
+    bottom = corner(1, 0) + fade_x * (corner(1, 1) - corner(1, 0))
+    return np.asarray(np.float32(np.sqrt(2)) * (top + fade_y * (bottom - top)))
+
+
+def _cells(side: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return, for each pixel of an axis, its cell and its place inside the cell, 0 to 1."""
+    place = np.arange(side) * (count / side)
+    cell = place.astype(np.intp)
+    return cell, (place - cell).astype(np.float32)
+
+
+def _fade(t: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(t**3 * (t * (t * 6 - 15) + 10))

@@ -1,0 +1,40 @@
+"""Local contrast normalization: the light of the place divided out, before any network looks.
+
+Source: Jarrett et al., What is the Best Multi-Stage Architecture for Object Recognition?, ICCV
+2009, section 2.1, over the grey values: all three channels share one mean and one deviation, so
+that colors stay what they were relative to their surroundings.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.data.images import blur_matrix
+
+FLOOR = 2.0  # grey levels: a smooth surface stays smooth, and its sensor noise small
+
+
+class LocalContrast(nn.Module):
+    """[B, 3, S, S] in 0..255 -> [B, 3, S, S] with a local mean near 0 and a deviation near 1.
+
+    side: S; sigma: of the Gaussian, in pixels.
+    """
+
+    def __init__(self, side: int, sigma: float) -> None:
+        super().__init__()
+        self.blur: Tensor
+        blur = torch.from_numpy(blur_matrix(side, sigma))
+        self.register_buffer("blur", blur, persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        mean = self._around(rgb.mean(dim=1, keepdim=True))
+        apart = rgb - mean
+        grey = apart.mean(dim=1, keepdim=True)
+        # Of what is left, not E[x^2] - E[x]^2: that cancels where a surface is bright and smooth.
+        deviation = (self._around(grey * grey) + FLOOR**2).sqrt()
+        return apart / deviation
+
+    def _around(self, x: Tensor) -> Tensor:
+        """Return the Gaussian mean around each pixel: [B, 1, S, S]."""
+        with torch.autocast(x.device.type, enabled=False):
+            around: Tensor = self.blur @ x @ self.blur.T
+        return around
