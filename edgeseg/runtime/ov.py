@@ -8,8 +8,8 @@ from typing import Any
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.runtime.base import OnHost, Slot
-from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each, without
+from edgeseg.runtime.onnx_card import read_onnx_card
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 
@@ -25,7 +25,7 @@ class OpenVinoBackend(OnHost):
     def __init__(self, graph: Path, *, threads: int | None = None) -> None:
         ov = require("openvino", extra="openvino")
         # Not by OpenVINO, whose readers guess at a damaged file one by one, aloud.
-        _, self.card = read_graph(graph)
+        self.card = read_onnx_card(graph)
         count = cpu_threads(threads)
         self._options = {
             "PERFORMANCE_HINT": "LATENCY",
