@@ -330,12 +330,13 @@ def profile(
 @app.command()
 def doctor(matrix: Matrix = False, as_json: Json = False) -> None:
     """Show what this machine can run, and what to type for what it cannot."""
-    from edgeseg.doctor import examine
-    from edgeseg.runtime.matrix_report import MatrixReport
-
     if matrix:
+        from edgeseg.runtime.matrix_report import MatrixReport
+
         show(MatrixReport(), as_json)
     else:
+        from edgeseg.doctor import examine
+
         diagnosis = examine()
         show(diagnosis, as_json)
         diagnosis.check()
