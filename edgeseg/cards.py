@@ -183,18 +183,20 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
     Whatever happens inside, a full disk or a kill included, the old file stays as it was.
+    durable: a power cut after the block takes nothing; False does not wait for the disk.
     WriteError when the disk or the folder's rights forbid it.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
         raise WriteError(

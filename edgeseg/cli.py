@@ -114,12 +114,13 @@ def train(
     from edgeseg.data.layouts import open_dataset
     from edgeseg.data.policy import settle
     from edgeseg.evaluation.threshold import check_rate, threshold_run
-    from edgeseg.training.train import train as run_training
 
     check_rate(rate)
     dataset = open_dataset(data, say=say)
     config = settle(config, dataset, say)
     run = runs / (name or dataset.name)
+    from edgeseg.training.train import train as run_training  # seconds, for torch: after the checks
+
     run_training(dataset, config, run, resume=resume, preview=preview, say=say)
     show(threshold_run(run, data, rate, say=say), as_json)
 
@@ -180,10 +181,12 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a run as one ONNX graph, camera bytes to mask bytes, checked against PyTorch."""
-    from edgeseg.deploy.export import export_run
     from edgeseg.evaluation.opener import find_model
 
-    show(export_run(find_model(model, RUNS, say=say), config, data=data, say=say), as_json)
+    path = find_model(model, RUNS, say=say)
+    from edgeseg.deploy.export import export_run  # loads torch: after the path is known
+
+    show(export_run(path, config, data=data, say=say), as_json)
 
 
 @app.command()
@@ -200,7 +203,7 @@ def calibrate(
     """Measure the ranges that INT8 needs, on photos of good parts."""
     from edgeseg.deploy.calibrate import calibrate as run_calibration
     from edgeseg.deploy.calibrate import data_of
-    from edgeseg.deploy.export import exported_graph
+    from edgeseg.deploy.exported import exported_graph
     from edgeseg.evaluation.opener import find_model
 
     named, images = data_of(model, data)
@@ -219,7 +222,7 @@ def build_engine(
 ) -> None:
     """Build an engine for this machine, or with --compute-capability for another one."""
     from edgeseg.deploy.engine import build_engine as run_build
-    from edgeseg.deploy.export import exported_graph
+    from edgeseg.deploy.exported import exported_graph
     from edgeseg.evaluation.opener import find_model
 
     path = find_model(model, RUNS, say=say)
@@ -327,12 +330,13 @@ def profile(
 @app.command()
 def doctor(matrix: Matrix = False, as_json: Json = False) -> None:
     """Show what this machine can run, and what to type for what it cannot."""
-    from edgeseg.doctor import examine
-    from edgeseg.runtime.matrix_report import MatrixReport
-
     if matrix:
+        from edgeseg.runtime.matrix_report import MatrixReport
+
         show(MatrixReport(), as_json)
     else:
+        from edgeseg.doctor import examine
+
         diagnosis = examine()
         show(diagnosis, as_json)
         diagnosis.check()

@@ -2,47 +2,54 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 LOG_EVERY = 30.0  # seconds between lines where there is no terminal
 
+Draw = Callable[[int, str], None]
+"""Takes the steps that are done, and a note."""
+
 
 class Task:
-    """One bar; `advance` is cheap enough for every frame."""
+    """Steps that are counted; `advance` is cheap enough for every frame."""
 
-    def __init__(self, progress: Progress, title: str, total: int, done: int) -> None:
-        self._progress = progress
+    def __init__(self, title: str, total: int, done: int, draw: Draw | None = None) -> None:
         self._title, self._total, self._done, self._start = title, total, done, done
         self._began = self._logged = time.monotonic()
-        self._id = progress.add_task(title, total=total, completed=done, note="")
+        self._draw = draw or self._log
 
     def advance(self, note: str = "") -> None:
         """Count one step; `note` stands behind the bar."""
         self._done += 1
-        self._progress.update(self._id, completed=self._done, note=note)
+        self._draw(self._done, note)
+
+    def _log(self, done: int, note: str) -> None:
         now = time.monotonic()
-        if not self._progress.console.is_terminal and now - self._logged > LOG_EVERY:
+        if now - self._logged > LOG_EVERY:
             self._logged = now
-            pace = (now - self._began) / (self._done - self._start)
-            left = pace * (self._total - self._done)
-            line = f"{self._title} {self._done}/{self._total}  {note}  {left / 60:.1f} min left"
+            pace = (now - self._began) / (done - self._start)
+            left = pace * (self._total - done)
+            line = f"{self._title} {done}/{self._total}  {note}  {left / 60:.1f} min left"
             print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def task(title: str, total: int, done: int = 0) -> Iterator[Task]:
-    """Show a bar on standard error while the block runs."""
+    """Show a bar, or lines, on standard error while the block runs."""
+    if not sys.stderr.isatty():
+        yield Task(title, total, done)
+        return
+    from rich.console import Console  # only a terminal needs it
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -52,6 +59,6 @@ def task(title: str, total: int, done: int = 0) -> Iterator[Task]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield Task(progress, title, total, done)
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(title, total=total, completed=done, note="")
+        yield Task(title, total, done, lambda n, text: progress.update(bar, completed=n, note=text))

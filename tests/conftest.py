@@ -20,3 +20,11 @@ def graph_card():
         training={"teacher": "resnet18", "rotation": "none"},
         versions={"torch": "2.6.0"},
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_users_cache(tmp_path_factory):
+    """Keep what OpenVINO compiles out of the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

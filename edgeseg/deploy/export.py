@@ -29,7 +29,6 @@ from edgeseg.extras import installed
 from edgeseg.runtime.base import INPUTS, OUTPUTS
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
-from edgeseg.settings import make
 
 OPSET = 19
 Say = Callable[[str], None]
@@ -105,29 +104,6 @@ def export_graph(
         card = replace(card, parity=report)
         _save(model, card, part)
     return Exported(path, card, path.stat().st_size, parity)
-
-
-def exported_graph(run: Path, *, say: Say = print) -> Path:
-    """Return a run's graph; export it first when there is none, or an older one.
-
-    Older: of other weights, thresholds or context than the run has now.
-    """
-    card = read_card(run / CARD, ModelCard)
-    path = run / f"{card.name}.onnx"
-    if path.is_file():
-        with OnnxRuntimeBackend(path) as graph:
-            found = graph.card
-        same = ("weights_sha256", "threshold", "image_threshold", "context")
-        if all(getattr(found, name) == getattr(card, name) for name in same):
-            return path
-        say(f"{path} is older than its run: exporting again")
-        n, height, width, _ = found.frame_shape
-        settings = {"frame_size": f"{width}x{height}", "format": found.frame_format, "batch": n}
-        config = make(ExportConfig, settings)
-    else:
-        say(f"{run} has no graph yet: exporting")
-        config = ExportConfig()
-    return export_run(run, config, say=say).graph
 
 
 def _trace(backend: PyTorchBackend) -> ModelProto:

@@ -11,6 +11,7 @@ The choice is never silent: one line says what was taken and why nothing better 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, newest
 from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
@@ -23,6 +24,7 @@ from edgeseg.runtime.engines import card_path, check_engine, engine_path, newest
 from edgeseg.runtime.machine import this_machine
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.ov import OpenVinoBackend
+from edgeseg.runtime.ov_cache import Compiled
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.runtime.trt_backend import TrtBackend
 
@@ -57,7 +59,7 @@ def open_model(
         card = _check_engine(path, runtime)
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
-            return _open_graph(engine, card.runtime, threads, say)
+            return _open_graph(engine, card.runtime, threads, say, digest=card.sha256)
         on_gpu = TrtBackend.open(engine, card, gpu=gpu, say=say)
         return _say_taken(engine, on_gpu, card.runtime, say)
     if path.suffix != ".onnx":
@@ -161,13 +163,19 @@ def newest_engine(engines: Path, *, say: Say) -> Path:
     return path
 
 
-def _open_graph(path: Path, runtime: str, threads: int | None, say: Say) -> Backend:
+def _open_graph(
+    path: Path, runtime: str, threads: int | None, say: Say, digest: str | None = None
+) -> Backend:
+    """Open a graph on a CPU runtime; digest: the SHA-256 of its file, where it was just checked."""
     if runtime not in GRAPH_RUNTIMES:
         raise ConfigError(
             f"{runtime} does not read {path}; {' or '.join(GRAPH_RUNTIMES)} was expected.",
             remedy="--runtime openvino, or build an engine: edgeseg build-engine",
         )
-    return _say_taken(path, GRAPH_RUNTIMES[runtime](path, threads=threads), runtime, say)
+    options: dict[str, Any] = {"threads": threads}
+    if runtime == "openvino":
+        options["kept"] = Compiled(path, digest=digest, say=say)
+    return _say_taken(path, GRAPH_RUNTIMES[runtime](path, **options), runtime, say)
 
 
 def _check_engine(path: Path, runtime: str | None) -> EngineCard:

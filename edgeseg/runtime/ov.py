@@ -8,8 +8,9 @@ from typing import Any
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.runtime.base import OnHost, Slot
-from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each, without
+from edgeseg.runtime.onnx_card import read_onnx_card
+from edgeseg.runtime.ov_cache import Compiled
 from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 
@@ -22,10 +23,13 @@ class OpenVinoBackend(OnHost):
 
     compute_seconds: float | None = None
 
-    def __init__(self, graph: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self, graph: Path, *, threads: int | None = None, kept: Compiled | None = None
+    ) -> None:
+        """Open a graph; `kept` has it compiled, or keeps it."""
         ov = require("openvino", extra="openvino")
         # Not by OpenVINO, whose readers guess at a damaged file one by one, aloud.
-        _, self.card = read_graph(graph)
+        self.card = read_onnx_card(graph)
         count = cpu_threads(threads)
         self._options = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -34,7 +38,10 @@ class OpenVinoBackend(OnHost):
         }
         version = ov.__version__.split("-")[0]
         try:
-            compiled = _core().compile_model(str(graph), "CPU", self._options)
+            if kept is None:
+                compiled = _core().compile_model(str(graph), "CPU", self._options)
+            else:
+                compiled = kept.compile(_core(), self._options)
         except RuntimeError as error:
             raise ModelError(
                 f"OpenVINO {version} cannot open {graph}: {error}",

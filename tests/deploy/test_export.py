@@ -15,7 +15,8 @@ from onnx import TensorProto, numpy_helper
 from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, sha256, write_card
 from edgeseg.config import ExportConfig
 from edgeseg.deploy import export
-from edgeseg.deploy.export import export_graph, export_run, exported_graph
+from edgeseg.deploy.export import export_graph, export_run
+from edgeseg.deploy.exported import exported_graph
 from edgeseg.errors import DataError, GateFailed, ModelError
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend

@@ -168,8 +168,19 @@ def test_a_graph_is_opened_in_onnx_runtime_or_openvino(graph):
         with open_model(graph, runtime=runtime, threads=1, say=said.append) as backend:
             assert backend.name.startswith(f"{expected} ")
             assert backend.name.endswith("CPU, 1 thread")
-        assert said[0].startswith(f"{graph}: {backend.name} (not tensorrt: ")
-    assert "not openvino" not in said[0]
+        assert said[-1].startswith(f"{graph}: {backend.name} (not tensorrt: ")
+    assert "not openvino" not in said[-1]
+
+
+def test_what_openvino_compiled_of_a_graph_serves_its_engine(graph, write_engine, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(graph.parent / "cache"))
+    said = []
+    for path in (graph, write_engine("screws-fp32-openvino-cpu.onnx")):
+        with open_model(path, runtime="openvino", say=said.append):
+            pass
+    kept, *opened = said
+    assert kept.startswith("compiled, and kept for the next start in ")
+    assert [line.split(":")[0] for line in opened] == [str(graph), str(path)]
 
 
 def test_an_engine_is_opened_by_its_card(write_engine):

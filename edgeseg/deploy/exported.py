@@ -1,0 +1,36 @@
+"""The graph of a run: the one it has, or a new one; PyTorch is loaded only to make a new one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeseg.cards import CARD, ModelCard, read_card
+from edgeseg.config import ExportConfig
+from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from edgeseg.settings import make
+
+Say = Callable[[str], None]
+
+
+def exported_graph(run: Path, *, say: Say = print) -> Path:
+    """Return a run's graph; export it first when there is none, or an older one.
+
+    Older: of other weights, thresholds or context than the run has now.
+    """
+    card = read_card(run / CARD, ModelCard)
+    path = run / f"{card.name}.onnx"
+    if path.is_file():
+        with OnnxRuntimeBackend(path) as graph:
+            found = graph.card
+        same = ("weights_sha256", "threshold", "image_threshold", "context")
+        if all(getattr(found, name) == getattr(card, name) for name in same):
+            return path
+        say(f"{path} is older than its run: exporting again")
+        n, height, width, _ = found.frame_shape
+        settings = {"frame_size": f"{width}x{height}", "format": found.frame_format, "batch": n}
+        config = make(ExportConfig, settings)
+    else:
+        say(f"{run} has no graph yet: exporting")
+        config = ExportConfig()
+    from edgeseg.deploy.export import export_run  # PyTorch, only here
+
+    return export_run(run, config, say=say).graph

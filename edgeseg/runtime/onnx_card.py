@@ -1,0 +1,68 @@
+"""The card inside an ONNX file, read without the package `onnx` and without the graph.
+
+That package takes as long to load as a runtime, and reads every weight for a few lines of text. An
+ONNX file is one message, a ModelProto: fields, each a key (8 * number + wire type) and a value.
+Sources: Protocol Buffers, Encoding; onnx.proto, where field 14 is metadata_props: key and value.
+"""
+
+from collections.abc import Iterator
+from io import SEEK_CUR, SEEK_END, BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from edgeseg.cards import GraphCard, card_from_metadata
+from edgeseg.errors import ModelError
+
+METADATA_PROPS, KEY, VALUE = 14, 1, 2
+_VARINT, _LENGTH = 0, 2
+_WIDTHS = {1: 8, 5: 4}  # wire type -> bytes
+_LONGEST = 10  # bytes of a varint
+
+
+def read_onnx_card(path: Path) -> GraphCard:
+    """Read the card that edgeseg put into a graph; ModelError for any other file, or half one."""
+    try:
+        with path.open("rb") as file:
+            metadata = dict(_entry(value) for _, value in _fields(file, {METADATA_PROPS}))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} is no ONNX file: {error}.", remedy="edgeseg export --model RUN, again"
+        ) from error
+    return card_from_metadata(metadata, path)
+
+
+def _entry(message: bytes) -> tuple[str, str]:
+    fields = {number: value.decode() for number, value in _fields(BytesIO(message), {KEY, VALUE})}
+    return fields.get(KEY, ""), fields.get(VALUE, "")
+
+
+def _fields(message: BinaryIO, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, bytes) of the wanted fields that have bytes; ValueError for no message."""
+    size = message.seek(0, SEEK_END)
+    message.seek(0)
+    while message.tell() < size:
+        number, wire = divmod(_varint(message), 8)
+        if wire == _VARINT:
+            _varint(message)
+            continue
+        if wire != _LENGTH and wire not in _WIDTHS:
+            raise ValueError(f"field {number} has the unknown wire type {wire}")
+        length = _varint(message) if wire == _LENGTH else _WIDTHS[wire]
+        if message.tell() + length > size:
+            raise ValueError(f"it ends within field {number}")
+        if wire == _LENGTH and number in wanted:
+            yield number, message.read(length)
+        else:
+            message.seek(length, SEEK_CUR)
+
+
+def _varint(message: BinaryIO) -> int:
+    """Read a number: seven bits in each byte, the lowest first; the last byte has no top bit."""
+    number = 0
+    for place, byte in enumerate(message.read(1) for _ in range(_LONGEST)):
+        if not byte:
+            raise ValueError("it ends within a number")
+        number |= (byte[0] & 0x7F) << 7 * place
+        if byte[0] < 0x80:
+            return number
+    raise ValueError("a number has no end")

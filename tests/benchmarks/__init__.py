@@ -1,0 +1,1 @@
+"""Tests of benchmarks/, which is no package: its files are scripts."""

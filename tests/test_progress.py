@@ -1,0 +1,44 @@
+"""A bar on a terminal, lines in a log."""
+
+import io
+import itertools
+import sys
+import time
+
+import pytest
+
+from edgeseg.progress import LOG_EVERY, task
+
+STEPS = int(LOG_EVERY)  # a second each
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def ticking(monkeypatch):
+    """A clock that is a second later at each look."""
+    monkeypatch.setattr(time, "monotonic", itertools.count().__next__)
+
+
+def test_a_log_has_a_line_from_time_to_time(ticking, capsys):
+    with task("train", total=100, done=10) as bar:
+        for step in range(STEPS):
+            bar.advance(f"loss {step}")
+        assert capsys.readouterr().err == ""
+        bar.advance("loss 0.1")
+    # 31 steps in 31 s, and 59 to go
+    assert capsys.readouterr().err == f"train {10 + STEPS + 1}/100  loss 0.1  1.0 min left\n"
+
+
+def test_a_terminal_has_a_bar(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with task("train", total=4, done=1) as bar:
+        bar.advance("loss 0.1")
+        bar.advance("loss 0.2")
+    text = sys.stderr.getvalue()
+    assert "train" in text and "3/4" in text and "loss 0.2" in text

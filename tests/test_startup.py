@@ -1,0 +1,102 @@
+"""A command loads what it needs and nothing else: seconds of a start are packages being loaded.
+
+Each command really runs, in an interpreter of its own, on the red graph; the lists are exact.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import onnx
+import pytest
+
+from edgeseg.cards import EngineCard, write_card
+from tests.deploy.red_graph import CARD, red_graph, write_plates
+
+HEAVY = (
+    "numpy cv2 rich scipy onnx onnxscript onnxruntime openvino tensorrt tensorrt_rtx torch timm "
+    "safetensors cuda pycuda PIL matplotlib sklearn"
+).split()
+PROGRAM = f"""
+import json, sys
+from edgeseg.cli import main
+try:
+    main()
+except SystemExit as ended:
+    print(json.dumps([ended.code or 0, sorted(set({HEAVY}) & set(sys.modules))]))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with a graph, an engine of it for each CPU runtime, and photos."""
+    folder = tmp_path_factory.mktemp("project")
+    graph = red_graph()
+    onnx.save(graph, folder / "plates.onnx")
+    write_plates(folder / "photos")
+    for runtime in ("onnxruntime", "openvino"):
+        path = folder / f"{runtime}.onnx"
+        onnx.save(graph, path)
+        card = EngineCard(
+            graph=CARD,
+            file=path.name,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            bytes=path.stat().st_size,
+            runtime=runtime,
+            runtime_version="",
+            precision="fp32",
+            target="cpu",
+            built_on={},
+            source_sha256="",
+            inputs={},
+            outputs={},
+        )
+        write_card(path.with_suffix(".json"), card)
+    return folder
+
+
+STREAM = "--source photos --no-window --frames 2"
+RUNS = "--runs 1 --warmup 0"
+LOADS = [
+    ("--help", "rich"),
+    ("train --help", "rich"),
+    ("--version", ""),
+    ("doctor --matrix", ""),
+    ("predict plates.onnx photos --out a", "cv2 numpy onnxruntime"),
+    ("predict plates.onnx photos --out b --runtime openvino", "cv2 numpy openvino"),
+    (f"stream --model onnxruntime.onnx {STREAM}", "cv2 numpy onnxruntime"),
+    (f"stream --model openvino.onnx {STREAM}", "cv2 numpy openvino"),
+    (f"benchmark onnxruntime.onnx {RUNS}", "cv2 numpy onnxruntime"),
+    (f"benchmark openvino.onnx {RUNS}", "cv2 numpy openvino"),
+    (f"profile onnxruntime.onnx {RUNS}", "cv2 numpy onnx onnxruntime"),
+    ("evaluate plates.onnx photos", "cv2 numpy onnxruntime scipy"),
+    ("verify plates.onnx onnxruntime.onnx", "cv2 numpy onnx onnxruntime"),
+    (
+        "build-engine --model plates.onnx --precision fp32 --runtime onnxruntime",
+        "cv2 numpy onnx onnxruntime",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), LOADS, ids=[words for words, _ in LOADS])
+def test_a_command_loads_what_it_needs(project, words, expected):
+    assert run(project, words) == [0, expected.split()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["train nowhere", "export --model nowhere", "build-engine", "calibrate plates.onnx nowhere"],
+)
+def test_a_mistake_is_told_before_pytorch_is_loaded(project, words):
+    code, found = run(project, words)
+    assert code == 2
+    assert not {"torch", "timm"} & set(found)
+
+
+def run(folder, words):
+    """Run a command: [exit code, the heavy packages that it loaded]."""
+    words = ["-W", "ignore", "-c", PROGRAM, *words.split()]
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
