@@ -18,6 +18,7 @@ from edgeseg.config import (
     CalibrateConfig,
     ExportConfig,
     ProfileConfig,
+    ReproduceConfig,
     StreamConfig,
     TrainConfig,
     VerifyConfig,
@@ -325,6 +326,21 @@ def profile(
     with open_model(path, runtime=runtime, threads=config.threads, say=say) as backend:
         frames = load_frames(backend.card, config.data, say)
         show(run_profile(backend, path, frames, config), as_json)
+
+
+@app.command()
+@takes(ReproduceConfig)
+def reproduce(
+    table: Annotated[str, typer.Argument(help="destseg-1 ... dskd-9, or a TOML file of yours.")],
+    config: ReproduceConfig,
+    as_json: Json = False,
+) -> None:
+    """Train and measure a table of the papers, and print it beside their figures."""
+    from edgeseg.evaluation.reproduce import reproduce as run_reproduction
+
+    report = run_reproduction(table, config, say=say)
+    show(report, as_json)
+    report.check()
 
 
 @app.command()

@@ -150,6 +150,38 @@ class VerifyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReproduceConfig:
+    """Which part of a table is run, on what, and how many runs at a time."""
+
+    data: Path | None = setting(
+        None, "Folder of one data set, or of its categories; a table of complexity needs none"
+    )
+    categories: str | None = setting(None, "Only these: bottle,cable")
+    rows: str | None = setting(None, "Only the rows with these labels, separated by commas")
+    seeds: int | None = setting(None, "Number of seeds, 0 and up; default: the paper's")
+    config: Path | None = setting(
+        None, "TOML file of settings of `edgeseg train`, for every row; they beat the table's"
+    )
+    textures: Path | None = setting(
+        None, "Folder of images pasted as anomalies: the papers' are DTD"
+    )
+    out: Path = setting(Path("reproductions"), "Folder of the runs and the reports")
+    processes: int | None = setting(
+        None, "Trainings at a time; default: as many as cores and memory allow"
+    )
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None:
+            within("seeds", self.seeds, 1, 1000)
+        if self.processes is not None:
+            within("processes", self.processes, 1, 1024)
+
+    def names(self) -> list[str] | None:
+        """Return the categories that were named, or None for all of them."""
+        return None if self.categories is None else self.categories.split(",")
+
+
+@dataclass(frozen=True, kw_only=True)
 class GpuConfig:
     """How frames reach an engine on a GPU; without meaning for a CPU's."""
 

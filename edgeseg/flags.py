@@ -5,7 +5,8 @@
     def train(data: Path, config: TrainConfig) -> None: ...
 
 `--help` shows the fields' own sentences and defaults; a flag that is not given leaves the value to
-`--config FILE` (TOML), and that to the default.
+`--config FILE` (TOML), and that to the default. A dataclass with a field `config` of its own gets
+no such file: there `--config` is that field.
 """
 
 import dataclasses
@@ -30,12 +31,13 @@ def takes(kind: type[Any]) -> Callable[[Command], Command]:
         types = get_type_hints(kind)
         signature = inspect.signature(command)
         own = [p for p in signature.parameters.values() if p.name != "config"]
-        added = [_file(kind), *(_flag(f, types[f.name]) for f in fields)]
+        file = [] if "config" in types else [_file(kind)]
+        added = [*file, *(_flag(f, types[f.name]) for f in fields)]
 
         @wraps(command)
         def run(**values: Any) -> Any:
             given = {f.name: values.pop(f.name) for f in fields}
-            config = make(kind, given, values.pop("config_file"))
+            config = make(kind, given, values.pop("config_file", None))
             return command(config=config, **values)
 
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]

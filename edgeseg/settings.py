@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import sys
+from collections.abc import Collection, Iterable
 from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,27 +57,39 @@ def parse_duration(text: str, flag: str) -> float:
 
 def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:
     """Build a config: defaults, then the TOML file, then the flags that were given."""
-    values = _read_toml(file, kind) if file else {}
+    values = fit(read_toml(file), kind, file) if file else {}
     values |= {name: value for name, value in flags.items() if value is not None}
     return kind(**values)
 
 
-def _read_toml(path: Path, kind: type[Any]) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; ConfigError when that cannot be done."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error}.", remedy="correct the TOML file"
         ) from error
+
+
+def fit(values: dict[str, Any], kind: type[Any], path: Path) -> dict[str, Any]:
+    """Return a TOML table as fields of a config, or refuse what is none; `path` is named."""
     fields = {f.name: f for f in dataclasses.fields(kind)}
     hints = get_type_hints(kind)
-    for name, value in values.items():
-        if name not in fields:
-            near = get_close_matches(name, fields, 1)
-            hint = f"rename it to {near[0]}" if near else f"use one of: {', '.join(fields)}"
-            raise ConfigError(f"{path} sets '{name}', which is no setting.", remedy=hint)
-        values[name] = _fit(name, value, hints[name], fields[name].default, path)
-    return values
+    known(values, fields, path)
+    return {
+        name: _fit(name, value, hints[name], fields[name].default, path)
+        for name, value in values.items()
+    }
+
+
+def known(names: Iterable[str], expected: Collection[str], path: Path, of: str = "setting") -> None:
+    """Refuse a name in a TOML file that is none of those expected, with the nearest that is."""
+    for name in names:
+        if name not in expected:
+            near = get_close_matches(str(name), expected, 1)
+            hint = f"rename it to {near[0]}" if near else f"use one of: {', '.join(expected)}"
+            raise ConfigError(f"{path} sets '{name}', which is no {of}.", remedy=hint)
 
 
 def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:

@@ -32,7 +32,7 @@ def test_help_names_every_command(run):
     assert code == 0
     commands = (
         "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
-        "benchmark profile import-checkpoint"
+        "benchmark profile import-checkpoint reproduce"
     )
     assert all(command in out for command in commands.split())
 
@@ -61,6 +61,11 @@ def test_the_version(run):
         (["verify", "x.onnx", "y.onnx", "--min-iou", "2"], "min_iou is 2", "--min-iou 1"),
         (["build-engine", "--max-drop", "5"], "max_drop is 5", "--max-drop 1"),
         (["import-checkpoint", "x.pckl", "--out", "runs/x"], "There is no file x.pckl", "released"),
+        (["reproduce", "destseg-9"], "There is no table 'destseg-9'", "edgeseg reproduce destseg-"),
+        (["reproduce", "destseg-2"], "No data were named", "--data FOLDER"),
+        (["reproduce", "dskd-1", "--data", "photos"], "There is no folder photos", "train/good"),
+        (["reproduce", "dskd-1", "--seeds", "0"], "seeds is 0", "--seeds 1"),
+        (["reproduce", "dskd-7", "--rows", "T-F"], "no row 'T-F'", "--rows 'T-"),
         (["train", "photos", "--config", "no.toml"], "no.toml cannot be read", "TOML"),
     ],
 )

@@ -31,9 +31,10 @@ def test_it_holds_edgeseg_alone(wheel):
     assert tops == {"edgeseg", f"edgeseg-{__version__}.dist-info"}
 
 
-def test_it_holds_every_module_and_the_type_marker(wheel):
+def test_it_holds_every_module_every_table_and_the_type_marker(wheel):
     package = REPOSITORY / "edgeseg"
-    expected = {path.relative_to(REPOSITORY).as_posix() for path in package.rglob("*.py")}
+    files = [*package.rglob("*.py"), *(package / "evaluation" / "tables").glob("*.toml")]
+    expected = {path.relative_to(REPOSITORY).as_posix() for path in files}
     held = {name for name in wheel.namelist() if name.startswith("edgeseg/")}
     assert held == expected | {"edgeseg/py.typed"}
 

@@ -61,15 +61,30 @@ def open_dataset(root: Path, *, say: Say = lambda line: None) -> Dataset:
     """
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.", remedy=f"name a folder with {_EXPECTED}")
+    reader = _reader(root)
+    if reader is None:
+        raise _unknown(root)
+    return reader(root, say)
+
+
+def open_datasets(root: Path, *, say: Say = lambda line: None) -> list[Dataset]:
+    """Return the data set that a folder is, or those that its folders are, its categories."""
+    if root.is_dir() and not _reader(root):
+        if categories := [folder for folder in _folders(root) if _reader(folder)]:
+            return [open_dataset(folder, say=say) for folder in categories]
+    return [open_dataset(root, say=say)]
+
+
+def _reader(root: Path) -> Callable[[Path, Say], Dataset] | None:
     if (root / "train" / GOOD / "rgb").is_dir():
-        return _mvtec_3d(root, say)
+        return _mvtec_3d
     if (root / "train" / GOOD).is_dir():
-        return _mvtec(root, say)
+        return _mvtec
     if (root / "MT_Free" / "Imgs").is_dir():
-        return _magnetic_tile(root, say)
+        return _magnetic_tile
     if (root / GOOD).is_dir():
-        return _plain(root)
-    raise _unknown(root)
+        return _plain
+    return None
 
 
 def split_good(
@@ -200,7 +215,7 @@ def _unknown(root: Path) -> DataError:
     )
 
 
-def _plain(root: Path) -> Dataset:
+def _plain(root: Path, say: Say) -> Dataset:
     good = [Sample(path) for path in _images(root / GOOD)]
     _refuse_orphans(root / "masks", root / "bad")
     if not (root / "bad").is_dir():

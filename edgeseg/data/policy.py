@@ -14,6 +14,7 @@ from edgeseg.errors import ConfigError
 from edgeseg.recipes import Rotation
 
 Say = Callable[[str], None]
+TILE_DEFECTS = {name.removeprefix("MT_").lower() for name in published.TILES if name != "MT_Free"}
 
 
 def settle(config: TrainConfig, dataset: Dataset, say: Say = print) -> TrainConfig:
@@ -45,3 +46,41 @@ def paper_rotation(dataset: Dataset) -> Rotation | None:
         return None
     category = published.MVTEC_CATEGORIES.get(dataset.name)
     return category.rotation if category else None
+
+
+def published_name(dataset: Dataset) -> str | None:
+    """Return the published data set that a folder is, or is of; None for one of yours.
+
+    The magnetic tiles count in MVTec AD's layout as well: by their five kinds of defects.
+    """
+    if dataset.layout == published.MVTEC_3D and published.is_mvtec_3d(dataset.root):
+        return published.MVTEC_3D
+    if published.mvtec_category(dataset.root):
+        return published.MVTEC
+    defects = {sample.label for sample in dataset.test if not sample.good}
+    if dataset.layout == published.TILE or defects == TILE_DEFECTS:
+        return published.TILE
+    return None
+
+
+def published_shortfall(dataset: Dataset) -> str | None:
+    """Return how a published data set, or its category, differs from what was published, or None.
+
+    By its numbers of images for training, good and defective ones of the test; the tiles have no
+    split.
+    """
+    name = published_name(dataset)
+    bad = sum(not sample.good for sample in dataset.test)
+    found: tuple[int, ...] = (len(dataset.train), len(dataset.test) - bad, bad)
+    if name == published.MVTEC:
+        category = published.MVTEC_CATEGORIES[dataset.name]
+        expected: tuple[int, ...] = (category.train, category.good, category.bad)
+    elif name == published.MVTEC_3D:
+        train, _, good, defective = published.MVTEC_3D_CATEGORIES[dataset.name]
+        expected = (train, good, defective)
+    else:
+        free = published.TILES["MT_Free"]
+        found, expected = (found[0] + found[1], bad), (free, sum(published.TILES.values()) - free)
+    if found == expected:
+        return None
+    return f"{' + '.join(map(str, found))} images, of {' + '.join(map(str, expected))}"

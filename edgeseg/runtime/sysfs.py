@@ -38,6 +38,18 @@ def text(path: Path) -> str:
         return ""
 
 
+def available_bytes(root: Path) -> int | None:
+    """Return the memory that new work can have: of the machine, and within the control group."""
+    found = []
+    if line := re.search(r"^MemAvailable:\s+(\d+) kB$", text(root / "proc/meminfo"), re.MULTILINE):
+        found.append(int(line[1]) * 1024)
+    group = root / "sys/fs/cgroup"
+    limit, used = text(group / "memory.max"), text(group / "memory.current")
+    if limit.isdecimal() and used.isdecimal():  # without a limit it says `max`
+        found.append(max(int(limit) - int(used), 0))
+    return min(found, default=None)
+
+
 def board_gpu(root: Path) -> Range | None:
     """Return the clock of a GPU inside the chip; 0 MHz while it is powered down."""
     for pattern in BOARD_GPUS:

@@ -86,9 +86,7 @@ def load_progress(run: Path, config: dict[str, Any]) -> Progress:
         )
     tensors, metadata = _read(path)
     facts = json.loads(metadata["edgeseg"])
-    before = facts["config"]
-    changed = [f"{k} ({before.get(k)} -> {v})" for k, v in config.items() if before.get(k) != v]
-    if changed:
+    if changed := changes(facts["config"], config):
         raise ConfigError(
             f"The training in {run} began with other settings: {', '.join(changed)}.",
             remedy="repeat the first settings with --resume, or choose another --name",
@@ -104,6 +102,24 @@ def load_progress(run: Path, config: dict[str, Any]) -> Progress:
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def begun_with(run: Path) -> dict[str, Any] | None:
+    """Return the settings of an unfinished training, or None where none was interrupted."""
+    path = run / RESUME
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            settings: dict[str, Any] = json.loads(file.metadata()["edgeseg"])["config"]
+            return settings
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, error) from error
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return which settings differ, for instance `gamma (4.0 -> 2.0)`."""
+    return [f"{k} ({before.get(k)} -> {v})" for k, v in now.items() if before.get(k) != v]
 
 
 def finish(run: Path, card: ModelCard) -> None:
@@ -123,9 +139,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"{path} is damaged: {error}.", remedy="restore the file, or train again"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path} is damaged: {error}.", remedy="restore the file, or train again")
 
 
 def torch_device(name: str) -> torch.device:

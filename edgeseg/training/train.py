@@ -38,7 +38,7 @@ from edgeseg.training.checkpoint import (
     save_weights,
     torch_device,
 )
-from edgeseg.training.history import History
+from edgeseg.training.history import HISTORY, History
 from edgeseg.training.optimizers import make_optimizer, optimizer_state, restore
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.preview import write_preview
@@ -85,7 +85,7 @@ def train(
         say(f"preview: {write_preview(run / 'preview.png', batches)}")
     say(f"{len(kept)} good images to train on, {len(held)} held back, {device}, {run}")
 
-    history = History(run / "train.csv", (progress.phase, progress.step))
+    history = History(run / HISTORY, (progress.phase, progress.step))
     steps = {}
     for phase in phases(detector, config, len(kept)):
         steps[phase.name] = phase.steps
@@ -99,9 +99,9 @@ def train(
         image_size=config.image_size,
         frame_size=common_size(sizes),
         config=settings,
-        split={"train": _hashes(dataset, kept), "holdout": _hashes(dataset, held)},
+        split=split_hashes(dataset, config),
         weights_sha256=save_weights(run, detector),
-        versions=_versions(),
+        versions=versions(),
         steps=steps,
     )
     finish(run, card)
@@ -138,7 +138,7 @@ def _run_phase(
             began = time.perf_counter()
             for group in optimizer.param_groups:
                 group["lr"] = group["base"] * _schedule(config, step, phase.steps)
-            with _autocast(device):
+            with autocast(device):
                 loss = phase.loss(batch.to(device))
             value = float(loss.detach())
             if not math.isfinite(value):
@@ -181,7 +181,8 @@ def _precision(device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _autocast(device: torch.device) -> Iterator[None]:
+def autocast(device: torch.device) -> Iterator[None]:
+    """Compute the forward pass in the precision that the device is made for."""
     dtype = _precision(device)
     with torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32):
         yield
@@ -197,6 +198,12 @@ def _split(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], list[Sa
     return kept, held
 
 
+def split_hashes(dataset: Dataset, config: TrainConfig) -> dict[str, dict[str, str]]:
+    """Return the files that a training learns from and holds back, as its card has them."""
+    kept, held = _split(dataset, config)
+    return {"train": _hashes(dataset, kept), "holdout": _hashes(dataset, held)}
+
+
 def json_config(config: TrainConfig) -> dict[str, Any]:
     """Return a configuration as JSON knows it: paths as text."""
     values = dataclasses.asdict(config)
@@ -207,7 +214,8 @@ def _hashes(dataset: Dataset, samples: list[Sample]) -> dict[str, str]:
     return {s.path.relative_to(dataset.root).as_posix(): sha256(s.path) for s in samples}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what has a part in the weights."""
     packages = ("edgeseg", "numpy", "opencv-python", "timm", "torch")
     found = {package: installed(package) for package in packages}
     return {k: v for k, v in found.items() if v} | {"python": platform.python_version()}

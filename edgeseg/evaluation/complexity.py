@@ -1,0 +1,291 @@
+"""What a model costs on this machine: parameters, work, memory, and the time it takes.
+
+Measured with random weights on generated pictures, by the network that is exported, in PyTorch:
+
+    parameters_m   of teacher, students and head, as far as inference reads them
+    gmac           multiply-accumulates for one picture: half of what PyTorch's counter calls FLOPs
+    memory_mb      the parameters, four bytes each; beside it what one inference adds at its peak
+    training_min   the papers' number of steps at the pace of a few: EXTRAPOLATED, and without the
+                   drawing of anomalies where that keeps up beside the computing
+    inference_ms   one frame, bytes to mask: median and 99th percentile
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeseg.evaluation.table import MEASURES, Figure, Row, Settings, Table
+from edgeseg.extras import require
+from edgeseg.recipes import TrainConfig
+from edgeseg.runtime.machine import this_machine
+
+if TYPE_CHECKING:
+    import torch
+
+    from edgeseg.model.detector import Detector
+
+Say = Callable[[str], None]
+
+IMAGES = 242  # good ones of a category of MVTec AD, on average: 3629 in 15
+STEPS, WARM_STEPS = 3, 1  # of each phase
+FRAMES, WARM_FRAMES = 100, 5
+MB = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complexity:
+    """What one model costs; figures of the same names as MEASURES where there is one."""
+
+    parameters_m: float
+    gmac: float
+    memory_mb: float
+    peak_mb: float | None
+    """What an inference adds to the process's memory, or to the GPU's; None where none tells."""
+    training_min: float
+    seconds_per_step: dict[str, float]
+    steps: dict[str, int]
+    inference_ms: float
+    inference_p99_ms: float
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComplexityReport:
+    """The table, measured here, beside what the paper measured elsewhere."""
+
+    table: Table
+    rows: tuple[Row, ...]
+    found: dict[str, Complexity]
+    """By a row's label."""
+    configs: dict[str, TrainConfig]
+    machine: str
+    device: str
+    versions: dict[str, str]
+
+    def summary(self) -> str:
+        """Return the table with its method, as text."""
+        lines = [
+            f"{self.table.name}: {self.table.title}",
+            f"paper     {self.table.source}; measured on {self.table.machine}",
+            f"machine   {self.machine}; PyTorch {self.versions['torch']} on {self.device}",
+            "          two machines: the times are not to be compared",
+            "",
+        ]
+        for row in self.rows:
+            found, config = self.found[row.label], self.configs[row.label]
+            lines.append(f"{row.label}, {config.image_size} x {config.image_size}")
+            lines += [
+                f"  {name:<32}{text:>26}  {_printed(row.figures.get(measure))}".rstrip()
+                for measure, name, text in _texts(found)
+            ]
+        return "\n".join([*lines, "", *self._legend()])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was measured, and the paper's figures."""
+        return {
+            "table": self.table.name,
+            "title": self.table.title,
+            "source": self.table.source,
+            "paper_machine": self.table.machine,
+            "machine": self.machine,
+            "device": self.device,
+            "versions": self.versions,
+            "rows": {
+                row.label: {
+                    "ours": asdict(self.found[row.label]),
+                    "paper": {name: figure.mean for name, (figure,) in row.figures.items()},
+                    "image_size": self.configs[row.label].image_size,
+                    "batch": self.configs[row.label].batch,
+                }
+                for row in self.rows
+            },
+        }
+
+    def check(self) -> None:
+        """Nothing can have failed here."""
+
+    def _legend(self) -> list[str]:
+        batch = next(iter(self.configs.values())).batch
+        return [
+            "multiply-accumulates: two floating-point operations each; of convolutions and matrix",
+            f"products alone. inference: n {FRAMES}, one frame at a time, bytes to mask, weights",
+            f"random. training: extrapolated from {STEPS} steps of {batch} images to the recipe's,",
+            f"for {IMAGES} good images",
+        ]
+
+
+def measure_table(
+    table: Table, rows: tuple[Row, ...], overrides: Settings, out: Path, say: Say
+) -> ComplexityReport:
+    """Measure every row's model, and write the report to OUT/<table>/."""
+    require("torch", extra="train")
+    from edgeseg.evaluation.reproduce_report import write_report
+    from edgeseg.training.checkpoint import torch_device
+    from edgeseg.training.train import versions
+
+    configs = {row.label: table.config(row, overrides) for row in rows}
+    found = {}
+    for label, config in configs.items():
+        say(f"{label}: inference, then {STEPS} steps of each phase")
+        found[label] = measure_complexity(config)
+    report = ComplexityReport(
+        table=table,
+        rows=rows,
+        found=found,
+        configs=configs,
+        machine=this_machine().line(),
+        device=str(torch_device(next(iter(configs.values())).device)),
+        versions=versions(),
+    )
+    write_report(out / table.name, report.summary(), report.to_json())
+    say(f"report: {out / table.name / 'report.txt'}")
+    return report
+
+
+def measure_complexity(config: TrainConfig) -> Complexity:
+    """Measure one model with random weights; seconds on a GPU, minutes on a CPU."""
+    torch = require("torch", extra="train")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from edgeseg.model.detectors import build_detector
+    from edgeseg.model.teacher import Teacher
+    from edgeseg.training.checkpoint import torch_device
+    from edgeseg.training.train import json_config
+
+    device = torch_device(config.device)
+    torch.manual_seed(config.seed)
+    side = config.image_size
+    teacher = Teacher(config.teacher, standard=config.features == "standard")
+    detector = build_detector(config.model, teacher, json_config(config), side).to(device).eval()
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        detector(torch.zeros(1, 3, side, side, device=device))
+    parameters = list(detector.parameters())
+    seconds, peak = _inference(detector, config, device)
+    per_step, steps = _training(detector, config, device)
+    total = sum(per_step[name] * steps[name] for name in steps)
+    ordered = sorted(seconds)
+    return Complexity(
+        parameters_m=sum(p.numel() for p in parameters) / 1e6,
+        gmac=counter.get_total_flops() / 2e9,
+        memory_mb=sum(p.nbytes for p in parameters) / MB,
+        peak_mb=peak,
+        training_min=total / 60,
+        seconds_per_step=per_step,
+        steps=steps,
+        inference_ms=1e3 * ordered[-(-len(ordered) // 2) - 1],
+        inference_p99_ms=1e3 * ordered[-(-99 * len(ordered) // 100) - 1],
+        frames=len(ordered),
+    )
+
+
+def _inference(
+    detector: "Detector", config: TrainConfig, device: "torch.device"
+) -> tuple[list[float], float | None]:
+    """Return the seconds of each frame, bytes to mask, and the peak memory in MB."""
+    torch = require("torch", extra="train")
+    from edgeseg.model.fused import Fused
+
+    side = config.image_size
+    fused = Fused(
+        detector, image_size=side, frame_size=(side, side), frame_format="rgb", top=config.top
+    ).to(device)
+    rng = np.random.default_rng(config.seed)
+    frame = torch.from_numpy(rng.integers(0, 256, (1, side, side, 3), dtype=np.uint8))
+    threshold = torch.full((1,), 0.5)
+    seconds = []
+    peak = _Peak(device)
+    with torch.inference_mode():
+        for number in range(WARM_FRAMES + FRAMES):
+            began = time.perf_counter()
+            mask, _, _ = fused(frame.to(device), threshold.to(device))
+            mask.cpu()  # waits for a GPU
+            if number >= WARM_FRAMES:
+                seconds.append(time.perf_counter() - began)
+    return seconds, peak.mb()
+
+
+def _training(
+    detector: "Detector", config: TrainConfig, device: "torch.device"
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Return the seconds of a step, the fastest of a few, and the recipe's steps, by phase."""
+    torch = require("torch", extra="train")
+    from edgeseg.training.batches import Batches
+    from edgeseg.training.optimizers import make_optimizer
+    from edgeseg.training.phases import phases
+    from edgeseg.training.train import autocast
+
+    rng = np.random.default_rng(config.seed)
+    shape = (config.image_size, config.image_size, 3)
+    images = [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(config.batch)]
+    batches = Batches(images, config)
+    detector = detector.to(memory_format=torch.channels_last)
+    per_step, steps = {}, {}
+    for phase in phases(detector, config, IMAGES):
+        phase.trained.train()
+        optimizer = make_optimizer(phase.rates, config)
+        batch = batches.make(phase.index, 0)
+        taken = []
+        for _ in range(WARM_STEPS + STEPS):
+            began = time.perf_counter()
+            with autocast(device):
+                loss = phase.loss(batch.to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            taken.append(time.perf_counter() - began)
+        per_step[phase.name] = sorted(taken[WARM_STEPS:])[STEPS // 2]
+        steps[phase.name] = phase.steps
+        phase.trained.eval()
+    return per_step, steps
+
+
+class _Peak:
+    """The most memory that was added since birth: on a GPU PyTorch's, else Linux's resident."""
+
+    def __init__(self, device: "torch.device") -> None:
+        self._cuda = require("torch", extra="train").cuda
+        self._device = device
+        self._before: int | None = None
+        if device.type == "cuda":
+            self._cuda.reset_peak_memory_stats(device)
+            self._before = self._cuda.memory_allocated(device)
+            return
+        with suppress(OSError):  # no such file: not Linux
+            Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
+            self._before = _resident("VmRSS")
+
+    def mb(self) -> float | None:
+        if self._before is None:
+            return None
+        on_gpu = self._device.type == "cuda"
+        after = self._cuda.max_memory_allocated(self._device) if on_gpu else _resident("VmHWM")
+        return float((after - self._before) / MB)
+
+
+def _resident(field: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0]) * 1024
+
+
+def _texts(found: Complexity) -> list[tuple[str, str, str]]:
+    """Return (measure, its name, its text) in the order of MEASURES."""
+    peak = "" if found.peak_mb is None else f" + {found.peak_mb:.0f}"
+    texts = {
+        "parameters_m": f"{found.parameters_m:.1f}",
+        "gmac": f"{found.gmac:.2f}",
+        "memory_mb": f"{found.memory_mb:.0f}{peak}",
+        "training_min": f"{found.training_min:.0f} (extrapolated)",
+        "inference_ms": f"{found.inference_ms:.1f} (p99 {found.inference_p99_ms:.1f})",
+    }
+    return [(measure, name, texts[measure]) for measure, name in MEASURES.items()]
+
+
+def _printed(figures: tuple[Figure, ...] | None) -> str:
+    return f"paper {figures[0]}" if figures else ""

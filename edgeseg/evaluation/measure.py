@@ -1,0 +1,77 @@
+"""One training of a table to its end: train, derive its other runs, thresholds, evaluation.
+
+Whatever was done already is not done again, so it can be stopped anywhere and repeated.
+"""
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from edgeseg.cards import CARD, ModelCard, read_card
+from edgeseg.data.layouts import Dataset, open_dataset
+from edgeseg.errors import ModelError
+from edgeseg.evaluation.evaluate import evaluate
+from edgeseg.evaluation.opener import open_run
+from edgeseg.evaluation.plan import Run, Training
+from edgeseg.evaluation.threshold import threshold_run
+from edgeseg.extras import require
+
+Say = Callable[[str], None]
+
+
+def measure(training: Training, say: Say = print) -> None:
+    """Bring the runs of a training to the end: each a run's folder with an evaluation.json.
+
+    Errors: as of `train`, `threshold_run` and `evaluate`.
+    """
+    torch = require("torch", extra="train")
+    from edgeseg.training.derive import derive_run
+
+    torch.set_num_threads(training.threads)
+    first = training.runs[0]
+    dataset = open_dataset(first.data)
+    source = _trained(training, dataset) or _train(first, dataset, say)
+    for run in training.runs:
+        if not (run.folder / CARD).is_file():
+            say(f"{run.folder}: the weights of {source}, whose training had the same settings")
+            derive_run(source, run.folder, run.config)
+        if not run.finished:
+            _evaluate(run, dataset, say)
+
+
+def _train(run: Run, dataset: Dataset, say: Say) -> Path:
+    from edgeseg.training.checkpoint import RESUME
+    from edgeseg.training.train import train
+
+    begun = (run.folder / RESUME).is_file()
+    train(dataset, run.config, run.folder, resume=begun, preview=False, say=say)
+    return run.folder
+
+
+def _trained(training: Training, dataset: Dataset) -> Path | None:
+    """Return the folder of a finished training on these images with these settings.
+
+    It may be one of the runs, or one of another table: the main tables of a paper share theirs.
+    """
+    from edgeseg.training.derive import training_settings
+    from edgeseg.training.train import json_config, split_hashes
+
+    for run in training.runs:
+        if (run.folder / CARD).is_file():
+            return run.folder
+    first = training.runs[0]
+    wanted = training_settings(json_config(first.config))
+    for path in sorted(training.out.glob(f"*/*/*/{CARD}")):
+        with suppress(ModelError):  # a damaged run of another table is not ours to mend
+            card = read_card(path, ModelCard)
+            same = training_settings(card.config) == wanted
+            if same and card.split == split_hashes(dataset, first.config):
+                return path.parent
+    return None
+
+
+def _evaluate(run: Run, dataset: Dataset, say: Say) -> None:
+    if run.config.holdout and read_card(run.folder / CARD, ModelCard).split["holdout"]:
+        threshold_run(run.folder, run.data, say=say)
+    with closing(open_run(run.folder, device=run.config.device, say=say)) as backend:
+        evaluate(backend, dataset, out=run.folder)

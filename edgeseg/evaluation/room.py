@@ -1,0 +1,61 @@
+"""How many trainings this machine has room for at a time, and with how many threads each."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgeseg.data.layouts import Dataset
+from edgeseg.evaluation.plan import Training
+from edgeseg.recipes import TrainConfig
+from edgeseg.runtime.machine import this_machine
+from edgeseg.runtime.sysfs import available_bytes
+
+GIB = 1 << 30
+PER_PIXEL = 32  # bytes of a test image's pixel while the metrics sort them
+
+
+def processes_for(
+    jobs: Sequence[Training],
+    datasets: Sequence[Dataset],
+    wanted: int | None,
+    say: Callable[[str], None],
+) -> tuple[int, int]:
+    """Return (processes, threads of each), and say what they follow from.
+
+    wanted: the user's number of processes, taken as it is.
+    """
+    from edgeseg.training.checkpoint import torch_device
+    from edgeseg.training.footprint import training_bytes
+
+    cores = this_machine().threads
+    configs = {job.runs[0].config.device for job in jobs}
+    processes, why = wanted or 1, "as asked for"
+    if wanted is None and any(torch_device(name).type == "cuda" for name in configs):
+        why = "a GPU takes one training at a time"
+    elif wanted is None:
+        images = max(len(dataset.train) for dataset in datasets)
+        tests = max(len(dataset.test) for dataset in datasets)
+        each = max(
+            max(training_bytes(config, images), PER_PIXEL * tests * config.image_size**2)
+            for config in _kinds(jobs)
+        )
+        free = available_bytes(Path("/"))
+        fitting = len(jobs) if free is None else free // each
+        processes = max(min(cores, fitting, len(jobs)), 1)
+        room = "" if free is None else f", {free / GIB:.1f} GiB free"
+        why = f"{cores} cores{room}, about {each / GIB:.1f} GiB each"
+    threads = max(cores // processes, 1)
+    say(f"{_count(processes, 'process', 'es')} of {_count(threads, 'thread', 's')}: {why}")
+    return processes, threads
+
+
+def _kinds(jobs: Sequence[Training]) -> list[TrainConfig]:
+    """Return one configuration for each model, size and batch that occurs."""
+    kinds = {}
+    for job in jobs:
+        config = job.runs[0].config
+        kinds[config.model, config.teacher, config.head, config.image_size, config.batch] = config
+    return list(kinds.values())
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one}{more if number > 1 else ''}"

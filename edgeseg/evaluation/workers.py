@@ -1,0 +1,165 @@
+"""Jobs on several processes: one process for each job, so that each gives back all its memory.
+
+A job that fails, or whose process is killed, leaves the others alone. Ctrl-C and SIGTERM stop all
+at their next safe point; a worker whose parent died stops by itself.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgeseg.errors import EdgesegError, Interrupted
+from edgeseg.interrupt import Stop, stop_requests
+
+LOOK_EVERY = 0.5  # seconds between looks at the stop that was asked for
+
+J = TypeVar("J")
+Work = Callable[[J], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job did not end."""
+
+    problem: str
+    remedy: str
+
+
+def run_jobs(
+    jobs: Sequence[J],
+    work: Work[J],
+    *,
+    processes: int,
+    log: Callable[[J], Path],
+    ended: Callable[[J, Failure | None], None],
+) -> None:
+    """Do all jobs, so many at a time; `ended` hears of each, in this process.
+
+    One process: in this one, with its output. More: each in a new interpreter, whose output goes to
+    `log(job)`; jobs and `work` are pickled. Interrupted when a stop was asked for.
+    """
+    with stop_requests() as stop:
+        if processes == 1:
+            _in_turn(jobs, work, stop, ended)
+        else:
+            _side_by_side(jobs, work, processes, stop, log, ended)
+        if stop.requested:
+            raise Interrupted(
+                "The work was stopped; what was done is kept.",
+                remedy="the same command goes on where it stopped",
+            )
+
+
+def _in_turn(
+    jobs: Sequence[J], work: Work[J], stop: Stop, ended: Callable[[J, Failure | None], None]
+) -> None:
+    for job in jobs:
+        try:
+            failure = _outcome(work, job)
+        except Interrupted:  # the work has a safe point of its own
+            stop.requested = True
+        if stop.requested:
+            return
+        ended(job, failure)
+
+
+def _side_by_side(
+    jobs: Sequence[J],
+    work: Work[J],
+    processes: int,
+    stop: Stop,
+    log: Callable[[J], Path],
+    ended: Callable[[J, Failure | None], None],
+) -> None:
+    waiting = list(jobs)
+    running: dict[int, tuple[BaseProcess, Connection, J]] = {}
+    asked = False
+    try:
+        while running or (waiting and not stop.requested):
+            while waiting and len(running) < processes and not stop.requested:
+                process, pipe = _start(work, waiting[0], log(waiting[0]))
+                running[process.sentinel] = (process, pipe, waiting.pop(0))
+            for sentinel in wait(list(running), timeout=LOOK_EVERY):
+                assert isinstance(sentinel, int)
+                process, pipe, job = running.pop(sentinel)
+                failure = _told(process, pipe, log(job))
+                if failure is None or not stop.requested:
+                    ended(job, failure)
+            if stop.requested and not asked:
+                asked = True
+                for process, _, _ in running.values():
+                    process.terminate()
+    finally:
+        for process, pipe, _ in running.values():
+            process.kill()
+            process.join()
+            pipe.close()
+
+
+def _start(work: Work[J], job: J, log: Path) -> tuple[BaseProcess, Connection]:
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(work, job, log, theirs))
+    process.start()
+    theirs.close()
+    return process, mine
+
+
+def _told(process: BaseProcess, pipe: Connection, log: Path) -> Failure | None:
+    """Return what a process that has ended said, or that it said nothing."""
+    try:
+        failure: Failure | None = pipe.recv()
+    except EOFError:
+        process.join()
+        code = process.exitcode
+        how = f"signal {-code}" if code and code < 0 else f"exit code {code}"
+        failure = Failure(
+            f"its process was ended ({how}), perhaps for want of memory",
+            f"fewer --processes; its last words are in {log}",
+        )
+    pipe.close()
+    process.join()
+    return failure
+
+
+def _child(work: Work[Any], job: Any, log: Path, pipe: Connection) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        for descriptor in (1, 2):  # of the process: libraries in C write there too
+            os.dup2(file.fileno(), descriptor)
+    threading.Thread(target=_outlive_no_parent, daemon=True).start()
+    try:
+        outcome = _outcome(work, job)
+    except Interrupted as stopped:
+        outcome = Failure(stopped.problem, "the same command goes on where it stopped")
+    with suppress(BrokenPipeError):  # the parent is gone
+        pipe.send(outcome)
+
+
+def _outlive_no_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _outcome(work: Work[J], job: J) -> Failure | None:
+    try:
+        work(job)
+    except Interrupted:
+        raise
+    except EdgesegError as error:
+        return Failure(error.problem, error.remedy)
+    except Exception as error:
+        traceback.print_exc()
+        return Failure(f"{type(error).__name__}: {error}", "a fault of edgeseg; see the trace")
+    return None
