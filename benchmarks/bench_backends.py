@@ -1,19 +1,18 @@
 """How long one frame takes in several models, and how much faster each is than the first.
 
-    python benchmarks/bench_backends.py RUN [MODEL[@RUNTIME] ...] [--runs 100] [--data FOLDER]
+    python benchmarks/bench_backends.py RUN [[LABEL=]MODEL[@RUNTIME] ...] [--runs 100]
 
 A model is a run (PyTorch, eager), an ONNX file or an engine; `tiles.onnx@openvino` says what reads
-a graph. In each round every model runs the same frame, in an order that is drawn anew, so that a
-machine that slows down in between slows all of them. Before a model's timed run come a pause and a
-run that is not timed: threads of the one before go on spinning for a while. The ratio is the median
-of the rounds' ratios; beside it stand their 5th and 95th percentile. Timed: frame bytes in the slot
-to mask bytes in the slot.
+a graph, and `"OpenVINO, INT8=tiles.json"` what the table calls it. In each round every model runs
+the same frame, in an order that is drawn anew, so that a machine that slows down in between slows
+all of them. Before a model's timed run come a pause and a run that is not timed: threads of the one
+before go on spinning for a while. The ratio is the median of the rounds' ratios; beside it stand
+their 5th and 95th percentile. Timed: frame bytes in the slot to mask bytes in the slot.
 
 The last line of standard output is one JSON document.
 """
 
 import argparse
-import json
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,9 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.bench.circumstances import versions
+from documents import RATIO, emit, figure
 from edgeseg.bench.frames import load_frames
-from edgeseg.bench.timing import summarize
 from edgeseg.evaluation.opener import open_model
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.machine import this_machine
@@ -44,33 +42,30 @@ def main() -> None:
         backends = [stack.enter_context(opened(model, options.threads)) for model in options.models]
         seconds = time_rounds(backends, options)
         names = [backend.name for backend in backends]
-    ratios = seconds[:1] / seconds
-    rows = [
-        {
-            "model": Path(model).name,
-            "engine": name,
-            **vars(summarize(own)),
-            "ratio": float(np.median(ratio)),
-            "ratio_p5": float(np.percentile(ratio, 5)),
-            "ratio_p95": float(np.percentile(ratio, 95)),
-        }
-        for model, name, own, ratio in zip(options.models, names, seconds, ratios, strict=True)
-    ]
-    for row in rows:
+    titles = [label(model) for model in options.models]
+    figures = []
+    for title, name, own in zip(titles, names, seconds, strict=True):
+        time_ms = figure(title, own * 1e3, unit="ms")
+        against = f"{title}, times as fast as {titles[0]}"
+        ratio = figure(against, seconds[0] / own, unit=RATIO, better="higher", of=title)
+        figures += [time_ms, ratio]
         print(
-            f"{row['p50_ms']:8.2f} ms p50 {row['p99_ms']:8.2f} ms p99 {row['ratio']:6.2f} times as "
-            f"fast ({row['ratio_p5']:.2f} to {row['ratio_p95']:.2f})  {row['model']}: "
-            f"{row['engine']}"
+            f"{time_ms.p50:8.2f} ms p50 {time_ms.p99:8.2f} ms p99 {ratio.p50:6.2f} times as fast "
+            f"({ratio.p5:.2f} to {ratio.p95:.2f})  {title}: {name}"
         )
-    machine = this_machine().line()
-    print(f"{machine}, n {options.runs}")
-    figures = {"benchmark": "backends", "machine": machine, "versions": versions(), "models": rows}
-    print(json.dumps(figures))
+    print(f"{this_machine().line()}, n {options.runs}")
+    emit("backends", figures, engines=dict(zip(titles, names, strict=True)))
+
+
+def label(model: str) -> str:
+    """Return what a model is called in table and document."""
+    title, equals, path = model.partition("=")
+    return title if equals else Path(path or title).name
 
 
 def opened(model: str, threads: int | None) -> Backend:
-    """Open `PATH` or `PATH@RUNTIME`."""
-    path, _, runtime = model.partition("@")
+    """Open `PATH`, `PATH@RUNTIME` or `LABEL=PATH`."""
+    path, _, runtime = model.rpartition("=")[2].partition("@")
     return open_model(Path(path), runtime=runtime or None, threads=threads, say=lambda line: None)
 
 

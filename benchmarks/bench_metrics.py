@@ -1,6 +1,6 @@
 """How long score_maps takes on a test set of a thousand maps, and how much memory.
 
-    python benchmarks/bench_metrics.py [--maps 1000] [--side 256]
+    python benchmarks/bench_metrics.py [--maps 1000] [--side 256] [--runs 5]
 
 The maps are noise, brighter on the defects: thresholds as many as float32 has values in [0, 1). A
 tenth of the images is good; each of the others has one to four rectangular defects, 3 % of all
@@ -10,48 +10,57 @@ The last line of standard output is one JSON document.
 """
 
 import argparse
-import json
 import resource
 import time
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from documents import RATIO, Figure, emit, figure
 from edgeseg.evaluation.metrics import score_maps
 from edgeseg.runtime.machine import this_machine
 
 
 def main() -> None:
-    """Time one call and print the figures."""
+    """Time the calls and print the figures."""
     parser = argparse.ArgumentParser(description="Times edgeseg.evaluation.metrics.score_maps.")
     parser.add_argument("--maps", type=int, default=1000, help="number of maps")
     parser.add_argument("--side", type=int, default=256, help="their side in pixels")
+    parser.add_argument("--runs", type=int, default=5, help="calls that are timed")
     options = parser.parse_args()
     maps, masks = make_maps(options.maps, options.side)
     before = peak_mib()
-    began = time.perf_counter()
-    scores = score_maps(maps, masks)
-    seconds = time.perf_counter() - began
+    seconds, sorting, scores = [], [], []
+    for _ in range(options.runs):
+        sorting.append(timed(lambda: np.sort(maps, axis=None)))
+        seconds.append(timed(lambda: scores.append(score_maps(maps, masks))))
+    peak = peak_mib()
+    time_s = figure("score_maps", seconds, unit="s")
+    ratio = figure(
+        "score_maps, times np.sort of all values",
+        np.array(seconds) / sorting,
+        unit=RATIO,
+        of="score_maps",
+    )
     print(f"{options.maps} maps of {options.side} x {options.side}, {masks.mean():.1%} anomalous")
     print(
-        f"score_maps {seconds:.1f} s, one run, no warm-up; process at {peak_mib():.0f} MiB at its"
+        f"score_maps {time_s.p50:.2f} s, {ratio.p50:.2f} times what np.sort takes for all their "
+        f"values; medians of {options.runs} in turn"
     )
-    print(
-        f"peak, {before:.0f} MiB of it before the call (the maps and masks, {maps.nbytes >> 20} MiB"
-    )
-    print(f"and {masks.nbytes >> 20} MiB, and what made them)")
+    print(f"process at {peak:.0f} MiB at its peak, {before:.0f} MiB of it before the first call")
+    print(f"(the maps and masks, {maps.nbytes + masks.nbytes >> 20} MiB, and what made them)")
     print(f"{this_machine().line()}, numpy {np.__version__}")
-    report = {
-        "benchmark": "metrics",
-        "maps": options.maps,
-        "side": options.side,
-        "seconds": round(seconds, 2),
-        "peak_mib": round(peak_mib()),
-        "scores": scores.to_json(),
-        "machine": this_machine().line(),
-        "numpy": np.__version__,
-    }
-    print(json.dumps(report))
+    memory = Figure(name="memory at the peak", unit="MiB", p50=round(peak))
+    facts = {"maps": options.maps, "side": options.side, "scores": scores[-1].to_json()}
+    emit("metrics", [time_s, ratio, memory], **facts)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that one call takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def make_maps(count: int, side: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

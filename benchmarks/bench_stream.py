@@ -7,7 +7,6 @@
 It shows the loop's own cost where model and loop do not share the cores; it is no device's figure.
 With two in flight a bare run's time has the wait for the other frame in it, and a live one's not.
 
-
 throughput   rounds of bare runs and rounds of the loop in turn; the share is the median of the
              rounds' ratios, so that a machine that slows down in between cancels out. The bare
              backend runs on one frame that lies in its slot; the loop reads each frame from memory
@@ -16,33 +15,27 @@ latency      arrival to mask in the loop less one bare run, both as medians: sat
              half the frames a second that the backend can do
 allocations  the highest traced memory (tracemalloc: Python's and NumPy's) above the level between
              two frames, in bytes; what the runtime allocates in its own library is not seen
-start        from the start of a new process (`edgeseg stream`) to its first mask, and the processor
-             time of the whole process, which a busy machine disturbs less
 soak         resident memory each second while a live source is streamed into a .jsonl file, at 80 %
              of what the backend can do, 200 frames/s at most
 
+From the start of the process to the first mask: bench_startup.py.
 The last line of standard output is one JSON document.
 """
 
 import argparse
-import json
 import os
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import tracemalloc
 from collections import deque
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeseg.bench.circumstances import versions
+from documents import RATIO, Figure, emit, figure
 from edgeseg.bench.frames import load_frames
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
@@ -74,17 +67,18 @@ def main() -> None:
     options = parser.parse_args()
     if (options.model is None) == (options.fixed_ms is None):
         parser.error("a model or --fixed-ms is needed")
-    figures: dict[str, Any] = {"benchmark": "stream"}
     with open_backend(options) as backend:
         bench = Bench(backend, options)
-        figures |= {"engine": backend.name, "frame": backend.card.frame_shape}
-        figures |= bench.soak(options.soak) if options.soak else bench.measure()
-    if options.model and not options.soak:
-        figures |= {"model": options.model.name, **start(options)}
-    figures |= {"machine": this_machine().line(), "versions": versions()}
-    for name, value in figures.items():
-        print(f"{name:<24} {value}")
-    print(json.dumps(figures))
+        figures, facts = bench.soak(options.soak) if options.soak else bench.measure()
+        facts |= {"engine": backend.name, "frame": backend.card.frame_shape}
+    print(this_machine().line())
+    for name, value in facts.items():
+        print(f"{name:<34} {value}")
+    for found in figures:
+        spread = "" if found.p5 is None else f"  p5 {found.p5:.4g}, p95 {found.p95:.4g}"
+        print(f"{found.name:<34} {found.p50:.4g} {found.unit}{spread}, n {found.n}")
+    model = options.model.name if options.model else backend.name
+    emit(f"{'soak' if options.soak else 'stream'} of {model}", figures, **facts)
 
 
 def open_backend(options: argparse.Namespace) -> Backend:
@@ -169,8 +163,8 @@ class Bench:
         if isinstance(backend, Pipelined):
             self._lanes += [backend.twin() for _ in range(options.in_flight - 1)]
 
-    def measure(self) -> dict[str, Any]:
-        """Return everything but the start."""
+    def measure(self) -> tuple[list[Figure], dict[str, Any]]:
+        """Return the figures, and under which conditions they hold."""
         self._stream(Memory(self._pixels, 20))
         self._bare(20)
         shares, bare, looped = [], [], []
@@ -181,28 +175,29 @@ class Bench:
             shares.append(report.fps / rate)
             bare += seconds
             looped.append(report.latency.p50_ms)
-        one = summarize(bare)
-        fps = 500.0 / one.p50_ms
+        alone = figure("one bare run", np.array(bare) * 1e3, unit="ms")
+        fps = 500.0 / alone.p50
         live = self._stream(Memory(self._pixels, self._count, fps=fps))
         assert live.latency is not None
-        return {
+        added = "added by the loop to the median"
+        figures = [
+            figure("throughput, share of the bare", shares, unit=RATIO, better="higher"),
+            alone,
+            figure(added, np.array(looped) - alone.p50, unit="ms"),
+            Figure(name=f"{added}, live", unit="ms", p50=live.latency.p50_ms - alone.p50),
+            Figure(name="live, p99", unit="ms", p50=live.latency.p99_ms),
+            Figure(name="live, wait", unit="ms", p50=live.stages["wait"].p50_ms),
+            Figure(name="allocated within a frame", unit="bytes", p50=self._allocations()),
+        ]
+        return figures, {
             "in_flight": self._in_flight,
             "rounds": f"{ROUNDS} of {self._count} frames",
-            "throughput_share": round(statistics.median(shares), 4),
-            "shares": [round(share, 4) for share in shares],
-            "bare_p50_ms": round(one.p50_ms, 3),
-            "bare_p99_ms": round(one.p99_ms, 3),
-            "added_p50_ms": round(statistics.median(looped) - one.p50_ms, 3),
             "live_fps": round(fps, 1),
-            "live_added_p50_ms": round(live.latency.p50_ms - one.p50_ms, 3),
-            "live_p99_ms": round(live.latency.p99_ms, 3),
-            "live_wait_p50_ms": round(live.stages["wait"].p50_ms, 3),
             "live_drops": live.drops,
             "frame_bytes": int(self._pixels[0].nbytes),
-            "allocated_peak_bytes": self._allocations(),
         }
 
-    def soak(self, minutes: float) -> dict[str, Any]:
+    def soak(self, minutes: float) -> tuple[list[Figure], dict[str, Any]]:
         """Stream for some minutes and watch the memory."""
         self._bare(20)
         _, seconds = self._bare(50)
@@ -215,17 +210,21 @@ class Bench:
                 report = stream(self._backend, source, [lines], config, note)
             written = sum(1 for _ in path.open())
         assert report.latency is not None
-        return {
+        found = report.latency
+        figures = [
+            Figure(name="arrival to mask, p50", unit="ms", p50=found.p50_ms),
+            Figure(name="arrival to mask, p99", unit="ms", p50=found.p99_ms),
+            Figure(name="arrival to mask, p99.9", unit="ms", p50=found.p999_ms),
+            Figure(name="memory at the end", unit="MiB", p50=rss.settled()[-1]),
+            Figure(name="memory gained", unit="MiB/h", p50=rss.hourly()),
+        ]
+        return figures, {
             "soak_minutes": minutes,
             "frames": report.frames,
             "lines": written,
             "drops": report.drops,
             "fps": round(report.fps, 1),
-            "p50_ms": round(report.latency.p50_ms, 3),
-            "p99_ms": round(report.latency.p99_ms, 3),
-            "p999_ms": round(report.latency.p999_ms, 3),
-            "max_ms": round(report.latency.max_ms, 3),
-            **rss.figures(),
+            "max_ms": round(found.max_ms, 3),
         }
 
     def _bare(self, count: int) -> tuple[float, list[float]]:
@@ -304,42 +303,14 @@ class Rss:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self.samples.append(pages * os.sysconf("SC_PAGE_SIZE"))
 
-    def figures(self) -> dict[str, float]:
-        """Return the memory after a tenth of the time, at the end, and its slope since then."""
-        settled = np.array(self.samples[len(self.samples) // 10 :], np.float64) / MIB
-        slope = np.polyfit(np.arange(len(settled)), settled, 1)[0] * 3600
-        return {
-            "rss_mib_settled": round(float(settled[0]), 1),
-            "rss_mib_end": round(float(settled[-1]), 1),
-            "rss_mib_max": round(float(settled.max()), 1),
-            "rss_mib_per_hour": round(float(slope), 2),
-        }
+    def settled(self) -> list[float]:
+        """Return the samples after a tenth of the time, MiB."""
+        return [sample / MIB for sample in self.samples[len(self.samples) // 10 :]]
 
-
-def start(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the seconds from a process's start to its first mask, of five."""
-    found = []
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with tempfile.TemporaryDirectory() as folder:
-        lines = Path(folder) / "lines.jsonl"
-        words = ["stream", "--model", str(options.model), "--source", "test://640x480@1000"]
-        words += ["--frames", "1", "--no-window", "--jsonl", str(lines)]
-        words += ["--runtime", options.runtime] if options.runtime else []
-        words += ["--threads", str(options.threads)] if options.threads else []
-        program = "from edgeseg.cli import main; main()"
-        for _ in range(5):
-            began = time.time()
-            subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True)
-            line = json.loads(lines.read_text().splitlines()[0])
-            arrival = datetime.fromisoformat(line["arrival"]).timestamp()
-            found.append(arrival + line["ms"] / 1e3 - began)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {
-        "first_mask_s": round(statistics.median(found), 2),
-        "first_mask_max_s": round(max(found), 2),
-        "process_cpu_s": round(cpu / len(found), 2),
-    }
+    def hourly(self) -> float:
+        """Return the slope of those, MiB an hour."""
+        settled = self.settled()
+        return float(np.polyfit(np.arange(len(settled)), settled, 1)[0] * 3600)
 
 
 def note(line: str) -> None:

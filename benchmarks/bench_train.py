@@ -7,13 +7,13 @@ Does not measure: decoding, which happens once, and any GPU.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
+from documents import RATIO, Figure, emit
 from edgeseg.config import TrainConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
@@ -53,9 +53,13 @@ def main() -> None:
     shares = {phase: batch / (batch + seconds) for phase, seconds in steps.items()}
     for phase, seconds in steps.items():
         print(f"{phase + ' step':<14} {seconds * 1e3:9.1f} ms   batch's share {shares[phase]:.1%}")
-    facts = {"machine": machine, "image_size": args.image_size, "batch": args.batch}
-    times = {"batch_s": batch, **{f"{phase}_step_s": s for phase, s in steps.items()}}
-    print(json.dumps({**facts, "n": args.steps - 1, **times, "share": shares}))
+    times = {"batch": batch, **{f"{phase} step": seconds for phase, seconds in steps.items()}}
+    n = args.steps - 1
+    figures = [Figure(name=name, unit="s", n=n, p50=seconds) for name, seconds in times.items()]
+    for phase, share in shares.items():
+        name = f"batch's share of a {phase} step"
+        figures.append(Figure(name=name, unit=RATIO, n=n, p50=share, of="batch"))
+    emit("train", figures, image_size=args.image_size, batch=args.batch)
 
 
 def _median_batch(batches: Batches, count: int) -> float:

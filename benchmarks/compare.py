@@ -8,7 +8,9 @@ a slow hour or another machine is in neither. Between two machines nothing else 
 
 change   new less old, as a share of the old
 noise    how far the two medians may be apart by chance, from their n, p5 and p95: 95 of 100 are
-         nearer; `?` where a document does not tell, and then the limit alone decides
+         nearer. Where a document does not tell (`?`), a time is shown and not judged; a number of
+         bytes has none, and the limit alone decides
+
 Exit code: 3 where a figure is worse by more than its noise and by more than the limit, 2 for files
 that cannot be read or share no figure, else 0.
 """
@@ -24,7 +26,11 @@ from documents import RATIO, Document, Figure, read_documents
 from edgeseg.errors import DataError, EdgesegError, GateFailed
 
 TIMES = ("s", "ms", RATIO)
-WIDTH = 58  # columns of a figure's name
+EXACT = ("bytes", "MiB")  # units of what is counted and not timed
+
+
+ByName = dict[tuple[str, str], tuple[Document, Figure]]
+"""(benchmark, figure) -> where it stands, and what it is."""
 
 
 @dataclass(frozen=True)
@@ -57,29 +63,33 @@ class Pair:
         return self.change if self.old.better == "lower" else -self.change
 
     @property
-    def judged(self) -> bool:
-        """Whether the two can be compared at all."""
-        return self.same_machine or self.old.unit == RATIO
+    def obstacle(self) -> str:
+        """Why the two cannot be compared; empty when they can."""
+        if not self.same_machine and self.old.unit != RATIO:
+            return "another machine"
+        if self.noise is None and self.old.unit not in EXACT:
+            return "noise not known"
+        return ""
 
     def regressed(self, limit: float) -> bool:
         """Whether it is worse beyond its noise and beyond the limit."""
-        return self.judged and self.loss > max(limit, self.noise or 0.0)
+        return not self.obstacle and self.loss > max(limit, self.noise or 0.0)
 
     def verdict(self) -> str:
         """Return it in words."""
-        if not self.judged:
-            return "another machine"
+        if self.obstacle:
+            return self.obstacle
         if abs(self.loss) <= (self.noise or 0.0):
             return "the same" if not self.change else "within the noise"
         worse, better = ("slower", "faster") if self.old.unit in TIMES else ("worse", "better")
         return better if self.loss < 0 else worse
 
-    def line(self) -> str:
-        """Return the row of the table."""
+    def row(self) -> tuple[str, ...]:
+        """Return the cells of the table."""
         noise = "?" if self.noise is None else f"{self.noise:.1%}"
+        values = (f"{self.old.p50:.4g}", f"{self.new.p50:.4g}", self.old.unit)
         name = f"{self.benchmark}: {self.old.name}"
-        values = f"{self.old.p50:>11.4g} {self.new.p50:>11.4g} {self.old.unit:<5}"
-        return f"{name:<{WIDTH}} {values} {self.change:>+8.1%} {noise:>7}  {self.verdict()}"
+        return name, *values, f"{self.change:+.1%}", noise, self.verdict()
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -93,13 +103,24 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     try:
         pairs, notes = match(options.old, options.new)
-        print(f"{'figure':<{WIDTH}} {'old':>11} {'new':>11} {'unit':<5} {'change':>8} {'noise':>7}")
-        print("\n".join([*(pair.line() for pair in pairs), *notes]))
+        print("\n".join([*table(pairs), *notes]))
         check(pairs, options.max_regress)
     except EdgesegError as error:
         print(f"error: {error.problem}\n  fix: {error.remedy}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def table(pairs: Sequence[Pair]) -> list[str]:
+    """Return aligned lines: names to the left, numbers to the right."""
+    head = ("figure", "old", "new", "unit", "change", "noise", "")
+    rows = [head, *(pair.row() for pair in pairs)]
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = "<>><>><"
+    return [
+        "  ".join(f"{cell:{s}{w}}" for cell, s, w in zip(row, sides, wide, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def match(old: Path, new: Path) -> tuple[list[Pair], list[str]]:
@@ -119,8 +140,7 @@ def match(old: Path, new: Path) -> tuple[list[Pair], list[str]]:
             "other.",
             remedy="name two files of the same benchmark",
         )
-    notes = [f"only in {old}: {': '.join(key)}" for key in left if key not in right]
-    notes += [f"only in {new}: {': '.join(key)}" for key in right if key not in left]
+    notes = [*_alone(old, left, right), *_alone(new, right, left)]
     if not all(pair.same_machine for pair in pairs):
         machines = " | ".join(sorted({d.machine for d, _ in (*left.values(), *right.values())}))
         notes.append(f"warning: not the same machine, only ratios are judged: {machines}")
@@ -146,12 +166,24 @@ def percentage(text: str) -> float:
     return value
 
 
-def _by_name(documents: Sequence[Document]) -> dict[tuple[str, str], tuple[Document, Figure]]:
+def _by_name(documents: Sequence[Document]) -> ByName:
     """Return the figures by benchmark and name; of two alike the last one counts."""
     return {(d.benchmark, f.name): (d, f) for d in documents for f in d.figures}
 
 
-def _few(figures: dict[tuple[str, str], tuple[Document, Figure]]) -> str:
+def _alone(path: Path, figures: ByName, others: ByName) -> list[str]:
+    """Say what only one file has: a benchmark's figures by name, or that it has all of them."""
+    lines = []
+    for benchmark in dict.fromkeys(name for name, _ in figures):
+        names = [name for kind, name in figures if kind == benchmark]
+        missing = [name for name in names if (benchmark, name) not in others]
+        whole = len(missing) == len(names)
+        if missing:
+            lines.append(f"only in {path}: {benchmark}" + f": {', '.join(missing)}" * (not whole))
+    return lines
+
+
+def _few(figures: ByName) -> str:
     names = [": ".join(key) for key in figures]
     return ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3) or "none"
 

@@ -1,9 +1,10 @@
 """A graph to an engine for one runtime and machine, with a card that says what it is.
 
 For the CPU runtimes the engine is the typed graph itself: OpenVINO and ONNX Runtime compile a graph
-while they open it, and no format of OpenVINO's opened sooner (0.6 to 0.9 s for the .onnx, the .xml
-with its .bin, and the exported blob; ResNet18 at 256 x 256, two cores). It is one file, with its
-metadata inside, that any version reads. For TensorRT the engine is a plan: one GPU, one version.
+while they open it, and OpenVINO's own .xml with its .bin opened no sooner (0.6 to 0.9 s, ResNet18
+at 256 x 256, two cores). It is one file, with its metadata inside, that any version reads; what
+OpenVINO compiled of it is kept in the user's cache (runtime/ov_cache.py). For TensorRT the engine
+is a plan: one GPU, one version.
 """
 
 import dataclasses

@@ -96,18 +96,24 @@ def test_more_is_better_where_the_figure_says_so(write, compare):
     assert code == 3 and "slower" in out
 
 
-def test_without_a_spread_the_limit_alone_decides(write, compare):
-    def bytes_(count):
+def test_of_what_is_counted_the_limit_alone_decides(write, compare):
+    def counted(count):
         return Figure(name="allocated", unit="bytes", p50=count)
 
-    old = write("a.json", bytes_(1000))
-    code, out, _ = compare(old, write("b.json", bytes_(1040)))
+    old = write("a.json", counted(1000))
+    code, out, _ = compare(old, write("b.json", counted(1040)))
     assert code == 0 and " ? " in out and "worse" in out
-    assert compare(old, write("b.json", bytes_(1060)))[0] == 3
-    nothing = write("a.json", bytes_(0))
-    assert compare(nothing, write("b.json", bytes_(0)))[0] == 0
-    assert compare(nothing, write("b.json", bytes_(1)))[0] == 3
-    assert compare(write("b.json", bytes_(1)), nothing)[0] == 0
+    assert compare(old, write("b.json", counted(1060)))[0] == 3
+    nothing = write("a.json", counted(0))
+    assert compare(nothing, write("b.json", counted(0)))[0] == 0
+    assert compare(nothing, write("b.json", counted(1)))[0] == 3
+    assert compare(write("b.json", counted(1)), nothing)[0] == 0
+
+
+def test_a_time_without_a_spread_is_shown_and_not_judged(write, compare):
+    old, new = (Figure(name="a run", unit="ms", n=100, p50=value) for value in (10, 20))
+    code, out, _ = compare(write("a.json", old), write("b.json", new))
+    assert code == 0 and "+100.0%" in out and "noise not known" in out
 
 
 def test_between_machines_ratios_alone_are_judged_and_come_first(write, compare):
@@ -132,6 +138,13 @@ def test_what_has_no_partner_is_named(write, compare):
     code, out, _ = compare(old, new)
     assert code == 0
     assert f"only in {old}: backends: gone" in out and f"only in {new}: backends: born" in out
+
+
+def test_a_benchmark_without_a_partner_is_named_once(write, compare, tmp_path):
+    both, one = tmp_path / "both.jsonl", write("a.json", ms(SLOW))
+    other = write("b.json", ms(SLOW, "x"), ms(SLOW, "y"), benchmark="stream")
+    both.write_text(f"{one.read_text()}\n{other.read_text()}")
+    assert compare(both, one)[1].splitlines()[2:] == [f"only in {both}: stream"]
 
 
 def test_a_log_and_a_file_of_documents_are_read(write, compare, tmp_path):

@@ -1,0 +1,187 @@
+"""How long edgeseg takes to answer: its help, and the first mask of predict and of stream.
+
+    python benchmarks/bench_startup.py [MODEL.onnx] [--processes 20]
+
+Without a MODEL one is made: DeSTSeg with its EfficientNet-Lite0 teacher at 128 x 128, trained for
+two steps (edgeseg[train]). Each round starts one process of each kind, in an order drawn anew, and
+the ratio is the median of the rounds' ratios to `import numpy, cv2`, which no edgeseg can undercut.
+
+python       python -c pass, to the end of the process
+help         edgeseg --help, to the end of the process
+predict      from the start of the process to the mask's file
+stream       from the start of the process to the mask in memory: the arrival and the latency that
+             --jsonl states; the frame is the software camera's
+cold, warm   without and with what an earlier process of OpenVINO compiled and kept. Files were read
+             before in either case: a first start after booting waits for the disk too
+
+The last line of standard output is one JSON document.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from documents import RATIO, emit, figure
+from edgeseg.data.images import write_png
+from edgeseg.extras import installed
+from edgeseg.runtime.machine import this_machine
+from edgeseg.runtime.onnx_card import read_onnx_card
+
+EDGESEG = "from edgeseg.cli import main; main()"
+YARDSTICK = "import numpy, cv2"
+
+Run = Callable[[], float]
+"""Starts a process and returns its seconds."""
+
+
+def main() -> None:
+    """Time the processes and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", type=Path, nargs="?", help="an ONNX file; default: one is made")
+    parser.add_argument("--processes", type=int, default=20, help="of each kind")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as scratch:
+        folder = Path(scratch)
+        model = options.model.resolve() if options.model else make_model(folder / "made")
+        seconds = time_rounds(kinds(model, folder), options.processes)
+    figures = []
+    for name, own in seconds.items():
+        time_s = figure(name, own, unit="s")
+        title = f"{name}, times {YARDSTICK}"
+        ratio = figure(title, own / seconds[YARDSTICK], unit=RATIO, of=name)
+        figures += [time_s, ratio]
+        print(
+            f"{time_s.p50:7.3f} s p50 {time_s.p99:7.3f} s p99 {time_s.min:7.3f} s min "
+            f"{ratio.p50:6.2f} times {YARDSTICK} ({ratio.p5:.2f} to {ratio.p95:.2f})  {name}"
+        )
+    print(f"{this_machine().line()}, n {options.processes}, {model.name}")
+    emit("startup", figures, model=model.name)
+
+
+def time_rounds(found: dict[str, Run], rounds: int) -> dict[str, np.ndarray]:
+    """Return the seconds of each kind in each round; a round before them warms the disk's cache."""
+    draw = np.random.default_rng(0)
+    names = list(found)
+    seconds = np.zeros((len(names), rounds + 1))
+    for turn in range(rounds + 1):
+        for place in draw.permutation(len(names)):
+            seconds[place, turn] = found[names[place]]()
+    return {name: seconds[place, 1:] for place, name in enumerate(names)}
+
+
+def kinds(model: Path, folder: Path) -> dict[str, Run]:
+    """Return what is measured, by name; a runtime that is not installed is named and left out."""
+    photo = folder / "photo.png"
+    _, height, width, _ = read_onnx_card(model).frame_shape
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    write_png(photo, pixels)
+    found: dict[str, Run] = {
+        "python": partial(whole, "pass"),
+        YARDSTICK: partial(whole, YARDSTICK),
+        "help": partial(whole, EDGESEG, "--help"),
+    }
+    for command, first in {"predict": predict, "stream": stream}.items():
+        if installed("onnxruntime"):
+            start = partial(first, model, photo, folder / "out", "onnxruntime")
+            found[f"{command}, ONNX Runtime"] = partial(start, folder / "unused")
+        if installed("openvino"):
+            start = partial(first, model, photo, folder / "out", "openvino")
+            found[f"{command}, OpenVINO, cold"] = partial(cold, start)
+            found[f"{command}, OpenVINO, warm"] = partial(start, folder / "warm")
+    for runtime in ("onnxruntime", "openvino"):
+        if not installed(runtime):
+            print(f"{runtime} is not installed: not measured", file=sys.stderr)
+    return found
+
+
+def whole(program: str, *words: str) -> float:
+    """Return the seconds of a process from its start to its end."""
+    began = time.perf_counter()
+    call(program, *words)
+    return time.perf_counter() - began
+
+
+def predict(model: Path, photo: Path, out: Path, runtime: str, cache: Path) -> float:
+    """Return the seconds from the start of `edgeseg predict` to its first mask's file."""
+    words = ["predict", str(model), str(photo), "--out", str(out), "--runtime", runtime]
+    began = time.time()
+    call(EDGESEG, *words, cache=cache)
+    return (out / f"{photo.stem}_mask.png").stat().st_mtime - began
+
+
+def stream(model: Path, photo: Path, out: Path, runtime: str, cache: Path) -> float:
+    """Return the seconds from the start of `edgeseg stream` to its first mask."""
+    out.mkdir(exist_ok=True)
+    lines = out / "lines.jsonl"
+    words = ["stream", "--model", str(model), "--runtime", runtime, "--jsonl", str(lines)]
+    words += ["--source", "test://640x480@1000", "--frames", "1", "--no-window"]
+    began = time.time()
+    call(EDGESEG, *words, cache=cache)
+    line = json.loads(lines.read_text().splitlines()[0])
+    arrival = datetime.fromisoformat(line["arrival"]).timestamp()
+    return float(arrival + line["ms"] / 1e3 - began)
+
+
+def cold(start: Callable[[Path], float]) -> float:
+    """Start with a cache that is empty."""
+    with tempfile.TemporaryDirectory() as empty:
+        return start(Path(empty))
+
+
+def call(program: str, *words: str, cache: Path | None = None) -> None:
+    """Run a Python program to its end; its own words are shown when it fails."""
+    environment = os.environ | ({"XDG_CACHE_HOME": str(cache)} if cache else {})
+    line = [sys.executable, "-c", program, *words]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(words) or program} ended with {done.returncode}:\n{done.stderr}")
+
+
+def make_model(folder: Path) -> Path:
+    """Train for two steps on drawn parts, and export."""
+    with quiet():
+        from edgeseg.config import ExportConfig, TrainConfig
+        from edgeseg.data.layouts import open_dataset
+        from edgeseg.data.parts import write_parts
+        from edgeseg.deploy.export import export_run
+        from edgeseg.evaluation.threshold import threshold_run
+        from edgeseg.training.train import train
+
+        config = TrainConfig(
+            teacher="efficientnet_lite0",
+            image_size=128,
+            batch=2,
+            student_steps=1,
+            head_steps=1,
+            holdout=0.4,
+            device="cpu",
+        )
+        data, run = write_parts(folder / "plates", train=6, good=1, bad=0), folder / "run"
+        train(open_dataset(data), config, run, preview=False)
+        threshold_run(run, data, 0.5, say=print)
+        return export_run(run, ExportConfig()).graph
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Send what is printed inside to standard error: standard output belongs to the figures."""
+    stdout, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+
+
+if __name__ == "__main__":
+    main()
