@@ -82,7 +82,9 @@ def test_an_engine_opens_and_answers_like_its_graph(toy_graph, tmp_path):
             backend.bind(slot)
             backend.run()
     np.testing.assert_allclose(slots[0].anomaly_map, slots[1].anomaly_map, atol=1e-5)
-    assert said[0].startswith(f"{built.path}: openvino ")
+    compiled, opened = said
+    assert compiled.startswith("compiled, and kept for the next start in ")
+    assert opened.startswith(f"{built.path}: openvino ")
 
 
 def test_the_report(toy_graph, tmp_path):
