@@ -1,7 +1,7 @@
 """How one model is trained: its method, the paper's defaults for it, and the paper's ablations.
 
-A field whose default depends on the method is None until birth, and then holds the method's. One
-that a method does not know stays None, and giving it is refused.
+A field whose default depends on the method or the profile is None until birth, and then holds
+theirs. One that a method does not know stays None, and giving it is refused.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,34 @@ from edgeseg.settings import by_model, check_choices, setting, within
 STRIDE = 32  # of the students' deepest features
 
 ModelName = Literal["destseg", "stpm", "dskd"]
+Profile = Literal["paper", "edge"]
 Rotation = Literal["none", "slight", "full", "paper"]
 TextureColor = Literal["color", "gray"]
 Schedule = Literal["constant", "cosine"]
 Features = Literal["raw", "standard"]
 Optimizer = Literal["sgd", "adam"]
+HeadStride = Literal[4, 8]
 HeadInput = Literal["product", "concatenation", "cosine"]
 Structure = Literal["ds", "t-e", "t-d", "e-d"]
 Maps = Literal["all", "m1", "m2", "m3"]
 
-_DESTSEG: dict[str, Any] = {
+_COMMON: dict[str, Any] = {
+    "teacher": "resnet18",
+    "schedule": "constant",
+    "shading": 0.0,
+    "marks": 0.0,
+    "patches": 0.0,
+}
+_DESTSEG: dict[str, Any] = _COMMON | {
+    "profile": "paper",
+    "student_width": 64,
+    "head_width": 256,
+    "head_stride": 4,
     "student_steps": 1000,
     "optimizer": "sgd",
     "student_rate": 0.4,
+    "blocks_rate": 0.1,
+    "aspp_rate": 0.01,
     "momentum": 0.9,
     "weight_decay": 1e-4,
     "top": 100,
@@ -42,7 +57,8 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
     # DeSTSeg's experiment 1 (Table 4): STPM's networks, trained as DeSTSeg's are.
     "stpm": _DESTSEG | {"denoising": False, "decoder": False, "head": False},
     # DSKD, section 4.1.2. It names no batch size and no weight decay.
-    "dskd": {
+    "dskd": _COMMON
+    | {
         "epochs": 200,
         "optimizer": "adam",
         "student_rate": 1e-3,
@@ -53,6 +69,24 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
         "structure": "ds",
         "embedding": True,
         "maps": "all",
+    },
+}
+# Not the papers': the same method for a CPU beside the line, chosen by measurement (LOG.md).
+PROFILES: dict[Profile, dict[str, Any]] = {
+    "paper": {},
+    "edge": {
+        "teacher": "efficientnet_lite0",
+        "student_width": 32,
+        "head_width": 64,
+        "optimizer": "adam",
+        "student_rate": 1e-3,
+        "blocks_rate": 1e-3,
+        "aspp_rate": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "shading": 0.2,
+        "marks": 0.2,
+        "patches": 0.2,
     },
 }
 _STEPS = ("student_steps", "epochs")  # one or the other
@@ -66,8 +100,11 @@ class TrainConfig:
     model: ModelName = setting(
         "destseg", "destseg; dskd: two students, no head; stpm: DeSTSeg's experiment 1"
     )
-    teacher: str = setting(
-        "resnet18", "ImageNet backbone: resnet18, efficientnet_lite0, any of timm"
+    profile: Profile = by_model(
+        "paper (default), or edge: light networks and our own defaults, for a CPU or a small Jetson"
+    )
+    teacher: str = by_model(
+        "ImageNet backbone: resnet18 (default), efficientnet_lite0 (default of edge), any of timm"
     )
     teacher_weights: Path | None = setting(None, "State dict for the teacher (.safetensors, .pth)")
     features: Features = setting(
@@ -88,16 +125,22 @@ class TrainConfig:
         "Instead of steps: times that the student sees each image; default of dskd: 200"
     )
     head_steps: int = setting(4000, "Steps for the segmentation head, with the student frozen")
-    optimizer: Optimizer = by_model("sgd, or adam; default: sgd, of dskd adam")
-    student_rate: float = by_model("Learning rate of the student; default: 0.4, of dskd 0.001")
-    blocks_rate: float = setting(0.1, "Learning rate of the head's residual blocks")
-    aspp_rate: float = setting(0.01, "Learning rate of the head's ASPP")
+    optimizer: Optimizer = by_model("sgd, or adam; default: sgd, of dskd and edge adam")
+    student_rate: float = by_model(
+        "Learning rate of the student; default: 0.4, of dskd and edge 0.001"
+    )
+    blocks_rate: float = by_model(
+        "Learning rate of the head's residual blocks; default: 0.1, of edge 0.001"
+    )
+    aspp_rate: float = by_model("Learning rate of the head's ASPP; default: 0.01, of edge 0.001")
     momentum: float = by_model("Momentum of SGD, or Adam's first beta; default: 0.9, of dskd 0.5")
     average: float = setting(
         0.0, "Keep a running mean of the weights with this decay, and end with it; 0: the last ones"
     )
-    schedule: Schedule = setting("constant", "constant, or cosine: down to 0 over each phase")
-    weight_decay: float = by_model("Weight decay; default: 0.0001, of dskd 0")
+    schedule: Schedule = by_model(
+        "constant (default), or cosine: down to 0 over each phase (default of edge)"
+    )
+    weight_decay: float = by_model("Weight decay; default: 0.0001, of dskd and edge 0")
     gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
     top: int = by_model(
         "The image score is the mean of this many highest map values; default: 100, of dskd 1"
@@ -113,6 +156,13 @@ class TrainConfig:
     )
     head_input: HeadInput = by_model(
         "What the head reads: product (default), concatenation of the features, or cosine"
+    )
+    student_width: int = by_model(
+        "Channels of the student at stride 4: 64 (default), ResNet18's, or fewer; of edge 32"
+    )
+    head_width: int = by_model("Channels inside the head: 256 (default) or fewer; of edge 64")
+    head_stride: HeadStride = by_model(
+        "Grid of the head: 4 (default), or 8 for a quarter of the arithmetic and a coarser map"
     )
     l1: bool = by_model("The head's loss has an L1 term beside the focal one; default: yes")
     distance_weight: float = by_model(
@@ -132,12 +182,16 @@ class TrainConfig:
     )
     textures: Path | None = setting(None, "Folder of images pasted as anomalies, for instance DTD")
     texture_color: TextureColor = setting("color", "gray: paste textures without their color")
-    shading: float = setting(
-        0.0, "Share of the anomalies that are a lighter or darker region, and no texture"
+    shading: float = by_model(
+        "Share of the anomalies that are a lighter or darker region, and no texture; default: 0, "
+        "of edge 0.2"
     )
-    marks: float = setting(0.0, "Share of the anomalies that are cracks, scratches and pores")
-    patches: float = setting(
-        0.0, "Share of the anomalies that are a piece of the part itself, from another place"
+    marks: float = by_model(
+        "Share of the anomalies that are cracks, scratches and pores; default: 0, of edge 0.2"
+    )
+    patches: float = by_model(
+        "Share of the anomalies that are a piece of the part itself, from another place; "
+        "default: 0, of edge 0.2"
     )
     opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
     opacity_max: float = setting(1.0, "Strongest anomaly")
@@ -183,8 +237,12 @@ class TrainConfig:
             within("distance_weight", self.distance_weight, 0.0, 100.0)
         within("holdout", self.holdout, 0.0, 0.9)
         within("save_every", self.save_every, 1, 10_000_000)
-        for name in ("student_rate", "blocks_rate", "aspp_rate"):
-            within(name, getattr(self, name), 1e-9, 100.0)
+        within("student_rate", self.student_rate, 1e-9, 100.0)
+        if self.profile is not None:
+            within("blocks_rate", self.blocks_rate, 1e-9, 100.0)
+            within("aspp_rate", self.aspp_rate, 1e-9, 100.0)
+            within("student_width", self.student_width, 4, 256)
+            within("head_width", self.head_width, 4, 1024)
 
     def first_steps(self, images: int) -> int:
         """Return the steps of the student's phase, over a number of good images."""
@@ -201,6 +259,8 @@ class TrainConfig:
     def _take_recipe(self) -> None:
         """Fill in what was not given; refuse what the model does not know."""
         recipe = RECIPES[self.model]
+        if self.profile is not None and "profile" in recipe:
+            recipe = recipe | PROFILES[self.profile]
         given = [name for name in _STEPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 WIDTHS = (64, 128, 256, 512)  # of ResNet18 at stride 4, 8, 16, 32
+WIDTH = WIDTHS[0]
 
 
 class BasicBlock(nn.Module):
@@ -42,14 +43,16 @@ def stage(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-def ends(channels: list[int]) -> nn.ModuleList:
-    """Return what ends ResNet18's first three levels in other widths, where they differ.
+def ends(channels: list[int], width: int = WIDTH) -> nn.ModuleList:
+    """Return what ends a ResNet18's first three levels in other widths, where they differ.
+
+    width: the ResNet18's own at the first level.
 
     A 1x1 convolution: it may be negative, as the features of an inverted-residual backbone are.
     """
     return nn.ModuleList(
-        nn.Identity() if width == end else nn.Conv2d(width, end, 1)
-        for width, end in zip(WIDTHS[:3], channels, strict=True)
+        nn.Identity() if own == end else nn.Conv2d(own, end, 1)
+        for own, end in zip((width, 2 * width, 4 * width), channels, strict=True)
     )
 
 

@@ -6,12 +6,13 @@ CVPR 2023, arXiv:2211.11317; Tables 4 and 6 for the ablations.
 
 from functools import reduce
 
-from torch import Tensor, mul, nn
+from torch import Tensor, mul
 
 from edgeseg.errors import ConfigError
-from edgeseg.model.agreement import Agreement, Concatenation, CosineDistances, distance
-from edgeseg.model.blocks import upsample
+from edgeseg.model.agreement import Agreement, Concatenation, CosineDistances, Reading, distance
+from edgeseg.model.blocks import WIDTH, upsample
 from edgeseg.model.detector import Detector
+from edgeseg.model.head import WIDTH as HEAD_WIDTH
 from edgeseg.model.head import SegmentationHead
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
@@ -21,7 +22,8 @@ class DeSTSeg(Detector):
     """[B, 3, S, S], normalized -> anomaly map [B, 1, S/4, S/4] in (0, 1); S a multiple of 32.
 
     decoder: whether the student is an encoder and a decoder, or an encoder alone; head_input: what
-    the head reads: product, concatenation or cosine.
+    the head reads: product, concatenation or cosine. student_width, head_width: their channels, the
+    student's at stride 4; head_stride: 4, or 8 for a head, and a map, of half the side.
 
     Without the head the map is the geometric mean over the levels of the cosine distances, each
     brought to the picture's size: [B, 1, S, S] in [0, 2]. The paper speaks of a sum; its released
@@ -36,11 +38,14 @@ class DeSTSeg(Detector):
         decoder: bool = True,
         head: bool = True,
         head_input: str = "product",
+        student_width: int = WIDTH,
+        head_width: int = HEAD_WIDTH,
+        head_stride: int = 4,
     ) -> None:
         super().__init__(teacher)
-        self.student = (Student if decoder else EncoderStudent)(teacher.channels)
+        self.student = (Student if decoder else EncoderStudent)(teacher.channels, student_width)
         width = sum(teacher.channels)
-        readings: dict[str, tuple[type[nn.Module], int]] = {
+        readings: dict[str, tuple[type[Reading], int]] = {
             "product": (Agreement, width),
             "concatenation": (Concatenation, 2 * width),
             "cosine": (CosineDistances, len(teacher.channels)),
@@ -51,11 +56,11 @@ class DeSTSeg(Detector):
                 remedy="--head-input product",
             )
         reading, channels = readings[head_input]
-        self.agreement = reading()
-        self.head = SegmentationHead(channels) if head else None
+        self.agreement = reading(halved=head_stride == 8)
+        self.head = SegmentationHead(channels, head_width) if head else None
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return the head's output before the sigmoid, [B, 1, S/4, S/4]."""
+        """Return the head's output before the sigmoid, [B, 1, S/4, S/4] (S/8 where halved)."""
         assert self.head is not None, "there is no head"
         agreement = self.agreement(self.teacher(x), self.student(x))
         logits: Tensor = self.head(agreement)

@@ -41,6 +41,9 @@ def _destseg(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
         decoder=settings.get("decoder", True),
         head=settings.get("head", True),
         head_input=settings.get("head_input", "product"),
+        student_width=settings.get("student_width", 64),
+        head_width=settings.get("head_width", 256),
+        head_stride=settings.get("head_stride", 4),
     )
 
 

@@ -17,14 +17,15 @@ class SegmentationHead(nn.Module):
 
     `blocks` and `aspp` are apart because they are trained at different rates. The weights begin as
     PyTorch draws them: the student's fan-out rule would give the last convolution, of one channel,
-    logits so large that hundreds of steps go by before the loss is that of an empty mask.
+    logits so large that hundreds of steps go by before the loss is that of an empty mask. width:
+    the channels inside; the arithmetic grows with its square.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(BasicBlock(channels, WIDTH), BasicBlock(WIDTH, WIDTH))
+        self.blocks = nn.Sequential(BasicBlock(channels, width), BasicBlock(width, width))
         self.aspp = nn.Sequential(
-            Aspp(WIDTH, WIDTH), *_conv_bn_relu(WIDTH, WIDTH, 3), nn.Conv2d(WIDTH, 1, 1)
+            Aspp(width, width), *_conv_bn_relu(width, width, 3), nn.Conv2d(width, 1, 1)
         )
 
     def forward(self, agreement: Tensor) -> Tensor:
