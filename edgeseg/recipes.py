@@ -193,6 +193,9 @@ class TrainConfig:
         "Share of the anomalies that are a piece of the part itself, from another place; "
         "default: 0, of edge 0.2"
     )
+    intact: float = setting(
+        0.0, "Share of the images without an anomaly, so that the head sees whole good parts too"
+    )
     opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
     opacity_max: float = setting(1.0, "Strongest anomaly")
     lighting: float = setting(0.0, "Random gain and offset of the brightness, 0 (the paper) to 1")
@@ -218,6 +221,7 @@ class TrainConfig:
         within("top", self.top, 1, min(3840, self.image_size**2))  # TensorRT's TopK ends at 3840
         within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
         within("opacity_max", self.opacity_max, 0.0, 1.0)
+        within("intact", self.intact, 0.0, 1.0)
         within("lighting", self.lighting, 0.0, 1.0)
         for name in _OTHERS:
             within(name, getattr(self, name), 0.0, 1.0)

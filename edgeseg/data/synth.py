@@ -36,6 +36,8 @@ class Corruptor:
     """The share that are cracks, scratches and pores."""
     patches: float = 0.0
     """The share that are a piece of the image itself, from another place."""
+    intact: float = 0.0
+    """The share of images that get no anomaly."""
 
     def corrupt(self, image: Image, rng: Generator) -> tuple[Image, Mask]:
         """uint8 [S, S, 3] -> (corrupted uint8 [S, S, 3], mask bool [S, S]).
@@ -43,6 +45,8 @@ class Corruptor:
         The mask may be empty: noise does not always rise above its threshold.
         """
         side = image.shape[0]
+        if self.intact and rng.random() < self.intact:
+            return image, np.zeros((side, side), np.bool_)
         if drawn := self._other(rng):
             return drawn(image, rng)
         mask = perlin_mask(rng, side)
@@ -77,4 +81,5 @@ def trained_corruptor(training: Mapping[str, Any], textures: Textures) -> Corrup
         shading=training.get("shading", 0.0),
         marks=training.get("marks", 0.0),
         patches=training.get("patches", 0.0),
+        intact=training.get("intact", 0.0),
     )
