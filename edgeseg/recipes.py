@@ -20,7 +20,6 @@ TextureColor = Literal["color", "gray"]
 Schedule = Literal["constant", "cosine"]
 Features = Literal["raw", "standard"]
 Optimizer = Literal["sgd", "adam"]
-HeadStride = Literal[4, 8]
 HeadInput = Literal["product", "concatenation", "cosine"]
 Structure = Literal["ds", "t-e", "t-d", "e-d"]
 Maps = Literal["all", "m1", "m2", "m3"]
@@ -161,7 +160,7 @@ class TrainConfig:
         "Channels of the student at stride 4: 64 (default), ResNet18's, or fewer; of edge 32"
     )
     head_width: int = by_model("Channels inside the head: 256 (default) or fewer; of edge 64")
-    head_stride: HeadStride = by_model(
+    head_stride: int = by_model(
         "Grid of the head: 4 (default), or 8 for a quarter of the arithmetic and a coarser map"
     )
     l1: bool = by_model("The head's loss has an L1 term beside the focal one; default: yes")
@@ -247,6 +246,11 @@ class TrainConfig:
             within("aspp_rate", self.aspp_rate, 1e-9, 100.0)
             within("student_width", self.student_width, 4, 256)
             within("head_width", self.head_width, 4, 1024)
+            if self.head_stride not in (4, 8):
+                raise ConfigError(
+                    f"head_stride is {self.head_stride}; 4 or 8 was expected.",
+                    remedy="--head-stride 4",
+                )
 
     def first_steps(self, images: int) -> int:
         """Return the steps of the student's phase, over a number of good images."""

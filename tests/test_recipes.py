@@ -26,6 +26,15 @@ def test_dskd_is_trained_as_its_paper_says():
     assert (config.embedding, config.maps) == (True, "all")
 
 
+def test_the_edge_profile_is_light_and_leaves_the_rest_to_the_model():
+    edge, paper = TrainConfig(profile="edge"), TrainConfig()
+    assert (edge.teacher, edge.student_width, edge.head_width) == ("efficientnet_lite0", 32, 64)
+    assert (paper.teacher, paper.student_width, paper.head_width) == ("resnet18", 64, 256)
+    assert (edge.optimizer, edge.student_rate, edge.blocks_rate) == ("adam", 1e-3, 1e-3)
+    assert (edge.gamma, edge.top, edge.head_input) == (paper.gamma, paper.top, paper.head_input)
+    assert TrainConfig(profile="edge", model="stpm", teacher="resnet34").teacher == "resnet34"
+
+
 def test_what_was_given_beats_the_recipe():
     config = TrainConfig(model="stpm", head=True, student_rate=0.1)
     assert (config.head, config.decoder, config.student_rate) == (True, False, 0.1)
@@ -51,6 +60,11 @@ REFUSED = [
     ({"model": "dskd", "head": False}, "head is False, and dskd has no such", "--model destseg"),
     ({"model": "dskd", "structure": "T-E"}, "one of ds, t-e, t-d, e-d", "--structure"),
     ({"model": "deSTSeg"}, "one of destseg, stpm, dskd", "--model destseg"),
+    ({"model": "dskd", "profile": "edge"}, "profile is edge, and dskd has no", "--model destseg"),
+    ({"profile": "tiny"}, "profile is 'tiny'; one of paper, edge", "--profile paper"),
+    ({"student_width": 2}, "student_width is 2; 4 to 256", "--student-width 4"),
+    ({"head_width": 2000}, "head_width is 2000; 4 to 1024", "--head-width 1024"),
+    ({"head_stride": 16}, "head_stride is 16; 4 or 8 was expected", "--head-stride 4"),
     ({"epochs": 3, "student_steps": 9}, "9 and epochs is 3; one of them", "--epochs 3"),
     ({"epochs": -1}, "epochs is -1; 0 to", "--epochs 0"),
     ({"model": "dskd", "distance_weight": -1.0}, "distance_weight is -1.0; 0", "weight 0.0"),

@@ -83,12 +83,22 @@ def test_each_kind_of_defect_has_its_share(monkeypatch):
     np.testing.assert_allclose(shares, (0.1, 0.2, 0.3), atol=0.06)  # 3 deviations of 600 draws
 
 
+def test_a_share_of_the_images_stays_whole():
+    image = np.full((64, 64, 3), 100, np.uint8)
+    corruptor = Corruptor(White(), (1.0, 1.0), marks=1.0, intact=0.3)
+    rng = np.random.default_rng(0)
+    whole = [not corruptor.corrupt(image, rng)[1].any() for _ in range(400)]
+    assert 0.25 < np.mean(whole) < 0.36
+    same, mask = Corruptor(White(), intact=1.0).corrupt(image, rng)
+    assert np.array_equal(same, image) and not mask.any()
+
+
 def test_what_a_training_pasted_is_pasted_again():
-    shares = {"shading": 0.25, "marks": 0.2, "patches": 0.1}
+    shares = {"shading": 0.25, "marks": 0.2, "patches": 0.1, "intact": 0.4}
     drawn = {"opacity_min": 0.3, "opacity_max": 0.6, "texture_color": "gray"} | shares
     again = trained_corruptor(drawn | {"batch": 8}, White())
     assert (again.opacity, again.gray) == ((0.3, 0.6), True)
-    assert (again.shading, again.marks, again.patches) == (0.25, 0.2, 0.1)
+    assert (again.shading, again.marks, again.patches, again.intact) == (0.25, 0.2, 0.1, 0.4)
 
 
 def test_a_card_from_before_the_options_means_the_paper_s():

@@ -1,6 +1,7 @@
-"""DSKD, STPM and DeSTSeg's ablations behind one contract: trained, thresholds, graph, precisions.
+"""DSKD, STPM, the edge profile and DeSTSeg's ablations behind one contract: trained, thresholds,
+graph, precisions.
 
-Two models are trained for a few steps each and go the whole way; of the ablations that change the
+Three models are trained for a few steps each and go the whole way; of the ablations that change the
 graph, each is exported with random weights and compared with PyTorch.
 """
 
@@ -35,7 +36,11 @@ from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.train import train
 from tests.deploy.conftest import SIDE, silent
 
-MODELS = {"dskd": {"epochs": 1, "student_rate": 1e-4}, "stpm": {"student_steps": 3}}
+MODELS = {
+    "dskd": {"model": "dskd", "epochs": 1, "student_rate": 1e-4},
+    "stpm": {"model": "stpm", "student_steps": 3},
+    "edge": {"profile": "edge", "student_steps": 3, "head_steps": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,6 @@ def data(tmp_path_factory):
 def trained(request, data, tmp_path_factory):
     """A run of each model, with thresholds, and its graph."""
     config = TrainConfig(
-        model=request.param,
         teacher="efficientnet_lite0",
         image_size=64,
         batch=2,
@@ -70,7 +74,7 @@ def frames_of(backend):
 def test_the_card_names_the_model_and_its_thresholds(trained):
     run, exported = trained
     card = read_card(run / CARD, ModelCard)
-    assert card.model == exported.card.model == run.name
+    assert card.model == exported.card.model == MODELS[run.name].get("model", "destseg")
     assert exported.card.training == card.config
     assert exported.card.threshold == card.threshold
     with open_run(run, say=silent) as backend:
@@ -129,11 +133,12 @@ def test_an_engine_of_each_precision_answers_like_the_graph(
     assert found.good == 2 and found.card.model == exported.card.model
 
 
-def test_a_profile_knows_the_parts_of_a_model_without_a_head(trained):
-    _, exported = trained
+def test_a_profile_knows_the_parts_of_a_model(trained):
+    run, exported = trained
     work = Network(read_graph(exported.graph)[0]).part_macs()
     assert work["student"] > work["teacher"] > 0
-    assert work["head"] == work["product"] == 0  # norms and sums multiply no matrices
+    assert work["product"] == 0  # norms and sums multiply no matrices
+    assert (work["head"] > 0) == (run.name == "edge")
     part = Network(read_graph(exported.graph)[0]).parts
     kinds = {n.name: n.op_type for n in onnx.load(exported.graph).graph.node}
     assert {kinds[name] for name in part if part[name] == "product"} >= {"ReduceL2", "Div"}
@@ -145,6 +150,7 @@ ABLATIONS = [
     {"head_input": "concatenation", "decoder": False},
     {"head_input": "cosine"},
     {"local_contrast": 0.125},
+    {"profile": "edge", "teacher": "resnet18", "head_stride": 8},
     {"model": "dskd", "structure": "e-d", "embedding": False, "maps": "m2"},
 ]
 
