@@ -1,0 +1,85 @@
+"""What each size of student and head costs, beside the paper's architecture.
+
+    python benchmarks/bench_profiles.py [--runs 50] [--side 256] [--only edge,narrow]
+
+Each variant is exported with random weights and built for OpenVINO in FP32 and INT8; in each round
+all run one frame in turn, the paper's architecture in PyTorch (eager, FP32) among them. Beside each
+time stand how many times as fast it is as that, and the multiply-accumulates of the graph. What a
+variant is worth on real tiles is measured by `edgeseg reproduce benchmarks/magnetic-tile.toml`.
+
+The last line of standard output is one JSON document.
+"""
+
+import argparse
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench_backends import time_rounds
+from documents import RATIO, emit, figure
+from edgeseg.data.parts import write_parts
+from edgeseg.deploy.network import Network
+from edgeseg.evaluation.opener import open_model
+from edgeseg.recipes import TrainConfig
+from edgeseg.runtime.graphs import read_graph
+from edgeseg.runtime.machine import this_machine
+from untrained import built, eager, exported, say_nothing
+
+PAPER = "paper"
+VARIANTS: dict[str, dict[str, Any]] = {
+    PAPER: {},
+    "paper-lite": {"teacher": "efficientnet_lite0"},
+    "edge": {"profile": "edge"},
+    "edge-stride8": {"profile": "edge", "head_stride": 8},
+    "edge-student16": {"profile": "edge", "student_width": 16},
+    "edge-student64": {"profile": "edge", "student_width": 64},
+    "edge-head32": {"profile": "edge", "head_width": 32},
+    "edge-head128": {"profile": "edge", "head_width": 128},
+}
+
+
+def main() -> None:
+    """Time the variants and print the table."""
+    parser = argparse.ArgumentParser(description="Times networks of several sizes, in turn.")
+    parser.add_argument("--runs", type=int, default=50, help="rounds that are timed")
+    parser.add_argument("--warmup", type=int, default=5, help="rounds before them")
+    parser.add_argument("--side", type=int, default=256, help="of the square, in pixels")
+    parser.add_argument("--threads", type=int, help="of a CPU runtime")
+    parser.add_argument("--only", default=",".join(VARIANTS), help="these variants: a,b")
+    options = parser.parse_args()
+    options.data = None  # of time_rounds: synthetic frames
+    names = [name for name in options.only.split(",") if name != PAPER]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        data = write_parts(folder / "parts", train=8, good=1, bad=1)
+        base = eager(TrainConfig(image_size=options.side), PAPER, options.threads)
+        titles, backends, gmac = ["paper, PyTorch FP32"], [stack.enter_context(base)], {}
+        for name in (PAPER, *names):
+            config = TrainConfig(image_size=options.side, **VARIANTS[name])
+            with eager(config, name) as network:
+                graph = exported(network, folder)
+            gmac[name] = sum(Network(read_graph(graph)[0]).part_macs().values()) / 1e9
+            for precision in ("fp32", "int8"):
+                engine = built(graph, precision, "openvino", data)
+                opened = open_model(engine, threads=options.threads, say=say_nothing)
+                titles.append(f"{name}, OpenVINO {precision.upper()}")
+                backends.append(stack.enter_context(opened))
+        seconds = time_rounds(backends, options)
+    figures = []
+    for title, own in zip(titles, seconds, strict=True):
+        time_ms = figure(title, own * 1e3, unit="ms")
+        against = f"{title}, times as fast as {titles[0]}"
+        ratio = figure(against, seconds[0] / own, unit=RATIO, better="higher", of=title)
+        figures += [time_ms, ratio]
+        work = f"{gmac[title.split(',')[0]]:6.2f} GMAC"
+        print(
+            f"{time_ms.p50:8.2f} ms p50 {time_ms.p99:8.2f} ms p99 {ratio.p50:6.2f} times as fast "
+            f"({ratio.p5:.2f} to {ratio.p95:.2f})  {work}  {title}"
+        )
+    print(f"{this_machine().line()}, {options.side} x {options.side}, n {options.runs}")
+    emit("profiles", figures, gmac=gmac, side=options.side)
+
+
+if __name__ == "__main__":
+    main()
