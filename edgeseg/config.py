@@ -13,7 +13,7 @@ from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig as TrainConfig  # from here, like the others
 from edgeseg.settings import check_choices, parse_duration, parse_size, setting, within
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "bf16"]
 Clipping = Literal["entropy", "percentile", "max"]
 Product = Literal["kept", "equalized"]
 Via = Literal["onnx", "torch-tensorrt"]
@@ -84,7 +84,9 @@ class CalibrateConfig:
 class BuildConfig:
     """Which engine is built from a graph, and for what."""
 
-    precision: Precision = setting("fp16", "fp32, fp16 or int8")
+    precision: Precision = setting(
+        "fp16", "fp32, fp16, int8, or bf16: by OpenVINO, on a CPU that computes in it"
+    )
     ranges: Path | None = setting(
         None, "What edgeseg calibrate wrote, for int8; default: calibration/NAME.ranges.json"
     )

@@ -33,7 +33,7 @@ from edgeseg.deploy.tensorrt_build import Plan, build_plan
 from edgeseg.deploy.typed import Typed, typed_graph
 from edgeseg.deploy.verify import compare
 from edgeseg.errors import ConfigError, GateFailed
-from edgeseg.evaluation.opener import GRAPH_RUNTIMES
+from edgeseg.evaluation.opener import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.extras import installed, require
 from edgeseg.runtime import trt
 from edgeseg.runtime.choice import best, candidates, probe, reasons
@@ -97,7 +97,9 @@ def build_engine(
         from edgeseg.deploy.torch_tensorrt import open_builder
 
         builder = open_builder(graph, source, config, here)
-    runtime = builder.api.flavor.runtime if builder else config.runtime or _best_runtime(here, say)
+    runtime = builder.api.flavor.runtime if builder else config.runtime or _best(config, here, say)
+    if config.precision == BF16:
+        _check_bf16(runtime, here, say)
     int8 = _int8(graph, source, runtime, config) if config.precision == "int8" else None
     if config.data is not None:
         images = images or pick_images(config.data, KEPT)
@@ -161,8 +163,21 @@ def _int8(graph: Path, card: GraphCard, runtime: RuntimeName, config: BuildConfi
     return Int8(ranges=read_ranges(path, graph), file=path, product=product)
 
 
-def _best_runtime(here: Machine, say: Say) -> RuntimeName:
-    """Choose the best runtime that this machine runs, and say why."""
+def _check_bf16(runtime: RuntimeName, here: Machine, say: Say) -> None:
+    """ConfigError for a runtime without it; a word for a processor without it."""
+    if runtime != "openvino":
+        raise ConfigError(
+            f"--precision is bf16 and the runtime is {runtime}; of ours, openvino computes in it.",
+            remedy="--runtime openvino --precision bf16, or --precision fp16",
+        )
+    if not {"avx512_bf16", "amx_bf16"} & set(here.instructions):
+        say("no bfloat16 here (avx512_bf16, amx_bf16): OpenVINO computes in FP32 instead")
+
+
+def _best(config: BuildConfig, here: Machine, say: Say) -> RuntimeName:
+    """Choose the best runtime that this machine runs, and say why; one alone has bfloat16."""
+    if config.precision == BF16:
+        return "openvino"
     found = [probe(c) if c.runs else c for c in candidates(here)]
     taken = best(found)
     why = reasons(taken.runtime, found)
@@ -198,7 +213,8 @@ def _parity(
 ) -> dict[str, Any]:
     """Compare a typed graph on its runtime with the exported graph on ONNX Runtime."""
     reference: RuntimeName = "onnxruntime" if installed("onnxruntime") else runtime
-    with GRAPH_RUNTIMES[reference](graph) as a, GRAPH_RUNTIMES[runtime](engine) as b:
+    opened = graph_opener(runtime, config.precision)
+    with GRAPH_RUNTIMES[reference](graph) as a, opened(engine) as b:
         frames = parity_frames(a.card, images)
         parity = compare(a, b, frames)
     exact = config.precision == "fp32" and parity.max_abs_diff > TOLERANCE

@@ -15,7 +15,7 @@ from edgeseg.deploy.gate import Passed, gate
 from edgeseg.deploy.pairs import Flavor
 from edgeseg.deploy.precision import half_nodes, to_fp16
 from edgeseg.deploy.quantize import Int8
-from edgeseg.evaluation.opener import GRAPH_RUNTIMES
+from edgeseg.evaluation.opener import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.extras import require
 
 EXACT = "not measured: fp32 changes no type"
@@ -55,11 +55,13 @@ def typed_graph(
     higher: Precision = "fp32" if on_cpu or int8 is None else "fp16"
 
     def retype(keep: frozenset[str]) -> ModelProto:
+        if config.precision == BF16:
+            return model
         if int8 is None:
             return to_fp16(model, keep=keep)
         return replace(int8, keep=keep).apply(model, flavor)
 
-    lowered = half_nodes(model)
+    lowered = frozenset() if config.precision == BF16 else half_nodes(model)
     if int8:
         lowered = frozenset(int8.placement(model, flavor).convolutions)
     if config.data is None:
@@ -72,7 +74,7 @@ def typed_graph(
         blocks_of(model, lowered),
         cases,
         card=card,
-        open_graph=GRAPH_RUNTIMES[runtime if on_cpu else "onnxruntime"],
+        open_graph=graph_opener(runtime if on_cpu else "onnxruntime", config.precision),
         allowed=Allowance(config.max_drop, config.max_flips),
         higher=higher,
         say=say,

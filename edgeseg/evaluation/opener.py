@@ -10,6 +10,7 @@ The choice is never silent: one line says what was taken and why nothing better 
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.runtime.trt_backend import TrtBackend
 
 Say = Callable[[str], None]
+BF16 = "bf16"  # a precision that a runtime has, and no graph
 GRAPH_RUNTIMES: dict[RuntimeName, Callable[..., Backend]] = {
     "onnxruntime": OnnxRuntimeBackend,
     "openvino": OpenVinoBackend,
@@ -59,7 +61,8 @@ def open_model(
         card = _check_engine(path, runtime)
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
-            return _open_graph(engine, card.runtime, threads, say, digest=card.sha256)
+            bf16 = card.precision == BF16
+            return _open_graph(engine, card.runtime, threads, say, digest=card.sha256, bf16=bf16)
         on_gpu = TrtBackend.open(engine, card, gpu=gpu, say=say)
         return _say_taken(engine, on_gpu, card.runtime, say)
     if path.suffix != ".onnx":
@@ -163,8 +166,20 @@ def newest_engine(engines: Path, *, say: Say) -> Path:
     return path
 
 
+def graph_opener(runtime: RuntimeName, precision: str) -> Callable[[Path], Backend]:
+    """Return what opens a typed graph: bfloat16 is chosen when it is opened, not in the graph."""
+    opener = GRAPH_RUNTIMES[runtime]
+    return partial(opener, bf16=True) if precision == BF16 else opener
+
+
 def _open_graph(
-    path: Path, runtime: str, threads: int | None, say: Say, digest: str | None = None
+    path: Path,
+    runtime: str,
+    threads: int | None,
+    say: Say,
+    *,
+    digest: str | None = None,
+    bf16: bool = False,
 ) -> Backend:
     """Open a graph on a CPU runtime; digest: the SHA-256 of its file, where it was just checked."""
     if runtime not in GRAPH_RUNTIMES:
@@ -174,7 +189,7 @@ def _open_graph(
         )
     options: dict[str, Any] = {"threads": threads}
     if runtime == "openvino":
-        options["kept"] = Compiled(path, digest=digest, say=say)
+        options |= {"kept": Compiled(path, digest=digest, say=say), "bf16": bf16}
     return _say_taken(path, GRAPH_RUNTIMES[runtime](path, **options), runtime, say)
 
 
