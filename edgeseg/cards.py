@@ -44,6 +44,8 @@ class ModelCard:
     versions: dict[str, str]
     steps: dict[str, int]
     """Optimizer steps that were really made, by phase."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """What these took, the wait for their batches included; by phase, absent from older cards."""
     threshold: float | None = None
     """A pixel is anomalous above this value of the map."""
     image_threshold: float | None = None
@@ -53,6 +55,7 @@ class ModelCard:
     threshold_note: dict[str, Any] = field(default_factory=dict)
     """How the two were found: wanted rate, number of images, what that number supports."""
     metrics: dict[str, Any] = field(default_factory=dict)
+    """Of a run of `edgeseg reproduce`: what its evaluation measured, in [0, 1] or None."""
 
 
 @dataclass(frozen=True, kw_only=True)

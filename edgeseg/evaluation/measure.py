@@ -1,13 +1,16 @@
 """One training of a table to its end: train, derive its other runs, thresholds, evaluation.
 
+A run is finished when its card has its metrics.
+
 Whatever was done already is not done again, so it can be stopped anywhere and repeated.
 """
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from edgeseg.cards import CARD, ModelCard, read_card
+from edgeseg.cards import CARD, ModelCard, read_card, write_card
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.errors import ModelError
 from edgeseg.evaluation.evaluate import evaluate
@@ -20,7 +23,7 @@ Say = Callable[[str], None]
 
 
 def measure(training: Training, say: Say = print) -> None:
-    """Bring the runs of a training to the end: each a run's folder with an evaluation.json.
+    """Bring the runs of a training to the end: their cards have metrics then.
 
     Errors: as of `train`, `threshold_run` and `evaluate`.
     """
@@ -74,4 +77,7 @@ def _evaluate(run: Run, dataset: Dataset, say: Say) -> None:
     if run.config.holdout and read_card(run.folder / CARD, ModelCard).split["holdout"]:
         threshold_run(run.folder, run.data, say=say)
     with closing(open_run(run.folder, device=run.config.device, say=say)) as backend:
-        evaluate(backend, dataset, out=run.folder)
+        evaluation = evaluate(backend, dataset, out=run.folder)
+    card = read_card(run.folder / CARD, ModelCard)
+    metrics = evaluation.overall.scores.to_json()
+    write_card(run.folder / CARD, dataclasses.replace(card, metrics=metrics))

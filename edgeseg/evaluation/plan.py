@@ -1,6 +1,6 @@
 """A table as runs: every row on every category with every seed, and which share a training.
 
-OUT/<table>/<category>/<row>-s<seed>/     a run as any other, with its evaluation.json
+OUT/<table>/<category>/<row>-s<seed>/     a run as any other, its metrics in its card
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,8 +15,6 @@ from edgeseg.errors import ConfigError
 from edgeseg.evaluation.table import Row, Table
 from edgeseg.extras import require
 from edgeseg.recipes import TrainConfig
-
-EVALUATION = "evaluation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +32,15 @@ class Run:
         return f"{self.category}, {self.row}, seed {self.config.seed}"
 
     @property
+    def card(self) -> ModelCard | None:
+        """What is on the disk; None while it is not trained. ModelError for a damaged one."""
+        path = self.folder / CARD
+        return read_card(path, ModelCard) if path.is_file() else None
+
+    @property
     def finished(self) -> bool:
-        return (self.folder / EVALUATION).is_file() and (self.folder / CARD).is_file()
+        card = self.card
+        return card is not None and bool(card.metrics)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +134,7 @@ def _conflict(run: Run, names: set[str]) -> str | None:
     from edgeseg.training.train import json_config
 
     wanted = json_config(run.config)
-    if (run.folder / CARD).is_file():
-        card = read_card(run.folder / CARD, ModelCard)
+    if (card := run.card) is not None:
         if changed := changes(card.config, wanted):
             return f"settings: {', '.join(changed)}"
         found = {name for part in card.split.values() for name in part}

@@ -21,7 +21,7 @@ from edgeseg.evaluation.complexity import ComplexityReport, measure_table
 from edgeseg.evaluation.measure import measure
 from edgeseg.evaluation.plan import Run, Training, check_begun, make_runs, resolve, trainings
 from edgeseg.evaluation.reproduce_report import ReproduceReport, write_report
-from edgeseg.evaluation.results import lines_of, read_result
+from edgeseg.evaluation.results import Result, lines_of, read_result
 from edgeseg.evaluation.room import processes_for
 from edgeseg.evaluation.table import (
     MAGNETIC_TILE,
@@ -75,7 +75,7 @@ def reproduce(
     reporter = _Reporter(table, rows, datasets, runs, overrides, config.out)
     reporter.write()
     open_ones = trainings(runs, config.out)
-    finished = sum(run.finished for run in runs)
+    finished = len(reporter.results)
     say(f"{len(runs)} runs, {finished} of them finished; {len(open_ones)} trainings to do")
     if open_ones:
         processes, threads = processes_for(open_ones, datasets, config.processes, say)
@@ -127,6 +127,7 @@ class _Reporter:
     ) -> None:
         self.table, self.rows, self.runs = table, rows, tuple(runs)
         self.folder = out / table.name
+        self.results: dict[Path, Result] = {}
         self.failures: list[tuple[Run, Failure]] = []
         self._categories = [dataset.name for dataset in datasets]
         self._data, self._comparable, self._whole = _compare(table, datasets)
@@ -136,7 +137,9 @@ class _Reporter:
         """Return the report of now, and write it as text and as JSON, whole or not at all."""
         from edgeseg.training.train import versions
 
-        results = [read_result(run) for run in self.runs if run.finished]
+        for run in self.runs:
+            if run.folder not in self.results and (result := read_result(run)):
+                self.results[run.folder] = result
         report = ReproduceReport(
             table=self.table,
             rows=self.rows,
@@ -144,7 +147,7 @@ class _Reporter:
                 row.label: lines_of(
                     row,
                     self.table.metrics,
-                    [result for result in results if result.run.row == row.label],
+                    [found for found in self.results.values() if found.run.row == row.label],
                     self._categories,
                     comparable=self._comparable,
                     whole=self._whole,
@@ -154,7 +157,7 @@ class _Reporter:
             data=self._data,
             departures=self._departures,
             runs=self.runs,
-            finished=len(results),
+            results=dict(self.results),
             failures=tuple(self.failures),
             machine=this_machine().line(),
             versions=versions(),

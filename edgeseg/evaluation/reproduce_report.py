@@ -10,7 +10,7 @@ from edgeseg.cards import write_atomic
 from edgeseg.errors import EdgesegError
 from edgeseg.evaluation.plan import Run
 from edgeseg.evaluation.report import COLUMNS
-from edgeseg.evaluation.results import Cell, Line
+from edgeseg.evaluation.results import SECONDS, Cell, Line, Result, Stat
 from edgeseg.evaluation.table import AVERAGE, Row, Table
 from edgeseg.evaluation.workers import Failure
 
@@ -30,7 +30,8 @@ class ReproduceReport:
     departures: tuple[str, ...]
     """In what the recipe is not the paper's."""
     runs: tuple[Run, ...]
-    finished: int
+    results: dict[Path, Result]
+    """Of the finished runs, by folder."""
     failures: tuple[tuple[Run, Failure], ...]
     machine: str
     versions: dict[str, str]
@@ -42,13 +43,13 @@ class ReproduceReport:
         lines += [f"paper     {table.source}"] * bool(table.source)
         if self.departures:
             lines.append(f"recipe    not the table's: {', '.join(self.departures)}")
-        lines += [f"machine   {self.machine}", f"runs      {self.finished} of {len(self.runs)}"]
+        lines += [f"machine   {self.machine}", f"runs      {len(self.results)} of {len(self.runs)}"]
         lines += ["", *self._grid()]
         lines += [f"failed    {run.folder}: {why.problem}" for run, why in self.failures]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything; a run's configuration is in its card, at its folder."""
+        """Return everything, metrics in percent; a run's configuration is in its card."""
         failed = {run.folder: why.problem for run, why in self.failures}
         return {
             "table": self.table.name,
@@ -63,7 +64,7 @@ class ReproduceReport:
                     line.category: {
                         **{metric: cell.to_json() for metric, cell in line.cells.items()},
                         "runs": line.runs,
-                        "training_seconds": line.seconds,
+                        SECONDS: line.seconds and line.seconds.to_json(),
                     }
                     for line in self.lines[row.label]
                 }
@@ -75,7 +76,7 @@ class ReproduceReport:
                     "row": run.row,
                     "category": run.category,
                     "seed": run.config.seed,
-                    "finished": run.finished,
+                    "values": found.values if (found := self.results.get(run.folder)) else None,
                     "failure": failed.get(run.folder),
                 }
                 for run in self.runs
@@ -116,7 +117,7 @@ class ReproduceReport:
         body = [
             [label, str(line.runs)]
             + [_text(line.cells[metric], kind) for metric in self.table.metrics for kind in kinds]
-            + ["-" if line.seconds is None else f"{line.seconds:.0f}"]
+            + ["-" if line.seconds is None else _seconds(line.seconds)]
             for label, line in shown
         ]
         grid = _aligned([[*head, "training"], [*columns, "s"], *body])
@@ -126,7 +127,7 @@ class ReproduceReport:
         lines = [
             "percent; ours: mean ± sample standard deviation over the seeds; of an average, over",
             "the seeds that all its categories have",
-            "training: seconds of the steps, mean over the runs",
+            "training: of the steps and the wait for their batches, on the machine above",
         ]
         if compared:
             lines += [
@@ -148,6 +149,10 @@ def _text(cell: Cell, kind: str) -> str:
         return "" if cell.difference is None else f"{cell.difference:+.1f}{'*' * bool(cell.beyond)}"
     figure = cell.ours if kind == "ours" else cell.paper
     return "-" if figure is None else str(figure)
+
+
+def _seconds(found: Stat) -> str:
+    return f"{found.mean:.0f}" + ("" if found.std is None else f" ± {found.std:.0f}")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

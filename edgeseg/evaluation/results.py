@@ -1,15 +1,14 @@
 """What finished runs measured, added up: means and deviations over seeds and categories."""
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.errors import ModelError
-from edgeseg.evaluation.plan import EVALUATION, Run
+from edgeseg.evaluation.plan import Run
 from edgeseg.evaluation.table import AVERAGE, Figure, Row
-from edgeseg.training.history import training_seconds
+
+SECONDS = "training_seconds"  # beside the metrics
 
 
 @dataclass(frozen=True)
@@ -17,15 +16,13 @@ class Result:
     """One finished run."""
 
     run: Run
-    metrics: dict[str, float | None]
-    """In [0, 1]; None where the data leave one undefined."""
-    seconds: float
-    """Of its training's steps."""
+    values: dict[str, float | None]
+    """By metric, percent; None where the data leave one undefined. And SECONDS of its training."""
 
 
 @dataclass(frozen=True)
 class Stat:
-    """Percent, over `n` seeds; the standard deviation is a sample's (n - 1), from two on."""
+    """A mean over `n` seeds; the standard deviation is a sample's (n - 1), from two on."""
 
     mean: float
     std: float | None
@@ -33,6 +30,9 @@ class Stat:
 
     def __str__(self) -> str:
         return f"{self.mean:.1f}" + ("" if self.std is None else f" ± {self.std:.1f}")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"mean": self.mean, "std": self.std, "n": self.n}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         ours, paper = self.ours, self.paper
         return {
-            "ours": ours and {"mean": ours.mean, "std": ours.std, "n": ours.n},
+            "ours": ours and ours.to_json(),
             "paper": paper and {"mean": paper.mean, "std": paper.std},
             "difference": self.difference,
             "beyond": self.beyond,
@@ -77,22 +77,17 @@ class Line:
     cells: dict[str, Cell]
     """By metric."""
     runs: int
-    seconds: float | None
-    """Mean of the trainings'."""
+    seconds: Stat | None
+    """Of the trainings."""
 
 
-def read_result(run: Run) -> Result:
-    """Read a finished run; ModelError for a document that is damaged."""
-    path = run.folder / EVALUATION
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        seconds = training_seconds(run.folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{path} or the history beside it is damaged: {error}.",
-            remedy=f"rm '{path}', and the same command measures again",
-        ) from error
-    return Result(run, document, seconds)
+def read_result(run: Run) -> Result | None:
+    """Return what a run's card says; None while it is not finished."""
+    card = run.card
+    if card is None or not card.metrics:
+        return None
+    values = {name: None if x is None else 100 * x for name, x in card.metrics.items()}
+    return Result(run, {**values, SECONDS: sum(card.seconds.values())})
 
 
 def lines_of(
@@ -117,14 +112,10 @@ def lines_of(
             figures = row.figures.get(AVERAGE)
             comparable = comparable and whole
         cells = {
-            metric: Cell(
-                _stat([r.metrics[metric] for r in those]),
-                figures[place] if figures else None,
-                comparable,
-            )
+            metric: Cell(_stat(those, metric), figures[place] if figures else None, comparable)
             for place, metric in enumerate(metrics)
         }
-        lines.append(Line(category, cells, len(those), _mean(r.seconds for r in those)))
+        lines.append(Line(category, cells, len(those), _stat(those, SECONDS)))
     if len(categories) > 1 and found:
         lines.append(
             _average(row, metrics, found, comparable, whole and len(found) == len(categories))
@@ -138,11 +129,7 @@ def _average(
     """Average over the categories with a result; the paper's over the same, where it can be."""
     cells = {}
     for place, metric in enumerate(metrics):
-        means = [_stat([r.metrics[metric] for r in those]) for those in found.values()]
-        known = [stat.mean for stat in means if stat]
-        by_seed = _complete_seeds(found, metric)
-        std = statistics.stdev(by_seed) if len(by_seed) > 1 else None
-        ours = Stat(statistics.fmean(known), std, len(by_seed)) if known else None
+        ours = _over_categories(found, metric)
         figures = [row.figures[category][place] for category in found if category in row.figures]
         printed = row.figures[AVERAGE][place] if AVERAGE in row.figures else None
         if not whole and len(figures) == len(found):
@@ -150,28 +137,28 @@ def _average(
             cells[metric] = Cell(ours, over_these, comparable)
         else:
             cells[metric] = Cell(ours, printed, comparable and whole)
-    every = [result for those in found.values() for result in those]
-    return Line(AVERAGE, cells, len(every), _mean(r.seconds for r in every))
+    runs = sum(len(those) for those in found.values())
+    return Line(AVERAGE, cells, runs, _over_categories(found, SECONDS))
 
 
-def _complete_seeds(found: dict[str, list[Result]], metric: str) -> list[float]:
-    """Return the average over the categories for each seed that every one of them has, percent."""
+def _over_categories(found: dict[str, list[Result]], name: str) -> Stat | None:
+    """Average the categories' means; deviation and n are over the seeds that all of them have."""
+    known = [stat.mean for those in found.values() if (stat := _stat(those, name))]
+    if not known:
+        return None
     by_seed: dict[int, list[float]] = {}
     for those in found.values():
         for result in those:
-            if (value := result.metrics[metric]) is not None:
-                by_seed.setdefault(result.run.config.seed, []).append(100 * value)
-    return [statistics.fmean(v) for v in by_seed.values() if len(v) == len(found)]
+            if (value := result.values[name]) is not None:
+                by_seed.setdefault(result.run.config.seed, []).append(value)
+    complete = [statistics.fmean(v) for v in by_seed.values() if len(v) == len(found)]
+    std = statistics.stdev(complete) if len(complete) > 1 else None
+    return Stat(statistics.fmean(known), std, len(complete))
 
 
-def _stat(values: Iterable[float | None]) -> Stat | None:
-    known = [100 * value for value in values if value is not None]
+def _stat(results: Iterable[Result], name: str) -> Stat | None:
+    known = [value for result in results if (value := result.values[name]) is not None]
     if not known:
         return None
     std = statistics.stdev(known) if len(known) > 1 else None
     return Stat(statistics.fmean(known), std, len(known))
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    known = list(values)
-    return statistics.fmean(known) if known else None

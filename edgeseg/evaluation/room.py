@@ -11,6 +11,10 @@ from edgeseg.runtime.sysfs import available_bytes
 
 GIB = 1 << 30
 PER_PIXEL = 32  # bytes of a test image's pixel while the metrics sort them
+_SHAPING = (  # settings that a training's memory depends on
+    "model teacher student_width head_width head_stride decoder head head_input structure "
+    "embedding optimizer image_size batch"
+).split()
 
 
 def processes_for(
@@ -49,11 +53,11 @@ def processes_for(
 
 
 def _kinds(jobs: Sequence[Training]) -> list[TrainConfig]:
-    """Return one configuration for each model, size and batch that occurs."""
+    """Return one configuration for each need of memory that occurs."""
     kinds = {}
     for job in jobs:
         config = job.runs[0].config
-        kinds[config.model, config.teacher, config.head, config.image_size, config.batch] = config
+        kinds[tuple(getattr(config, name) for name in _SHAPING)] = config
     return list(kinds.values())
 
 

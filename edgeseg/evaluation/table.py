@@ -56,7 +56,7 @@ class Figure:
     std: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.mean:g}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
+        return f"{self.mean:.1f}" + ("" if self.std is None else f" ± {self.std:.1f}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,11 @@ class Table:
             if any(name in layer for name in _STEPS):
                 values = {name: value for name, value in values.items() if name not in _STEPS}
             values |= layer
-        return TrainConfig(**values)
+        try:
+            return TrainConfig(**values)
+        except ConfigError as error:
+            problem = f"{self.name}, row '{row.label}': {error.problem}"
+            raise ConfigError(problem, remedy=error.remedy) from error
 
     def select(self, wanted: str | None) -> tuple[Row, ...]:
         """Return the rows of the given labels, `a,b`; None is all of them."""

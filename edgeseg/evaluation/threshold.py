@@ -110,6 +110,7 @@ def threshold_run(
         image_threshold=thresholds.image,
         context=backend.card.context,
         threshold_note=thresholds.to_json(),
+        metrics=card.metrics if backend.card.context == card.context else {},  # of other maps
     )
     write_card(run / CARD, found)
     for graph in sorted(run.glob("*.onnx")):

@@ -67,9 +67,10 @@ def _in_turn(
             failure = _outcome(work, job)
         except Interrupted:  # the work has a safe point of its own
             stop.requested = True
-        if stop.requested:
             return
         ended(job, failure)
+        if stop.requested:
+            return
 
 
 def _side_by_side(
@@ -132,17 +133,24 @@ def _told(process: BaseProcess, pipe: Connection, log: Path) -> Failure | None:
 
 
 def _child(work: Work[Any], job: Any, log: Path, pipe: Connection) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        for descriptor in (1, 2):  # of the process: libraries in C write there too
-            os.dup2(file.fileno(), descriptor)
     threading.Thread(target=_outlive_no_parent, daemon=True).start()
     try:
+        _write_to(log)
         outcome = _outcome(work, job)
+    except OSError as error:
+        outcome = Failure(f"{log} cannot be written: {error.strerror}", "make room there")
     except Interrupted as stopped:
         outcome = Failure(stopped.problem, "the same command goes on where it stopped")
     with suppress(BrokenPipeError):  # the parent is gone
         pipe.send(outcome)
+
+
+def _write_to(log: Path) -> None:
+    """Lead this process's output into a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        for descriptor in (1, 2):  # of the process: libraries in C write there too
+            os.dup2(file.fileno(), descriptor)
 
 
 def _outlive_no_parent() -> None:

@@ -11,7 +11,7 @@ from edgeseg.cards import write_atomic
 from edgeseg.data.images import Image, write_png
 
 HISTORY = "train.csv"
-COLUMNS = ("phase", "step", "loss", "seconds")
+COLUMNS = ("phase", "step", "loss", "seconds", "waited")  # waited: seconds, for the batch
 PHASES = ("student", "head")
 PANEL = (240, 480)  # height, width in pixels
 
@@ -21,36 +21,36 @@ class History:
 
     def __init__(self, path: Path, start: tuple[int, int]) -> None:
         self.path = path
-        self.rows: list[tuple[str, int, float, float]] = []
+        self.rows: list[tuple[str, int, float, float, float]] = []
         if path.exists() and start > (0, 0):
             with path.open(newline="") as file:
                 for row in csv.DictReader(file):
                     if (PHASES.index(row["phase"]), int(row["step"])) < start:
-                        loss, seconds = float(row["loss"]), float(row["seconds"])
-                        self.rows.append((row["phase"], int(row["step"]), loss, seconds))
+                        seconds, waited = float(row["seconds"]), float(row.get("waited", 0))
+                        loss = float(row["loss"])
+                        self.rows.append((row["phase"], int(row["step"]), loss, seconds, waited))
 
-    def add(self, phase: str, step: int, loss: float, seconds: float) -> None:
+    def add(self, phase: str, step: int, loss: float, seconds: float, waited: float) -> None:
         """Note one step."""
-        self.rows.append((phase, step, loss, seconds))
+        self.rows.append((phase, step, loss, seconds, waited))
+
+    def seconds(self) -> dict[str, float]:
+        """Return what the steps of each phase took, with the wait for their batches."""
+        phases = dict.fromkeys(row[0] for row in self.rows)
+        return {phase: sum(r[3] + r[4] for r in self.rows if r[0] == phase) for phase in phases}
 
     def save(self) -> None:
         """Write train.csv and curves.png beside it."""
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(COLUMNS)
-        writer.writerows((p, s, f"{x:.6g}", f"{t:.4f}") for p, s, x, t in self.rows)
+        writer.writerows((p, s, f"{x:.6g}", f"{t:.4f}", f"{w:.4f}") for p, s, x, t, w in self.rows)
         write_atomic(self.path, text.getvalue().encode())
         losses = {phase: [r[2] for r in self.rows if r[0] == phase] for phase in PHASES}
         panels = [
             _panel(phase, found) for phase, found in losses.items() if found or phase == PHASES[0]
         ]
         write_png(self.path.with_name("curves.png"), np.hstack(panels))
-
-
-def training_seconds(run: Path) -> float:
-    """Return what the steps of a run took, without decoding images and drawing anomalies."""
-    with (run / HISTORY).open(newline="") as file:
-        return sum(float(row["seconds"]) for row in csv.DictReader(file))
 
 
 def _panel(title: str, losses: list[float]) -> Image:

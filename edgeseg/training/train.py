@@ -103,6 +103,7 @@ def train(
         weights_sha256=save_weights(run, detector),
         versions=versions(),
         steps=steps,
+        seconds=history.seconds(),
     )
     finish(run, card)
     return card
@@ -134,6 +135,7 @@ def _run_phase(
 
     stream = batches.stream(phase.index, start.step, phase.steps)
     with stop_requests() as stop, task(phase.name, phase.steps, start.step) as bar:
+        ready = time.perf_counter()
         for step, batch in enumerate(stream, start.step):
             began = time.perf_counter()
             for group in optimizer.param_groups:
@@ -152,7 +154,8 @@ def _run_phase(
             scaler.step(optimizer)
             scaler.update()
             mean.update()
-            history.add(phase.name, step, value, time.perf_counter() - began)
+            took = time.perf_counter() - began
+            history.add(phase.name, step, value, took, began - ready)
             bar.advance(f"loss {value:.4f}")
             if stop.requested or (step + 1) % config.save_every == 0:
                 save(step + 1)
@@ -161,6 +164,7 @@ def _run_phase(
                     f"Training stopped at step {step + 1} of the {phase.name}; nothing is lost.",
                     remedy="the same command with --resume",
                 )
+            ready = time.perf_counter()
     mean.finish()
 
 
