@@ -80,6 +80,8 @@ class GraphCard:
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)
     """How far the graph is from PyTorch on real frames."""
+    rewrites: tuple[str, ...] | None = None
+    """The exact rewrites that it went through; None: exported before there were any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,7 @@ def card_from(document: Any, kind: type[C], path: Path) -> C:
             remedy="name an artefact that this version of edgeseg wrote, or make it again",
         )
     values = {name: document[name] for name in names if name in found}
-    for name in ("frame_size", "frame_shape", "classes"):
+    for name in ("frame_size", "frame_shape", "classes", "rewrites"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     if kind is EngineCard:

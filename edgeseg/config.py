@@ -5,6 +5,7 @@ The CLI turns each field into a flag (`--image-size`), a TOML file sets fields b
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,11 @@ RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
+REWRITES = ("pooled",)
+"""The exact rewrites of a graph by name, in their order; deploy/exact.py has them."""
+AUTO_REWRITES = ("pooled",)
+"""Those that save time."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
@@ -34,18 +40,37 @@ class ExportConfig:
     format: FrameFormat = setting("bgr", "Channel order of the frames: bgr (OpenCV), rgb, gray")
     batch: int = setting(1, "Frames in one run")
     tolerance: float = setting(1e-4, "Largest difference of a map from PyTorch's")
+    rewrites: str = setting(
+        "auto",
+        f"Exact rewrites that save work: auto, none, or names with commas: {','.join(REWRITES)}",
+    )
 
     def __post_init__(self) -> None:
         check_choices(self)
         within("batch", self.batch, 1, 256)
         within("tolerance", self.tolerance, 0.0, 1.0)
         self.size()
+        self.rewrite_names()
 
     def size(self) -> tuple[int, int] | None:
         """Return (height, width), or None when it was not given."""
         if self.frame_size is None:
             return None
         return parse_size(self.frame_size, "--frame-size")
+
+    def rewrite_names(self) -> tuple[str, ...]:
+        """Return the names of the rewrites to try, in their order."""
+        if self.rewrites in ("auto", "none"):
+            return AUTO_REWRITES if self.rewrites == "auto" else ()
+        wanted = [name.strip() for name in self.rewrites.split(",")]
+        for name in wanted:
+            if name not in REWRITES:
+                near = get_close_matches(name, REWRITES, 1) or ["auto"]
+                raise ConfigError(
+                    f"rewrites has '{name}'; auto, none, or of {', '.join(REWRITES)} was expected.",
+                    remedy=f"--rewrites {near[0]}",
+                )
+        return tuple(name for name in REWRITES if name in wanted)
 
 
 @dataclass(frozen=True, kw_only=True)

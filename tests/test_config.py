@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from edgeseg.config import (
+    AUTO_REWRITES,
+    REWRITES,
     BenchConfig,
     BuildConfig,
     ExportConfig,
@@ -42,6 +44,7 @@ REFUSED_VALUES = [
     (ExportConfig, {"batch": 0}, "batch is 0; 1 to 256", "--batch 1"),
     (ExportConfig, {"format": "rbg"}, "one of bgr, rgb, gray", "--format "),
     (ExportConfig, {"frame_size": "640"}, "--frame-size is '640'", "--frame-size 640x480"),
+    (ExportConfig, {"rewrites": "poled"}, "'poled'; auto, none, or of pooled", "--rewrites pooled"),
     (ExportConfig, {"tolerance": -1e-4}, "tolerance is -0.0001", "--tolerance 0.0"),
     (BuildConfig, {"precision": "f16"}, "one of fp32, fp16", "--precision fp16"),
     (BuildConfig, {"runtime": "trt"}, "one of tensorrt, tensorrt-rtx", "--runtime "),
@@ -85,3 +88,9 @@ def test_a_benchmark_has_one_pace_or_none():
 def test_a_frame_size_is_height_by_width():
     assert ExportConfig(frame_size="1920X1080").size() == (1080, 1920)
     assert ExportConfig().size() is None
+
+
+def test_rewrites_by_name_and_in_their_order():
+    assert ExportConfig().rewrite_names() == AUTO_REWRITES
+    assert ExportConfig(rewrites="none").rewrite_names() == ()
+    assert ExportConfig(rewrites=" , ".join(REWRITES[::-1])).rewrite_names() == REWRITES

@@ -2,8 +2,8 @@
 
 PyTorch's exporter traces the fused module, folds batch normalization into the convolutions and
 leaves plain, static operations that each runtime of this project reads (opset 19: the first in
-which a quantization scale may be Half). The same frames then go through PyTorch and through the new
-graph in ONNX Runtime. Only a graph that agrees gets its name.
+which a quantization scale may be Half). Exact rewrites take work out of it. The same frames then go
+through PyTorch and through the new graph in ONNX Runtime. Only a graph that agrees gets its name.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ from onnx import ModelProto, helper
 from edgeseg.cards import CARD, GraphCard, ModelCard, metadata_from, read_card, replacing, sha256
 from edgeseg.config import ExportConfig
 from edgeseg.data.images import Image, read_image
+from edgeseg.deploy.exact import rewrite
 from edgeseg.deploy.frames import KEPT, parity_frames
 from edgeseg.deploy.verify import Parity, compare
 from edgeseg.errors import BuildError, GateFailed, ModelError
@@ -48,14 +49,17 @@ class Exported:
         """Return the file, its frames and its parity, as text."""
         n, height, width, _ = self.card.frame_shape
         frames = f"{n} x {width} x {height} {self.card.frame_format}"
+        rewrites = ", ".join(self.card.rewrites or ()) or "none"
         return (
-            f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}\n"
+            f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}, "
+            f"rewrites {rewrites}\n"
             f"parity with PyTorch: {self.parity.line()}"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the path, the size, the hash and the parity."""
         facts = {"graph": str(self.graph), "bytes": self.bytes, "sha256": sha256(self.graph)}
+        facts["rewrites"] = list(self.card.rewrites or ())
         return {**facts, "parity": self.parity.to_json()}
 
 
@@ -90,9 +94,9 @@ def export_graph(
     say: Say = print,
 ) -> Exported:
     """Export an opened run to a path; `images` (RGB) are the frames of the parity check."""
-    model = _trace(backend)
+    model, rewrites = rewrite(_trace(backend), config.rewrite_names())
     versions = {name: installed(name) or "?" for name in ("torch", "onnx", "onnxscript")}
-    card = replace(backend.card, versions=backend.card.versions | versions)
+    card = replace(backend.card, versions=backend.card.versions | versions, rewrites=rewrites)
     frames = parity_frames(card, images)
     with replacing(path) as part:
         _save(model, card, part)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.config import ExportConfig
@@ -26,7 +27,13 @@ def exported_graph(run: Path, *, say: Say = print) -> Path:
             return path
         say(f"{path} is older than its run: exporting again")
         n, height, width, _ = found.frame_shape
-        settings = {"frame_size": f"{width}x{height}", "format": found.frame_format, "batch": n}
+        settings: dict[str, Any] = {
+            "frame_size": f"{width}x{height}",
+            "format": found.frame_format,
+            "batch": n,
+        }
+        if found.rewrites is not None:
+            settings["rewrites"] = ",".join(found.rewrites) or "none"
         config = make(ExportConfig, settings)
     else:
         say(f"{run} has no graph yet: exporting")

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-import onnx
 from onnx import ModelProto, NodeProto
 
-from edgeseg.deploy.wiring import NORM, Wiring
+from edgeseg.deploy.wiring import NORM, Wiring, tensor_shapes
 from edgeseg.errors import ModelError
 from edgeseg.runtime.layer_times import LayerTime
 
@@ -162,7 +161,7 @@ def node_parts(model: ModelProto) -> dict[str, Part]:
 
 def node_macs(model: ModelProto) -> dict[str, int]:
     """Return the multiply-accumulates of one run, of each Conv, MatMul and Gemm."""
-    shapes = _shapes(model)
+    shapes = tensor_shapes(model)
     return {
         node.name: _macs(node, shapes)
         for node in model.graph.node
@@ -189,14 +188,6 @@ def _read_by(nodes: Sequence[NodeProto], ends: set[str]) -> set[str]:
             found.add(node.name)
             tensors.update(node.input)
     return found
-
-
-def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor and constant."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    tensors = (*graph.value_info, *graph.input, *graph.output)
-    shapes = {t.name: tuple(d.dim_value for d in t.type.tensor_type.shape.dim) for t in tensors}
-    return shapes | {i.name: tuple(i.dims) for i in graph.initializer}
 
 
 def _macs(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:

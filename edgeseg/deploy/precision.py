@@ -20,8 +20,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from edgeseg.deploy.rewrite import checked, replace_nodes
 
 ALLOWED = frozenset(
-    "Add Clip Concat Conv Expand HardSigmoid HardSwish LeakyRelu MaxPool Mul Pad Relu Resize "
-    "Sigmoid".split()
+    "Add Clip Concat Conv Expand HardSigmoid HardSwish LeakyRelu MatMul MaxPool Mul Pad Relu "
+    "Reshape Resize Sigmoid Transpose".split()
 )
 """The operations that lose nothing in Half; between convolutions only."""
 PAIRED = frozenset(("Add", "Mul"))

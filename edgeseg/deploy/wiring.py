@@ -4,13 +4,20 @@ from collections import defaultdict
 from functools import cached_property
 from typing import Literal
 
-from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 Part = Literal["backbone", "product", "head"]
 Edge = tuple[str, int]
 """A reader: (a node's name, the index of its input)."""
 
 NORM = "ReduceL2"
+DEFAULTS = {
+    **{"auto_pad": b"NOTSET", "group": 1},
+    **{"dilations": [1, 1], "pads": [0, 0, 0, 0], "strides": [1, 1]},
+}
+"""The attributes of a convolution, where none is given."""
+PLAIN_3X3 = DEFAULTS | {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
 RESHAPING = ("MaxPool", "Resize", "Expand", "ReduceMean", "GlobalAveragePool")
 """Operations whose results lie between the extremes of their first input."""
 
@@ -109,3 +116,19 @@ def never_negative(model: ModelProto) -> frozenset[str]:
 def groups(convolution: NodeProto) -> int:
     """Return a convolution's number of groups."""
     return next((a.i for a in convolution.attribute if a.name == "group"), 1)
+
+
+def is_plain_3x3(convolution: NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether a convolution is 3x3 and keeps the map's size with a border of one zero."""
+    if shapes[convolution.input[1]][2:] != (3, 3):
+        return False
+    given = {a.name: helper.get_attribute_value(a) for a in convolution.attribute}
+    return DEFAULTS | given | {"kernel_shape": [3, 3]} == PLAIN_3X3
+
+
+def tensor_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor and constant."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    tensors = (*graph.value_info, *graph.input, *graph.output)
+    shapes = {t.name: tuple(d.dim_value for d in t.type.tensor_type.shape.dim) for t in tensors}
+    return shapes | {i.name: tuple(i.dims) for i in graph.initializer}

@@ -18,6 +18,7 @@ from edgeseg.runtime import trt
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.checkpoint import save_weights
 from tests.deploy.old_tensorrt import library
+from tests.deploy.small_head import SIZES, small_head
 
 SIDE = 64
 TOY_SIDE = 32
@@ -56,8 +57,8 @@ def run(tmp_path_factory, run_card):
 
 @pytest.fixture(scope="session")
 def exported(run):
-    """What `edgeseg export` makes of the run by default: frames of 80 x 48, bgr."""
-    return export_run(run, ExportConfig(), say=silent)
+    """What `edgeseg export` makes of the run: frames of 80 x 48, bgr; nothing rewritten."""
+    return export_run(run, ExportConfig(rewrites="none"), say=silent)
 
 
 class Toy(nn.Module):
@@ -133,3 +134,10 @@ def install(monkeypatch):
         return recorder
 
     return pretend
+
+
+@pytest.fixture(scope="session", params=SIZES, ids=lambda size: f"picture{size}")
+def head(request):
+    """(Side of the map, the small head's graph) for pictures of several sizes."""
+    side = request.param // 4
+    return side, small_head(side, side)

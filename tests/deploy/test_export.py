@@ -117,7 +117,7 @@ def test_everything_to_run_it_travels_in_the_file(exported, run, model):
 def test_the_report(exported):
     assert exported.graph.name == "screws.onnx"
     assert re.fullmatch(
-        r".*screws\.onnx: 1\d\d\.\d MB, frames 1 x 80 x 48 bgr, opset 19\n"
+        r".*screws\.onnx: 1\d\d\.\d MB, frames 1 x 80 x 48 bgr, opset 19, rewrites none\n"
         r"parity with PyTorch: map within .*, 0 flipped verdicts over 7 frames",
         exported.summary(),
     )
@@ -283,6 +283,22 @@ def test_a_graph_is_exported_when_it_is_missing_or_old(toy_run):
         exported_graph(toy_run, say=said.append)
         assert said[0] == f"{graph} is older than its run: exporting again"
     assert graph.stat().st_mtime_ns > written
+
+
+@pytest.mark.parametrize("asked", ["auto", "pooled", "none"])
+def test_a_graph_that_is_exported_again_keeps_its_rewrites(toy_run, monkeypatch, asked):
+    tried = []
+
+    def record(model, names):
+        tried.append(names)
+        return model, names
+
+    monkeypatch.setattr(export, "rewrite", record)
+    export_run(toy_run, ExportConfig(rewrites=asked), say=silent)
+    card = read_card(toy_run / CARD, ModelCard)
+    write_card(toy_run / CARD, dataclasses.replace(card, threshold=0.4))
+    exported_graph(toy_run, say=silent)
+    assert tried[0] == tried[1] == ExportConfig(rewrites=asked).rewrite_names()
 
 
 def test_the_exporter_is_quiet(tmp_path, capfd):
