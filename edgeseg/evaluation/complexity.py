@@ -215,9 +215,9 @@ def _training(
     """Return the seconds of a step, the fastest of a few, and the recipe's steps, by phase."""
     torch = require("torch", extra="train")
     from edgeseg.training.batches import Batches
-    from edgeseg.training.optimizers import make_optimizer
+    from edgeseg.training.checkpoint import Progress
     from edgeseg.training.phases import phases
-    from edgeseg.training.train import autocast
+    from edgeseg.training.step import Stepper
 
     rng = np.random.default_rng(config.seed)
     shape = (config.image_size, config.image_size, 3)
@@ -226,17 +226,13 @@ def _training(
     detector = detector.to(memory_format=torch.channels_last)
     per_step, steps = {}, {}
     for phase in phases(detector, config, IMAGES):
-        phase.trained.train()
-        optimizer = make_optimizer(phase.rates, config)
+        stepper = Stepper(phase, detector, config, Progress())
         batch = batches.make(phase.index, 0)
         taken = []
         for _ in range(WARM_STEPS + STEPS):
             began = time.perf_counter()
-            with autocast(device):
-                loss = phase.loss(batch.to(device))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            stepper.backward(stepper.forward(batch))
+            stepper.update(0)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             taken.append(time.perf_counter() - began)

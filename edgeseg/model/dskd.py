@@ -65,13 +65,15 @@ class DSKD(Detector):
             matrix = blur @ resize_matrix(image_size >> (2 + k), image_size)
             self.register_buffer(f"smooth{k}", torch.from_numpy(matrix), persistent=False)
 
-    def pairs(self, x: Tensor) -> list[tuple[Levels, Levels]]:
+    def pairs(self, x: Tensor, known: Levels | None = None) -> list[tuple[Levels, Levels]]:
         """Return the features of who is followed and of who follows; the last pair is measured.
+
+        known: the teacher's features of x, where the caller has them.
 
         Each student learns by its own loss alone, as Algorithm 1 has it: what the decoder is fed
         with, and what is followed, carries no gradient.
         """
-        teacher: Levels = self.teacher(x)
+        teacher: Levels = self.teacher(x) if known is None else known
         if self.student.encoder is None:
             return [(teacher, self.student.decode(teacher))]
         encoded: Levels = self.student.encoder(x)

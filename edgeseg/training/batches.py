@@ -24,11 +24,14 @@ class Batch:
     clean: Tensor
     corrupted: Tensor
     mask: Tensor
+    target: list[Tensor] | None = None
+    """The teacher's features of clean, where they are kept: [B, C_k, h_k, w_k], channels last."""
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(
-            *(t.to(device, non_blocking=True) for t in (self.clean, self.corrupted, self.mask))
+        clean, corrupted, mask = (
+            t.to(device, non_blocking=True) for t in (self.clean, self.corrupted, self.mask)
         )
+        return Batch(clean, corrupted, mask, self.target)
 
 
 class Batches:
@@ -40,6 +43,8 @@ class Batches:
     def __init__(self, images: Sequence[Image], config: TrainConfig) -> None:
         self.images = images
         self.config = config
+        self.kept: list[Tensor] | None = None
+        """The teacher's features of all images, [N, h_k, w_k, C_k]; each batch gets its own."""
         textures = FolderTextures(config.textures) if config.textures else ProceduralTextures()
         self.corruptor = trained_corruptor(asdict(config), textures)
 
@@ -54,6 +59,7 @@ class Batches:
             torch.from_numpy(clean).permute(0, 3, 1, 2),
             torch.from_numpy(corrupted).permute(0, 3, 1, 2),
             torch.from_numpy(mask)[:, None],
+            self._target(indices),
         )
 
     def good(self) -> Iterator[Tensor]:
@@ -82,6 +88,12 @@ class Batches:
                 batch = pending.result()
                 pending = pool.submit(self.make, phase, step) if step < stop else None
                 yield batch
+
+    def _target(self, indices: list[int]) -> list[Tensor] | None:
+        if self.kept is None:
+            return None
+        chosen = torch.tensor(indices)
+        return [level.index_select(0, chosen).permute(0, 3, 1, 2) for level in self.kept]
 
     def _indices(self, phase: int, step: int) -> list[int]:
         """Walk through the images in an order that is shuffled anew for each epoch."""

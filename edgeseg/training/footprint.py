@@ -15,6 +15,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
 from edgeseg.training.batches import Batch
+from edgeseg.training.kept import kept_bytes
 from edgeseg.training.phases import phases
 from edgeseg.training.train import json_config
 
@@ -28,17 +29,20 @@ def training_bytes(config: TrainConfig, images: int) -> int:
     small = dataclasses.replace(config, image_size=SIDE, batch=2, top=1)
     detector = build_detector(small.model, Teacher(small.teacher), json_config(small), SIDE)
     detector.eval()
-    kept = 0
+    kept = features = 0
     for phase in phases(detector, small, images):
         phase.trained.train()
         kept = max(kept, _kept(partial(phase.loss, _batch(small.batch)), detector))
+        if phase.follows:
+            device = detector.mean.device
+            features = kept_bytes(config, detector.teacher.channels, images, phase.steps, device)
     pixels = config.image_size**2
     kept = kept * config.batch * pixels // (small.batch * SIDE**2)
     weights = sum(p.nbytes for p in detector.parameters())
     trained = sum(p.nbytes for p in detector.parameters() if p.requires_grad)
     states = 3 if config.optimizer == "adam" else 2  # and one gradient, among them
     decoded = 3 * pixels * images
-    return PROCESS + weights + states * trained + decoded + round(SLACK * kept)
+    return PROCESS + weights + states * trained + decoded + features + round(SLACK * kept)
 
 
 def _batch(images: int) -> Batch:

@@ -29,6 +29,8 @@ class Phase:
     trained: nn.Module
     rates: list[tuple[nn.Module, float]]
     loss: Callable[[Batch], Tensor]
+    follows: bool = False
+    """Whether the loss looks at the teacher's features of the clean images."""
 
 
 def phases(detector: Detector, config: TrainConfig, images: int) -> Iterator[Phase]:
@@ -45,11 +47,14 @@ def phases(detector: Detector, config: TrainConfig, images: int) -> Iterator[Pha
 
 def _student(detector: DeSTSeg, config: TrainConfig, steps: int) -> Phase:
     def loss(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            target = detector.teacher(detector.normalize(batch.clean))
+        target = batch.target
+        if target is None:
+            with torch.no_grad():
+                target = detector.teacher(detector.normalize(batch.clean))
         return cosine_loss(target, detector.student(detector.normalize(batch.corrupted)))
 
-    return Phase(0, "student", steps, detector.student, _rates(detector.student, config), loss)
+    rates = _rates(detector.student, config)
+    return Phase(0, "student", steps, detector.student, rates, loss, follows=True)
 
 
 def _head(detector: DeSTSeg, head: SegmentationHead, config: TrainConfig) -> Phase:
@@ -68,10 +73,11 @@ def _head(detector: DeSTSeg, head: SegmentationHead, config: TrainConfig) -> Pha
 
 def _students(detector: DSKD, config: TrainConfig, steps: int) -> Phase:
     def loss(batch: Batch) -> Tensor:
-        pairs = detector.pairs(detector.normalize(batch.clean))
+        pairs = detector.pairs(detector.normalize(batch.clean), batch.target)
         return dskd_loss(pairs, config.distance_weight)
 
-    return Phase(0, "student", steps, detector.student, _rates(detector.student, config), loss)
+    rates = _rates(detector.student, config)
+    return Phase(0, "student", steps, detector.student, rates, loss, follows=True)
 
 
 def _rates(student: nn.Module, config: TrainConfig) -> list[tuple[nn.Module, float]]:

@@ -10,13 +10,11 @@ import dataclasses
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from edgeseg.cards import CARD, ModelCard, sha256
 from edgeseg.config import TrainConfig
@@ -28,7 +26,6 @@ from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import pretrained_teacher
 from edgeseg.progress import task
-from edgeseg.training.averaging import RunningMean
 from edgeseg.training.batches import Batches, common_size, load_images
 from edgeseg.training.checkpoint import (
     Progress,
@@ -39,9 +36,10 @@ from edgeseg.training.checkpoint import (
     torch_device,
 )
 from edgeseg.training.history import HISTORY, History
-from edgeseg.training.optimizers import make_optimizer, optimizer_state, restore
+from edgeseg.training.kept import kept_bytes, kept_features
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.preview import write_preview
+from edgeseg.training.step import Stepper
 
 Say = Callable[[str], None]
 
@@ -119,29 +117,24 @@ def _run_phase(
     run: Path,
 ) -> None:
     config = batches.config
-    device = detector.mean.device
-    detector.eval()
-    phase.trained.train()
-    optimizer = make_optimizer(phase.rates, config)
-    names: dict[Tensor, str] = {p: name for name, p in detector.named_parameters()}
-    restore(optimizer, names, start.optimizer)
-    mean = RunningMean(phase.trained, config.average, start.average)
-    scaler = torch.amp.GradScaler("cuda", enabled=_precision(device) is torch.float16)
+    stepper = Stepper(phase, detector, config, start)
+    ready = time.perf_counter()  # the first step waits for what is kept, too
+    batches.kept = None
+    if phase.follows and kept_bytes(
+        config, detector.teacher.channels, len(batches.images), phase.steps, stepper.device
+    ):
+        batches.kept = kept_features(detector, batches)
 
     def save(step: int) -> None:
         facts = {"phase": phase.index, "step": step, "config": settings}
-        save_progress(run, detector, optimizer_state(optimizer, names), mean.state(), facts)
+        save_progress(run, detector, stepper.memory(), stepper.mean.state(), facts)
         history.save()
 
     stream = batches.stream(phase.index, start.step, phase.steps)
     with stop_requests() as stop, task(phase.name, phase.steps, start.step) as bar:
-        ready = time.perf_counter()
         for step, batch in enumerate(stream, start.step):
             began = time.perf_counter()
-            for group in optimizer.param_groups:
-                group["lr"] = group["base"] * _schedule(config, step, phase.steps)
-            with autocast(device):
-                loss = phase.loss(batch.to(device))
+            loss = stepper.forward(batch)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise ModelError(
@@ -149,11 +142,8 @@ def _run_phase(
                     f"{step}.",
                     remedy="a lower --student-rate, --blocks-rate or --aspp-rate",
                 )
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            scaler.step(optimizer)
-            scaler.update()
-            mean.update()
+            stepper.backward(loss)
+            stepper.update(step)
             took = time.perf_counter() - began
             history.add(phase.name, step, value, took, began - ready)
             bar.advance(f"loss {value:.4f}")
@@ -165,31 +155,7 @@ def _run_phase(
                     remedy="the same command with --resume",
                 )
             ready = time.perf_counter()
-    mean.finish()
-
-
-def _schedule(config: TrainConfig, step: int, steps: int) -> float:
-    """Return the share of the learning rate at a step; the paper's is constant."""
-    if config.schedule == "constant":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware has it, float16 on older GPUs, float32 elsewhere."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return torch.bfloat16 if native else torch.float32
-
-
-@contextmanager
-def autocast(device: torch.device) -> Iterator[None]:
-    """Compute the forward pass in the precision that the device is made for."""
-    dtype = _precision(device)
-    with torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32):
-        yield
+    stepper.mean.finish()
 
 
 def _split(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], list[Sample]]:

@@ -58,3 +58,30 @@ def test_a_restored_optimizer_goes_on_as_if_nothing_had_happened(kind):
         torch.testing.assert_close(one, two, rtol=0, atol=0)
     walk(forgetful, make_optimizer([(forgetful, 0.01)], config), 3)
     assert not torch.equal(forgetful.weight, whole.weight)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_a_memory_that_was_stored_in_another_order_fits_its_weights(kind):
+    def fresh_convolution():
+        torch.manual_seed(0)
+        return nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
+
+    def step(layer, optimizer):
+        optimizer.param_groups[0]["lr"] = 0.01
+        optimizer.zero_grad()
+        picture = torch.linspace(-1, 1, 2 * 5 * 5).view(1, 2, 5, 5)
+        (layer(picture) ** 2).sum().backward()
+        optimizer.step()
+
+    config = TrainConfig(optimizer=kind)
+    whole, resumed = fresh_convolution(), fresh_convolution()
+    optimizer = make_optimizer([(whole, 0.01)], config)
+    step(whole, optimizer)
+    state = {k: v.clone().contiguous() for k, v in optimizer_state(optimizer, names(whole)).items()}
+    resumed.load_state_dict({k: v.clone() for k, v in whole.state_dict().items()})
+    other = make_optimizer([(resumed, 0.01)], config)
+    restore(other, names(resumed), state)
+    step(whole, optimizer)
+    step(resumed, other)
+    for one, two in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)

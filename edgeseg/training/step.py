@@ -1,0 +1,85 @@
+"""One step of a phase in its three parts: forward, backward and update."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from edgeseg.config import TrainConfig
+from edgeseg.model.detector import Detector
+from edgeseg.training.averaging import RunningMean
+from edgeseg.training.batches import Batch
+from edgeseg.training.checkpoint import Progress
+from edgeseg.training.optimizers import State, make_optimizer, optimizer_state, restore
+from edgeseg.training.phases import Phase
+
+
+class Stepper:
+    """Trains the weights of one phase, a step at a time.
+
+    start: what an interrupted phase remembers; a new one nothing.
+    """
+
+    def __init__(
+        self, phase: Phase, detector: Detector, config: TrainConfig, start: Progress
+    ) -> None:
+        self.phase = phase
+        self.config = config
+        self.device = detector.mean.device
+        detector.eval()
+        phase.trained.train()
+        self.optimizer = make_optimizer(phase.rates, config)
+        self.names: dict[Tensor, str] = {p: name for name, p in detector.named_parameters()}
+        restore(self.optimizer, self.names, start.optimizer)
+        self.mean = RunningMean(phase.trained, config.average, start.average)
+        half = precision(self.device) is torch.float16
+        self.scaler = torch.amp.GradScaler("cuda", enabled=half)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch."""
+        with autocast(self.device):
+            return self.phase.loss(batch.to(self.device))
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def update(self, step: int) -> None:
+        """Move the weights, at the learning rate of a step."""
+        rate = _schedule(self.config, step, self.phase.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * rate
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.mean.update()
+
+    def memory(self) -> State:
+        """Return what the optimizer remembers, for a checkpoint."""
+        return optimizer_state(self.optimizer, self.names)
+
+
+def _schedule(config: TrainConfig, step: int, steps: int) -> float:
+    """Return the share of the learning rate at a step; the paper's is constant."""
+    if config.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware has it, float16 on older GPUs, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return torch.bfloat16 if native else torch.float32
+
+
+@contextmanager
+def autocast(device: torch.device) -> Iterator[None]:
+    """Compute the forward pass in the precision that the device is made for."""
+    dtype = precision(device)
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32):
+        yield
