@@ -1,82 +1,232 @@
-"""How much of a training step goes into making its batch.
+"""A step of training beside the plain loop's, and where its time goes.
 
-Measures, in one process and in turn: the batch (rotation, light, texture, Perlin mask, blend) and
-the two kinds of step without it (forward, backward, optimizer). The share is of the two summed, as
-if nothing overlapped; in training the next batch is made while the step computes.
-Does not measure: decoding, which happens once, and any GPU.
+    python benchmarks/bench_train.py [--model destseg] [--teacher efficientnet_lite0]
+        [--image-size 128] [--batch 8] [--data FOLDER] [--textures FOLDER]
+
+The plain loop (`plain_loop.py`) decodes every photo and reads every texture at each step, in FP32.
+In each round a few steps of either are made in turn, and the ratio is that of the round. Networks
+have random weights; without FOLDERs, photos are drawn parts of 256 x 192 and textures JPEG files of
+512 x 512.
+
+speedup      of the recipe's steps, 1000 + 4000 for DeSTSeg, from the medians of both phases
+forward      the loss, with the frozen networks
+backward     the gradients
+the rest     the wait for the batch, the optimizer, copies
+before       what is done once before the first step: photos decoded, the teacher's features kept
+
+The last line of standard output is one JSON document.
 """
 
 import argparse
+import copy
 import statistics
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from documents import RATIO, Figure, emit
+import cv2
+import numpy as np
+import torch
+
+from documents import RATIO, Figure, emit, figure
 from edgeseg.config import TrainConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
+from edgeseg.data.textures import ProceduralTextures
+from edgeseg.model.detector import Detector
+from edgeseg.model.detectors import build_detector
+from edgeseg.model.teacher import Teacher
 from edgeseg.runtime.machine import this_machine
 from edgeseg.training.batches import Batches, load_images
-from edgeseg.training.train import train
+from edgeseg.training.checkpoint import Progress
+from edgeseg.training.kept import kept_bytes, kept_features
+from edgeseg.training.phases import Phase, phases
+from edgeseg.training.step import Stepper
+from edgeseg.training.train import json_config
+from plain_loop import Plain
+
+RATE = 1e-4  # random weights stay finite with it
+TEXTURES, TEXTURE_SIDE = 24, 512
 
 
 def main() -> None:
-    """Print a table, and its JSON as the last line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image-size", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=6, help="of each phase; the first warms up")
-    args = parser.parse_args()
-    config = TrainConfig(
-        teacher="efficientnet_lite0",
-        image_size=args.image_size,
-        batch=args.batch,
-        student_steps=args.steps,
-        head_steps=args.steps,
-        rotation="full",
-        lighting=0.3,
-        device="cpu",
+    """Time both in turn and print the table."""
+    options = _options()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as scratch:
+        folder = Path(scratch)
+        data = options.data or write_parts(folder / "parts", train=16, good=0, bad=0)
+        photos = [sample.path for sample in open_dataset(data).train]
+        config = TrainConfig(
+            model=options.model,
+            teacher=options.teacher,
+            image_size=options.image_size,
+            batch=options.batch,
+            rotation=options.rotation,
+            lighting=options.lighting,
+            textures=options.textures or _write_textures(folder / "textures"),
+            student_rate=RATE,
+            **({"blocks_rate": RATE, "aspp_rate": RATE} if options.model == "destseg" else {}),
+            device="cpu",
+        )
+        times = measure(config, photos, rounds=options.rounds, steps=options.steps)
+    figures = [each for phase in times for each in phase.figures()]
+    figures.append(whole(times))
+    for each in times:
+        print(each.line())
+    print(f"speedup {figures[-1].p50:.2f} over {' + '.join(str(t.steps) for t in times)} steps")
+    threads = torch.get_num_threads()
+    print(
+        f"{this_machine().line()}, {threads} threads, n {options.rounds} of {options.steps} steps"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = open_dataset(write_parts(Path(folder) / "plates", train=16, good=0, bad=0))
-        images, _ = load_images([sample.path for sample in dataset.train], config.image_size)
-        batch = _median_batch(Batches(images, replace(config)), args.steps)
-        run = Path(folder) / "run"
-        train(dataset, config, run, preview=False, say=lambda line: None)
-        steps = _median_steps(run / "train.csv")
-
-    machine = this_machine().line()
-    print(f"{machine}; {args.image_size} pixels, batch {args.batch}, medians of {args.steps - 1}")
-    print(f"batch          {batch * 1e3:9.1f} ms")
-    shares = {phase: batch / (batch + seconds) for phase, seconds in steps.items()}
-    for phase, seconds in steps.items():
-        print(f"{phase + ' step':<14} {seconds * 1e3:9.1f} ms   batch's share {shares[phase]:.1%}")
-    times = {"batch": batch, **{f"{phase} step": seconds for phase, seconds in steps.items()}}
-    n = args.steps - 1
-    figures = [Figure(name=name, unit="s", n=n, p50=seconds) for name, seconds in times.items()]
-    for phase, share in shares.items():
-        name = f"batch's share of a {phase} step"
-        figures.append(Figure(name=name, unit=RATIO, n=n, p50=share, of="batch"))
-    emit("train", figures, image_size=args.image_size, batch=args.batch)
+    facts = ("model", "teacher", "image_size", "batch", "rotation", "lighting")
+    steps = {each.name: each.steps for each in times}
+    settings = {name: getattr(config, name) for name in facts}
+    emit("train", figures, threads=threads, steps=steps, **settings)
 
 
-def _median_batch(batches: Batches, count: int) -> float:
-    seconds = []
-    for step in range(count):
-        began = time.perf_counter()
-        batches.make(0, step)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:])
+@dataclass
+class Times:
+    """Of one phase: seconds of a step in each round, and of its parts."""
+
+    name: str
+    steps: int
+    """Of the recipe."""
+    before: float
+    plain: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
+    forward: list[float] = field(default_factory=list)
+    backward: list[float] = field(default_factory=list)
+
+    def shares(self) -> dict[str, list[float]]:
+        """Return each part's share of our step, by round."""
+        parts = list(zip(self.own, self.forward, self.backward, strict=True))
+        return {
+            "forward": [forward / own for own, forward, _ in parts],
+            "backward": [backward / own for own, _, backward in parts],
+            "the rest": [1 - (forward + backward) / own for own, forward, backward in parts],
+        }
+
+    def figures(self) -> list[Figure]:
+        """Return the times, their ratio and the shares."""
+        name = f"{self.name} step"
+        ratios = [plain / own for plain, own in zip(self.plain, self.own, strict=True)]
+        return [
+            figure(name, self.own, unit="s"),
+            figure(f"{name}, plain", self.plain, unit="s"),
+            figure(f"{name}, speedup", ratios, unit=RATIO, better="higher", of=name),
+            Figure(name=f"{self.name}, before the first step", unit="s", p50=self.before),
+            *(
+                figure(f"{name}, share of {part}", shares, unit=RATIO, of=name)
+                for part, shares in self.shares().items()
+            ),
+        ]
+
+    def line(self) -> str:
+        """Return a row for people."""
+        own, plain, ratio, *_ = self.figures()
+        shares = [f"{part} {statistics.median(s):.0%}" for part, s in self.shares().items()]
+        return (
+            f"{self.name:<8} {own.p50 * 1e3:8.1f} ms   plain {plain.p50 * 1e3:8.1f} ms   speedup "
+            f"{ratio.p50:.2f} ({ratio.p5 or 0:.2f} to {ratio.p95 or 0:.2f})   {', '.join(shares)}"
+            f"   before {self.before:.2f} s"
+        )
 
 
-def _median_steps(history: Path) -> dict[str, float]:
-    rows = [line.split(",") for line in history.read_text().splitlines()[1:]]
-    phases = dict.fromkeys(row[0] for row in rows)
-    return {
-        p: statistics.median(float(r[3]) for r in rows if r[0] == p and r[1] != "0") for p in phases
-    }
+def whole(times: list[Times]) -> Figure:
+    """Return the ratio of all steps of a training; the decoding before it counts."""
+    ours = sum(statistics.median(each.own) * each.steps + each.before for each in times)
+    plain = sum(statistics.median(each.plain) * each.steps for each in times)
+    n = len(times[0].own)
+    return Figure(name="speedup", unit=RATIO, better="higher", n=n, p50=plain / ours)
+
+
+def measure(config: TrainConfig, photos: list[Path], *, rounds: int, steps: int) -> list[Times]:
+    """Return the times of each phase; a round before those that count warms up."""
+    torch.manual_seed(config.seed)
+    settings = json_config(config)
+    theirs = build_detector(config.model, Teacher(config.teacher), settings, config.image_size)
+    ours = copy.deepcopy(theirs).to(memory_format=torch.channels_last)
+    began = time.perf_counter()
+    batches = Batches(load_images(photos, config.image_size)[0], config)
+    decoding = time.perf_counter() - began
+    plain, found = Plain(config, photos, theirs), []
+    own_phases, their_phases = (list(phases(d, config, len(photos))) for d in (ours, theirs))
+    for phase, other in zip(own_phases, their_phases, strict=True):
+        before, decoding = decoding + keep(phase, ours, batches), 0.0
+        times = Times(phase.name, phase.steps, before)
+        stepper = Stepper(phase, ours, config, Progress())
+        optimizer = plain.begin(other)
+        for turn in range(rounds + 1):
+            began = time.perf_counter()
+            for step in range(turn * steps, (turn + 1) * steps):
+                plain.step(other, optimizer, step)
+            taken = (time.perf_counter() - began, *walk(stepper, batches, turn * steps, steps))
+            if turn:
+                kinds = (times.plain, times.own, times.forward, times.backward)
+                for kind, seconds in zip(kinds, taken, strict=True):
+                    kind.append(seconds / steps)
+        found.append(times)
+    return found
+
+
+def keep(phase: Phase, detector: Detector, batches: Batches) -> float:
+    """Keep the teacher's features as a training does; return the seconds."""
+    began, config = time.perf_counter(), batches.config
+    batches.kept, count, device = None, len(batches.images), detector.mean.device
+    detector.eval()
+    channels = detector.teacher.channels
+    if phase.follows and kept_bytes(config, channels, count, phase.steps, device):
+        batches.kept = kept_features(detector, batches)
+    return time.perf_counter() - began
+
+
+def walk(stepper: Stepper, batches: Batches, start: int, count: int) -> tuple[float, float, float]:
+    """Make some steps as a training does; return the seconds of all, of forward and of backward.
+
+    The first batch is waited for: in a training only the first of thousands is.
+    """
+    began = time.perf_counter()
+    forward = backward = 0.0
+    stream = batches.stream(stepper.phase.index, start, start + count)
+    for step, batch in enumerate(stream, start):
+        ready = time.perf_counter()
+        loss = stepper.forward(batch)
+        float(loss.detach())  # as a training does, which looks whether it is finite
+        there = time.perf_counter()
+        stepper.backward(loss)
+        back = time.perf_counter()
+        stepper.update(step)
+        forward, backward = forward + there - ready, backward + back - there
+    return time.perf_counter() - began, forward, backward
+
+
+def _write_textures(folder: Path) -> Path:
+    """Draw textures into JPEG files, about the size of DTD's."""
+    folder.mkdir()
+    rng, drawn = np.random.default_rng(0), ProceduralTextures()
+    for number in range(TEXTURES):
+        texture = drawn.draw(rng, TEXTURE_SIDE)
+        cv2.imwrite(str(folder / f"{number:02}.jpg"), texture)
+    return folder
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", choices=["destseg", "stpm", "dskd"], default="destseg")
+    parser.add_argument("--teacher", default="efficientnet_lite0")
+    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rotation", choices=["none", "slight", "full"], default="none")
+    parser.add_argument("--lighting", type=float, default=0.0)
+    parser.add_argument("--data", type=Path, help="a data set; default: drawn parts")
+    parser.add_argument("--textures", type=Path, help="a folder of them; default: drawn ones")
+    parser.add_argument("--rounds", type=int, default=10, help="that are timed, after one")
+    parser.add_argument("--steps", type=int, default=4, help="of either loop in a round")
+    parser.add_argument("--threads", type=int, help="of PyTorch; default: its own choice")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
