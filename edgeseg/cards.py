@@ -46,6 +46,8 @@ class ModelCard:
     """Optimizer steps that were really made, by phase."""
     seconds: dict[str, float] = field(default_factory=dict)
     """What these took, the wait for their batches included; by phase, absent from older cards."""
+    trained_on: str = ""
+    """The machine, and how many threads of it."""
     threshold: float | None = None
     """A pixel is anomalous above this value of the map."""
     image_threshold: float | None = None

@@ -4,32 +4,28 @@ Measured with random weights on generated pictures, by the network that is expor
 
     parameters_m   of teacher, students and head, as far as inference reads them
     gmac           multiply-accumulates for one picture: half of what PyTorch's counter calls FLOPs
-    memory_mb      the parameters, four bytes each; beside it what one inference adds at its peak
-    training_min   the papers' number of steps at the pace of a few: EXTRAPOLATED, and without the
-                   drawing of anomalies where that keeps up beside the computing
+    memory_mb      the parameters, four bytes each; beside it what one inference adds at its peak,
+                   and what the steps of a training add
+    training_min   the papers' number of steps at the pace of a few: EXTRAPOLATED; the teacher runs
+                   at each step, and the drawing of anomalies beside it is left out
     inference_ms   one frame, bytes to mask: median and 99th percentile
 """
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeseg.evaluation.table import MEASURES, Figure, Row, Settings, Table
 from edgeseg.extras import require
 from edgeseg.recipes import TrainConfig
-from edgeseg.runtime.machine import this_machine
 
 if TYPE_CHECKING:
     import torch
 
     from edgeseg.model.detector import Detector
-
-Say = Callable[[str], None]
 
 IMAGES = 242  # good ones of a category of MVTec AD, on average: 3629 in 15
 STEPS, WARM_STEPS = 3, 1  # of each phase
@@ -47,104 +43,15 @@ class Complexity:
     peak_mb: float | None
     """What an inference adds to the process's memory, or to the GPU's; None where none tells."""
     training_min: float
+    training_peak_mb: float | None
+    """As peak_mb, of the steps of the training."""
     seconds_per_step: dict[str, float]
+    """The median of a few, by phase."""
     steps: dict[str, int]
+    """Of the recipe."""
     inference_ms: float
     inference_p99_ms: float
     frames: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComplexityReport:
-    """The table, measured here, beside what the paper measured elsewhere."""
-
-    table: Table
-    rows: tuple[Row, ...]
-    found: dict[str, Complexity]
-    """By a row's label."""
-    configs: dict[str, TrainConfig]
-    machine: str
-    device: str
-    versions: dict[str, str]
-
-    def summary(self) -> str:
-        """Return the table with its method, as text."""
-        lines = [
-            f"{self.table.name}: {self.table.title}",
-            f"paper     {self.table.source}; measured on {self.table.machine}",
-            f"machine   {self.machine}; PyTorch {self.versions['torch']} on {self.device}",
-            "          two machines: the times are not to be compared",
-            "",
-        ]
-        for row in self.rows:
-            found, config = self.found[row.label], self.configs[row.label]
-            lines.append(f"{row.label}, {config.image_size} x {config.image_size}")
-            lines += [
-                f"  {name:<32}{text:>26}  {_printed(row.figures.get(measure))}".rstrip()
-                for measure, name, text in _texts(found)
-            ]
-        return "\n".join([*lines, "", *self._legend()])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what was measured, and the paper's figures."""
-        return {
-            "table": self.table.name,
-            "title": self.table.title,
-            "source": self.table.source,
-            "paper_machine": self.table.machine,
-            "machine": self.machine,
-            "device": self.device,
-            "versions": self.versions,
-            "rows": {
-                row.label: {
-                    "ours": asdict(self.found[row.label]),
-                    "paper": {name: figure.mean for name, (figure,) in row.figures.items()},
-                    "image_size": self.configs[row.label].image_size,
-                    "batch": self.configs[row.label].batch,
-                }
-                for row in self.rows
-            },
-        }
-
-    def check(self) -> None:
-        """Nothing can have failed here."""
-
-    def _legend(self) -> list[str]:
-        batch = next(iter(self.configs.values())).batch
-        return [
-            "multiply-accumulates: two floating-point operations each; of convolutions and matrix",
-            f"products alone. inference: n {FRAMES}, one frame at a time, bytes to mask, weights",
-            f"random. training: extrapolated from {STEPS} steps of {batch} images to the recipe's,",
-            f"for {IMAGES} good images",
-        ]
-
-
-def measure_table(
-    table: Table, rows: tuple[Row, ...], overrides: Settings, out: Path, say: Say
-) -> ComplexityReport:
-    """Measure every row's model, and write the report to OUT/<table>/."""
-    require("torch", extra="train")
-    from edgeseg.evaluation.reproduce_report import write_report
-    from edgeseg.training.checkpoint import torch_device
-    from edgeseg.training.train import versions
-
-    configs = {row.label: table.config(row, overrides) for row in rows}
-    found = {}
-    for label, config in configs.items():
-        say(f"{label}: inference, then {STEPS} steps of each phase")
-        found[label] = measure_complexity(config)
-    report = ComplexityReport(
-        table=table,
-        rows=rows,
-        found=found,
-        configs=configs,
-        machine=this_machine().line(),
-        device=str(torch_device(next(iter(configs.values())).device)),
-        versions=versions(),
-    )
-    write_report(out / table.name, report.summary(), report.to_json())
-    say(f"report: {out / table.name / 'report.txt'}")
-    return report
 
 
 def measure_complexity(config: TrainConfig) -> Complexity:
@@ -166,6 +73,7 @@ def measure_complexity(config: TrainConfig) -> Complexity:
         detector(torch.zeros(1, 3, side, side, device=device))
     parameters = list(detector.parameters())
     seconds, peak = _inference(detector, config, device)
+    training_peak = _Peak(device)
     per_step, steps = _training(detector, config, device)
     total = sum(per_step[name] * steps[name] for name in steps)
     ordered = sorted(seconds)
@@ -175,6 +83,7 @@ def measure_complexity(config: TrainConfig) -> Complexity:
         memory_mb=sum(p.nbytes for p in parameters) / MB,
         peak_mb=peak,
         training_min=total / 60,
+        training_peak_mb=training_peak.mb(),
         seconds_per_step=per_step,
         steps=steps,
         inference_ms=1e3 * ordered[-(-len(ordered) // 2) - 1],
@@ -212,7 +121,7 @@ def _inference(
 def _training(
     detector: "Detector", config: TrainConfig, device: "torch.device"
 ) -> tuple[dict[str, float], dict[str, int]]:
-    """Return the seconds of a step, the fastest of a few, and the recipe's steps, by phase."""
+    """Return the seconds of a step, the median of a few, and the recipe's steps, by phase."""
     torch = require("torch", extra="train")
     from edgeseg.training.batches import Batches
     from edgeseg.training.checkpoint import Progress
@@ -268,20 +177,3 @@ class _Peak:
 def _resident(field: str) -> int:
     status = Path("/proc/self/status").read_text()
     return int(status.split(f"{field}:")[1].split()[0]) * 1024
-
-
-def _texts(found: Complexity) -> list[tuple[str, str, str]]:
-    """Return (measure, its name, its text) in the order of MEASURES."""
-    peak = "" if found.peak_mb is None else f" + {found.peak_mb:.0f}"
-    texts = {
-        "parameters_m": f"{found.parameters_m:.1f}",
-        "gmac": f"{found.gmac:.2f}",
-        "memory_mb": f"{found.memory_mb:.0f}{peak}",
-        "training_min": f"{found.training_min:.0f} (extrapolated)",
-        "inference_ms": f"{found.inference_ms:.1f} (p99 {found.inference_p99_ms:.1f})",
-    }
-    return [(measure, name, texts[measure]) for measure, name in MEASURES.items()]
-
-
-def _printed(figures: tuple[Figure, ...] | None) -> str:
-    return f"paper {figures[0]}" if figures else ""

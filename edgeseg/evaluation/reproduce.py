@@ -17,7 +17,7 @@ from edgeseg.data import published
 from edgeseg.data.layouts import Dataset, open_datasets
 from edgeseg.data.policy import published_name, published_shortfall
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.evaluation.complexity import ComplexityReport, measure_table
+from edgeseg.evaluation.complexity_table import ComplexityReport, measure_table
 from edgeseg.evaluation.measure import measure
 from edgeseg.evaluation.plan import Run, Training, check_begun, make_runs, resolve, trainings
 from edgeseg.evaluation.reproduce_report import ReproduceReport, write_report

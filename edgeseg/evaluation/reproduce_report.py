@@ -43,10 +43,15 @@ class ReproduceReport:
         lines += [f"paper     {table.source}"] * bool(table.source)
         if self.departures:
             lines.append(f"recipe    not the table's: {', '.join(self.departures)}")
-        lines += [f"machine   {self.machine}", f"runs      {len(self.results)} of {len(self.runs)}"]
+        lines.append(f"runs      {len(self.results)} of {len(self.runs)}")
+        lines += [f"{'machine':<10}{machine}" for machine in self.machines()]
         lines += ["", *self._grid()]
         lines += [f"failed    {run.folder}: {why.problem}" for run, why in self.failures]
         return "\n".join(lines)
+
+    def machines(self) -> list[str]:
+        """Return on what the finished runs were trained, which need not be this machine."""
+        return list(dict.fromkeys(result.trained_on for result in self.results.values()))
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, metrics in percent; a run's configuration is in its card."""
@@ -58,6 +63,7 @@ class ReproduceReport:
             "data": self.data,
             "departures": list(self.departures),
             "machine": self.machine,
+            "trained_on": self.machines(),
             "versions": self.versions,
             "rows": {
                 row.label: {
@@ -127,7 +133,8 @@ class ReproduceReport:
         lines = [
             "percent; ours: mean ± sample standard deviation over the seeds; of an average, over",
             "the seeds that all its categories have",
-            "training: of the steps and the wait for their batches, on the machine above",
+            "training: of the steps and the wait for their batches; trainings that ran side by",
+            "side slowed each other",
         ]
         if compared:
             lines += [
@@ -152,7 +159,9 @@ def _text(cell: Cell, kind: str) -> str:
 
 
 def _seconds(found: Stat) -> str:
-    return f"{found.mean:.0f}" + ("" if found.std is None else f" ± {found.std:.0f}")
+    digits = 0 if found.mean >= 100 else 1
+    deviation = "" if found.std is None else f" ± {found.std:.{digits}f}"
+    return f"{found.mean:.{digits}f}{deviation}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -18,6 +18,7 @@ class Result:
     run: Run
     values: dict[str, float | None]
     """By metric, percent; None where the data leave one undefined. And SECONDS of its training."""
+    trained_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def read_result(run: Run) -> Result | None:
     if card is None or not card.metrics:
         return None
     values = {name: None if x is None else 100 * x for name, x in card.metrics.items()}
-    return Result(run, {**values, SECONDS: sum(card.seconds.values())})
+    return Result(run, {**values, SECONDS: sum(card.seconds.values())}, card.trained_on)
 
 
 def lines_of(

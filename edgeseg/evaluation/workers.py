@@ -110,7 +110,12 @@ def _start(work: Work[J], job: J, log: Path) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(work, job, log, theirs))
-    process.start()
+    # A terminal's Ctrl-C reaches all processes: this one takes it, and asks the others to stop.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return process, mine
 

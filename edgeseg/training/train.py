@@ -26,6 +26,7 @@ from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import pretrained_teacher
 from edgeseg.progress import task
+from edgeseg.runtime.machine import this_machine
 from edgeseg.training.batches import Batches, common_size, load_images
 from edgeseg.training.checkpoint import (
     Progress,
@@ -102,6 +103,7 @@ def train(
         versions=versions(),
         steps=steps,
         seconds=history.seconds(),
+        trained_on=f"{this_machine().line()}, {torch.get_num_threads()} threads",
     )
     finish(run, card)
     return card
