@@ -21,6 +21,19 @@ class Stop:
 
 
 @contextmanager
+def stop_at_once() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C, a KeyboardInterrupt wherever it comes; in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def stop_requests() -> Iterator[Stop]:
     """Catch SIGINT and SIGTERM inside the block; other threads than the main one catch nothing."""
     stop = Stop()

@@ -1,7 +1,8 @@
 """Jobs on several processes: one process for each job, so that each gives back all its memory.
 
-A job that fails, or whose process is killed, leaves the others alone. Ctrl-C and SIGTERM stop all
-at their next safe point; a worker whose parent died stops by itself.
+A job that fails, or whose process is killed, leaves the others alone. Ctrl-C and SIGTERM stop all:
+a job with safe points (`stop_requests`) at the next of them, any other at once. A worker whose
+parent died stops by itself.
 """
 
 import multiprocessing
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeseg.errors import EdgesegError, Interrupted
-from edgeseg.interrupt import Stop, stop_requests
+from edgeseg.interrupt import Stop, stop_at_once, stop_requests
 
 LOOK_EVERY = 0.5  # seconds between looks at the stop that was asked for
 
@@ -47,30 +48,28 @@ def run_jobs(
     One process: in this one, with its output. More: each in a new interpreter, whose output goes to
     `log(job)`; jobs and `work` are pickled. Interrupted when a stop was asked for.
     """
-    with stop_requests() as stop:
-        if processes == 1:
-            _in_turn(jobs, work, stop, ended)
-        else:
+    if processes == 1:
+        stopped = _in_turn(jobs, work, ended)
+    else:
+        with stop_requests() as stop:
             _side_by_side(jobs, work, processes, stop, log, ended)
-        if stop.requested:
-            raise Interrupted(
-                "The work was stopped; what was done is kept.",
-                remedy="the same command goes on where it stopped",
-            )
+        stopped = stop.requested
+    if stopped:
+        raise Interrupted(
+            "The work was stopped; what was done is kept.",
+            remedy="the same command goes on where it stopped",
+        )
 
 
-def _in_turn(
-    jobs: Sequence[J], work: Work[J], stop: Stop, ended: Callable[[J, Failure | None], None]
-) -> None:
-    for job in jobs:
-        try:
-            failure = _outcome(work, job)
-        except Interrupted:  # the work has a safe point of its own
-            stop.requested = True
-            return
-        ended(job, failure)
-        if stop.requested:
-            return
+def _in_turn(jobs: Sequence[J], work: Work[J], ended: Callable[[J, Failure | None], None]) -> bool:
+    """Do the jobs in this process; returns whether they were stopped."""
+    try:
+        with stop_at_once():
+            for job in jobs:
+                ended(job, _outcome(work, job))
+    except (Interrupted, KeyboardInterrupt):  # Interrupted: at a safe point of the work's own
+        return True
+    return False
 
 
 def _side_by_side(

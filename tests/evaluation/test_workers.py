@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -21,6 +22,9 @@ def work(job: Path) -> None:
         raise ZeroDivisionError("ours")
     if job.name == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if job.name == "endless":
+        job.touch()
+        time.sleep(60)
     if job.name == "patient":
         with stop_requests() as stop:
             job.touch()
@@ -72,29 +76,19 @@ def test_a_log_that_cannot_be_written_fails_its_job(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["patient", "endless"])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_stop_reaches_the_work_and_no_new_job_begins(tmp_path, processes):
-    import threading
-
+def test_a_stop_reaches_the_work_and_no_new_job_begins(tmp_path, processes, name, number):
     def ask():
-        while not (tmp_path / "patient").exists():
+        while not (tmp_path / name).exists():
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
-    threading.Thread(target=ask).start()
+    asking = threading.Thread(target=ask)
+    asking.start()
     with pytest.raises(Interrupted, match="what was done is kept"):
-        done(tmp_path, ["patient", "patient"] + ["a"] * (processes == 1), processes)
+        done(tmp_path, [name] * processes + ["a"], processes)
+    asking.join()
     assert not (tmp_path / "a").exists()
-
-
-def test_a_job_that_ended_before_the_stop_is_told(tmp_path):
-    ends = []
-
-    def stop_now(job):
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(Interrupted):
-        run_jobs(
-            [1, 2], stop_now, processes=1, log=Path, ended=lambda job, failure: ends.append(job)
-        )
-    assert ends == [1]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
