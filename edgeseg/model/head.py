@@ -66,7 +66,7 @@ class Aspp(nn.Module):
         weight = convolution.get_parameter("weight")
         nine = conv2d(pooled.expand(-1, -1, 3, 3), weight[:, :width], padding=1)
         for axis in (2, 3):
-            first, inside, last = nine.split(1, axis)
+            first, inside, last = nine.chunk(3, axis)
             shape = [*nine.shape]
             shape[axis] = views.shape[axis] - 2
             nine = cat([first, inside.expand(shape), last], dim=axis)
