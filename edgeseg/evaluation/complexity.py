@@ -52,10 +52,15 @@ class Complexity:
     inference_ms: float
     inference_p99_ms: float
     frames: int
+    device: str
+    threads: int
 
 
 def measure_complexity(config: TrainConfig) -> Complexity:
-    """Measure one model with random weights; seconds on a GPU, minutes on a CPU."""
+    """Measure one model with random weights; seconds on a GPU, minutes on a CPU.
+
+    In a process that did other work before, a peak hides in memory that was freed and kept.
+    """
     torch = require("torch", extra="train")
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -89,6 +94,8 @@ def measure_complexity(config: TrainConfig) -> Complexity:
         inference_ms=1e3 * ordered[-(-len(ordered) // 2) - 1],
         inference_p99_ms=1e3 * ordered[-(-99 * len(ordered) // 100) - 1],
         frames=len(ordered),
+        device=str(device),
+        threads=torch.get_num_threads(),
     )
 
 

@@ -1,12 +1,20 @@
-"""A table of complexity: its rows measured here, beside what the paper measured elsewhere."""
+"""A table of complexity: its rows measured here, beside what the paper measured elsewhere.
 
+OUT/<table>/report.txt, report.json      rewritten after every row
+OUT/<table>/<row>/complexity.json        what was measured, with the whole configuration
+"""
+
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.cards import write_atomic
+from edgeseg.errors import EdgesegError
 from edgeseg.evaluation.complexity import FRAMES, IMAGES, STEPS, Complexity, measure_complexity
 from edgeseg.evaluation.table import MEASURES, Figure, Row, Settings, Table
+from edgeseg.evaluation.workers import Failure, run_jobs
 from edgeseg.extras import require
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.machine import this_machine
@@ -14,33 +22,81 @@ from edgeseg.runtime.machine import this_machine
 Say = Callable[[str], None]
 
 
-def measure_table(
-    table: Table, rows: tuple[Row, ...], overrides: Settings, out: Path, say: Say
-) -> "ComplexityReport":
-    """Measure every row's model, and write the report to OUT/<table>/."""
-    torch = require("torch", extra="train")
-    from edgeseg.evaluation.reproduce_report import write_report
-    from edgeseg.training.checkpoint import torch_device
-    from edgeseg.training.train import versions
+@dataclass(frozen=True)
+class Job:
+    """One row to measure."""
 
-    configs = {row.label: table.config(row, overrides) for row in rows}
-    found: dict[str, Complexity] = {}
-    for place, (label, config) in enumerate(configs.items(), 1):
-        say(f"{label}: inference, then {STEPS} steps of each phase")
-        found[label] = measure_complexity(config)
-        report = ComplexityReport(
-            table=table,
-            rows=rows[:place],
-            found=found,
-            configs=configs,
-            machine=this_machine().line(),
-            device=str(torch_device(config.device)),
-            threads=torch.get_num_threads(),
-            versions=versions(),
-        )
-        write_report(out / table.name, report.summary(), report.to_json())
-    say(f"report: {out / table.name / 'report.txt'}")
+    label: str
+    config: TrainConfig
+    folder: Path
+
+    @property
+    def found(self) -> Path:
+        return self.folder / "complexity.json"
+
+
+def measure_table(
+    table: Table,
+    rows: tuple[Row, ...],
+    overrides: Settings,
+    out: Path,
+    say: Say,
+    *,
+    apart: bool = True,
+) -> "ComplexityReport":
+    """Measure every row's model, and write the report to OUT/<table>/.
+
+    apart: each in a process of its own, without which the peaks of the later ones are too low.
+    """
+    require("torch", extra="train")
+    from edgeseg.evaluation.reproduce_report import write_report
+    from edgeseg.training.checkpoint import changes
+    from edgeseg.training.train import json_config, versions
+
+    folder = out / table.name
+    jobs = [Job(row.label, table.config(row, overrides), folder / row.slug) for row in rows]
+    departures: dict[str, None] = {}
+    for row, job in zip(rows, jobs, strict=True):
+        paper, ours = json_config(table.config(row, {})), json_config(job.config)
+        departures |= dict.fromkeys(changes(paper, ours))
+    report = ComplexityReport(
+        table=table,
+        rows=rows,
+        found={},
+        failures={},
+        configs={job.label: job.config for job in jobs},
+        departures=tuple(departures),
+        machine=this_machine().line(),
+        versions=versions(),
+    )
+
+    def ended(job: Job, failure: Failure | None) -> None:
+        if failure is None:
+            measured = json.loads(job.found.read_text(encoding="utf-8"))["found"]
+            report.found[job.label] = Complexity(**measured)
+        else:
+            report.failures[job.label] = failure
+        say(f"{job.label}: " + ("done" if failure is None else f"FAILED: {failure.problem}"))
+        write_report(folder, report.summary(), report.to_json())
+
+    write_report(folder, report.summary(), report.to_json())
+    say(f"{len(jobs)} models: {FRAMES} frames each, then {STEPS} steps of each phase")
+    run_jobs(jobs, measure_job, processes=1, apart=apart, log=_log, ended=ended)
+    say(f"report: {folder / 'report.txt'}")
     return report
+
+
+def measure_job(job: Job) -> None:
+    """Measure one row's model, and write what was found with its configuration."""
+    from edgeseg.training.train import json_config
+
+    found = asdict(measure_complexity(job.config))
+    document = {"config": json_config(job.config), "found": found}
+    write_atomic(job.found, f"{json.dumps(document, indent=1)}\n".encode())
+
+
+def _log(job: Job) -> Path:
+    return job.folder / "reproduce.log"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,30 +106,37 @@ class ComplexityReport:
     table: Table
     rows: tuple[Row, ...]
     found: dict[str, Complexity]
-    """By a row's label."""
+    """By a row's label, as far as it was measured."""
+    failures: dict[str, Failure]
     configs: dict[str, TrainConfig]
+    departures: tuple[str, ...]
+    """In what the configurations are not the table's."""
     machine: str
-    device: str
-    threads: int
     versions: dict[str, str]
 
     def summary(self) -> str:
         """Return the table with its method, as text."""
-        torch = f"PyTorch {self.versions['torch']} on {self.device}"
         lines = [f"{self.table.name}: {self.table.title}", f"machine   {self.machine}"]
-        lines.append(f"          {torch}, {self.threads} threads")
+        where = dict.fromkeys(f"{x.device}, {x.threads} threads" for x in self.found.values())
+        lines += [f"          PyTorch {self.versions['torch']} on {place}" for place in where]
+        if self.departures:
+            lines.append(f"recipe    not the table's: {', '.join(self.departures)}")
         if self.table.machine:
             lines.append(f"paper     {self.table.source}; measured on {self.table.machine}")
             lines.append("          two machines: the times are not to be compared")
         lines.append("")
-        for row in self.rows:
+        for row in self._measured():
             found, config = self.found[row.label], self.configs[row.label]
             lines.append(f"{row.label}, {config.image_size} x {config.image_size}")
             lines += [
                 f"  {name:<34}{text:>12}  {_printed(row.figures.get(measure))}".rstrip()
                 for measure, name, text in _texts(found)
             ]
+        lines += [f"failed    {label}: {why.problem}" for label, why in self.failures.items()]
         return "\n".join([*lines, "", *self._legend()])
+
+    def _measured(self) -> list[Row]:
+        return [row for row in self.rows if row.label in self.found]
 
     def to_json(self) -> dict[str, Any]:
         """Return what was measured, and the paper's figures."""
@@ -83,9 +146,9 @@ class ComplexityReport:
             "source": self.table.source,
             "paper_machine": self.table.machine,
             "machine": self.machine,
-            "device": self.device,
-            "threads": self.threads,
             "versions": self.versions,
+            "departures": list(self.departures),
+            "failures": {label: why.problem for label, why in self.failures.items()},
             "rows": {
                 row.label: {
                     "ours": asdict(self.found[row.label]),
@@ -93,12 +156,14 @@ class ComplexityReport:
                     "image_size": self.configs[row.label].image_size,
                     "batch": self.configs[row.label].batch,
                 }
-                for row in self.rows
+                for row in self._measured()
             },
         }
 
     def check(self) -> None:
-        """Nothing can have failed here."""
+        """Raise what kept rows from being measured."""
+        for label, why in self.failures.items():
+            raise EdgesegError(f"{label} was not measured: {why.problem}", remedy=why.remedy)
 
     def _legend(self) -> list[str]:
         batch = next(iter(self.configs.values())).batch

@@ -42,13 +42,14 @@ def run_jobs(
     processes: int,
     log: Callable[[J], Path],
     ended: Callable[[J, Failure | None], None],
+    apart: bool = False,
 ) -> None:
     """Do all jobs, so many at a time; `ended` hears of each, in this process.
 
-    One process: in this one, with its output. More: each in a new interpreter, whose output goes to
-    `log(job)`; jobs and `work` are pickled. Interrupted when a stop was asked for.
+    One process: in this one, with its output. More, or `apart`: each in a new interpreter, whose
+    output goes to `log(job)`; jobs and `work` are pickled. Interrupted when a stop was asked for.
     """
-    if processes == 1:
+    if processes == 1 and not apart:
         stopped = _in_turn(jobs, work, ended)
     else:
         with stop_requests() as stop:

@@ -8,10 +8,12 @@ import json
 
 import pytest
 
-from edgeseg.config import ReproduceConfig, TrainConfig
-from edgeseg.evaluation import complexity
+from edgeseg.config import TrainConfig
+from edgeseg.errors import EdgesegError
+from edgeseg.evaluation import complexity, complexity_table
 from edgeseg.evaluation.complexity import measure_complexity
-from edgeseg.evaluation.reproduce import reproduce
+from edgeseg.evaluation.complexity_table import measure_table
+from edgeseg.evaluation.table import read_table
 
 SMALL = {"image_size": 64, "batch": 2, "top": 10, "device": "cpu"}
 
@@ -73,10 +75,9 @@ def test_stpm_costs_what_two_resnets_cost():
 
 
 def test_the_table_stands_beside_the_papers_with_its_method(tmp_path):
-    small = tmp_path / "small.toml"
-    small.write_text('image_size = 64\nbatch = 2\ntop = 10\ndevice = "cpu"\n')
-    config = ReproduceConfig(config=small, out=tmp_path / "out", rows="DeSTSeg")
-    report = reproduce("destseg-s4", config, say=lambda line: None)
+    table = read_table("destseg-s4")
+    rows = table.select("DeSTSeg")
+    report = measure_table(table, rows, SMALL, tmp_path / "out", print, apart=False)
     report.check()
     count = Count()
     count.resnet18(3)
@@ -97,4 +98,28 @@ def test_the_table_stands_beside_the_papers_with_its_method(tmp_path):
     row = document["rows"]["DeSTSeg"]
     assert row["ours"]["steps"] == {"student": 1000, "head": 4000}
     assert row["paper"] == {"training_min": 51.2, "inference_ms": 9.4}
-    assert document["threads"] >= 1
+    assert row["ours"]["threads"] >= 1
+    assert "image_size (256 -> 64)" in document["departures"] and "image_size (256" in text
+    found = json.loads(
+        (tmp_path / "out" / "destseg-s4" / "destseg" / "complexity.json").read_text()
+    )
+    assert found["config"]["image_size"] == 64 and found["found"] == row["ours"]
+
+
+def test_a_row_that_fails_is_reported_and_the_rest_is_measured(tmp_path, monkeypatch):
+    measure = complexity_table.measure_complexity
+
+    def fail_for_stpm(config):
+        if config.model == "stpm":
+            raise MemoryError("no room")
+        return measure(config)
+
+    monkeypatch.setattr(complexity_table, "measure_complexity", fail_for_stpm)
+    table = read_table("destseg-s4")
+    small = SMALL | {"teacher": "efficientnet_lite0"}
+    rows = table.select("STPM,DSKD")
+    report = measure_table(table, rows, small, tmp_path, print, apart=False)
+    assert list(report.found) == ["DSKD"]
+    assert "failed    STPM: MemoryError: no room" in report.summary()
+    with pytest.raises(EdgesegError, match="STPM was not measured: MemoryError: no room"):
+        report.check()

@@ -69,6 +69,19 @@ def test_a_process_that_is_killed_is_told_and_the_others_go_on(tmp_path):
     assert ends["a"] is None
 
 
+def test_one_at_a_time_can_have_a_process_of_its_own(tmp_path):
+    jobs, ends = [tmp_path / "a", tmp_path / "killed"], []
+    run_jobs(
+        jobs,
+        work,
+        processes=1,
+        apart=True,
+        log=log,
+        ended=lambda job, failure: ends.append((job.name, failure is None)),
+    )
+    assert ends == [("a", True), ("killed", False)]
+
+
 def test_a_log_that_cannot_be_written_fails_its_job(tmp_path):
     (tmp_path / "logs").write_text("a file where the folder should be")
     ends = done(tmp_path, ["a", "b"], 2)
