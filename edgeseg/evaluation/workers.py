@@ -58,7 +58,7 @@ def run_jobs(
     if stopped:
         raise Interrupted(
             "The work was stopped; what was done is kept.",
-            remedy="the same command goes on where it stopped",
+            remedy="the same command again",
         )
 
 
