@@ -2,7 +2,8 @@
 
 FP32 in PyTorch's usual order of memory; every photo decoded and every texture read at each step, in
 between the steps; all weights want gradients, so that the frozen networks build a graph that nobody
-walks back. The networks, the losses and the anomalies are edgeseg's own.
+walks back; the head's constant view is convolved like the others. The networks, the losses and the
+anomalies are edgeseg's own.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures
 from edgeseg.model.detector import Detector
 from edgeseg.model.dskd import DSKD
+from edgeseg.model.head import Aspp
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.losses import cosine_loss, dskd_loss, head_loss
 from edgeseg.training.phases import Phase
@@ -45,6 +47,9 @@ class Plain:
         """Return the optimizer of a phase."""
         self.detector.eval()
         phase.trained.train()
+        for module in phase.trained.modules():
+            if isinstance(module, Aspp):
+                module.training = False  # itself, not its parts: it fuses all views by one product
         parameters = [{"params": list(part.parameters()), "lr": rate} for part, rate in phase.rates]
         if self.config.optimizer == "adam":
             return torch.optim.Adam(parameters, betas=(self.config.momentum, 0.999))
