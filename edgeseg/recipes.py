@@ -68,6 +68,7 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
         "structure": "ds",
         "embedding": True,
         "maps": "all",
+        "student_width": 64,
     },
 }
 # Not the papers': the same method for a CPU beside the line, chosen by measurement (LOG.md).
@@ -241,10 +242,10 @@ class TrainConfig:
         within("holdout", self.holdout, 0.0, 0.9)
         within("save_every", self.save_every, 1, 10_000_000)
         within("student_rate", self.student_rate, 1e-9, 100.0)
+        within("student_width", self.student_width, 4, 256)
         if self.profile is not None:
             within("blocks_rate", self.blocks_rate, 1e-9, 100.0)
             within("aspp_rate", self.aspp_rate, 1e-9, 100.0)
-            within("student_width", self.student_width, 4, 256)
             within("head_width", self.head_width, 4, 1024)
             if self.head_stride not in (4, 8):
                 raise ConfigError(

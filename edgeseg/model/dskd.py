@@ -21,7 +21,7 @@ from torch import Tensor, add, cat, nn
 
 from edgeseg.data.images import blur_matrix, resize_matrix
 from edgeseg.model.agreement import unit
-from edgeseg.model.blocks import WIDTHS, BasicBlock, ends, initialize, stage, upsample
+from edgeseg.model.blocks import WIDTH, BasicBlock, ends, initialize, stage, upsample
 from edgeseg.model.detector import Detector
 from edgeseg.model.student import EncoderStudent
 from edgeseg.model.teacher import Teacher
@@ -53,11 +53,12 @@ class DSKD(Detector):
         structure: str = "ds",
         embedding: bool = True,
         maps: str = "all",
+        student_width: int = WIDTH,
     ) -> None:
         super().__init__(teacher)
         self.weight = weight
         self.structure = structure
-        self.student = Students(teacher.channels, structure, embedding=embedding)
+        self.student = Students(teacher.channels, structure, student_width, embedding=embedding)
         self.levels = LEVELS[maps]
         # Upsampling and blur are linear: one matrix for each axis and level does both.
         blur = blur_matrix(image_size, SIGMA)
@@ -97,14 +98,16 @@ class DSKD(Detector):
 class Students(nn.Module):
     """The encoder, the embedding and the decoder, as far as a structure has them."""
 
-    def __init__(self, channels: list[int], structure: str, *, embedding: bool) -> None:
+    def __init__(
+        self, channels: list[int], structure: str, width: int, *, embedding: bool
+    ) -> None:
         super().__init__()
-        self.encoder = EncoderStudent(channels) if structure in ENCODED else None
+        self.encoder = EncoderStudent(channels, width) if structure in ENCODED else None
         self.embedding: nn.Module | None = None
         self.decoder: nn.Module | None = None
         if structure in DECODED:
-            self.embedding = (Embedding if embedding else Downsampling)(channels)
-            self.decoder = Decoder(channels)
+            self.embedding = (Embedding if embedding else Downsampling)(channels, width)
+            self.decoder = Decoder(channels, width)
 
     def decode(self, levels: Levels) -> Levels:
         """Return the decoder's answer to an encoder's features."""
@@ -114,7 +117,7 @@ class Students(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Deep feature embedding, section 3.2: three levels -> [B, 512, S/32, S/32].
+    """Deep feature embedding, section 3.2: three levels -> [B, 8 width, S/32, S/32].
 
     The finer levels are brought to the coarsest by 3x3 convolutions with stride 2, concatenated
     with it, and fused by a residual block. That it halves the size once more is the model it refers
@@ -122,12 +125,12 @@ class Embedding(nn.Module):
     the text say F, though Algorithm 2 normalizes them first.
     """
 
-    def __init__(self, channels: list[int]) -> None:
+    def __init__(self, channels: list[int], width: int = WIDTH) -> None:
         super().__init__()
         first, second, third = channels
         self.down1 = nn.Sequential(*_halving(first, second), *_halving(second, third))
         self.down2 = nn.Sequential(*_halving(second, third))
-        self.fusion = BasicBlock(3 * third, WIDTHS[3], stride=2)
+        self.fusion = BasicBlock(3 * third, 8 * width, stride=2)
         initialize(self)
 
     def forward(self, levels: Levels) -> Tensor:
@@ -137,11 +140,11 @@ class Embedding(nn.Module):
 
 
 class Downsampling(nn.Module):
-    """In place of the embedding, Table 8: the coarsest level alone -> [B, 512, S/32, S/32]."""
+    """In place of the embedding, Table 8: the coarsest level alone -> [B, 8 width, S/32, S/32]."""
 
-    def __init__(self, channels: list[int]) -> None:
+    def __init__(self, channels: list[int], width: int = WIDTH) -> None:
         super().__init__()
-        self.down3 = nn.Sequential(*_halving(channels[2], WIDTHS[3]))
+        self.down3 = nn.Sequential(*_halving(channels[2], 8 * width))
         initialize(self)
 
     def forward(self, levels: Levels) -> Tensor:
@@ -150,14 +153,14 @@ class Downsampling(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A reversed ResNet18: [B, 512, S/32, S/32] -> maps like the teacher's, stride 4, 8 and 16."""
+    """A reversed ResNet18: [B, 8 width, S/32, S/32] -> maps like the teacher's at 4, 8 and 16."""
 
-    def __init__(self, channels: list[int]) -> None:
+    def __init__(self, channels: list[int], width: int = WIDTH) -> None:
         super().__init__()
-        self.layer3 = stage(WIDTHS[3], WIDTHS[2])
-        self.layer2 = stage(WIDTHS[2], WIDTHS[1])
-        self.layer1 = stage(WIDTHS[1], WIDTHS[0])
-        self.ends = ends(channels)
+        self.layer3 = stage(8 * width, 4 * width)
+        self.layer2 = stage(4 * width, 2 * width)
+        self.layer1 = stage(2 * width, width)
+        self.ends = ends(channels, width)
         initialize(self)
 
     def forward(self, embedded: Tensor) -> Levels:
