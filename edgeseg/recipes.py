@@ -25,6 +25,12 @@ Structure = Literal["ds", "t-e", "t-d", "e-d"]
 Maps = Literal["all", "m1", "m2", "m3"]
 
 _COMMON: dict[str, Any] = {
+    "profile": "paper",
+    "student_width": 64,
+    "head_width": 256,
+    "blocks_rate": 0.1,
+    "aspp_rate": 0.01,
+    "l1": True,
     "teacher": "resnet18",
     "schedule": "constant",
     "shading": 0.0,
@@ -32,15 +38,10 @@ _COMMON: dict[str, Any] = {
     "patches": 0.0,
 }
 _DESTSEG: dict[str, Any] = _COMMON | {
-    "profile": "paper",
-    "student_width": 64,
-    "head_width": 256,
     "head_stride": 4,
     "student_steps": 1000,
     "optimizer": "sgd",
     "student_rate": 0.4,
-    "blocks_rate": 0.1,
-    "aspp_rate": 0.01,
     "momentum": 0.9,
     "weight_decay": 1e-4,
     "top": 100,
@@ -48,7 +49,6 @@ _DESTSEG: dict[str, Any] = _COMMON | {
     "decoder": True,
     "head": True,
     "head_input": "product",
-    "l1": True,
 }
 
 RECIPES: dict[ModelName, dict[str, Any]] = {
@@ -68,7 +68,7 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
         "structure": "ds",
         "embedding": True,
         "maps": "all",
-        "student_width": 64,
+        "head": False,
     },
 }
 # Not the papers': the same method for a CPU beside the line, chosen by measurement (LOG.md).
@@ -152,7 +152,8 @@ class TrainConfig:
         "The student is an encoder and a decoder, not the first alone; default: yes, of stpm no"
     )
     head: bool = by_model(
-        "A head, not the geometric mean of the cosine distances; default: yes, of stpm no"
+        "A head, not the geometric mean of the cosine distances; default: yes, of stpm no. Of dskd "
+        "(no): a head that sharpens the map; the score stays the discrepancy's"
     )
     head_input: HeadInput = by_model(
         "What the head reads: product (default), concatenation of the features, or cosine"
@@ -243,15 +244,14 @@ class TrainConfig:
         within("save_every", self.save_every, 1, 10_000_000)
         within("student_rate", self.student_rate, 1e-9, 100.0)
         within("student_width", self.student_width, 4, 256)
-        if self.profile is not None:
-            within("blocks_rate", self.blocks_rate, 1e-9, 100.0)
-            within("aspp_rate", self.aspp_rate, 1e-9, 100.0)
-            within("head_width", self.head_width, 4, 1024)
-            if self.head_stride not in (4, 8):
-                raise ConfigError(
-                    f"head_stride is {self.head_stride}; 4 or 8 was expected.",
-                    remedy="--head-stride 4",
-                )
+        within("blocks_rate", self.blocks_rate, 1e-9, 100.0)
+        within("aspp_rate", self.aspp_rate, 1e-9, 100.0)
+        within("head_width", self.head_width, 4, 1024)
+        if self.head_stride not in (None, 4, 8):
+            raise ConfigError(
+                f"head_stride is {self.head_stride}; 4 or 8 was expected.",
+                remedy="--head-stride 4",
+            )
 
     def first_steps(self, images: int) -> int:
         """Return the steps of the student's phase, over a number of good images."""
@@ -268,8 +268,7 @@ class TrainConfig:
     def _take_recipe(self) -> None:
         """Fill in what was not given; refuse what the model does not know."""
         recipe = RECIPES[self.model]
-        if self.profile is not None and "profile" in recipe:
-            recipe = recipe | PROFILES[self.profile]
+        recipe = recipe | PROFILES[self.profile or "paper"]
         given = [name for name in _STEPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(

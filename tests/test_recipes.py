@@ -57,10 +57,9 @@ def test_epochs_are_steps_over_the_images(values, images, steps):
 
 REFUSED = [
     ({"structure": "t-e"}, "structure is t-e, and destseg has no such", "--model dskd"),
-    ({"model": "dskd", "head": False}, "head is False, and dskd has no such", "--model destseg"),
+    ({"model": "dskd", "l1": False, "denoising": True}, "and dskd has no such", "--model destseg"),
     ({"model": "dskd", "structure": "T-E"}, "one of ds, t-e, t-d, e-d", "--structure"),
     ({"model": "deSTSeg"}, "one of destseg, stpm, dskd", "--model destseg"),
-    ({"model": "dskd", "profile": "edge"}, "profile is edge, and dskd has no", "--model destseg"),
     ({"profile": "tiny"}, "profile is 'tiny'; one of paper, edge", "--profile paper"),
     ({"student_width": 2}, "student_width is 2; 4 to 256", "--student-width 4"),
     ({"head_width": 2000}, "head_width is 2000; 4 to 1024", "--head-width 1024"),

@@ -62,9 +62,13 @@ class DeSTSeg(Detector):
     def logits(self, x: Tensor) -> Tensor:
         """Return the head's output before the sigmoid, [B, 1, S/4, S/4] (S/8 where halved)."""
         assert self.head is not None, "there is no head"
-        agreement = self.agreement(self.teacher(x), self.student(x))
-        logits: Tensor = self.head(agreement)
+        logits: Tensor = self.head(self.evidence(x))
         return logits
+
+    def evidence(self, x: Tensor) -> Tensor:
+        """Return what the head reads: [B, C, h, w] on its grid."""
+        agreement: Tensor = self.agreement(self.teacher(x), self.student(x))
+        return agreement
 
     def forward(self, x: Tensor) -> Tensor:
         if self.head is not None:

@@ -6,11 +6,15 @@ from torch import Tensor, nn
 from edgeseg.model.contrast import LocalContrast
 from edgeseg.model.teacher import Teacher
 
+Maps = Tensor | tuple[Tensor, Tensor]
+"""The anomaly map, or that and another one, which the image score is taken from."""
+
 
 class Detector(nn.Module):
     """[B, 3, S, S], normalized -> anomaly map [B, 1, s, s], higher is more anomalous; s <= S.
 
-    The fused graph brings the map to [B, 1, S, S] where it is smaller. S is a multiple of 32.
+    The answer may be two maps: see Maps. The fused graph brings the first to [B, 1, S, S] where it
+    is smaller. S is a multiple of 32.
     """
 
     def __init__(self, teacher: Teacher) -> None:

@@ -56,6 +56,8 @@ def _dskd(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
         embedding=settings["embedding"],
         maps=settings["maps"],
         student_width=settings.get("student_width") or 64,
+        head=settings.get("head") or False,
+        head_width=settings.get("head_width") or 256,
     )
 
 

@@ -12,6 +12,10 @@ map, and changes no ranking; it is kept so that values are the paper's.
 The paper normalizes images "by the l2 function"; here they get the teacher's mean and deviation,
 which its weights need. Table 6 has 39.3 M parameters and 6.17 G; with ResNet18 these are 16.6 M and
 6.67 G multiply-accumulates for 256 x 256: the paper does not say how its blocks are made.
+
+Not the paper's: DeSTSeg's head on what teacher and decoder agree on. The head knows only defects
+that were drawn, and is blind to some that were not; the discrepancy was never shown one, but marks
+roughly. So the score stays the discrepancy's, and the head sharpens the map (LOG.md).
 """
 
 from functools import reduce
@@ -20,13 +24,16 @@ import torch
 from torch import Tensor, add, cat, nn
 
 from edgeseg.data.images import blur_matrix, resize_matrix
-from edgeseg.model.agreement import unit
+from edgeseg.model.agreement import Agreement, unit
 from edgeseg.model.blocks import WIDTH, BasicBlock, ends, initialize, stage, upsample
-from edgeseg.model.detector import Detector
+from edgeseg.model.detector import Detector, Maps
+from edgeseg.model.head import WIDTH as HEAD_WIDTH
+from edgeseg.model.head import SegmentationHead
 from edgeseg.model.student import EncoderStudent
 from edgeseg.model.teacher import Teacher
 
 SIGMA = 4.0  # of the Gaussian of Eq. (9), in pixels of the map
+UNSEEN = 0.05  # of the discrepancy is left in the map where the head sees nothing
 LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,)}
 ENCODED, DECODED = ("ds", "t-e", "e-d"), ("ds", "t-d", "e-d")  # structures with such a student
 
@@ -42,6 +49,9 @@ class DSKD(Detector):
         t-e    the encoder from the teacher
         t-d    the decoder from the teacher, fed by the teacher
         e-d    the encoder from the teacher; the decoder from the encoder, fed by it
+
+    head: whether a head of `head_width` channels reads the last pair's agreement. With one the
+    answer is two maps: the sharpened one, and the discrepancy, which the score is taken from.
     """
 
     def __init__(
@@ -54,11 +64,15 @@ class DSKD(Detector):
         embedding: bool = True,
         maps: str = "all",
         student_width: int = WIDTH,
+        head: bool = False,
+        head_width: int = HEAD_WIDTH,
     ) -> None:
         super().__init__(teacher)
         self.weight = weight
         self.structure = structure
         self.student = Students(teacher.channels, structure, student_width, embedding=embedding)
+        self.agreement = Agreement()
+        self.head = SegmentationHead(sum(teacher.channels), head_width) if head else None
         self.levels = LEVELS[maps]
         # Upsampling and blur are linear: one matrix for each axis and level does both.
         blur = blur_matrix(image_size, SIGMA)
@@ -84,9 +98,18 @@ class DSKD(Detector):
         followed = teacher if self.structure == "ds" else fixed
         return [(teacher, encoded), (followed, self.student.decode(fixed))]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def evidence(self, x: Tensor) -> Tensor:
+        """Return what the head reads: [B, C, S/4, S/4]."""
+        agreement: Tensor = self.agreement(*self.pairs(x)[-1])
+        return agreement
+
+    def forward(self, x: Tensor) -> Maps:
         followed, follower = self.pairs(x)[-1]
-        return reduce(add, [self._full(k, followed[k], follower[k]) for k in self.levels])
+        apart = reduce(add, [self._full(k, followed[k], follower[k]) for k in self.levels])
+        if self.head is None:
+            return apart
+        found = self.head(self.agreement(followed, follower)).float().sigmoid()
+        return apart * (UNSEEN + upsample(found, apart.shape[2:])), apart
 
     def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:
         """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S]."""
@@ -98,9 +121,7 @@ class DSKD(Detector):
 class Students(nn.Module):
     """The encoder, the embedding and the decoder, as far as a structure has them."""
 
-    def __init__(
-        self, channels: list[int], structure: str, width: int, *, embedding: bool
-    ) -> None:
+    def __init__(self, channels: list[int], structure: str, width: int, *, embedding: bool) -> None:
         super().__init__()
         self.encoder = EncoderStudent(channels, width) if structure in ENCODED else None
         self.embedding: nn.Module | None = None

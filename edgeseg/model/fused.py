@@ -59,13 +59,14 @@ class Fused(nn.Module):
 
     def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         picture = self.rgb(frame)
-        square = self.detector(self.detector.normalize(picture))
+        found = self.detector(self.detector.normalize(picture))
+        square, scored = found if isinstance(found, tuple) else (found, None)
         side = self.image_size
         if square.shape[-1] != side:
             square = upsample(square, (side, side))
         if self.blur is not None:
             square = (square + self.blur @ square @ self.blur.T) / 2
-        flat = square.flatten(1)
+        flat = (square if scored is None else scored).flatten(1)
         score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
         full = upsample(square, self.frame_size)
         white, black = full.new_tensor(255.0), full.new_tensor(0.0)

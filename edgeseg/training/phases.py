@@ -1,7 +1,7 @@
 """What is trained, in which order, to lower which loss: the one place that knows the models apart.
 
 destseg    the student; then the head, where there is one, with the student frozen
-dskd       both students at once
+dskd       both students at once; then the head, where there is one
 """
 
 from collections.abc import Callable, Iterator
@@ -38,9 +38,9 @@ def phases(detector: Detector, config: TrainConfig, images: int) -> Iterator[Pha
     steps = config.first_steps(images)
     if isinstance(detector, DSKD):
         yield _students(detector, config, steps)
-        return
-    assert isinstance(detector, DeSTSeg), "a detector that nobody trains"
-    yield _student(detector, config, steps)
+    else:
+        assert isinstance(detector, DeSTSeg), "a detector that nobody trains"
+        yield _student(detector, config, steps)
     if detector.head is not None:
         yield _head(detector, detector.head, config)
 
@@ -57,12 +57,11 @@ def _student(detector: DeSTSeg, config: TrainConfig, steps: int) -> Phase:
     return Phase(0, "student", steps, detector.student, rates, loss, follows=True)
 
 
-def _head(detector: DeSTSeg, head: SegmentationHead, config: TrainConfig) -> Phase:
+def _head(detector: DeSTSeg | DSKD, head: SegmentationHead, config: TrainConfig) -> Phase:
     def loss(batch: Batch) -> Tensor:
         with torch.no_grad():
-            x = detector.normalize(batch.corrupted)
-            agreement = detector.agreement(detector.teacher(x), detector.student(x))
-        return head_loss(head(agreement), batch.mask.float(), config.gamma, l1=config.l1)
+            evidence = detector.evidence(detector.normalize(batch.corrupted))
+        return head_loss(head(evidence), batch.mask.float(), config.gamma, l1=config.l1)
 
     rates: list[tuple[nn.Module, float]] = [
         (head.blocks, config.blocks_rate),
