@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn.functional import interpolate
 
 from edgeseg.model.dskd import DSKD, Downsampling, Embedding, discrepancy
+from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher
 
 STRUCTURES = ("ds", "t-e", "t-d", "e-d")
@@ -122,3 +123,29 @@ def test_the_embedding_is_an_eighth_of_the_finest_level(teacher):
 
 def test_the_matrices_are_not_in_the_weights(teacher):
     assert not [name for name in detector(teacher).state_dict() if name.startswith("smooth")]
+
+
+def test_a_head_sharpens_the_map_and_adds_to_the_score(monkeypatch):
+    """Where the head is sure of a defect the score's map doubles; where it is not, it stays."""
+    detector = DSKD(Teacher("resnet18"), image_size=64, head=True, head_width=16).eval()
+    plain = DSKD(detector.teacher, image_size=64).eval()
+    plain.load_state_dict(detector.state_dict(), strict=False)
+    x = torch.rand(1, 3, 64, 64)
+    sure = torch.full((1, 1, 16, 16), 50.0)
+    with torch.no_grad():
+        apart = plain(x)
+        for logits, map_factor, score_factor in ((sure, 1.05, 2.0), (-sure, 0.05, 1.0)):
+            monkeypatch.setattr(detector.head, "forward", lambda _, value=logits: value)
+            sharpened, scored = detector(x)
+            torch.testing.assert_close(sharpened, map_factor * apart)
+            torch.testing.assert_close(scored, score_factor * apart)
+
+
+def test_the_fused_graph_takes_the_score_from_its_own_map(monkeypatch):
+    detector = DSKD(Teacher("resnet18"), image_size=64, head=True, head_width=16).eval()
+    answers = torch.full((1, 1, 64, 64), 0.25), torch.full((1, 1, 64, 64), 0.75)
+    monkeypatch.setattr(detector, "forward", lambda x: answers)
+    fused = Fused(detector, image_size=64, frame_size=(48, 40), frame_format="bgr", top=1)
+    frame = torch.zeros(1, 48, 40, 3, dtype=torch.uint8)
+    mask, score, square = fused(frame, torch.tensor([0.5]))
+    assert not mask.any() and score.item() == 0.75 and square.max() == 0.25
