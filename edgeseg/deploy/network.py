@@ -133,7 +133,7 @@ class Network:
 def node_parts(model: ModelProto) -> dict[str, Part]:
     """Return the part of each node.
 
-    product: from the norms to the head's first module, or where there is no head to the sums over
+    product: from the norms to the head's first module, or where no head follows to the sums over
     channels; rest: before teacher and student, and behind the head's last module or those sums.
     Nodes that read constants alone are of their reader's part.
     """
@@ -149,7 +149,8 @@ def node_parts(model: ModelProto) -> dict[str, Part]:
             if part == "head" and node.name not in own and node.name not in towards_head:
                 part = "rest"
             parts[node.name] = part
-            summed = node.op_type == "ReduceSum" and part == "product" and not towards_head
+            aside = part == "product" and node.name not in towards_head
+            summed = node.op_type == "ReduceSum" and aside
             written.update(dict.fromkeys(node.output, "rest" if summed else part))
     readers = {name: node.name for node in reversed(nodes) for name in node.input}
     for node in reversed(nodes):
