@@ -24,9 +24,9 @@ RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
-REWRITES = ("pooled",)
+REWRITES = ("pooled", "taps")
 """The exact rewrites of a graph by name, in their order; deploy/exact.py has them."""
-AUTO_REWRITES = ("pooled",)
+AUTO_REWRITES = ("pooled", "taps")
 """Those that save time."""
 
 

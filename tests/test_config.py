@@ -44,7 +44,12 @@ REFUSED_VALUES = [
     (ExportConfig, {"batch": 0}, "batch is 0; 1 to 256", "--batch 1"),
     (ExportConfig, {"format": "rbg"}, "one of bgr, rgb, gray", "--format "),
     (ExportConfig, {"frame_size": "640"}, "--frame-size is '640'", "--frame-size 640x480"),
-    (ExportConfig, {"rewrites": "poled"}, "'poled'; auto, none, or of pooled", "--rewrites pooled"),
+    (
+        ExportConfig,
+        {"rewrites": "poled"},
+        "'poled'; auto, none, or of pooled, taps",
+        "--rewrites pooled",
+    ),
     (ExportConfig, {"tolerance": -1e-4}, "tolerance is -0.0001", "--tolerance 0.0"),
     (BuildConfig, {"precision": "f16"}, "one of fp32, fp16", "--precision fp16"),
     (BuildConfig, {"runtime": "trt"}, "one of tensorrt, tensorrt-rtx", "--runtime "),

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from onnx import ModelProto
 
 from edgeseg.deploy.pooled import pooled
+from edgeseg.deploy.taps import taps
 
-PASSES: dict[str, Callable[[ModelProto], ModelProto]] = {"pooled": pooled}
+PASSES: dict[str, Callable[[ModelProto], ModelProto]] = {"pooled": pooled, "taps": taps}
 """By the names that `config.REWRITES` lists."""
 
 

@@ -114,7 +114,7 @@ def read_types(model: ModelProto, layers: list[Layer]) -> Types:
         if node.op_type == "Conv":
             convolutions[node.name] = _input_type(carriers)
         elif node.op_type == "ReduceL2":
-            norms[node.name] = _inner_type(carriers)
+            norms[node.name] = _inner_type(carriers, node.input[0].removesuffix("/float"))
     return Types(convolutions, norms)
 
 
@@ -134,12 +134,18 @@ def _input_type(carriers: list[Layer]) -> str:
     return kernel.weights[0] if mixed else kernel.inputs[0]
 
 
-def _inner_type(carriers: list[Layer]) -> str:
-    """Return what a norm computes in: it starts in one kernel and ends in another.
+def _inner_type(carriers: list[Layer], source: str) -> str:
+    """Return what a norm of the tensor `source` computes in.
 
-    The first reads Half, casts, and writes Float; the second reads that Float.
+    It starts in one kernel and ends in another: the first reads Half, casts, and writes Float; the
+    second reads that Float. Where only a convolution reads the product, one kernel does it all, and
+    has the casts at both its ends.
     """
     if not carriers:
         return UNKNOWN
+    if len(carriers) == 1:
+        nodes = carriers[0].nodes
+        if f"{source}/float" in nodes and any(name.endswith("/half") for name in nodes):
+            return "Float"
     floats = all("Float" in c.inputs or set(c.outputs) == {"Float"} for c in carriers)
     return "Float" if floats else "Half"

@@ -24,6 +24,7 @@ Edges = dict[str, list[Edge]]
 
 PICTURE = 4  # channels, at most, of what a stem reads
 NARROW = 8  # outputs below which a convolution fills no INT8 kernel: the head's last, of one
+LAID_OUT = ("MatMul", "Reshape")  # write what the exact rewrites add: a bias, and no skip
 MEANS = ("ReduceMean", "GlobalAveragePool")
 
 
@@ -121,6 +122,8 @@ def _added(wiring: Wiring, taken: frozenset[str], *, both: bool) -> list[Edge]:
             continue
         branch = max(fused, key=lambda k: wiring.depth(node.input[k]))
         skip = node.input[1 - branch]
+        if wiring.writer(skip) in LAID_OUT and not both:
+            continue
         if wiring.writer(skip) != "Conv" or wiring.written_by(skip, taken):
             found += [(node.name, k) for k in (0, 1) if both or k != branch]
     return found

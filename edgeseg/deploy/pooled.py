@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgeseg.deploy.rewrite import checked, replace_nodes
-from edgeseg.deploy.wiring import Wiring, is_plain_3x3, tensor_shapes
+from edgeseg.deploy.rewrite import checked, needed, replace_nodes
+from edgeseg.deploy.wiring import Wiring, is_plain, tensor_shapes
 
 SEEN = np.array([[0, 1, 1], [1, 1, 1], [1, 1, 0]], np.float32)
 """The taps of three that read the map: in its first row, in any between, in its last."""
@@ -42,7 +42,6 @@ def pooled(model: ModelProto) -> ModelProto:
     weights = {i.name: i for i in model.graph.initializer}
     by_name = {place.convolution.name: place for place in places}
     concats = {place.concat.name: place for place in places}
-    gone = {p.expand.name for p in places if len(wiring.readers[p.expand.output[0]]) == 1}
     nodes: list[NodeProto] = []
     constants: list[TensorProto] = []
     for node in model.graph.node:
@@ -55,11 +54,11 @@ def pooled(model: ModelProto) -> ModelProto:
             new_nodes, new_constants = _rewritten(place, weight, shapes)
             nodes += new_nodes
             constants += new_constants
-        elif node.name not in gone:
+        else:
             nodes.append(node)
     rewritten = ModelProto()
     rewritten.CopyFrom(model)
-    replace_nodes(rewritten.graph, nodes, constants)
+    replace_nodes(rewritten.graph, needed(nodes, model.graph), constants)
     return checked(rewritten)
 
 
@@ -68,11 +67,12 @@ def _found(
 ) -> _Place | None:
     """Return the place around a convolution, or None where it is not of this kind."""
     concat = wiring.producers.get(convolution.input[0])
-    if concat is None or concat.op_type != "Concat" or not is_plain_3x3(convolution, shapes):
+    if concat is None or concat.op_type != "Concat" or not is_plain(convolution, shapes):
         return None
     constant = [k for k, name in enumerate(concat.input) if wiring.writer(name) == "Expand"]
     alone = wiring.readers[concat.output[0]] == [(convolution.name, 0)]
-    if len(constant) != 1 or len(concat.input) < 3 or not alone:
+    three = shapes[convolution.input[1]][2:] == (3, 3)
+    if len(constant) != 1 or len(concat.input) < 3 or not (alone and three):
         return None
     expand = wiring.producers[concat.input[constant[0]]]
     pooled_shape, map_shape = shapes[expand.input[0]], shapes[concat.output[0]]

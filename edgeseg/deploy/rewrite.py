@@ -21,6 +21,17 @@ def replace_nodes(
     graph.initializer.extend(kept)
 
 
+def needed(nodes: Sequence[NodeProto], graph: GraphProto) -> list[NodeProto]:
+    """Return the nodes from which an output of the graph is reached, in their order."""
+    read = {output.name for output in graph.output}
+    found = []
+    for node in reversed(nodes):
+        if not read.isdisjoint(node.output):
+            read.update(node.input)
+            found.append(node)
+    return found[::-1]
+
+
 def checked(model: ModelProto) -> ModelProto:
     """Return a rewritten model with the types and shapes of its tensors; onnx's errors pass."""
     onnx.checker.check_model(model)

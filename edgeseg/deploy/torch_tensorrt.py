@@ -97,8 +97,7 @@ class Builder:
             torch.no_grad(),
         ):
             module, inputs = backend.module, _inputs(backend)
-            half = half_nodes(model, keep) if config.precision == "fp16" else frozenset()
-            half &= {node.name for node in model.graph.node if node.op_type == "Conv"}
+            half = halved(model, keep) if config.precision == "fp16" else frozenset()
             if half:
                 module = to_half(module, half, inputs, prefix=PREFIX)
             inputs = tuple(tensor.to(DEVICE) for tensor in inputs)
@@ -106,6 +105,17 @@ class Builder:
         count = check_types(program, half, prefix=PREFIX)
         say(f"{count} convolutions of the module compute in Half")
         return program, inputs
+
+
+def halved(model: ModelProto, keep: frozenset[str]) -> frozenset[str]:
+    """Return the module's convolutions that compute in Half, by the graph's.
+
+    What a rewrite made of one (`conv1`, `conv1/taps/0`) is of one type.
+    """
+    half = half_nodes(model, keep)
+    names = {node.name for node in model.graph.node if node.op_type == "Conv"}
+    floats = {name.partition("/")[0] for name in names - half}
+    return frozenset(name.partition("/")[0] for name in names & half) - floats
 
 
 def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machine) -> Builder:

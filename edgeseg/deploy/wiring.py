@@ -17,7 +17,6 @@ DEFAULTS = {
     **{"dilations": [1, 1], "pads": [0, 0, 0, 0], "strides": [1, 1]},
 }
 """The attributes of a convolution, where none is given."""
-PLAIN_3X3 = DEFAULTS | {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
 RESHAPING = ("MaxPool", "Resize", "Expand", "ReduceMean", "GlobalAveragePool")
 """Operations whose results lie between the extremes of their first input."""
 
@@ -118,12 +117,13 @@ def groups(convolution: NodeProto) -> int:
     return next((a.i for a in convolution.attribute if a.name == "group"), 1)
 
 
-def is_plain_3x3(convolution: NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Whether a convolution is 3x3 and keeps the map's size with a border of one zero."""
-    if shapes[convolution.input[1]][2:] != (3, 3):
-        return False
+def is_plain(convolution: NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether a convolution is 1x1 or 3x3, dense, and keeps the map's size by zeros around it."""
+    height, width = shapes[convolution.input[1]][2:]
     given = {a.name: helper.get_attribute_value(a) for a in convolution.attribute}
-    return DEFAULTS | given | {"kernel_shape": [3, 3]} == PLAIN_3X3
+    plain = DEFAULTS | {"kernel_shape": [height] * 2, "pads": [height // 2] * 4}
+    same = DEFAULTS | {"kernel_shape": [height] * 2} | given == plain
+    return same and height == width and height in (1, 3)
 
 
 def tensor_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:

@@ -48,7 +48,8 @@ def test_every_name_has_its_pass():
     assert set(AUTO_REWRITES) <= set(REWRITES)
 
 
-def test_all_of_them_answer_the_same(head):
+def test_all_of_them_answer_the_same(head, monkeypatch):
+    monkeypatch.setattr("edgeseg.deploy.taps.WORTH", 0.0)  # so small a head is not worth it
     side, model = head
     after, done = rewrite(model, REWRITES)
     assert set(AUTO_REWRITES) <= set(done)

@@ -119,6 +119,20 @@ def test_a_norm_in_half_is_refused(model):
         types.check(frozenset({"stem", "pool.1"}))
 
 
+def test_a_norm_inside_one_kernel_is_in_float_between_its_casts(model):
+    # As TensorRT-RTX lists unit vectors, product and cast that a convolution alone reads.
+    kept = [text for text in LOG if "[ONNX Layer: norm]" not in text]
+    name = "__myl_CastMulSumSqrtMaxMinDivMulNegMulCast_myl0_79"
+    for nodes, expected in [
+        (["x/float", "norm", "mul/half"], "Float"),
+        (["norm", "mul/half"], "Half"),
+        (["x/float", "norm"], "Half"),
+        (["other/float", "norm", "mul/half"], "Half"),
+    ]:
+        layers = read_layers([*kept, line(name, "kgen", ["Half"], ["Half"], nodes)])
+        assert read_types(model, layers).norms == {"norm": expected}
+
+
 def test_a_node_that_no_layer_names_is_refused(model):
     types = read_types(model, [layer for layer in read_layers(LOG) if "norm" not in layer.nodes])
     with pytest.raises(BuildError, match="norm computes in an unknown type"):

@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from edgeseg.cards import EngineCard, read_card
-from edgeseg.config import BuildConfig
+from edgeseg.config import REWRITES, BuildConfig
 from edgeseg.deploy import engine, torch_tensorrt
 from edgeseg.deploy.engine import build_engine
+from edgeseg.deploy.exact import rewrite
 from edgeseg.deploy.precision import half_nodes
+from edgeseg.deploy.torch_tensorrt import halved
 from edgeseg.errors import BuildError, ConfigError, MissingExtra, ModelError
 from edgeseg.evaluation.opener import open_run
 from edgeseg.runtime import trt
@@ -179,6 +181,17 @@ def test_fp16_halves_the_convolutions_that_the_graph_halves(call, exported):
         if n.target is aten.linalg_vector_norm.default
     ]
     assert norms == [torch.float32] * 6
+
+
+def test_a_rewritten_graph_names_the_same_convolutions_of_the_module(exported):
+    model = onnx.load(exported.graph)
+    rewritten, done = rewrite(model, REWRITES)
+    assert "taps" in done
+    every = {n.name for n in model.graph.node if n.op_type == "Conv"}
+    assert halved(rewritten, frozenset()) == halved(model, frozenset()) == every
+    one = "head.blocks.0.conv1"
+    for name in (one, f"{one}/taps/0"):
+        assert halved(rewritten, frozenset({name})) == every - {one}
 
 
 def test_what_is_built_answers_like_the_run(call, exported):
