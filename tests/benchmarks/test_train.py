@@ -82,6 +82,7 @@ def test_the_plain_loop_reads_every_photo_and_texture_anew(textures, monkeypatch
 )
 def test_the_figures_belong_together(model, steps, monkeypatch, capsys):
     line = f"bench_train.py --model {model} --image-size 64 --batch 2 --rounds 2 --steps 1"
+    line += " --clock cpu"
     monkeypatch.setattr(sys, "argv", line.split())
     main()
     *_, last = capsys.readouterr().out.splitlines()
