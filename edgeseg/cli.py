@@ -329,6 +329,19 @@ def profile(
 
 
 @app.command()
+def inspect(
+    model: Model,
+    graph: Annotated[Path | None, typer.Option(help="Of an engine: what it is built from.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the work and the parameters of each part; of a run, before and after rewriting."""
+    from edgeseg.deploy.inspection import inspect_model
+    from edgeseg.evaluation.opener import find_model
+
+    show(inspect_model(find_model(model, RUNS, say=say), graph=graph, say=say), as_json)
+
+
+@app.command()
 @takes(ReproduceConfig)
 def reproduce(
     table: Annotated[str, typer.Argument(help="destseg-1 ... dskd-9, or a TOML file of yours.")],

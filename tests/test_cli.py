@@ -32,7 +32,7 @@ def test_help_names_every_command(run):
     assert code == 0
     commands = (
         "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
-        "benchmark profile import-checkpoint reproduce"
+        "benchmark profile inspect import-checkpoint reproduce"
     )
     assert all(command in out for command in commands.split())
 
@@ -56,6 +56,7 @@ def test_the_version(run):
         (["profile"], "No engine in engines runs", "edgeseg build-engine"),
         (["profile", "x.onnx"], "There is no x.onnx", "name a run"),
         (["profile", "x.onnx", "--runs", "0"], "runs is 0", "--runs 1"),
+        (["inspect", "x.onnx"], "There is no x.onnx", "name a run"),
         (["evaluate", "x.onnx", "photos"], "There is no x.onnx", "name a run"),
         (["verify", "x.onnx", "y.onnx"], "There is no x.onnx", "name a run"),
         (["verify", "x.onnx", "y.onnx", "--min-iou", "2"], "min_iou is 2", "--min-iou 1"),

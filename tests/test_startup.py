@@ -70,6 +70,7 @@ LOADS = [
     (f"benchmark onnxruntime.onnx {RUNS}", "cv2 numpy onnxruntime"),
     (f"benchmark openvino.onnx {RUNS}", "cv2 numpy openvino"),
     (f"profile onnxruntime.onnx {RUNS}", "cv2 numpy onnx onnxruntime"),
+    ("inspect plates.onnx", "numpy onnx"),
     ("evaluate plates.onnx photos", "cv2 numpy onnxruntime scipy"),
     ("verify plates.onnx onnxruntime.onnx", "cv2 numpy onnx onnxruntime"),
     (

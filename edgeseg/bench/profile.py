@@ -17,10 +17,9 @@ from edgeseg.bench.timing import summarize, time_runs
 from edgeseg.cards import write_atomic
 from edgeseg.config import ProfileConfig
 from edgeseg.data.images import Image, write_png
-from edgeseg.errors import ConfigError, ModelError
+from edgeseg.errors import ConfigError
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.engines import card_path, engine_path
-from edgeseg.runtime.graphs import read_graph
+from edgeseg.runtime.graphs import graph_file, read_graph
 from edgeseg.runtime.layer_times import Layered
 from edgeseg.runtime.nvtx import marker
 
@@ -39,7 +38,7 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
     from edgeseg.deploy.network import PARTS, Network
 
     mark = marker(on=config.nvtx)
-    graph = config.graph or graph_of(path)
+    graph = config.graph or graph_file(path)
     network = Network(read_graph(graph)[0])
     slot = backend.new_slot()
     backend.bind(slot)
@@ -87,17 +86,6 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
     write_png(report.picture, picture_of(report))
     write_atomic(report.document, (text + "\n").encode())
     return report
-
-
-def graph_of(path: Path) -> Path:
-    """Return the graph of a model: the engine of a card, where that is a graph, or the file."""
-    file = engine_path(path) if path == card_path(path) else path
-    if file.suffix != ".onnx":
-        raise ModelError(
-            f"{file} is an engine that names its layers and not their shapes.",
-            remedy="--graph runs/NAME/NAME.onnx, the graph that it was built from",
-        )
-    return file
 
 
 def picture_of(report: ProfileReport) -> Image:

@@ -78,11 +78,19 @@ def export_run(
             remedy=f"edgeseg threshold {run} DATA",
         )
     images = [read_image(path) for path in held_out(card, data)[:KEPT]] if data else []
-    size = config.size() or card.frame_size
-    with open_run(
-        run, frame_size=size, frame_format=config.format, batch=config.batch, say=say
-    ) as backend:
+    with _opened(run, card, config, say) as backend:
         return export_graph(backend, run / f"{card.name}.onnx", config, images=images, say=say)
+
+
+def traced_run(run: Path, config: ExportConfig, *, say: Say) -> tuple[ModelProto, GraphCard]:
+    """Return a run's graph as PyTorch traces it, nothing rewritten, nothing written; its card."""
+    with _opened(run, read_card(run / CARD, ModelCard), config, say) as backend:
+        return _trace(backend), backend.card
+
+
+def _opened(run: Path, card: ModelCard, config: ExportConfig, say: Say) -> PyTorchBackend:
+    size = config.size() or card.frame_size
+    return open_run(run, frame_size=size, frame_format=config.format, batch=config.batch, say=say)
 
 
 def export_graph(

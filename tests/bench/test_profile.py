@@ -8,11 +8,12 @@ import onnx
 import pytest
 
 from edgeseg.bench.frames import load_frames
-from edgeseg.bench.profile import graph_of, profile
+from edgeseg.bench.profile import profile
 from edgeseg.bench.profile_report import LayerRow, by_part
 from edgeseg.config import ProfileConfig
 from edgeseg.deploy.network import Network
 from edgeseg.errors import ConfigError, ModelError
+from edgeseg.runtime.graphs import graph_file
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes
 from tests.deploy.red_graph import CARD as SMALL
 from tests.deploy.red_graph import red_graph
@@ -144,7 +145,7 @@ def test_a_plan_needs_its_graph(red, tmp_path):
         run_profile(Timed(CARD), plan, tmp_path)
     assert "--graph" in caught.value.remedy
     assert run_profile(Timed(CARD), plan, tmp_path, graph=red).parts[0].layers == 1
-    assert graph_of(red) == red
+    assert graph_file(red) == red
 
 
 @pytest.mark.parametrize(
