@@ -14,6 +14,7 @@ The last line of standard output is one JSON document.
 
 import argparse
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -69,8 +70,12 @@ def opened(model: str, threads: int | None) -> Backend:
     return open_model(Path(path), runtime=runtime or None, threads=threads, say=lambda line: None)
 
 
-def time_rounds(backends: list[Backend], options: argparse.Namespace) -> NDArray[np.float64]:
-    """Return the seconds of each model in each round, [M, runs]."""
+def time_rounds(
+    backends: list[Backend],
+    options: argparse.Namespace,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> NDArray[np.float64]:
+    """Return the seconds of each model in each round, [M, runs]; clock: in nanoseconds."""
     slots = [backend.new_slot() for backend in backends]
     frames = [load_frames(b.card, options.data, lambda line: None) for b in backends]
     for backend, slot in zip(backends, slots, strict=True):
@@ -83,9 +88,9 @@ def time_rounds(backends: list[Backend], options: argparse.Namespace) -> NDArray
             frames[place].fill(slots[place], turn)
             time.sleep(PAUSE)
             backend.run()
-            begin = time.perf_counter_ns()
+            begin = clock()
             backend.run()
-            seconds[place, turn] = (time.perf_counter_ns() - begin) / 1e9
+            seconds[place, turn] = (clock() - begin) / 1e9
     return seconds[:, options.warmup :]
 
 
