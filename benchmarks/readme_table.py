@@ -2,9 +2,10 @@
 
     python benchmarks/readme_table.py benchmarks/results/FILE
 
-One table for each benchmark whose rows are runtimes or commands, and one of the magnetic tiles'
-metrics; a file without the data for a table makes none of it. tests/benchmarks/ sees to it that
-the README has them word for word.
+One table for each benchmark whose rows are runtimes or commands, one of the magnetic tiles' metrics
+by defect, and one of what `edgeseg reproduce` reported (results/reproduced/); a file without the data
+for a table makes none of it. tests/benchmarks/ sees to it that the README, or the log, has them word
+for word.
 """
 
 import argparse
@@ -24,6 +25,15 @@ HEADS = {
     "backends": ("what runs it", "against the first"),
     "startup": ("from the start of the process to", "times `import numpy, cv2`"),
 }
+REPRODUCED = "reproduced"  # the folder of the reports
+METRICS = {
+    "image AUROC": "image_auroc",
+    "pixel AUROC": "pixel_auroc",
+    "pixel AP": "pixel_ap",
+    "AUPRO": "aupro",
+    "IAP": "iap",
+    "IAP@90": "iap90",
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -41,6 +51,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def tables(path: Path) -> dict[str, str]:
     """Return the Markdown of each table that a result file has the data for, by its name."""
+    if path.parent.name == REPRODUCED:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return {report["table"]: methods(report)}
     found = {d.benchmark: times(d) for d in read_documents(path) if d.benchmark in HEADS}
     with suppress(json.JSONDecodeError):  # lines of documents, and nothing else in the file
         if tiles := json.loads(path.read_text(encoding="utf-8")).get("magnetic_tile"):
@@ -72,6 +85,22 @@ def defects(evaluation: dict[str, Any]) -> str:
             yield name, str(found["images"]), *metrics
 
     return _markdown(list(rows()))
+
+
+def methods(report: dict[str, Any]) -> str:
+    """Return a reproduced table on one data set: mean and deviation over the seeds, in percent."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        yield "", *METRICS
+        for label, (cells,) in ((name, row.values()) for name, row in report["rows"].items()):
+            yield label, *(_mean(cells[metric]["ours"]) for metric in METRICS.values())
+
+    return _markdown(list(rows()))
+
+
+def _mean(stat: dict[str, Any]) -> str:
+    spread = "" if stat["std"] is None else f" ± {stat['std']:.1f}"
+    return f"{stat['mean']:.1f}{spread}"
 
 
 def _median_and_p99(figure: Figure) -> tuple[str, str]:
