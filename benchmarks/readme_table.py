@@ -3,9 +3,9 @@
     python benchmarks/readme_table.py benchmarks/results/FILE
 
 One table for each benchmark whose rows are runtimes or commands, one of the magnetic tiles' metrics
-by defect, and one of what `edgeseg reproduce` reported (results/reproduced/); a file without the data
-for a table makes none of it. tests/benchmarks/ sees to it that the README, or the log, has them word
-for word.
+by defect, and one of what `edgeseg reproduce` reported (results/reproduced/); a file without the
+data for a table makes none of it. tests/benchmarks/ sees to it that the README, or the log, has
+them word for word.
 """
 
 import argparse
@@ -90,12 +90,13 @@ def defects(evaluation: dict[str, Any]) -> str:
 def methods(report: dict[str, Any]) -> str:
     """Return a reproduced table on one data set: mean and deviation over the seeds, in percent."""
 
-    def rows() -> Iterator[tuple[str, ...]]:
-        yield "", *METRICS
-        for label, (cells,) in ((name, row.values()) for name, row in report["rows"].items()):
-            yield label, *(_mean(cells[metric]["ours"]) for metric in METRICS.values())
-
-    return _markdown(list(rows()))
+    found = {label: next(iter(row.values())) for label, row in report["rows"].items()}
+    known = [name for name, key in METRICS.items() if all(key in row for row in found.values())]
+    rows = [
+        (label, *(_mean(row[METRICS[name]]["ours"]) for name in known))
+        for label, row in found.items()
+    ]
+    return _markdown([("", *known), *rows])
 
 
 def _mean(stat: dict[str, Any]) -> str:

@@ -153,7 +153,7 @@ class TrainConfig:
     )
     head: bool = by_model(
         "A head, not the geometric mean of the cosine distances; default: yes, of stpm no. Of dskd "
-        "(no): a head that sharpens the map of the discrepancy"
+        "(no): a head that sharpens the map; the score stays the discrepancy's"
     )
     head_input: HeadInput = by_model(
         "What the head reads: product (default), concatenation of the features, or cosine"

@@ -15,7 +15,7 @@ which its weights need. Table 6 has 39.3 M parameters and 6.17 G; with ResNet18 
 
 Not the paper's: DeSTSeg's head on what teacher and decoder agree on. The head knows only defects
 that were drawn, and is blind to some that were not; the discrepancy was never shown one, but marks
-roughly. So the head sharpens the map, and adds to the score no more than the discrepancy (LOG.md).
+roughly. So the head sharpens the map, and the score stays the discrepancy's (LOG.md).
 """
 
 from functools import reduce
@@ -51,7 +51,7 @@ class DSKD(Detector):
         e-d    the encoder from the teacher; the decoder from the encoder, fed by it
 
     head: whether a head of `head_width` channels reads the last pair's agreement. With one the
-    answer is two maps: the sharpened one, and a rougher one, which the score is taken from.
+    answer is two maps: the sharpened one, and the discrepancy, which the score is taken from.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class DSKD(Detector):
             return apart
         found = self.head(self.agreement(followed, follower)).float().sigmoid()
         found = upsample(found, apart.shape[2:])
-        return apart * (UNSEEN + found), apart * (1 + found)
+        return apart * (UNSEEN + found), apart
 
     def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:
         """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S]."""
