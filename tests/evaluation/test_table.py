@@ -121,6 +121,8 @@ def test_a_wrong_file_is_refused_with_its_name(own, before, after, found):
 
 
 def test_a_row_with_a_setting_that_its_model_has_not_is_named(own):
-    table = read_table(str(own(OWN.replace("epochs = 7", "epochs = 7, l1 = false"))))
-    with pytest.raises(ConfigError, match="castings, row 'DSKD': l1 is False, and dskd has no"):
+    table = read_table(str(own(OWN.replace("epochs = 7", "epochs = 7, denoising = false"))))
+    with pytest.raises(
+        ConfigError, match="castings, row 'DSKD': denoising is False, and dskd has no"
+    ):
         table.config(table.rows[2], {})
