@@ -45,6 +45,8 @@ def _multiply(graph: GraphProto, concat: NodeProto, index: int, factor: float) -
         reader, place = wiring.producers[tensor], 0
         tensor = reader.input[0]
     name = f"{tensor}/level"
+    if name in wiring.nodes:  # of another concatenation, which may have another factor
+        name = f"{name}/{concat.name}"
     node = helper.make_node("Mul", [tensor, f"{name}/factor"], [name], name)
     graph.initializer.append(
         numpy_helper.from_array(np.array(factor, np.float32), f"{name}/factor")

@@ -1,9 +1,11 @@
 """Levels at one size: exact before quantization, closer after it."""
 
+import dataclasses
+
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from edgeseg.deploy.equalize import equalize
 from edgeseg.deploy.precision import half_nodes
@@ -78,3 +80,19 @@ def test_a_dead_level_is_left_as_it_is(ranges):
     limits = ranges.tensors | {"p2_large": Range(0.0)}
     equalize(model, Ranges(graph="g", graph_sha256="0", tensors=limits))
     assert not any("/level" in n.name for n in model.graph.node)
+
+
+def test_two_concatenations_of_one_level_have_a_factor_each(ranges):
+    """As where a convolution was moved before the upsampling, and its neighbor was not."""
+    model = two_levels()
+    nodes = model.graph.node
+    place = next(i for i, node in enumerate(nodes) if node.name == "concat:cat")
+    second = helper.make_node("Concat", list(nodes[place].input), ["cat2"], "concat:cat2", axis=1)
+    nodes.insert(place + 1, second)
+    next(node for node in nodes if node.name == "conv:b4").input[0] = "cat2"
+    x = np.random.default_rng(0).normal(0, 1, (1, 8, 6, 6)).astype(np.float32)
+    expected = run(model, x)
+    equalize(model, dataclasses.replace(ranges, tensors=ranges.tensors | {"cat2": Range(0.8)}))
+    names = [node.name for node in model.graph.node]
+    assert len(set(names)) == len(names)
+    np.testing.assert_allclose(run(model, x), expected, rtol=1e-5)
