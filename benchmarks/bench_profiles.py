@@ -2,9 +2,10 @@
 
     python benchmarks/bench_profiles.py [--runs 50] [--side 256] [--only edge,narrow]
 
-Each variant is exported with random weights and built for OpenVINO in FP32 and INT8; in each round
-all run one frame in turn, the paper's architecture in PyTorch (eager, FP32) among them. Beside each
-time stand how many times as fast it is as that, and the multiply-accumulates of the graph. What a
+Each variant is exported with random weights and built for OpenVINO in FP32 and INT8, the paper's
+architecture for ONNX Runtime and in bfloat16 too; in each round all run one frame in turn, the
+paper's architecture in PyTorch (eager, FP32) among them. Beside each time stand how many times as
+fast it is as that, and the multiply-accumulates of the graph. What a
 variant is worth on real tiles is measured by `edgeseg reproduce benchmarks/magnetic-tile.toml`.
 
 The last line of standard output is one JSON document.
@@ -18,6 +19,7 @@ from typing import Any
 
 from bench_backends import time_rounds
 from documents import RATIO, emit, figure
+from edgeseg.config import Precision, RuntimeName
 from edgeseg.data.parts import write_parts
 from edgeseg.deploy.network import Network
 from edgeseg.evaluation.opener import open_model
@@ -27,6 +29,9 @@ from edgeseg.runtime.machine import this_machine
 from untrained import built, eager, exported, say_nothing
 
 PAPER = "paper"
+NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+ENGINES: tuple[tuple[RuntimeName, Precision], ...] = (("openvino", "fp32"), ("openvino", "int8"))
+PAPER_ENGINES = (("onnxruntime", "fp32"), ("openvino", "bf16"), *ENGINES)
 VARIANTS: dict[str, dict[str, Any]] = {
     PAPER: {},
     "paper-lite": {"teacher": "efficientnet_lite0"},
@@ -60,10 +65,10 @@ def main() -> None:
             with eager(config, name) as network:
                 graph = exported(network, folder)
             gmac[name] = sum(Network(read_graph(graph)[0]).part_macs().values()) / 1e9
-            for precision in ("fp32", "int8"):
-                engine = built(graph, precision, "openvino", data)
+            for runtime, precision in PAPER_ENGINES if name == PAPER else ENGINES:
+                engine = built(graph, precision, runtime, data)
                 opened = open_model(engine, threads=options.threads, say=say_nothing)
-                titles.append(f"{name}, OpenVINO {precision.upper()}")
+                titles.append(f"{name}, {NAMES[runtime]} {precision.upper()}")
                 backends.append(stack.enter_context(opened))
         seconds = time_rounds(backends, options)
     figures = []

@@ -23,6 +23,7 @@ from edgeseg.errors import EdgesegError
 HEADS = {
     "latency": ("what runs it", ""),
     "backends": ("what runs it", "against the first"),
+    "profiles": ("at 256 x 256, random weights", "times as fast as the first"),
     "startup": ("from the start of the process to", "times `import numpy, cv2`"),
 }
 REPRODUCED = "reproduced"  # the folder of the reports

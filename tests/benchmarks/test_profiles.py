@@ -23,6 +23,8 @@ def test_a_small_variant_is_timed_beside_the_papers_architecture(monkeypatch, ca
     names = [f["name"] for f in document["figures"] if f["unit"] == "ms"]
     assert names == [
         "paper, PyTorch FP32",
+        "paper, ONNX Runtime FP32",
+        "paper, OpenVINO BF16",
         "paper, OpenVINO FP32",
         "paper, OpenVINO INT8",
         "edge-stride8, OpenVINO FP32",
