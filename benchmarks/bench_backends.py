@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from documents import RATIO, emit, figure
+from documents import RATIO, Figure, emit, figure
 from edgeseg.bench.frames import load_frames
 from edgeseg.evaluation.opener import open_model
 from edgeseg.runtime.base import Backend
@@ -46,16 +46,25 @@ def main() -> None:
     titles = [label(model) for model in options.models]
     figures = []
     for title, name, own in zip(titles, names, seconds, strict=True):
-        time_ms = figure(title, own * 1e3, unit="ms")
-        against = f"{title}, times as fast as {titles[0]}"
-        ratio = figure(against, seconds[0] / own, unit=RATIO, better="higher", of=title)
-        figures += [time_ms, ratio]
-        print(
-            f"{time_ms.p50:8.2f} ms p50 {time_ms.p99:8.2f} ms p99 {ratio.p50:6.2f} times as fast "
-            f"({ratio.p5:.2f} to {ratio.p95:.2f})  {title}: {name}"
-        )
+        both, line = compared(title, own, seconds[0], titles[0])
+        figures += both
+        print(f"{line}  {title}: {name}")
     print(f"{this_machine().line()}, n {options.runs}")
     emit("backends", figures, engines=dict(zip(titles, names, strict=True)))
+
+
+def compared(
+    title: str, own: NDArray[np.float64], base: NDArray[np.float64], to: str, digits: int = 2
+) -> tuple[list[Figure], str]:
+    """Return a model's time and its ratio to another's in the same rounds, and a row of both."""
+    time_ms = figure(title, own * 1e3, unit="ms")
+    against = f"{title}, times as fast as {to}"
+    ratio = figure(against, base / own, unit=RATIO, better="higher", of=title)
+    line = (
+        f"{time_ms.p50:8.2f} ms p50 {time_ms.p99:8.2f} ms p99 {ratio.p50:6.{digits}f} times as "
+        f"fast ({ratio.p5:.{digits}f} to {ratio.p95:.{digits}f})"
+    )
+    return [time_ms, ratio], line
 
 
 def label(model: str) -> str:

@@ -1,12 +1,12 @@
 """What each size of student and head costs, beside the paper's architecture.
 
-    python benchmarks/bench_profiles.py [--runs 50] [--side 256] [--only edge,narrow]
+    python benchmarks/bench_profiles.py [--runs 50] [--side 256] [--only edge,edge-head32]
 
 Each variant is exported with random weights and built for OpenVINO in FP32 and INT8, the paper's
 architecture for ONNX Runtime and in bfloat16 too; in each round all run one frame in turn, the
 paper's architecture in PyTorch (eager, FP32) among them. Beside each time stand how many times as
-fast it is as that, and the multiply-accumulates of the graph. What a
-variant is worth on real tiles is measured by `edgeseg reproduce benchmarks/magnetic-tile.toml`.
+fast it is as that, and the multiply-accumulates of the graph. What a variant is worth on real tiles
+is measured by `edgeseg reproduce benchmarks/edge-variants.toml`.
 
 The last line of standard output is one JSON document.
 """
@@ -17,16 +17,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench_backends import time_rounds
-from documents import RATIO, emit, figure
+from bench_backends import compared, time_rounds
+from documents import emit
 from edgeseg.config import Precision, RuntimeName
 from edgeseg.data.parts import write_parts
-from edgeseg.deploy.network import Network
 from edgeseg.evaluation.opener import open_model
 from edgeseg.recipes import TrainConfig
-from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.machine import this_machine
-from untrained import built, eager, exported, say_nothing
+from untrained import built, eager, exported, say_nothing, work
 
 PAPER = "paper"
 NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -64,7 +62,7 @@ def main() -> None:
             config = TrainConfig(image_size=options.side, **VARIANTS[name])
             with eager(config, name) as network:
                 graph = exported(network, folder)
-            gmac[name] = sum(Network(read_graph(graph)[0]).part_macs().values()) / 1e9
+            gmac[name] = work(graph)
             for runtime, precision in PAPER_ENGINES if name == PAPER else ENGINES:
                 engine = built(graph, precision, runtime, data)
                 opened = open_model(engine, threads=options.threads, say=say_nothing)
@@ -73,15 +71,9 @@ def main() -> None:
         seconds = time_rounds(backends, options)
     figures = []
     for title, own in zip(titles, seconds, strict=True):
-        time_ms = figure(title, own * 1e3, unit="ms")
-        against = f"{title}, times as fast as {titles[0]}"
-        ratio = figure(against, seconds[0] / own, unit=RATIO, better="higher", of=title)
-        figures += [time_ms, ratio]
-        work = f"{gmac[title.split(',')[0]]:6.2f} GMAC"
-        print(
-            f"{time_ms.p50:8.2f} ms p50 {time_ms.p99:8.2f} ms p99 {ratio.p50:6.2f} times as fast "
-            f"({ratio.p5:.2f} to {ratio.p95:.2f})  {work}  {title}"
-        )
+        both, line = compared(title, own, seconds[0], titles[0])
+        figures += both
+        print(f"{line}  {gmac[title.split(',')[0]]:6.2f} GMAC  {title}")
     print(f"{this_machine().line()}, {options.side} x {options.side}, n {options.runs}")
     emit("profiles", figures, gmac=gmac, side=options.side)
 

@@ -22,20 +22,18 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from bench_backends import time_rounds
-from documents import RATIO, Figure, emit, figure
+from bench_backends import compared, time_rounds
+from documents import Figure, emit
 from edgeseg.config import REWRITES, ExportConfig, Precision, RuntimeName
 from edgeseg.data.parts import write_parts
 from edgeseg.deploy.export import export_graph
-from edgeseg.deploy.network import Network
 from edgeseg.errors import EdgesegError
 from edgeseg.evaluation.opener import open_model
 from edgeseg.extras import installed
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.machine import this_machine
-from untrained import built, eager, say_nothing
+from untrained import built, eager, say_nothing, work
 
 NONE = "none"
 KINDS: tuple[tuple[RuntimeName, Precision], ...] = (
@@ -73,14 +71,9 @@ def main() -> None:
     for (rewrites, kind), own in zip(backends, seconds, strict=True):
         title = f"{kind}, rewrites {rewrites}"
         base = seconds[list(backends).index((NONE, kind))]
-        time_ms = figure(title, own * 1e3, unit="ms")
-        against = f"{title}, times as fast as none"
-        ratio = figure(against, base / own, unit=RATIO, better="higher", of=title)
-        figures += [time_ms, ratio]
-        print(
-            f"{time_ms.p50:8.2f} ms p50 {time_ms.p99:8.2f} ms p99 {ratio.p50:6.3f} times as fast "
-            f"({ratio.p5:.3f} to {ratio.p95:.3f})  {gmac[rewrites]:6.2f} GMAC  {title}"
-        )
+        both, line = compared(title, own, base, NONE, digits=3)
+        figures += both
+        print(f"{line}  {gmac[rewrites]:6.2f} GMAC  {title}")
     clocked = "processor time" if options.cpu_time else "wall time"
     size = f"{options.teacher}, {options.side} x {options.side}"
     print(f"{this_machine().line()}, {size}, n {options.runs}, {clocked}")
@@ -98,11 +91,6 @@ def export_all(config: TrainConfig, folder: Path) -> dict[str, Path]:
             export_graph(network, path, ExportConfig(rewrites=name), say=say_nothing)
             graphs[name] = path
     return graphs
-
-
-def work(graph: Path) -> float:
-    """Return a graph's billions of multiply-accumulates."""
-    return sum(Network(read_graph(graph)[0]).part_macs().values()) / 1e9
 
 
 def open_all(

@@ -45,7 +45,7 @@ from edgeseg.model.teacher import Teacher
 from edgeseg.runtime.machine import this_machine
 from edgeseg.training.batches import Batches, load_images
 from edgeseg.training.checkpoint import Progress
-from edgeseg.training.kept import kept_bytes, kept_features
+from edgeseg.training.kept import keep_features
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.step import Stepper
 from edgeseg.training.train import json_config
@@ -187,12 +187,9 @@ def measure(
 
 def keep(phase: Phase, detector: Detector, batches: Batches, clock: Clock) -> float:
     """Keep the teacher's features as a training does; return the seconds."""
-    began, config = clock(), batches.config
-    batches.kept, count, device = None, len(batches.images), detector.mean.device
+    began = clock()
     detector.eval()
-    channels = detector.teacher.channels
-    if phase.follows and kept_bytes(config, channels, count, phase.steps, device):
-        batches.kept = kept_features(detector, batches)
+    keep_features(phase, detector, batches)
     return clock() - began
 
 

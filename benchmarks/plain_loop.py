@@ -88,9 +88,7 @@ class Plain:
         return dskd_loss(self.detector.pairs(clean, teacher), self.config.distance_weight)
 
     def _head(self, clean: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
-        levels = self.detector.teacher(corrupted), self.detector.student(corrupted)
-        agreement = self.detector.agreement(*levels).detach()
-        logits = self.detector.head(agreement)
+        logits = self.detector.head(self.detector.evidence(corrupted).detach())
         return head_loss(logits, mask, self.config.gamma, l1=self.config.l1)
 
 

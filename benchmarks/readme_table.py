@@ -18,6 +18,8 @@ from typing import Any
 
 from documents import RATIO, Document, Figure, read_documents
 from edgeseg.errors import EdgesegError
+from edgeseg.evaluation.report import COLUMNS
+from edgeseg.evaluation.table import plus_minus
 
 # Benchmark -> the head of the rows, and of the ratios where there are any.
 HEADS = {
@@ -27,14 +29,6 @@ HEADS = {
     "startup": ("from the start of the process to", "times `import numpy, cv2`"),
 }
 REPRODUCED = "reproduced"  # the folder of the reports
-METRICS = {
-    "image AUROC": "image_auroc",
-    "pixel AUROC": "pixel_auroc",
-    "pixel AP": "pixel_ap",
-    "AUPRO": "aupro",
-    "IAP": "iap",
-    "IAP@90": "iap90",
-}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -90,19 +84,13 @@ def defects(evaluation: dict[str, Any]) -> str:
 
 def methods(report: dict[str, Any]) -> str:
     """Return a reproduced table on one data set: mean and deviation over the seeds, in percent."""
-
     found = {label: next(iter(row.values())) for label, row in report["rows"].items()}
-    known = [name for name, key in METRICS.items() if all(key in row for row in found.values())]
-    rows = [
-        (label, *(_mean(row[METRICS[name]]["ours"]) for name in known))
-        for label, row in found.items()
-    ]
-    return _markdown([("", *known), *rows])
-
-
-def _mean(stat: dict[str, Any]) -> str:
-    spread = "" if stat["std"] is None else f" ± {stat['std']:.1f}"
-    return f"{stat['mean']:.1f}{spread}"
+    known = [name for name, key in COLUMNS.items() if all(key in row for row in found.values())]
+    rows: list[tuple[str, ...]] = [("", *known)]
+    for label, row in found.items():
+        ours = (row[COLUMNS[name]]["ours"] for name in known)
+        rows.append((label, *(plus_minus(each["mean"], each["std"]) for each in ours)))
+    return _markdown(rows)
 
 
 def _median_and_p99(figure: Figure) -> tuple[str, str]:

@@ -13,10 +13,12 @@ from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, Precision
 from edgeseg.deploy.calibrate import calibrate
 from edgeseg.deploy.engine import build_engine
 from edgeseg.deploy.export import export_graph
+from edgeseg.deploy.network import Network
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
+from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.train import json_config
 
@@ -65,3 +67,8 @@ def built(graph: Path, precision: Precision, runtime: RuntimeName, data: Path) -
         precision=precision, runtime=runtime, ranges=ranges if precision == "int8" else None
     )
     return build_engine(graph, config, out=folder / "engines", say=say_nothing).path
+
+
+def work(graph: Path) -> float:
+    """Return a graph's billions of multiply-accumulates."""
+    return sum(Network(read_graph(graph)[0]).part_macs().values()) / 1e9

@@ -26,8 +26,8 @@ CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
 REWRITES = ("pooled", "taps")
 """The exact rewrites of a graph by name, in their order; deploy/exact.py has them."""
-AUTO_REWRITES = ("pooled", "taps")
-"""Those that save time."""
+AUTO_REWRITES = REWRITES
+"""Those that save time: all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -267,8 +267,7 @@ class TrainConfig:
 
     def _take_recipe(self) -> None:
         """Fill in what was not given; refuse what the model does not know."""
-        recipe = RECIPES[self.model]
-        recipe = recipe | PROFILES[self.profile or "paper"]
+        recipe = RECIPES[self.model] | PROFILES[self.profile or "paper"]
         given = [name for name in _STEPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(

@@ -7,7 +7,7 @@ Parameters are the numbers in a part's constants, each once: weights and biases,
 of resizing and interpolation; not shapes, indices, scales and zeros.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -23,6 +23,12 @@ from edgeseg.runtime.graphs import graph_file, read_graph
 
 Say = Callable[[str], None]
 SCALED = ("QuantizeLinear", "DequantizeLinear")
+NUMBERS = frozenset(
+    (
+        *(TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16),
+        *(TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ def part_sizes(model: ModelProto) -> dict[str, PartSize]:
     network = Network(model)
     macs = network.part_macs()
     numbers = dict.fromkeys(PARTS, 0)
-    left = {i.name: prod(i.dims) for i in model.graph.initializer if i.data_type in _NUMBERS}
+    left = {i.name: prod(i.dims) for i in model.graph.initializer if i.data_type in NUMBERS}
     for node in model.graph.node:
         values = node.input[:1] if node.op_type in SCALED else node.input
         for name in values:
@@ -123,13 +129,5 @@ def part_sizes(model: ModelProto) -> dict[str, PartSize]:
     return sizes | {"total": total}
 
 
-_NUMBERS = frozenset(
-    (
-        *(TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16),
-        *(TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32),
-    )
-)
-
-
-def _wide(texts: Any) -> str:
+def _wide(texts: Iterable[str]) -> str:
     return "".join(f"{text:>24}" for text in texts)

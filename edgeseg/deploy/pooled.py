@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgeseg.deploy.rewrite import checked, needed, replace_nodes
+from edgeseg.deploy.rewrite import rebuilt
 from edgeseg.deploy.wiring import Wiring, is_plain, tensor_shapes
 
 SEEN = np.array([[0, 1, 1], [1, 1, 1], [1, 1, 0]], np.float32)
@@ -56,10 +56,7 @@ def pooled(model: ModelProto) -> ModelProto:
             constants += new_constants
         else:
             nodes.append(node)
-    rewritten = ModelProto()
-    rewritten.CopyFrom(model)
-    replace_nodes(rewritten.graph, needed(nodes, model.graph), constants)
-    return checked(rewritten)
+    return rebuilt(model, nodes, constants)
 
 
 def _found(

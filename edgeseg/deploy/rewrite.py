@@ -21,7 +21,17 @@ def replace_nodes(
     graph.initializer.extend(kept)
 
 
-def needed(nodes: Sequence[NodeProto], graph: GraphProto) -> list[NodeProto]:
+def rebuilt(
+    model: ModelProto, nodes: Sequence[NodeProto], constants: Iterable[TensorProto]
+) -> ModelProto:
+    """Return a checked copy of a model that has other nodes, those without a reader left out."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    replace_nodes(copy.graph, _needed(nodes, model.graph), constants)
+    return checked(copy)
+
+
+def _needed(nodes: Sequence[NodeProto], graph: GraphProto) -> list[NodeProto]:
     """Return the nodes from which an output of the graph is reached, in their order."""
     read = {output.name for output in graph.output}
     found = []

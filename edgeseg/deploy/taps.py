@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgeseg.deploy.rewrite import checked, needed, replace_nodes
+from edgeseg.deploy.rewrite import rebuilt
 from edgeseg.deploy.wiring import Wiring, is_plain, tensor_shapes
 
 WORTH = 8.0
@@ -65,10 +65,7 @@ def taps(model: ModelProto) -> ModelProto:
             nodes.append(node)
     if not constants:
         return model
-    rewritten = ModelProto()
-    rewritten.CopyFrom(model)
-    replace_nodes(rewritten.graph, needed(nodes, model.graph), constants)
-    return checked(rewritten)
+    return rebuilt(model, nodes, constants)
 
 
 def _levels(convolution: NodeProto, wiring: Wiring, shapes: Shapes) -> list[_Level]:

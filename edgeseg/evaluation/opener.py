@@ -61,8 +61,9 @@ def open_model(
         card = _check_engine(path, runtime)
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
-            bf16 = card.precision == BF16
-            return _open_graph(engine, card.runtime, threads, say, digest=card.sha256, bf16=bf16)
+            return _open_graph(
+                engine, card.runtime, threads, say, digest=card.sha256, precision=card.precision
+            )
         on_gpu = TrtBackend.open(engine, card, gpu=gpu, say=say)
         return _say_taken(engine, on_gpu, card.runtime, say)
     if path.suffix != ".onnx":
@@ -166,7 +167,7 @@ def newest_engine(engines: Path, *, say: Say) -> Path:
     return path
 
 
-def graph_opener(runtime: RuntimeName, precision: str) -> Callable[[Path], Backend]:
+def graph_opener(runtime: RuntimeName, precision: str) -> Callable[..., Backend]:
     """Return what opens a typed graph: bfloat16 is chosen when it is opened, not in the graph."""
     opener = GRAPH_RUNTIMES[runtime]
     return partial(opener, bf16=True) if precision == BF16 else opener
@@ -179,9 +180,12 @@ def _open_graph(
     say: Say,
     *,
     digest: str | None = None,
-    bf16: bool = False,
+    precision: str = "",
 ) -> Backend:
-    """Open a graph on a CPU runtime; digest: the SHA-256 of its file, where it was just checked."""
+    """Open a graph on a CPU runtime.
+
+    digest: the SHA-256 of its file, where it was just checked; precision: of an engine.
+    """
     if runtime not in GRAPH_RUNTIMES:
         raise ConfigError(
             f"{runtime} does not read {path}; {' or '.join(GRAPH_RUNTIMES)} was expected.",
@@ -189,8 +193,8 @@ def _open_graph(
         )
     options: dict[str, Any] = {"threads": threads}
     if runtime == "openvino":
-        options |= {"kept": Compiled(path, digest=digest, say=say), "bf16": bf16}
-    return _say_taken(path, GRAPH_RUNTIMES[runtime](path, **options), runtime, say)
+        options["kept"] = Compiled(path, digest=digest, say=say)
+    return _say_taken(path, graph_opener(runtime, precision)(path, **options), runtime, say)
 
 
 def _check_engine(path: Path, runtime: str | None) -> EngineCard:

@@ -11,7 +11,7 @@ from edgeseg.errors import EdgesegError
 from edgeseg.evaluation.plan import Run
 from edgeseg.evaluation.report import COLUMNS
 from edgeseg.evaluation.results import SECONDS, Cell, Line, Result, Stat
-from edgeseg.evaluation.table import AVERAGE, Row, Table
+from edgeseg.evaluation.table import AVERAGE, Row, Table, plus_minus
 from edgeseg.evaluation.workers import Failure
 
 NAMES = {metric: name for name, metric in COLUMNS.items()}
@@ -159,9 +159,7 @@ def _text(cell: Cell, kind: str) -> str:
 
 
 def _seconds(found: Stat) -> str:
-    digits = 0 if found.mean >= 100 else 1
-    deviation = "" if found.std is None else f" ± {found.std:.{digits}f}"
-    return f"{found.mean:.{digits}f}{deviation}"
+    return plus_minus(found.mean, found.std, digits=0 if found.mean >= 100 else 1)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.evaluation.plan import Run
-from edgeseg.evaluation.table import AVERAGE, Figure, Row
+from edgeseg.evaluation.table import AVERAGE, Figure, Row, plus_minus
 
 SECONDS = "training_seconds"  # beside the metrics
 
@@ -30,7 +30,7 @@ class Stat:
     n: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f}" + ("" if self.std is None else f" ± {self.std:.1f}")
+        return plus_minus(self.mean, self.std)
 
     def to_json(self) -> dict[str, Any]:
         return {"mean": self.mean, "std": self.std, "n": self.n}

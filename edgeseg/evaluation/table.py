@@ -56,7 +56,12 @@ class Figure:
     std: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f}" + ("" if self.std is None else f" ± {self.std:.1f}")
+        return plus_minus(self.mean, self.std)
+
+
+def plus_minus(mean: float, std: float | None, digits: int = 1) -> str:
+    """Return `97.9 ± 0.2`, or the mean alone."""
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
 
 
 @dataclass(frozen=True, kw_only=True)

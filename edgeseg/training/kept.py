@@ -12,6 +12,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.model.detector import Detector
 from edgeseg.model.teacher import STRIDES
 from edgeseg.training.batches import Batches
+from edgeseg.training.phases import Phase
 from edgeseg.training.step import autocast, precision
 
 MOST = 1 << 30  # bytes; ResNet18's features at 256 pixels are 0.9 MiB an image in bfloat16
@@ -32,6 +33,16 @@ def kept_bytes(
     values = sum(width * (config.image_size // stride) ** 2 for width, stride in levels)
     total = values * images * precision(device).itemsize
     return total if total <= MOST else 0
+
+
+def keep_features(phase: Phase, detector: Detector, batches: Batches) -> None:
+    """Give the batches what a phase's steps would compute again and again, or nothing."""
+    channels, device = detector.teacher.channels, detector.mean.device
+    batches.kept = None
+    if phase.follows and kept_bytes(
+        batches.config, channels, len(batches.images), phase.steps, device
+    ):
+        batches.kept = kept_features(detector, batches)
 
 
 @torch.no_grad()

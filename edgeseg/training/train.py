@@ -37,7 +37,7 @@ from edgeseg.training.checkpoint import (
     torch_device,
 )
 from edgeseg.training.history import HISTORY, History
-from edgeseg.training.kept import kept_bytes, kept_features
+from edgeseg.training.kept import keep_features
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.preview import write_preview
 from edgeseg.training.step import Stepper
@@ -121,11 +121,7 @@ def _run_phase(
     config = batches.config
     stepper = Stepper(phase, detector, config, start)
     ready = time.perf_counter()  # the first step waits for what is kept, too
-    batches.kept = None
-    if phase.follows and kept_bytes(
-        config, detector.teacher.channels, len(batches.images), phase.steps, stepper.device
-    ):
-        batches.kept = kept_features(detector, batches)
+    keep_features(phase, detector, batches)
 
     def save(step: int) -> None:
         facts = {"phase": phase.index, "step": step, "config": settings}

@@ -33,7 +33,7 @@ def test_a_reproduced_table(tmp_path):
     ours = {"mean": 81.26, "std": 1.04, "n": 3}
     names = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro", "iap", "iap90")
     cells = {name: {"ours": dict(ours)} for name in names}
-    cells["iap"]["ours"]["std"] = None
+    cells["iap90"]["ours"]["std"] = None
     path = tmp_path / REPRODUCED / "t.json"
     path.parent.mkdir()
     path.write_text(json.dumps({"table": "t", "rows": {"DeSTSeg": {"tiles": cells}}}))
