@@ -100,8 +100,11 @@ class CalibrateConfig:
         within("percentile", self.percentile, 50.0, 100.0)
 
     def clipping(self, part: str) -> Clipping:
-        """Return the method for a part: `backbone`, `product` or `head`."""
-        method: Clipping = getattr(self, part)
+        """Return the method for a part: `backbone`, `product`, `head`, or `picture`: never clipped.
+
+        What is brightest in a picture may be the defect.
+        """
+        method: Clipping = "max" if part == "picture" else getattr(self, part)
         return method
 
 

@@ -22,7 +22,7 @@ Features = Literal["raw", "standard"]
 Optimizer = Literal["sgd", "adam"]
 HeadInput = Literal["product", "concatenation", "cosine"]
 Structure = Literal["ds", "t-e", "t-d", "e-d"]
-Maps = Literal["all", "m1", "m2", "m3"]
+Maps = Literal["all", "m1", "m2", "m3", "m23"]
 
 _COMMON: dict[str, Any] = {
     "profile": "paper",
@@ -68,6 +68,7 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
         "structure": "ds",
         "embedding": True,
         "maps": "all",
+        "score_maps": None,
         "head": False,
     },
 }
@@ -175,7 +176,13 @@ class TrainConfig:
     embedding: bool = by_model(
         "Of dskd: the decoder reads all of the encoder's levels, not the last one; default: yes"
     )
-    maps: Maps = by_model("Of dskd: the anomaly map is of all levels (default), or m1, m2, m3")
+    maps: Maps = by_model(
+        "Of dskd: the anomaly map is of all levels (default), of m1, m2 or m3 alone, or of m2 and "
+        "m3: m23"
+    )
+    score_maps: Maps | None = by_model(
+        "Of dskd: the levels that the image score is taken from; default: those of the map"
+    )
     augmentation: bool = setting(True, "Rotation and lighting as set below, or neither")
     rotation: Rotation = setting(
         "none",

@@ -7,14 +7,15 @@ keeps its type: unit vectors, their product's arithmetic, sigmoid, map and score
 Source: NVIDIA, TensorRT developer guide, "Q/DQ layer-placement recommendations".
 
 For a CPU: both inputs of the addition, and the head's concatenated views one by one. ONNX Runtime
-computes in INT8 only what stands between two pairs; OpenVINO is as fast either way.
+computes in INT8 only what stands between two pairs; OpenVINO is as fast either way. And the stems,
+which take half the time then, where a GPU has no kernel for three channels.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
 from edgeseg.config import Product
 from edgeseg.deploy.wiring import Edge, Part, Wiring, groups, parts, products
@@ -24,7 +25,7 @@ Edges = dict[str, list[Edge]]
 
 PICTURE = 4  # channels, at most, of what a stem reads
 NARROW = 8  # outputs below which a convolution fills no INT8 kernel: the head's last, of one
-LAID_OUT = ("MatMul", "Reshape")  # write what the exact rewrites add: a bias, and no skip
+LAID_OUT = "Transpose"  # writes what the exact rewrites add: a bias, and no skip
 MEANS = ("ReduceMean", "GlobalAveragePool")
 
 
@@ -56,7 +57,7 @@ def place(
     """
     wiring = Wiring(model.graph)
     part = parts(model)
-    left = _left_alone(wiring, part, product) | dict.fromkeys(keep, "kept")
+    left = _left_alone(wiring, part, product, device) | dict.fromkeys(keep, "kept")
     taken = [node for node in wiring.convolutions() if node.name not in left]
     names = frozenset(node.name for node in taken)
     readers = [(node.name, 0) for node in taken]
@@ -76,7 +77,10 @@ def place(
 
 def measured(model: ModelProto) -> dict[str, Part]:
     """Return the tensors whose ranges any placement needs, and the part that each belongs to."""
-    part = parts(model)
+    wiring = Wiring(model.graph)
+    picture: Part = "picture"
+    pictures = {n.input[0]: picture for n in wiring.convolutions() if _is_stem(n, wiring)}
+    part = parts(model) | pictures
     devices: tuple[Device, ...] = ("gpu", "cpu")
     tensors = {t for d in devices for t in place(model, product="equalized", device=d).edges}
     for concat in products(model):
@@ -84,7 +88,9 @@ def measured(model: ModelProto) -> dict[str, Part]:
     return {name: part.get(name, "backbone") for name in sorted(tensors)}
 
 
-def _left_alone(wiring: Wiring, part: dict[str, Part], product: Product) -> dict[str, str]:
+def _left_alone(
+    wiring: Wiring, part: dict[str, Part], product: Product, device: Device
+) -> dict[str, str]:
     """Return the convolutions that INT8 would spoil, or not speed up, and why.
 
     Depthwise ones are both: one range for the tensor starves most of the channels, each of which
@@ -94,7 +100,7 @@ def _left_alone(wiring: Wiring, part: dict[str, Part], product: Product) -> dict
     left = {}
     for node in wiring.convolutions():
         outputs, inputs = wiring.shapes[node.input[1]][:2]
-        if inputs * groups(node) <= PICTURE:
+        if device == "gpu" and _is_stem(node, wiring):
             left[node.name] = "stem"
         elif groups(node) > 1 and inputs == 1:
             left[node.name] = "depthwise"
@@ -105,6 +111,11 @@ def _left_alone(wiring: Wiring, part: dict[str, Part], product: Product) -> dict
         elif product == "kept" and part.get(node.input[0]) == "product":
             left[node.name] = "product"
     return left
+
+
+def _is_stem(convolution: NodeProto, wiring: Wiring) -> bool:
+    inputs = wiring.shapes[convolution.input[1]][1]
+    return bool(inputs * groups(convolution) <= PICTURE)
 
 
 def _added(wiring: Wiring, taken: frozenset[str], *, both: bool) -> list[Edge]:
@@ -122,7 +133,7 @@ def _added(wiring: Wiring, taken: frozenset[str], *, both: bool) -> list[Edge]:
             continue
         branch = max(fused, key=lambda k: wiring.depth(node.input[k]))
         skip = node.input[1 - branch]
-        if wiring.writer(skip) in LAID_OUT and not both:
+        if wiring.writer(skip) == LAID_OUT and not both:
             continue
         if wiring.writer(skip) != "Conv" or wiring.written_by(skip, taken):
             found += [(node.name, k) for k in (0, 1) if both or k != branch]

@@ -4,7 +4,8 @@
     after   mean -> p -> product with a matrix: nine values for each output -> add to convolution
 
 Inside the map all nine taps read p; at an edge three read the padding, in a corner five. So each
-output has nine values, and a product with zeros and ones lays them out over the map. With 256 of
+output has nine values, and a product with zeros and ones lays them out over the map, the outputs
+last, as INT8's kernels have them. With 256 of
 1024 channels and a map of 64 x 64 that is 2.4 billion multiply-accumulates less.
 """
 
@@ -93,41 +94,41 @@ def _rewritten(
         f"{name}/weight": _nine(weight[:, own]),
         f"{name}/regions": _regions(height, width),
         f"{name}/row": np.array([n, 1, 1, channels]),
-        f"{name}/nine": np.array([n, 1, outputs, 9]),
-        f"{name}/map": np.array([n, outputs, height, width]),
+        f"{name}/nine": np.array([n, 1, 9, outputs]),
+        f"{name}/map": np.array([n, height, width, outputs]),
     }
     convolution = NodeProto()
     convolution.CopyFrom(node)
     convolution.input[1] = f"{node.name}/views/weight"
     convolution.output[0] = f"{node.name}/views"
-    chain = [
-        ("Reshape", source, "row", "vector"),
-        ("MatMul", f"{name}/vector", "weight", "values"),
-        ("Reshape", f"{name}/values", "nine", "columns"),
-        ("MatMul", f"{name}/columns", "regions", "spread"),
-        ("Reshape", f"{name}/spread", "map", "bias"),
+    chain: list[tuple[str, list[str], str]] = [
+        ("Reshape", [source, f"{name}/row"], "vector"),
+        ("MatMul", [f"{name}/vector", f"{name}/weight"], "values"),
+        ("Reshape", [f"{name}/values", f"{name}/nine"], "columns"),
+        ("MatMul", [f"{name}/regions", f"{name}/columns"], "spread"),
+        ("Reshape", [f"{name}/spread", f"{name}/map"], "last"),
     ]
     nodes = [
-        helper.make_node(op, [data, f"{name}/{constant}"], [f"{name}/{out}"], f"{name}/{out}")
-        for op, data, constant, out in chain
+        helper.make_node(op, inputs, [f"{name}/{out}"], f"{name}/{out}")
+        for op, inputs, out in chain
     ]
-    total = helper.make_node(
-        "Add", [convolution.output[0], f"{name}/bias"], node.output, f"{name}/add"
-    )
+    bias = f"{name}/bias"
+    nodes.append(helper.make_node("Transpose", [f"{name}/last"], [bias], bias, perm=[0, 3, 1, 2]))
+    total = helper.make_node("Add", [convolution.output[0], bias], node.output, f"{name}/add")
     made = [numpy_helper.from_array(value, key) for key, value in constants.items()]
     return [*nodes, convolution, total], made
 
 
 def _nine(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[O, C, 3, 3] -> [C, O * 9]: for each region of the map the sum of the taps that read it."""
-    sums = np.einsum("ocij,ri,sj->cors", weight.astype(np.float64), SEEN, SEEN)
+    """[O, C, 3, 3] -> [C, 9 * O]: for each region of the map the sum of the taps that read it."""
+    sums = np.einsum("ocij,ri,sj->crso", weight.astype(np.float64), SEEN, SEEN)
     return np.asarray(sums.reshape(weight.shape[1], -1), np.float32)
 
 
 def _regions(height: int, width: int) -> NDArray[np.float32]:
-    """[9, height * width]: 1 where a position is of the region, else 0."""
+    """[height * width, 9]: 1 where a position is of the region, else 0."""
     rows, columns = _thirds(height), _thirds(width)
-    return np.asarray(np.einsum("ry,sx->rsyx", rows, columns).reshape(9, -1))
+    return np.asarray(np.einsum("ry,sx->yxrs", rows, columns).reshape(-1, 9))
 
 
 def _thirds(length: int) -> NDArray[np.float32]:

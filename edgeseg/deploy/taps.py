@@ -6,7 +6,9 @@
 A tap takes the same channels at every position, so that it may come before the interpolation: at
 a sixteenth of the positions where the map is four times as large. What remains is a sum over the
 taps of shifted, interpolated maps, and that is linear in each axis by itself: two products with
-constant matrices, [w/s * k, w] and [h, h/s * k], whose rows also know the zeros around the map.
+constant matrices, [w, w/s * k] and [h, h/s * k], whose rows also know the zeros around the map.
+The products have the channels last, where INT8's kernels have them: on the way through, blocks of
+channels move as a whole, and the second product is a single large one.
 With the deepest level of ResNet18 at 256 x 256 it takes 2.5 billion multiply-accumulates out of
 the head's first block, and puts 0.1 into the products.
 """
@@ -69,13 +71,18 @@ def taps(model: ModelProto) -> ModelProto:
 
 
 def _levels(convolution: NodeProto, wiring: Wiring, shapes: Shapes) -> list[_Level]:
-    """Return the upsampled levels that a convolution is worth moving before; seldom any."""
-    if convolution.op_type != "Conv" or convolution.input[1] not in wiring.shapes:
+    """Return the upsampled levels that a convolution is moved before; seldom any.
+
+    What reads one concatenation decides together: were one reader to keep a level that another is
+    moved before, the level would be upsampled and joined all the same.
+    """
+    concat = wiring.producers.get(convolution.input[0]) if convolution.op_type == "Conv" else None
+    if concat is None or concat.op_type != "Concat":
         return []
-    concat = wiring.producers.get(convolution.input[0])
-    if concat is None or concat.op_type != "Concat" or not is_plain(convolution, shapes):
+    readers = [wiring.nodes[name] for name, _ in wiring.readers[concat.output[0]]]
+    constant = all(r.op_type == "Conv" and r.input[1] in wiring.shapes for r in readers)
+    if not constant or not all(is_plain(reader, shapes) for reader in readers):
         return []
-    outputs, _, kernel, _ = shapes[convolution.input[1]]
     height, width = shapes[concat.output[0]][2:]
     levels, first = [], 0
     for name in concat.input:
@@ -84,8 +91,11 @@ def _levels(convolution: NodeProto, wiring: Wiring, shapes: Shapes) -> list[_Lev
         if (source := _upsampled(name, wiring)) is None:
             continue
         h, w = shapes[source][2:]
-        saved = kernel**2 * shapes[name][1] * outputs * (height * width - h * w)
-        spent = kernel * outputs * h * width * (kernel * w + height)
+        saved = spent = 0
+        for reader in readers:
+            outputs, _, kernel, _ = shapes[reader.input[1]]
+            saved += kernel**2 * shapes[name][1] * outputs * (height * width - h * w)
+            spent += kernel * outputs * h * width * (kernel * w + height)
         if saved > WORTH * spent:
             levels.append(_Level(name, source, channels, (h, w)))
     return levels if len(levels) < len(concat.input) else []
@@ -128,6 +138,8 @@ class _Place:
         sums = [interpolation(self.height, level.size[0], self.kernel) for level in levels]
         down = self._constant("down", np.concatenate(sums, axis=1))
         total = self._node("MatMul", [down, joined], "sum")
+        total = self._shaped(total, "map", (self.batch, self.height, self.width, self.outputs))
+        total = self._node("Transpose", [total], "channels", perm=[0, 3, 1, 2])
         name = f"{self.convolution.name}/taps/add"
         return [*self.made, helper.make_node("Add", [rest, total], self.convolution.output, name)]
 
@@ -156,24 +168,23 @@ class _Place:
         return name
 
     def _lines(self, name: str, level: _Level) -> str:
-        """Return [N, O, k * h, W]: each row of taps for itself, summed along the width."""
+        """Return [N, 1, h * k, W * O]: each row of taps for itself, summed along the width."""
         k, (h, w) = self.kernel, level.size
         channels = level.channels.stop - level.channels.start
-        # Output channels by (output, row of the tap, its column): rows then lie beside the map's.
-        weight = np.moveaxis(self.weight[:, level.channels], 1, -1).reshape(-1, channels, 1, 1)
+        # Output channels by (row of the tap, its column, output): [O, C, k, k] -> [k * k * O, C].
+        weight = self.weight[:, level.channels].transpose(2, 3, 0, 1).reshape(-1, channels, 1, 1)
         weights = self._constant(f"{name}/weight", np.ascontiguousarray(weight))
         data = self._node("Conv", [level.source, weights], name)
-        if k > 1:
-            data = self._shaped(data, f"{name}/split", (self.batch * self.outputs * k, k, h, w))
+        data = self._node("Transpose", [data], f"{name}/last", perm=[0, 2, 3, 1])
+        if k > 1:  # [N, h, w, k * k * O] -> [N, h * k, w * k, O]
+            data = self._shaped(data, f"{name}/split", (self.batch * h, w, k, k * self.outputs))
             data = self._node("Transpose", [data], f"{name}/turned", perm=[0, 2, 1, 3])
-            shape = (self.batch, self.outputs * k, h, k * w)
-            data = self._shaped(data, f"{name}/columns", shape)
-        across = self._constant(f"{name}/across", interpolation(self.width, w, k).T.copy())
-        data = self._node("MatMul", [data, across], f"{name}/wide")
-        if k > 1:
-            shape = (self.batch, self.outputs, k * h, self.width)
-            data = self._shaped(data, f"{name}/lines", shape)
-        return data
+            shape = (self.batch, h * k, w * k, self.outputs)
+            data = self._shaped(data, f"{name}/rows", shape)
+        across = self._constant(f"{name}/across", interpolation(self.width, w, k))
+        data = self._node("MatMul", [across, data], f"{name}/wide")
+        shape = (self.batch, 1, h * k, self.width * self.outputs)
+        return self._shaped(data, f"{name}/lines", shape)
 
     def _shaped(self, data: str, name: str, shape: tuple[int, ...]) -> str:
         return self._node("Reshape", [data, self._constant(f"{name}/shape", np.array(shape))], name)
@@ -189,17 +200,16 @@ class _Place:
 
 
 def interpolation(fine: int, coarse: int, kernel: int) -> Floats:
-    """[fine, kernel * coarse]: bilinear interpolation along one axis, for each tap shifted by it.
+    """[fine, coarse * kernel]: bilinear interpolation along one axis, for each tap shifted by it.
 
     Positions beyond the map are the convolution's zeros; in the map, ONNX's `half_pixel`.
     """
     places = np.clip((np.arange(fine) + 0.5) * coarse / fine - 0.5, 0, coarse - 1)
     low = np.floor(places).astype(int)
-    matrix = np.zeros((fine, coarse))
+    matrix = np.zeros((fine, coarse), np.float32)
     np.add.at(matrix, (np.arange(fine), low), 1 - (places - low))
     np.add.at(matrix, (np.arange(fine), np.minimum(low + 1, coarse - 1)), places - low)
     border = kernel // 2
     padded = np.pad(matrix, ((border, border), (0, 0)))
-    return np.concatenate(
-        [padded[tap : tap + fine] for tap in range(kernel)], axis=1, dtype=np.float32
-    )
+    taps = np.stack([padded[tap : tap + fine] for tap in range(kernel)], axis=2)
+    return taps.reshape(fine, coarse * kernel)

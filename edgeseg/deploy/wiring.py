@@ -7,7 +7,7 @@ from typing import Literal
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-Part = Literal["backbone", "product", "head"]
+Part = Literal["picture", "backbone", "product", "head"]
 Edge = tuple[str, int]
 """A reader: (a node's name, the index of its input)."""
 

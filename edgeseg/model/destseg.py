@@ -58,6 +58,7 @@ class DeSTSeg(Detector):
         reading, channels = readings[head_input]
         self.agreement = reading(halved=head_stride == 8)
         self.head = SegmentationHead(channels, head_width) if head else None
+        self.map_stride = head_stride if head else 1
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the head's output before the sigmoid, [B, 1, S/4, S/4] (S/8 where halved)."""

@@ -17,6 +17,9 @@ class Detector(nn.Module):
     is smaller. S is a multiple of 32.
     """
 
+    map_stride = 1
+    """S / s."""
+
     def __init__(self, teacher: Teacher) -> None:
         super().__init__()
         self.teacher = teacher

@@ -55,6 +55,7 @@ def _dskd(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
         structure=settings["structure"],
         embedding=settings["embedding"],
         maps=settings["maps"],
+        score_maps=settings.get("score_maps"),
         student_width=settings.get("student_width") or 64,
         head=settings.get("head") or False,
         head_width=settings.get("head_width") or 256,

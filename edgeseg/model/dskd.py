@@ -15,7 +15,9 @@ which its weights need. Table 6 has 39.3 M parameters and 6.17 G; with ResNet18 
 
 Not the paper's: DeSTSeg's head on what teacher and decoder agree on. The head knows only defects
 that were drawn, and is blind to some that were not; the discrepancy was never shown one, but marks
-roughly. So the head sharpens the map, and the score stays the discrepancy's (LOG.md).
+roughly. So the head sharpens the map, and the score stays the discrepancy's. And the score of some
+levels beside the map of all: the finest places a defect best and tells it from good parts worst
+(LOG.md has the measurements of both).
 """
 
 from functools import reduce
@@ -34,7 +36,7 @@ from edgeseg.model.teacher import Teacher
 
 SIGMA = 4.0  # of the Gaussian of Eq. (9), in pixels of the map
 UNSEEN = 0.05  # of the discrepancy is left in the map where the head sees nothing
-LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,)}
+LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,), "m23": (1, 2)}
 ENCODED, DECODED = ("ds", "t-e", "e-d"), ("ds", "t-d", "e-d")  # structures with such a student
 
 Levels = list[Tensor]
@@ -50,8 +52,9 @@ class DSKD(Detector):
         t-d    the decoder from the teacher, fed by the teacher
         e-d    the encoder from the teacher; the decoder from the encoder, fed by it
 
-    head: whether a head of `head_width` channels reads the last pair's agreement. With one the
-    answer is two maps: the sharpened one, and the discrepancy, which the score is taken from.
+    maps, score_maps: the levels of the map, and of what the image score is taken from; by default
+    the same. head: whether a head of `head_width` channels reads the last pair's agreement, and
+    sharpens the map. With either the answer is two maps, the second one the score's.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class DSKD(Detector):
         structure: str = "ds",
         embedding: bool = True,
         maps: str = "all",
+        score_maps: str | None = None,
         student_width: int = WIDTH,
         head: bool = False,
         head_width: int = HEAD_WIDTH,
@@ -73,10 +77,10 @@ class DSKD(Detector):
         self.student = Students(teacher.channels, structure, student_width, embedding=embedding)
         self.agreement = Agreement()
         self.head = SegmentationHead(sum(teacher.channels), head_width) if head else None
-        self.levels = LEVELS[maps]
+        self.levels, self.score_levels = LEVELS[maps], LEVELS[score_maps or maps]
         # Upsampling and blur are linear: one matrix for each axis and level does both.
         blur = blur_matrix(image_size, SIGMA)
-        for k in self.levels:
+        for k in {*self.levels, *self.score_levels}:
             matrix = blur @ resize_matrix(image_size >> (2 + k), image_size)
             self.register_buffer(f"smooth{k}", torch.from_numpy(matrix), persistent=False)
 
@@ -105,12 +109,14 @@ class DSKD(Detector):
 
     def forward(self, x: Tensor) -> Maps:
         followed, follower = self.pairs(x)[-1]
-        apart = reduce(add, [self._full(k, followed[k], follower[k]) for k in self.levels])
-        if self.head is None:
-            return apart
-        found = self.head(self.agreement(followed, follower)).float().sigmoid()
-        found = upsample(found, apart.shape[2:])
-        return apart * (UNSEEN + found), apart
+        used = {*self.levels, *self.score_levels}
+        full = {k: self._full(k, followed[k], follower[k]) for k in used}
+        apart = reduce(add, [full[k] for k in self.levels])
+        scored = reduce(add, [full[k] for k in self.score_levels])
+        if self.head is not None:
+            found = self.head(self.agreement(followed, follower)).float().sigmoid()
+            return apart * (UNSEEN + upsample(found, apart.shape[2:])), scored
+        return apart if self.levels == self.score_levels else (apart, scored)
 
     def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:
         """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S]."""

@@ -6,7 +6,8 @@
 
 `forward` is written for the exporter: no control flow on data, constant shapes, Cast first and last
 because TensorRT allows nothing else on bytes. The resize is the antialiased filter of training as
-two matrix products: TensorRT's own Resize has no antialiasing.
+two matrix products: TensorRT's own Resize has no antialiasing. The map is enlarged by two more, for
+a CPU is slow to resize a single channel. Frames that are S x S already have no resize at all.
 """
 
 import torch
@@ -46,10 +47,13 @@ class Fused(nn.Module):
         height, width = frame_size
         self.rows: Tensor
         self.columns: Tensor
+        self.enlarged: Tensor
         # Copies: the cached matrices are read-only, which torch warns about.
         rows, columns = resize_matrix(height, image_size), resize_matrix(width, image_size)
+        enlarged = resize_matrix(image_size // detector.map_stride, image_size)
         self.register_buffer("rows", torch.tensor(rows), persistent=False)
         self.register_buffer("columns", torch.tensor(columns.T.copy()), persistent=False)
+        self.register_buffer("enlarged", torch.tensor(enlarged), persistent=False)
         self.blur: Tensor | None
         blur = torch.tensor(blur_matrix(image_size, context)) if context else None
         self.register_buffer("blur", blur, persistent=False)
@@ -63,12 +67,12 @@ class Fused(nn.Module):
         square, scored = found if isinstance(found, tuple) else (found, None)
         side = self.image_size
         if square.shape[-1] != side:
-            square = upsample(square, (side, side))
+            square = self.enlarged @ square @ self.enlarged.T
         if self.blur is not None:
             square = (square + self.blur @ square @ self.blur.T) / 2
         flat = (square if scored is None else scored).flatten(1)
         score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
-        full = upsample(square, self.frame_size)
+        full = square if self.frame_size == (side, side) else upsample(square, self.frame_size)
         white, black = full.new_tensor(255.0), full.new_tensor(0.0)
         mask = torch.where(full.squeeze(1) > threshold, white, black).to(torch.uint8)
         return mask, score, square.squeeze(1)
@@ -76,7 +80,8 @@ class Fused(nn.Module):
     def rgb(self, frame: Tensor) -> Tensor:
         """uint8 [N, H, W, C] -> float32 [N, 3, S, S] in 0..255: the picture that training saw."""
         picture = frame.float().permute(0, 3, 1, 2)
-        picture = self.rows @ (picture @ self.columns)
+        if self.frame_size != (self.image_size, self.image_size):
+            picture = self.rows @ (picture @ self.columns)
         if self.frame_format == "bgr":
             return picture.index_select(1, self.rgb_of_bgr)
         return picture.expand(-1, 3, -1, -1)

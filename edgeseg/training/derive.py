@@ -15,7 +15,8 @@ from edgeseg.config import TrainConfig
 from edgeseg.training.history import HISTORY
 from edgeseg.training.train import json_config
 
-READ_BY_INFERENCE = ("top", "maps")  # no loss, no weight and no image depends on them
+READ_BY_INFERENCE = ("top", "maps", "score_maps")
+"""No loss, no weight and no image depends on them."""
 
 
 def training_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def exported(run):
 class Toy(nn.Module):
     """A detector of three layers: [B, 3, S, S] -> [B, 1, S / 4, S / 4] in (0, 1)."""
 
+    map_stride = 4
+
     def __init__(self):
         super().__init__()
         torch.manual_seed(1)

@@ -87,7 +87,8 @@ def test_the_range_of_what_convolutions_read_on_good_images(greys, tmp_path, gra
     done = measure(toy, greys, tmp_path)
     assert done.path == tmp_path / "calibration" / "screws.ranges.json"
     found = read_ranges(done.path, toy)
-    assert set(found.tensors) == {"sum"}  # the stem's picture and the mean need none
+    assert set(found.tensors) == {"picture", "sum"}  # the mean needs none
+    assert dataclasses.astuple(found.tensors["picture"]) == (90.0, "max", 90.0, "stem")
     assert dataclasses.astuple(found.tensors["sum"]) == (270.0, "max", 270.0, "negate")
     path = greys / "train" / "good" / "50.png"
     assert found.frames["train/good/50.png"] == sha256(path)[:16]
@@ -117,7 +118,8 @@ def test_the_method_of_each_part_is_a_setting(greys, toy, tmp_path):
     assert clipped.ranges.tensors["sum"].method == "percentile 50"
     assert clipped.ranges.limit("sum") == pytest.approx(150, rel=1e-2)
     assert clipped.ranges.tensors["sum"].peak == 270.0
-    assert "1 by percentile 50" in clipped.summary()
+    assert clipped.ranges.limit("picture") == 90.0  # never clipped
+    assert "1 by max, 1 by percentile 50" in clipped.summary()
     assert "what negate reads, to 56 % of its peak 270" in clipped.summary()
 
 
@@ -165,11 +167,11 @@ def test_a_graph_that_computes_nan_is_refused(greys, tmp_path, graph_card):
 def test_the_report(greys, toy, tmp_path):
     done = measure(toy, greys, tmp_path)
     first, _ = done.summary().splitlines()
-    assert first.startswith(f"{done.path}: 1 tensors (1 by max), 9 frames, ")
+    assert first.startswith(f"{done.path}: 2 tensors (2 by max), 9 frames, ")
     document = json.loads(json.dumps(done.to_json()))
     assert document["ranges"] == str(done.path)
     assert document["sha256"] == sha256(done.path)
-    assert (document["tensors"], document["frames"]) == (1, 9)
+    assert (document["tensors"], document["frames"]) == (2, 9)
 
 
 def test_every_tensor_of_the_whole_model_has_a_range(exported, tmp_path):

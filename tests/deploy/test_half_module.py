@@ -6,7 +6,7 @@ from torch import nn
 
 from edgeseg.deploy.half_module import check_types, to_half
 from edgeseg.errors import BuildError
-from tests.deploy.conftest import toy_backend
+from tests.deploy.conftest import Toy, toy_backend
 
 X = (torch.arange(0, 48.0).reshape(1, 3, 4, 4) / 48,)
 
@@ -85,7 +85,15 @@ def test_a_convolution_that_the_module_lacks_is_refused():
 
 
 def test_outputs_in_half_are_refused():
-    backend = toy_backend()  # its sigmoid follows the convolution's type, and so does its map
+    class Whole(Toy):
+        """Its sigmoid follows the convolution's type, and so does its map, which stays as it is."""
+
+        map_stride = 1
+
+        def forward(self, x):
+            return super().forward(x).repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+    backend = toy_backend(Whole())
     inputs = (torch.zeros(1, 48, 40, 3, dtype=torch.uint8), torch.zeros(1))
     half = frozenset(["conv", "end"])
     with torch.no_grad():

@@ -77,6 +77,8 @@ def test_the_stem_reads_a_picture():
     model = graph_of([conv("x", "a", "stem"), conv("a", "y")], stem, "y", channels=3)
     placed = place(model)
     assert placed.left == {"conv:a": "stem"}
+    assert not place(model, device="cpu").left
+    assert measured(model)["x"] == "picture"
     assert placed.convolutions == ("conv:y",)
 
 

@@ -45,7 +45,7 @@ def test_lambda_only_scales_where_no_vector_is_zero():
     torch.testing.assert_close(discrepancy(a, b, 0.7), 1.7 * discrepancy(a, b, 0.0))
 
 
-@pytest.mark.parametrize(("maps", "levels"), [("all", (0, 1, 2)), ("m1", (0,)), ("m3", (2,))])
+@pytest.mark.parametrize(("maps", "levels"), [("all", (0, 1, 2)), ("m1", (0,)), ("m23", (1, 2))])
 def test_the_map_is_the_blurred_sum_of_the_upsampled_levels(teacher, maps, levels):
     found = detector(teacher, maps=maps).eval()
     x = torch.rand(1, 3, 64, 64)
@@ -58,6 +58,17 @@ def test_the_map_is_the_blurred_sum_of_the_upsampled_levels(teacher, maps, level
     blurred = gaussian_filter(total[0, 0].numpy(), 4.0, truncate=8.0)
     assert full.shape == (1, 1, 64, 64)
     np.testing.assert_allclose(full[0, 0, 24:40, 24:40], blurred[24:40, 24:40], rtol=1e-3)
+
+
+def test_the_score_may_have_levels_of_its_own(teacher):
+    both = detector(teacher, score_maps="m23").eval()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        found, scored = both(x)
+        for maps, own in (("all", found), ("m23", scored)):
+            alone = detector(teacher, maps=maps).eval()
+            alone.load_state_dict(both.state_dict())
+            torch.testing.assert_close(own, alone(x))
 
 
 def test_a_constant_discrepancy_stays_constant_up_to_the_border(teacher, monkeypatch):

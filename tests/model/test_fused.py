@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
+from torch.nn.functional import interpolate
 
 from edgeseg.model.fused import CHANNELS, Fused
 
@@ -15,6 +16,8 @@ BILINEAR = PIL.Image.Resampling.BILINEAR
 
 class Brightness(nn.Module):
     """A detector that answers with the green channel, a quarter of the size."""
+
+    map_stride = 4
 
     def normalize(self, rgb):
         return rgb / 255
@@ -100,6 +103,8 @@ def test_with_a_top_of_one_the_score_is_the_maximum():
 class FullSize(Brightness):
     """Answers at the picture's own size."""
 
+    map_stride = 1
+
     def forward(self, x):
         return x[:, 1:2]
 
@@ -109,6 +114,18 @@ def test_a_map_of_full_size_stays_as_it_is():
     frame = picture(32, 32)
     _, _, anomaly_map = fused(torch.from_numpy(frame[None]), torch.tensor([0.5]))
     np.testing.assert_allclose(anomaly_map[0], frame[:, :, 1] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 32), (48, 80)])
+def test_a_map_is_enlarged_bilinearly_and_no_matrix_is_wasted_on_square_frames(size):
+    fused = fuse(size, side=32)
+    frame = torch.from_numpy(picture(*size)[None])
+    _, _, anomaly_map = fused(frame, torch.tensor([0.5]))
+    coarse = Brightness()(fused.rgb(frame) / 255)
+    expected = interpolate(coarse, (32, 32), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(anomaly_map, expected[:, 0])
+    if size == (32, 32):
+        assert torch.equal(fused.rgb(frame), frame.permute(0, 3, 1, 2).float())
 
 
 def test_context_averages_the_map_with_its_gaussian():
