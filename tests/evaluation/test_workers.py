@@ -93,15 +93,22 @@ def test_a_log_that_cannot_be_written_fails_its_job(tmp_path):
 @pytest.mark.parametrize("name", ["patient", "endless"])
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_stop_reaches_the_work_and_no_new_job_begins(tmp_path, processes, name, number):
+    over = threading.Event()
+
     def ask():
         while not (tmp_path / name).exists():
             time.sleep(0.01)
         os.kill(os.getpid(), number)
+        while not over.wait(20):  # Python drops what is raised while it runs a finalizer
+            os.kill(os.getpid(), number)
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with pytest.raises(Interrupted, match="what was done is kept"):
-        done(tmp_path, [name] * processes + ["a"], processes)
-    asking.join()
+    try:
+        with pytest.raises(Interrupted, match="what was done is kept"):
+            done(tmp_path, [name] * processes + ["a"], processes)
+    finally:
+        over.set()
+        asking.join()
     assert not (tmp_path / "a").exists()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
