@@ -1,7 +1,7 @@
 """The exact rewrites: less work in the graph, the same answers up to rounding.
 
 Each is a pass of its own module, finds its place by the graph's pattern, and returns a graph that
-it does not recognize as it is. DSKD and STPM have no head, so nothing is found there.
+it does not recognize as it is. Where a model has no head, as STPM, nothing is found.
 """
 
 from collections.abc import Callable, Sequence
