@@ -5,8 +5,8 @@
 
 Inside the map all nine taps read p; at an edge three read the padding, in a corner five. So each
 output has nine values, and a product with zeros and ones lays them out over the map, the outputs
-last, as INT8's kernels have them. With 256 of
-1024 channels and a map of 64 x 64 that is 2.4 billion multiply-accumulates less.
+last, as INT8's kernels have them. With 256 of 1024 channels and a map of 64 x 64 that is 2.4
+billion multiply-accumulates less.
 """
 
 from dataclasses import dataclass

@@ -112,11 +112,13 @@ class DSKD(Detector):
         used = {*self.levels, *self.score_levels}
         full = {k: self._full(k, followed[k], follower[k]) for k in used}
         apart = reduce(add, [full[k] for k in self.levels])
-        scored = reduce(add, [full[k] for k in self.score_levels])
+        scored = apart
+        if self.score_levels != self.levels:
+            scored = reduce(add, [full[k] for k in self.score_levels])
         if self.head is not None:
             found = self.head(self.agreement(followed, follower)).float().sigmoid()
             return apart * (UNSEEN + upsample(found, apart.shape[2:])), scored
-        return apart if self.levels == self.score_levels else (apart, scored)
+        return apart if scored is apart else (apart, scored)
 
     def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:
         """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S]."""

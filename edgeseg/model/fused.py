@@ -44,6 +44,7 @@ class Fused(nn.Module):
         self.frame_size = frame_size
         self.frame_format = frame_format
         self.top = top
+        self.resized = frame_size != (image_size, image_size)
         height, width = frame_size
         self.rows: Tensor
         self.columns: Tensor
@@ -72,7 +73,7 @@ class Fused(nn.Module):
             square = (square + self.blur @ square @ self.blur.T) / 2
         flat = (square if scored is None else scored).flatten(1)
         score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
-        full = square if self.frame_size == (side, side) else upsample(square, self.frame_size)
+        full = upsample(square, self.frame_size) if self.resized else square
         white, black = full.new_tensor(255.0), full.new_tensor(0.0)
         mask = torch.where(full.squeeze(1) > threshold, white, black).to(torch.uint8)
         return mask, score, square.squeeze(1)
@@ -80,7 +81,7 @@ class Fused(nn.Module):
     def rgb(self, frame: Tensor) -> Tensor:
         """uint8 [N, H, W, C] -> float32 [N, 3, S, S] in 0..255: the picture that training saw."""
         picture = frame.float().permute(0, 3, 1, 2)
-        if self.frame_size != (self.image_size, self.image_size):
+        if self.resized:
             picture = self.rows @ (picture @ self.columns)
         if self.frame_format == "bgr":
             return picture.index_select(1, self.rgb_of_bgr)

@@ -83,7 +83,7 @@ def test_a_dead_level_is_left_as_it_is(ranges):
 
 
 def test_two_concatenations_of_one_level_have_a_factor_each(ranges):
-    """As where a convolution was moved before the upsampling, and its neighbor was not."""
+    """No rewrite of ours leaves such a graph; another exporter may."""
     model = two_levels()
     nodes = model.graph.node
     place = next(i for i, node in enumerate(nodes) if node.name == "concat:cat")
