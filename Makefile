@@ -12,7 +12,7 @@ test: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(if $(WITH_PYCUDA),$(VENV)/bin/python -m tests.cudasim.build_pycuda "$(WITH_PYCUDA)")
+	$(if $(WITH_PYCUDA),$(VENV)/bin/python -m tools.cudasim.build_pycuda "$(WITH_PYCUDA)")
 	$(if $(WITH_PYCUDA),PYTHONPATH="$(WITH_PYCUDA)") $(VENV)/bin/pytest
 
 demo: $(INSTALLED)

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from documents import RATIO, Figure, emit, figure
 from edgeseg.bench.frames import load_frames
-from edgeseg.evaluation.opener import open_model
+from edgeseg.loading import open_model
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.machine import this_machine
 
 PAUSE = 0.05  # seconds
 
@@ -76,7 +76,7 @@ def label(model: str) -> str:
 def opened(model: str, threads: int | None) -> Backend:
     """Open `PATH`, `PATH@RUNTIME` or `LABEL=PATH`."""
     path, _, runtime = model.rpartition("=")[2].partition("@")
-    return open_model(Path(path), runtime=runtime or None, threads=threads, say=lambda line: None)
+    return open_model(Path(path), runtime=runtime or None, threads=threads)
 
 
 def time_rounds(
@@ -86,7 +86,7 @@ def time_rounds(
 ) -> NDArray[np.float64]:
     """Return the seconds of each model in each round, [M, runs]; clock: in nanoseconds."""
     slots = [backend.new_slot() for backend in backends]
-    frames = [load_frames(b.card, options.data, lambda line: None) for b in backends]
+    frames = [load_frames(b.card, options.data) for b in backends]
     for backend, slot in zip(backends, slots, strict=True):
         backend.bind(slot)
     draw = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from documents import RATIO, Figure, emit, figure
 from edgeseg.evaluation.metrics import score_maps
-from edgeseg.runtime.machine import this_machine
+from edgeseg.machine.facts import this_machine
 
 
 def main() -> None:

@@ -21,10 +21,10 @@ from bench_backends import compared, time_rounds
 from documents import emit
 from edgeseg.config import Precision, RuntimeName
 from edgeseg.data.parts import write_parts
-from edgeseg.evaluation.opener import open_model
+from edgeseg.loading import open_model
+from edgeseg.machine.facts import this_machine
 from edgeseg.recipes import TrainConfig
-from edgeseg.runtime.machine import this_machine
-from untrained import built, eager, exported, say_nothing, work
+from untrained import built, eager, exported, work
 
 PAPER = "paper"
 NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -65,7 +65,7 @@ def main() -> None:
             gmac[name] = work(graph)
             for runtime, precision in PAPER_ENGINES if name == PAPER else ENGINES:
                 engine = built(graph, precision, runtime, data)
-                opened = open_model(engine, threads=options.threads, say=say_nothing)
+                opened = open_model(engine, threads=options.threads)
                 titles.append(f"{name}, {NAMES[runtime]} {precision.upper()}")
                 backends.append(stack.enter_context(opened))
         seconds = time_rounds(backends, options)

@@ -26,14 +26,14 @@ from bench_backends import compared, time_rounds
 from documents import Figure, emit
 from edgeseg.config import REWRITES, ExportConfig, Precision, RuntimeName
 from edgeseg.data.parts import write_parts
-from edgeseg.deploy.export import export_graph
 from edgeseg.errors import EdgesegError
-from edgeseg.evaluation.opener import open_model
+from edgeseg.export.export import export_graph
 from edgeseg.extras import installed
+from edgeseg.loading import open_model
+from edgeseg.machine.facts import this_machine
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.machine import this_machine
-from untrained import built, eager, say_nothing, work
+from untrained import built, eager, work
 
 NONE = "none"
 KINDS: tuple[tuple[RuntimeName, Precision], ...] = (
@@ -88,7 +88,7 @@ def export_all(config: TrainConfig, folder: Path) -> dict[str, Path]:
         for name in (NONE, *REWRITES, "auto"):
             network.card = replace(network.card, name=name)
             path = folder / name / f"{name}.onnx"
-            export_graph(network, path, ExportConfig(rewrites=name), say=say_nothing)
+            export_graph(network, path, ExportConfig(rewrites=name))
             graphs[name] = path
     return graphs
 
@@ -110,7 +110,7 @@ def open_all(
             except EdgesegError as error:
                 print(f"{kind} is not measured: {error.problem}", file=sys.stderr)
                 break
-            backend = open_model(engine, threads=threads, say=say_nothing)
+            backend = open_model(engine, threads=threads)
             opened[name, kind] = stack.enter_context(backend)
     return opened
 

@@ -35,7 +35,7 @@ import numpy as np
 from documents import RATIO, emit, figure
 from edgeseg.data.images import write_png
 from edgeseg.extras import installed
-from edgeseg.runtime.machine import this_machine
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.onnx_card import read_onnx_card
 
 EDGESEG = "from edgeseg.cli import main; main()"
@@ -154,8 +154,8 @@ def make_model(folder: Path) -> Path:
         from edgeseg.config import ExportConfig, TrainConfig
         from edgeseg.data.layouts import open_dataset
         from edgeseg.data.parts import write_parts
-        from edgeseg.deploy.export import export_run
         from edgeseg.evaluation.threshold import threshold_run
+        from edgeseg.export.export import export_run
         from edgeseg.training.train import train
 
         config = TrainConfig(
@@ -169,7 +169,7 @@ def make_model(folder: Path) -> Path:
         )
         data, run = write_parts(folder / "plates", train=6, good=1, bad=0), folder / "run"
         train(open_dataset(data), config, run, preview=False)
-        threshold_run(run, data, 0.5, say=print)
+        threshold_run(run, data, 0.5)
         return export_run(run, ExportConfig()).graph
 
 

@@ -39,15 +39,15 @@ from documents import RATIO, Figure, emit, figure
 from edgeseg.bench.frames import load_frames
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
-from edgeseg.evaluation.opener import open_model
+from edgeseg.loading import open_model
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend, Pipelined
 from edgeseg.runtime.fake import FakeBackend
-from edgeseg.runtime.machine import this_machine
-from edgeseg.stream.latency import summarize
-from edgeseg.stream.loop import stream
+from edgeseg.stream.pipeline.latency import summarize
+from edgeseg.stream.pipeline.ring import Frame, Source
 from edgeseg.stream.report import StreamReport
-from edgeseg.stream.ring import Frame, Source
-from edgeseg.stream.sinks import AnySink, JsonlSink
+from edgeseg.stream.sink.sinks import AnySink, JsonlSink
+from edgeseg.stream.stream import stream
 
 ROUNDS = 20
 MIB = 1 << 20
@@ -86,7 +86,7 @@ def open_backend(options: argparse.Namespace) -> Backend:
     if options.model is None:
         return Fixed(options.fixed_ms / 1e3)
     runtime, threads = options.runtime, options.threads
-    return open_model(options.model, runtime=runtime, threads=threads, say=note)
+    return open_model(options.model, runtime=runtime, threads=threads)
 
 
 class Fixed(FakeBackend):

@@ -39,13 +39,13 @@ from edgeseg.config import TrainConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.data.textures import ProceduralTextures
+from edgeseg.machine.facts import this_machine
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
-from edgeseg.runtime.machine import this_machine
 from edgeseg.training.batches import Batches, load_images
 from edgeseg.training.checkpoint import Progress
-from edgeseg.training.kept import keep_features
+from edgeseg.training.feature_cache import keep_features
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.step import Stepper
 from edgeseg.training.train import json_config

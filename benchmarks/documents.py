@@ -20,7 +20,7 @@ import numpy as np
 
 from edgeseg.bench.circumstances import versions
 from edgeseg.errors import DataError
-from edgeseg.runtime.machine import this_machine
+from edgeseg.machine.facts import this_machine
 
 RATIO = "x"
 SPREAD = 3.29  # standard deviations of a normal distribution from its p5 to its p95

@@ -19,7 +19,7 @@ from typing import Any
 from documents import RATIO, Document, Figure, read_documents
 from edgeseg.errors import EdgesegError
 from edgeseg.evaluation.report import COLUMNS
-from edgeseg.evaluation.table import plus_minus
+from edgeseg.reproduce.table import plus_minus
 
 # Benchmark -> the head of the rows, and of the ratios where there are any.
 HEADS = {

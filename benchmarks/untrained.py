@@ -10,21 +10,17 @@ import torch
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, Precision, RuntimeName
-from edgeseg.deploy.calibrate import calibrate
-from edgeseg.deploy.engine import build_engine
-from edgeseg.deploy.export import export_graph
-from edgeseg.deploy.network import Network
+from edgeseg.engine.build_engine import build_engine
+from edgeseg.export.export import export_graph
+from edgeseg.graph.files import read_graph
+from edgeseg.graph.modules import Network
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher
+from edgeseg.quantize.calibrate import calibrate
 from edgeseg.recipes import TrainConfig
-from edgeseg.runtime.graphs import read_graph
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.train import json_config
-
-
-def say_nothing(_: str) -> None:
-    """Print nothing."""
 
 
 def eager(config: TrainConfig, name: str, threads: int | None = None) -> PyTorchBackend:
@@ -53,7 +49,7 @@ def eager(config: TrainConfig, name: str, threads: int | None = None) -> PyTorch
 def exported(backend: PyTorchBackend, folder: Path) -> Path:
     """Export it to FOLDER/<name>.onnx, as `edgeseg export` does; return the graph."""
     path = folder / f"{backend.card.name}.onnx"
-    return export_graph(backend, path, ExportConfig(), say=say_nothing).graph
+    return export_graph(backend, path, ExportConfig()).graph
 
 
 def built(graph: Path, precision: Precision, runtime: RuntimeName, data: Path) -> Path:
@@ -62,11 +58,11 @@ def built(graph: Path, precision: Precision, runtime: RuntimeName, data: Path) -
     ranges = folder / f"{graph.stem}.ranges.json"
     if precision == "int8" and not ranges.exists():
         few = CalibrateConfig(frames=4)
-        calibrate(graph, data, few, out=folder, say=say_nothing)
+        calibrate(graph, data, few, out=folder)
     config = BuildConfig(
         precision=precision, runtime=runtime, ranges=ranges if precision == "int8" else None
     )
-    return build_engine(graph, config, out=folder / "engines", say=say_nothing).path
+    return build_engine(graph, config, out=folder / "engines").path
 
 
 def work(graph: Path) -> float:

@@ -1,7 +1,7 @@
 """The whole path on a small inspection set that it draws itself: no data, no network, no GPU."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,7 @@ from typing import Any
 
 from edgeseg.config import BenchConfig, BuildConfig, ExportConfig, StreamConfig, TrainConfig
 from edgeseg.errors import ConfigError
-
-Say = Callable[[str], None]
+from edgeseg.log import log
 
 PARTS = {"train": 80, "good": 20, "bad": 6}
 TRAIN = TrainConfig(
@@ -51,18 +50,18 @@ class DemoReport:
         return {**self.metrics, **rest}
 
 
-def demo(folder: Path, *, config: TrainConfig = TRAIN, say: Say = print) -> DemoReport:
+def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
     """Draw parts, train, evaluate, export, build, stream, benchmark; everything under `folder`."""
-    from edgeseg.bench.bench import benchmark
+    from edgeseg.bench.benchmark import benchmark
     from edgeseg.bench.frames import load_frames
     from edgeseg.data.layouts import open_dataset
     from edgeseg.data.parts import write_parts
-    from edgeseg.deploy.engine import build_engine
-    from edgeseg.deploy.export import export_run
+    from edgeseg.engine.build_engine import build_engine
     from edgeseg.evaluation.evaluate import evaluate
-    from edgeseg.evaluation.opener import open_model
     from edgeseg.evaluation.threshold import threshold_run
-    from edgeseg.stream.loop import stream_from
+    from edgeseg.export.export import export_run
+    from edgeseg.loading import open_model
+    from edgeseg.stream.stream import stream_from
     from edgeseg.training.train import train
 
     if folder.exists():
@@ -70,25 +69,25 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN, say: Say = print) -> Demo
             f"{folder} exists, and the demo starts afresh.",
             remedy=f"rm -r '{folder}', or edgeseg demo --out another-folder",
         )
-    clock = _Clock(say)
+    clock = _Clock()
     data, run, video = folder / "plates", folder / "runs" / "plates", folder / "stream.mp4"
     with clock.step("draw parts"):
         dataset = open_dataset(write_parts(data, **PARTS))
     with clock.step("train"):
-        train(dataset, config, run, say=say)
-        threshold_run(run, data, RATE, say=say)
-    with clock.step("evaluate"), open_model(run, say=say) as model:
+        train(dataset, config, run)
+        threshold_run(run, data, RATE)
+    with clock.step("evaluate"), open_model(run) as model:
         evaluation = evaluate(model, dataset, out=folder / "evaluation")
     with clock.step("export"):
-        graph = export_run(run, ExportConfig(), data=data, say=say).graph
+        graph = export_run(run, ExportConfig(), data=data).graph
     with clock.step("build"):
-        engine = build_engine(graph, BuildConfig(), out=folder / "engines", say=say).path
-    with open_model(engine, say=say) as model:
+        engine = build_engine(graph, BuildConfig(), out=folder / "engines").path
+    with open_model(engine) as model:
         with clock.step("stream"):
             clip = StreamConfig(source=str(data / "test"), out=video, window=False)
-            stream_from(model, clip, say)
+            stream_from(model, clip)
         with clock.step("benchmark"):
-            frames = load_frames(model.card, data / "test", say)
+            frames = load_frames(model.card, data / "test")
             bench = benchmark(model, frames, BenchConfig(runs=100))
     paths = {
         "preview": run / "preview.png",
@@ -105,14 +104,13 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN, say: Say = print) -> Demo
 class _Clock:
     """Says each step as it begins, and how long it took."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._say = say
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a block."""
-        self._say(f"\n== {name}")
+        log.info(f"\n== {name}")
         began = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - began, 2)

@@ -21,14 +21,14 @@ from edgeseg import __version__
 from edgeseg.cards import CARD, newest
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import installed, require
+from edgeseg.machine import sysfs
+from edgeseg.machine.facts import Machine, this_machine
+from edgeseg.machine.state import DeviceState, read_state
+from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
 from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER, built, has_gstreamer
-from edgeseg.runtime import sysfs
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
-from edgeseg.runtime.device import DeviceState, read_state
-from edgeseg.runtime.engines import newest_that_runs
-from edgeseg.runtime.machine import Machine, this_machine
-from edgeseg.runtime.matrix import Release, gpu_of, jetpack_of, served_by
-from edgeseg.runtime.trt import FLAVORS
+from edgeseg.runtime.engine_files import newest_that_runs
+from edgeseg.runtime.tensorrt import FLAVORS
 
 State = Literal["ok", "none", "warn", "missing"]  # none: not here, and no fault
 

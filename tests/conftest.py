@@ -3,6 +3,9 @@
 import pytest
 
 from edgeseg.cards import GraphCard
+from tests.kit.logs import logged
+
+pytest_plugins = ["tests.kit.deploy"]
 
 
 @pytest.fixture
@@ -28,3 +31,10 @@ def no_users_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def said():
+    """The lines that edgeseg logs during the test."""
+    with logged() as lines:
+        yield lines

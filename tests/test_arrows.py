@@ -24,7 +24,7 @@ ON_TOP = ("cli", "demo")  # the only modules that know every room
 TORCH = {"torch", "torchvision", "timm"}
 TORCH_FREE = ("data/", "stream/", "bench/", "evaluation/metrics.py")
 CUDA = {"cuda", "pycuda"}
-CUDA_SEAM = "runtime/memory.py"
+CUDA_SEAM = "cuda/driver.py"
 LONGEST = 400  # lines
 
 IMPORTERS = ("require", "import_module", "__import__")  # calls whose first argument is a module
@@ -81,7 +81,7 @@ BROKEN = [
     ("stream/loop.py", "from ..bench.timing import summarize", "arrows point"),
     ("stream/loop.py", "from .. import bench", "arrows point"),
     ("evaluation/opener.py", "from edgeseg import deploy", "arrows point"),
-    ("runtime/trt.py", "from edgeseg.deploy.engine import build", "know no room"),
+    ("runtime/trt.py", "from edgeseg.engine.build_engine import build", "know no room"),
     ("runtime/trt.py", "from edgeseg.data.images import resize", "know no room"),
     ("cards.py", "def f():\n    import edgeseg.stream", "know no room"),
     ("doctor.py", "from .stream import sources", "know no room"),
@@ -110,7 +110,7 @@ ALLOWED = [
     ("stream/loop.py", "from edgeseg.runtime.base import Slot\nfrom edgeseg.data import images"),
     ("stream/loop.py", "from .ring import Ring\nfrom ..cards import GraphCard"),
     ("runtime/memory.py", "from cuda.bindings import runtime"),
-    ("doctor.py", "from edgeseg import __version__\nfrom edgeseg.runtime.machine import Machine"),
+    ("doctor.py", "from edgeseg import __version__\nfrom edgeseg.machine.facts import Machine"),
     ("cli.py", "def f():\n    from edgeseg.bench import bench\n    from edgeseg.demo import demo"),
 ]
 

@@ -26,7 +26,7 @@ def test_the_demo_goes_the_whole_path_and_leaves_its_pictures(tmp_path, monkeypa
     monkeypatch.setitem(PARTS, "train", 10)
     monkeypatch.setitem(PARTS, "good", 2)
     monkeypatch.setitem(PARTS, "bad", 1)
-    report = demo(tmp_path / "demo", config=QUICK, say=lambda line: None)
+    report = demo(tmp_path / "demo", config=QUICK)
     document = report.to_json()
     assert METRICS <= set(document)
     steps = ["draw parts", "train", "evaluate", "export", "build", "stream", "benchmark"]

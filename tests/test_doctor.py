@@ -13,9 +13,9 @@ from edgeseg import doctor
 from edgeseg.cards import EngineCard, write_atomic, write_card
 from edgeseg.doctor import Diagnosis, Finding, examine
 from edgeseg.errors import MissingExtra
+from edgeseg.machine.facts import this_machine
+from edgeseg.machine.state import DeviceState
 from edgeseg.runtime.choice import Candidate
-from edgeseg.runtime.device import DeviceState
-from edgeseg.runtime.machine import this_machine
 
 RUNS = Candidate("openvino", "openvino", "openvino", "2026.4")
 LACKS = Candidate("onnxruntime", "onnxruntime", "cpu", None, "it is not installed", "pip install x")

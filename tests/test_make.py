@@ -44,7 +44,7 @@ def test_pycuda_is_built_for_the_tests_only_where_that_is_asked_for(tmp_path):
     assert "build_pycuda" not in plain and "PYTHONPATH" not in plain
     lines = dry_run("test", tmp_path / "venv", "WITH_PYCUDA=/kept/pycuda").splitlines()
     assert [line for line in lines if "/kept/pycuda" in line] == [
-        f'{tmp_path}/venv/bin/python -m tests.cudasim.build_pycuda "/kept/pycuda"',
+        f'{tmp_path}/venv/bin/python -m tools.cudasim.build_pycuda "/kept/pycuda"',
         f'PYTHONPATH="/kept/pycuda" {tmp_path}/venv/bin/pytest',
     ]
 

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from edgeseg.cards import EngineCard, write_card
-from tests.deploy.red_graph import CARD, red_graph, write_plates
+from tests.kit.red_graph import CARD, red_graph, write_plates
 
 HEAVY = (
     "numpy cv2 rich scipy onnx onnxscript onnxruntime openvino tensorrt tensorrt_rtx torch timm "

@@ -7,8 +7,8 @@ from typing import Any
 from edgeseg.bench.frames import Frames
 from edgeseg.config import BenchConfig, ProfileConfig
 from edgeseg.extras import installed
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.machine import this_machine
 
 PACKAGES = ("edgeseg", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
 

@@ -4,7 +4,6 @@ Never black frames: a network's speed on a CPU can depend on what it sees, and a
 black ones.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from edgeseg.cards import GraphCard
 from edgeseg.data.images import Image, fill_frame, read_image, walk_images
 from edgeseg.errors import DataError
+from edgeseg.log import log
 from edgeseg.runtime.base import Slot
 
 KEPT = 16  # frames, cycled: more than the caches hold, few enough for 4K in memory
@@ -34,10 +34,10 @@ class Frames:
             np.copyto(slot.frame[n], self.pixels[(turn * batch + n) % count])
 
 
-def load_frames(card: GraphCard, data: Path | None, say: Callable[[str], None]) -> Frames:
+def load_frames(card: GraphCard, data: Path | None) -> Frames:
     """Read up to 16 images spread over a folder, or make synthetic ones when `data` is None."""
     if data is None:
-        say("no --data given: the frames are synthetic")
+        log.info("no --data given: the frames are synthetic")
         images = [_synthetic(card.frame_shape[1], card.frame_shape[2], seed) for seed in range(8)]
         return Frames(_fit(card, images), f"{len(images)} synthetic frames")
     if not data.is_dir():

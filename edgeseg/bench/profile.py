@@ -12,16 +12,16 @@ from pathlib import Path
 from edgeseg.bench.circumstances import circumstances
 from edgeseg.bench.frames import Frames
 from edgeseg.bench.profile_report import LayerRow, ProfileReport, by_part
-from edgeseg.bench.timeline import draw_timeline, end_to_end
 from edgeseg.bench.timing import summarize, time_runs
+from edgeseg.bench.trace import draw_timeline, end_to_end
 from edgeseg.cards import write_atomic
 from edgeseg.config import ProfileConfig
+from edgeseg.cuda.nvtx import marker
 from edgeseg.data.images import Image, write_png
 from edgeseg.errors import ConfigError
+from edgeseg.graph.files import graph_file, read_graph
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.graphs import graph_file, read_graph
 from edgeseg.runtime.layer_times import Layered
-from edgeseg.runtime.nvtx import marker
 
 
 def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig) -> ProfileReport:
@@ -35,7 +35,7 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
             f"{path} runs on {backend.name}, which gives no times of single layers.",
             remedy=f"edgeseg export --model {path}; edgeseg profile {path / path.name}.onnx",
         )
-    from edgeseg.deploy.network import PARTS, Network
+    from edgeseg.graph.modules import PARTS, Network
 
     mark = marker(on=config.nvtx)
     graph = config.graph or graph_file(path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeseg.bench.circumstances import Circumstances
 from edgeseg.bench.timing import Percentiles
-from edgeseg.runtime.clocks import ClockReport
+from edgeseg.machine.clocks import ClockReport
 
 # DeSTSeg, supplement, Table S4.
 PAPER = (

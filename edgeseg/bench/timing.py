@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgeseg.stream.latency import Percentiles, summarize
-from edgeseg.stream.pace import Pace
+from edgeseg.stream.pipeline.latency import Percentiles, summarize
+from edgeseg.stream.pipeline.pace import Pace
 
 __all__ = ["Percentiles", "Timing", "summarize", "time_runs"]
 

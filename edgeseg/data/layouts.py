@@ -19,12 +19,11 @@ import numpy as np
 from edgeseg.data import published
 from edgeseg.data.images import list_images
 from edgeseg.errors import DataError
+from edgeseg.log import log
 
 GOOD = "good"
 TEST_SHARE = 0.2
 _EXPECTED = "train/good and test/ (MVTec AD), or good/ with optional bad/ and masks/"
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -54,28 +53,32 @@ class Dataset:
         return self.root.resolve().name
 
 
-def open_dataset(root: Path, *, say: Say = lambda line: None) -> Dataset:
+def open_dataset(
+    root: Path,
+) -> Dataset:
     """Recognize a layout and list its samples; DataError for a folder that fits none.
 
-    say: hears what a published data set lacks.
+    What a published data set lacks is logged as a warning.
     """
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.", remedy=f"name a folder with {_EXPECTED}")
     reader = _reader(root)
     if reader is None:
         raise _unknown(root)
-    return reader(root, say)
+    return reader(root)
 
 
-def open_datasets(root: Path, *, say: Say = lambda line: None) -> list[Dataset]:
+def open_datasets(
+    root: Path,
+) -> list[Dataset]:
     """Return the data set that a folder is, or those that its folders are, its categories."""
     if root.is_dir() and not _reader(root):
         if categories := [folder for folder in _folders(root) if _reader(folder)]:
-            return [open_dataset(folder, say=say) for folder in categories]
-    return [open_dataset(root, say=say)]
+            return [open_dataset(folder) for folder in categories]
+    return [open_dataset(root)]
 
 
-def _reader(root: Path) -> Callable[[Path, Say], Dataset] | None:
+def _reader(root: Path) -> Callable[[Path], Dataset] | None:
     if (root / "train" / GOOD / "rgb").is_dir():
         return _mvtec_3d
     if (root / "train" / GOOD).is_dir():
@@ -98,7 +101,7 @@ def split_good(
     return kept, held
 
 
-def _mvtec(root: Path, say: Say) -> Dataset:
+def _mvtec(root: Path) -> Dataset:
     category = published.mvtec_category(root)
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD))
     test: list[Sample] = []
@@ -112,13 +115,13 @@ def _mvtec(root: Path, say: Say) -> Dataset:
             test += _defects(folder, folder.name, root / "ground_truth" / folder.name)
     dataset = Dataset(root, published.MVTEC, train, tuple(test))
     if category is not None:
-        _compare(dataset, category.train, category.good, category.bad, say)
+        _compare(dataset, category.train, category.good, category.bad)
         if lost := sorted(category.defects - {sample.label for sample in test}):
-            say(f"warning: {root / 'test'} lacks the folder {', '.join(lost)}")
+            log.warning(f"{root / 'test'} lacks the folder {', '.join(lost)}")
     return dataset
 
 
-def _mvtec_3d(root: Path, say: Say) -> Dataset:
+def _mvtec_3d(root: Path) -> Dataset:
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD / "rgb"))
     test: list[Sample] = []
     for folder in _folders(root / "test"):
@@ -131,11 +134,11 @@ def _mvtec_3d(root: Path, say: Say) -> Dataset:
         count, validation, good, bad = published.MVTEC_3D_CATEGORIES[dataset.name]
         unused = root / "validation" / GOOD / "rgb"
         found = len(list_images(unused)) if unused.is_dir() else 0
-        _compare(dataset, count, good, bad, say, validation=(found, validation))
+        _compare(dataset, count, good, bad, validation=(found, validation))
     return dataset
 
 
-def _magnetic_tile(root: Path, say: Say) -> Dataset:
+def _magnetic_tile(root: Path) -> Dataset:
     good = [Sample(path) for path in _tiles(root / "MT_Free")]
     bad: list[Sample] = []
     found = {folder: 0 for folder in published.TILES} | {"MT_Free": len(good)}
@@ -151,7 +154,7 @@ def _magnetic_tile(root: Path, say: Say) -> Dataset:
     tiles = published.TILES
     expected = {**tiles, "masks": sum(tiles.values()) - tiles["MT_Free"]}
     found["masks"] = sum(sample.mask is not None for sample in bad)
-    _warn(root, published.TILE, expected, found, say)
+    _warn(root, published.TILE, expected, found)
     return Dataset(root, published.TILE, tuple(train), (*held, *bad))
 
 
@@ -171,9 +174,7 @@ def _beside(path: Path) -> Path | None:
     return mask if mask.is_file() else None
 
 
-def _compare(
-    dataset: Dataset, train: int, good: int, bad: int, say: Say, **more: tuple[int, int]
-) -> None:
+def _compare(dataset: Dataset, train: int, good: int, bad: int, **more: tuple[int, int]) -> None:
     """Warn where a category of MVTec AD or 3D-AD has other numbers; more: (found, expected)."""
     defects = [sample for sample in dataset.test if not sample.good]
     numbers = {
@@ -185,12 +186,12 @@ def _compare(
     }
     found = {what: pair[0] for what, pair in numbers.items()}
     expected = {what: pair[1] for what, pair in numbers.items()}
-    _warn(dataset.root, dataset.layout, expected, found, say)
+    _warn(dataset.root, dataset.layout, expected, found)
 
 
-def _warn(root: Path, name: str, expected: dict[str, int], found: dict[str, int], say: Say) -> None:
+def _warn(root: Path, name: str, expected: dict[str, int], found: dict[str, int]) -> None:
     if warning := published.shortfall(root, name, expected, found):
-        say(warning)
+        log.warning(warning)
 
 
 def _unknown(root: Path) -> DataError:
@@ -215,7 +216,7 @@ def _unknown(root: Path) -> DataError:
     )
 
 
-def _plain(root: Path, say: Say) -> Dataset:
+def _plain(root: Path) -> Dataset:
     good = [Sample(path) for path in _images(root / GOOD)]
     _refuse_orphans(root / "masks", root / "bad")
     if not (root / "bad").is_dir():

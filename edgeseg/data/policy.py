@@ -5,26 +5,25 @@ default of `--rotation` is none for every folder; `--rotation paper` takes the c
 """
 
 import dataclasses
-from collections.abc import Callable
 
 from edgeseg.config import TrainConfig
 from edgeseg.data import published
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import ConfigError
+from edgeseg.log import log, log_once
 from edgeseg.recipes import Rotation
 
-Say = Callable[[str], None]
 TILE_DEFECTS = {name.removeprefix("MT_").lower() for name in published.TILES if name != "MT_Free"}
 
 
-def settle(config: TrainConfig, dataset: Dataset, say: Say = print) -> TrainConfig:
+def settle(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Return the configuration with a rotation of its own in place of `paper`.
 
     Warns of a DTD that is not whole, and names the paper's rotation where none is asked for.
     ConfigError for `paper` and a folder that is no category of MVTec AD.
     """
     if config.textures and (warning := published.textures_shortfall(config.textures)):
-        say(warning)
+        log.warning(warning)
     paper = paper_rotation(dataset)
     if config.rotation == "paper":
         if paper is None:
@@ -33,10 +32,10 @@ def settle(config: TrainConfig, dataset: Dataset, say: Say = print) -> TrainConf
                 f"({dataset.layout} layout) is none: its folder's name is {dataset.name}.",
                 remedy="--rotation none, slight or full",
             )
-        say(f"rotation: {paper}, the paper's for {dataset.name}")
+        log_once(f"rotation: {paper}, the paper's for {dataset.name}")
         return dataclasses.replace(config, rotation=paper)
     if config.rotation == "none" and paper != "none" and published.mvtec_category(dataset.root):
-        say(f"rotation: none; the paper's for {dataset.name} is {paper}: --rotation paper")
+        log_once(f"rotation: none; the paper's for {dataset.name} is {paper}: --rotation paper")
     return config
 
 

@@ -160,7 +160,7 @@ def shortfall(
         return None
     shown = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
     return (
-        f"warning: {root} is not {name} as published: {shown}. What there is will be used; the "
+        f"{root} is not {name} as published: {shown}. What there is will be used; the "
         f"whole is at {ORIGINS[name]}."
     )
 

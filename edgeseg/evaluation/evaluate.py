@@ -18,9 +18,9 @@ from edgeseg.cards import GraphCard, write_atomic
 from edgeseg.data.images import Image, Mask, read_mask, resize_mask, write_png
 from edgeseg.data.layouts import GOOD, Dataset, Sample
 from edgeseg.errors import DataError
+from edgeseg.evaluation.contact_sheet import Case, draw_sheet
 from edgeseg.evaluation.inference import run_images
 from edgeseg.evaluation.report import Evaluation, Row
-from edgeseg.evaluation.sheet import Case, draw_sheet
 from edgeseg.extras import require
 from edgeseg.runtime.base import Backend
 

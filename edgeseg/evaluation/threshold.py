@@ -12,7 +12,7 @@ n images support no rate below 1 / (n + 1): 99 are needed for 1 %.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, sha256, write_ca
 from edgeseg.data.images import list_images
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.inference import run_images
-from edgeseg.evaluation.opener import open_run
+from edgeseg.loading import open_run
+from edgeseg.log import log
 from edgeseg.runtime.base import Backend
 
 FALSE_REJECT_RATE = 0.01
@@ -83,26 +84,21 @@ class Thresholds:
 
 
 def threshold_run(
-    run: Path,
-    data: Path,
-    rate: float = FALSE_REJECT_RATE,
-    *,
-    context: float | None = None,
-    say: Callable[[str], None] = print,
+    run: Path, data: Path, rate: float = FALSE_REJECT_RATE, *, context: float | None = None
 ) -> Thresholds:
     """Find a run's thresholds on the images its training held back; write them into its card.
 
     data: the folder it was trained on, wherever that lies now; of an imported run, a folder with
     good images that its training never saw. context: the sigma of `Fused`, for the card as well;
     None leaves it as it is. The weights stay as they are, and so do graphs exported before, which
-    carry the thresholds of their time; `say` names them.
+    carry the thresholds of their time; they are logged as outdated.
     """
     check_rate(rate)
     card = read_card(run / CARD, ModelCard)
     paths = held_out(card, data)
     if IMPORTED in card.config:
-        say(f"{run} was imported: the thresholds hold if its training never saw {data}")
-    with closing(open_run(run, context=context, say=say)) as backend:
+        log.info(f"{run} was imported: the thresholds hold if its training never saw {data}")
+    with closing(open_run(run, context=context)) as backend:
         thresholds = fit_thresholds(backend, paths, rate)
     found = dataclasses.replace(
         card,
@@ -114,7 +110,7 @@ def threshold_run(
     )
     write_card(run / CARD, found)
     for graph in sorted(run.glob("*.onnx")):
-        say(f"{graph} still carries its old thresholds: edgeseg export --model {run}")
+        log.info(f"{graph} still carries its old thresholds: edgeseg export --model {run}")
     return thresholds
 
 

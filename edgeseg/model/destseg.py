@@ -9,11 +9,11 @@ from functools import reduce
 from torch import Tensor, mul
 
 from edgeseg.errors import ConfigError
-from edgeseg.model.agreement import Agreement, Concatenation, CosineDistances, Reading, distance
 from edgeseg.model.blocks import WIDTH, upsample
 from edgeseg.model.detector import Detector
 from edgeseg.model.head import WIDTH as HEAD_WIDTH
 from edgeseg.model.head import SegmentationHead
+from edgeseg.model.similarity import Agreement, Concatenation, CosineDistances, Reading, distance
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
 

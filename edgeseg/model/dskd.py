@@ -26,11 +26,11 @@ import torch
 from torch import Tensor, add, cat, nn
 
 from edgeseg.data.images import blur_matrix, resize_matrix
-from edgeseg.model.agreement import Agreement, unit
 from edgeseg.model.blocks import WIDTH, BasicBlock, ends, initialize, stage, upsample
 from edgeseg.model.detector import Detector, Maps
 from edgeseg.model.head import WIDTH as HEAD_WIDTH
 from edgeseg.model.head import SegmentationHead
+from edgeseg.model.similarity import Agreement, unit
 from edgeseg.model.student import EncoderStudent
 from edgeseg.model.teacher import Teacher
 

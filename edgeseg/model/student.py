@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgeseg.extras import require
 from edgeseg.model.blocks import WIDTH, ends, initialize, stage, upsample
-from edgeseg.model.light import LightEncoder
+from edgeseg.model.resnet import LightEncoder
 
 
 class Student(nn.Module):

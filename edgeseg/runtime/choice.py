@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from itertools import takewhile
 
 from edgeseg.config import RuntimeName
+from edgeseg.cuda.driver import found_bindings
 from edgeseg.errors import ConfigError, MissingExtra
 from edgeseg.extras import installed, require
-from edgeseg.runtime.machine import Machine
-from edgeseg.runtime.matrix import Release, jetpack_of, refusal
-from edgeseg.runtime.memory import found_bindings
+from edgeseg.machine.facts import Machine
+from edgeseg.machine.support import Release, jetpack_of, refusal
 
 
 @dataclass(frozen=True)

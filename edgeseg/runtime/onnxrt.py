@@ -10,10 +10,10 @@ from typing import Any
 from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
+from edgeseg.machine.threads import cpu_threads, on_cpu
 from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, average, time_each
-from edgeseg.runtime.ort_trace import read_trace
-from edgeseg.runtime.threads import cpu_threads, on_cpu
+from edgeseg.runtime.onnxrt_trace import read_trace
 
 # It quantizes biases by itself, in a graph of Half scales in steps that Half cannot hold: maps
 # were off by 0.3 (ONNX Runtime 1.32). Our INT8 graphs for the CPU bring biases in INT32.

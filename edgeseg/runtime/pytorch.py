@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import GraphCard
 from edgeseg.extras import require
+from edgeseg.machine.threads import cpu_threads, on_cpu
 from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
-from edgeseg.runtime.threads import cpu_threads, on_cpu
 
 if TYPE_CHECKING:
     from torch.nn import Module

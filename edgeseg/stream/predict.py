@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from edgeseg.cards import replacing
 from edgeseg.data.images import Image, fill_frame, read_image, walk_images, write_png
 from edgeseg.errors import DataError, ModelError, SinkError
+from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.runtime.base import Backend, Slot
-from edgeseg.stream.loop import single_frame
-from edgeseg.stream.overlay import draw
+from edgeseg.stream.sink.overlay import draw
+from edgeseg.stream.stream import single_frame
 
 LINES = "predictions.jsonl"
 
@@ -80,7 +81,6 @@ def predict(
     *,
     threshold: float | None,
     image_threshold: float | None,
-    say: Callable[[str], None],
 ) -> Predictions:
     """Run images, and the images in and below folders, and write the results to `out`.
 
@@ -91,7 +91,7 @@ def predict(
     files = _expand(images)
     names = output_names(files)
     if names != [path.stem for path in files]:
-        say("some inputs share a name: their outputs begin with the folder's name as well")
+        log.info("some inputs share a name: their outputs begin with the folder's name as well")
     slot = backend.new_slot()
     if threshold is not None:
         slot.threshold[0] = threshold

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.errors import GateFailed
-from edgeseg.runtime.clocks import ClockReport
-from edgeseg.stream.latency import Percentiles
+from edgeseg.machine.clocks import ClockReport
+from edgeseg.stream.pipeline.latency import Percentiles
 
 
 @dataclass(frozen=True, kw_only=True)

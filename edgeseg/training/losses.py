@@ -6,8 +6,8 @@ Sources: DeSTSeg, Zhang et al., CVPR 2023, Eq. (2)-(7); DSKD, Yao, Eq. (4)-(7).
 from torch import Tensor
 from torch.nn.functional import interpolate, logsigmoid
 
-from edgeseg.model.agreement import distance
 from edgeseg.model.dskd import Levels, discrepancy
+from edgeseg.model.similarity import distance
 
 
 def cosine_loss(teacher: list[Tensor], student: list[Tensor]) -> Tensor:

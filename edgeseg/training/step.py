@@ -9,9 +9,9 @@ from torch import Tensor
 
 from edgeseg.config import TrainConfig
 from edgeseg.model.detector import Detector
-from edgeseg.training.averaging import RunningMean
 from edgeseg.training.batches import Batch
 from edgeseg.training.checkpoint import Progress
+from edgeseg.training.ema import RunningMean
 from edgeseg.training.optimizers import State, make_optimizer, optimizer_state, restore
 from edgeseg.training.phases import Phase
 

@@ -10,7 +10,6 @@ import dataclasses
 import math
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
 from edgeseg.extras import installed
 from edgeseg.interrupt import stop_requests
+from edgeseg.log import log
+from edgeseg.machine.facts import this_machine
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import pretrained_teacher
 from edgeseg.progress import task
-from edgeseg.runtime.machine import this_machine
 from edgeseg.training.batches import Batches, common_size, load_images
 from edgeseg.training.checkpoint import (
     Progress,
@@ -36,23 +36,15 @@ from edgeseg.training.checkpoint import (
     save_weights,
     torch_device,
 )
+from edgeseg.training.feature_cache import keep_features
 from edgeseg.training.history import HISTORY, History
-from edgeseg.training.kept import keep_features
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.preview import write_preview
 from edgeseg.training.step import Stepper
 
-Say = Callable[[str], None]
-
 
 def train(
-    dataset: Dataset,
-    config: TrainConfig,
-    run: Path,
-    *,
-    resume: bool = False,
-    preview: bool = True,
-    say: Say = print,
+    dataset: Dataset, config: TrainConfig, run: Path, *, resume: bool = False, preview: bool = True
 ) -> ModelCard:
     """Train one model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
 
@@ -81,8 +73,8 @@ def train(
     if standard and not progress.tensors:
         teacher.standardize(detector.normalize(x.to(device)) for x in batches.good())
     if preview:
-        say(f"preview: {write_preview(run / 'preview.png', batches)}")
-    say(f"{len(kept)} good images to train on, {len(held)} held back, {device}, {run}")
+        log.info(f"preview: {write_preview(run / 'preview.png', batches)}")
+    log.info(f"{len(kept)} good images to train on, {len(held)} held back, {device}, {run}")
 
     history = History(run / HISTORY, (progress.phase, progress.step))
     steps = {}

@@ -11,13 +11,13 @@ from edgeseg.bench.frames import load_frames
 from edgeseg.bench.profile import profile
 from edgeseg.bench.profile_report import LayerRow, by_part
 from edgeseg.config import ProfileConfig
-from edgeseg.deploy.network import Network
 from edgeseg.errors import ConfigError, ModelError
-from edgeseg.runtime.graphs import graph_file
+from edgeseg.graph.files import graph_file
+from edgeseg.graph.modules import Network
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes
-from tests.deploy.red_graph import CARD as SMALL
-from tests.deploy.red_graph import red_graph
-from tests.stream.fakes import RedBackend
+from tests.kit.fakes import RedBackend
+from tests.kit.red_graph import CARD as SMALL
+from tests.kit.red_graph import red_graph
 
 SIDE = 256  # each layer takes microseconds, which is what OpenVINO counts
 CARD = replace(SMALL, frame_shape=(1, SIDE, SIDE, 3), image_size=SIDE)
@@ -25,10 +25,6 @@ CARD = replace(SMALL, frame_shape=(1, SIDE, SIDE, 3), image_size=SIDE)
 
 def row(part, ms, *, gmac=0.0, known=True, name="layer", kind="Conv"):
     return LayerRow(label=name, name=name, kind=kind, part=part, ms=ms, gmac=gmac, known=known)
-
-
-def silent(line):
-    """A `say` that nobody hears."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,7 @@ class Timed(RedBackend):
 
 def run_profile(backend, path, tmp_path, **settings):
     config = ProfileConfig(**{"runs": 3, "warmup": 1, "out": tmp_path / "profiles"} | settings)
-    return profile(backend, path, load_frames(backend.card, None, silent), config)
+    return profile(backend, path, load_frames(backend.card, None), config)
 
 
 def test_parts_add_up_to_one():
@@ -117,9 +113,9 @@ def test_the_text_says_what_the_figures_hold_for(red, tmp_path):
 @pytest.mark.parametrize("kind", ["onnxruntime", "openvino"])
 def test_a_real_runtime(kind, red, tmp_path):
     pytest.importorskip(kind)
-    from edgeseg.evaluation.opener import open_model
+    from edgeseg.loading import open_model
 
-    with open_model(red, runtime=kind, threads=1, say=silent) as backend:
+    with open_model(red, runtime=kind, threads=1) as backend:
         report = run_profile(backend, red, tmp_path)
     work = Network(onnx.load(red)).part_macs()
     assert sum(part.time_share for part in report.parts) == pytest.approx(1.0)

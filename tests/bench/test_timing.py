@@ -3,7 +3,7 @@
 import pytest
 
 from edgeseg.bench.timing import summarize, time_runs
-from edgeseg.stream.pace import Pace
+from edgeseg.stream.pipeline.pace import Pace
 
 
 class Clock:

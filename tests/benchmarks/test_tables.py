@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.evaluation.table import read_table
 from edgeseg.recipes import TrainConfig
+from edgeseg.reproduce.table import read_table
 from edgeseg.settings import make
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -9,6 +9,7 @@ from edgeseg.data.policy import settle
 from edgeseg.data.published import MVTEC_CATEGORIES
 from edgeseg.errors import ConfigError
 from tests.data.planted import mvtec, mvtec_3d, plant
+from tests.kit.logs import logged
 
 FULL = "bottle carpet grid hazelnut leather screw tile".split()
 SLIGHT = "cable wood zipper".split()
@@ -16,8 +17,8 @@ SLIGHT = "cable wood zipper".split()
 
 def settled(root, **settings):
     """Settle a configuration: (it, what was said)."""
-    said = []
-    return settle(TrainConfig(**settings), open_dataset(root), said.append), said
+    with logged() as said:
+        return settle(TrainConfig(**settings), open_dataset(root)), said
 
 
 @pytest.mark.parametrize("name", MVTEC_CATEGORIES)

@@ -17,12 +17,13 @@ from edgeseg.data.published import (
 )
 from edgeseg.errors import DataError
 from tests.data.planted import mvtec, mvtec_3d, plant, tiles
+from tests.kit.logs import logged
 
 
 def opened(root):
     """Open a data set: (it, what was said)."""
-    said = []
-    return open_dataset(root, say=said.append), said
+    with logged() as said:
+        return open_dataset(root), said
 
 
 def test_the_numbers_add_up_to_the_published_totals():

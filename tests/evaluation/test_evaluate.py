@@ -11,7 +11,7 @@ from edgeseg.data.images import read_image, resize_mask, write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import DataError
 from edgeseg.evaluation.evaluate import evaluate
-from tests.evaluation.red import RedBackend, write_image
+from tests.kit.red_backend import RedBackend, write_image
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "iap", "iap90", "aupro")
 

@@ -6,7 +6,7 @@ import pytest
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError, ModelError
 from edgeseg.evaluation.inference import run_images
-from tests.evaluation.red import RedBackend, write_image
+from tests.kit.red_backend import RedBackend, write_image
 
 REDS = (10, 60, 110, 160, 210)
 

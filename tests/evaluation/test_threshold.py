@@ -14,7 +14,7 @@ from edgeseg.evaluation.threshold import (
     fit_thresholds,
     threshold_run,
 )
-from tests.evaluation.red import RedBackend, write_image
+from tests.kit.red_backend import RedBackend, write_image
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def run(tmp_path, monkeypatch):
     write_card(run / CARD, card)
     backend = RedBackend()
 
-    def open_run(path, *, context, say):
+    def open_run(path, *, context):
         backend.card = replace(backend.card, context=context or 0.0)
         return backend
 
@@ -136,11 +136,10 @@ def test_the_context_goes_into_the_card_with_the_thresholds_it_gives(run):
     assert read_card(folder / CARD, ModelCard).context == 4.0
 
 
-def test_a_graph_with_the_old_thresholds_is_named(run):
+def test_a_graph_with_the_old_thresholds_is_named(run, said):
     folder, data, _ = run
     (folder / "plates.onnx").touch()
-    said = []
-    threshold_run(folder, data, 0.25, say=said.append)
+    threshold_run(folder, data, 0.25)
     assert (
         f"plates.onnx still carries its old thresholds: edgeseg export --model {folder}"
         in (said[-1])
@@ -169,10 +168,9 @@ def imported(run):
     return folder, data
 
 
-def test_an_imported_run_takes_the_images_of_the_folder_that_is_named(imported):
+def test_an_imported_run_takes_the_images_of_the_folder_that_is_named(imported, said):
     folder, data = imported
-    said = []
-    found = threshold_run(folder, data / "good", 0.25, say=said.append)
+    found = threshold_run(folder, data / "good", 0.25)
     assert found.images == 3
     assert read_card(folder / CARD, ModelCard).threshold == pytest.approx(90 / 255)
     assert said == [
@@ -183,9 +181,9 @@ def test_an_imported_run_takes_the_images_of_the_folder_that_is_named(imported):
 def test_an_imported_run_is_not_given_a_data_set(imported):
     folder, data = imported
     with pytest.raises(DataError, match=r"data itself holds no image\. plates was") as error:
-        threshold_run(folder, data, say=lambda line: None)
+        threshold_run(folder, data)
     assert error.value.remedy.endswith("never saw: FOLDER")
     (data / "test" / "good").mkdir(parents=True)
     with pytest.raises(DataError) as error:
-        threshold_run(folder, data, say=lambda line: None)
+        threshold_run(folder, data)
     assert error.value.remedy.endswith(f"never saw: {data / 'test' / 'good'}")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from edgeseg.model.agreement import Agreement, Concatenation, CosineDistances, unit
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.head import SegmentationHead
+from edgeseg.model.similarity import Agreement, Concatenation, CosineDistances, unit
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
 

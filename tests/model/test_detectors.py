@@ -7,10 +7,10 @@ import torch
 
 from edgeseg.config import TrainConfig
 from edgeseg.errors import ModelError
-from edgeseg.model.agreement import Agreement, Concatenation, CosineDistances
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.detectors import DETECTORS, build_detector
 from edgeseg.model.dskd import DSKD
+from edgeseg.model.similarity import Agreement, Concatenation, CosineDistances
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import RECIPES

@@ -14,7 +14,7 @@ from edgeseg.errors import MissingExtra, ModelError
 from edgeseg.runtime.base import OUTPUTS, Pipelined, Slot
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
-from edgeseg.runtime.ov import OpenVinoBackend
+from edgeseg.runtime.openvino import OpenVinoBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
 
 GRAPH_BACKENDS = {"onnxruntime": OnnxRuntimeBackend, "openvino": OpenVinoBackend}
@@ -150,7 +150,7 @@ def test_a_signal_after_two_openvino_engines_is_survived(red_graph):
     program = textwrap.dedent(f"""
         import signal
         from pathlib import Path
-        from edgeseg.runtime.ov import OpenVinoBackend
+        from edgeseg.runtime.openvino import OpenVinoBackend
 
         first = OpenVinoBackend(Path({str(red_graph)!r}))
         second = OpenVinoBackend(Path({str(red_graph)!r}))

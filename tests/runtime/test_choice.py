@@ -7,9 +7,9 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from edgeseg.errors import MissingExtra
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import choice
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
-from edgeseg.runtime.machine import this_machine
 
 NO_GPU = dataclasses.replace(
     this_machine(), gpu=None, compute_capability=None, gpu_note="no GPU", jetson=None

@@ -17,8 +17,8 @@ from edgeseg.runtime.layer_times import (
     without,
 )
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
-from edgeseg.runtime.ov import OpenVinoBackend
-from tests.deploy.red_graph import CARD, red_graph
+from edgeseg.runtime.openvino import OpenVinoBackend
+from tests.kit.red_graph import CARD, red_graph
 
 
 def run_of(*seconds, names="abc"):

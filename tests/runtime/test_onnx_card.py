@@ -5,7 +5,7 @@ import pytest
 from onnx import helper
 
 from edgeseg.errors import ModelError
-from edgeseg.runtime.graphs import read_graph
+from edgeseg.graph.files import read_graph
 from edgeseg.runtime.onnx_card import read_onnx_card
 
 

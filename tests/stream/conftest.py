@@ -3,7 +3,7 @@
 import cv2
 import pytest
 
-from tests.stream.fakes import picture
+from tests.kit.fakes import picture
 
 REDS = (0, 40, 80, 120, 160, 200, 240)
 

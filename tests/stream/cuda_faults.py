@@ -2,11 +2,11 @@
 
 import time
 
-from edgeseg.runtime.memory import CudaPython
-from edgeseg.stream.inference import Inference
-from edgeseg.stream.lanes import Lane, Lanes
-from edgeseg.stream.outlet import Outlet
-from edgeseg.stream.ring import Ring
+from edgeseg.cuda.driver import CudaPython
+from edgeseg.stream.pipeline.dispatcher import Outlet
+from edgeseg.stream.pipeline.in_flight import Lane, Lanes
+from edgeseg.stream.pipeline.inference import Inference
+from edgeseg.stream.pipeline.ring import Ring
 from tests.stream import cuda_scenarios
 
 

@@ -12,17 +12,19 @@ from contextlib import suppress
 import numpy as np
 
 from edgeseg.config import StreamConfig
+from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError, SinkError, SourceError
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.fake import FakeBackend
-from edgeseg.runtime.memory import CudaPython, open_cuda
-from edgeseg.stream import capture, lanes
-from edgeseg.stream.loop import stream
-from edgeseg.stream.ring import Source
-from edgeseg.stream.sinks import RecordSink, Sink
-from tests.cudasim import simulator
-from tests.runtime import fake_trt
-from tests.runtime.trt_scenarios import opened
+from edgeseg.stream.pipeline import capture
+from edgeseg.stream.pipeline import in_flight as lanes
+from edgeseg.stream.pipeline.ring import Source
+from edgeseg.stream.sink.sinks import RecordSink, Sink
+from edgeseg.stream.stream import stream
+from tests.kit import fake_trt
+from tests.kit.logs import logged
+from tests.runtime.tensorrt_scenarios import opened
+from tools.cudasim import simulator
 
 HEIGHT, WIDTH = 24, 20
 _PLACE = np.add.outer(np.arange(HEIGHT) * 5, np.arange(WIDTH) * 3)
@@ -122,8 +124,8 @@ def looped(frames, *, live=False, end=None, at=None, in_flight=1, **options):
 
     end: what ends the stream when picture `at` is due; None: the source's own end.
     """
-    fills, said = count_fills(), []
-    with opened(said=said, **options) as backend:
+    fills = count_fills()
+    with logged() as said, opened(**options) as backend:
         judge = Judge(backend.card)
         viewer = Viewer(judge, at if end == "sink" else None)
         endings = {"source": lost, "signal": interrupted, "enqueue": refused, "launch": failing}
@@ -134,7 +136,7 @@ def looped(frames, *, live=False, end=None, at=None, in_flight=1, **options):
         config = StreamConfig(window=False, in_flight=in_flight, frames=limit)
         before, report, error = simulator.counters(), None, None
         try:
-            report = stream(backend, source, [judge, viewer], config, said.append)
+            report = stream(backend, source, [judge, viewer], config)
         except EdgesegError as failed:
             error = [type(failed).__name__, failed.problem]
         simulator.steady(False)
@@ -258,14 +260,12 @@ def hanging(end="sink", in_flight=1, **options):
     """End a stream whose camera hangs in a read, close all, and let the camera write then."""
     if end != "two signals":
         capture.JOIN_SECONDS = 0.05
-    said, source, ended = [], Hanging(20), "report"
-    with opened(said=said, **options) as backend:
+    source, ended = Hanging(20), "report"
+    with logged() as said, opened(**options) as backend:
         judge = Judge(backend.card)
         sinks = [judge, Stopping(source.hangs, end)]
         try:
-            stream(
-                backend, source, sinks, StreamConfig(window=False, in_flight=in_flight), said.append
-            )
+            stream(backend, source, sinks, StreamConfig(window=False, in_flight=in_flight))
         except KeyboardInterrupt:
             ended = "interrupt"
         simulator.steady(False)

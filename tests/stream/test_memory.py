@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from edgeseg.config import StreamConfig
-from edgeseg.stream.loop import stream
-from edgeseg.stream.ring import Source
-from edgeseg.stream.sinks import Sink
-from tests.stream.fakes import PlainBackend, RedBackend, make_card
+from edgeseg.stream.pipeline.ring import Source
+from edgeseg.stream.sink.sinks import Sink
+from edgeseg.stream.stream import stream
+from tests.kit.fakes import PlainBackend, RedBackend, make_card
 
 HEIGHT, WIDTH = 480, 640
 SMALL = 64 * 1024  # bytes; a mask has 300 KB, a frame 900 KB; the clocks' reader is in it
@@ -66,7 +66,7 @@ def peak_of_a_frame(source, *, kind=RedBackend, sinks=(), in_flight=1):
     config = StreamConfig(window=False, in_flight=in_flight)
     tracemalloc.start()
     try:
-        stream(backend, source, sinks, config, lambda line: None)
+        stream(backend, source, sinks, config)
     finally:
         tracemalloc.stop()
     return max(gauge.peaks[2 * WARM : -10])
@@ -101,6 +101,6 @@ def test_memory_stays_flat_over_thousands_of_frames():
             self._image = np.full((48, 64, 3), 90, np.uint8)
 
     config = StreamConfig(window=False, in_flight=2)
-    stream(backend, Small(6000), [Looking()], config, lambda line: None)
+    stream(backend, Small(6000), [Looking()], config)
     assert len(sizes) == 12
     assert sizes[-1] - sizes[1] < 1024, "KiB; a frame has 9"

@@ -6,15 +6,14 @@ import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.errors import ConfigError, GateFailed
-from edgeseg.stream.capture import Trigger
-from edgeseg.stream.loop import stream
-from tests.stream.fakes import LANES, Collector, ListSource, PlainBackend, RedBackend, picture
+from edgeseg.stream.pipeline.capture import Trigger
+from edgeseg.stream.stream import stream
+from tests.kit.fakes import LANES, Collector, ListSource, PlainBackend, RedBackend, picture
 
 
-def run(source, sinks=(), *, backend=None, said=None, **settings):
+def run(source, sinks=(), *, backend=None, **settings):
     config = StreamConfig(window=False, **settings)
-    said = said if said is not None else []
-    return stream(backend or RedBackend(), source, sinks, config, said.append)
+    return stream(backend or RedBackend(), source, sinks, config)
 
 
 class Paced(ListSource):
@@ -127,12 +126,11 @@ def test_two_in_flight_need_a_runtime_that_can():
     assert caught.value.remedy.startswith("--in-flight 1")
 
 
-def test_a_conversion_on_the_host_is_said_once():
-    from tests.stream.fakes import make_card
+def test_a_conversion_on_the_host_is_said_once(said):
+    from tests.kit.fakes import make_card
 
-    said = []
     backend = RedBackend(make_card(frame_format="rgb"))
-    run(ListSource([picture()] * 3), backend=backend, said=said)
+    run(ListSource([picture()] * 3), backend=backend)
     assert len(said) == 1
     assert said[0].endswith("edgeseg export --format bgr")
 

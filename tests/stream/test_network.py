@@ -12,12 +12,15 @@ import pytest
 
 from edgeseg.errors import SourceError
 from edgeseg.opencv import built
-from edgeseg.stream import cameras, devices, sources
-from edgeseg.stream.cameras import Camera
-from edgeseg.stream.devices import NetworkDevice
-from edgeseg.stream.ring import Frame
-from edgeseg.stream.sources import open_source
-from edgeseg.stream.stamps import Stamp, draw_stamp, read_stamp
+from edgeseg.stream.pipeline.ring import Frame
+from edgeseg.stream.source import open as sources
+from edgeseg.stream.source import opencv as devices
+from edgeseg.stream.source import reconnect as cameras
+from edgeseg.stream.source.open import open_source
+from edgeseg.stream.source.opencv import NetworkDevice
+from edgeseg.stream.source.reconnect import Camera
+from edgeseg.stream.source.stamps import Stamp, draw_stamp, read_stamp
+from tests.kit.logs import logged
 from tests.stream.rtsp import PASSWORD, RtspServer
 
 pytestmark = pytest.mark.skipif(
@@ -41,8 +44,10 @@ def impatient(monkeypatch):
 
 @contextmanager
 def opened(url, attempts=5):
-    said = []
-    with open_source(url, size=(96, 256), attempts=attempts, say=said.append) as camera:
+    with (
+        logged() as said,
+        open_source(url, size=(96, 256), attempts=attempts) as camera,
+    ):
         yield camera, said
 
 
@@ -133,7 +138,7 @@ def test_a_host_that_does_not_answer_is_named():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(SourceError, match=f"rtsp://127.0.0.1:{port}/1 does not answer: Connection"):
-        open_source(f"rtsp://u:secret@127.0.0.1:{port}/1", size=(8, 8), attempts=1, say=print)
+        open_source(f"rtsp://u:secret@127.0.0.1:{port}/1", size=(8, 8), attempts=1)
 
 
 def test_a_password_with_a_slash_is_told_how_to_write():

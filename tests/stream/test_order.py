@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from edgeseg.config import StreamConfig
-from edgeseg.stream.inference import Inference
-from edgeseg.stream.lanes import Lane
-from edgeseg.stream.loop import stream
-from edgeseg.stream.ring import Ring, Source
-from edgeseg.stream.sinks import Sink
-from tests.stream.fakes import PlainBackend, RedBackend, make_card
+from edgeseg.stream.pipeline.in_flight import Lane
+from edgeseg.stream.pipeline.inference import Inference
+from edgeseg.stream.pipeline.ring import Ring, Source
+from edgeseg.stream.sink.sinks import Sink
+from edgeseg.stream.stream import stream
+from tests.kit.fakes import PlainBackend, RedBackend, make_card
 
 FRAMES = 2000
 WAIT = 10.0  # seconds; a test that waits so long has failed
@@ -90,9 +90,8 @@ class Watchful(RedBackend):
 def run(*, live, in_flight=1, kind=Watchful, card=CARD, frames=FRAMES):
     source, sink = Counting(live=live, frames=frames), Checking()
     config = StreamConfig(window=False, in_flight=in_flight)
-    said = []
     backend = kind(card)
-    report = stream(backend, source, [sink], config, said.append)
+    report = stream(backend, source, [sink], config)
     if kind is Watchful:
         sink.wrong += backend.disturbed
     return source, sink, report
@@ -137,7 +136,7 @@ def test_a_source_writes_straight_into_the_slots():
             homes.append(frame.image is frame.home)
             return super().read_into(frame)
 
-    stream(RedBackend(CARD), Noting(live=False, frames=50), [], StreamConfig(), print)
+    stream(RedBackend(CARD), Noting(live=False, frames=50), [], StreamConfig())
     assert all(homes)
 
 
@@ -170,7 +169,7 @@ def test_a_ring_that_gives_a_slot_away_too_early_is_caught(monkeypatch):
             time.sleep(1e-4)
 
     backend = Watchful(CARD, wait_for_more)
-    stream(backend, source, [sink], StreamConfig(window=False), print)
+    stream(backend, source, [sink], StreamConfig(window=False))
     assert "changed" in backend.disturbed
 
 
@@ -194,6 +193,6 @@ def test_two_in_flight_on_one_lane_are_caught(monkeypatch):
 
 
 def test_a_result_that_is_not_copied_is_caught(monkeypatch):
-    monkeypatch.setattr("edgeseg.stream.outlet.np.copyto", lambda target, source: None)
+    monkeypatch.setattr("edgeseg.stream.pipeline.dispatcher.np.copyto", lambda target, source: None)
     _, sink, _ = run(live=False, frames=50)
     assert sink.wrong

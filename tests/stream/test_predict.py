@@ -10,7 +10,7 @@ import pytest
 from edgeseg.data.images import read_image, write_png
 from edgeseg.errors import DataError, ModelError, SinkError
 from edgeseg.stream.predict import LINES, mask_of, output_names, predict
-from tests.stream.fakes import RedBackend, make_card
+from tests.kit.fakes import RedBackend, make_card
 
 
 def write_photo(path, *, height=48, width=64, red_from=None):
@@ -24,12 +24,7 @@ def write_photo(path, *, height=48, width=64, red_from=None):
 
 def run(images, out, *, backend=None, threshold=None, image_threshold=None, said=None):
     return predict(
-        backend or RedBackend(),
-        images,
-        out,
-        threshold=threshold,
-        image_threshold=image_threshold,
-        say=(said if said is not None else []).append,
+        backend or RedBackend(), images, out, threshold=threshold, image_threshold=image_threshold
     )
 
 
@@ -105,10 +100,9 @@ def test_thresholds_of_the_call_beat_the_card_s(tmp_path):
     assert mask_at(tmp_path / "b" / "part_mask.png").min() == 255
 
 
-def test_folders_are_walked_and_equal_names_do_not_meet(tmp_path):
+def test_folders_are_walked_and_equal_names_do_not_meet(tmp_path, said):
     for name in ("good/000.png", "bad/000.png", "bad/001.png"):
         write_photo(tmp_path / "test" / name)
-    said = []
     result = run([tmp_path / "test"], tmp_path / "out", said=said)
     masks = [p.outputs["mask"] for p in result.images]
     assert masks == ["bad_000_mask.png", "001_mask.png", "good_000_mask.png"]

@@ -9,7 +9,7 @@ import torch
 
 from edgeseg.cards import CARD, IMPORTED, WEIGHTS, ModelCard, read_card, sha256
 from edgeseg.errors import ConfigError, ModelError, WriteError
-from edgeseg.evaluation.opener import open_run
+from edgeseg.loading import open_run
 from edgeseg.training.checkpoint import load_run
 from edgeseg.training.import_checkpoint import import_checkpoint
 from tests.training.official import MEAN, STD, anomaly_map, random_state, shapes
@@ -41,7 +41,7 @@ def test_an_imported_run_predicts_what_the_authors_network_does(state, imported)
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     frame = noise.repeat(32, axis=0).repeat(32, axis=1)
     frame[100:140, 60:90] = 255
-    with open_run(imported.run, frame_size=(256, 256), say=print) as backend:
+    with open_run(imported.run, frame_size=(256, 256)) as backend:
         slot = backend.new_slot()
         backend.bind(slot)
         slot.frame[0] = frame

@@ -25,7 +25,7 @@ from edgeseg.training.train import train
 def finished(plates, quick, tmp_path_factory):
     """One finished run, and its configuration."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    train(plates, quick, run, say=lambda line: None)
+    train(plates, quick, run)
     return run, quick
 
 
@@ -63,7 +63,7 @@ def test_a_run_holds_weights_card_history_and_pictures(finished, plates):
 def test_both_phases_move_their_own_weights_and_only_those(finished, plates, quick, tmp_path):
     run, _ = finished
     student_only = tmp_path / "student"
-    train(plates, replace(quick, head_steps=0), student_only, say=lambda line: None)
+    train(plates, replace(quick, head_steps=0), student_only)
     whole, half = (load_file(r / "model.safetensors") for r in (run, student_only))
     moved = {name.split(".")[0] for name in whole if not torch.equal(whole[name], half[name])}
     assert moved == {"head"}
@@ -78,10 +78,10 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     with monkeypatch.context() as patch:
         interrupt_at(patch, phase, 1, number)
         with pytest.raises(Interrupted) as caught:
-            train(plates, config, run, say=lambda line: None)
+            train(plates, config, run)
     assert "--resume" in caught.value.remedy
     assert (run / RESUME).exists() and not (run / "card.json").exists()
-    train(plates, config, run, resume=True, say=lambda line: None)
+    train(plates, config, run, resume=True)
     one, two = (load_file(r / "model.safetensors") for r in (whole, run))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
@@ -94,12 +94,12 @@ def test_a_stopped_dskd_goes_on_with_adams_memory_and_the_mean(
 ):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     quick_dskd = replace(quick_dskd, average=0.5)
-    card = train(plates, quick_dskd, whole, say=lambda line: None)
+    card = train(plates, quick_dskd, whole)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 0, 1, signal.SIGINT)
         with pytest.raises(Interrupted):
-            train(plates, quick_dskd, stopped, say=lambda line: None)
-    train(plates, quick_dskd, stopped, resume=True, say=lambda line: None)
+            train(plates, quick_dskd, stopped)
+    train(plates, quick_dskd, stopped, resume=True)
     one, two = (load_file(r / "model.safetensors") for r in (whole, stopped))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
@@ -110,8 +110,8 @@ def test_a_stopped_dskd_goes_on_with_adams_memory_and_the_mean(
 
 def test_the_mean_of_the_weights_is_what_a_run_ends_with(plates, quick_dskd, tmp_path):
     last, mean = tmp_path / "last", tmp_path / "mean"
-    train(plates, quick_dskd, last, say=lambda line: None)
-    train(plates, replace(quick_dskd, average=0.9), mean, say=lambda line: None)
+    train(plates, quick_dskd, last)
+    train(plates, replace(quick_dskd, average=0.9), mean)
     one, two = (load_file(r / "model.safetensors") for r in (last, mean))
     changed = {name for name in one if not torch.equal(one[name], two[name])}
     assert changed and all(name.startswith("student.") for name in changed)
@@ -127,7 +127,7 @@ def test_stpm_has_one_phase_and_no_head(plates, tmp_path):
         student_rate=1e-3,
         device="cpu",
     )
-    card = train(plates, config, tmp_path / "run", say=lambda line: None)
+    card = train(plates, config, tmp_path / "run")
     assert (card.model, card.steps) == ("stpm", {"student": 2})
     assert (card.config["head"], card.config["denoising"]) == (False, False)
     tensors = load_file(tmp_path / "run" / "model.safetensors")
@@ -149,12 +149,12 @@ def test_resuming_with_other_settings_names_them(plates, quick, tmp_path, monkey
     with monkeypatch.context() as patch:
         interrupt_at(patch, 0, 0, signal.SIGINT)
         with pytest.raises(Interrupted):
-            train(plates, quick, run, say=lambda line: None)
+            train(plates, quick, run)
     with pytest.raises(ConfigError, match=r"gamma \(4.0 -> 2.0\)"):
-        train(plates, replace(quick, gamma=2.0), run, resume=True, say=lambda line: None)
+        train(plates, replace(quick, gamma=2.0), run, resume=True)
     (run / RESUME).write_bytes(b"torn")
     with pytest.raises(ModelError, match="damaged"):
-        train(plates, quick, run, resume=True, say=lambda line: None)
+        train(plates, quick, run, resume=True)
 
 
 def test_nothing_to_resume_and_nothing_to_overwrite(finished, plates, quick, tmp_path):

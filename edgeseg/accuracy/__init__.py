@@ -1,0 +1,1 @@
+"""What a lower precision costs on the same frames, the gate that limits it, and `verify`."""

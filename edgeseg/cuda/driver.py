@@ -1,0 +1,335 @@
+"""The only file that imports a CUDA binding: the driver's calls, through one of two of them.
+
+    cuda-python   `cuda.bindings.driver` of 12.x and 13.x (`cuda.cuda` before 12.6): wheels
+    PyCUDA        built from source; graphs, which it lacks, by ctypes on its streams' handles
+
+Both retain the device's primary context, the one that TensorRT and PyTorch use, and make it current
+in each thread that calls; `runtime/cuda.py` is what the rest of edgeseg sees of them. Tried against
+a simulated driver; not run on a GPU.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from edgeseg.config import Binding
+from edgeseg.cuda.resources import Bytes, Calls, Cuda, Raw
+from edgeseg.errors import ConfigError, CudaError
+from edgeseg.extras import installed, require
+
+LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
+_DEVICE = 0  # CUDA_VISIBLE_DEVICES says which GPU is the first
+_DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads' calls do not end a capture
+
+_REMEDIES = {
+    "CUDA_ERROR_OUT_OF_MEMORY": "end what holds the memory (nvidia-smi; on a Jetson tegrastats), "
+    "or export a smaller frame: edgeseg export --frame-size WIDTHxHEIGHT",
+    "CUDA_ERROR_NO_DEVICE": "edgeseg doctor; in a container: docker run --gpus all, on a Jetson "
+    "--runtime nvidia; unset CUDA_VISIBLE_DEVICES",
+    "CUDA_ERROR_STUB_LIBRARY": f"take the toolkit's stubs off LD_LIBRARY_PATH: {LIBRARY} must be "
+    "the driver's own",
+    "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": "restart the machine: its driver was updated while loaded",
+    **dict.fromkeys(
+        ("CUDA_ERROR_INSUFFICIENT_DRIVER", "CUDA_ERROR_NOT_SUPPORTED"),
+        "a newer NVIDIA driver, or an older binding: pip install 'cuda-bindings==12.*'",
+    ),
+    **dict.fromkeys(
+        ("CUDA_ERROR_ILLEGAL_ADDRESS", "CUDA_ERROR_LAUNCH_FAILED", "CUDA_ERROR_ECC_UNCORRECTABLE"),
+        "start again: the GPU's context is lost. If it comes back: dmesg | grep -i -e xid -e nvgpu",
+    ),
+}
+_REMEDY = "edgeseg doctor, and report this with the line above"
+
+
+def found_bindings() -> tuple[Binding, ...]:
+    """Return the bindings that are installed, the preferred one first; nothing is imported."""
+    found: list[Binding] = []
+    if find_spec("cuda") is not None and any(map(_has, ("cuda.bindings", "cuda.cuda"))):
+        found.append("cuda-python")
+    if find_spec("pycuda") is not None:
+        found.append("pycuda")
+    return tuple(found)
+
+
+def open_cuda(binding: Binding = "auto") -> Cuda:
+    """Open the first GPU. MissingExtra without a binding, CudaError without a driver or a GPU."""
+    makers: dict[str, Callable[[], Calls]] = {"cuda-python": CudaPython, "pycuda": PyCuda}
+    if binding == "auto":
+        binding = next(iter(found_bindings()), "cuda-python")
+    if binding not in makers:
+        raise ConfigError(
+            f"The CUDA binding '{binding}' is not known; {', '.join(makers)} was expected.",
+            remedy="name one of them, or auto",
+        )
+    return Cuda(makers[binding]())
+
+
+class CudaPython:
+    """NVIDIA's cuda-python: every call returns its result code first."""
+
+    def __init__(self) -> None:
+        self._cu = _import_driver()
+        version = installed("cuda-bindings") or installed("cuda-python") or "of unknown version"
+        self.name = f"cuda-python {version}"
+        self._call("cuInit", 0)
+        self._device = self._call("cuDeviceGet", _DEVICE)
+        self._library = ctypes.CDLL(LIBRARY)
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
+
+    def __enter__(self) -> "CudaPython":
+        self._call("cuCtxSetCurrent", self._context)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave the context current: the runtime API would make the same one current again."""
+
+    def _call(self, function: str, *arguments: Any) -> Any:
+        try:
+            code, *values = getattr(self._cu, function)(*arguments)
+        except RuntimeError as error:  # cuda-python's, for a library or a function that is missing
+            raise _no_driver(function, error) from error
+        if code:
+            name = getattr(code, "name", str(code))
+            raise _failed(function, name, int(code))
+        return values[0] if values else None
+
+    def attribute(self, name: str) -> int:
+        attribute = getattr(self._cu.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}")
+        return int(self._call("cuDeviceGetAttribute", attribute, self._device))
+
+    def device_name(self) -> str:
+        name: bytes = self._call("cuDeviceGetName", 96, self._device)
+        return name.split(b"\0")[0].decode()
+
+    def close(self) -> None:
+        self._call("cuDevicePrimaryCtxRelease", self._device)
+
+    def host_new(self, nbytes: int) -> tuple[Raw, Bytes]:
+        address = int(self._call("cuMemHostAlloc", nbytes, _DEVICEMAP))
+        memory = (ctypes.c_uint8 * nbytes).from_address(address)
+        return address, np.ctypeslib.as_array(memory)
+
+    def host_mapped(self, host: Raw) -> int:
+        return int(self._call("cuMemHostGetDevicePointer", host, 0))
+
+    def host_free(self, host: Raw) -> None:
+        self._call("cuMemFreeHost", host)
+
+    def device_new(self, nbytes: int) -> Raw:
+        return int(self._call("cuMemAlloc", nbytes))
+
+    def device_free(self, memory: Raw) -> None:
+        self._call("cuMemFree", memory)
+
+    def stream_new(self) -> Raw:
+        return self._call("cuStreamCreate", _NON_BLOCKING)
+
+    def stream_handle(self, stream: Raw) -> int:
+        return int(stream)
+
+    def stream_wait(self, stream: Raw, event: Raw) -> None:
+        self._call("cuStreamWaitEvent", stream, event, 0)
+
+    def stream_synchronize(self, stream: Raw) -> None:
+        self._call("cuStreamSynchronize", stream)
+
+    def stream_free(self, stream: Raw) -> None:
+        self._call("cuStreamDestroy", stream)
+
+    def event_new(self, flags: int) -> Raw:
+        return self._call("cuEventCreate", flags)
+
+    def event_record(self, event: Raw, stream: Raw) -> None:
+        self._call("cuEventRecord", event, stream)
+
+    def event_synchronize(self, event: Raw) -> None:
+        self._call("cuEventSynchronize", event)
+
+    def event_milliseconds(self, start: Raw, end: Raw) -> float:
+        # By ctypes: since 12.8 the binding asks for that driver's version of it, and JetPack 6,
+        # with CUDA 12.6, has only the older one.
+        found, events = ctypes.c_float(), [ctypes.c_void_p(int(event)) for event in (start, end)]
+        if code := self._library.cuEventElapsedTime(ctypes.byref(found), *events):
+            raise _failed("cuEventElapsedTime", self._cu.CUresult(code).name, code)
+        return found.value
+
+    def event_free(self, event: Raw) -> None:
+        self._call("cuEventDestroy", event)
+
+    def copy_in(self, target: int, source: Bytes, address: int, stream: Raw) -> None:
+        self._call("cuMemcpyHtoDAsync", target, address, source.nbytes, stream)
+
+    def copy_out(self, target: Bytes, address: int, source: int, stream: Raw) -> None:
+        self._call("cuMemcpyDtoHAsync", address, source, target.nbytes, stream)
+
+    def capture_begin(self, stream: Raw) -> None:
+        mode = self._cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        self._call("cuStreamBeginCapture", stream, mode)
+
+    def capture_end(self, stream: Raw) -> Raw:
+        graph = self._call("cuStreamEndCapture", stream)
+        try:
+            return self._call("cuGraphInstantiate", graph, 0)
+        finally:
+            self._call("cuGraphDestroy", graph)
+
+    def graph_launch(self, graph: Raw, stream: Raw) -> None:
+        self._call("cuGraphLaunch", graph, stream)
+
+    def graph_free(self, graph: Raw) -> None:
+        self._call("cuGraphExecDestroy", graph)
+
+
+class PyCuda:
+    """PyCUDA: its objects free what they hold with their last reference.
+
+    The primary context is retained as `pycuda.autoprimaryctx` does, but pushed and popped around
+    calls: that module leaves it on the stack of whichever thread imports it, until the exit.
+    """
+
+    def __init__(self) -> None:
+        self._cu = require("pycuda.driver", extra="pycuda")
+        self.name = f"pycuda {installed('pycuda') or 'of unknown version'}"
+        self._do(self._cu.init)
+        self._device = self._do(self._cu.Device, _DEVICE)
+        self._context = self._do(self._device.retain_primary_context)
+        self._driver = ctypes.CDLL(LIBRARY)
+
+    def __enter__(self) -> "PyCuda":
+        self._context.push()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._cu.Context.pop()
+
+    def _do(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call PyCUDA, whose errors read `cuMemHostAlloc failed: out of memory`."""
+        try:
+            return call(*arguments)
+        except self._cu.Error as failed:
+            function, _, words = str(failed).split(" - ")[0].partition(" failed: ")
+            raise _failed(function, "CUDA_ERROR_" + words.upper().replace(" ", "_")) from failed
+
+    def attribute(self, name: str) -> int:
+        return int(self._device.get_attribute(getattr(self._cu.device_attribute, name)))
+
+    def device_name(self) -> str:
+        return str(self._device.name())
+
+    def close(self) -> None:
+        self._do(self._context.detach)
+        self._context = None
+
+    def host_new(self, nbytes: int) -> tuple[Raw, Bytes]:
+        flags = self._cu.host_alloc_flags.DEVICEMAP
+        array: Bytes = self._do(self._cu.pagelocked_empty, nbytes, np.uint8, "C", flags)
+        return array.base, array
+
+    def host_mapped(self, host: Raw) -> int:
+        return int(self._do(host.get_device_pointer))
+
+    def host_free(self, host: Raw) -> None:
+        self._do(host.free)
+
+    def device_new(self, nbytes: int) -> Raw:
+        return self._do(self._cu.mem_alloc, nbytes)
+
+    def device_free(self, memory: Raw) -> None:
+        self._do(memory.free)
+
+    def stream_new(self) -> Raw:
+        return self._do(self._cu.Stream, _NON_BLOCKING)
+
+    def stream_handle(self, stream: Raw) -> int:
+        return int(stream.handle)
+
+    def stream_wait(self, stream: Raw, event: Raw) -> None:
+        self._do(stream.wait_for_event, event)
+
+    def stream_synchronize(self, stream: Raw) -> None:
+        self._do(stream.synchronize)
+
+    def stream_free(self, stream: Raw) -> None:
+        """Leave it to the last reference."""
+
+    def event_new(self, flags: int) -> Raw:
+        return self._do(self._cu.Event, flags)
+
+    def event_record(self, event: Raw, stream: Raw) -> None:
+        self._do(event.record, stream)
+
+    def event_synchronize(self, event: Raw) -> None:
+        self._do(event.synchronize)
+
+    def event_milliseconds(self, start: Raw, end: Raw) -> float:
+        return float(self._do(end.time_since, start))
+
+    def event_free(self, event: Raw) -> None:
+        """Leave it to the last reference."""
+
+    def copy_in(self, target: int, source: Bytes, address: int, stream: Raw) -> None:
+        self._do(self._cu.memcpy_htod_async, target, source, stream)
+
+    def copy_out(self, target: Bytes, address: int, source: int, stream: Raw) -> None:
+        self._do(self._cu.memcpy_dtoh_async, target, source, stream)
+
+    def _call(self, function: str, *arguments: Any) -> None:
+        if code := getattr(self._driver, function)(*arguments):
+            text = ctypes.c_char_p()
+            self._driver.cuGetErrorName(code, ctypes.byref(text))
+            raise _failed(function, (text.value or b"an unknown error").decode(), code)
+
+    def capture_begin(self, stream: Raw) -> None:
+        self._call("cuStreamBeginCapture_v2", ctypes.c_void_p(stream.handle), _THREAD_LOCAL)
+
+    def capture_end(self, stream: Raw) -> Raw:
+        graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
+        self._call("cuStreamEndCapture", ctypes.c_void_p(stream.handle), ctypes.byref(graph))
+        flags = ctypes.c_ulonglong(0)
+        try:
+            self._call("cuGraphInstantiateWithFlags", ctypes.byref(ready), graph, flags)
+        finally:
+            self._call("cuGraphDestroy", graph)
+        return ready
+
+    def graph_launch(self, graph: Raw, stream: Raw) -> None:
+        self._call("cuGraphLaunch", graph, ctypes.c_void_p(stream.handle))
+
+    def graph_free(self, graph: Raw) -> None:
+        self._call("cuGraphExecDestroy", graph)
+
+
+def _import_driver() -> Any:
+    """Import cuda-python's driver by its name of today, or by that before 12.6."""
+    if _has("cuda.bindings") or not _has("cuda.cuda"):
+        return require("cuda.bindings.driver", extra="tensorrt")
+    return require("cuda.cuda", extra="tensorrt")
+
+
+def _has(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _failed(function: str, name: str, code: int | None = None) -> CudaError:
+    number = "" if code is None else f" ({code})"
+    return CudaError(
+        f"The CUDA driver's {function} failed with {name}{number}.",
+        remedy=_REMEDIES.get(name, _REMEDY),
+    )
+
+
+def _no_driver(function: str, error: Exception) -> CudaError:
+    return CudaError(
+        f"The CUDA driver {LIBRARY} does not offer {function}: {error}",
+        remedy="edgeseg doctor; without a driver, install NVIDIA's; with one of CUDA 12, as that "
+        "of JetPack 6: pip install 'cuda-bindings==12.*'",
+    )

@@ -1,1 +1,0 @@
-"""From weights to engines: export, precision, build, and parity between any two steps."""

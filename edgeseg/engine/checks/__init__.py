@@ -1,0 +1,1 @@
+"""Checks of a typed graph for what TensorRT rejects or computes badly."""

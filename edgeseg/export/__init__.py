@@ -1,0 +1,1 @@
+"""PyTorch to one ONNX graph, checked against PyTorch."""

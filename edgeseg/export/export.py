@@ -1,0 +1,190 @@
+"""A run to one ONNX graph: camera bytes in, mask bytes out; not written unless it agrees.
+
+PyTorch's exporter traces the fused module, folds batch normalization into the convolutions and
+leaves plain, static operations that each runtime of this project reads (opset 19: the first in
+which a quantization scale may be Half). Exact rewrites take work out of it. The same frames then go
+through PyTorch and through the new graph in ONNX Runtime. Only a graph that agrees gets its name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto, helper
+
+from edgeseg.cards import CARD, GraphCard, ModelCard, metadata_from, read_card, replacing, sha256
+from edgeseg.config import ExportConfig
+from edgeseg.data.frames import KEPT, parity_frames
+from edgeseg.data.images import Image, read_image
+from edgeseg.errors import BuildError, GateFailed, ModelError
+from edgeseg.evaluation.compare import Parity, compare
+from edgeseg.evaluation.threshold import held_out
+from edgeseg.export.exact import rewrite
+from edgeseg.extras import installed
+from edgeseg.loading import open_run
+from edgeseg.log import log
+from edgeseg.runtime.base import INPUTS, OUTPUTS
+from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from edgeseg.runtime.pytorch import PyTorchBackend
+
+OPSET = 19
+Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A graph that was written, and how far it is from PyTorch."""
+
+    graph: Path
+    card: GraphCard
+    bytes: int
+    parity: Parity
+
+    def summary(self) -> str:
+        """Return the file, its frames and its parity, as text."""
+        n, height, width, _ = self.card.frame_shape
+        frames = f"{n} x {width} x {height} {self.card.frame_format}"
+        rewrites = ", ".join(self.card.rewrites or ()) or "none"
+        return (
+            f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}, "
+            f"rewrites {rewrites}\n"
+            f"parity with PyTorch: {self.parity.line()}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the path, the size, the hash and the parity."""
+        facts = {"graph": str(self.graph), "bytes": self.bytes, "sha256": sha256(self.graph)}
+        facts["rewrites"] = list(self.card.rewrites or ())
+        return {**facts, "parity": self.parity.to_json()}
+
+
+def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> Exported:
+    """Write runs/<name>/<name>.onnx and return what was written.
+
+    data: the folder that the run was trained on; its held-out images are the frames of the parity
+    check. Errors: ModelError for a run without thresholds, GateFailed (no file) without parity.
+    """
+    card = read_card(run / CARD, ModelCard)
+    if card.threshold is None or card.image_threshold is None:
+        raise ModelError(
+            f"{run} has no thresholds, and a graph carries them.",
+            remedy=f"edgeseg threshold {run} DATA",
+        )
+    images = [read_image(path) for path in held_out(card, data)[:KEPT]] if data else []
+    with _opened(run, card, config) as backend:
+        return export_graph(backend, run / f"{card.name}.onnx", config, images=images)
+
+
+def traced_run(
+    run: Path,
+    config: ExportConfig,
+) -> tuple[ModelProto, GraphCard]:
+    """Return a run's graph as PyTorch traces it, nothing rewritten, nothing written; its card."""
+    with _opened(run, read_card(run / CARD, ModelCard), config) as backend:
+        return _trace(backend), backend.card
+
+
+def _opened(run: Path, card: ModelCard, config: ExportConfig) -> PyTorchBackend:
+    size = config.size() or card.frame_size
+    return open_run(run, frame_size=size, frame_format=config.format, batch=config.batch)
+
+
+def export_graph(
+    backend: PyTorchBackend, path: Path, config: ExportConfig, *, images: Sequence[Image] = ()
+) -> Exported:
+    """Export an opened run to a path; `images` (RGB) are the frames of the parity check."""
+    model, rewrites = rewrite(_trace(backend), config.rewrite_names())
+    versions = {name: installed(name) or "?" for name in ("torch", "onnx", "onnxscript")}
+    card = replace(backend.card, versions=backend.card.versions | versions, rewrites=rewrites)
+    frames = parity_frames(card, images)
+    with replacing(path) as part:
+        _save(model, card, part)
+        with OnnxRuntimeBackend(part) as exported:
+            log.info(f"parity: {len(frames)} runs of {backend.name} and {exported.name}")
+            parity = _checked_parity(backend, exported, frames, config.tolerance)
+        source = "held-out images" if images else "synthetic pictures"
+        report = parity.to_json() | {"against": backend.name, "pictures": source}
+        card = replace(card, parity=report)
+        _save(model, card, part)
+    return Exported(path, card, path.stat().st_size, parity)
+
+
+def _trace(backend: PyTorchBackend) -> ModelProto:
+    """Run PyTorch's exporter on the fused module; BuildError when it cannot."""
+    slot = backend.new_slot()
+    inputs = (torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold))
+    try:
+        program = torch.onnx.export(
+            backend.module,
+            inputs,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            verbose=False,
+        )
+    except torch.onnx.OnnxExporterError as error:
+        teacher = backend.card.training.get("teacher")
+        raise BuildError(
+            f"PyTorch {torch.__version__} cannot export a model with the teacher '{teacher}': "
+            f"{str(error).splitlines()[0]}",
+            remedy="train with --teacher resnet18 or efficientnet_lite0, and report this",
+        ) from error
+    assert program is not None, "only a call with a path returns nothing"
+    model: ModelProto = program.model_proto
+    _tidy(model)
+    return model
+
+
+def _tidy(model: ModelProto) -> None:
+    """Name the convolutions after their weights; drop the exporter's notes.
+
+    The names show up in every runtime's profile. The notes hold the paths of this machine.
+    """
+    for message in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del message.metadata_props[:]
+    names = {node.name for node in model.graph.node}
+    for node in model.graph.node:
+        name = node.input[1].removeprefix("detector.") if node.op_type == "Conv" else node.name
+        if name.endswith(".weight") and name.removesuffix(".weight") not in names:
+            node.name = name.removesuffix(".weight")
+            names.add(node.name)
+
+
+def _save(model: ModelProto, card: GraphCard, path: Path) -> None:
+    helper.set_model_props(model, metadata_from(card))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _checked_parity(
+    ours: PyTorchBackend, exported: OnnxRuntimeBackend, frames: list[Frame], tolerance: float
+) -> Parity:
+    """Compare, twice: with the model's threshold, and with one that cuts through a picture."""
+    parity = compare(ours, exported, frames)
+    slot = ours.new_slot()
+    ours.bind(slot)
+    np.copyto(slot.frame, frames[0])
+    ours.run()
+    middle = compare(ours, exported, frames[:1], threshold=float(np.median(slot.anomaly_map)))
+    problems = []
+    if not parity.finite:
+        problems.append("a map or score is NaN or infinite")
+    if not parity.max_abs_diff <= tolerance:
+        problems.append(f"the maps differ by {parity.max_abs_diff:.2e}")
+    if not parity.score_diff <= tolerance:
+        problems.append(f"the scores differ by {parity.score_diff:.2e}")
+    if wrong := parity.mask_errors + middle.mask_errors:
+        problems.append(f"{wrong} mask pixels differ that are far from the threshold")
+    if problems:
+        raise GateFailed(
+            f"The exported graph disagrees with PyTorch: {', '.join(problems)} (tolerance "
+            f"{tolerance:g}, {parity.frames} frames on {exported.name}); nothing was written.",
+            remedy="--tolerance, if the difference is acceptable; otherwise report this",
+        )
+    return parity

@@ -1,0 +1,1 @@
+"""A view of an ONNX graph: producers, readers, and the network module of each node."""

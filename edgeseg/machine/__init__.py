@@ -1,0 +1,1 @@
+"""Facts about this machine: processor, GPU, clocks, and the support matrix."""

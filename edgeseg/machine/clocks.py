@@ -1,0 +1,220 @@
+"""What the device did while latency was measured: clocks, temperatures, power mode, throttling.
+
+    with Watch() as watch:
+        ...                            # runs
+    watch.report().lines()             # nothing where nothing can be read
+
+Two things make a figure worse than its device: clocks that sleep between runs, and a device that is
+held down by heat, by its power supply, or by the CPU quota of its container. The first shows in the
+clock, the second in reasons and counters. What a machine does not show is absent, never guessed.
+"""
+
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.machine.state import DeviceState, Reader, read_state
+
+__all__ = ["Clock", "ClockReport", "DeviceState", "Tally", "Watch", "read_state"]
+
+EVERY = 1.0  # seconds between samples
+SHARE = 100  # a sample is followed by at least this many times its own duration: 1 % of a core
+KEPT = 1 << 16  # clocks: 18 hours
+REASONS = ("the reasons that the GPU's driver or the kernel's cooling gives",)
+LOW = 0.95  # of the maximum: a clock below it sleeps or is held down
+
+
+@dataclass(frozen=True)
+class Clock:
+    """One clock over some samples, in MHz."""
+
+    min_mhz: float
+    median_mhz: float
+    max_mhz: float
+    limit_mhz: float | None
+    """The highest that is allowed."""
+    low_share: float | None
+    """Share of the samples below 95 % of the limit, 0 to 1."""
+
+    def line(self, samples: int) -> str:
+        """Return the clock as text."""
+        clocks = f"{self.min_mhz:.0f} / {self.median_mhz:.0f} / {self.max_mhz:.0f} MHz"
+        line = f"{clocks} (min / median / max, n {samples})"
+        if self.limit_mhz is None or self.low_share is None:
+            return line
+        return f"{line} of {self.limit_mhz:.0f}; {self.low_share:.0%} of n below {LOW:.0%} of it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockReport:
+    """What a Watch saw; None, or nothing, is what the machine does not show."""
+
+    samples: int
+    power_mode: str | None
+    cpu_governor: str | None
+    gpu: Clock | None
+    cpu: Clock | None
+    gpu_performance_states: tuple[str, ...]
+    gpu_watts_max: float | None
+    hottest: str | None
+    """The sensor with the highest temperature."""
+    hottest_c: float | None
+    throttling: tuple[str, ...]
+    """Reasons that any sample showed."""
+    moved: Mapping[str, int]
+    """Counters that moved, and by how much."""
+    throttled: bool | None
+    """None: nothing on this machine would have told."""
+    evidence: tuple[str, ...]
+    """What would have told."""
+
+    def lines(self) -> list[str]:
+        """Return the report as text; no line for what could not be read."""
+        lines = []
+        if self.power_mode:
+            lines.append(f"power mode  {self.power_mode}")
+        if self.gpu:
+            asleep = "asleep" if self.throttled is False else "asleep or held down"
+            parts = [self.gpu.line(self.samples), *([asleep] if self.gpu.low_share else [])]
+            parts += self.gpu_performance_states
+            if self.gpu_watts_max is not None:
+                parts.append(f"{self.gpu_watts_max:.0f} W at most")
+            lines.append(f"GPU clock   {', '.join(parts)}")
+        if self.cpu:
+            governor = f", governor {self.cpu_governor}" if self.cpu_governor else ""
+            lines.append(f"CPU clock   fastest core {self.cpu.line(self.samples)}{governor}")
+        if self.hottest_c is not None:
+            lines.append(f"hottest     {self.hottest_c:.0f} °C, {self.hottest}")
+        if self.throttled:
+            lines.append(f"THROTTLED   {'; '.join(self.causes())}: slower than the device can be")
+        elif self.throttled is False:
+            lines.append(f"throttled   no, by: {', '.join(self.evidence)}")
+        return lines
+
+    def causes(self) -> Iterator[str]:
+        """Yield what held the device down."""
+        yield from self.throttling
+        for name, count in self.moved.items():
+            yield f"{name}, {count} {'time' if count == 1 else 'times'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what could be read; `throttled` is there always."""
+        found = {k: v for k, v in asdict(self).items() if v not in (None, (), {})}
+        return found | {"throttled": self.throttled}
+
+
+class Watch:
+    """Reads the state when it is entered, each second, and when it is left, on a daemon thread.
+
+    A sample takes 1 ms (8 ms with 64 processors), and samples never take more than 1 % of a core.
+    The clocks of the report leave the first sample out: it was taken before the work began.
+    """
+
+    def __init__(self, root: Path = Path("/"), every: float = EVERY) -> None:
+        self._root, self._every = root, every
+        self._tally = Tally()
+        self._over = threading.Event()
+
+    def __enter__(self) -> "Watch":
+        self._reader = Reader(self._root)
+        self._tally.add(self._reader.read())
+        self._thread = threading.Thread(target=self._sample, name="clocks", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._tally.add(self._reader.read())
+        self._reader.close()
+
+    def report(self) -> ClockReport:
+        """Sum up what was seen until now; inside the block and after it."""
+        return self._tally.report()
+
+    def _sample(self) -> None:
+        wait = self._every
+        while not self._over.wait(wait):
+            begin = time.perf_counter()
+            self._tally.add(self._reader.read())
+            wait = max(self._every, SHARE * (time.perf_counter() - begin))
+
+
+class Tally:
+    """States in memory that does not grow: the newest clocks, and all that happened once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._states: list[DeviceState] = []  # the first and the last
+        self._samples = 0
+        self._gpu: deque[tuple[float | None, float | None]] = deque(maxlen=KEPT)
+        self._cpu: deque[tuple[float | None, float | None]] = deque(maxlen=KEPT)
+        self._modes: dict[str, None] = {}  # ordered sets
+        self._performance_states: dict[str, None] = {}
+        self._throttling: dict[str, None] = {}
+        self._reasons_known = False
+        self._watts: float | None = None
+        self._hottest: tuple[float | None, str | None] = (None, None)
+
+    def add(self, state: DeviceState) -> None:
+        """Take one state; the first one gives the start of the counters, and no clock."""
+        with self._lock:
+            self._states = [*self._states[:1], state]
+            self._modes |= _word(state.power_mode)
+            self._throttling |= dict.fromkeys(state.throttling or ())
+            self._reasons_known |= state.throttling is not None
+            if len(self._states) == 1:
+                return
+            self._samples += 1
+            self._gpu.append((state.gpu_mhz, state.gpu_max_mhz))
+            self._cpu.append((state.cpu_mhz, state.cpu_max_mhz))
+            self._performance_states |= _word(state.gpu_performance_state)
+            if state.gpu_watts is not None:
+                self._watts = max(state.gpu_watts, self._watts or 0.0)
+            for name, celsius in state.temperatures_c.items():
+                if self._hottest[0] is None or celsius > self._hottest[0]:
+                    self._hottest = (celsius, name)
+
+    def report(self) -> ClockReport:
+        """Sum up one or more states."""
+        with self._lock:
+            first, last = self._states[0], self._states[-1]
+            moved = {
+                name: count - first.counters[name]
+                for name, count in last.counters.items()
+                if count > first.counters.get(name, count)
+            }
+            evidence = (*(REASONS if self._reasons_known else ()), *last.counters)
+            return ClockReport(
+                samples=self._samples,
+                power_mode=", then ".join(self._modes) or None,
+                cpu_governor=last.cpu_governor,
+                gpu=_clock(self._gpu),
+                cpu=_clock(self._cpu),
+                gpu_performance_states=tuple(self._performance_states),
+                gpu_watts_max=self._watts,
+                hottest=self._hottest[1],
+                hottest_c=self._hottest[0],
+                throttling=tuple(self._throttling),
+                moved=moved,
+                throttled=bool(self._throttling or moved) if evidence else None,
+                evidence=evidence,
+            )
+
+
+def _clock(pairs: Iterable[tuple[float | None, float | None]]) -> Clock | None:
+    clocks = [mhz for mhz, _ in pairs if mhz is not None]
+    if not clocks:
+        return None
+    limit = max((limit for _, limit in pairs if limit), default=None)
+    low = None if limit is None else sum(mhz < LOW * limit for mhz in clocks) / len(clocks)
+    return Clock(min(clocks), statistics.median(clocks), max(clocks), limit, low)
+
+
+def _word(word: str | None) -> dict[str, None]:
+    return {word: None} if word else {}

@@ -1,0 +1,86 @@
+"""The state of the machine at one moment: clocks, temperatures, power mode, throttling.
+
+What a machine does not show is None or absent, never guessed, and nothing raises.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from edgeseg.machine import nvml, sysfs
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceState:
+    """The machine at one moment; None, or nothing, is what it does not show."""
+
+    power_mode: str | None = None
+    """Of a Jetson: `15W (mode 0)`."""
+    cpu_governor: str | None = None
+    cpu_mhz: float | None = None
+    """Of the fastest core."""
+    cpu_max_mhz: float | None = None
+    gpu_mhz: float | None = None
+    gpu_min_mhz: float | None = None
+    """The lowest clock its governor may set: the maximum itself where clocks are locked."""
+    gpu_max_mhz: float | None = None
+    """The highest clock that the power mode allows."""
+    gpu_watts: float | None = None
+    gpu_performance_state: str | None = None
+    """P0, the fastest, to P15."""
+    temperatures_c: Mapping[str, float]
+    throttling: tuple[str, ...] | None = None
+    """What holds a clock down at this moment; None where nothing tells."""
+    counters: Mapping[str, int]
+    """Events that slowed the machine down, since its start or its container's."""
+
+
+def read_state(root: Path = Path("/")) -> DeviceState:
+    """Read the machine once; only tests name another root."""
+    reader = Reader(root)
+    try:
+        return reader.read()
+    finally:
+        reader.close()
+
+
+class Reader:
+    """The kernel's files, and the driver where no GPU of a board is in them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._monitor: nvml.Monitor | None = None
+        if sysfs.board_gpu(root) is None:
+            try:
+                self._monitor = nvml.Monitor()
+            except (OSError, nvml.NvmlError):
+                return  # the machine's facts and the doctor speak of a driver that fails
+
+    def read(self) -> DeviceState:
+        root = self._root
+        cpu, board = sysfs.cpu(root), sysfs.board_gpu(root)
+        gpu = self._monitor.read() if self._monitor else None
+        temperatures = sysfs.temperatures(root)
+        if gpu and gpu.temperature_c is not None:
+            temperatures["GPU"] = gpu.temperature_c
+        told = (gpu.throttling if gpu else None, sysfs.cooling(root))
+        reasons = [words for words in told if words is not None]
+        return DeviceState(
+            power_mode=sysfs.power_mode(root),
+            cpu_governor=sysfs.governor(root),
+            cpu_mhz=cpu.now if cpu else None,
+            cpu_max_mhz=cpu.high if cpu else None,
+            gpu_mhz=board.now if board else gpu.mhz if gpu else None,
+            gpu_min_mhz=board.low if board else None,
+            gpu_max_mhz=board.high if board else gpu.max_mhz if gpu else None,
+            gpu_watts=gpu.watts if gpu else None,
+            gpu_performance_state=gpu.performance_state if gpu else None,
+            temperatures_c=temperatures,
+            throttling=tuple(chain(*reasons)) if reasons else None,
+            counters=sysfs.counters(root),
+        )
+
+    def close(self) -> None:
+        if self._monitor:
+            self._monitor.close()

@@ -1,0 +1,17 @@
+"""How many threads a runtime on the CPU gets when the user names no number."""
+
+from edgeseg.machine.facts import this_machine
+
+
+def cpu_threads(wanted: int | None) -> int:
+    """Return `wanted`, or one thread for each physical core that this process may keep busy.
+
+    The runtimes' own defaults count the machine's cores and overlook a container's limit.
+    """
+    here = this_machine()
+    return wanted or min(here.cores, here.threads)
+
+
+def on_cpu(count: int) -> str:
+    """Return `CPU, 2 threads`, the end of a backend's name."""
+    return f"CPU, {count} thread{'s' if count > 1 else ''}"

@@ -1,0 +1,1 @@
+"""FP16 typing, and INT8: calibration, placement and Q/DQ pairs."""

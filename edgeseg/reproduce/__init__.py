@@ -1,0 +1,1 @@
+"""The papers' tables: runs, results and reports."""

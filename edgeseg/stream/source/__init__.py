@@ -1,0 +1,1 @@
+"""Sources of frames: cameras, network streams, GStreamer, videos, folders, a synthetic one."""

@@ -1,0 +1,236 @@
+"""`edgeseg verify`: the same bytes for both, limits, and what it cannot see."""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from edgeseg.accuracy.verify import check_comparable, verify
+from edgeseg.accuracy.verify_report import Limits
+from edgeseg.config import VerifyConfig
+from edgeseg.errors import ConfigError, DataError, GateFailed
+from edgeseg.quantize.fp16 import to_fp16
+from tests.kit.red_graph import CARD, CHAIN, SIDE, red_graph, write_plates
+
+LOOSE = VerifyConfig(max_map_diff=1.0, max_score_diff=1.0, min_iou=0.0, max_flips=100)
+
+
+def save(path, model):
+    onnx.save(model, path)
+    return path
+
+
+def scaled(model, name, factor):
+    """Return the graph with one block's weight multiplied."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for constant in changed.graph.initializer:
+        if constant.name == f"{name}/one":
+            value = numpy_helper.to_array(constant) * np.float32(factor)
+            constant.CopyFrom(numpy_helper.from_array(value, constant.name))
+    return changed
+
+
+def quantizing(model, name):
+    """Return the graph with one block's weight through a pair, which changes it by nothing."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    one = next(i for i in changed.graph.initializer if i.name == f"{name}/one")
+    top = float(numpy_helper.to_array(one).max())
+    scale = numpy_helper.from_array(np.float32(top / 127), "pair/scale")
+    zero = numpy_helper.from_array(np.int8(0), "pair/zero")
+    changed.graph.initializer.extend([scale, zero])
+    for node in changed.graph.node:
+        node.input[:] = ["restored" if i == one.name else i for i in node.input]
+    pair = [
+        helper.make_node(
+            "QuantizeLinear", [one.name, "pair/scale", "pair/zero"], ["pair/bytes"], "quantize"
+        ),
+        helper.make_node(
+            "DequantizeLinear", ["pair/bytes", "pair/scale", "pair/zero"], ["restored"], "restore"
+        ),
+    ]
+    for node in reversed(pair):
+        changed.graph.node.insert(0, node)
+    return changed
+
+
+@pytest.fixture
+def red(tmp_path):
+    return save(tmp_path / "red.onnx", red_graph())
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_plates(tmp_path / "plates")
+
+
+def test_a_graph_agrees_with_itself(red, data):
+    report = verify(red, red, VerifyConfig(data=data, frames=5))
+    assert report.problems() == []
+    report.check()
+    assert (report.parity.max_abs_diff, report.parity.frames) == (0.0, 5 + 3)
+    assert report.pictures == f"5 images of {data}, black, white and noise, as 1 x 16 x 16 rgb"
+    assert "passed" in report.summary().splitlines()
+    assert len(report.headroom) == 1  # one file, looked at once
+
+
+def test_a_difference_is_found_named_and_judged(red, data, tmp_path):
+    # Half as bright: of 250 / 255 red 0.49 is left, below both thresholds.
+    faint = save(tmp_path / "faint.onnx", scaled(red_graph(), "head.aspp.4", 0.5))
+    report = verify(red, faint, VerifyConfig(data=data, frames=100))
+    assert report.parity.max_abs_diff == pytest.approx(0.5)  # white
+    assert report.parity.flipped_verdicts == 6 + 2  # the defective, white and noise
+    with pytest.raises(GateFailed) as caught:
+        report.check()
+    assert caught.value.exit_code == 3
+    for words in ("the maps differ by 0.5", "the scores differ by 0.5", "8 verdicts flip"):
+        assert words in caught.value.problem
+    lines = report.summary().splitlines()
+    assert "flipped verdicts                   8       0  of 15" in lines
+    assert report.worst[0].startswith("white: map within 5.0e-01")
+    assert "06.png: " in report.summary()
+    document = json.loads(json.dumps(report.to_json()))
+    assert document["flipped_verdicts"] == 8
+    assert document["limits"]["max_flips"] == 0
+    assert document["problems"] == report.problems()
+
+
+def test_int8_has_limits_of_its_own(red, data, tmp_path):
+    dim = scaled(red_graph(), "head.aspp.4", 0.85)
+    config = VerifyConfig(data=data, frames=100, max_score_diff=1.0)
+    floats = verify(red, save(tmp_path / "dim.onnx", dim), config)
+    assert floats.problems() == ["the maps differ by 0.15"]
+    assert floats.extremes is None
+    coarse = save(tmp_path / "coarse.onnx", quantizing(dim, "head.aspp.4"))
+    int8 = verify(red, coarse, config)
+    assert int8.parity.max_abs_diff == pytest.approx(0.15 * 250 / 255)
+    assert int8.problems() == []
+    assert (int8.parity.frames, int8.extremes.frames) == (12, 3)
+    assert "black, white, noise, not judged: map within 1.5e-01" in int8.summary()
+    asked = dataclasses.replace(config, max_map_diff=0.1)
+    assert verify(red, coarse, asked).problems() == ["the maps differ by 0.15"]
+
+
+def test_of_a_hundred_verdicts_int8_may_flip_one():
+    config = VerifyConfig()
+    flips = [Limits.of(config, n, int8=True).max_flips for n in (2, 199, 200, 348)]
+    assert flips == [1, 1, 2, 3]
+    assert Limits.of(config, 348, int8=False).max_flips == 0
+
+
+def test_the_limits_are_settings(red, data, tmp_path):
+    faint = save(tmp_path / "faint.onnx", scaled(red_graph(), "head.aspp.4", 0.5))
+    loose = dataclasses.replace(LOOSE, data=data)
+    assert verify(red, faint, loose).problems() == []
+    for change in (
+        {"max_map_diff": 0.4},
+        {"max_score_diff": 0.4},
+        {"min_iou": 0.9},
+        {"max_flips": 7},
+    ):
+        (problem,) = verify(red, faint, dataclasses.replace(loose, **change)).problems()
+        assert problem.split()[-1][:2] in ("0.", "fl")
+
+
+def test_the_overlap_of_a_few_pixels_is_not_judged(tmp_path):
+    # Threshold 0.99: of all frames only the noise's brightest pixels pass, and all of white.
+    high = dataclasses.replace(CARD, threshold=1.0)
+    a = save(tmp_path / "a.onnx", red_graph(card=high))
+    b = save(tmp_path / "b.onnx", scaled(red_graph(card=high), "head.aspp.4", 1.003))
+    report = verify(a, b, dataclasses.replace(LOOSE, min_iou=0.95))
+    marked = report.parity.marked_pixels
+    assert report.parity.mask_iou == 0.0 and marked >= SIDE * SIDE  # white is marked by one
+    assert report.problems() == ["the masks overlap by 0.0000"]
+    few = dataclasses.replace(report.parity, marked_pixels=99)
+    assert dataclasses.replace(report, parity=few).problems() == []
+    assert (
+        "of 99 marked pixels, too few to judge" in dataclasses.replace(report, parity=few).summary()
+    )
+
+
+def test_colors_in_another_order_are_the_same_picture(red, data, tmp_path):
+    bgr = dataclasses.replace(CARD, frame_format="bgr")
+    turned = red_graph(card=bgr)
+    for constant in turned.graph.initializer:
+        if constant.name == "red":
+            constant.CopyFrom(
+                numpy_helper.from_array(numpy_helper.to_array(constant)[:, ::-1], "red")
+            )
+    other = save(tmp_path / "bgr.onnx", turned)
+    for pair in ((red, other), (other, red)):
+        report = verify(*pair, VerifyConfig(data=data))
+        assert report.parity.max_abs_diff == 0.0
+        first, second = (room.peaks[0].value for room in report.headroom)
+        assert first == second
+
+
+def test_a_run_takes_the_frames_of_the_graph_beside_it(run, exported):
+    for pair in ((run, exported.graph), (exported.graph, run)):
+        report = verify(*pair, VerifyConfig())
+        assert report.parity.max_abs_diff < 1e-4
+        assert report.pictures == (
+            "synthetic pictures (--data DIR: your own), black, white and noise, as 1 x 80 x 48 bgr"
+        )
+        assert [str(exported.graph)] == [room.graph for room in report.headroom]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_size": 32}, "A sees 16 x 16 pixels and B 32 x 32"),
+        ({"frame_shape": (1, 48, 64, 3)}, "A takes frames of 1 x 16 x 16 rgb and B of 1 x 64 x 48"),
+        ({"frame_shape": (2, 16, 16, 3)}, "and B of 2 x 16 x 16 rgb"),
+        ({"frame_shape": (1, 16, 16, 1), "frame_format": "gray"}, "and B of 1 x 16 x 16 gray"),
+    ],
+)
+def test_models_that_cannot_see_the_same_are_refused(change, words):
+    with pytest.raises(ConfigError) as caught:
+        check_comparable(CARD, dataclasses.replace(CARD, **change))
+    assert words in caught.value.problem
+    if "image_size" not in change:
+        remedy = "edgeseg export --model plates --frame-size 16x16 --format rgb --batch 1"
+        assert caught.value.remedy.startswith(remedy)
+
+
+def test_other_weights_and_thresholds_are_said(red, tmp_path):
+    other = dataclasses.replace(CARD, weights_sha256="11", threshold=0.25)
+    report = verify(red, save(tmp_path / "o.onnx", red_graph(card=other)), LOOSE)
+    assert report.notes == (
+        "note: they hold different weights; this compares two trainings",
+        "note: their thresholds differ, 0.5 and 0.25 on the map, 0.7 and 0.7 on the score; "
+        "each is judged by its own",
+    )
+    assert report.parity.max_abs_diff == 0.0
+    assert report.parity.mask_iou < 1.0
+
+
+def test_an_overflow_that_the_comparison_hides_is_found_by_the_headroom(red, tmp_path):
+    # 300 times as large, twice, and back: past the end of Half between the second and the third.
+    large = red_graph()
+    for name, factor in zip(CHAIN, (300, 300, 1 / 300, 1 / 300), strict=False):
+        large = scaled(large, name, factor)
+    report = verify(red, save(tmp_path / "large.onnx", large), VerifyConfig())
+    assert report.problems() == []  # in FP32 it is sound
+    assert (report.headroom[1].typed, report.headroom[1].fits) == (False, False)
+    assert report.headroom[1].peaks[0].value == pytest.approx(90000)
+    assert "does not fit: teacher.layer2.0.conv1 overflows Half" in report.summary()
+    path = save(tmp_path / "half.onnx", to_fp16(large))
+    report = verify(red, path, LOOSE)
+    assert f"{path} overflows Half in teacher.layer2.0.conv1" in report.problems()
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_it_says_what_it_cannot_see(red):
+    text = verify(red, red, VerifyConfig()).summary()
+    assert "Not seen here: a CPU computes Half in Float" in text
+    assert f"{red}: what --precision fp16 would make Half, 12 tensors" in text
+
+
+def test_a_folder_without_images_is_refused(red, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no image"):
+        verify(red, red, VerifyConfig(data=tmp_path / "empty"))

@@ -1,0 +1,153 @@
+"""The benchmark: which frames, how many runs, what is reported."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from edgeseg.bench.benchmark import benchmark
+from edgeseg.bench.frames import Frames
+from edgeseg.config import BenchConfig
+from edgeseg.errors import ConfigError
+from edgeseg.machine.facts import this_machine
+from edgeseg.machine.state import DeviceState, Reader
+from edgeseg.stream.pipeline.pace import Pace
+from tests.kit.fakes import RedBackend, make_card
+
+
+def frames(card, count=3):
+    pixels = np.zeros((count, *card.frame_shape[1:]), np.uint8)
+    pixels[:] = (np.arange(count) * 10).reshape(count, 1, 1, 1)
+    return Frames(pixels, f"{count} planned frames")
+
+
+class Watched(RedBackend):
+    """Remembers the first pixel of every frame that it ran on."""
+
+    def __init__(self, card):
+        super().__init__(card)
+        self.seen = []
+
+    def run(self):
+        super().run()
+        self.seen.append(self._slot.frame[:, 0, 0, 0].tolist())
+
+
+def test_frames_are_cycled_through_warm_up_and_runs():
+    backend = Watched(make_card())
+    report = benchmark(backend, frames(backend.card), BenchConfig(runs=4, warmup=2))
+    assert backend.seen == [[0], [10], [20], [0], [10], [20]]
+    assert backend.bound == 1
+    assert report.latency.n == 4
+
+
+def test_a_run_of_several_frames_counts_each():
+    backend = Watched(make_card(batch=2))
+    report = benchmark(backend, frames(backend.card), BenchConfig(runs=3, warmup=0))
+    assert backend.seen == [[0, 10], [20, 0], [10, 20]]
+    runs_per_second = report.throughput_fps / 2
+    assert runs_per_second <= 1e3 / report.latency.mean_ms * 1.001
+
+
+def test_the_document_has_what_a_regression_gate_reads():
+    backend = RedBackend()
+    config = BenchConfig(runs=5, warmup=1, threads=1)
+    document = benchmark(backend, frames(backend.card), config).to_json()
+    document = json.loads(json.dumps(document))
+    wanted = {"n", "p50_ms", "p90_ms", "p99_ms", "max_ms", "throughput_fps", "machine", "engine"}
+    assert wanted <= set(document)
+    assert document["n"] == 5
+    assert 0 < document["p50_ms"] <= document["p90_ms"] <= document["p99_ms"] <= document["max_ms"]
+    assert document["machine"] == this_machine().line()
+    assert document["engine"] == "fake, CPU, 1 thread"
+    assert document["threads"] == 1
+    assert document["versions"]["numpy"] == np.__version__
+
+
+def test_the_text_has_the_method_beside_the_figures():
+    backend = RedBackend()
+    text = benchmark(backend, frames(backend.card), BenchConfig(runs=2, warmup=7)).summary()
+    for part in (
+        *("p50 ", "p90 ", "p99 ", "max ", "n 2", "frames/s", "after 7 runs of warm-up"),
+        *("3 planned frames", "64x48", this_machine().line(), "fake, CPU, 1 thread"),
+        *("9.4 ms an image in PyTorch on a Tesla V100", "another machine", "not to be compared"),
+    ):
+        assert part in text, part
+
+
+def paced(*, on_run=None, **settings):
+    backend = RedBackend(on_run=on_run)
+    config = BenchConfig(**({"runs": 3, "warmup": 0} | settings))
+    return benchmark(backend, frames(backend.card), config)
+
+
+def test_back_to_back_is_the_mode_unless_another_is_asked_for():
+    report = paced()
+    assert (report.mode, report.period_s, report.missed_slots, report.warm_runs) == (
+        *("saturated", None, 0, None),
+    )
+    assert "mode        saturated: each run begins when the one before has ended" in (
+        report.summary()
+    )
+
+
+def test_a_pace_is_named_with_its_missed_slots():
+    slow = {2: 0.09}
+    report = paced(fps=25.0, on_run=lambda i: time.sleep(slow.get(i, 0)))
+    assert (report.mode, report.period_s) == ("paced", 0.04)
+    assert report.missed_slots >= 2
+    missed = report.missed_slots
+    line = f"paced: a run each 40 ms, idle between; {missed} of {3 + missed} slots missed"
+    assert line in report.summary()
+    assert "included; the pace sets it" in report.summary()
+    document = json.loads(json.dumps(report.to_json()))
+    assert (document["mode"], document["missed_slots"]) == ("paced", missed)
+    assert "throttled" in document["clocks"]
+
+
+def test_an_interval_that_is_kept_warm_says_so():
+    report = paced(interval="120ms", keep_warm=True, runs=2)
+    assert (report.mode, report.latency.n) == ("triggered", 2)
+    assert report.warm_runs >= 1
+    assert f"{report.warm_runs} dummy runs between, to keep the clocks awake" in report.summary()
+
+
+def test_a_benchmark_of_half_an_hour_says_so_before(monkeypatch, said):
+
+    def stop(self, *wait):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pace, "wait", stop)
+    with pytest.raises(KeyboardInterrupt):
+        paced(interval="10s", runs=200)
+    assert said == ["200 runs at this pace take 33 min; --runs N for fewer"]
+    with pytest.raises(KeyboardInterrupt):
+        paced(interval="10s", runs=200, seconds=5.0)
+    assert len(said) == 1
+
+
+def test_a_throttled_device_is_told_with_the_figures(monkeypatch):
+    counts = iter([3, 8])
+    state = {"temperatures_c": {"cpu": 71.0}, "throttling": None}
+    read = lambda self: DeviceState(counters={"quota": next(counts)}, **state)  # noqa: E731
+    monkeypatch.setattr(Reader, "read", read)
+    report = paced()
+    assert report.clocks.throttled is True
+    assert "THROTTLED   quota, 5 times" in report.summary()
+    assert "hottest     71 °C, cpu" in report.summary()
+    assert report.to_json()["clocks"]["moved"] == {"quota": 5}
+
+
+def test_a_machine_that_shows_nothing_adds_nothing(monkeypatch):
+    nothing = DeviceState(temperatures_c={}, counters={})
+    monkeypatch.setattr(Reader, "read", lambda self: nothing)
+    report = paced()
+    assert report.clocks.lines() == []
+    assert not {"THROTTLED", "throttled", "hottest"} & set(report.summary().split())
+
+
+@pytest.mark.parametrize("setting", [{"runs": 0}, {"warmup": -1}, {"seconds": 0.0}, {"threads": 0}])
+def test_settings_that_make_no_sense_are_refused(setting):
+    with pytest.raises(ConfigError):
+        BenchConfig(**setting)

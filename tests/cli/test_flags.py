@@ -1,0 +1,58 @@
+"""Mirrors edgeseg/flags.py."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from edgeseg.cli.flags import takes
+from edgeseg.config import TrainConfig
+from edgeseg.errors import ConfigError
+
+
+@pytest.fixture
+def run():
+    """Return a command that hands back the configuration it was given."""
+    app = typer.Typer()
+    seen = []
+
+    @app.command()
+    @takes(TrainConfig)
+    def command(name: str, config: TrainConfig) -> None:
+        seen.append((name, config))
+
+    def call(*arguments):
+        result = CliRunner().invoke(app, arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return seen.pop() if seen else result
+
+    return call
+
+
+def test_without_flags_the_defaults_hold(run):
+    assert run("bottle") == ("bottle", TrainConfig())
+
+
+def test_flags_beat_the_file_and_the_file_beats_the_defaults(run, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('batch = 8\ngamma = 2\nrotation = "full"\n')
+    _, config = run("bottle", "--config", str(file), "--batch", "4", "--texture-color", "gray")
+    assert (config.batch, config.gamma, config.rotation) == (4, 2.0, "full")
+    assert config.texture_color == "gray"
+
+
+def test_a_word_that_is_no_choice_is_refused(run):
+    result = run("bottle", "--rotation", "upside-down")
+    assert result.exit_code == 2
+    assert "slight" in result.output
+
+
+def test_nonsense_is_refused_with_the_flag_that_mends_it(run):
+    with pytest.raises(ConfigError) as caught:
+        run("bottle", "--image-size", "250")
+    assert caught.value.remedy == "--image-size 256"
+
+
+def test_help_shows_sentences_and_defaults(run):
+    text = run("--help").output
+    assert "--student-steps" in text and "1000" in text

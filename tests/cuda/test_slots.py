@@ -1,0 +1,36 @@
+"""How tensors lie in a slot's block: each on a boundary, what is copied together side by side."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edgeseg.cuda.resources import Device
+from edgeseg.cuda.slots import ALIGNMENT, Layout, choose_io
+from edgeseg.errors import ConfigError
+from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
+
+
+@pytest.mark.parametrize("shape", [(1, 48, 64, 3), (2, 33, 20, 1), (1, 16, 16, 1)])
+def test_every_tensor_has_its_place(graph_card, shape):
+    card = dataclasses.replace(graph_card, frame_shape=shape)
+    layout, slot = Layout.of(card), Slot.on_host(card)
+    block = np.zeros(layout.total, np.uint8)
+    views = layout.views(block)
+    for number, name in enumerate(INPUTS + OUTPUTS):
+        expected = slot.tensors()[name]
+        assert (views[name].shape, views[name].dtype) == (expected.shape, expected.dtype)
+        assert layout.tensors[name].offset % ALIGNMENT == 0
+        views[name].view(np.uint8)[...] = number + 1
+    for number, name in enumerate(INPUTS + OUTPUTS):  # none was written by another
+        assert (views[name].view(np.uint8) == number + 1).all()
+    assert (block[: layout.inputs] <= 2).all() and (block[layout.inputs :] != 2).all()
+    assert layout.addresses(4096)["mask"] == 4096 + layout.inputs
+
+
+def test_how_frames_get_there():
+    jetson, card = Device("Orin", "8.7", True), Device("RTX A2000", "8.6", False)
+    assert [choose_io("auto", device) for device in (jetson, card)] == ["mapped", "copy"]
+    assert [choose_io(io, card) for io in ("mapped", "copy")] == ["mapped", "copy"]
+    with pytest.raises(ConfigError, match="--io is zero-copy; auto, mapped, copy was expected"):
+        choose_io("zero-copy", card)

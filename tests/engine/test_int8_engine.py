@@ -1,0 +1,125 @@
+"""build-engine --precision int8: where the ranges come from, what the card says, what runs."""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeseg.cards import EngineCard, read_card, sha256
+from edgeseg.config import BuildConfig
+from edgeseg.engine.build_engine import build_engine
+from edgeseg.errors import ModelError
+from edgeseg.graph.files import read_graph
+from edgeseg.loading import open_model
+from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, write_ranges
+from edgeseg.quantize.placement import measured, place
+from edgeseg.quantize.ranges import watch
+from edgeseg.runtime.base import Slot
+
+
+@pytest.fixture(scope="session")
+def ranges(exported):
+    """The largest magnitudes on three frames of noise."""
+    model, card = read_graph(exported.graph)
+    tensors = list(measured(model))
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, card.frame_shape, np.uint8) for _ in range(3)]
+    peaks = np.max(
+        [[np.abs(v).max() for v in values] for values in watch(model, card, tensors, frames)],
+        axis=0,
+    )
+    return Ranges(
+        graph=exported.graph.name,
+        graph_sha256=sha256(exported.graph),
+        tensors={t: Range(float(p)) for t, p in zip(tensors, peaks, strict=True)},
+    )
+
+
+@pytest.fixture
+def folder(ranges, tmp_path, monkeypatch):
+    """A working folder with calibration/screws.ranges.json."""
+    monkeypatch.chdir(tmp_path)
+    write_ranges(ranges_path("screws"), ranges)
+    return tmp_path
+
+
+def build(graph, **settings):
+    return build_engine(graph, BuildConfig(precision="int8", **settings))
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_an_engine_for_the_cpu(exported, folder, runtime):
+    built = build(exported.graph, runtime=runtime)
+    assert built.path.name == f"screws-int8-{runtime}-cpu.onnx"
+    model = onnx.load(built.path)
+    kinds = [n.op_type for n in model.graph.node]
+    card = read_card(built.path.with_suffix(".json"), EngineCard)
+    found = card.quantization
+    path = folder / "calibration" / "screws.ranges.json"
+    assert (found["ranges"], found["ranges_sha256"]) == (path.name, sha256(path))
+    assert kinds.count("QuantizeLinear") == found["quantize"]
+    assert kinds.count("DequantizeLinear") == found["dequantize"]
+    assert found["product"] == "equalized"
+    assert found["convolutions"] == 64 and len(found["left_alone"]) == 2
+    assert 1e-6 < card.parity["max_abs_diff"] < 0.05
+    assert "largest_half" not in card.parity
+    with open_model(built.path) as engine:
+        slot = Slot.on_host(engine.card)
+        engine.bind(slot)
+        engine.run()
+        assert np.isfinite(slot.anomaly_map).all()
+    assert "int8: 64 convolutions, " in built.summary()
+    assert json.loads(json.dumps(built.to_json()))["quantization"] == found
+
+
+def test_a_plan_ahead_of_time(exported, folder):
+    pytest.importorskip("tensorrt_rtx")
+    built = build(exported.graph, runtime="tensorrt-rtx")
+    assert built.path.name == "screws-int8-rtx-sm86.engine"
+    assert built.card.quantization["product"] == "kept"
+    assert built.card.layers["convolutions_int8"] == 60
+    assert built.card.parity["line"].startswith("the engine was not run on a GPU; its graph on")
+    assert built.card.parity["largest_half"] > 0
+    assert built.card.quantization["quantize"] == 58
+
+
+def test_the_product_may_be_kept_on_a_cpu(exported, folder):
+    built = build(exported.graph, runtime="onnxruntime", product="kept")
+    assert built.card.quantization["product"] == "kept"
+    assert built.card.quantization["convolutions"] == 62
+
+
+def test_ranges_may_lie_elsewhere(exported, ranges, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_ranges(tmp_path / "mine.json", ranges)
+    built = build(exported.graph, runtime="onnxruntime", ranges=tmp_path / "mine.json")
+    assert built.card.quantization["ranges"] == "mine.json"
+
+
+def test_without_ranges_the_command_is_named(exported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"no ranges calibration.screws\.ranges\.json") as caught:
+        build(exported.graph, runtime="openvino")
+    assert caught.value.remedy == f"edgeseg calibrate {exported.graph} DATA"
+    assert not (tmp_path / "engines").exists()
+
+
+def test_stale_ranges_are_refused(exported, ranges, folder):
+    write_ranges(ranges_path("screws"), dataclasses.replace(ranges, graph_sha256="0" * 64))
+    with pytest.raises(ModelError, match="measured on another graph") as caught:
+        build(exported.graph, runtime="openvino")
+    assert caught.value.remedy == f"edgeseg calibrate {exported.graph} DATA"
+
+
+def test_fp16_has_no_quantization_on_its_card(exported, tmp_path):
+    config = BuildConfig(precision="fp16", runtime="onnxruntime")
+    built = build_engine(exported.graph, config, out=tmp_path)
+    assert built.card.quantization == {}
+
+
+def test_the_placement_is_that_of_the_graph(exported, folder):
+    built = build(exported.graph, runtime="onnxruntime", product="kept")
+    model = onnx.load(exported.graph)
+    assert built.card.quantization["left_alone"] == place(model, device="cpu").left

@@ -1,0 +1,199 @@
+"""DSKD, STPM, the edge profile and DeSTSeg's ablations behind one contract: trained, thresholds,
+graph, precisions.
+
+Four models are trained for a few steps each and go the whole way; of the ablations that change the
+graph, each is exported with random weights and compared with PyTorch.
+"""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
+from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, TrainConfig
+from edgeseg.data.layouts import open_dataset
+from edgeseg.data.parts import write_parts
+from edgeseg.engine.build_engine import build_engine
+from edgeseg.evaluation.compare import compare
+from edgeseg.evaluation.evaluate import evaluate
+from edgeseg.evaluation.threshold import threshold_run
+from edgeseg.export.export import export_graph, export_run
+from edgeseg.graph.files import read_graph
+from edgeseg.graph.modules import Network
+from edgeseg.graph.wiring import parts
+from edgeseg.loading import open_model, open_run
+from edgeseg.model.detectors import build_detector
+from edgeseg.model.fused import Fused
+from edgeseg.model.teacher import Teacher
+from edgeseg.quantize.calibrate import calibrate
+from edgeseg.quantize.fp16 import half_nodes
+from edgeseg.quantize.placement import place
+from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from edgeseg.runtime.pytorch import PyTorchBackend
+from edgeseg.training.train import train
+from tests.kit.deploy import SIDE
+
+MODELS = {
+    "dskd": {"model": "dskd", "epochs": 1, "student_rate": 1e-4},
+    "stpm": {"model": "stpm", "student_steps": 3},
+    "dskd-head": {
+        "model": "dskd",
+        "profile": "edge",
+        "head": True,
+        "student_steps": 3,
+        "head_steps": 2,
+    },
+    "edge": {"profile": "edge", "student_steps": 3, "head_steps": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "plates"
+    return write_parts(root, train=8, good=2, bad=1)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def trained(request, data, tmp_path_factory):
+    """A run of each model, with thresholds, and its graph."""
+    config = TrainConfig(
+        teacher="efficientnet_lite0",
+        image_size=64,
+        batch=2,
+        holdout=0.25,
+        device="cpu",
+        **({"student_rate": 1e-3} | MODELS[request.param]),
+    )
+    run = tmp_path_factory.mktemp("runs") / request.param
+    train(open_dataset(data), config, run, preview=False)
+    threshold_run(run, data, 0.4)
+    return run, export_run(run, ExportConfig(), data=data)
+
+
+def frames_of(backend):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, backend.card.frame_shape, np.uint8) for _ in range(2)]
+
+
+def test_the_card_names_the_model_and_its_thresholds(trained):
+    run, exported = trained
+    card = read_card(run / CARD, ModelCard)
+    assert card.model == exported.card.model == MODELS[run.name].get("model", "destseg")
+    assert exported.card.training == card.config
+    assert exported.card.threshold == card.threshold
+    with open_run(run) as backend:
+        assert 0 < card.threshold < 10 and backend.card.threshold == card.threshold
+
+
+def test_the_graph_is_pytorchs_within_the_tolerance(trained):
+    run, exported = trained
+    height, width = exported.card.frame_shape[1:3]
+    with (
+        open_run(run, frame_size=(height, width), frame_format="bgr") as ours,
+        OnnxRuntimeBackend(exported.graph) as theirs,
+    ):
+        parity = compare(ours, theirs, frames_of(ours))
+    assert parity.max_abs_diff <= 1e-4 and parity.score_diff <= 1e-4
+
+
+def test_the_score_is_the_maximum_or_the_mean_of_the_highest(trained):
+    run, exported = trained
+    kinds = {n.op_type for n in onnx.load(exported.graph).graph.node}
+    scored_by = "ReduceMax" if run.name.startswith("dskd") else "TopK"
+    assert {"ReduceMax", "TopK"} & kinds == {scored_by}
+    if run.name == "dskd-head":
+        return  # its score is another map's
+    top = 1 if run.name == "dskd" else 100
+    with OnnxRuntimeBackend(exported.graph) as graph:
+        slot = graph.new_slot()
+        graph.bind(slot)
+        np.copyto(slot.frame, frames_of(graph)[0])
+        graph.run()
+        highest = np.sort(slot.anomaly_map.ravel())[-top:]
+        assert slot.score[0] == pytest.approx(highest.mean(), rel=1e-5)
+
+
+def test_the_norms_stay_float_and_the_students_are_half(trained):
+    _, exported = trained
+    model = onnx.load(exported.graph)
+    half = half_nodes(model)
+    kinds = {n.name: n.op_type for n in model.graph.node}
+    measuring = {name for name in half if not name.startswith("head.")}  # the head's are plain
+    assert not {kinds[name] for name in measuring} & {"ReduceL2", "Div", "ReduceSum", "MatMul"}
+    assert {name for name, kind in kinds.items() if kind == "Conv"} <= half
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_an_engine_of_each_precision_answers_like_the_graph(
+    trained, data, tmp_path, monkeypatch, precision
+):
+    _, exported = trained
+    monkeypatch.chdir(tmp_path)
+    if precision == "int8":
+        calibrate(exported.graph, data, CalibrateConfig(frames=4))
+    config = BuildConfig(precision=precision, runtime="onnxruntime")
+    built = build_engine(exported.graph, config)
+    with open_model(built.path) as engine, OnnxRuntimeBackend(exported.graph) as graph:
+        parity = compare(graph, engine, frames_of(graph))
+        found = evaluate(engine, open_dataset(data))
+    assert parity.finite
+    assert parity.max_abs_diff < {"fp16": 0.02, "int8": 0.5}[precision]
+    assert found.good == 2 and found.card.model == exported.card.model
+
+
+def test_a_profile_knows_the_parts_of_a_model(trained):
+    run, exported = trained
+    work = Network(read_graph(exported.graph)[0]).part_macs()
+    assert work["student"] > work["teacher"] > 0
+    assert work["product"] == 0  # norms and sums multiply no matrices
+    assert (work["head"] > 0) == (run.name in ("edge", "dskd-head"))
+    part = Network(read_graph(exported.graph)[0]).parts
+    kinds = {n.name: n.op_type for n in onnx.load(exported.graph).graph.node}
+    assert {kinds[name] for name in part if part[name] == "product"} >= {"ReduceL2", "Div"}
+    ends = {"ReduceMax", "TopK", "Greater", "Where"}
+    assert {part[name] for name in part if kinds[name] in ends} == {"rest"}
+
+
+ABLATIONS = [
+    {"head_input": "concatenation", "decoder": False},
+    {"head_input": "cosine"},
+    {"local_contrast": 0.125},
+    {"profile": "edge", "teacher": "resnet18", "head_stride": 8},
+    {"model": "dskd", "structure": "e-d", "embedding": False, "maps": "m2"},
+]
+
+
+@pytest.mark.parametrize("settings", ABLATIONS, ids=str)
+def test_an_ablation_exports(settings, tmp_path):
+    config = TrainConfig(image_size=SIDE, **settings)
+    torch.manual_seed(0)
+    values = dataclasses.asdict(config)
+    detector = build_detector(config.model, Teacher("resnet18"), values, SIDE)
+    module = Fused(
+        detector, image_size=SIDE, frame_size=(48, 80), frame_format="bgr", top=config.top
+    )
+    card = GraphCard(
+        name="ablation",
+        model=config.model,
+        frame_format="bgr",
+        frame_shape=(1, 48, 80, 3),
+        image_size=SIDE,
+        threshold=0.5,
+        image_threshold=0.5,
+        weights_sha256="0" * 64,
+        training=values,
+        versions={},
+    )
+    with PyTorchBackend(module, card) as backend:
+        found = export_graph(backend, tmp_path / "a.onnx", ExportConfig())
+    assert found.parity.max_abs_diff <= 1e-4
+    model = onnx.load(found.graph)
+    names = [n.name for n in model.graph.node if n.op_type == "Conv"]
+    assert any(n.startswith("teacher.") for n in names) == (settings.get("structure") != "e-d")
+    placed = place(model)
+    assert set(placed.left.values()) <= {"stem", "output", "pooled", "product"}
+    assert len(placed.convolutions) > 20
+    assert ("head" in parts(model).values()) == (config.model == "destseg")

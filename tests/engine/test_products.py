@@ -1,0 +1,63 @@
+"""Products as convolutions: the same sums, the same answers, and what is left alone."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from edgeseg.engine.products import as_convolutions
+from edgeseg.quantize.fp16 import half_nodes, to_fp16
+from tests.kit.hand_made import FLOAT, HALF, graph, node, one
+
+X = np.random.default_rng(0).normal(size=(2, 3, 5, 7)).astype(np.float32)
+
+
+def run(model, feeds):
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, feeds)
+
+
+def product(places, matrix, kind=FLOAT, shape=X.shape):
+    return one("MatMul", inputs=places, shape=shape, kind=kind, constants={"w": matrix})
+
+
+@pytest.mark.parametrize(("places", "size"), [(("x", "w"), (7, 4)), (("w", "x"), (4, 5))])
+def test_a_constant_on_either_side(places, size):
+    matrix = np.random.default_rng(1).normal(size=size).astype(np.float32)
+    rewritten = as_convolutions(product(places, matrix))
+    assert [n.op_type for n in rewritten.graph.node] == ["Transpose", "Conv", "Transpose"]
+    assert [n.name for n in rewritten.graph.node][1] == "it"
+    assert [i.name for i in rewritten.graph.initializer] == ["it/weight"]
+    expected = X @ matrix if places[0] == "x" else matrix @ X
+    np.testing.assert_allclose(run(rewritten, {"x": X})[0], expected, atol=1e-5)
+
+
+def test_other_products_stay():
+    both = graph(
+        [node("MatMul", ["x", "z"], "y")], inputs={"x": (FLOAT, [1, 1, 4, 4]), "z": (FLOAT, [4, 4])}
+    )
+    flat = product(("x", "w"), np.ones((7, 4), np.float32), shape=[5, 7])
+    half = product(("x", "w"), np.ones((7, 4), np.float16), kind=HALF)
+    for model in (both, flat, half):
+        assert [n.op_type for n in as_convolutions(model).graph.node] == ["MatMul"]
+
+
+def test_the_exported_graph_answers_the_same(exported):
+    model = onnx.load(exported.graph)
+    products = [n.name for n in model.graph.node if n.op_type == "MatMul"]
+    rewritten = as_convolutions(model)
+    assert products and not [n for n in rewritten.graph.node if n.op_type == "MatMul"]
+    frame = np.random.default_rng(0).integers(0, 256, (1, 48, 80, 3), np.uint8)
+    feeds = {"frame": frame, "threshold": np.array([0.5], np.float32)}
+    for a, b in zip(run(model, feeds), run(rewritten, feeds), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_after_the_typing_they_stay_in_float(exported):
+    model = onnx.load(exported.graph)
+    products = {n.name for n in model.graph.node if n.op_type == "MatMul"}
+    assert not products & half_nodes(model)
+    weights = {i.name: i.data_type for i in as_convolutions(to_fp16(model)).graph.initializer}
+    assert {weights[f"{name}/weight"] for name in products} == {FLOAT}

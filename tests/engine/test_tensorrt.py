@@ -1,0 +1,202 @@
+"""Plans: built for real by TensorRT-RTX on the CPU; TensorRT's older ways against a recorder."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeseg.config import BuildConfig
+from edgeseg.engine.tensorrt import _to_opset, build_plan
+from edgeseg.errors import BuildError, ConfigError
+from edgeseg.graph.blocks import blocks_of
+from edgeseg.machine.facts import this_machine
+from edgeseg.machine.support import Release
+from edgeseg.quantize.fp16 import half_nodes
+from edgeseg.runtime import tensorrt as trt
+from tests.kit.old_tensorrt import FLOAT
+
+HALF = BuildConfig(precision="fp16", runtime="tensorrt-rtx")
+FULL = BuildConfig(precision="fp32", runtime="tensorrt-rtx")
+OLD_OPSET = Release("tensorrt", "8.6.1").opsets[1]
+
+
+@pytest.fixture(scope="session")
+def model(exported):
+    return onnx.load(exported.graph)
+
+
+@pytest.fixture
+def no_gpu():
+    return dataclasses.replace(this_machine(), gpu=None, compute_capability=None, gpu_note="none")
+
+
+@pytest.fixture
+def orin():
+    return dataclasses.replace(this_machine(), gpu="Orin", compute_capability="8.7")
+
+
+def small_model(op="Relu", **attributes):
+    """x -> convolution -> one more node -> y."""
+    weight = np.ones((1, 1, 3, 3), np.float32)
+    sizes = np.array([1, 1, 4, 4])
+    inputs = ["a", "", "", "sizes"] if op == "Resize" else ["a"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["a"], "stem", pads=[1, 1, 1, 1]),
+            helper.make_node(op, inputs, ["y"], "last", **attributes),
+        ],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(sizes, "sizes")],
+    )
+    opset = helper.make_opsetid("", 19)
+    return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[opset]))
+
+
+def test_ahead_of_time(no_gpu, said):
+    pytest.importorskip("tensorrt_rtx")
+    plan = build_plan("tensorrt-rtx", small_model(), HALF, no_gpu)
+    assert plan.layers == {"convolutions": 1, "convolutions_half": 1, "norms": 0}
+    assert (plan.target, plan.typing) == ("sm86", "strong")
+    assert plan.version == trt.load("tensorrt-rtx").version
+    assert said == [f"building for sm86 with tensorrt-rtx {plan.version}"]
+
+
+@pytest.mark.parametrize("name", ["teacher.encoder.layer1.0", "student.layer3.0"])
+def test_a_block_that_is_kept_computes_in_float_and_its_neighbors_in_half(model, no_gpu, name):
+    pytest.importorskip("tensorrt_rtx")
+    (block,) = (b for b in blocks_of(model, half_nodes(model)) if b.name == name)
+    kept = sum(n.op_type == "Conv" and n.name in block.nodes for n in model.graph.node)
+    plan = build_plan("tensorrt-rtx", model, HALF, no_gpu, keep=block.nodes)
+    assert plan.layers["convolutions_float"] == kept
+    assert plan.layers["convolutions_half"] == 66 - kept
+
+
+def test_another_compute_capability(no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    config = dataclasses.replace(HALF, compute_capability="12.0")
+    plan = build_plan("tensorrt-rtx", small_model(), config, no_gpu)
+    assert plan.target == "sm120"
+
+
+def test_rtx_has_no_kernels_for_a_jetson(no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    config = dataclasses.replace(HALF, compute_capability="8.7")
+    with pytest.raises(ConfigError, match=r"builds for .* 8\.6, 8\.9, 12\.0.*; 8\.7 was asked"):
+        build_plan("tensorrt-rtx", small_model(), config, no_gpu)
+
+
+def test_a_graph_that_the_parser_refuses_is_an_error_in_its_words(no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    cubes = small_model("LpPool", kernel_shape=[2, 2], p=3)
+    with pytest.raises(BuildError, match=r"cannot take the graph as it is: .*Only L1 and L2"):
+        build_plan("tensorrt-rtx", cubes, FULL, no_gpu)
+
+
+def test_tensorrt_builds_beside_its_gpu_only(no_gpu):
+    with pytest.raises(BuildError, match="there is none here") as caught:
+        build_plan("tensorrt", small_model(), HALF, no_gpu)
+    assert "--runtime tensorrt-rtx --compute-capability 8.6" in caught.value.remedy
+    assert "--runtime openvino" in caught.value.remedy
+
+
+def test_what_the_lint_finds_never_reaches_tensorrt(install, orin):
+    recorder = install("10.3.0")
+    smooth = small_model("Resize", mode="linear", antialias=1)
+    with pytest.raises(BuildError, match=r"^tensorrt 10\.3\.0 would not .*: last has antialias ="):
+        build_plan("tensorrt", smooth, HALF, orin)
+    assert recorder.builds == []
+
+
+def test_a_gpu_that_the_release_does_not_serve(install, orin):
+    install("10.13.3")
+    with pytest.raises(ConfigError, match=r"10\.13\.3 has no kernels for .* 8\.7 \(Orin\)"):
+        build_plan("tensorrt", small_model(), HALF, orin)
+
+
+def test_a_release_newer_than_the_matrix_is_named(install, orin, said):
+    recorder = install("12.0.0")
+    del recorder.BuilderFlag
+    with pytest.raises(BuildError, match=r"tensorrt 12\.0\.0 is newer .* lacks .*BuilderFlag") as e:
+        build_plan("tensorrt", small_model(), FULL, orin)
+    assert e.value.remedy == 'pip install "tensorrt==11.4.*"'
+    assert "tensorrt 12.0.0 is newer than 11.4, the newest known here" in said[1]
+
+
+def test_tensorrt_10_is_strongly_typed_without_precision_flags(install, orin, said):
+    recorder = install("10.3.0")
+    plan = build_plan("tensorrt", small_model(), HALF, orin)
+    ((network, options, model),) = recorder.builds
+    assert network.flags == 1 << 1  # STRONGLY_TYPED
+    assert options.flags == {"TF32"}
+    assert options.pool == {"workspace": 1024 << 20}
+    assert any(n.op_type == "Cast" for n in model.graph.node)
+    assert (plan.data, plan.target, plan.typing, plan.layers) == (b"plan", "sm87", "strong", {})
+    assert said[-1] == "the log of tensorrt 10.3.0 lists no layers: their types were not read"
+
+
+def test_where_strong_typing_fails_the_flags_serve(install, orin, said):
+    recorder = install("10.3.0", strong_builds=False)
+    plan = build_plan("tensorrt", small_model(), HALF, orin)
+    assert plan.typing == "weak"
+    assert [network.flags for network, _, _ in recorder.builds] == [1 << 1, 0]
+    assert "tensorrt 10.3.0 fails at the strongly typed graph; by flags now" in said
+
+
+def test_tensorrt_8_gets_flags_an_older_opset_and_float_islands(install, orin, model):
+    recorder = install("8.6.1")
+    plan = build_plan("tensorrt", model, HALF, orin)
+    ((network, options, given),) = recorder.builds
+    assert plan.typing == "weak"
+    assert network.flags == 1 << 0  # EXPLICIT_BATCH
+    assert options.flags == {"TF32", "FP16", "OBEY_PRECISION_CONSTRAINTS"}
+    assert given.opset_import[0].version == OLD_OPSET
+    half = half_nodes(model)
+    for layer in network.layers:
+        free = layer.name in half or layer.get_output(0).dtype != FLOAT
+        assert layer.precision == (None if free else FLOAT), layer.name
+        assert layer.output_types == ({} if free else {0: FLOAT})
+    assert sum(layer.precision is None for layer in network.layers) >= len(half) > 100
+
+
+def test_fp32_turns_tf32_off(install, orin):
+    recorder = install("8.6.1")
+    build_plan("tensorrt", small_model(), FULL, orin)
+    ((_, options, _),) = recorder.builds
+    assert options.flags == set()
+
+
+def test_a_warning_that_changes_the_meaning_is_an_error(install, orin, said):
+    install("10.3.0", warning="One or more weights outside the range of INT32 was clamped")
+    with pytest.raises(BuildError, match="cannot take the graph as it is: One or more weights"):
+        build_plan("tensorrt", small_model(), HALF, orin)
+    install("10.3.0", warning="CUDA lazy loading is not enabled")
+    build_plan("tensorrt", small_model(), HALF, orin)
+    assert "tensorrt: CUDA lazy loading is not enabled" in said
+
+
+def test_tensorrt_builds_for_the_gpu_that_is_there(install, orin):
+    install("10.3.0")
+    config = dataclasses.replace(HALF, compute_capability="8.6")
+    with pytest.raises(ConfigError, match=r"the GPU that is there \(8\.7\); 8\.6 was asked") as e:
+        build_plan("tensorrt", small_model(), config, orin)
+    assert e.value.remedy == "--runtime tensorrt-rtx --compute-capability 8.6"
+
+
+def test_the_graph_in_an_older_opset_answers_the_same(model):
+    old = _to_opset(model, OLD_OPSET)
+    onnx.checker.check_model(old)
+    frame = np.random.default_rng(0).integers(0, 256, (1, 48, 80, 3), np.uint8)
+    feeds = {"frame": frame, "threshold": np.array([0.5], np.float32)}
+    answers = [
+        onnxruntime.InferenceSession(
+            graph.SerializeToString(), providers=["CPUExecutionProvider"]
+        ).run(None, feeds)
+        for graph in (model, old)
+    ]
+    for a, b in zip(*answers, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)

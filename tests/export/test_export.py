@@ -1,0 +1,306 @@
+"""Export: the contract of the graph, the gate before it is written, what travels inside."""
+
+import dataclasses
+import json
+import re
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, numpy_helper
+
+from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, sha256, write_card
+from edgeseg.config import ExportConfig
+from edgeseg.errors import DataError, GateFailed, ModelError
+from edgeseg.export import export
+from edgeseg.export.ensure import exported_graph
+from edgeseg.export.export import export_graph, export_run
+from edgeseg.runtime.base import Slot
+from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from tests.kit.deploy import Toy, toy_backend
+
+
+@pytest.fixture(scope="session")
+def model(exported):
+    return onnx.load(exported.graph)
+
+
+def signature(tensors):
+    return {
+        t.name: (t.type.tensor_type.elem_type, [d.dim_value for d in t.type.tensor_type.shape.dim])
+        for t in tensors
+    }
+
+
+def test_inputs_and_outputs_are_the_contracts(model):
+    assert signature(model.graph.input) == {
+        "frame": (TensorProto.UINT8, [1, 48, 80, 3]),
+        "threshold": (TensorProto.FLOAT, [1]),
+    }
+    assert signature(model.graph.output) == {
+        "mask": (TensorProto.UINT8, [1, 48, 80]),
+        "score": (TensorProto.FLOAT, [1]),
+        "anomaly_map": (TensorProto.FLOAT, [1, 64, 64]),
+    }
+    assert [o.version for o in model.opset_import] == [19]
+
+
+def test_the_graph_is_plain_and_static(model):
+    kinds = [n.op_type for n in model.graph.node]
+    assert kinds[0] == "Cast"  # TensorRT allows nothing else on bytes
+    assert model.graph.node[0].input == ["frame"]
+    assert not {"Shape", "Slice", "Identity", "Constant", "BatchNormalization"} & set(kinds)
+    assert kinds.count("Conv") == 66
+    assert kinds.count("TopK") == 1
+    for resize in (n for n in model.graph.node if n.op_type == "Resize"):
+        antialias = [a.i for a in resize.attribute if a.name == "antialias"]
+        assert antialias in ([], [0])  # TensorRT has none
+
+
+def test_the_epsilon_of_the_norms_is_still_there(model):
+    """onnxscript takes `x + 1e-12` for `x + 0` and drops it: a zero vector would then be NaN."""
+    names = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    divisors = [
+        n.input[1] for n in model.graph.node if n.op_type == "Div" and n.input[1] not in names
+    ]
+    writers = {n.output[0]: n for n in model.graph.node}
+    assert len(divisors) == 6
+    for divisor in divisors:
+        assert writers[divisor].op_type == "Clip"
+        assert names[writers[divisor].input[1]] == np.float32(1e-12)
+
+
+def test_zero_features_give_numbers(model):
+    """A teacher that sees nothing: its unit vectors are zero over zero, saved by the epsilon."""
+    blind = onnx.ModelProto()
+    blind.CopyFrom(model)
+    used = {k for n in blind.graph.node if n.name.startswith("teacher.") for k in n.input[1:]}
+    for weights in (i for i in blind.graph.initializer if i.name in used):
+        weights.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(weights), weights.name))
+    feeds = {"frame": np.full((1, 48, 80, 3), 99, np.uint8), "threshold": np.ones(1, np.float32)}
+    session = onnxruntime.InferenceSession(
+        blind.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    mask, score, anomaly_map = session.run(None, feeds)
+    assert len(used) == 15  # ResNet18 without its last stage
+    assert np.isfinite(anomaly_map).all() and np.isfinite(score).all() and not mask.any()
+
+
+def test_convolutions_carry_the_names_of_their_weights(model):
+    names = [n.name for n in model.graph.node if n.op_type == "Conv"]
+    assert "student.encoder.layer1.0.conv1" in names
+    assert "head.aspp.4" in names
+    assert len({n.name for n in model.graph.node}) == len(model.graph.node)
+
+
+def test_no_path_of_this_machine_is_in_the_file(exported):
+    data = exported.graph.read_bytes()
+    assert b"site-packages" not in data
+    assert b"stack_trace" not in data
+
+
+def test_everything_to_run_it_travels_in_the_file(exported, run, model):
+    card = card_from_metadata({p.key: p.value for p in model.metadata_props}, exported.graph)
+    assert card == exported.card
+    assert (card.name, card.threshold, card.image_threshold) == ("screws", 0.5, 0.6)
+    assert (card.frame_format, card.frame_shape, card.image_size) == ("bgr", (1, 48, 80, 3), 64)
+    assert card.classes == ("good", "anomalous")
+    assert card.weights_sha256 == read_card(run / CARD, ModelCard).weights_sha256
+    assert {"torch", "onnx", "onnxscript", "edgeseg"} <= set(card.versions)
+    assert card.parity["frames"] == 7
+    assert card.parity["pictures"] == "synthetic pictures"
+
+
+def test_the_report(exported):
+    assert exported.graph.name == "screws.onnx"
+    assert re.fullmatch(
+        r".*screws\.onnx: 1\d\d\.\d MB, frames 1 x 80 x 48 bgr, opset 19, rewrites none\n"
+        r"parity with PyTorch: map within .*, 0 flipped verdicts over 7 frames",
+        exported.summary(),
+    )
+    document = json.loads(json.dumps(exported.to_json()))
+    assert document["sha256"] == sha256(exported.graph)
+    assert document["parity"]["max_abs_diff"] <= 1e-4
+    assert document["parity"]["mask_errors"] == 0
+
+
+@pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
+def test_every_frame_format(tmp_path, frame_format):
+    path = tmp_path / "toy.onnx"
+    config = ExportConfig(format=frame_format)
+    with toy_backend(frame_format=frame_format) as backend:
+        export_graph(backend, path, config)
+    picture = np.random.default_rng(0).integers(0, 256, (48, 40, 3), np.uint8)
+    frame = {
+        "bgr": picture[:, :, ::-1],
+        "rgb": picture,
+        "gray": cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None],
+    }[frame_format]
+    seen = np.repeat(frame, 3, axis=2) if frame_format == "gray" else picture
+    with OnnxRuntimeBackend(path) as graph, toy_backend(frame_format="rgb") as reference:
+        ours, theirs = Slot.on_host(graph.card), Slot.on_host(reference.card)
+        ours.frame[0], theirs.frame[0] = frame, seen
+        for backend, slot in ((graph, ours), (reference, theirs)):
+            backend.bind(slot)
+            backend.run()
+    np.testing.assert_allclose(ours.anomaly_map, theirs.anomaly_map, atol=1e-5)
+    np.testing.assert_allclose(ours.score, theirs.score, atol=1e-5)
+
+
+def test_a_batch(tmp_path):
+    path = tmp_path / "toy.onnx"
+    with toy_backend(batch=3) as backend:
+        found = export_graph(backend, path, ExportConfig(batch=3))
+    assert found.parity.frames == (2 + 3) * 3  # four pictures fill two runs
+    with OnnxRuntimeBackend(path) as graph:
+        assert graph.card.frame_shape == (3, 48, 40, 3)
+
+
+class Drifting(Toy):
+    """Answers in PyTorch otherwise than in the exported graph."""
+
+    def forward(self, x):
+        return super().forward(x) * (1.0 if torch.compiler.is_exporting() else 0.99)
+
+
+class Dividing(Toy):
+    """0 / 0 for a black frame."""
+
+    def forward(self, x):
+        return super().forward(x) * (x.mean() / x.mean())
+
+
+@pytest.mark.parametrize(
+    ("detector", "problem"),
+    [
+        (Drifting, r"disagrees with PyTorch: the maps differ by \d\.\d+e-0\d, the scores differ"),
+        (Dividing, "disagrees with PyTorch: a map or score is NaN or infinite"),
+    ],
+)
+def test_a_graph_that_fails_is_not_written(tmp_path, detector, problem):
+    old = tmp_path / "toy.onnx"
+    old.write_bytes(b"the graph of yesterday")
+    with (
+        toy_backend(detector()) as backend,
+        pytest.raises(GateFailed, match=problem) as caught,
+        np.errstate(invalid="ignore"),
+    ):
+        export_graph(backend, old, ExportConfig())
+    assert caught.value.exit_code == 3
+    assert "nothing was written" in caught.value.problem
+    assert old.read_bytes() == b"the graph of yesterday"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_a_mask_that_is_not_the_maps_is_noticed(tmp_path, monkeypatch):
+    class Inverting(OnnxRuntimeBackend):
+        def run(self):
+            super().run()
+            np.bitwise_not(self._slot.mask, out=self._slot.mask)
+
+    monkeypatch.setattr(export, "OnnxRuntimeBackend", Inverting)
+    with toy_backend() as backend, pytest.raises(GateFailed, match=r"\d+ mask pixels differ"):
+        export_graph(backend, tmp_path / "toy.onnx", ExportConfig())
+
+
+class Untraceable(Toy):
+    def forward(self, x):
+        return super().forward(x) if float(x.sum()) > 0 else x[:, :1, ::4, ::4]
+
+
+def test_a_model_that_pytorch_cannot_export(tmp_path):
+    with (
+        toy_backend(Untraceable()) as backend,
+        pytest.raises(export.BuildError, match="cannot export a model with the teacher 'resnet18'"),
+    ):
+        export_graph(backend, tmp_path / "toy.onnx", ExportConfig())
+
+
+def test_a_run_without_thresholds_is_refused(run_card, tmp_path):
+    write_card(tmp_path / CARD, dataclasses.replace(run_card, threshold=None))
+    with pytest.raises(ModelError, match="has no thresholds, and a graph carries them") as caught:
+        export_run(tmp_path, ExportConfig())
+    assert caught.value.remedy == f"edgeseg threshold {tmp_path} DATA"
+
+
+def test_data_that_is_not_the_runs_is_refused(run_card, tmp_path):
+    split = {"train": {}, "holdout": {"good/000.png": "0" * 64}}
+    write_card(tmp_path / CARD, dataclasses.replace(run_card, split=split))
+    with pytest.raises(DataError, match=r"good/000\.png is not there"):
+        export_run(tmp_path, ExportConfig(), data=tmp_path / "data")
+
+
+@pytest.fixture
+def toy_run(tmp_path, run_card, monkeypatch):
+    """A run whose network is a toy: what `export_run` does around it."""
+    folder = tmp_path / "toy"
+    picture = np.random.default_rng(3).integers(0, 256, (30, 30, 3), np.uint8)
+    (tmp_path / "good").mkdir()
+    cv2.imwrite(str(tmp_path / "good" / "0.png"), picture)
+    split = {"train": {}, "holdout": {"good/0.png": sha256(tmp_path / "good" / "0.png")}}
+    card = dataclasses.replace(
+        run_card, name="toy", split=split, frame_size=None, weights_sha256="0" * 64
+    )
+    card = dataclasses.replace(card, threshold=0.5, image_threshold=0.5)
+    write_card(folder / CARD, card)
+
+    def open_toy(run, *, frame_size, frame_format, batch):
+        size = frame_size or (32, 32)
+        return toy_backend(frame_size=size, frame_format=frame_format, batch=batch)
+
+    monkeypatch.setattr(export, "open_run", open_toy)
+    return folder
+
+
+def test_the_pictures_are_the_runs_own(toy_run):
+    found = export_run(toy_run, ExportConfig(), data=toy_run.parent)
+    assert found.card.parity["pictures"] == "held-out images"
+    assert found.parity.frames == 1 + 3
+
+
+def test_frames_of_mixed_size_fall_back_to_the_networks(toy_run):
+    assert export_run(toy_run, ExportConfig()).card.frame_shape == (1, 32, 32, 3)
+    config = ExportConfig(frame_size="64x40", format="gray")
+    assert export_run(toy_run, config).card.frame_shape == (1, 40, 64, 1)
+
+
+def test_a_graph_is_exported_when_it_is_missing_or_old(toy_run, said):
+    graph = exported_graph(toy_run)
+    assert said[0] == f"{toy_run} has no graph yet: exporting"
+    written = graph.stat().st_mtime_ns
+    assert exported_graph(toy_run) == graph
+    assert graph.stat().st_mtime_ns == written
+
+    card = read_card(toy_run / CARD, ModelCard)
+    for change in ({"threshold": 0.4}, {"context": 2.0}):
+        card = dataclasses.replace(card, **change)
+        write_card(toy_run / CARD, card)
+        said.clear()
+        exported_graph(toy_run)
+        assert said[0] == f"{graph} is older than its run: exporting again"
+    assert graph.stat().st_mtime_ns > written
+
+
+@pytest.mark.parametrize("asked", ["auto", "pooled", "none"])
+def test_a_graph_that_is_exported_again_keeps_its_rewrites(toy_run, monkeypatch, asked):
+    tried = []
+
+    def record(model, names):
+        tried.append(names)
+        return model, names
+
+    monkeypatch.setattr(export, "rewrite", record)
+    export_run(toy_run, ExportConfig(rewrites=asked))
+    card = read_card(toy_run / CARD, ModelCard)
+    write_card(toy_run / CARD, dataclasses.replace(card, threshold=0.4))
+    exported_graph(toy_run)
+    assert tried[0] == tried[1] == ExportConfig(rewrites=asked).rewrite_names()
+
+
+def test_the_exporter_is_quiet(tmp_path, capfd):
+    with toy_backend() as backend:
+        export_graph(backend, tmp_path / "toy.onnx", ExportConfig())
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,141 @@
+"""One small run, exported once, and toys where the network or TensorRT does not matter."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from edgeseg.cards import CARD, GraphCard, ModelCard, write_card
+from edgeseg.config import ExportConfig
+from edgeseg.export.export import export_run
+from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.fused import CHANNELS, Fused
+from edgeseg.model.teacher import Teacher
+from edgeseg.runtime import tensorrt as trt
+from edgeseg.runtime.pytorch import PyTorchBackend
+from edgeseg.training.checkpoint import save_weights
+from tests.kit.old_tensorrt import library
+from tests.kit.small_head import SIZES, small_head
+
+SIDE = 64
+TOY_SIDE = 32
+
+
+@pytest.fixture(scope="session")
+def run_card():
+    return ModelCard(
+        name="screws",
+        model="destseg",
+        image_size=SIDE,
+        frame_size=(48, 80),
+        config={"teacher": "resnet18", "top": 100},
+        split={"train": {}, "holdout": {}},
+        weights_sha256="",
+        versions={"edgeseg": "0.1.0"},
+        steps={"student": 0, "head": 0},
+        threshold=0.5,
+        image_threshold=0.6,
+    )
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, run_card):
+    """runs/screws: DeSTSeg at 64 x 64 with random weights, and thresholds."""
+    folder = tmp_path_factory.mktemp("runs") / "screws"
+    torch.manual_seed(0)
+    digest = save_weights(folder, DeSTSeg(Teacher("resnet18")))
+    write_card(folder / CARD, dataclasses.replace(run_card, weights_sha256=digest))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(run):
+    """What `edgeseg export` makes of the run: frames of 80 x 48, bgr; nothing rewritten."""
+    return export_run(run, ExportConfig(rewrites="none"))
+
+
+class Toy(nn.Module):
+    """A detector of three layers: [B, 3, S, S] -> [B, 1, S / 4, S / 4] in (0, 1)."""
+
+    map_stride = 4
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv = nn.Conv2d(3, 8, 4, stride=4, bias=False)
+        self.bn = nn.BatchNorm2d(8)
+        self.end = nn.Conv2d(8, 1, 3, padding=1)
+
+    def normalize(self, rgb):
+        return rgb / 255
+
+    def forward(self, x):
+        return self.end(torch.relu(self.bn(self.conv(x)))).sigmoid()
+
+
+def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch=1):
+    """A toy detector as an opened run."""
+    module = Fused(
+        detector or Toy(),
+        image_size=TOY_SIDE,
+        frame_size=frame_size,
+        frame_format=frame_format,
+        top=10,
+    )
+    card = GraphCard(
+        name="toy",
+        model="destseg",
+        frame_format=frame_format,
+        frame_shape=(batch, *frame_size, CHANNELS[frame_format]),
+        image_size=TOY_SIDE,
+        threshold=0.5,
+        image_threshold=0.5,
+        weights_sha256="0" * 64,
+        training={"teacher": "resnet18"},
+        versions={},
+    )
+    return PyTorchBackend(module, card)
+
+
+@pytest.fixture
+def tenfold():
+    """frame -> Cast -> four convolutions that multiply by -10 each -> y."""
+    nodes = [helper.make_node("Cast", ["frame"], ["t0"], "cast", to=TensorProto.FLOAT)]
+    nodes += [
+        helper.make_node("Conv", [f"t{k}", "ten"], [f"t{k + 1}"], f"conv{k}") for k in range(4)
+    ]
+    nodes.append(helper.make_node("Add", ["t4", "threshold"], ["y"], "end"))
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [
+            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 1, 4, 4]),
+            helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [1]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [numpy_helper.from_array(np.full((1, 1, 1, 1), -10, np.float32), "ten")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Pretend that a TensorRT of the recorder's kind is installed."""
+
+    def pretend(version, **options):
+        recorder = library(version, **options)
+        api = trt.Api(trt.FLAVORS["tensorrt"], recorder)
+        monkeypatch.setattr(trt, "load", lambda runtime: api)
+        return recorder
+
+    return pretend
+
+
+@pytest.fixture(scope="session", params=SIZES, ids=lambda size: f"picture{size}")
+def head(request):
+    """(Side of the map, the small head's graph) for pictures of several sizes."""
+    side = request.param // 4
+    return side, small_head(side, side)

@@ -1,0 +1,188 @@
+"""Modules with TensorRT's names whose engines are the simulator's recorder (red is the defect).
+
+`install("10.3.0")` puts one in the place of `tensorrt`, with the attributes that the matrix gives
+that release; `install("1.7.1", rtx=True)` one in that of `tensorrt_rtx`. A plan is JSON. Stricter
+than TensorRT: addresses that no longer hold when a context has run are refused, a context that was
+never run cannot be captured, and the default stream is refused. A context holds device memory, so
+that one which is not let go of is a leak to the driver.
+"""
+
+import ctypes
+import json
+import sys
+from enum import IntEnum
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from edgeseg.machine.support import API, Release
+from tools.cudasim import simulator
+
+ACTIVATIONS = 4096  # bytes
+TYPES = {"uint8": "UINT8", "float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16"}
+ORDER = ("frame", "threshold", "mask", "score", "anomaly_map")
+
+refusals = set()
+"""What the next engine refuses: `read`, `context`, `address`, `enqueue`."""
+asked = []
+"""How each context was asked to capture."""
+
+
+class ILogger:
+    Severity = IntEnum("Severity", "INTERNAL_ERROR ERROR WARNING INFO VERBOSE", start=0)
+
+    def __init__(self):
+        self.started = True
+
+
+TensorIOMode = IntEnum("TensorIOMode", "NONE INPUT OUTPUT", start=0)
+DataType = IntEnum("DataType", "FLOAT HALF INT8 INT32 BOOL UINT8 FP8 BF16", start=0)
+LayerInformationFormat = IntEnum("LayerInformationFormat", "ONELINE JSON", start=0)
+CudaGraphStrategy = IntEnum("CudaGraphStrategy", "DISABLED WHOLE_GRAPH_CAPTURE", start=0)
+
+
+class IProfiler:
+    def __init__(self):
+        self.started = True
+
+
+def call(function, *arguments):
+    code = getattr(simulator.library(), function)(*arguments)
+    assert code == 0, f"{function}: {code}"
+
+
+class Runtime:
+    def __init__(self, logger):
+        assert logger.started  # ILogger.__init__ was called
+        self.logger = logger
+
+    def deserialize_cuda_engine(self, data):
+        if "read" in refusals or not data.startswith(b"{"):
+            self.logger.log(ILogger.Severity.ERROR, "Serialization assertion magicTag failed")
+            return None
+        return ICudaEngine(self, json.loads(data))
+
+
+class ICudaEngine:
+    def __init__(self, runtime, plan):
+        self.runtime, self.plan, self.logger = runtime, plan, runtime.logger
+        self.names = list(plan["tensors"])
+        self.num_io_tensors = len(self.names)
+
+    def get_tensor_name(self, index):
+        return self.names[index]
+
+    def get_tensor_shape(self, name):
+        return tuple(self.plan["tensors"][name][1])
+
+    def get_tensor_dtype(self, name):
+        return DataType[TYPES[self.plan["tensors"][name][0]]]
+
+    def get_tensor_mode(self, name):
+        inputs = self.plan["inputs"]
+        return TensorIOMode.INPUT if name in inputs else TensorIOMode.OUTPUT
+
+    def create_engine_inspector(self):
+        return EngineInspector()
+
+    def create_runtime_config(self):
+        return IRuntimeConfig()
+
+    def create_execution_context(self, config=None):
+        if "context" in refusals:
+            self.logger.log(ILogger.Severity.ERROR, "out of memory for activations")
+            return None
+        asked.append(getattr(config, "cuda_graph_strategy", None))
+        return IExecutionContext(self)
+
+
+class EngineInspector:
+    def get_engine_information(self, form):
+        assert form == LayerInformationFormat.JSON
+        layers = [{"Name": "red", "Metadata": "[ONNX Layer: Gather_1]"}, {"Name": "reformat"}]
+        return json.dumps({"Layers": layers})
+
+
+class IRuntimeConfig:
+    cuda_graph_strategy = CudaGraphStrategy.DISABLED
+
+
+class IExecutionContext:
+    def __init__(self, engine):
+        self.engine, self.addresses, self.runs = engine, {}, 0
+        self.profiler = None
+        self.memory = ctypes.c_uint64()
+        call("cuMemAlloc_v2", ctypes.byref(self.memory), ctypes.c_size_t(ACTIVATIONS))
+
+    def __del__(self):
+        if self.memory.value:
+            call("cuMemFree_v2", self.memory)
+
+    def set_tensor_address(self, name, address):
+        if "address" in refusals or name not in self.engine.names or address % 256 or self.runs:
+            return False
+        self.addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream_handle):
+        plan, log = self.engine.plan, self.engine.logger.log
+        if "enqueue" in refusals:
+            log(ILogger.Severity.ERROR, "enqueueV3: an illegal kernel")
+            return False
+        if not stream_handle or set(self.addresses) != set(self.engine.names):
+            log(ILogger.Severity.ERROR, "the default stream, or a tensor without an address")
+            return False
+        if not self.runs and capturing(stream_handle):
+            log(ILogger.Severity.ERROR, "a first run cannot be captured")
+            return False
+        self.runs += 1
+        addresses = tuple(self.addresses[name] for name in ORDER)
+        shape = tuple(plan["tensors"]["frame"][1])
+        code = simulator.infer(
+            int(stream_handle), addresses, shape, plan["tensors"]["anomaly_map"][1][1], plan["red"]
+        )
+        if code:
+            log(ILogger.Severity.ERROR, f"enqueueV3: CUDA error {code}")
+        elif self.profiler is not None:
+            assert self.profiler.started and not capturing(stream_handle)
+            self.profiler.report_layer_time("red", float(self.runs))
+            self.profiler.report_layer_time("reformat", 0.5)
+        return code == 0
+
+
+def capturing(stream):
+    status = ctypes.c_int()
+    call("cuStreamIsCapturing", ctypes.c_void_p(int(stream)), ctypes.byref(status))
+    return status.value != 0
+
+
+NAMES = (
+    *("ILogger", "Runtime", "ICudaEngine", "IExecutionContext", "IRuntimeConfig"),
+    *("TensorIOMode", "DataType", "CudaGraphStrategy", "IProfiler", "EngineInspector"),
+    "LayerInformationFormat",
+)
+
+
+def install(version, *, rtx=False):
+    """Put a release's module where `import` finds it; once in a process, whose classes it trims."""
+    release = Release("tensorrt-rtx" if rtx else "tensorrt", version)
+    module = ModuleType("tensorrt_rtx" if rtx else "tensorrt")
+    module.__version__, module.__spec__ = version, ModuleSpec(module.__name__, None)
+    for name in NAMES:
+        if API.get(name) is None or release.has(name):
+            setattr(module, name, subset(name, globals()[name], release))
+    sys.modules[module.__name__] = module
+
+
+def subset(name, kind, release):
+    """Take from a class what the release lacks."""
+    lacking = [k.split(".")[1] for k in API if k.startswith(f"{name}.") and not release.has(k)]
+    for attribute in lacking:
+        if hasattr(kind, attribute):
+            delattr(kind, attribute)
+    return kind
+
+
+def plan(card, red):
+    """Return the bytes of an engine for an EngineCard."""
+    tensors = {**card.inputs, **card.outputs}
+    return json.dumps({"tensors": tensors, "inputs": list(card.inputs), "red": red}).encode()

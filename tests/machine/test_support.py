@@ -1,0 +1,271 @@
+"""The matrix: its answers, the installed TensorRT-RTX, and the attributes that the code uses."""
+
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+import edgeseg
+from edgeseg.errors import ConfigError
+from edgeseg.machine.support import (
+    API,
+    GPUS,
+    JETPACKS,
+    NEWEST,
+    RTX,
+    Release,
+    check,
+    gpu_of,
+    jetpack_of,
+)
+from edgeseg.runtime import tensorrt as trt
+from tests.machine.api_use import uses, violations
+
+PACKAGE = Path(edgeseg.__file__).parent
+SOURCES = [
+    PACKAGE / "deploy/tensorrt_build.py",
+    PACKAGE / "runtime/trt.py",
+    PACKAGE / "runtime/trt_layers.py",
+]
+
+
+def tensorrt(version):
+    return Release("tensorrt", version)
+
+
+@pytest.mark.parametrize(
+    ("version", "weak", "strong", "opsets", "half_scales"),
+    [
+        ("8.6.1", True, False, (7, 17), "none"),
+        ("10.3.0", True, True, (9, 20), "equal"),
+        ("10.13.3.9", True, True, (9, 20), "equal"),
+        ("10.16.2", True, True, (9, 24), "equal"),
+        ("11.1.0", False, True, (9, 24), "any"),
+        ("11.4.0.106", False, True, (9, 24), "any"),
+    ],
+)
+def test_what_each_release_does(version, weak, strong, opsets, half_scales):
+    release = tensorrt(version)
+    assert (release.weak, release.strong) == (weak, strong)
+    assert (release.opsets, release.half_scales) == (opsets, half_scales)
+    assert release.implicit_batch is (version[0] == "8")
+    assert not (release.ahead_of_time or release.rtx or release.newer or release.older)
+
+
+@pytest.mark.parametrize(
+    ("capability", "serve", "refuse"),
+    [
+        ("7.0", ["8.6.1", "10.3", "10.4.0"], ["10.5.0", "10.13", "11.4"]),
+        ("7.5", ["8.6.1", "10.3", "11.4"], []),
+        ("8.7", ["8.6.2", "10.3.0", "10.7", "10.16.2", "11.4.1"], ["10.13.3", "11.0", "11.3.0"]),
+        ("11.0", ["10.13.3", "10.16.2", "11.4.1"], ["8.6.1", "10.7", "11.1"]),
+        ("12.0", ["10.8.0", "10.13", "11.4"], ["8.6.1", "10.7"]),
+        ("12.1", ["10.14.1", "11.4"], ["10.13.3"]),
+        ("7.2", [], ["8.6.1", "10.3", "11.4"]),
+    ],
+)
+def test_each_gpu_has_its_releases(capability, serve, refuse):
+    for version in serve:
+        check(tensorrt(version), capability)
+    for version in refuse:
+        with pytest.raises(ConfigError, match=rf"^tensorrt {version} has no kernels for compute "):
+            check(tensorrt(version), capability)
+
+
+def test_a_v100_is_told_what_to_install():
+    with pytest.raises(ConfigError) as refused:
+        check(tensorrt("10.13.0"), "7.0")
+    assert refused.value.problem == (
+        "tensorrt 10.13.0 has no kernels for compute capability 7.0 (V100): "
+        "TensorRT 8.6 to 10.4 has them."
+    )
+    assert refused.value.remedy == 'pip install "tensorrt-cu12==10.4.0"'
+
+
+def test_a_v100_has_no_int8():
+    check(tensorrt("10.4.0"), "7.0", "fp16")
+    with pytest.raises(ConfigError, match=r"INT8 was asked for on .* 7\.0 \(V100\): no INT8") as e:
+        check(tensorrt("10.4.0"), "7.0", "int8")
+    assert e.value.remedy == "--precision fp16"
+    for gpu in GPUS:
+        assert gpu.int8 is (gpu.capability != "7.0")
+
+
+def test_jetsons_are_told_about_jetpack_and_cards_about_pip():
+    with pytest.raises(ConfigError, match=r"10\.3 to 10\.7, 10\.16 to 10\.x, from 11\.4 has") as e:
+        check(tensorrt("10.13.3"), "8.7")
+    assert e.value.remedy.startswith("sudo apt-get install python3-libnvinfer")
+    with pytest.raises(ConfigError, match=r"from 10\.8 and TensorRT-RTX from 1\.7 has") as e:
+        check(tensorrt("10.3.0"), "12.0")
+    assert e.value.remedy == "pip install --upgrade tensorrt"
+
+
+def test_an_unknown_gpu_is_left_to_tensorrt():
+    assert gpu_of("13.0") is None
+    check(tensorrt("11.4"), "13.0", "int8")
+    check(tensorrt("11.4"), None)
+
+
+def test_a_newer_release_is_treated_like_the_newest_and_says_so():
+    newer, newest = tensorrt("12.1.0"), tensorrt(NEWEST)
+    assert newer.newer and newer.note == (
+        "tensorrt 12.1.0 is newer than 11.4, the newest known here, and is treated like it"
+    )
+    assert (newest.newer, newest.note) == (False, "")
+    for name in API:
+        assert newer.has(name) is newest.has(name), name
+    assert (newer.opsets, newer.gpus) == (newest.opsets, newest.gpus)
+    assert Release("tensorrt-rtx", "1.8.0").note.startswith("tensorrt-rtx 1.8.0 is newer than 1.7")
+    assert Release("tensorrt-rtx", "1.7.1.116").note == ""
+
+
+@pytest.mark.parametrize("release", [tensorrt("8.5.2"), Release("tensorrt-rtx", "1.6.0")])
+def test_an_older_release_is_refused(release):
+    with pytest.raises(ConfigError, match=f"{release} is older than"):
+        check(release, "8.6")
+
+
+@pytest.mark.parametrize(
+    ("l4t", "name", "tensorrt"),
+    [
+        ("35.1.0", "5.0.2", "8.4"),
+        ("35.4.1", "5.1", "8.5"),
+        ("36.3.0", "6.0", "8.6"),
+        ("36.4.3", "6.1 and 6.2", "10.3"),
+        ("38.4.0", "7.0 and 7.1", "10.13"),
+        ("39.0.0", "7.2", "10.16"),
+    ],
+)
+def test_jetpacks(l4t, name, tensorrt):
+    pack = jetpack_of(l4t)
+    assert (pack.name, pack.tensorrt[0]) == (name, tensorrt)
+
+
+def test_an_unknown_jetpack_has_no_row():
+    assert jetpack_of("41.0.0") is None
+
+
+def test_every_jetpack_that_edgeseg_runs_on_serves_its_boards():
+    for pack in JETPACKS:
+        for name in pack.boards:
+            (gpu,) = [gpu for gpu in GPUS if gpu.name == name]
+            served = [any(s.holds(tensorrt(v)) for s in gpu.spans) for v in pack.tensorrt]
+            assert all(served) is (pack.python != "3.8"), pack
+
+
+# The matrix against the installed TensorRT-RTX.
+
+
+@pytest.fixture
+def rtx():
+    pytest.importorskip("tensorrt_rtx")
+    return trt.load("tensorrt-rtx")
+
+
+@pytest.mark.parametrize("name", API)
+def test_the_installed_rtx_has_what_the_matrix_says(rtx, name):
+    def find(owner, part):
+        return getattr(owner, part, None)
+
+    found = reduce(find, name.split("."), rtx.trt)
+    assert (found is not None) is API[name].rtx
+
+
+def test_the_installed_rtx_is_the_one_of_the_matrix(rtx):
+    assert rtx.version.startswith(RTX) and not rtx.release.newer
+    assert set(rtx.targets) == {gpu.capability for gpu in rtx.release.gpus}
+
+
+# The code against the matrix.
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_the_code_uses_nothing_that_a_release_lacks(path):
+    source = path.read_text(encoding="utf-8")
+    assert uses(source)
+    assert violations(source) == []
+
+
+def test_no_other_file_touches_tensorrt():
+    found = {p for p in PACKAGE.rglob("*.py") if uses(p.read_text(encoding="utf-8"))}
+    assert found == set(SOURCES)
+
+
+WEAK_LACKS = "is not in tensorrt 11.4, tensorrt-rtx 1.7"
+OLD_LACKS = "tensorrt 10.13, tensorrt 10.16, tensorrt 10.3, tensorrt 10.4, tensorrt 10.7"
+PLANTED = {
+    "a flag of weak typing": ("library.BuilderFlag.FP16", f"BuilderFlag.FP16 {WEAK_LACKS}"),
+    "the other branch": (
+        "if api.weak:\n        return\n    library.BuilderFlag.FP16",
+        f"BuilderFlag.FP16 {WEAK_LACKS}",
+    ),
+    "through a variable": (
+        "flags = library.NetworkDefinitionCreationFlag\n    int(flags.STRONGLY_TYPED)",
+        "NetworkDefinitionCreationFlag.STRONGLY_TYPED is not in tensorrt 8.6",
+    ),
+    "on an object": (
+        "network = library.Builder(0).create_network(0)\n"
+        "    layer = network.get_layer(0)\n    layer.precision = 1",
+        f"ILayer.precision {WEAK_LACKS}",
+    ),
+    "a condition of another kind": (
+        "if config.precision == 'fp16':\n        library.BuilderFlag.FP16",
+        f"BuilderFlag.FP16 {WEAK_LACKS}",
+    ),
+    "or instead of and": (
+        "if api.weak or config.fast:\n        library.BuilderFlag.FP16",
+        f"BuilderFlag.FP16 {WEAK_LACKS}",
+    ),
+    "after the branch": (
+        "if api.weak:\n        library.BuilderFlag\n    library.BuilderFlag.INT8",
+        f"BuilderFlag.INT8 {WEAK_LACKS}",
+    ),
+    "in a private function": ("_half(library)", f"BuilderFlag.FP16 {WEAK_LACKS}"),
+    "for RTX alone": (
+        "if not api.ahead_of_time:\n        library.ComputeCapability",
+        f"ComputeCapability is not in {OLD_LACKS}, tensorrt 11.4, tensorrt 8.6",
+    ),
+    "unknown": ("library.Refitter", "Refitter is not in the matrix"),
+    "unknown result": (
+        "library.Builder(0).build_serialized_network(0, 0).nbytes",
+        "Builder.build_serialized_network().nbytes is not in the matrix",
+    ),
+    "weak where there is no weak typing": (
+        "build(api, weak=True)",
+        "weak=True with tensorrt 11.4, tensorrt-rtx 1.7",
+    ),
+    "unknown parameter": ("def inner(thing: Any): pass", "the class of thing is not known"),
+}
+HELPER = "\ndef _half(library: Any):\n    library.BuilderFlag.FP16\n"
+
+
+def planted(body):
+    helper = HELPER if "_half" in body else ""
+    return f"def use(api, library: Any, config, *, weak=False):\n    {body}\n{helper}"
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_use_is_caught(name):
+    body, words = PLANTED[name]
+    (found,) = violations(planted(body))
+    assert found.partition(": ")[2] == words
+
+
+ALLOWED = {
+    "everywhere": "library.BuilderFlag.TF32",
+    "with the feature": "if api.weak:\n        library.BuilderFlag.FP16",
+    "in an expression": "x = library.BuilderFlag.FP16 if api.weak else 0",
+    "with another condition": "if weak and config.half:\n        library.BuilderFlag.FP16",
+    "after a return": "if not api.weak:\n        return\n    library.BuilderFlag.FP16",
+    "after a raise": "if not api.release.weak:\n        raise E\n    library.BuilderFlag.FP16",
+    "by the matrix": "if release.has('BuilderFlag.FP16'):\n        library.BuilderFlag.FP16",
+    "by hasattr": "if hasattr(library.BuilderFlag, 'FP16'):\n        library.BuilderFlag.FP16",
+    "in a private function": "if api.weak:\n        _half(library)",
+    "weak where there is weak typing": "if not api.strong:\n        build(api, weak=True)",
+    "RTX": "if api.ahead_of_time:\n        library.ComputeCapability",
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_a_guarded_use_is_not_reported(name):
+    assert violations(planted(ALLOWED[name])) == []

@@ -1,0 +1,208 @@
+"""Calibration: which images, which tensors, what is written; on a toy with a known answer."""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeseg.cards import metadata_from, sha256
+from edgeseg.config import CalibrateConfig
+from edgeseg.data.images import write_png
+from edgeseg.data.layouts import open_dataset
+from edgeseg.data.parts import write_parts
+from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.quantize.calibrate import calibrate, choose, data_of
+from edgeseg.quantize.calibration_file import read_ranges
+from edgeseg.quantize.placement import place
+
+SIDE = 8
+
+
+def write_graph(path, card, weight=None, batch=1):
+    """frame -> Cast -> stem (the sum of the channels) -> a convolution that negates -> outputs."""
+    card = dataclasses.replace(card, frame_shape=(batch, SIDE, SIDE, 3), image_size=SIDE)
+    stem = np.ones((8, 3, 1, 1), np.float32)
+    negate = -np.eye(8, dtype=np.float32)[:, :, None, None] if weight is None else weight
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["cast"], "cast", to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["cast"], ["picture"], "transpose", perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["picture", "stem"], ["sum"], "stem"),
+        helper.make_node("Conv", ["sum", "negate"], ["back"], "negate"),
+        helper.make_node("ReduceMean", ["back", "axes"], ["anomaly_map"], "mean", keepdims=0),
+        helper.make_node("Add", ["anomaly_map", "threshold"], ["score"], "score"),
+    ]
+    frame = [batch, SIDE, SIDE, 3]
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [
+            helper.make_tensor_value_info("frame", TensorProto.UINT8, frame),
+            helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [1]),
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            for name in ("anomaly_map", "score")
+        ],
+        [
+            numpy_helper.from_array(stem, "stem"),
+            numpy_helper.from_array(negate, "negate"),
+            numpy_helper.from_array(np.array([1]), "axes"),
+        ],
+    )
+    opset = helper.make_opsetid("", 19)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    helper.set_model_props(model, metadata_from(card))
+    onnx.save(onnx.shape_inference.infer_shapes(model), path)
+    return path
+
+
+@pytest.fixture
+def greys(tmp_path):
+    """Good images of one grey each, 10 to 90; one defective image of 200."""
+    for level in range(10, 100, 10):
+        picture = np.full((SIDE, SIDE, 3), level, np.uint8)
+        write_png(tmp_path / "greys" / "train" / "good" / f"{level}.png", picture)
+    bad = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    write_png(tmp_path / "greys" / "test" / "scratch" / "0.png", bad)
+    return tmp_path / "greys"
+
+
+@pytest.fixture
+def toy(tmp_path, graph_card):
+    return write_graph(tmp_path / "toy.onnx", graph_card)
+
+
+def measure(toy, data, tmp_path, **settings):
+    config = CalibrateConfig(**{"backbone": "max"} | settings)
+    return calibrate(toy, data, config, out=tmp_path / "calibration")
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_range_of_what_convolutions_read_on_good_images(greys, tmp_path, graph_card, batch):
+    toy = write_graph(tmp_path / "toy.onnx", graph_card, batch=batch)
+    done = measure(toy, greys, tmp_path)
+    assert done.path == tmp_path / "calibration" / "screws.ranges.json"
+    found = read_ranges(done.path, toy)
+    assert set(found.tensors) == {"picture", "sum"}  # the mean needs none
+    assert dataclasses.astuple(found.tensors["picture"]) == (90.0, "max", 90.0, "stem")
+    assert dataclasses.astuple(found.tensors["sum"]) == (270.0, "max", 270.0, "negate")
+    path = greys / "train" / "good" / "50.png"
+    assert found.frames["train/good/50.png"] == sha256(path)[:16]
+    assert len(found.frames) == 9
+    assert found.graph_sha256 == sha256(toy)
+    assert found.settings == dataclasses.asdict(CalibrateConfig(backbone="max"))
+
+
+def test_defective_images_are_added_on_request(greys, toy, tmp_path):
+    found = measure(toy, greys, tmp_path, defective=1).ranges
+    assert found.limit("sum") == 600.0
+    assert "test/scratch/0.png" in found.frames
+
+
+def test_synthetic_anomalies_are_added_on_request_and_drawn_anew_alike(greys, toy, tmp_path):
+    first, again = (measure(toy, greys, tmp_path, synthetic=12).ranges for _ in range(2))
+    assert first == again
+    drawn = [name for name in first.frames if " with anomaly " in name]
+    assert len(drawn) == 12
+    assert len({name.split(" with ")[0] for name in drawn}) == 9
+    other = measure(toy, greys, tmp_path, synthetic=12, seed=1).ranges
+    assert other.frames != first.frames
+
+
+def test_the_method_of_each_part_is_a_setting(greys, toy, tmp_path):
+    clipped = measure(toy, greys, tmp_path, backbone="percentile", percentile=50.0)
+    assert clipped.ranges.tensors["sum"].method == "percentile 50"
+    assert clipped.ranges.limit("sum") == pytest.approx(150, rel=1e-2)
+    assert clipped.ranges.tensors["sum"].peak == 270.0
+    assert clipped.ranges.limit("picture") == 90.0  # never clipped
+    assert "1 by max, 1 by percentile 50" in clipped.summary()
+    assert "what negate reads, to 56 % of its peak 270" in clipped.summary()
+
+
+def test_the_seed_chooses(greys):
+    dataset = open_dataset(greys)
+    names = [
+        [shot.sample.path.name for shot in choose(dataset, CalibrateConfig(frames=4, seed=seed))]
+        for seed in (0, 0, 1)
+    ]
+    assert names[0] == names[1] == sorted(names[0])
+    assert names[0] != names[2]
+    assert len(set(names[0])) == 4
+
+
+def test_fewer_images_than_wanted_are_said(greys, said):
+    shots = choose(open_dataset(greys), CalibrateConfig())
+    assert len(shots) == 9
+    assert said == [f"200 good images were asked for, and {greys} has 9"]
+
+
+def test_a_folder_without_defects_has_none_to_offer(tmp_path):
+    write_png(tmp_path / "good" / "0.png", np.zeros((SIDE, SIDE, 3), np.uint8))
+    with pytest.raises(DataError, match=r"\(plain layout\) holds no defective image") as caught:
+        choose(open_dataset(tmp_path), CalibrateConfig(defective=1))
+    assert caught.value.remedy == "--defective 0"
+
+
+def test_a_graph_that_computes_nan_is_refused(greys, tmp_path, graph_card):
+    weight = np.full((8, 8, 1, 1), np.nan, np.float32)
+    path = write_graph(tmp_path / "toy.onnx", graph_card, weight)
+    model = onnx.load(path)
+    model.graph.node[4].input[0] = "further"
+    extra = helper.make_node("Conv", ["back", "negate"], ["further"], "further")
+    model.graph.node.insert(4, extra)
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"toy\.onnx computes NaN or infinity in back"):
+        measure(path, greys, tmp_path)
+    assert not (tmp_path / "calibration").exists()
+
+
+def test_the_report(greys, toy, tmp_path):
+    done = measure(toy, greys, tmp_path)
+    first, _ = done.summary().splitlines()
+    assert first.startswith(f"{done.path}: 2 tensors (2 by max), 9 frames, ")
+    document = json.loads(json.dumps(done.to_json()))
+    assert document["ranges"] == str(done.path)
+    assert document["sha256"] == sha256(done.path)
+    assert (document["tensors"], document["frames"]) == (2, 9)
+
+
+def test_every_tensor_of_the_whole_model_has_a_range(exported, tmp_path):
+    parts = write_parts(tmp_path / "plates", train=2, good=0, bad=0)
+    done = calibrate(exported.graph, parts, CalibrateConfig(), out=tmp_path)
+    tensors = done.ranges.tensors
+    model = onnx.load(exported.graph)
+    placed = [set(place(model, device=device).edges) for device in ("gpu", "cpu")]
+    assert len(placed[0]) == 58 and placed[0] < placed[1] <= set(tensors)
+    methods = {found.reader: found.method for found in tensors.values()}
+    assert methods["teacher.encoder.layer1.0.conv1"] == "entropy"
+    assert methods["student.layer1.1.conv2"] == "entropy"
+    assert methods["head.blocks.0.conv1"] == methods["head.aspp.1"] == "max"
+    assert all(0 <= found.limit <= found.peak for found in tensors.values())
+    assert done.path.stat().st_size < 16_000
+
+
+def test_model_and_data_are_sorted_out(tmp_path, run):
+    assert data_of(run, tmp_path) == (run, tmp_path)
+    assert data_of(tmp_path, None) == (None, tmp_path)
+    for alone in (None, run, run / "screws.onnx"):
+        with pytest.raises(DataError, match="no folder of them was named") as caught:
+            data_of(alone, None)
+        assert caught.value.remedy == f"edgeseg calibrate {alone or 'MODEL'} DATA"
+
+
+WRONG = [
+    ({"frames": 0}, "frames, defective and synthetic are all 0", "--frames 200"),
+    ({"frames": -1}, "frames is -1", "--frames 0"),
+    ({"backbone": "mean"}, "backbone is 'mean'", "--backbone max"),
+    ({"percentile": 101.0}, r"percentile is 101\.0", "--percentile 100.0"),
+]
+
+
+@pytest.mark.parametrize(("settings", "problem", "remedy"), WRONG)
+def test_settings_that_make_no_sense(settings, problem, remedy):
+    with pytest.raises(ConfigError, match=problem) as caught:
+        CalibrateConfig(**settings)
+    assert caught.value.remedy.startswith(remedy.split()[0])

@@ -1,0 +1,104 @@
+"""The file of ranges: small, sorted, one tensor a line, and for one graph alone."""
+
+import json
+
+import pytest
+
+from edgeseg.cards import sha256
+from edgeseg.errors import ModelError
+from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, read_ranges, write_ranges
+
+
+@pytest.fixture
+def graph(tmp_path):
+    path = tmp_path / "screws.onnx"
+    path.write_bytes(b"a graph")
+    return path
+
+
+@pytest.fixture
+def ranges(graph):
+    return Ranges(
+        graph="screws.onnx",
+        graph_sha256=sha256(graph),
+        settings={"frames": 2, "backbone": "entropy"},
+        versions={"onnxruntime": "1.18.0"},
+        tensors={
+            "relu_2": Range(1.0, "max", 1.0, "head.conv"),
+            "add": Range(0.123456789, "entropy", 12.3456789),
+        },
+        frames={"train/good/002.png": "beef", "train/good/001.png": "cafe"},
+    )
+
+
+def test_one_tensor_and_one_frame_a_line_sorted_in_five_digits(ranges, tmp_path):
+    path = ranges_path("screws", tmp_path)
+    write_ranges(path, ranges)
+    assert path == tmp_path / "screws.ranges.json"
+    assert path.read_text().splitlines()[5:] == [
+        ' "tensors": {',
+        '  "add": {"limit": 0.12346, "method": "entropy", "peak": 12.346},',
+        '  "relu_2": {"limit": 1.0, "method": "max", "peak": 1.0, "reader": "head.conv"}',
+        " },",
+        ' "frames": {',
+        '  "train/good/001.png": "cafe",',
+        '  "train/good/002.png": "beef"',
+        " }",
+        "}",
+    ]
+    assert json.loads(path.read_text())["settings"] == {"frames": 2, "backbone": "entropy"}
+
+
+def test_what_was_written_is_read(ranges, graph, tmp_path):
+    path = tmp_path / "screws.ranges.json"
+    write_ranges(path, ranges)
+    read = read_ranges(path, graph)
+    assert read.frames == ranges.frames and read.settings == ranges.settings
+    assert read.limit("add") == 0.12346
+    assert read.tensors["relu_2"] == ranges.tensors["relu_2"]
+    write_ranges(path, read)
+    assert read_ranges(path, graph) == read
+
+
+def test_missing_ranges_name_the_command(graph, tmp_path):
+    with pytest.raises(ModelError, match=r"no ranges .*screws\.ranges\.json, and INT8") as caught:
+        read_ranges(tmp_path / "screws.ranges.json", graph)
+    assert caught.value.remedy == f"edgeseg calibrate {graph} DATA"
+
+
+def test_ranges_of_another_graph_are_refused(ranges, graph, tmp_path):
+    path = tmp_path / "screws.ranges.json"
+    write_ranges(path, ranges)
+    graph.write_bytes(b"the graph, trained again")
+    with pytest.raises(ModelError, match="measured on another graph than") as caught:
+        read_ranges(path, graph)
+    assert caught.value.remedy == f"edgeseg calibrate {graph} DATA"
+
+
+DAMAGED = [
+    "{",
+    "[]",
+    "{}",
+    '{"graph": "g", "graph_sha256": "0"}',
+    '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"size": 1}}}',
+    '{"graph": "g", "graph_sha256": "0", "tensors": {"add": 1}}',
+    '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"limit": -1}}}',
+    '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"limit": "wide"}}}',
+    '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"limit": NaN}}}',
+    '{"graph": "g", "graph_sha256": "0", "tensors": {}, "color": "red"}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_file_is_two_lines_and_no_trace(text, graph, tmp_path):
+    path = tmp_path / "screws.ranges.json"
+    path.write_text(text)
+    with pytest.raises(ModelError, match="cannot be read") as caught:
+        read_ranges(path, graph)
+    assert "edgeseg calibrate" in caught.value.remedy
+
+
+def test_a_tensor_that_was_not_measured(ranges):
+    with pytest.raises(ModelError, match=r"screws\.onnx lack the tensor mul_7") as caught:
+        ranges.limit("mul_7")
+    assert caught.value.remedy == "edgeseg calibrate, again"

@@ -1,0 +1,77 @@
+"""Mirrors edgeseg/evaluation/measure.py: one training of a table, in earnest."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from edgeseg.cards import CARD, WEIGHTS
+from edgeseg.config import TrainConfig
+from edgeseg.errors import Interrupted
+from edgeseg.reproduce import measure as measuring
+from edgeseg.reproduce.measure import measure
+from edgeseg.reproduce.plan import Run, trainings
+from edgeseg.training.batches import Batches
+from edgeseg.training.checkpoint import RESUME
+
+
+@pytest.fixture
+def training(categories, tiny, tmp_path):
+    """Two runs that differ in T: they share a training."""
+    runs = [
+        Run(
+            category="plates",
+            row=f"T = {top}",
+            config=TrainConfig(**tiny, head_steps=2, holdout=0.25, top=top),
+            data=categories / "plates",
+            folder=tmp_path / "destseg-s1" / "plates" / f"t-{top}-s0",
+        )
+        for top in (5, 50)
+    ]
+    (found,) = trainings(runs, tmp_path)
+    assert found.runs == tuple(runs)
+    return found
+
+
+def test_an_interrupted_training_goes_on_and_its_runs_have_all_in_their_cards(
+    training, monkeypatch
+):
+    first, second = training.runs
+    make, made = Batches.make, []
+
+    def make_and_stop(self, phase, step):
+        made.append((phase, step))
+        if made == [(0, 0), (0, 1)]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return make(self, phase, step)
+
+    monkeypatch.setattr(Batches, "make", make_and_stop)
+    with pytest.raises(Interrupted):
+        measure(training)
+    assert (first.folder / RESUME).is_file() and not first.finished
+    stopped = len(made)
+
+    measure(training)
+    assert (0, 0) not in made[stopped:] and made[-1] == (1, 1)
+    assert first.finished and second.finished
+    assert (second.folder / WEIGHTS).samefile(first.folder / WEIGHTS)
+    for run in training.runs:
+        card, evaluation = run.card, json.loads((run.folder / "evaluation.json").read_text())
+        assert card.config["top"] == run.config.top
+        assert card.threshold is not None
+        assert set(card.metrics) == {
+            *("image_auroc", "pixel_auroc", "pixel_ap", "aupro", "iap", "iap90")
+        }
+        assert card.metrics == {name: evaluation[name] for name in card.metrics}
+        assert list(card.seconds) == ["student", "head"]
+        assert all(seconds > 0 for seconds in card.seconds.values())
+
+
+def test_what_is_done_is_not_done_again(training, monkeypatch):
+    measure(training)
+    cards = [(run.folder / CARD).stat().st_mtime_ns for run in training.runs]
+    monkeypatch.setattr(measuring, "_train", None)
+    monkeypatch.setattr(measuring, "evaluate", None)
+    measure(training)
+    assert [(run.folder / CARD).stat().st_mtime_ns for run in training.runs] == cards

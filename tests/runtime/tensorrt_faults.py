@@ -1,0 +1,157 @@
+"""Planted faults: each is one line of the backend gone wrong, for the driver to report."""
+
+import threading
+from contextlib import suppress
+
+from edgeseg.cuda.driver import CudaPython
+from edgeseg.cuda.resources import Cuda, Owned, Stream
+from edgeseg.cuda.slots import DeviceSlot
+from edgeseg.errors import CudaError
+from edgeseg.runtime import tensorrt_backend as trt_backend
+from edgeseg.runtime.tensorrt_backend import TrtBackend
+from tests.kit import fake_trt
+from tests.runtime.tensorrt_scenarios import stream
+
+
+def planted(fault, frames=60, **options):
+    """Stream with a fault in the backend; what the driver says is in the report."""
+    PLANTED[fault]()
+    try:
+        return stream(frames, **options)
+    except AssertionError as error:
+        return {"checked": 0, "wrong": str(error)[:200]}
+
+
+def no_wait_for_the_frame():
+    def wait(self, event):
+        if self is not getattr(Current.engine, "compute", None):
+            sound_wait(self, event)
+
+    sound_wait = Stream.wait
+    Stream.wait = wait
+    _remember_engine()
+
+
+def no_wait_for_the_mask():
+    def wait(self, event):
+        if self is not getattr(Current.engine, "leaving", None):
+            sound_wait(self, event)
+
+    sound_wait = Stream.wait
+    Stream.wait = wait
+    _remember_engine()
+
+
+class Current:
+    engine = None
+
+
+def _remember_engine():
+    sound = trt_backend.OpenEngine.__init__
+
+    def begin(self, *arguments, **options):
+        Current.engine = self
+        sound(self, *arguments, **options)
+
+    trt_backend.OpenEngine.__init__ = begin
+
+
+def read_before_its_event():
+    def finish(self):
+        self.compute_seconds = 0.0
+
+    TrtBackend.finish = finish
+
+
+def leaked_graph():
+    trt_backend._Execution.close = lambda self: setattr(self, "_context", None)
+    sound = Cuda.close
+
+    def close(self):
+        self.opened[:] = [owned for owned in self.opened if type(owned).__name__ != "Graph"]
+        sound(self)
+
+    Cuda.close = close
+
+
+def leaked_context():
+    kept = []
+    sound = trt_backend._Execution.close
+
+    def close(self):
+        kept.append(self._context)
+        sound(self)
+
+    trt_backend._Execution.close = close
+    fake_trt.IExecutionContext.__del__ = lambda self: None
+
+
+def leaked_memory():
+    Owned.close = lambda self: None
+
+
+def an_allocation_for_each_frame():
+    sound = TrtBackend.start
+
+    def start(self):
+        DeviceSlot.on(self._engine.cuda, self.card)
+        sound(self)
+
+    TrtBackend.start = start
+
+
+def freed_while_in_use():
+    sound = TrtBackend.start
+
+    def start(self):
+        sound(self)
+        for owned in [o for o in self._engine.cuda.opened if type(o).__name__ == "Host"]:
+            owned.close()
+        raise CudaError("enough was seen", remedy="")  # the slot's arrays are no more
+
+    TrtBackend.start = start
+
+
+def global_capture():
+    """The camera's thread allocates while this one captures."""
+
+    def begin(self, stream):
+        mode = self._cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL
+        self._call("cuStreamBeginCapture", stream, mode)
+        other = threading.Thread(target=allocate, args=(self,))
+        other.start()
+        other.join()
+
+    def allocate(calls):
+        with calls, suppress(CudaError):
+            calls.host_free(calls.host_new(4096)[0])
+
+    CudaPython.capture_begin = begin
+
+
+def reused_too_early():
+    """The next frame is written into the slot before the last one was fetched."""
+    sound = TrtBackend.start
+
+    def start(self):
+        sound(self)
+        self._slot.frame[...] = 0
+
+    TrtBackend.start = start
+
+
+PLANTED = {
+    function.__name__: function
+    for function in (
+        no_wait_for_the_frame,
+        no_wait_for_the_mask,
+        read_before_its_event,
+        leaked_graph,
+        leaked_context,
+        leaked_memory,
+        an_allocation_for_each_frame,
+        freed_while_in_use,
+        global_capture,
+        reused_too_early,
+    )
+}

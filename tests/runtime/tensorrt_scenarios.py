@@ -1,0 +1,389 @@
+"""What TrtBackend does over the simulated driver; each runs in a process of its own (cudasim)."""
+
+import dataclasses
+import threading
+import tracemalloc
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from edgeseg.cards import EngineCard, GraphCard, sha256, write_card
+from edgeseg.config import GpuConfig
+from edgeseg.cuda.driver import CudaPython, open_cuda
+from edgeseg.cuda.slots import ALIGNMENT
+from edgeseg.errors import CudaError, EdgesegError
+from edgeseg.machine.facts import this_machine
+from edgeseg.runtime import engine_files as engines
+from edgeseg.runtime.base import OUTPUTS, Slot
+from edgeseg.runtime.fake import FakeBackend
+from edgeseg.runtime.tensorrt_backend import TrtBackend
+from tests.kit import fake_trt
+from tests.kit.logs import logged
+from tools.cudasim import simulator
+
+RED = 2  # frames are BGR
+
+
+def card_of(runtime="tensorrt", version="10.3.0", shape=(1, 24, 20, 3), side=8):
+    n, height, width, _ = shape
+    graph = GraphCard(
+        name="bottle",
+        model="destseg",
+        frame_format="bgr",
+        frame_shape=shape,
+        image_size=side,
+        threshold=0.5,
+        image_threshold=0.5,
+        weights_sha256="0" * 64,
+        training={},
+        versions={},
+    )
+    return EngineCard(
+        graph=graph,
+        file="bottle.engine",
+        sha256="0" * 64,
+        bytes=1,
+        runtime=runtime,
+        runtime_version=version,
+        precision="fp16",
+        target="sm87",
+        built_on={},
+        source_sha256="0" * 64,
+        inputs={"frame": ["uint8", list(shape)], "threshold": ["float32", [1]]},
+        outputs={
+            "mask": ["uint8", [n, height, width]],
+            "score": ["float32", [n]],
+            "anomaly_map": ["float32", [n, side, side]],
+        },
+    )
+
+
+@contextmanager
+def opened(*, version="10.3.0", rtx=False, plan=None, kind=TrtBackend, **options):
+    fake_trt.install(version, rtx=rtx)
+    card = card_of("tensorrt-rtx" if rtx else "tensorrt", version)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / card.file
+        path.write_bytes(fake_trt.plan(card, RED) if plan is None else plan(card))
+        with kind.open(path, card, gpu=GpuConfig(**options)) as backend:
+            yield backend
+
+
+class Judge:
+    """Fills frames, and compares what came back with FakeBackend."""
+
+    def __init__(self, backend):
+        self.fake = FakeBackend(backend.card)
+        self.expected = Slot.on_host(backend.card)
+        self.fake.bind(self.expected)
+        self.random = np.random.default_rng(0)
+        self.frames = {}
+        self.checked = 0
+
+    def fill(self, slot):
+        slot.frame[...] = self.random.integers(0, 256, slot.frame.shape, np.uint8)
+        slot.threshold[...] = self.random.random()
+        self.frames[id(slot)] = (slot.frame.copy(), slot.threshold.copy())
+
+    def check(self, slot):
+        self.expected.frame[...], self.expected.threshold[...] = self.frames[id(slot)]
+        self.fake.run()
+        np.testing.assert_array_equal(slot.mask, self.expected.mask)
+        np.testing.assert_allclose(slot.score, self.expected.score, atol=1e-6)
+        np.testing.assert_allclose(slot.anomaly_map, self.expected.anomaly_map, atol=1e-6)
+        self.checked += 1
+
+
+def stream(frames, twins=1, slots=1, **options):
+    """Run frames through a ring of slots with one frame in flight for each twin."""
+    with logged() as said, opened(**options) as backend:
+        judge = Judge(backend)
+        lanes = [backend, *(backend.twin() for _ in range(twins - 1))]
+        rings = [[lane.new_slot() for _ in range(slots)] for lane in lanes]
+        for lane, ring in zip(lanes, rings, strict=True):
+            for slot in ring:
+                lane.bind(slot)
+        simulator.steady()
+        seconds = run_lanes(judge, lanes, rings, frames)
+        simulator.steady(False)
+        return {
+            "checked": judge.checked,
+            "name": backend.name,
+            "said": said,
+            "seconds": seconds,
+            "asked": [str(strategy) for strategy in fake_trt.asked],
+        }
+
+
+def run_lanes(judge, lanes, rings, frames):
+    """Each lane starts its next frame as soon as its last was looked at."""
+    flying, seconds = {}, []
+    for index in range(frames + len(lanes)):
+        number = index % len(lanes)
+        lane = lanes[number]
+        if number in flying:
+            lane.finish()
+            seconds.append(lane.compute_seconds)
+            judge.check(flying.pop(number))
+        if index < frames:
+            slot = rings[number][index // len(lanes) % len(rings[number])]
+            lane.bind(slot)
+            judge.fill(slot)
+            lane.start()
+            flying[number] = slot
+    return [min(seconds), max(seconds)]
+
+
+def contract(**options):
+    """What tests/runtime/test_backends.py asks of every backend."""
+    with opened(**options) as backend:
+        first, second = backend.new_slot(), backend.new_slot()
+        for slot in (first, second):
+            assert not any(slot.tensors()[name].any() for name in ("frame", *OUTPUTS))
+            assert slot.threshold == backend.card.threshold
+        first.frame[...] = 255
+        for slot in (first, second, first):
+            backend.bind(slot)
+            backend.run()
+        assert (first.mask == 255).all() and (second.mask == 0).all()
+        before = {name: second.tensors()[name].copy() for name in OUTPUTS}
+        second.frame[...] = 255
+        backend.run()  # bound to the first
+        for name in OUTPUTS:
+            np.testing.assert_array_equal(second.tensors()[name], before[name])
+        first.frame[...] = 100  # 0.392
+        for threshold, expected in ((0.5, 0), (0.39, 255), (0.4, 0)):
+            first.threshold[:] = threshold
+            backend.run()
+            assert (first.mask == expected).all()
+        arrays = backend.on_device()
+        for name, array in arrays.items():
+            assert array.address % ALIGNMENT == 0
+            assert array.__cuda_array_interface__["shape"] == first.tensors()[name].shape
+            assert array.__dlpack_device__() == (2, 0)
+        for slot in (first, second):
+            assert all(a.ctypes.data % ALIGNMENT == 0 for a in slot.tensors().values())
+        try:
+            backend.bind(Slot.on_host(backend.card))
+        except TypeError:
+            pass
+        else:
+            raise AssertionError("a slot that is not page-locked was taken")
+        alone = backend.twin()
+        alone.close()
+        alone.close()
+        backend.run()
+    backend.close()
+    return backend.name
+
+
+def layers(**options):
+    """Time the layers between two runs; return them, and whether the masks stayed right."""
+    with opened(**options) as backend:
+        judge, slot = Judge(backend), backend.new_slot()
+        backend.bind(slot)
+        prepared = []
+        timed = backend.layer_times(prepared.append, warmup=2, runs=3)
+        judge.fill(slot)
+        backend.run()
+        judge.check(slot)
+        found = [[layer.name, list(layer.nodes), layer.seconds] for layer in timed.layers]
+        return {"layers": found, "runs": len(timed.seconds), "prepared": prepared}
+
+
+def threads(frames, **options):
+    """Start in one thread, finish in another, allocate in a third, capturing meanwhile."""
+    with opened(**options) as backend:
+        judge, problems = Judge(backend), []
+        slot = backend.new_slot()
+        backend.bind(slot)
+
+        def allocate():
+            with open_cuda(options.get("cuda", "auto")) as cuda:
+                for _ in range(20):
+                    with cuda.current():
+                        cuda.host(4096).close()
+                        cuda.memory(4096).close()
+
+        def finish():
+            try:
+                backend.finish()
+                judge.check(slot)
+            except BaseException as error:
+                problems.append(error)
+
+        busy = threading.Thread(target=allocate)
+        busy.start()
+        for _ in range(3):
+            backend.twin()  # captures
+        busy.join()
+        for _ in range(frames):
+            judge.fill(slot)
+            backend.start()
+            other = threading.Thread(target=finish)
+            other.start()
+            other.join()
+        if problems:
+            raise problems[0]
+        return judge.checked
+
+
+def growth(frames, **options):
+    """Return how many bytes Python holds more after some frames than after a few."""
+    with opened(**options) as backend:
+        backend.bind(backend.new_slot())
+        tracemalloc.start()
+        held = []
+        for count in (50, frames):
+            for _ in range(count):
+                backend.run()
+            held.append(tracemalloc.get_traced_memory()[0])
+        return held[1] - held[0]
+
+
+def refused_capture(**options):
+    simulator.forbid_capture()
+    return stream(50, twins=2, **options)
+
+
+def refused_plan(what, **options):
+    """Open an engine that is not what its card says; return the error's words."""
+
+    def other(card):
+        if what == "shape":
+            card.inputs["frame"][1][1] += 1
+        elif what == "type":
+            card.outputs["score"][0] = "float16"
+        elif what == "name":
+            card.outputs["map"] = card.outputs.pop("anomaly_map")
+        elif what == "mode":
+            card.inputs["mask"] = card.outputs.pop("mask")
+        elif what == "file":
+            return b"nothing"
+        return fake_trt.plan(card, RED)
+
+    return failure(plan=other, **options)
+
+
+def failure(refusals=(), **options):
+    """Return what opening and running an engine raises."""
+    fake_trt.refusals.update(refusals)
+    try:
+        with opened(**options) as backend:
+            backend.bind(backend.new_slot())
+            backend.run()
+    except EdgesegError as error:
+        return [type(error).__name__, error.problem, error.remedy]
+    return None
+
+
+GIVING_BACK = ("Destroy", "Free", "FreeHost", "Release", "EndCapture", "Synchronize", "SetCurrent")
+
+
+def exceptions(**options):
+    """Let the first call of the driver fail, then the second...: nothing may stay behind."""
+    failed = []
+    while True:
+        with failing(len(failed)) as hit:
+            try:
+                run_twice(**options)
+            except CudaError as error:
+                assert "INJECTED" in error.problem
+        if not hit:
+            return failed
+        failed += hit
+
+
+def run_twice(**options):
+    with opened(**options) as backend:
+        twin = backend.twin()
+        for lane in (backend, twin):
+            lane.bind(lane.new_slot())
+            lane.run()
+
+
+@contextmanager
+def failing(skipped):
+    """Let one call fail, of those that give nothing back; yields a list that then names it."""
+    sound, hit, left = CudaPython._call, [], [skipped]
+
+    def call(self, function, *arguments):
+        if function.endswith(GIVING_BACK) or hit:
+            return sound(self, function, *arguments)
+        left[0] -= 1
+        if left[0] >= 0:
+            return sound(self, function, *arguments)
+        hit.append(function)
+        raise CudaError(f"{function} failed with INJECTED.", remedy="none")
+
+    CudaPython._call = call
+    try:
+        yield hit
+    finally:
+        CudaPython._call = sound
+
+
+def driver_failure(limit):
+    """Ask for more memory than there is."""
+    try:
+        with open_cuda("cuda-python") as cuda, cuda.current():
+            cuda.memory(limit)
+    except EdgesegError as error:
+        return [type(error).__name__, error.problem, error.remedy]
+    return None
+
+
+def through_the_opener(**options):
+    """Open an engine by its path, as every command does; return the name and what was said."""
+    from edgeseg import loading as opener
+
+    fake_trt.install("10.3.0")
+    here = dataclasses.replace(this_machine(), gpu="RTX A2000", compute_capability="8.6")
+    engines.this_machine = lambda: here
+    with logged() as said, TemporaryDirectory() as folder:
+        path, card = Path(folder) / "bottle.engine", card_of()
+        path.write_bytes(fake_trt.plan(card, RED))
+        digest, size = sha256(path), path.stat().st_size
+        write_card(
+            path.with_suffix(".json"),
+            dataclasses.replace(card, target="sm86", sha256=digest, bytes=size),
+        )
+        with opener.open_model(path, gpu=GpuConfig(**options)) as backend:
+            slot = backend.new_slot()
+            backend.bind(slot)
+            slot.frame[...] = 255
+            backend.run()
+            assert (slot.mask == 255).all()
+            name = backend.name
+        path.write_bytes(path.read_bytes() + b" ")
+        try:
+            opener.open_model(path)
+        except EdgesegError as error:
+            return name, said, type(error).__name__
+    return None
+
+
+def lent_memory():
+    """What closes, closes once; what is left open, the GPU closes."""
+    cuda = open_cuda("cuda-python")
+    with cuda.current():
+        host, stream, event = cuda.host(1000), cuda.stream(), cuda.event(timing=True)
+        assert not host.piece.array.any() and host.piece.array.nbytes == 1000
+        assert host.piece.part(256, 512).address == host.piece.address + 256
+        memory = cuda.memory(1000)
+        host.piece.array[:] = 7
+        stream.copy_in(memory.address, host.piece)
+        stream.copy_out(host.piece, memory.address)
+        event.record(stream)
+        event.synchronize()
+        assert (host.piece.array == 7).all()
+    open_before = len(cuda.opened)
+    for owned in (event, event, memory):
+        owned.close()
+    assert open_before - len(cuda.opened) == 2
+    cuda.close()
+    cuda.close()
+    assert cuda.opened == []
+    return [cuda.device.name, cuda.device.compute_capability, cuda.device.integrated]

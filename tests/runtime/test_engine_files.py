@@ -1,0 +1,139 @@
+"""Which engines may be run here: decided from the card, before a runtime sees the file."""
+
+import dataclasses
+
+import pytest
+
+from edgeseg.cards import EngineCard, write_card
+from edgeseg.errors import EngineMismatch, MissingExtra, ModelError
+from edgeseg.machine.facts import this_machine
+from edgeseg.runtime import engine_files as engines
+from edgeseg.runtime import tensorrt as trt
+from edgeseg.runtime.engine_files import check_engine, engine_path
+
+PLAN = b"a plan of TensorRT-RTX" * 10
+
+
+@pytest.fixture
+def card(graph_card):
+    import hashlib
+
+    return EngineCard(
+        graph=graph_card,
+        file="screws-fp16-rtx-sm86.engine",
+        sha256=hashlib.sha256(PLAN).hexdigest(),
+        bytes=len(PLAN),
+        runtime="tensorrt-rtx",
+        runtime_version="1.7.1.116",
+        precision="fp16",
+        target="sm86",
+        built_on={},
+        source_sha256="0" * 64,
+        inputs={},
+        outputs={},
+    )
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Write an engine and its card; return the engine's path."""
+
+    def write(card, data=PLAN):
+        path = tmp_path / "screws-fp16-rtx-sm86.engine"
+        path.write_bytes(data)
+        write_card(path.with_suffix(".json"), card)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def rtx_3080(monkeypatch):
+    """A machine with a GPU of compute capability 8.6 and TensorRT-RTX 1.7.1.116."""
+    flavor = trt.FLAVORS["tensorrt-rtx"]
+    fake = type("module", (), {"__version__": "1.7.1.116"})
+    monkeypatch.setattr(engines.trt, "load", lambda runtime: trt.Api(flavor, fake))
+    return dataclasses.replace(this_machine(), gpu="RTX 3080", compute_capability="8.6")
+
+
+def test_a_sound_engine_on_its_machine(card, place, rtx_3080):
+    path = place(card)
+    assert check_engine(path, rtx_3080) == card
+    assert check_engine(path.with_suffix(".json"), rtx_3080) == card
+    assert engine_path(path.with_suffix(".json")) == path
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (PLAN[:-1], r"has 219 bytes; its card says 220 \(built for tensorrt-rtx 1\.7\.1\.116 on"),
+        (PLAN.replace(b"RTX", b"GTX", 1), "was changed since it was built for tensorrt-rtx"),
+        (b"", "has 0 bytes"),
+    ],
+)
+def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data, problem):
+    with pytest.raises(EngineMismatch, match=problem) as caught:
+        check_engine(place(card, data), rtx_3080)
+    assert caught.value.remedy == (
+        "edgeseg build-engine --model screws --precision fp16 --runtime tensorrt-rtx"
+    )
+
+
+def test_a_missing_file_is_refused(card, place, rtx_3080):
+    path = place(card)
+    path.unlink()
+    with pytest.raises(EngineMismatch, match="is missing"):
+        check_engine(path.with_suffix(".json"), rtx_3080)
+
+
+def test_another_gpu_is_refused(card, place, rtx_3080):
+    orin = dataclasses.replace(rtx_3080, gpu="Orin", compute_capability="8.7")
+    with pytest.raises(EngineMismatch) as caught:
+        check_engine(place(card), orin)
+    assert caught.value.problem.endswith(
+        "was built for tensorrt-rtx 1.7.1.116 on sm86; this machine has a Orin, sm87."
+    )
+
+
+def test_a_machine_without_a_gpu_is_refused(card, place, rtx_3080):
+    bare = dataclasses.replace(rtx_3080, gpu=None, compute_capability=None, gpu_note="no driver")
+    with pytest.raises(EngineMismatch, match=r"this machine has no GPU \(no driver\)") as caught:
+        check_engine(place(card), bare)
+    assert caught.value.remedy == "edgeseg build-engine --model screws --runtime openvino"
+
+
+def test_another_version_is_refused(card, place, rtx_3080):
+    older = dataclasses.replace(card, runtime_version="1.6.0.80")
+    with pytest.raises(EngineMismatch) as caught:
+        check_engine(place(older), rtx_3080)
+    assert caught.value.problem.endswith(
+        "was built for tensorrt-rtx 1.6.0.80 on sm86; this machine has tensorrt-rtx 1.7.1.116."
+    )
+
+
+def test_a_runtime_that_is_not_installed(card, place, rtx_3080, monkeypatch):
+    def absent(runtime):
+        raise MissingExtra("not installed", remedy='pip install "edgeseg[rtx]"')
+
+    monkeypatch.setattr(engines.trt, "load", absent)
+    with pytest.raises(MissingExtra):
+        check_engine(place(card), rtx_3080)
+
+
+def test_a_typed_graph_runs_on_any_machine_and_version(card, place):
+    portable = dataclasses.replace(card, target="cpu", runtime="openvino", runtime_version="2019.1")
+    assert check_engine(place(portable)) == portable
+
+
+def test_an_engine_without_a_card(tmp_path):
+    path = tmp_path / "screws.engine"
+    path.write_bytes(PLAN)
+    with pytest.raises(ModelError, match=r"There is no card .*screws\.json"):
+        check_engine(path)
+
+
+@pytest.mark.parametrize("name", ["../screws.engine", "/etc/passwd"])
+def test_a_card_that_points_out_of_its_folder(card, place, name):
+    path = place(dataclasses.replace(card, file=name))
+    with pytest.raises(ModelError, match="which is outside its folder"):
+        check_engine(path)

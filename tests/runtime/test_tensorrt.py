@@ -1,0 +1,66 @@
+"""The switch between TensorRT and TensorRT-RTX: features by name, whatever their numbers."""
+
+from enum import IntEnum
+from types import SimpleNamespace
+
+import pytest
+
+from edgeseg.runtime import tensorrt as trt
+
+
+def library(version, creation, flags):
+    return SimpleNamespace(
+        __version__=version,
+        NetworkDefinitionCreationFlag=IntEnum("NetworkDefinitionCreationFlag", creation),
+        BuilderFlag=IntEnum("BuilderFlag", flags),
+    )
+
+
+# The names and numbers of NVIDIA's bindings at these versions.
+KNOWN = {
+    "8.6.1": ({"EXPLICIT_BATCH": 0}, ["FP16", "TF32"]),
+    "10.3.0": ({"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, ["FP16", "TF32"]),
+    "11.1.0": ({"STRONGLY_TYPED": 0}, ["TF32"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "weak", "strong", "strong_flags", "weak_flags"),
+    [
+        ("8.6.1", True, False, None, 0b01),
+        ("10.3.0", True, True, 0b10, 0),
+        ("11.1.0", False, True, 0, None),
+    ],
+)
+def test_what_each_version_can_do(version, weak, strong, strong_flags, weak_flags):
+    api = trt.Api(trt.FLAVORS["tensorrt"], library(version, *KNOWN[version]))
+    assert (api.weak, api.strong, api.ahead_of_time) == (weak, strong, False)
+    assert api.targets == ()
+    if strong:
+        assert api.network_flags(weak=False) == strong_flags
+    if weak:
+        assert api.network_flags(weak=True) == weak_flags
+
+
+def test_the_installed_rtx():
+    pytest.importorskip("tensorrt_rtx")
+    api = trt.load("tensorrt-rtx")
+    assert (api.weak, api.strong, api.ahead_of_time) == (False, True, True)
+    assert api.network_flags(weak=False) == 0
+    assert {"7.5", "8.6", "8.9", "12.0"} <= set(api.targets)
+    assert api.version.count(".") == 3
+
+
+@pytest.mark.parametrize(("capability", "target"), [("8.6", "sm86"), ("12.0", "sm120")])
+def test_targets(capability, target):
+    assert trt.target_of(capability) == target
+
+
+def test_the_installed_rtx_says_why_it_cannot_read_an_engine():
+    pytest.importorskip("tensorrt_rtx")
+    library, said = trt.load("tensorrt-rtx").trt, []
+    runtime = trt.new_runtime(library, trt.logger(library, lambda *words: said.append(words)))
+    assert trt.read_engine(runtime, b"nothing" * 20) is None
+    errors = [text for severity, text in said if severity == "ERROR"]
+    assert "incompatible serialization version" in errors[0]
+    assert trt.captures_itself(library)

@@ -1,0 +1,64 @@
+"""TrtBackend on a GPU, with an engine that TensorRT builds on the spot."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeseg.cards import EngineCard
+from edgeseg.config import BuildConfig, GpuConfig
+from edgeseg.cuda import driver as memory
+from edgeseg.engine.tensorrt import build_plan
+from edgeseg.errors import MissingExtra
+from edgeseg.machine.facts import this_machine
+from edgeseg.runtime import tensorrt as trt
+from edgeseg.runtime.base import OUTPUTS
+from edgeseg.runtime.tensorrt_backend import TrtBackend
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module", params=["tensorrt", "tensorrt-rtx"])
+def engine(request, tmp_path_factory, red_graph, red_card):
+    here = this_machine()
+    if here.gpu is None:
+        pytest.skip(here.gpu_note)
+    if not memory.found_bindings():
+        pytest.skip("no CUDA binding is installed")
+    try:
+        trt.load(request.param)
+    except MissingExtra as missing:
+        pytest.skip(missing.problem)
+    config = BuildConfig(precision="fp32", runtime=request.param)
+    plan = build_plan(request.param, onnx.load(red_graph), config, here)
+    path = tmp_path_factory.mktemp("engines") / "red.engine"
+    path.write_bytes(plan.data)
+    fields = {field.name: {} for field in dataclasses.fields(EngineCard)}
+    known = {"graph": red_card, "file": path.name, "precision": "fp32", "target": plan.target}
+    known |= {"runtime": request.param, "runtime_version": plan.version}
+    return path, EngineCard(**fields | known)
+
+
+@pytest.mark.parametrize("cuda_graph", [True, False], ids=["graph", "enqueue"])
+@pytest.mark.parametrize("io", ["mapped", "copy"])
+@pytest.mark.parametrize("binding", memory.found_bindings())
+def test_each_frame_has_its_own_answer(engine, io, cuda_graph, binding):
+    random = np.random.default_rng(0)
+    gpu = GpuConfig(io=io, cuda_graph=cuda_graph, cuda=binding)
+    with TrtBackend.open(*engine, gpu=gpu) as one:
+        lanes = (one, one.twin())
+        slots = [lane.new_slot() for lane in lanes]
+        for lane, slot in zip(lanes, slots, strict=True):
+            assert not any(slot.tensors()[name].any() for name in OUTPUTS)
+            lane.bind(slot)
+        for _ in range(100):
+            for lane, slot in zip(lanes, slots, strict=True):
+                slot.frame[...] = random.integers(0, 256, slot.frame.shape)
+                lane.start()
+            for lane, slot in zip(lanes, slots, strict=True):
+                lane.finish()
+                red = slot.frame[..., 0]
+                np.testing.assert_array_equal(slot.mask, np.where(red > 127, 255, 0))
+                np.testing.assert_allclose(slot.anomaly_map, red / 255, atol=1e-5)
+                assert lane.compute_seconds > 0

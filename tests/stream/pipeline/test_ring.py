@@ -1,0 +1,136 @@
+"""The newest frame wins for a live source; no frame is lost for a file."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import SourceError
+from edgeseg.stream.pipeline.capture import Capture
+from edgeseg.stream.pipeline.ring import Frame, Ring
+from tests.kit.fakes import ListSource, picture
+
+WAIT = 10.0  # seconds; a test that waits so long has failed
+DEPTH = 3
+
+
+def make_ring(*, live=True):
+    return Ring([Frame() for _ in range(DEPTH)], live=live)
+
+
+def publish(ring, red):
+    frame = ring.claim()
+    frame.image = picture(red)
+    ring.publish(frame)
+
+
+def test_a_live_ring_replaces_the_unread_frame_and_counts_it():
+    ring = make_ring()
+    publish(ring, 1)
+    first = ring.take(WAIT)  # in inference from here on
+    for red in (2, 3, 4, 5):
+        publish(ring, red)
+    newest = ring.take(WAIT)
+    assert newest.image[0, 0, 2] == 5
+    assert newest.index == 4
+    assert ring.dropped == 3
+    assert first.image[0, 0, 2] == 1, "a frame in inference is nobody else's"
+
+
+def test_a_live_capture_never_waits_for_inference():
+    ring = make_ring()
+    publish(ring, 0)
+    ring.take(WAIT)
+    done = threading.Event()
+
+    def capture():
+        for red in range(200):
+            publish(ring, red)
+        done.set()
+
+    threading.Thread(target=capture, daemon=True).start()
+    assert done.wait(WAIT)
+    assert ring.dropped == 199
+
+
+def test_buffers_go_round():
+    ring = make_ring()
+    seen = set()
+    for red in range(20):
+        publish(ring, red)
+        frame = ring.take(WAIT)
+        seen.add(id(frame))
+        ring.release(frame)
+    assert len(seen) <= DEPTH
+
+
+class Filling(ListSource):
+    """Says when it has filled every buffer of a queue."""
+
+    def __init__(self, items):
+        super().__init__(items)
+        self.filled = threading.Event()
+        self.reads = 0
+
+    def read_into(self, frame):
+        self.reads += 1
+        if self.reads == DEPTH:
+            self.filled.set()
+        return super().read_into(frame)
+
+
+def test_a_queue_makes_the_reader_wait_and_loses_nothing():
+    source = Filling([picture(red) for red in range(30)])
+    ring = make_ring(live=False)
+    with Capture(source, ring):
+        assert source.filled.wait(WAIT)
+        reds = []
+        while (frame := ring.take(WAIT)) is not None:
+            reds.append(int(frame.image[0, 0, 2]))
+            ring.release(frame)
+    assert reds == list(range(30))
+    assert ring.dropped == 0
+    assert ring.over
+
+
+def test_take_returns_none_when_nothing_comes():
+    ring = make_ring()
+    assert ring.take(0.01) is None
+    assert not ring.over
+
+
+def test_an_error_is_raised_after_the_frames_before_it():
+    source = ListSource([picture(7), SourceError("the cable broke", remedy="mend it")])
+    ring = make_ring(live=False)
+    with Capture(source, ring):
+        frame = ring.take(WAIT)
+        assert np.array_equal(frame.image, picture(7))
+        with pytest.raises(SourceError, match="the cable broke"):
+            ring.take(WAIT)
+        assert not ring.over, "an error is no end"
+
+
+def test_our_own_mistakes_in_the_thread_reach_the_main_thread():
+    ring = make_ring()
+    with Capture(ListSource([ZeroDivisionError("oops")]), ring):
+        with pytest.raises(ZeroDivisionError, match="oops"):
+            ring.take(WAIT)
+
+
+def test_leaving_wakes_a_reader_that_waits_for_room():
+    source = Filling([picture(i) for i in range(DEPTH + 5)])
+    capture = Capture(source, make_ring(live=False))
+    with capture:
+        assert source.filled.wait(WAIT)
+    assert not capture._thread.is_alive()
+
+
+def test_leaving_wakes_a_source_that_waits():
+    class Waiting(ListSource):
+        def read_into(self, frame):
+            return not self.stopping.wait(WAIT)
+
+    capture = Capture(Waiting([]), make_ring())
+    with capture:
+        pass
+    assert not capture._thread.is_alive()

@@ -1,0 +1,55 @@
+"""What the overlay shows, pixel by pixel where it matters."""
+
+import numpy as np
+
+from edgeseg.stream.sink.overlay import GREEN, RED, draw, enlarge, write_verdict, zoom
+
+
+def gray(height=64, width=64):
+    return np.full((height, width, 3), 128, np.uint8)
+
+
+def test_a_cold_map_leaves_the_picture_as_it_is():
+    result = draw(gray(), np.zeros((64, 64), np.uint8), np.zeros((16, 16), np.float32), 0.5)
+    np.testing.assert_array_equal(result, gray())
+
+
+def test_heat_changes_the_picture_where_it_is_and_nowhere_else():
+    heat = np.zeros((16, 16), np.float32)
+    heat[:, 8:] = 1.0
+    changed = (draw(gray(), np.zeros((64, 64), np.uint8), heat, 0.5) != gray()).any(axis=2)
+    assert changed[:, 40:].all()
+    assert not changed[:, :28].any()
+
+
+def test_the_outline_is_red_and_follows_the_mask():
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 10:30] = 255
+    picture = gray()
+    result = draw(picture, mask, np.zeros((16, 16), np.float32), 0.5)
+    red = (result == RED).all(axis=2)
+    assert red[20, 10:30].all() and red[20:40, 29].all()
+    assert not red[25:35, 15:25].any(), "the part stays visible inside"
+    assert mask[30, 20] == 255
+    np.testing.assert_array_equal(picture, gray())
+
+
+def test_the_verdict_has_its_color():
+    for anomalous, color, other in ((True, RED, GREEN), (False, GREEN, RED)):
+        picture = gray(480, 640)
+        write_verdict(picture, "anomalous  0.913  12.3 ms", anomalous=anomalous)
+        assert (picture == color).all(axis=2).any()
+        assert not (picture == other).all(axis=2).any()
+
+
+def test_the_verdict_fits_into_a_narrow_picture():
+    picture = gray(400, 60)
+    write_verdict(picture, "anomalous  0.913  12.3 ms", anomalous=True)
+    assert (picture[:, -1] == 128).all()
+
+
+def test_small_pictures_are_enlarged_by_a_whole_factor():
+    assert [zoom(h, w) for h, w in ((96, 128), (240, 999), (480, 640), (100, 30))] == [3, 1, 1, 8]
+    small = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    np.testing.assert_array_equal(enlarge(small, 2)[0], [0, 0, 1, 1])
+    assert enlarge(small, 1) is small

@@ -1,0 +1,357 @@
+"""From source to sinks: nothing lost, nothing stale, a clean end whatever ends it."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from itertools import repeat
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.config import StreamConfig
+from edgeseg.data.images import write_png
+from edgeseg.errors import ConfigError, DataError, ModelError, SinkError, SourceError
+from edgeseg.stream.sink.sinks import JsonlSink, Sink, VideoSink
+from edgeseg.stream.stream import stream, stream_from
+from tests.kit.fakes import (
+    LANES,
+    Collector,
+    ListSource,
+    PlainBackend,
+    RedBackend,
+    make_card,
+    picture,
+)
+
+WAIT = 10.0  # seconds; a test that waits so long has failed
+QUIET = StreamConfig(window=False)
+
+
+def run(source, sinks=(), *, backend=None, config=QUIET, said=None):
+    return stream(backend or RedBackend(), source, sinks, config)
+
+
+def test_a_file_loses_no_frame_and_every_verdict_is_right():
+    collector = Collector()
+    reds = [0, 100, 130, 200, 255] * 8
+    report = run(ListSource([picture(red) for red in reds]), [collector])
+    assert [r.index for r in collector.results] == list(range(40))
+    assert [r.score for r in collector.results] == pytest.approx([red / 255 for red in reds])
+    assert [r.verdict for r in collector.results[:5]] == [
+        *("good", "good", "good", "anomalous", "anomalous")
+    ]
+    assert [int(m.max()) for m in collector.masks[:5]] == [0, 0, 255, 255, 255]
+    assert (report.frames, report.drops, report.anomalous) == (40, 0, 16)
+    assert report.latency.n == 40
+
+
+def test_a_slow_backend_drops_frames_of_a_live_source_and_sees_the_newest():
+    class Camera(ListSource):
+        def read_into(self, frame):
+            if not super().read_into(frame):
+                delivered.set()
+                assert finished.wait(WAIT)
+                return False
+            if frame.image[0, 0, 2] == 1:
+                assert running.wait(WAIT)  # the second frame comes while the first is in inference
+            return True
+
+    def on_run(count):
+        if count == LANES + 1:  # the first runs are the warm-up
+            running.set()
+            assert delivered.wait(WAIT)
+        if count == LANES + 2:
+            finished.set()
+
+    running, delivered, finished = threading.Event(), threading.Event(), threading.Event()
+    collector = Collector()
+    source = Camera([picture(red) for red in range(10)], live=True)
+    report = run(source, [collector], backend=RedBackend(on_run=on_run))
+    assert [r.index for r in collector.results] == [0, 9]
+    assert collector.results[1].score == pytest.approx(9 / 255)
+    assert (report.frames, report.drops) == (2, 8)
+
+
+def test_latency_starts_when_a_live_frame_arrives(monkeypatch):
+    clock = iter(range(0, 10**12, 10_000_000))  # each look at the clock is 10 ms later
+    monkeypatch.setattr("time.perf_counter_ns", lambda: next(clock))
+    report = run(ListSource([picture()], live=True))
+    stages = {name: stage.max_ms for name, stage in report.stages.items()}
+    assert stages == pytest.approx({"wait": 10.0, "submit": 10.0, "run": 20.0})
+    assert report.latency.max_ms == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize("frame_format", ["bgr", "rgb"])
+def test_frames_reach_the_graph_in_its_format(frame_format):
+    collector = Collector()
+    backend = RedBackend(make_card(frame_format=frame_format))
+    run(ListSource([picture(255)]), [collector], backend=backend)
+    assert collector.results[0].score == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("kind", "lanes"), [(RedBackend, LANES), (PlainBackend, 1)])
+def test_nothing_is_bound_again_and_each_lane_s_first_run_is_a_warm_up(kind, lanes):
+    backend = kind()
+    run(ListSource([picture()] * 7), backend=backend)
+    assert (backend.bound, backend.runs) == (lanes, lanes + 7)
+
+
+def test_thresholds_of_the_configuration_beat_the_card_s():
+    collector = Collector()
+    config = StreamConfig(window=False, threshold=0.1, image_threshold=0.2)
+    run(ListSource([picture(60)]), [collector], config=config)
+    assert collector.results[0].verdict == "anomalous"
+    assert collector.masks[0].min() == 255
+    assert collector.threshold == pytest.approx(0.1)
+
+
+def test_a_score_that_is_no_number_never_passes_as_good():
+    class Broken(RedBackend):
+        def run(self):
+            super().run()
+            self._slot.score[0] = np.nan
+
+    collector = Collector()
+    run(ListSource([picture(0)]), [collector], backend=Broken())
+    assert collector.results[0].anomalous
+
+
+def test_a_resize_on_the_host_is_said_once_with_its_remedy(said):
+    run(ListSource([picture(0, 96, 128), picture(0, 32, 32), picture(0, 96, 128)]), said=said)
+    assert said == [
+        "list delivers 128x96 and the graph takes 64x48: frames are resized on the CPU, within "
+        "the latency; to do it inside the graph: edgeseg export --frame-size 128x96"
+    ]
+
+
+def test_limits_end_a_stream():
+    assert run(ListSource([picture()] * 50), config=StreamConfig(frames=7)).frames == 7
+    endless = ListSource(repeat(picture()), live=True)
+    report = run(endless, config=StreamConfig(seconds=0.05))
+    assert report.frames > 0
+    assert report.seconds >= 0.05
+
+
+def test_a_sink_that_wants_no_more_ends_the_stream():
+    full = Collector(limit=3)
+    report = run(ListSource([picture()] * 50), [full, other := Collector()])
+    assert len(full.results) == 3
+    assert len(other.results) == report.frames < 50, "the other has what was computed meanwhile"
+
+
+def test_a_source_without_frames_is_an_error():
+    with pytest.raises(SourceError, match="list delivered no frame"):
+        run(ListSource([]))
+
+
+def test_a_camera_that_dies_ends_with_its_error_after_the_report(tmp_path, said):
+    died = SourceError("camera 0 was lost.", remedy="check its cable")
+    with JsonlSink(tmp_path / "lines.jsonl") as lines, pytest.raises(SourceError) as caught:
+        run(ListSource([picture()] * 3 + [died]), [lines], said=said)
+    assert caught.value is died
+    assert said[-1].startswith("list: 3 frames in")
+    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_camera_that_hangs_in_a_read_is_left_alone_and_may_write_later(monkeypatch):
+    class Hanging(ListSource):
+        def read_into(self, frame):
+            hangs.set()
+            assert go_on.wait(WAIT)
+            frame.image[...] = 7
+            written.append(frame.image)
+            return True
+
+    monkeypatch.setattr("edgeseg.stream.pipeline.capture.JOIN_SECONDS", 0.01)
+    hangs, go_on, written, said = threading.Event(), threading.Event(), [], []
+    source = Hanging([], live=True)
+    run(source, config=StreamConfig(window=False, seconds=0.05), said=said)
+    assert hangs.is_set()
+    assert said == [
+        "list does not return from a read: the memory that it may still write to is kept until "
+        "this process ends"
+    ]
+    gc.collect()  # the backend and its slots are nobody's any more
+    go_on.set()
+    (capture,) = [thread for thread in threading.enumerate() if thread.name == "capture"]
+    capture.join(WAIT)
+    assert (written[0] == 7).all()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT from a program to itself")
+def test_buffers_outlast_inference_however_often_ctrl_c_is_typed():
+    def on_run(count):
+        if count == LANES + 1:
+            for _ in range(3):  # stop when this frame is done; stop at once; the last: impatience
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)
+            computed.append(count)
+
+    computed = []
+    endless = ListSource(repeat(picture()), live=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(endless, backend=RedBackend(on_run=on_run))
+    assert computed, "the frame that was under way was waited for"
+    assert not [t for t in threading.enumerate() if t.name == "inference"]
+
+
+def test_a_sink_that_fails_ends_the_stream_and_spares_the_others(tmp_path, said):
+    class Failing(Sink):
+        def write(self, result):
+            if result.record.index == 2:
+                raise SinkError("no room", remedy="make room")
+            return True
+
+    source = ListSource([picture()] * 100)
+    with JsonlSink(tmp_path / "lines.jsonl") as lines, pytest.raises(SinkError, match="no room"):
+        run(source, [lines, Failing()], said=said)
+    written = len((tmp_path / "lines.jsonl").read_text().splitlines())
+    assert said[-1].startswith(f"list: {written} frames in"), "every frame has its line"
+    assert 3 <= written < 100
+    assert source.stopping.is_set()
+    assert not [t for t in threading.enumerate() if t.name in ("capture", "inference")]
+
+
+def test_a_graph_of_several_frames_a_run_is_refused():
+    backend = RedBackend(make_card(batch=4))
+    with pytest.raises(ModelError, match="takes 4 frames in one run") as caught:
+        run(ListSource([picture()]), backend=backend)
+    assert caught.value.remedy == "edgeseg export --batch 1"
+
+
+def test_the_report_in_text_and_json():
+    report = run(ListSource([picture(255)] * 4))
+    document = json.loads(json.dumps(report.to_json()))
+    assert set(document) == {
+        *("source", "engine", "mode", "frames", "anomalous", "drops", "broken", "reconnects"),
+        *("unshown", "passed", "missed_beats", "warm_runs", "budget_ms", "misses", "max_misses"),
+        *("seconds", "fps", "stages", "clocks", "n", "mean_ms", "max_ms"),
+        *("p50_ms", "p90_ms", "p99_ms", "p999_ms"),
+    }
+    assert set(document["stages"]) == {"wait", "run", "submit"}
+    assert (document["n"], document["anomalous"], document["drops"]) == (4, 4, 0)
+    text = report.summary()
+    assert "4 anomalous, 0 dropped, 0 broken, 0 reconnects" in text
+    assert "arrival to mask  p50" in text and "p99.9" in text
+    assert "fake, CPU, 1 thread, saturated, 1 in flight" in text
+
+
+def test_a_folder_into_a_video_and_lines(tmp_path):
+    for number, red in enumerate((0, 255, 0)):
+        write_png(tmp_path / "photos" / f"{number}.png", picture(red)[:, :, ::-1])
+    config = StreamConfig(
+        source=str(tmp_path / "photos"),
+        out=tmp_path / "out.mp4",
+        jsonl=tmp_path / "out.jsonl",
+        window=False,
+    )
+    report = stream_from(RedBackend(), config)
+    assert report.frames == 3
+    assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    lines = [json.loads(line) for line in config.jsonl.read_text().splitlines()]
+    assert [line["verdict"] for line in lines] == ["good", "anomalous", "good"]
+    assert lines[1]["file"] == str(tmp_path / "photos" / "1.png")
+
+
+def test_a_corrupt_image_in_a_folder_ends_with_complete_files(tmp_path):
+    write_png(tmp_path / "photos" / "0.png", picture()[:, :, ::-1])
+    (tmp_path / "photos" / "1.png").write_bytes(b"\x89PNG")
+    config = StreamConfig(source=str(tmp_path / "photos"), out=tmp_path / "out.mp4", window=False)
+    with pytest.raises(DataError, match=r"1\.png is damaged"):
+        stream_from(RedBackend(), config)
+    assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) == 1
+
+
+def test_a_video_file_is_streamed_whole(clip):
+    config = StreamConfig(source=str(clip), window=False)
+    report = stream_from(RedBackend(), config)
+    assert (report.frames, report.drops) == (7, 0)
+
+
+def test_the_software_camera_is_streamed():
+    config = StreamConfig(source="test://64x48@500", frames=20, window=False)
+    report = stream_from(RedBackend(), config)
+    assert report.frames == 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+def test_a_second_signal_does_not_cut_the_files_off(tmp_path, monkeypatch):
+    close = VideoSink.close
+
+    def close_when_told_again(sink):
+        signal.raise_signal(signal.SIGTERM)
+        close(sink)
+
+    def on_run(count):
+        if count == LANES + 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(VideoSink, "close", close_when_told_again)
+    config = StreamConfig(source="test://64x48@500", out=tmp_path / "out.mp4", window=False)
+    report = stream_from(RedBackend(on_run=on_run), config)
+    assert report.frames >= 4
+    assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) >= 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_stream_with_complete_files(tmp_path, number):
+    program = textwrap.dedent(f"""
+        from pathlib import Path
+        from edgeseg.config import StreamConfig
+        from edgeseg.stream.stream import stream_from
+        from tests.kit.fakes import RedBackend
+
+        def on_run(count):
+            if count == 10:
+                print("running", flush=True)
+
+        config = StreamConfig(
+            source="test://64x48@200", out=Path("{tmp_path}/out.mp4"),
+            jsonl=Path("{tmp_path}/out.jsonl"), window=False,
+        )
+        print(stream_from(RedBackend(on_run=on_run), config).summary())
+    """)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "running\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=WAIT)
+    assert (process.returncode, err) == (0, "")
+    assert "arrival to mask" in out
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert len(lines) >= 7
+    assert all(json.loads(line) for line in lines)
+    assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) >= 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [({}, "0"), ({"camera": "1"}, "1"), ({"source": "clip.mp4"}, "clip.mp4")],
+)
+def test_camera_0_is_the_default(settings, address):
+    assert StreamConfig(**settings).address() == address
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"camera": "0", "source": "clip.mp4"},
+        {"frames": 0},
+        {"seconds": 0.0},
+        {"threshold": float("nan")},
+        {"reconnects": -1},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings):
+    with pytest.raises(ConfigError):
+        StreamConfig(**settings)
