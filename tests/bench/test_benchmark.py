@@ -13,7 +13,8 @@ from edgeseg.errors import ConfigError
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.state import DeviceState, Reader
 from edgeseg.stream.pipeline.pace import Pace
-from tests.kit.fakes import RedBackend, make_card
+from tests.kit.cards import make_card
+from tests.kit.fakes import RedBackend
 
 
 def frames(card, count=3):

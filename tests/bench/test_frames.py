@@ -6,7 +6,7 @@ import pytest
 from edgeseg.bench.frames import KEPT, load_frames
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError
-from tests.kit.fakes import make_card
+from tests.kit.cards import make_card
 
 
 def test_a_folder_s_images_in_the_graph_s_format(tmp_path, said):

@@ -11,22 +11,7 @@ from edgeseg.runtime.fake import FakeBackend
 from edgeseg.stream.pipeline.results import Record, Result
 from edgeseg.stream.pipeline.ring import Frame, Source
 from edgeseg.stream.sink.sinks import Sink
-
-
-def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **changes):
-    values = {
-        "name": "red",
-        "model": "destseg",
-        "frame_format": frame_format,
-        "frame_shape": (batch, height, width, 1 if frame_format == "gray" else 3),
-        "image_size": side,
-        "threshold": 0.5,
-        "image_threshold": 0.75,
-        "weights_sha256": "0" * 64,
-        "training": {},
-        "versions": {},
-    }
-    return GraphCard(**(values | changes))
+from tests.kit.cards import make_card
 
 
 class RedBackend(FakeBackend):

@@ -10,7 +10,8 @@ from edgeseg.config import StreamConfig
 from edgeseg.stream.pipeline.ring import Source
 from edgeseg.stream.sink.sinks import Sink
 from edgeseg.stream.stream import stream
-from tests.kit.fakes import PlainBackend, RedBackend, make_card
+from tests.kit.cards import make_card
+from tests.kit.fakes import PlainBackend, RedBackend
 
 HEIGHT, WIDTH = 480, 640
 SMALL = 64 * 1024  # bytes; a mask has 300 KB, a frame 900 KB; the clocks' reader is in it

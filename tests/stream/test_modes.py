@@ -127,7 +127,7 @@ def test_two_in_flight_need_a_runtime_that_can():
 
 
 def test_a_conversion_on_the_host_is_said_once(said):
-    from tests.kit.fakes import make_card
+    from tests.kit.cards import make_card
 
     backend = RedBackend(make_card(frame_format="rgb"))
     run(ListSource([picture()] * 3), backend=backend)

@@ -16,7 +16,8 @@ from edgeseg.stream.pipeline.inference import Inference
 from edgeseg.stream.pipeline.ring import Ring, Source
 from edgeseg.stream.sink.sinks import Sink
 from edgeseg.stream.stream import stream
-from tests.kit.fakes import PlainBackend, RedBackend, make_card
+from tests.kit.cards import make_card
+from tests.kit.fakes import PlainBackend, RedBackend
 
 FRAMES = 2000
 WAIT = 10.0  # seconds; a test that waits so long has failed

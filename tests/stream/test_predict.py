@@ -10,7 +10,8 @@ import pytest
 from edgeseg.data.images import read_image, write_png
 from edgeseg.errors import DataError, ModelError, SinkError
 from edgeseg.stream.predict import LINES, mask_of, output_names, predict
-from tests.kit.fakes import RedBackend, make_card
+from tests.kit.cards import make_card
+from tests.kit.fakes import RedBackend
 
 
 def write_photo(path, *, height=48, width=64, red_from=None):

@@ -11,7 +11,8 @@ from edgeseg.stream.pipeline.results import Record
 from edgeseg.stream.pipeline.stages import Stages
 from edgeseg.stream.sink.sinks import JsonlSink, RecordSink, Sink
 from edgeseg.stream.stream import stream
-from tests.kit.fakes import Collector, ListSource, RedBackend, make_card, picture
+from tests.kit.cards import make_card
+from tests.kit.fakes import Collector, ListSource, RedBackend, picture
 
 WAIT = 10.0  # seconds; a test that waits so long has failed
 CARD = make_card()

@@ -5,7 +5,8 @@ import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.stream.pipeline.in_flight import QUEUE_DEPTH, open_lanes
-from tests.kit.fakes import PlainBackend, RedBackend, make_card, picture
+from tests.kit.cards import make_card
+from tests.kit.fakes import PlainBackend, RedBackend, picture
 
 
 def lanes_of(backend, **settings):

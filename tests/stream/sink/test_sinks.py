@@ -15,7 +15,8 @@ from edgeseg.stream.pipeline.results import Picture, Record, Result
 from edgeseg.stream.sink import sinks
 from edgeseg.stream.sink.overlay import GREEN, RED
 from edgeseg.stream.sink.sinks import JsonlSink, VideoSink, has_display, open_sinks
-from tests.kit.fakes import ListSource, make_card, picture
+from tests.kit.cards import make_card
+from tests.kit.fakes import ListSource, picture
 
 SIZE = (240, 320)
 
