@@ -35,9 +35,15 @@ ARROWS = {
     "stream": "data",
     "bench": "stream graph",
 }
-ON_TOP = ("cli", "demo", "__init__", "__main__")  # know every room; only they know each other
+ON_TOP = (
+    "cli",
+    "demo",
+    "api",
+    "__init__",
+    "__main__",
+)  # know every room; only they know each other
 LOADING = ("loading", "prediction")  # open any model: root modules that know some rooms
-LOADS = {"machine", "cuda", "runtime", "graph", "data", "model", "training"}
+LOADS = {"machine", "cuda", "runtime", "graph", "data", "model", "training", "stream"}
 TORCH = {"torch", "torchvision", "timm"}
 TORCH_FREE = ("data/", "graph/", "stream/", "bench/", "machine/", "cuda/", "evaluation/metrics.py")
 CUDA = {"cuda", "pycuda"}

@@ -12,31 +12,27 @@ nearest pixels of the graph's mask would be the same shape with stairs.)
 
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.cards import replacing
-from edgeseg.data.images import Image, fill_frame, read_image, walk_images, write_png
+from edgeseg.data.images import read_image, walk_images, write_png
 from edgeseg.errors import DataError, ModelError, SinkError
 from edgeseg.log import log
+from edgeseg.prediction import Model, Prediction
 from edgeseg.progress import task
-from edgeseg.runtime.base import Backend, Slot
-from edgeseg.stream.sink.overlay import draw
-from edgeseg.stream.stream import single_frame
+from edgeseg.runtime.base import Backend
 
 LINES = "predictions.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class PredictedFile:
     """One image's result, as its line in predictions.jsonl."""
 
     file: str
@@ -56,7 +52,7 @@ class Predictions:
     engine: str
     threshold: float
     image_threshold: float
-    images: tuple[Prediction, ...]
+    images: tuple[PredictedFile, ...]
 
     def summary(self) -> str:
         """Return the results as text."""
@@ -87,31 +83,23 @@ def predict(
     Thresholds: None takes the model's own. DataError names an image that cannot be read; what was
     written for the images before it stays, and predictions.jsonl has their lines.
     """
-    single_frame(backend)
+    model = Model(backend, threshold=threshold, image_threshold=image_threshold)
     files = _expand(images)
     names = output_names(files)
     if names != [path.stem for path in files]:
         log.info("some inputs share a name: their outputs begin with the folder's name as well")
-    slot = backend.new_slot()
-    if threshold is not None:
-        slot.threshold[0] = threshold
-    limit = backend.card.image_threshold if image_threshold is None else image_threshold
-    backend.bind(slot)
-    backend.run()  # a runtime's first run is not like the others
     results = []
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / LINES).open("w", encoding="utf-8") as lines, task("predict", len(files)) as bar:
             for path, name in zip(files, names, strict=True):
-                image = read_image(path)
-                milliseconds = _run(backend, slot, image)
-                score = _finite_score(backend, slot, path)
-                result = Prediction(
+                found = _run(model, path)
+                result = PredictedFile(
                     file=str(path),
-                    score=score,
-                    verdict=backend.card.classes[score > limit],
-                    milliseconds=milliseconds,
-                    outputs=_write(out, name, image, slot),
+                    score=found.score,
+                    verdict=found.verdict,
+                    milliseconds=found.milliseconds,
+                    outputs=_write(out, name, found),
                 )
                 _write_line(lines, result)
                 results.append(result)
@@ -124,8 +112,8 @@ def predict(
     return Predictions(
         out=out,
         engine=backend.name,
-        threshold=float(slot.threshold[0]),
-        image_threshold=limit,
+        threshold=model.threshold,
+        image_threshold=model.image_threshold,
         images=tuple(results),
     )
 
@@ -154,13 +142,6 @@ def output_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def mask_of(heat: NDArray[np.float32], threshold: float, size: tuple[int, int]) -> Image:
-    """Return an anomaly map's mask as the graph makes it: uint8 0/255, size (height, width)."""
-    height, width = size
-    full = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.where(full > threshold, np.uint8(255), np.uint8(0))
-
-
 def _expand(inputs: Sequence[Path]) -> list[Path]:
     """List the files that the inputs name; a file that is named twice is taken once."""
     files: list[Path] = []
@@ -176,44 +157,32 @@ def _expand(inputs: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _run(backend: Backend, slot: Slot, image: Image) -> float:
-    """Run one RGB image; return the milliseconds that it took."""
-    begin = time.perf_counter_ns()
-    fill_frame(slot.frame[0], image, source="rgb", target=backend.card.frame_format)
-    backend.run()
-    return (time.perf_counter_ns() - begin) / 1e6
-
-
-def _finite_score(backend: Backend, slot: Slot, path: Path) -> float:
-    score = float(slot.score[0])
-    if not np.isfinite(score):
+def _run(model: Model, path: Path) -> Prediction:
+    """Run one image; an error of the model names the file."""
+    image = read_image(path)
+    try:
+        return model(image, channels="rgb")
+    except ModelError as error:
         raise ModelError(
-            f"{backend.card.name} on {backend.name} returns the score {score} for {path}.",
-            remedy="edgeseg build-engine --precision fp32 builds one without halves",
-        )
-    return score
+            f"{path}: {error.problem}", remedy=error.remedy, code=error.code
+        ) from error
 
 
-def _write(out: Path, name: str, image: Image, slot: Slot) -> dict[str, str]:
-    """Write the three files of one RGB image; return their names."""
+def _write(out: Path, name: str, found: Prediction) -> dict[str, str]:
+    """Write the three files of one image; return their names."""
     outputs = {
         "mask": f"{name}_mask.png",
         "overlay": f"{name}_overlay.png",
         "map": f"{name}_map.npy",
     }
-    heat, threshold = slot.anomaly_map[0], float(slot.threshold[0])
-    mask, size = slot.mask[0], image.shape[:2]
-    if mask.shape != size:
-        mask = mask_of(heat, threshold, (size[0], size[1]))
-    picture = draw(np.ascontiguousarray(image[:, :, ::-1]), mask, heat, threshold)
-    write_png(out / outputs["mask"], mask)
-    write_png(out / outputs["overlay"], picture[:, :, ::-1])
+    write_png(out / outputs["mask"], found.mask)
+    write_png(out / outputs["overlay"], found.draw()[:, :, ::-1])
     with replacing(out / outputs["map"]) as part:
-        np.save(part, heat)
+        np.save(part, found.anomaly_map)
     return outputs
 
 
-def _write_line(lines: TextIO, result: Prediction) -> None:
+def _write_line(lines: TextIO, result: PredictedFile) -> None:
     """Write a line and see it on the disk, so that a later error cannot take it."""
     lines.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
     lines.flush()

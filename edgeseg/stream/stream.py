@@ -21,10 +21,11 @@ from contextlib import ExitStack
 
 from edgeseg.config import StreamConfig
 from edgeseg.cuda.nvtx import marker
-from edgeseg.errors import EdgesegError, ModelError, SourceError
+from edgeseg.errors import EdgesegError, SourceError
 from edgeseg.interrupt import stop_requests
 from edgeseg.log import log
 from edgeseg.machine.clocks import Watch
+from edgeseg.prediction import single_frame
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.pipeline.capture import Capture
 from edgeseg.stream.pipeline.dispatcher import Outlet
@@ -88,18 +89,6 @@ def stream(
     if not report.frames and run.ring.over:
         raise SourceError(f"{source.name} delivered no frame.", remedy="name a source with frames")
     return report
-
-
-def single_frame(backend: Backend) -> tuple[int, int, int, int]:
-    """Return the frame's shape [1, H, W, C]; ModelError for a graph of several frames a run."""
-    shape = backend.card.frame_shape
-    if shape[0] != 1:
-        raise ModelError(
-            f"{backend.card.name} takes {shape[0]} frames in one run; a graph of one was expected: "
-            "waiting for the others would delay the first.",
-            remedy="edgeseg export --batch 1",
-        )
-    return shape
 
 
 class _Run:

@@ -1,0 +1,248 @@
+"""The Python API of a model: one call from a frame to a prediction.
+
+    with edgeseg.load("engines/bottle-fp16-rtx-sm86.engine") as model:
+        prediction = model(frame)  # uint8 [H, W, 3] of any size, in OpenCV's channel order
+
+`Model` owns a backend and one slot. The streaming loop uses the backend itself.
+"""
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.cards import GraphCard
+from edgeseg.config import ANY_GPU, GpuConfig
+from edgeseg.data.images import Image, fill_frame
+from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.runtime.base import Backend
+
+Channels = Literal["bgr", "rgb"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected group of anomalous pixels; coordinates and sizes in pixels of the frame."""
+
+    x: int
+    """Left edge of the bounding box."""
+    y: int
+    """Top edge of the bounding box."""
+    width: int
+    height: int
+    area: int
+    """Number of anomalous pixels."""
+    score: float
+    """Highest value of the anomaly map inside the bounding box."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """What a model found in one frame."""
+
+    verdict: str
+    """`good` or `anomalous`: whether the image score is above the image threshold."""
+    score: float
+    """Image score."""
+    mask: NDArray[np.uint8]
+    """uint8 [H, W] at the size of the frame: 0 good, 255 anomalous."""
+    anomaly_map: NDArray[np.float32]
+    """float32 [S, S] at the size of the network's input; higher is more anomalous."""
+    milliseconds: float
+    """From the frame to the mask: conversion, resize and inference."""
+    threshold: float
+    """Pixel threshold that the mask was made with."""
+    _frame: Image = field(repr=False)
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """Connected regions of the mask (8-connected), the largest first."""
+        _, _, boxes, _ = cv2.connectedComponentsWithStats(self.mask, connectivity=8)
+        found = [self._region(*(int(number) for number in box)) for box in boxes[1:]]
+        return tuple(sorted(found, key=lambda region: -region.area))
+
+    def draw(self) -> Image:
+        """Return the frame with the anomaly map and the outline of the mask, BGR uint8 [H, W, 3].
+
+        The frame is read at the time of this call: draw before its buffer is overwritten.
+        """
+        from edgeseg.stream.sink.overlay import draw
+
+        return draw(self._frame, self.mask, self.anomaly_map, self.threshold)
+
+    def _region(self, x: int, y: int, width: int, height: int, area: int) -> Region:
+        rows, columns = (
+            slice(start * side // size, max(-(-(start + length) * side // size), 1))
+            for start, length, side, size in (
+                (y, height, self.anomaly_map.shape[0], self.mask.shape[0]),
+                (x, width, self.anomaly_map.shape[1], self.mask.shape[1]),
+            )
+        )
+        return Region(x, y, width, height, area, float(self.anomaly_map[rows, columns].max()))
+
+
+class Model:
+    """An opened model: call it with a frame, close it or use it in a `with` block.
+
+    One call at a time; use one model per thread.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        threshold: float | None = None,
+        image_threshold: float | None = None,
+    ) -> None:
+        """Take over an opened backend; thresholds override those of its card."""
+        single_frame(backend)
+        self._backend = backend
+        self._closed = False
+        card = backend.card
+        self.threshold = card.threshold if threshold is None else threshold
+        """Pixel threshold, on the anomaly map."""
+        self.image_threshold = card.image_threshold if image_threshold is None else image_threshold
+        """Image threshold, on the score."""
+        self._slot = backend.new_slot()
+        backend.bind(self._slot)
+        backend.run()  # warm-up: the first run of a runtime takes longer
+
+    @property
+    def name(self) -> str:
+        """The runtime, its version and its device."""
+        return self._backend.name
+
+    @property
+    def card(self) -> GraphCard:
+        """What the model is: its frames, thresholds and training."""
+        return self._backend.card
+
+    def __call__(self, frame: NDArray[np.uint8], *, channels: Channels = "bgr") -> Prediction:
+        """Inspect one frame.
+
+        frame: uint8 [H, W], [H, W, 1] or [H, W, 3] of any size; another size than the graph's is
+        resized with the filter of training. channels: order of the three channels.
+        Errors: DataError (`frame/dtype`, `frame/shape`), ModelError (`model/closed`,
+        `model/not-finite`).
+        """
+        if self._closed:
+            raise ModelError(
+                f"{self.card.name} is closed.",
+                remedy="call edgeseg.load again",
+                code="model/closed",
+            )
+        image = _three_channels(frame)
+        slot, card = self._slot, self.card
+        begin = time.perf_counter_ns()
+        slot.threshold[0] = self.threshold
+        fill_frame(slot.frame[0], image, source=channels, target=card.frame_format)
+        self._backend.run()
+        milliseconds = (time.perf_counter_ns() - begin) / 1e6
+        score = float(slot.score[0])
+        if not np.isfinite(score):
+            raise ModelError(
+                f"invalid score: {score} from {card.name} on {self.name} (expected a number).",
+                remedy="edgeseg build-engine --precision fp32",
+                code="model/not-finite",
+            )
+        anomaly_map, size = slot.anomaly_map[0].copy(), image.shape[:2]
+        same_size = slot.mask.shape[1:] == size
+        return Prediction(
+            verdict=card.classes[score > self.image_threshold],
+            score=score,
+            mask=slot.mask[0].copy() if same_size else mask_of(anomaly_map, self.threshold, size),
+            anomaly_map=anomaly_map,
+            milliseconds=milliseconds,
+            threshold=self.threshold,
+            _frame=image if channels == "bgr" else image[:, :, ::-1],
+        )
+
+    def close(self) -> None:
+        """Release the runtime, its memory and its device; may be called twice."""
+        if not self._closed:
+            self._closed = True
+            self._backend.close()
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    threshold: float | None = None,
+    image_threshold: float | None = None,
+    gpu: GpuConfig = ANY_GPU,
+) -> Model:
+    """Open a model.
+
+    path: a run directory (`runs/bottle`), the name of a run, an ONNX file of edgeseg or an engine;
+    default: the newest engine in engines/. runtime: `onnxruntime` or `openvino`, for an ONNX file.
+    threads: CPU threads; default: all cores. threshold, image_threshold: override the model's own.
+    Errors: ModelError for a path that is none of these, EngineMismatch for an engine of another
+    machine, MissingExtra where the runtime is not installed.
+    """
+    from edgeseg.loading import find_engine, open_model
+
+    for name, value in (("threshold", threshold), ("image_threshold", image_threshold)):
+        if value is not None and not np.isfinite(value):
+            raise ConfigError(f"invalid {name}: {value} (expected a number).", remedy=f"{name}=0.5")
+    found = find_engine(None if path is None else Path(path), Path("engines"), Path("runs"))
+    backend = open_model(found, runtime=runtime, threads=threads, gpu=gpu)
+    try:
+        return Model(backend, threshold=threshold, image_threshold=image_threshold)
+    except BaseException:
+        backend.close()
+        raise
+
+
+def single_frame(backend: Backend) -> tuple[int, int, int, int]:
+    """Return the frame's shape [1, H, W, C]; ModelError for a graph of several frames a run."""
+    shape = backend.card.frame_shape
+    if shape[0] != 1:
+        raise ModelError(
+            f"{backend.card.name} takes {shape[0]} frames in one run (expected 1): waiting for the "
+            "others would delay the first.",
+            remedy="edgeseg export --batch 1",
+            code="model/batch",
+        )
+    return shape
+
+
+def mask_of(anomaly_map: NDArray[np.float32], threshold: float, size: tuple[int, ...]) -> Image:
+    """Return the mask of an anomaly map as the graph makes it: uint8 0/255, size (height, width).
+
+    The map is enlarged bilinearly and compared with the threshold.
+    """
+    full = cv2.resize(anomaly_map, size[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.where(full > threshold, np.uint8(255), np.uint8(0))
+
+
+def _three_channels(frame: NDArray[np.uint8]) -> Image:
+    """Return a frame as uint8 [H, W, 3]; gray is repeated."""
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        found = f"an array of {frame.dtype}" if isinstance(frame, np.ndarray) else type(frame)
+        raise DataError(
+            f"invalid frame: {found} (expected a NumPy array of uint8).",
+            remedy="scale the pixels to 0..255 and convert: frame.astype(numpy.uint8)",
+            code="frame/dtype",
+        )
+    if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (1,), (3,)) or not frame.size:
+        raise DataError(
+            f"invalid frame: shape {list(frame.shape)} (expected [H, W], [H, W, 1] or [H, W, 3]).",
+            remedy="pass one image; drop an alpha channel: frame[:, :, :3]",
+            code="frame/shape",
+        )
+    if frame.shape[2:] == (3,):
+        return frame
+    return np.repeat(frame.reshape(*frame.shape[:2], 1), 3, axis=2)

@@ -1,0 +1,160 @@
+"""Mirrors edgeseg/prediction.py: any frame in, a Prediction out."""
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.prediction import Model, Prediction, Region, load, mask_of
+from tests.kit.cards import make_card
+from tests.kit.errors import fails
+from tests.kit.fakes import RedBackend
+
+
+def red_square(height=48, width=64, *, x=16, y=12, side=12):
+    """A black BGR frame with a red square; RedBackend's map is the red channel / 255."""
+    frame = np.zeros((height, width, 3), np.uint8)
+    frame[y : y + side, x : x + side, 2] = 255
+    return frame
+
+
+@pytest.fixture
+def model():
+    with Model(RedBackend()) as opened:
+        yield opened
+
+
+def test_model_returns_verdict_score_mask_and_map(model):
+    found = model(red_square())
+    assert isinstance(found, Prediction)
+    assert (found.verdict, found.mask.shape, found.mask.dtype) == ("anomalous", (48, 64), np.uint8)
+    assert set(np.unique(found.mask)) == {0, 255}
+    assert found.anomaly_map.shape == (16, 16)
+    assert found.score > model.image_threshold
+    assert found.milliseconds > 0
+    assert model(np.zeros((48, 64, 3), np.uint8)).verdict == "good"
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (48, 64, 1), (48, 64, 3), (30, 40), (97, 131, 3)])
+def test_model_takes_gray_and_color_of_any_size(model, shape):
+    found = model(np.full(shape, 255, np.uint8))
+    assert found.mask.shape == shape[:2]
+    assert found.verdict == "anomalous"
+    assert found.draw().shape == (*shape[:2], 3)
+
+
+def test_model_takes_frames_that_are_not_contiguous(model):
+    frame = red_square(96, 128, x=32, y=24, side=24)[::2, ::2]
+    assert not frame.flags.c_contiguous
+    np.testing.assert_array_equal(model(frame).mask, model(np.ascontiguousarray(frame)).mask)
+
+
+@pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
+def test_model_converts_to_the_channels_of_the_graph(frame_format):
+    model = Model(RedBackend(make_card(frame_format=frame_format)))
+    frame = red_square()
+    found = model(frame)
+    np.testing.assert_array_equal(found.mask, model(frame[..., ::-1], channels="rgb").mask)
+    np.testing.assert_array_equal(found.draw(), model(frame[..., ::-1], channels="rgb").draw())
+
+
+def test_a_prediction_keeps_its_arrays_when_the_model_runs_again(model):
+    first = model(red_square())
+    mask, anomaly_map = first.mask.copy(), first.anomaly_map.copy()
+    model(np.zeros((48, 64, 3), np.uint8))
+    np.testing.assert_array_equal(first.mask, mask)
+    np.testing.assert_array_equal(first.anomaly_map, anomaly_map)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (np.zeros((48, 64, 3), np.float32), "frame/dtype"),
+        ([[0, 0], [0, 0]], "frame/dtype"),
+        (None, "frame/dtype"),
+        (np.zeros((48, 64, 4), np.uint8), "frame/shape"),
+        (np.zeros((1, 48, 64, 3), np.uint8), "frame/shape"),
+        (np.zeros(48, np.uint8), "frame/shape"),
+        (np.zeros((0, 64, 3), np.uint8), "frame/shape"),
+    ],
+)
+def test_model_rejects_what_is_no_frame(model, frame, code):
+    with fails(DataError, code):
+        model(frame)
+
+
+def test_model_that_is_closed_says_so():
+    model = Model(RedBackend())
+    model.close()
+    model.close()
+    with fails(ModelError, "model/closed"):
+        model(red_square())
+
+
+def test_model_refuses_a_score_that_is_no_number(model, monkeypatch):
+    def run():
+        model._slot.score[0] = np.nan
+
+    monkeypatch.setattr(model._backend, "run", run)
+    with fails(ModelError, "model/not-finite"):
+        model(red_square())
+
+
+def test_model_refuses_a_graph_of_several_frames():
+    with fails(ModelError, "model/batch"):
+        Model(RedBackend(make_card(batch=2)))
+
+
+def test_thresholds_override_the_card():
+    frame = np.full((48, 64), 128, np.uint8)  # a map of 0.5, a score of 0.5
+    assert Model(RedBackend(), image_threshold=0.6)(frame).verdict == "good"
+    low = Model(RedBackend(), threshold=0.4, image_threshold=0.4)(frame)
+    assert (low.verdict, low.mask.min(), low.threshold) == ("anomalous", 255, 0.4)
+
+
+def test_load_refuses_a_threshold_that_is_no_number():
+    with fails(ConfigError, "config/invalid"):
+        load("nowhere", image_threshold=float("nan"))
+
+
+def test_load_names_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("nowhere", tmp_path / "nowhere.onnx", None):
+        with pytest.raises(ModelError) as caught:
+            load(path)
+        assert caught.value.remedy
+
+
+def prediction(mask, anomaly_map):
+    return Prediction(
+        verdict="anomalous",
+        score=1.0,
+        mask=mask,
+        anomaly_map=anomaly_map,
+        milliseconds=1.0,
+        threshold=0.5,
+        _frame=np.zeros((*mask.shape, 3), np.uint8),
+    )
+
+
+def test_regions_have_boxes_areas_and_peaks_the_largest_first():
+    mask = np.zeros((40, 80), np.uint8)
+    mask[4:6, 10:14] = 255
+    mask[20:30, 60:80] = 255
+    mask[30, 59] = 255  # touches the second by a corner
+    anomaly_map = np.zeros((8, 16), np.float32)
+    anomaly_map[0, 2], anomaly_map[5, 15], anomaly_map[7, 0] = 0.75, 0.875, 1.0
+    assert prediction(mask, anomaly_map).regions == (
+        Region(x=59, y=20, width=21, height=11, area=201, score=0.875),
+        Region(x=10, y=4, width=4, height=2, area=8, score=0.75),
+    )
+
+
+def test_a_mask_without_anomalies_has_no_regions():
+    assert prediction(np.zeros((8, 8), np.uint8), np.zeros((4, 4), np.float32)).regions == ()
+
+
+def test_mask_of_enlarges_the_map_as_the_graph_does():
+    anomaly_map = np.array([[0.0, 1.0]], np.float32)  # half-pixel centers: 0, 0.25, 0.75, 1
+    np.testing.assert_array_equal(mask_of(anomaly_map, 0.5, (1, 4)), [[0, 0, 255, 255]])
+    np.testing.assert_array_equal(mask_of(anomaly_map, 0.2, (1, 4)), [[0, 255, 255, 255]])
+    np.testing.assert_array_equal(mask_of(anomaly_map, 1.0, (1, 4)), [[0, 0, 0, 0]])
