@@ -1,6 +1,6 @@
 """One GPU: its memory, streams, events and graphs, each given back once.
 
-    with open_cuda() as cuda, cuda.current():       runtime/memory.py
+    with open_cuda() as cuda, cuda.current():       cuda/driver.py
         frame = cuda.host(1 << 20)                  page-locked, with an address on the device
         stream, done = cuda.stream(), cuda.event()
         stream.copy_in(memory.address, frame)
@@ -15,14 +15,14 @@ import ctypes
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import CudaError
-from edgeseg.runtime.base import Closing
 
+T = TypeVar("T")
 Bytes = NDArray[np.uint8]
 Raw = Any
 """What a binding calls a block of memory, a stream, an event or a graph."""
@@ -90,7 +90,19 @@ class Device:
     """Whether it shares the processor's memory, as a Jetson's does."""
 
 
-class Owned(Closing):
+class _Closing:
+    """A context manager that closes at its end."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+class Owned(_Closing):
     """Something that the driver lent; closing it twice is harmless."""
 
     def __init__(self, cuda: "Cuda", raw: Raw, free: Callable[[Raw], None]) -> None:
@@ -233,7 +245,7 @@ class Stream(Owned):
         return Graph(self._cuda, calls.capture_end(self.raw), calls.graph_free)
 
 
-class Cuda(Closing):
+class Cuda(_Closing):
     """The first GPU, by one of the bindings."""
 
     def __init__(self, calls: Calls) -> None:

@@ -1,13 +1,12 @@
 """Which TensorRT does what, on which GPU and JetPack: the one table that the build asks.
 
-Nothing is asked by number elsewhere: a branch of the build, a refusal and the doctor's advice all
-come from here, and a test holds every attribute that the code uses against `API`. A release between
-two listed ones follows from the spans; one newer than all is treated like the newest, and said so.
+The build, the refusals and the doctor's advice all read this module; no version is compared
+elsewhere. A release between two listed ones follows from the spans. A release newer than all of
+them is treated like the newest, and this is logged.
 
-Of TensorRT nothing was run: GPUs, JetPacks and opsets are those of NVIDIA's support matrices,
-release notes and operators.md (8.6 to 11.4.1), the API that of the bindings' sources at the tags
-8.6.1, 10.3, 10.7, 10.13, 10.16, 11.0 and 11.1. Of TensorRT-RTX 1.7.1 tests confirm the GPUs, the
-API and the scales; its opsets are those of its parser's operators.md.
+TensorRT itself was not run: GPUs, JetPacks and opsets come from NVIDIA's support matrices, release
+notes and operators.md (8.6 to 11.4.1). For TensorRT-RTX 1.7.1, tests confirm the GPUs and the FP16
+scales; its opsets come from its parser's operators.md.
 """
 
 from dataclasses import dataclass
@@ -31,12 +30,11 @@ class Span:
     until: str | None = None
     """`10` takes every 10.x in; None: no release has ended it."""
     rtx: bool = False
-    trt: bool = True
 
     def holds(self, release: "Release") -> bool:
         if release.rtx:
             return self.rtx
-        if not self.trt or _before(release.version, self.since):
+        if _before(release.version, self.since):
             return False
         return self.until is None or not _before(self.until, release.version)
 
@@ -118,56 +116,8 @@ JETPACKS = (
     JetPack("7.2", ("39.",), "13.2", ("10.16", "11.4"), "3.12", ("Thor", "Orin")),
 )
 
-_ALWAYS = Span(rtx=True)
-_WEAK = Span(until="10")
-_RTX_ONLY = Span(rtx=True, trt=False)
-
-
-def _each(kind: str, names: str, span: Span = _ALWAYS) -> dict[str, Span]:
-    """Return `kind.name` -> span for names that a line holds."""
-    return {f"{kind}.{name}": span for name in names.split()}
-
-
-API: dict[str, Span] = {
-    **dict.fromkeys(
-        "Builder BuilderFlag ILogger IProfiler OnnxParser ProfilingVerbosity float32".split(),
-        _ALWAYS,
-    ),
-    **dict.fromkeys("MemoryPoolType NetworkDefinitionCreationFlag".split(), _ALWAYS),
-    **_each("Builder", "create_network create_builder_config build_serialized_network"),
-    **_each("INetworkDefinition", "num_layers get_layer"),
-    **_each("OnnxParser", "parse num_errors get_error"),
-    **_each("ParserError", "desc"),
-    **_each("IBuilderConfig", "profiling_verbosity set_memory_pool_limit set_flag clear_flag"),
-    **_each("ILayer", "name num_outputs get_output"),
-    **_each("ITensor", "dtype"),
-    "ProfilingVerbosity.DETAILED": _ALWAYS,
-    "MemoryPoolType.WORKSPACE": _ALWAYS,
-    "BuilderFlag.TF32": _ALWAYS,
-    # 10 has both, and ignores the first; 11 has the second alone, ignores it, and warns.
-    "NetworkDefinitionCreationFlag.EXPLICIT_BATCH": Span(until="10"),
-    "NetworkDefinitionCreationFlag.STRONGLY_TYPED": Span("9", rtx=True),
-    **_each("BuilderFlag", "FP16 INT8 OBEY_PRECISION_CONSTRAINTS", _WEAK),
-    **_each("ILayer", "precision set_output_type", _WEAK),
-    **_each("IBuilderConfig", "num_compute_capabilities set_compute_capability", _RTX_ONLY),
-    "ComputeCapability": _RTX_ONLY,
-    # What runs an engine.
-    **dict.fromkeys("Runtime TensorIOMode LayerInformationFormat".split(), _ALWAYS),
-    **_each("Runtime", "deserialize_cuda_engine"),
-    **_each("ICudaEngine", "num_io_tensors get_tensor_name get_tensor_dtype get_tensor_mode"),
-    **_each("ICudaEngine", "get_tensor_shape create_execution_context create_engine_inspector"),
-    **_each("IExecutionContext", "set_tensor_address execute_async_v3 profiler"),
-    **_each("EngineInspector", "get_engine_information"),
-    "LayerInformationFormat.JSON": _ALWAYS,
-    "TensorIOMode.INPUT": _ALWAYS,
-    "DataType.name": _ALWAYS,
-    "uint8": _ALWAYS,
-    "ICudaEngine.create_runtime_config": Span("10.13", rtx=True),
-    "CudaGraphStrategy": _RTX_ONLY,
-    "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE": _RTX_ONLY,
-    "IRuntimeConfig.cuda_graph_strategy": _RTX_ONLY,
-}
-"""Every attribute of TensorRT's Python module and its objects that edgeseg uses, and who has it."""
+# Builder flags choose types until 10; networks can be strongly typed since 9.
+_WEAK, _STRONG = Span(until="10"), Span("9", rtx=True)
 
 # The opsets that each release documents for its parser: none is refused by it (TensorRT-RTX 1.7
 # parses 7 to 26 without a word). A release of 10 that names no other stands by 10.0's; of 11, one
@@ -208,19 +158,15 @@ class Release:
         known = RTX if self.rtx else NEWEST
         return f"{self} is newer than {known}, the newest known here, and is treated like it"
 
-    def has(self, name: str) -> bool:
-        """Whether it has an attribute of `API`."""
-        return API[name].holds(self)
-
     @property
     def weak(self) -> bool:
         """Whether the builder's flags can still choose types."""
-        return self.has("BuilderFlag.FP16")
+        return _WEAK.holds(self)
 
     @property
     def strong(self) -> bool:
         """Whether the graph's own types can be obeyed; before 10.12 not for every graph."""
-        return self.has("NetworkDefinitionCreationFlag.STRONGLY_TYPED")
+        return _STRONG.holds(self)
 
     @property
     def implicit_batch(self) -> bool:
@@ -230,7 +176,7 @@ class Release:
     @property
     def ahead_of_time(self) -> bool:
         """Whether it builds for a GPU that is not there."""
-        return self.has("IBuilderConfig.set_compute_capability")
+        return self.rtx
 
     @property
     def opsets(self) -> tuple[int, int]:

@@ -1,10 +1,10 @@
-"""The matrix as four tables: releases, GPUs, JetPacks, and what came and went in the API."""
+"""The support matrix as three tables: TensorRT releases, GPUs and JetPacks."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edgeseg.machine.support import API, GPUS, JETPACKS, Gpu, Release, listed
+from edgeseg.machine.support import GPUS, JETPACKS, Gpu, Release, listed
 
 HEAD = (
     "A release between two of these follows the spans of its GPU; a newer one is treated like the\n"
@@ -19,7 +19,7 @@ class MatrixReport:
 
     def summary(self) -> str:
         """Return the tables, one below the other."""
-        tables = (_releases(), _gpus(), _jetpacks(), _api())
+        tables = (_releases(), _gpus(), _jetpacks())
         return "\n\n".join([HEAD, *("\n".join(_columns(rows)) for rows in tables)])
 
     def to_json(self) -> dict[str, Any]:
@@ -28,7 +28,6 @@ class MatrixReport:
             "releases": [_release(release) for release in listed()],
             "gpus": [{**asdict(gpu), "spans": _spans(gpu), "rtx": _rtx(gpu)} for gpu in GPUS],
             "jetpacks": [asdict(pack) for pack in JETPACKS],
-            "api": {name: [str(r) for r in listed() if r.has(name)] for name in API},
         }
 
 
@@ -80,18 +79,6 @@ def _jetpacks() -> list[Sequence[str]]:
         tensorrt = ", upgrade to ".join(pack.tensorrt)
         boards = ", ".join(pack.boards)
         rows.append((pack.name, starts, pack.cuda, tensorrt, pack.python, boards))
-    return rows
-
-
-def _api() -> list[Sequence[str]]:
-    """Return who has the attributes that not every release has."""
-    releases = listed()
-    heads = ["rtx" if r.rtx else r.version for r in releases]
-    rows: list[Sequence[str]] = [["API", *heads]]
-    for name in API:
-        has = [release.has(name) for release in releases]
-        if not all(has):
-            rows.append([name, *("yes" if found else "-" for found in has)])
     return rows
 
 

@@ -21,14 +21,13 @@ from typing import Any
 
 from edgeseg.cards import EngineCard
 from edgeseg.config import ANY_GPU, GpuConfig
-from edgeseg.cuda.dlpack import DeviceArray
 from edgeseg.cuda.driver import open_cuda
 from edgeseg.cuda.resources import Cuda, Graph, Memory, Owned, Stream
-from edgeseg.cuda.slots import DeviceSlot, Layout, choose_io
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.log import log
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import INPUTS, Closing, Slot
+from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io
 from edgeseg.runtime.engine_files import rebuild
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each
 from edgeseg.runtime.tensorrt_layers import inspected_nodes, layer_clock
@@ -250,12 +249,6 @@ class TrtBackend(Closing):
             if device is None:
                 slot.clear()
         self._base, self._execution = base, self._executions[base]
-
-    def on_device(self) -> dict[str, DeviceArray]:
-        """Return the bound slot's tensors on the device, for PyTorch, CuPy and others."""
-        addresses = self._engine.layout.addresses(self._base)
-        tensors = self._engine.layout.tensors
-        return {n: DeviceArray(addresses[n], t.shape, t.type, self) for n, t in tensors.items()}
 
     def run(self) -> None:
         """Read the slot's frame and threshold; rewrite its mask, score and map."""

@@ -127,16 +127,17 @@ def test_a_release_newer_than_the_matrix_is_named(install, orin, said):
     assert "tensorrt 12.0.0 is newer than 11.4, the newest known here" in said[1]
 
 
-def test_tensorrt_10_is_strongly_typed_without_precision_flags(install, orin, said):
-    recorder = install("10.3.0")
+@pytest.mark.parametrize(("version", "flags"), [("10.3.0", 1 << 1), ("11.4.0", 0)])
+def test_build_plan_is_strongly_typed_without_precision_flags(install, orin, said, version, flags):
+    recorder = install(version)
     plan = build_plan("tensorrt", small_model(), HALF, orin)
     ((network, options, model),) = recorder.builds
-    assert network.flags == 1 << 1  # STRONGLY_TYPED
+    assert network.flags == flags  # STRONGLY_TYPED, until 10
     assert options.flags == {"TF32"}
     assert options.pool == {"workspace": 1024 << 20}
     assert any(n.op_type == "Cast" for n in model.graph.node)
     assert (plan.data, plan.target, plan.typing, plan.layers) == (b"plan", "sm87", "strong", {})
-    assert said[-1] == "the log of tensorrt 10.3.0 lists no layers: their types were not read"
+    assert said[-1] == f"the log of tensorrt {version} lists no layers: their types were not read"
 
 
 def test_where_strong_typing_fails_the_flags_serve(install, orin, said):
@@ -163,8 +164,9 @@ def test_tensorrt_8_gets_flags_an_older_opset_and_float_islands(install, orin, m
     assert sum(layer.precision is None for layer in network.layers) >= len(half) > 100
 
 
-def test_fp32_turns_tf32_off(install, orin):
-    recorder = install("8.6.1")
+@pytest.mark.parametrize("version", ["8.6.1", "11.4.0"])
+def test_fp32_turns_tf32_off(install, orin, version):
+    recorder = install(version)
     build_plan("tensorrt", small_model(), FULL, orin)
     ((_, options, _),) = recorder.builds
     assert options.flags == set()

@@ -1,7 +1,7 @@
 """Modules with TensorRT's names whose engines are the simulator's recorder (red is the defect).
 
-`install("10.3.0")` puts one in the place of `tensorrt`, with the attributes that the matrix gives
-that release; `install("1.7.1", rtx=True)` one in that of `tensorrt_rtx`. A plan is JSON. Stricter
+`install("10.3.0")` puts one in the place of `tensorrt`, without the attributes that this release
+lacks; `install("1.7.1", rtx=True)` one in that of `tensorrt_rtx`. A plan is JSON. Stricter
 than TensorRT: addresses that no longer hold when a context has run are refused, a context that was
 never run cannot be captured, and the default stream is refused. A context holds device memory, so
 that one which is not let go of is a leak to the driver.
@@ -14,7 +14,6 @@ from enum import IntEnum
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from edgeseg.machine.support import API, Release
 from tools.cudasim import simulator
 
 ACTIVATIONS = 4096  # bytes
@@ -164,22 +163,18 @@ NAMES = (
 
 def install(version, *, rtx=False):
     """Put a release's module where `import` finds it; once in a process, whose classes it trims."""
-    release = Release("tensorrt-rtx" if rtx else "tensorrt", version)
     module = ModuleType("tensorrt_rtx" if rtx else "tensorrt")
     module.__version__, module.__spec__ = version, ModuleSpec(module.__name__, None)
+    lacking = [] if rtx else [(IRuntimeConfig, "cuda_graph_strategy")]
+    if not rtx and tuple(map(int, version.split(".")[:2])) < (10, 13):
+        lacking.append((ICudaEngine, "create_runtime_config"))
+    for kind, name in lacking:
+        if hasattr(kind, name):
+            delattr(kind, name)
     for name in NAMES:
-        if API.get(name) is None or release.has(name):
-            setattr(module, name, subset(name, globals()[name], release))
+        if rtx or name != "CudaGraphStrategy":
+            setattr(module, name, globals()[name])
     sys.modules[module.__name__] = module
-
-
-def subset(name, kind, release):
-    """Take from a class what the release lacks."""
-    lacking = [k.split(".")[1] for k in API if k.startswith(f"{name}.") and not release.has(k)]
-    for attribute in lacking:
-        if hasattr(kind, attribute):
-            delattr(kind, attribute)
-    return kind
 
 
 def plan(card, red):

@@ -1,4 +1,4 @@
-"""TensorRT's Python interface as 8.6 and 10.3 have it, without the GPU: it records what it is told.
+"""TensorRT's Python interface of 8.6, 10.3 and 11.1 without the GPU: it records what it is told.
 
 The names and their numbers are those of NVIDIA's bindings at those versions; what a real one makes
 of the calls is not shown here.
@@ -53,11 +53,15 @@ class Options:
 def library(version, *, strong_builds=True, warning=None):
     """A module like `tensorrt`; `.builds` lists (network, options, model) of every build."""
     major = int(version.split(".")[0])
-    creation = {"EXPLICIT_BATCH": 0} if major < 10 else {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}
+    creation, flags = {"EXPLICIT_BATCH": 0}, ["FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS"]
+    if major >= 10:
+        creation["STRONGLY_TYPED"] = 1
+    if major >= 11:
+        creation, flags = {"STRONGLY_TYPED": 0}, ["TF32"]
     trt = SimpleNamespace(
         __version__=version,
         NetworkDefinitionCreationFlag=IntEnum("NetworkDefinitionCreationFlag", creation),
-        BuilderFlag=IntEnum("BuilderFlag", ["FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS"]),
+        BuilderFlag=IntEnum("BuilderFlag", flags),
         ProfilingVerbosity=SimpleNamespace(DETAILED="detailed"),
         MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
         float32=FLOAT,
@@ -92,7 +96,7 @@ def library(version, *, strong_builds=True, warning=None):
 
         def build_serialized_network(self, network, options):
             trt.builds.append((network, options, network.model))
-            strong = major >= 10 and network.flags == 1 << 1
+            strong = major >= 11 or (major >= 10 and network.flags == 1 << 1)
             if strong and not strong_builds:
                 self.logger.log(SimpleNamespace(name="ERROR"), "no implementation for stem")
                 return None

@@ -1,14 +1,9 @@
-"""The matrix: its answers, the installed TensorRT-RTX, and the attributes that the code uses."""
-
-from functools import reduce
-from pathlib import Path
+"""The support matrix: its answers, and the installed TensorRT-RTX against it."""
 
 import pytest
 
-import edgeseg
 from edgeseg.errors import ConfigError
 from edgeseg.machine.support import (
-    API,
     GPUS,
     JETPACKS,
     NEWEST,
@@ -19,14 +14,6 @@ from edgeseg.machine.support import (
     jetpack_of,
 )
 from edgeseg.runtime import tensorrt as trt
-from tests.machine.api_use import uses, violations
-
-PACKAGE = Path(edgeseg.__file__).parent
-SOURCES = [
-    PACKAGE / "deploy/tensorrt_build.py",
-    PACKAGE / "runtime/trt.py",
-    PACKAGE / "runtime/trt_layers.py",
-]
 
 
 def tensorrt(version):
@@ -112,9 +99,8 @@ def test_a_newer_release_is_treated_like_the_newest_and_says_so():
         "tensorrt 12.1.0 is newer than 11.4, the newest known here, and is treated like it"
     )
     assert (newest.newer, newest.note) == (False, "")
-    for name in API:
-        assert newer.has(name) is newest.has(name), name
-    assert (newer.opsets, newer.gpus) == (newest.opsets, newest.gpus)
+    for fact in ("weak", "strong", "implicit_batch", "ahead_of_time", "opsets", "gpus"):
+        assert getattr(newer, fact) == getattr(newest, fact), fact
     assert Release("tensorrt-rtx", "1.8.0").note.startswith("tensorrt-rtx 1.8.0 is newer than 1.7")
     assert Release("tensorrt-rtx", "1.7.1.116").note == ""
 
@@ -162,110 +148,6 @@ def rtx():
     return trt.load("tensorrt-rtx")
 
 
-@pytest.mark.parametrize("name", API)
-def test_the_installed_rtx_has_what_the_matrix_says(rtx, name):
-    def find(owner, part):
-        return getattr(owner, part, None)
-
-    found = reduce(find, name.split("."), rtx.trt)
-    assert (found is not None) is API[name].rtx
-
-
 def test_the_installed_rtx_is_the_one_of_the_matrix(rtx):
     assert rtx.version.startswith(RTX) and not rtx.release.newer
     assert set(rtx.targets) == {gpu.capability for gpu in rtx.release.gpus}
-
-
-# The code against the matrix.
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_the_code_uses_nothing_that_a_release_lacks(path):
-    source = path.read_text(encoding="utf-8")
-    assert uses(source)
-    assert violations(source) == []
-
-
-def test_no_other_file_touches_tensorrt():
-    found = {p for p in PACKAGE.rglob("*.py") if uses(p.read_text(encoding="utf-8"))}
-    assert found == set(SOURCES)
-
-
-WEAK_LACKS = "is not in tensorrt 11.4, tensorrt-rtx 1.7"
-OLD_LACKS = "tensorrt 10.13, tensorrt 10.16, tensorrt 10.3, tensorrt 10.4, tensorrt 10.7"
-PLANTED = {
-    "a flag of weak typing": ("library.BuilderFlag.FP16", f"BuilderFlag.FP16 {WEAK_LACKS}"),
-    "the other branch": (
-        "if api.weak:\n        return\n    library.BuilderFlag.FP16",
-        f"BuilderFlag.FP16 {WEAK_LACKS}",
-    ),
-    "through a variable": (
-        "flags = library.NetworkDefinitionCreationFlag\n    int(flags.STRONGLY_TYPED)",
-        "NetworkDefinitionCreationFlag.STRONGLY_TYPED is not in tensorrt 8.6",
-    ),
-    "on an object": (
-        "network = library.Builder(0).create_network(0)\n"
-        "    layer = network.get_layer(0)\n    layer.precision = 1",
-        f"ILayer.precision {WEAK_LACKS}",
-    ),
-    "a condition of another kind": (
-        "if config.precision == 'fp16':\n        library.BuilderFlag.FP16",
-        f"BuilderFlag.FP16 {WEAK_LACKS}",
-    ),
-    "or instead of and": (
-        "if api.weak or config.fast:\n        library.BuilderFlag.FP16",
-        f"BuilderFlag.FP16 {WEAK_LACKS}",
-    ),
-    "after the branch": (
-        "if api.weak:\n        library.BuilderFlag\n    library.BuilderFlag.INT8",
-        f"BuilderFlag.INT8 {WEAK_LACKS}",
-    ),
-    "in a private function": ("_half(library)", f"BuilderFlag.FP16 {WEAK_LACKS}"),
-    "for RTX alone": (
-        "if not api.ahead_of_time:\n        library.ComputeCapability",
-        f"ComputeCapability is not in {OLD_LACKS}, tensorrt 11.4, tensorrt 8.6",
-    ),
-    "unknown": ("library.Refitter", "Refitter is not in the matrix"),
-    "unknown result": (
-        "library.Builder(0).build_serialized_network(0, 0).nbytes",
-        "Builder.build_serialized_network().nbytes is not in the matrix",
-    ),
-    "weak where there is no weak typing": (
-        "build(api, weak=True)",
-        "weak=True with tensorrt 11.4, tensorrt-rtx 1.7",
-    ),
-    "unknown parameter": ("def inner(thing: Any): pass", "the class of thing is not known"),
-}
-HELPER = "\ndef _half(library: Any):\n    library.BuilderFlag.FP16\n"
-
-
-def planted(body):
-    helper = HELPER if "_half" in body else ""
-    return f"def use(api, library: Any, config, *, weak=False):\n    {body}\n{helper}"
-
-
-@pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_use_is_caught(name):
-    body, words = PLANTED[name]
-    (found,) = violations(planted(body))
-    assert found.partition(": ")[2] == words
-
-
-ALLOWED = {
-    "everywhere": "library.BuilderFlag.TF32",
-    "with the feature": "if api.weak:\n        library.BuilderFlag.FP16",
-    "in an expression": "x = library.BuilderFlag.FP16 if api.weak else 0",
-    "with another condition": "if weak and config.half:\n        library.BuilderFlag.FP16",
-    "after a return": "if not api.weak:\n        return\n    library.BuilderFlag.FP16",
-    "after a raise": "if not api.release.weak:\n        raise E\n    library.BuilderFlag.FP16",
-    "by the matrix": "if release.has('BuilderFlag.FP16'):\n        library.BuilderFlag.FP16",
-    "by hasattr": "if hasattr(library.BuilderFlag, 'FP16'):\n        library.BuilderFlag.FP16",
-    "in a private function": "if api.weak:\n        _half(library)",
-    "weak where there is weak typing": "if not api.strong:\n        build(api, weak=True)",
-    "RTX": "if api.ahead_of_time:\n        library.ComputeCapability",
-}
-
-
-@pytest.mark.parametrize("name", ALLOWED)
-def test_a_guarded_use_is_not_reported(name):
-    assert violations(planted(ALLOWED[name])) == []

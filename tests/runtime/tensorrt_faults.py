@@ -5,9 +5,9 @@ from contextlib import suppress
 
 from edgeseg.cuda.driver import CudaPython
 from edgeseg.cuda.resources import Cuda, Owned, Stream
-from edgeseg.cuda.slots import DeviceSlot
 from edgeseg.errors import CudaError
 from edgeseg.runtime import tensorrt_backend as trt_backend
+from edgeseg.runtime.device_slot import DeviceSlot
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
 from tests.runtime.tensorrt_scenarios import stream

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgeseg.cuda.resources import Device
-from edgeseg.cuda.slots import ALIGNMENT, Layout, choose_io
 from edgeseg.errors import ConfigError
 from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
+from edgeseg.runtime.device_slot import ALIGNMENT, Layout, choose_io
 
 
 @pytest.mark.parametrize("shape", [(1, 48, 64, 3), (2, 33, 20, 1), (1, 16, 16, 1)])
