@@ -50,7 +50,7 @@ def test_its_core_needs_no_torch(wheel):
     metadata = email.message_from_bytes(wheel.read(f"edgeseg-{__version__}.dist-info/METADATA"))
     needs = metadata.get_all("Requires-Dist")
     core = sorted(need.split(">")[0].split(";")[0] for need in needs if "extra ==" not in need)
-    assert core == ["numpy", "opencv-python", "rich", "tomli", "typer"]
+    assert core == ["numpy", "nvidia-ml-py", "opencv-python", "rich", "tomli", "typer"]
     gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda"}
     extras = {"train", "cpu", "openvino", "nvtx", "dev"} | gpu
     assert set(metadata.get_all("Provides-Extra")) == extras

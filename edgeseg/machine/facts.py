@@ -112,13 +112,13 @@ def _gpu(root: Path, chip: str | None) -> tuple[nvml.Gpu | None, str, bool]:
         gpu = nvml.Gpu(f"{name} (integrated)", capability, memory, f"L4T {_l4t(root) or '?'}")
         return gpu, f"the device tree names the chip {chip}", False
     try:
-        gpus = nvml.read_gpus(nvml.load())
-    except OSError as error:
+        gpus = nvml.read_gpus()
+    except nvml.NoDriver as error:
         if _nvidia_on_the_bus(root):
-            note = f"an NVIDIA GPU is on the PCI bus, and its driver does not load: {error}"
+            note = f"an NVIDIA GPU is on the PCI bus, but its driver is unavailable: {error}"
             return None, note, True
         return None, "no NVIDIA GPU on the PCI bus and no driver", False
-    except nvml.NvmlError as error:
+    except nvml.DriverError as error:
         return None, f"the NVIDIA driver fails: {error}", True
     if not gpus:
         return None, "the NVIDIA driver shows no GPU", True

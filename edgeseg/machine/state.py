@@ -54,8 +54,8 @@ class Reader:
         if sysfs.board_gpu(root) is None:
             try:
                 self._monitor = nvml.Monitor()
-            except (OSError, nvml.NvmlError):
-                return  # the machine's facts and the doctor speak of a driver that fails
+            except (nvml.NoDriver, nvml.DriverError):
+                return  # reported by the machine's facts and the doctor
 
     def read(self) -> DeviceState:
         root = self._root

@@ -5,15 +5,14 @@ import threading
 
 import pytest
 
-from edgeseg.machine import clocks, nvml
+from edgeseg.machine import clocks
 from edgeseg.machine.clocks import Clock, DeviceState, Tally, Watch
 from tests.machine.planted import plant, plant_orin, plant_quota
-from tests.machine.test_state import no_driver
 
 
 @pytest.fixture(autouse=True)
-def driver(monkeypatch):
-    monkeypatch.setattr(nvml, "load", no_driver)
+def driver(no_driver):
+    """No test asks this machine's driver."""
 
 
 def state(**values):

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.machine import facts as machine
-from edgeseg.machine import nvml
 from edgeseg.machine.facts import Machine, read_machine, this_machine
-from tests.machine.test_nvml import FakeNvml
 
 XEON = """\
 processor\t: 0
@@ -32,10 +30,9 @@ CPU part\t: 0xd42
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
+def root(tmp_path, monkeypatch, no_driver):
     """A machine with two threads on one core, 16 GiB, and no driver."""
     monkeypatch.setattr(machine, "_allowed", lambda: {0, 1})
-    monkeypatch.setattr(nvml, "load", no_driver)
     plant(tmp_path, "proc/cpuinfo", XEON)
     plant(tmp_path, "proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  1 kB\n")
     for number in (0, 1):
@@ -43,10 +40,6 @@ def root(tmp_path, monkeypatch):
             tmp_path, f"sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list", "0-1\n"
         )
     return tmp_path
-
-
-def no_driver():
-    raise OSError("libnvidia-ml.so.1: cannot open shared object file")
 
 
 def plant(root, path, text):
@@ -91,8 +84,8 @@ def test_a_card_without_a_driver_is_no_silent_no_gpu(root):
     here = read_machine(root)
     assert (here.gpu, here.gpu_broken) == (None, True)
     assert here.gpu_note == (
-        "an NVIDIA GPU is on the PCI bus, and its driver does not load: "
-        "libnvidia-ml.so.1: cannot open shared object file"
+        "an NVIDIA GPU is on the PCI bus, but its driver is unavailable: "
+        "NVML Shared Library Not Found"
     )
 
 
@@ -102,17 +95,17 @@ def test_nvidias_sound_chip_is_no_gpu(root):
     assert read_machine(root).gpu_note.startswith("no NVIDIA GPU")
 
 
-def test_a_broken_driver_speaks_for_itself(root, monkeypatch):
-    monkeypatch.setattr(nvml, "load", lambda: FakeNvml(fails={"nvmlInit_v2": 18}))
+def test_a_broken_driver_speaks_for_itself(root, install_nvml):
+    install_nvml(fails={"nvmlInit": 18})
     here = read_machine(root)
     assert (here.gpu, here.gpu_broken) == (None, True)
     assert here.gpu_note == (
-        "the NVIDIA driver fails: nvmlInit_v2: Driver/library version mismatch (code 18)"
+        "the NVIDIA driver fails: RM has detected an NVML/RM version mismatch. (NVML error 18)"
     )
 
 
-def test_the_first_gpu_is_taken_and_the_others_counted(root, monkeypatch):
-    monkeypatch.setattr(nvml, "load", lambda: FakeNvml(count=2))
+def test_the_first_gpu_is_taken_and_the_others_counted(root, install_nvml):
+    install_nvml(count=2)
     here = read_machine(root)
     assert (here.gpu, here.compute_capability) == ("NVIDIA RTX A2000 no. 1", "8.6")
     assert (here.gpu_memory_gib, here.driver) == (6.0, "580.65.06")
@@ -137,8 +130,7 @@ def test_another_board_with_a_device_tree_is_no_jetson(root):
     assert (here.jetson, here.gpu) == (None, None)
 
 
-def test_a_bare_root_gives_none_and_not_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(nvml, "load", no_driver)
+def test_a_bare_root_gives_none_and_not_an_error(tmp_path, no_driver):
     here = read_machine(tmp_path)
     assert (here.memory_gib, here.l4t, here.instructions) == (None, None, ())
     assert here.cpu

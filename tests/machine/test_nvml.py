@@ -1,115 +1,42 @@
-"""A driver that answers, one that is broken: told apart, without a GPU."""
+"""A driver that answers and one that fails, told apart without a GPU."""
 
+import sys
+
+import pynvml
 import pytest
 
 from edgeseg.machine import nvml
 
 
-class FakeNvml:
-    """Stands in for the library: fills what `byref` points at; `fails` maps calls to codes."""
-
-    def __init__(self, count=1, fails=None):
-        self.count = count
-        self.fails = fails or {}
-        self.open = 0
-        self.reasons = 0x01 | 0x04 | 0x40  # idle, power, heat
-        self.nvmlErrorString = lambda code: b"Driver/library version mismatch"
-
-    def __getattr__(self, name):
-        def call(*arguments):
-            if name in self.fails:
-                return self.fails[name]
-            getattr(self, "_" + name)(*arguments)
-            return 0
-
-        return call
-
-    def _nvmlInit_v2(self):
-        self.open += 1
-
-    def _nvmlShutdown(self):
-        self.open -= 1
-
-    def _nvmlDeviceGetCount_v2(self, count):
-        count._obj.value = self.count
-
-    def _nvmlSystemGetDriverVersion(self, text, size):
-        text.value = b"580.65.06"
-
-    def _nvmlDeviceGetHandleByIndex_v2(self, index, device):
-        device._obj.value = 1 + index.value
-
-    def _nvmlDeviceGetName(self, device, text, size):
-        text.value = b"NVIDIA RTX A2000 no. %d" % device.value
-
-    def _nvmlDeviceGetCudaComputeCapability(self, device, major, minor):
-        major._obj.value, minor._obj.value = 8, 6
-
-    def _nvmlDeviceGetMemoryInfo(self, device, memory):
-        memory._obj.total = 6 * 2**30
-
-    def _nvmlDeviceGetClockInfo(self, device, kind, mhz):
-        mhz._obj.value = 1200 if kind.value == 0 else 0
-
-    def _nvmlDeviceGetMaxClockInfo(self, device, kind, mhz):
-        mhz._obj.value = 1500 if kind.value == 0 else 0
-
-    def _nvmlDeviceGetTemperature(self, device, sensor, celsius):
-        celsius._obj.value = 83 if sensor.value == 0 else 0
-
-    def _nvmlDeviceGetPowerUsage(self, device, milliwatts):
-        milliwatts._obj.value = 69500
-
-    def _nvmlDeviceGetPerformanceState(self, device, state):
-        state._obj.value = 2
-
-    def _nvmlDeviceGetCurrentClocksEventReasons(self, device, bits):
-        bits._obj.value = self.reasons
-
-    def _nvmlDeviceGetCurrentClocksThrottleReasons(self, device, bits):
-        bits._obj.value = self.reasons
-
-
-def test_every_gpu_is_read_and_the_library_closed():
-    library = FakeNvml(count=2)
-    first, second = nvml.read_gpus(library)
+def test_read_gpus_reads_every_gpu_and_shuts_down(install_nvml):
+    library = install_nvml(count=2)
+    first, second = nvml.read_gpus()
     assert first == nvml.Gpu("NVIDIA RTX A2000 no. 1", "8.6", 6.0, "580.65.06")
     assert second.name == "NVIDIA RTX A2000 no. 2"
     assert library.open == 0
+    assert install_nvml(count=0) and nvml.read_gpus() == []
 
 
-def test_a_driver_without_a_gpu_gives_none():
-    assert nvml.read_gpus(FakeNvml(count=0)) == []
-
-
-def test_an_error_speaks_in_the_drivers_words():
-    with pytest.raises(
-        nvml.NvmlError, match=r"nvmlInit_v2: Driver/library version mismatch \(code 18\)"
-    ):
-        nvml.read_gpus(FakeNvml(fails={"nvmlInit_v2": 18}))
-
-
-def test_the_library_is_closed_after_an_error():
-    library = FakeNvml(fails={"nvmlDeviceGetName": 15})
-    with pytest.raises(nvml.NvmlError, match="nvmlDeviceGetName"):
-        nvml.read_gpus(library)
+@pytest.mark.parametrize("function", ["nvmlInit", "nvmlDeviceGetName"])
+def test_read_gpus_reports_a_failing_driver_in_its_words(install_nvml, function):
+    library = install_nvml(fails={function: pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH})
+    with pytest.raises(nvml.DriverError, match=r"version mismatch\. \(NVML error 18\)"):
+        nvml.read_gpus()
     assert library.open == 0
 
 
-def test_a_missing_library_is_an_os_error(monkeypatch):
-    monkeypatch.setattr(nvml, "LIBRARY", "libnvidia-ml-of-nobody.so.1")
-    with pytest.raises(OSError, match="libnvidia-ml-of-nobody"):
-        nvml.load()
+def test_a_missing_library_or_package_is_no_driver(install_nvml, monkeypatch):
+    install_nvml(fails={"nvmlInit": pynvml.NVML_ERROR_LIBRARY_NOT_FOUND})
+    with pytest.raises(nvml.NoDriver, match="NVML Shared Library Not Found"):
+        nvml.read_gpus()
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(nvml.NoDriver, match="nvidia-ml-py cannot be imported"):
+        nvml.Monitor()
 
 
-def monitor(monkeypatch, library):
-    monkeypatch.setattr(nvml, "load", lambda: library)
-    return nvml.Monitor()
-
-
-def test_the_state_of_a_gpu(monkeypatch):
-    library = FakeNvml()
-    gpu = monitor(monkeypatch, library)
+def test_monitor_reads_the_state_of_a_gpu(install_nvml):
+    library = install_nvml()
+    gpu = nvml.Monitor()
     assert library.open == 1
     assert gpu.read() == nvml.GpuState(
         mhz=1200,
@@ -124,33 +51,29 @@ def test_the_state_of_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("bits", [0x00, 0x01, 0x02, 0x10, 0x100])
-def test_idleness_settings_and_neighbors_are_no_throttling(monkeypatch, bits):
-    library = FakeNvml()
-    library.reasons = bits
-    assert monitor(monkeypatch, library).read().throttling == ()
+def test_idleness_and_settings_are_no_throttling(install_nvml, bits):
+    install_nvml().reasons = bits
+    assert nvml.Monitor().read().throttling == ()
 
 
-def test_what_a_gpu_refuses_is_none_and_the_rest_holds(monkeypatch):
+def test_monitor_omits_what_a_gpu_refuses(install_nvml):
     refused = ("PowerUsage", "Temperature", "CurrentClocksEventReasons")
-    library = FakeNvml(fails={f"nvmlDeviceGet{name}": 3 for name in refused})
-    state = monitor(monkeypatch, library).read()
+    install_nvml(fails={f"nvmlDeviceGet{name}": 3 for name in refused})
+    state = nvml.Monitor().read()
     assert (state.watts, state.temperature_c, state.mhz) == (None, None, 1200)
     assert state.throttling == ("GPU: power limit", "GPU: heat (hardware)"), "by the older name"
 
 
-def test_a_driver_older_than_the_functions(monkeypatch):
-    class Old(FakeNvml):
-        def __getattr__(self, name):
-            if "Reasons" in name or "PerformanceState" in name:
-                raise AttributeError(name)
-            return super().__getattr__(name)
-
-    state = monitor(monkeypatch, Old()).read()
+def test_monitor_omits_what_a_driver_is_too_old_for(install_nvml):
+    old = ("CurrentClocksEventReasons", "CurrentClocksThrottleReasons", "PerformanceState")
+    missing = pynvml.NVML_ERROR_FUNCTION_NOT_FOUND
+    install_nvml(fails={f"nvmlDeviceGet{name}": missing for name in old})
+    state = nvml.Monitor().read()
     assert (state.throttling, state.performance_state, state.max_mhz) == (None, None, 1500)
 
 
-def test_a_driver_without_a_gpu_is_let_go(monkeypatch):
-    library = FakeNvml(fails={"nvmlDeviceGetHandleByIndex_v2": 2})
-    with pytest.raises(nvml.NvmlError, match="code 2"):
-        monitor(monkeypatch, library)
+def test_monitor_shuts_down_where_there_is_no_gpu(install_nvml):
+    library = install_nvml(fails={"nvmlDeviceGetHandleByIndex": pynvml.NVML_ERROR_INVALID_ARGUMENT})
+    with pytest.raises(nvml.DriverError, match="NVML error 2"):
+        nvml.Monitor()
     assert library.open == 0

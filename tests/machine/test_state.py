@@ -2,19 +2,13 @@
 
 import pytest
 
-from edgeseg.machine import nvml
 from edgeseg.machine.state import DeviceState, read_state
 from tests.machine.planted import plant, plant_cpu, plant_orin, plant_quota
-from tests.machine.test_nvml import FakeNvml
-
-
-def no_driver():
-    raise OSError("libnvidia-ml.so.1: cannot open shared object file")
 
 
 @pytest.fixture(autouse=True)
-def driver(monkeypatch):
-    monkeypatch.setattr(nvml, "load", no_driver)
+def driver(no_driver):
+    """Without a driver, unless the test installs one."""
 
 
 def test_a_jetson(tmp_path):
@@ -27,9 +21,8 @@ def test_a_jetson(tmp_path):
     assert (state.gpu_watts, state.gpu_performance_state) == (None, None)
 
 
-def test_a_desktop_with_its_driver(tmp_path, monkeypatch):
-    library = FakeNvml()
-    monkeypatch.setattr(nvml, "load", lambda: library)
+def test_a_desktop_with_its_driver(tmp_path, install_nvml):
+    library = install_nvml()
     plant_cpu(tmp_path, khz=(3_000_000,), top=4_000_000, governor="powersave")
     plant(tmp_path, "sys/class/thermal/cooling_device0/type", "Processor")
     plant(tmp_path, "sys/class/thermal/cooling_device0/cur_state", 2)
@@ -54,13 +47,13 @@ def test_a_container_shows_its_quota_alone(tmp_path):
     assert read_state(tmp_path) == DeviceState(temperatures_c={}, counters=quota)
 
 
-@pytest.mark.parametrize("call", ["nvmlInit_v2", "nvmlDeviceGetHandleByIndex_v2"])
-def test_a_driver_that_fails_tells_nothing(tmp_path, monkeypatch, call):
-    monkeypatch.setattr(nvml, "load", lambda: FakeNvml(fails={call: 18}))
+@pytest.mark.parametrize("call", ["nvmlInit", "nvmlDeviceGetHandleByIndex"])
+def test_a_driver_that_fails_tells_nothing(tmp_path, install_nvml, call):
+    install_nvml(fails={call: 18})
     assert read_state(tmp_path) == DeviceState(temperatures_c={}, counters={})
 
 
-def test_a_driver_is_not_asked_where_the_gpu_is_in_the_chip(tmp_path, monkeypatch):
+def test_a_driver_is_not_asked_where_the_gpu_is_in_the_chip(tmp_path, install_nvml):
     plant_orin(tmp_path)
-    monkeypatch.setattr(nvml, "load", FakeNvml)
+    install_nvml()
     assert "GPU" not in read_state(tmp_path).temperatures_c
