@@ -1,4 +1,4 @@
-# `make test` and `make demo` need Python 3.10 or newer and git; they set up the rest themselves.
+# Each target needs Python 3.10 or newer and git, and sets up the rest in .venv itself.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ VENV ?= .venv
 WITH_PYCUDA ?=
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test demo
+.PHONY: test demo docs
 
 test: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
@@ -17,6 +17,9 @@ test: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(VENV)/bin/edgeseg demo
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 $(INSTALLED): pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""The README's two commands set themselves up; .ci/run takes an environment of its own."""
+"""The targets of the Makefile set themselves up; .ci/run uses an environment of its own."""
 
 import os
 import shutil
@@ -50,9 +50,12 @@ def test_pycuda_is_built_for_the_tests_only_where_that_is_asked_for(tmp_path):
 
 
 @needs_make
-def test_the_demo_sets_up_the_same_environment(tmp_path):
-    steps = dry_run("demo", tmp_path / "venv")
-    assert steps.index('pip install --editable ".[dev]"') < steps.index("bin/edgeseg demo")
+@pytest.mark.parametrize(
+    ("target", "last"), [("demo", "bin/edgeseg demo"), ("docs", "bin/mkdocs build --strict")]
+)
+def test_the_demo_and_the_docs_set_up_the_same_environment(tmp_path, target, last):
+    steps = dry_run(target, tmp_path / "venv")
+    assert steps.index('pip install --editable ".[dev]"') < steps.index(last)
 
 
 @needs_make

@@ -1,8 +1,11 @@
-"""The wheel holds the package, all of it, and nothing else."""
+"""The wheel holds the package, all of it, and nothing else; it is installed and started."""
 
 import email
+import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
@@ -26,6 +29,56 @@ def wheel(tmp_path_factory):
         yield archive
 
 
+@pytest.fixture(scope="module")
+def bare(wheel, tmp_path_factory):
+    """A fresh virtual environment with the wheel and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(folder),
+        "install",
+        "--no-deps",
+        "--no-index",
+    ]
+    done = subprocess.run([*pip, wheel.filename], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def run(folder, *command):
+    """Run a program of the environment, outside of this repository; return its output."""
+    (scripts,) = [path for path in (folder / "bin", folder / "Scripts") if path.is_dir()]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [scripts / command[0], *command[1:]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_installed_bare_it_is_imported_without_any_dependency(bare):
+    code = "import edgeseg; print(edgeseg.__version__, edgeseg.__file__)"
+    version, path = run(bare, "python", "-c", code).split()
+    assert version == __version__ and Path(path).is_relative_to(bare)
+
+
+def test_installed_bare_with_the_core_dependencies_it_brings_the_command(bare):
+    """The dependencies are those of this environment: nothing is downloaded."""
+    (packages,) = bare.rglob("site-packages")
+    (packages / "core.pth").write_text(sysconfig.get_path("purelib"))
+    assert "build-engine" in run(bare, "edgeseg", "--help")
+    path = run(bare, "python", "-c", "import edgeseg.cli; print(edgeseg.cli.__file__)")
+    assert Path(path.strip()).is_relative_to(bare)
+
+
 def test_it_holds_edgeseg_alone(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"edgeseg", f"edgeseg-{__version__}.dist-info"}
@@ -33,7 +86,7 @@ def test_it_holds_edgeseg_alone(wheel):
 
 def test_it_holds_every_module_every_table_and_the_type_marker(wheel):
     package = REPOSITORY / "edgeseg"
-    files = [*package.rglob("*.py"), *(package / "evaluation" / "tables").glob("*.toml")]
+    files = [*package.rglob("*.py"), *(package / "reproduce" / "tables").glob("*.toml")]
     expected = {path.relative_to(REPOSITORY).as_posix() for path in files}
     held = {name for name in wheel.namelist() if name.startswith("edgeseg/")}
     assert held == expected | {"edgeseg/py.typed"}
@@ -52,7 +105,7 @@ def test_its_core_needs_no_torch(wheel):
     core = sorted(need.split(">")[0].split(";")[0] for need in needs if "extra ==" not in need)
     assert core == ["numpy", "nvidia-ml-py", "opencv-python", "rich", "tomli", "typer"]
     gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda"}
-    extras = {"train", "cpu", "openvino", "nvtx", "dev"} | gpu
+    extras = {"train", "cpu", "openvino", "nvtx", "docs", "dev"} | gpu
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License-Expression"] == "Apache-2.0"
