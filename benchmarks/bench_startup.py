@@ -151,11 +151,12 @@ def call(program: str, *words: str, cache: Path | None = None) -> None:
 def make_model(folder: Path) -> Path:
     """Train for two steps on drawn parts, and export."""
     with quiet():
-        from edgeseg.config import ExportConfig, TrainConfig
+        from edgeseg.config import ExportConfig
         from edgeseg.data.layouts import open_dataset
         from edgeseg.data.parts import write_parts
         from edgeseg.evaluation.threshold import threshold_run
         from edgeseg.export.export import export_run
+        from edgeseg.recipes import TrainConfig
         from edgeseg.training.train import train
 
         config = TrainConfig(

@@ -35,7 +35,6 @@ import numpy as np
 import torch
 
 from documents import RATIO, Figure, emit, figure
-from edgeseg.config import TrainConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.data.textures import ProceduralTextures
@@ -43,6 +42,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches, load_images
 from edgeseg.training.checkpoint import Progress
 from edgeseg.training.feature_cache import keep_features

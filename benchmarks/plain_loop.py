@@ -89,7 +89,7 @@ class Plain:
 
     def _head(self, clean: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
         logits = self.detector.head(self.detector.evidence(corrupted).detach())
-        return head_loss(logits, mask, self.config.gamma, l1=self.config.l1)
+        return head_loss(logits, mask, self.config.focal_gamma, l1=self.config.l1)
 
 
 class ReadEachTime(FolderTextures):

@@ -57,7 +57,7 @@ def built(graph: Path, precision: Precision, runtime: RuntimeName, data: Path) -
     folder = graph.parent
     ranges = folder / f"{graph.stem}.ranges.json"
     if precision == "int8" and not ranges.exists():
-        few = CalibrateConfig(frames=4)
+        few = CalibrateConfig(good_count=4)
         calibrate(graph, data, few, out=folder)
     config = BuildConfig(
         precision=precision, runtime=runtime, ranges=ranges if precision == "int8" else None

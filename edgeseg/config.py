@@ -1,7 +1,7 @@
-"""Settings: frozen, keyword-only, refused at birth when they make no sense.
+"""Settings of every command but `train`: frozen, keyword-only, validated on construction.
 
-The CLI turns each field into a flag (`--image-size`), a TOML file sets fields by their names
-(`settings.py`), and a flag beats the file. Nobody reads an environment variable or a global.
+The CLI turns each field into a flag (`--frame-size`); a TOML file sets fields by name
+(`settings.py`); flags override the file. The settings of `train` are in `recipes.py`.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,20 @@ from typing import Literal
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
-from edgeseg.recipes import TrainConfig as TrainConfig  # from here, like the others
-from edgeseg.settings import check_choices, parse_duration, parse_size, setting, within
+from edgeseg.settings import parse_duration, parse_pace, parse_size, setting, validate
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 Clipping = Literal["entropy", "percentile", "max"]
-Product = Literal["kept", "equalized"]
+Similarity = Literal["kept", "equalized"]
 Via = Literal["onnx", "torch-tensorrt"]
 Io = Literal["auto", "mapped", "copy"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 FrameFormat = Literal["bgr", "rgb", "gray"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
+
+MOST = 1 << 62
+GATE, GPU, TUNING = "Accuracy gate", "NVIDIA GPU", "Advanced"
 
 REWRITES = ("pooled", "taps")
 """The exact rewrites of a graph by name, in their order; deploy/exact.py has them."""
@@ -32,28 +34,28 @@ AUTO_REWRITES = REWRITES
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """What the exported graph takes and how strictly it is checked."""
+    """The input of the exported graph, and the tolerance of its parity check."""
 
     frame_size: str | None = setting(
-        None, "WIDTHxHEIGHT of the frames; default: the training images' size, or the network's"
+        None, "Frame size as WIDTHxHEIGHT (default: size of the training images)"
     )
-    format: FrameFormat = setting("bgr", "Channel order of the frames: bgr (OpenCV), rgb, gray")
-    batch: int = setting(1, "Frames in one run")
-    tolerance: float = setting(1e-4, "Largest difference of a map from PyTorch's")
+    format: FrameFormat = setting("bgr", "Channel order of the frames; OpenCV's is bgr")
+    batch: int = setting(1, "Frames per inference", low=1, high=256)
+    tolerance: float = setting(
+        1e-4, "Largest difference from PyTorch's anomaly map", low=0.0, high=1.0
+    )
     rewrites: str = setting(
         "auto",
         f"Exact rewrites that save work: auto, none, or names with commas: {','.join(REWRITES)}",
     )
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        within("batch", self.batch, 1, 256)
-        within("tolerance", self.tolerance, 0.0, 1.0)
+        validate(self)
         self.size()
         self.rewrite_names()
 
     def size(self) -> tuple[int, int] | None:
-        """Return (height, width), or None when it was not given."""
+        """Return (height, width), or None if it was not given."""
         if self.frame_size is None:
             return None
         return parse_size(self.frame_size, "--frame-size")
@@ -75,149 +77,162 @@ class ExportConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrateConfig:
-    """On which frames the ranges of INT8 are measured, and how outliers are clipped."""
+    """The frames on which INT8 calibration ranges are measured, and how outliers are clipped."""
 
-    frames: int = setting(200, "Good images, from those for training")
-    defective: int = setting(0, "Defective images, from those for testing")
-    synthetic: int = setting(0, "Good images with a synthetic anomaly")
-    seed: int = setting(0, "Fixes the choice of images and the anomalies")
-    backbone: Clipping = setting(
-        "entropy", "Ranges in teacher and student: entropy, percentile or max"
+    good_count: int = setting(200, "Good images, from the training set", low=0, high=1_000_000)
+    defective_count: int = setting(0, "Defective images, from the test set", low=0, high=1_000_000)
+    synthetic_count: int = setting(0, "Good images with a synthetic anomaly", low=0, high=1_000_000)
+    seed: int = setting(0, "Seed of the image selection and the synthetic anomalies")
+    clip_backbone: Clipping = setting("entropy", "Clipping method in teacher and student")
+    clip_similarity: Clipping = setting("max", "Clipping method of the similarity")
+    clip_head: Clipping = setting("max", "Clipping method in the segmentation head")
+    percentile: float = setting(
+        99.99, "Percentage of values inside the range, for the method percentile", low=50, high=100
     )
-    product: Clipping = setting("max", "Ranges of the product of their unit vectors")
-    head: Clipping = setting("max", "Ranges in the head")
-    percentile: float = setting(99.99, "Share of values that the method percentile leaves whole")
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        for name in ("frames", "defective", "synthetic"):
-            within(name, getattr(self, name), 0, 1_000_000)
-        if not self.frames + self.defective + self.synthetic:
+        validate(self)
+        if not self.good_count + self.defective_count + self.synthetic_count:
             raise ConfigError(
-                "frames, defective and synthetic are all 0; some image was expected.",
-                remedy="--frames 200",
+                "good_count, defective_count and synthetic_count are all 0 "
+                "(expected at least one image)",
+                remedy="--good-count 200",
+                code="config/no-images",
             )
-        within("percentile", self.percentile, 50.0, 100.0)
 
-    def clipping(self, part: str) -> Clipping:
-        """Return the method for a part: `backbone`, `product`, `head`, or `picture`: never clipped.
+    def clipping(self, module: str) -> Clipping:
+        """Return the method for `backbone`, `similarity`, `head`, or `picture`: never clipped.
 
-        What is brightest in a picture may be the defect.
+        The brightest values of a picture may be the defect.
         """
-        method: Clipping = "max" if part == "picture" else getattr(self, part)
+        method: Clipping = (
+            "max"
+            if module == "picture"
+            else getattr(self, f"clip_{module.replace('product', 'similarity')}")
+        )
         return method
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildConfig:
-    """Which engine is built from a graph, and for what."""
+    """Precision, runtime and target of an engine, and the limits of its accuracy gate."""
 
-    precision: Precision = setting(
-        "fp16", "fp32, fp16, int8, or bf16: by OpenVINO, on a CPU that computes in it"
-    )
+    precision: Precision = setting("fp16", "Precision; bf16 needs OpenVINO and AVX512-BF16 or AMX")
     ranges: Path | None = setting(
-        None, "What edgeseg calibrate wrote, for int8; default: calibration/NAME.ranges.json"
+        None, "Calibration file for int8 (default: calibration/NAME.ranges.json)"
     )
-    product: Product | None = setting(
+    similarity: Similarity | None = setting(
         None,
-        "In int8, the product of the unit vectors: kept as it is (default for a GPU), or equalized "
-        "and int8 (default for a CPU)",
+        "Similarity in int8: kept in higher precision (default on GPUs), or equalized to int8 "
+        "(default on CPUs)",
+        panel=TUNING,
     )
-    runtime: RuntimeName | None = setting(
-        None, "tensorrt, tensorrt-rtx, openvino or onnxruntime; default: the best of this machine"
-    )
+    runtime: RuntimeName | None = setting(None, "Runtime (default: the best one installed)")
     compute_capability: str | None = setting(
-        None, "GPU to build for, such as 8.6; tensorrt-rtx needs no GPU to do so"
+        None, "Target GPU, e.g. 8.6 (default: this machine's); others need tensorrt-rtx"
     )
     via: Via = setting(
-        "onnx", "onnx, or torch-tensorrt: from the run by PyTorch's builder, not run on a GPU yet"
+        "onnx", "Builder input: the ONNX graph, or PyTorch's by torch-tensorrt", panel=TUNING
     )
-    workspace_mib: int = setting(1024, "Scratch memory for TensorRT's builder, MiB")
+    workspace_mib: int = setting(
+        1024, "Scratch memory of TensorRT's builder, in MiB", low=1, high=1 << 20, panel=TUNING
+    )
     data: Path | None = setting(
-        None, "Labelled images, or good ones: measures what the precision costs before it builds"
+        None, "Images for the accuracy gate: labelled, or good ones only", panel=GATE
     )
     max_drop: float = setting(
-        0.01, "How far pixel AP and image AUROC may fall; else layers keep theirs, or no engine"
+        0.01,
+        "Largest drop of pixel AP and image AUROC; layers fall back to a higher precision, "
+        "else the build fails",
+        low=0.0,
+        high=1.0,
+        panel=GATE,
     )
-    max_flips: float = setting(0.01, "Share of the verdicts that may flip, beyond a single one")
-    gate_frames: int = setting(400, "Of more images in --data than these, evenly chosen ones")
+    max_flip_rate: float = setting(
+        0.01,
+        "Largest share of verdicts that change, 0..1; a single one is always allowed",
+        low=0.0,
+        high=1.0,
+        panel=GATE,
+    )
+    gate_image_count: int = setting(
+        400, "Most images to evaluate, sampled evenly", low=2, high=1_000_000, panel=GATE
+    )
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        within("workspace_mib", self.workspace_mib, 1, 1 << 20)
-        within("max_drop", self.max_drop, 0.0, 1.0)
-        within("max_flips", self.max_flips, 0.0, 1.0)
-        within("gate_frames", self.gate_frames, 2, 1_000_000)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
-    """On what two models are compared, and how far apart they may be."""
+    """The frames on which two models are compared, and the limits of their differences."""
 
-    data: Path | None = setting(None, "Folder of images; without one, synthetic pictures")
-    frames: int = setting(16, "Images to take from it, evenly chosen")
+    data: Path | None = setting(None, "Folder of images (default: synthetic frames)")
+    image_count: int = setting(16, "Images to use, sampled evenly", low=1, high=100_000)
     max_map_diff: float | None = setting(
-        None, "Largest difference of the maps, at any pixel; default: 0.05, with INT8 0.2"
+        None,
+        "Largest difference of the anomaly maps at any pixel (default: 0.05; INT8: 0.2)",
+        low=0.0,
+        high=1.0,
     )
-    max_score_diff: float = setting(0.05, "Largest difference of the scores")
+    max_score_diff: float = setting(
+        0.05, "Largest difference of the image scores", low=0.0, high=1.0
+    )
     min_iou: float | None = setting(
         None,
-        "Smallest overlap (intersection over union) of the masks; default: 0.95, with INT8 0.7",
+        "Smallest intersection over union of the masks (default: 0.95; INT8: 0.7)",
+        low=0.0,
+        high=1.0,
     )
-    max_flips: int | None = setting(
-        None, "Frames that one may accept and the other reject; default: 0, with INT8 1 in 100"
+    max_flip_rate: float | None = setting(
+        None,
+        "Largest share of verdicts that change, 0..1 (default: 0; INT8: 0.01, at least one)",
+        low=0.0,
+        high=1.0,
     )
 
     def __post_init__(self) -> None:
-        within("frames", self.frames, 1, 100_000)
-        if self.max_map_diff is not None:
-            within("max_map_diff", self.max_map_diff, 0.0, 1.0)
-        within("max_score_diff", self.max_score_diff, 0.0, 1.0)
-        if self.min_iou is not None:
-            within("min_iou", self.min_iou, 0.0, 1.0)
-        if self.max_flips is not None:
-            within("max_flips", self.max_flips, 0, 1_000_000)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReproduceConfig:
-    """Which part of a table is run, on what, and how many runs at a time."""
+    """Which part of a table is run, on which data, and how many trainings at a time."""
 
     data: Path | None = setting(
-        None, "Folder of one data set, or of its categories; a table of complexity needs none"
+        None, "Data set, or folder of its categories; complexity tables need none"
     )
-    categories: str | None = setting(None, "Only these: bottle,cable")
-    rows: str | None = setting(None, "Only the rows with these labels, separated by commas")
-    seeds: int | None = setting(None, "Number of seeds, 0 and up; default: the paper's")
-    config: Path | None = setting(
-        None, "TOML file of settings of `edgeseg train`, for every row; they beat the table's"
+    categories: str | None = setting(None, "Only these categories, comma-separated")
+    rows: str | None = setting(None, "Only the rows with these labels, comma-separated")
+    seeds: int | None = setting(
+        None, "Number of seeds, from 0 (default: as in the paper)", low=1, high=1000
+    )
+    train_config: Path | None = setting(
+        None, "TOML file of `edgeseg train` settings that override the table's in every row"
     )
     textures: Path | None = setting(
-        None, "Folder of images pasted as anomalies: the papers' are DTD"
+        None, "Folder of images pasted as anomalies; the papers use DTD"
     )
-    out: Path = setting(Path("reproductions"), "Folder of the runs and the reports")
+    out: Path = setting(Path("reproductions"), "Folder for runs and reports")
     processes: int | None = setting(
-        None, "Trainings at a time; default: as many as cores and memory allow"
+        None, "Parallel trainings (default: as cores and memory allow)", low=1, high=1024
     )
 
     def __post_init__(self) -> None:
-        if self.seeds is not None:
-            within("seeds", self.seeds, 1, 1000)
-        if self.processes is not None:
-            within("processes", self.processes, 1, 1024)
+        validate(self)
 
     def names(self) -> list[str] | None:
-        """Return the categories that were named, or None for all of them."""
+        """Return the selected categories, or None for all of them."""
         return None if self.categories is None else self.categories.split(",")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuConfig:
-    """How frames reach an engine on a GPU; without meaning for a CPU's."""
+    """How frames reach an engine on an NVIDIA GPU; ignored by CPU runtimes."""
 
-    io: Io = setting("auto", "CUDA engines: mapped (Jetson), copy (a GPU with memory of its own)")
-    cuda_graph: bool = setting(True, "CUDA engines: replay a captured graph for each frame")
-    cuda: Binding = setting("auto", "CUDA engines: through cuda-python or pycuda")
+    io: Io = setting("auto", "Frame memory: mapped (Jetson) or copy (discrete GPUs)", panel=GPU)
+    cuda_graph: bool = setting(True, "Replay a captured CUDA graph for each frame", panel=GPU)
+    cuda: Binding = setting("auto", "Python binding of CUDA", panel=GPU)
 
 
 ANY_GPU = GpuConfig()
@@ -228,80 +243,81 @@ class StreamConfig(GpuConfig):
     """Where frames come from, where results go, and when a stream ends."""
 
     camera: str | None = setting(
-        None, "Camera: 0, v4l2:///dev/video0, csi://0, rtsp://HOST/PATH; the default is camera 0"
+        None, "Camera: 0, /dev/video0, csi://0 or rtsp://HOST/PATH (default: 0)"
     )
     source: str | None = setting(
-        None, "Instead of a camera: a video, an image, a folder, gst://PIPELINE, test://640x480@30"
+        None, "Other source: video, image, folder, gst://PIPELINE or test://640x480@30"
     )
     width: int | None = setting(
-        None, "Width that the camera is asked for, with --height; default: the graph's frames"
+        None, "Requested frame width (default: the graph's)", low=16, high=16384
     )
-    height: int | None = setting(None, "Height that the camera is asked for, with --width")
+    height: int | None = setting(
+        None, "Requested frame height (default: the graph's)", low=16, high=16384
+    )
     fps: float | None = setting(
-        None, "Frames a second wanted from the source: a camera is asked, a file is read so fast"
+        None, "Requested frame rate (camera) or playback rate (file)", low=0.1, high=1000.0
     )
-    format: CameraFormat | None = setting(
-        None, "What a USB camera sends: mjpeg, yuyv, uyvy, nv12, gray; a CSI camera: nv12"
+    camera_format: CameraFormat | None = setting(
+        None, "Requested pixel format; CSI cameras send nv12"
     )
     out: Path | None = setting(None, "Video of the results (.mp4, .avi, .mkv, .mov)")
-    jsonl: Path | None = setting(None, "One JSON line for each frame")
-    window: bool = setting(True, "Show the results where there is a display")
-    frames: int | None = setting(None, "End after this many frames")
-    seconds: float | None = setting(None, "End after this many seconds")
+    jsonl: Path | None = setting(None, "JSON Lines file, one line per frame")
+    window: bool = setting(True, "Show the results in a window, if there is a display")
+    frames: int | None = setting(None, "Stop after this many frames", low=1, high=MOST)
+    seconds: float | None = setting(None, "Stop after this many seconds", low=0.001, high=1e9)
     threshold: float | None = setting(
-        None, "A pixel is anomalous above it; default: the model's own"
+        None, "Pixel threshold (default: the model's)", low=-1e6, high=1e6
     )
     image_threshold: float | None = setting(
-        None, "A frame is anomalous above this score; default: the model's own"
+        None, "Image threshold (default: the model's)", low=-1e6, high=1e6
     )
-    reconnects: int = setting(10, "Attempts to find a lost camera again before the stream fails")
+    reconnects: int = setting(
+        10,
+        "Attempts to reconnect to a lost camera before the stream fails",
+        low=0,
+        high=1_000_000,
+        panel=TUNING,
+    )
     interval: str | None = setting(
-        None, "Take one frame each 10s, 500ms or 2min, as a slow line triggers it"
+        None, "Take one frame per interval (500ms, 10s, 2min), like a slow trigger", panel=TUNING
     )
     keep_warm: bool = setting(
-        False, "Dummy runs while no frame comes, so that no clock falls asleep"
+        False, "Run dummy inferences while waiting, to keep the clocks up", panel=TUNING
     )
-    in_flight: int = setting(1, "Frames computed at a time: 1 for latency, 2 for throughput")
+    in_flight: int = setting(
+        1, "In-flight requests: 1 for latency, 2 for throughput", low=1, high=2, panel=TUNING
+    )
     budget_ms: float | None = setting(
-        None, "A frame that takes longer from arrival to mask, in milliseconds, is a miss"
+        None,
+        "Deadline from arrival to mask in ms; a later frame is a deadline miss",
+        low=0.001,
+        high=1e9,
+        panel=TUNING,
     )
-    max_misses: int = setting(0, "With more misses than these the exit code is 3")
-    nvtx: bool = setting(False, "Mark the stages of a frame for Nsight Systems")
+    max_misses: int = setting(
+        0, "Most deadline misses; with more the exit code is 3", low=0, high=MOST, panel=TUNING
+    )
+    nvtx: bool = setting(False, "Annotate the stages for Nsight Systems", panel=GPU)
 
     def __post_init__(self) -> None:
         if self.camera is not None and self.source is not None:
             raise ConfigError(
-                f"camera is {public(self.camera)} and source is {public(self.source)}; "
-                "one of them was expected.",
+                f"camera is {public(self.camera)} and source is {public(self.source)} "
+                "(expected one of them)",
                 remedy=f"--source {public(self.source)}",
+                code="config/conflict",
             )
         if (self.width is None) != (self.height is None):
             raise ConfigError(
-                f"width is {self.width} and height is {self.height}; both or none were expected.",
+                f"width is {self.width} and height is {self.height} (expected both or neither)",
                 remedy="--width 1280 --height 720",
+                code="config/conflict",
             )
-        check_choices(self)
-        for name in ("width", "height"):
-            if getattr(self, name) is not None:
-                within(name, getattr(self, name), 16, 16384)
-        if self.fps is not None:
-            within("fps", self.fps, 0.1, 1000.0)
-        if self.frames is not None:
-            within("frames", self.frames, 1, 1 << 62)
-        if self.seconds is not None:
-            within("seconds", self.seconds, 0.001, 1e9)
-        for name in ("threshold", "image_threshold"):
-            if getattr(self, name) is not None:
-                within(name, getattr(self, name), -1e6, 1e6)
-        within("reconnects", self.reconnects, 0, 1_000_000)
-        within("in_flight", self.in_flight, 1, 2)
-        within("max_misses", self.max_misses, 0, 1 << 62)
-        if self.budget_ms is not None:
-            within("budget_ms", self.budget_ms, 0.001, 1e9)
+        validate(self)
         self.every()
 
     def address(self) -> str:
-        """Return what to open."""
+        """Return the source to open."""
         return self.source or self.camera or "0"
 
     def every(self) -> float | None:
@@ -313,68 +329,53 @@ class StreamConfig(GpuConfig):
 class BenchConfig(GpuConfig):
     """How a model's latency is measured."""
 
-    data: Path | None = setting(None, "Folder of images to run on; without one, synthetic frames")
-    runs: int = setting(200, "Timed runs")
-    warmup: int = setting(10, "Runs before the clock starts")
-    seconds: float | None = setting(None, "End earlier, after this many seconds of timed runs")
-    fps: float | None = setting(
-        None, "A run at each beat of so many a second, idle between; default: back to back"
+    data: Path | None = setting(None, "Folder of images (default: synthetic frames)")
+    iterations: int = setting(200, "Timed inferences", low=1, high=100_000_000)
+    warmup: int = setting(10, "Warm-up iterations", low=0, high=1_000_000)
+    seconds: float | None = setting(
+        None, "Stop earlier, after this many seconds of timed iterations", low=0.001, high=1e9
     )
-    interval: str | None = setting(
-        None, "A run each 10s, 500ms or 2min, as a slow line triggers it, idle between"
+    pace: str | None = setting(
+        None, "Start one inference per 33ms, 10s or at 30fps (default: back to back)"
     )
     keep_warm: bool = setting(
-        False, "Dummy runs in the idle time, about each 50 ms, so that no clock falls asleep"
+        False, "Run dummy inferences between paced ones, to keep the clocks up"
     )
-    threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
+    threads: int | None = setting(
+        None, "CPU threads (default: chosen by the runtime)", low=1, high=4096
+    )
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        within("runs", self.runs, 1, 100_000_000)
-        within("warmup", self.warmup, 0, 1_000_000)
-        if self.seconds is not None:
-            within("seconds", self.seconds, 0.001, 1e9)
-        if self.threads is not None:
-            within("threads", self.threads, 1, 4096)
-        if self.fps is not None:
-            within("fps", self.fps, 0.001, 10_000.0)
-        if self.fps is not None and self.interval is not None:
+        validate(self)
+        if self.keep_warm and self.period() is None:
             raise ConfigError(
-                f"fps is {self.fps:g} and interval is {self.interval}; one of them was expected.",
-                remedy=f"--interval {self.interval}",
+                "keep_warm needs idle time between inferences (expected a pace)",
+                remedy="--keep-warm --pace 10s",
+                code="config/no-pace",
             )
-        period = self.period()
-        if self.keep_warm and period is None:
-            raise ConfigError(
-                "keep_warm fills the idle time between runs, and without a pace there is none.",
-                remedy="--keep-warm --interval 10s",
-            )
+        self.period()
 
     def period(self) -> float | None:
-        """Return the seconds from one run's beginning to the next; None: back to back."""
-        if self.interval is not None:
-            return parse_duration(self.interval, "--interval")
-        return None if self.fps is None else 1 / self.fps
+        """Return the seconds from the start of one inference to the next; None: back to back."""
+        return None if self.pace is None else parse_pace(self.pace, "--pace")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileConfig:
     """How a model's layers are timed, and where the result goes."""
 
-    data: Path | None = setting(None, "Folder of images to run on; without one, synthetic frames")
-    out: Path = setting(Path("profiles"), "Folder for the JSON document and the picture")
-    runs: int = setting(50, "Timed runs, and as many without timing of layers")
-    warmup: int = setting(5, "Runs before each of the two")
-    slowest: int = setting(10, "Layers to list")
-    threads: int | None = setting(None, "Threads of a CPU runtime; default: its own choice")
-    graph: Path | None = setting(
-        None, "ONNX file that an engine was built from, where the engine is none itself"
+    data: Path | None = setting(None, "Folder of images (default: synthetic frames)")
+    out: Path = setting(Path("profiles"), "Folder for the results")
+    iterations: int = setting(  # ONNX Runtime keeps a million events
+        50, "Timed inferences, and as many without layer timing", low=1, high=1000
     )
-    nvtx: bool = setting(False, "Mark the stages of a frame for Nsight Systems")
+    warmup: int = setting(5, "Warm-up iterations before each of the two", low=0, high=1000)
+    slowest: int = setting(10, "Number of slowest layers to list", low=0, high=100_000)
+    threads: int | None = setting(
+        None, "CPU threads (default: chosen by the runtime)", low=1, high=4096
+    )
+    graph: Path | None = setting(None, "ONNX file that a TensorRT engine was built from")
+    nvtx: bool = setting(False, "Annotate the stages for Nsight Systems")
 
     def __post_init__(self) -> None:
-        within("runs", self.runs, 1, 1000)  # ONNX Runtime keeps a million events
-        within("warmup", self.warmup, 0, 1000)
-        within("slowest", self.slowest, 0, 100_000)
-        if self.threads is not None:
-            within("threads", self.threads, 1, 4096)
+        validate(self)

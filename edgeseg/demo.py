@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.config import BenchConfig, BuildConfig, ExportConfig, StreamConfig, TrainConfig
+from edgeseg.config import BenchConfig, BuildConfig, ExportConfig, StreamConfig
 from edgeseg.errors import ConfigError
 from edgeseg.log import log
+from edgeseg.recipes import TrainConfig
 
 PARTS = {"train": 80, "good": 20, "bad": 6}
 TRAIN = TrainConfig(
@@ -88,7 +89,7 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
             stream_from(model, clip)
         with clock.step("benchmark"):
             frames = load_frames(model.card, data / "test")
-            bench = benchmark(model, frames, BenchConfig(runs=100))
+            bench = benchmark(model, frames, BenchConfig(iterations=100))
     paths = {
         "preview": run / "preview.png",
         "curves": run / "curves.png",

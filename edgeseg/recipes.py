@@ -1,7 +1,7 @@
-"""How one model is trained: its method, the paper's defaults for it, and the paper's ablations.
+"""Training settings: the methods, the defaults of their papers, profiles and ablations.
 
-A field whose default depends on the method or the profile is None until birth, and then holds
-theirs. One that a method does not know stays None, and giving it is refused.
+A field whose default depends on the method or the profile is None in the declaration and filled in
+on construction. A field that a method does not have stays None; setting it is a ConfigError.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeseg.errors import ConfigError
-from edgeseg.settings import by_model, check_choices, setting, within
+from edgeseg.settings import by_model, check_choices, setting, validate
 
 STRIDE = 32  # of the students' deepest features
+DATA, ANOMALIES, OPTIMIZATION = "Data and augmentation", "Synthetic anomalies", "Optimization"
+NETWORK, ABLATIONS = "Network", "Ablations of the papers"
 
 ModelName = Literal["destseg", "stpm", "dskd"]
 Profile = Literal["paper", "edge"]
@@ -72,7 +74,7 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
         "head": False,
     },
 }
-# Not the papers': the same method for a CPU beside the line, chosen by measurement (LOG.md).
+# edge is not from the papers: settings for CPUs and small devices, chosen by measurement.
 PROFILES: dict[Profile, dict[str, Any]] = {
     "paper": {},
     "edge": {
@@ -90,127 +92,189 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "patches": 0.2,
     },
 }
-_STEPS = ("student_steps", "epochs")  # one or the other
-_OTHERS = ("shading", "marks", "patches")  # shares of the anomalies that are no texture
+_STEPS = ("student_steps", "epochs")  # alternatives
+_OTHERS = ("shading", "marks", "patches")  # shares of the anomalies that are not textures
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How one model is trained; the defaults are those of the model's paper."""
 
-    model: ModelName = setting(
-        "destseg", "destseg; dskd: two students, no head; stpm: DeSTSeg's experiment 1"
+    model: ModelName = setting("destseg", "Method; dskd: no head by default; stpm: baseline")
+    profile: Profile = by_model("Network sizes: paper (default), or edge for small devices")
+    image_size: int = setting(256, "Side of the network input in pixels")
+    batch: int = setting(  # batch normalization of pooled features needs two
+        32, "Images per step", low=2, high=4096
     )
-    profile: Profile = by_model(
-        "paper (default), or edge: light networks and our own defaults, for a CPU or a small Jetson"
+    student_steps: int | None = by_model(
+        "Student training steps (default: 1000)", low=0, high=10_000_000
     )
-    teacher: str = by_model(
-        "ImageNet backbone: resnet18 (default), efficientnet_lite0 (default of edge), any of timm"
+    epochs: int | None = by_model(
+        "Student epochs, instead of steps (dskd: 200)", low=0, high=10_000_000
     )
-    teacher_weights: Path | None = setting(None, "State dict for the teacher (.safetensors, .pth)")
-    features: Features = setting(
-        "raw",
-        "Teacher's features: raw, or standard: each channel's mean 0, deviation 1 on good parts",
+    head_steps: int = setting(4000, "Segmentation head training steps", low=0, high=10_000_000)
+    seed: int = setting(0, "Seed of split, weights, anomalies and order")
+    device: str = setting("auto", "auto, cpu, cuda or cuda:1")
+
+    holdout: float = setting(
+        0.1, "Share of good images held out for the thresholds", low=0.0, high=0.9, panel=DATA
+    )
+    augmentation: bool = setting(True, "Apply rotation and lighting as set below", panel=DATA)
+    rotation: Rotation = setting(
+        "none",
+        "slight: 5 degrees; full: any right angle and 5 degrees; paper: per MVTec AD category",
+        panel=DATA,
+    )
+    lighting: float = setting(
+        0.0, "Random gain and offset of the brightness, 0..1", low=0.0, high=1.0, panel=DATA
     )
     local_contrast: float = setting(
         0.0,
-        "Divide out the local mean and deviation of the grey values: sigma of the Gaussian as a "
-        "share of the side; 0 (the paper): not",
+        "Normalize gray values by local mean and deviation: sigma of the Gaussian as a share of "
+        "the side; 0 disables",
+        low=0.0,
+        high=1.0,
+        panel=DATA,
     )
-    image_size: int = setting(256, "Side of the square the network sees, in pixels")
-    batch: int = setting(32, "Images in one step")
-    student_steps: int | None = by_model(
-        "Steps for the student, before the head starts; default: 1000, of dskd its epochs"
+
+    textures: Path | None = setting(
+        None, "Folder of images pasted as anomalies, e.g. DTD (default: generated)", panel=ANOMALIES
     )
-    epochs: int | None = by_model(
-        "Instead of steps: times that the student sees each image; default of dskd: 200"
+    texture_color: TextureColor = setting(
+        "color", "gray: paste textures without color", panel=ANOMALIES
     )
-    head_steps: int = setting(4000, "Steps for the segmentation head, with the student frozen")
-    optimizer: Optimizer = by_model("sgd, or adam; default: sgd, of dskd and edge adam")
-    student_rate: float = by_model(
-        "Learning rate of the student; default: 0.4, of dskd and edge 0.001"
-    )
-    blocks_rate: float = by_model(
-        "Learning rate of the head's residual blocks; default: 0.1, of edge 0.001"
-    )
-    aspp_rate: float = by_model("Learning rate of the head's ASPP; default: 0.01, of edge 0.001")
-    momentum: float = by_model("Momentum of SGD, or Adam's first beta; default: 0.9, of dskd 0.5")
-    average: float = setting(
-        0.0, "Keep a running mean of the weights with this decay, and end with it; 0: the last ones"
-    )
-    schedule: Schedule = by_model(
-        "constant (default), or cosine: down to 0 over each phase (default of edge)"
-    )
-    weight_decay: float = by_model("Weight decay; default: 0.0001, of dskd and edge 0")
-    gamma: float = setting(4.0, "How strongly the focal loss looks at hard pixels")
-    top: int = by_model(
-        "The image score is the mean of this many highest map values; default: 100, of dskd 1"
-    )
-    denoising: bool = by_model(
-        "The student sees anomalies and answers as if there were none; default: yes, of stpm no"
-    )
-    decoder: bool = by_model(
-        "The student is an encoder and a decoder, not the first alone; default: yes, of stpm no"
-    )
-    head: bool = by_model(
-        "A head, not the geometric mean of the cosine distances; default: yes, of stpm no. Of dskd "
-        "(no): a head that sharpens the map; the score stays the discrepancy's"
-    )
-    head_input: HeadInput = by_model(
-        "What the head reads: product (default), concatenation of the features, or cosine"
-    )
-    student_width: int = by_model(
-        "Channels of the student at stride 4: 64 (default), ResNet18's, or fewer; of edge 32"
-    )
-    head_width: int = by_model("Channels inside the head: 256 (default) or fewer; of edge 64")
-    head_stride: int = by_model(
-        "Grid of the head: 4 (default), or 8 for a quarter of the arithmetic and a coarser map"
-    )
-    l1: bool = by_model("The head's loss has an L1 term beside the focal one; default: yes")
-    distance_weight: float = by_model(
-        "Of dskd: lambda, the weight of the Euclidean distance beside the cosine; default: 0.1"
-    )
-    structure: Structure = by_model(
-        "Of dskd: ds (default): both students; t-e, t-d, e-d: two of teacher, encoder, decoder"
-    )
-    embedding: bool = by_model(
-        "Of dskd: the decoder reads all of the encoder's levels, not the last one; default: yes"
-    )
-    maps: Maps = by_model(
-        "Of dskd: the anomaly map is of all levels (default), of m1, m2 or m3 alone, or of m2 and "
-        "m3: m23"
-    )
-    score_maps: Maps | None = by_model(
-        "Of dskd: the levels that the image score is taken from; default: those of the map"
-    )
-    augmentation: bool = setting(True, "Rotation and lighting as set below, or neither")
-    rotation: Rotation = setting(
-        "none",
-        "none, slight (5 degrees), full (any side up, 5 degrees) or paper: its own for MVTec AD",
-    )
-    textures: Path | None = setting(None, "Folder of images pasted as anomalies, for instance DTD")
-    texture_color: TextureColor = setting("color", "gray: paste textures without their color")
     shading: float = by_model(
-        "Share of the anomalies that are a lighter or darker region, and no texture; default: 0, "
-        "of edge 0.2"
+        "Share of anomalies that are lighter or darker regions (default: 0; edge: 0.2)",
+        low=0.0,
+        high=1.0,
+        panel=ANOMALIES,
     )
     marks: float = by_model(
-        "Share of the anomalies that are cracks, scratches and pores; default: 0, of edge 0.2"
+        "Share of anomalies that are cracks, scratches and pores (default: 0; edge: 0.2)",
+        low=0.0,
+        high=1.0,
+        panel=ANOMALIES,
     )
     patches: float = by_model(
-        "Share of the anomalies that are a piece of the part itself, from another place; "
-        "default: 0, of edge 0.2"
+        "Share of anomalies that are patches moved within the image (default: 0; edge: 0.2)",
+        low=0.0,
+        high=1.0,
+        panel=ANOMALIES,
     )
     intact: float = setting(
-        0.0, "Share of the images without an anomaly, so that the head sees whole good parts too"
+        0.0, "Share of training images without an anomaly", low=0.0, high=1.0, panel=ANOMALIES
     )
-    opacity_min: float = setting(0.2, "Faintest anomaly; 1 hides the part wholly")
-    opacity_max: float = setting(1.0, "Strongest anomaly")
-    lighting: float = setting(0.0, "Random gain and offset of the brightness, 0 (the paper) to 1")
-    holdout: float = setting(0.1, "Share of the good images kept back to find the threshold")
-    seed: int = setting(0, "Fixes the split, the weights, the anomalies and the order of images")
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1")
-    save_every: int = setting(100, "Steps between checkpoints that --resume continues from")
+    opacity_min: float = setting(
+        0.2,
+        "Lowest opacity of an anomaly",
+        low=0.0,
+        high=lambda config: config.opacity_max,
+        panel=ANOMALIES,
+    )
+    opacity_max: float = setting(
+        1.0, "Highest opacity of an anomaly", low=0.0, high=1.0, panel=ANOMALIES
+    )
+
+    optimizer: Optimizer = by_model(
+        "Optimizer (default: sgd; dskd and edge: adam)", panel=OPTIMIZATION
+    )
+    student_rate: float = by_model(
+        "Learning rate of the student (default: 0.4; dskd and edge: 0.001)",
+        low=1e-9,
+        high=100.0,
+        panel=OPTIMIZATION,
+    )
+    blocks_rate: float = by_model(
+        "Learning rate of the head's residual blocks (default: 0.1; edge: 0.001)",
+        low=1e-9,
+        high=100.0,
+        panel=OPTIMIZATION,
+    )
+    aspp_rate: float = by_model(
+        "Learning rate of the head's ASPP (default: 0.01; edge: 0.001)",
+        low=1e-9,
+        high=100.0,
+        panel=OPTIMIZATION,
+    )
+    momentum: float = by_model(
+        "Momentum of SGD or beta1 of Adam (default: 0.9; dskd: 0.5)",
+        low=0.0,
+        high=lambda config: 1.0 if config.optimizer == "sgd" else 0.9999,
+        panel=OPTIMIZATION,
+    )
+    weight_decay: float = by_model(
+        "Weight decay (default: 0.0001; dskd and edge: 0)", low=0.0, high=1.0, panel=OPTIMIZATION
+    )
+    schedule: Schedule = by_model(
+        "Learning rate schedule per phase (default: constant; edge: cosine)", panel=OPTIMIZATION
+    )
+    ema_decay: float = setting(
+        0.0, "EMA decay of the weights; 0 disables", low=0.0, high=0.99999, panel=OPTIMIZATION
+    )
+    focal_gamma: float = setting(4.0, "Focal loss gamma", low=0.0, high=100.0, panel=OPTIMIZATION)
+    save_every: int = setting(
+        100, "Steps between checkpoints for --resume", low=1, high=10_000_000, panel=OPTIMIZATION
+    )
+
+    teacher: str = by_model(
+        "ImageNet backbone of timm (default: resnet18; edge: efficientnet_lite0)", panel=NETWORK
+    )
+    teacher_weights: Path | None = setting(
+        None, "Weights of the teacher (.safetensors or .pth)", panel=NETWORK
+    )
+    features: Features = setting(
+        "raw",
+        "Teacher features; standard: zero mean and unit deviation per channel on good images",
+        panel=NETWORK,
+    )
+    student_width: int = by_model(
+        "Student channels at stride 4 (default: 64, as ResNet18; edge: 32)",
+        low=4,
+        high=256,
+        panel=NETWORK,
+    )
+    head_width: int = by_model(
+        "Channels inside the head (default: 256; edge: 64)", low=4, high=1024, panel=NETWORK
+    )
+    head_stride: int = by_model(
+        "Stride of the head: 4 (default), or 8 for a quarter of the MACs and a coarser map",
+        panel=NETWORK,
+    )
+    top: int = by_model(  # the largest K of TensorRT's TopK is 3840
+        "The image score is the mean of this many highest map values (default: 100; dskd: 1)",
+        low=1,
+        high=lambda config: min(3840, config.image_size**2),
+        panel=NETWORK,
+    )
+
+    head: bool = by_model(
+        "Segmentation head (default: yes; stpm and dskd: no). With dskd it sharpens the map only",
+        panel=ABLATIONS,
+    )
+    head_input: HeadInput = by_model("Input of the head (default: product)", panel=ABLATIONS)
+    l1: bool = by_model("L1 term in the loss of the head (default: yes)", panel=ABLATIONS)
+    denoising: bool = by_model(
+        "Train the student on images with anomalies (default: yes; stpm: no)", panel=ABLATIONS
+    )
+    decoder: bool = by_model("Encoder-decoder student (default: yes; stpm: no)", panel=ABLATIONS)
+    distance_weight: float = by_model(
+        "dskd: lambda, weight of the Euclidean distance (default: 0.1)",
+        low=0.0,
+        high=100.0,
+        panel=ABLATIONS,
+    )
+    structure: Structure = by_model(
+        "dskd: ds (default): both students; t-e, t-d, e-d: two of teacher, encoder, decoder",
+        panel=ABLATIONS,
+    )
+    embedding: bool = by_model(
+        "dskd: the decoder reads all levels of the encoder, not only the last (default: yes)",
+        panel=ABLATIONS,
+    )
+    maps: Maps = by_model("dskd: levels in the anomaly map (default: all)", panel=ABLATIONS)
+    score_maps: Maps | None = by_model(
+        "dskd: levels in the image score (default: as --maps)", panel=ABLATIONS
+    )
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -218,50 +282,28 @@ class TrainConfig:
         if self.image_size % STRIDE or self.image_size <= 0:
             nearest = max(round(self.image_size / STRIDE), 2) * STRIDE
             raise ConfigError(
-                f"image_size is {self.image_size}; a multiple of {STRIDE} was expected.",
+                f"invalid image_size: {self.image_size} (expected a multiple of {STRIDE})",
                 remedy=f"--image-size {nearest}",
+                code="config/image-size",
             )
-        within("batch", self.batch, 2, 4096)  # batch normalization of pooled features needs two
-        for name in _STEPS:
-            if getattr(self, name) is not None:
-                within(name, getattr(self, name), 0, 10_000_000)
-        within("head_steps", self.head_steps, 0, 10_000_000)
-        within("top", self.top, 1, min(3840, self.image_size**2))  # TensorRT's TopK ends at 3840
-        within("opacity_min", self.opacity_min, 0.0, self.opacity_max)
-        within("opacity_max", self.opacity_max, 0.0, 1.0)
-        within("intact", self.intact, 0.0, 1.0)
-        within("lighting", self.lighting, 0.0, 1.0)
-        for name in _OTHERS:
-            within(name, getattr(self, name), 0.0, 1.0)
+        validate(self)
         if sum(getattr(self, name) for name in _OTHERS) > 1.0 + 1e-9:
             found = ", ".join(f"{name} {getattr(self, name)}" for name in _OTHERS)
             raise ConfigError(
-                f"The shares of the anomalies are {found}; at most 1 together was expected, and "
-                "textures take the rest.",
+                f"invalid shares of anomalies: {found} (expected a sum of at most 1; the "
+                "remainder uses textures)",
                 remedy="--shading 0.2 --marks 0.2 --patches 0.2",
+                code="config/shares",
             )
-        within("local_contrast", self.local_contrast, 0.0, 1.0)
-        within("average", self.average, 0.0, 0.99999)
-        within("momentum", self.momentum, 0.0, 1.0 if self.optimizer == "sgd" else 0.9999)
-        within("weight_decay", self.weight_decay, 0.0, 1.0)
-        within("gamma", self.gamma, 0.0, 100.0)
-        if self.distance_weight is not None:
-            within("distance_weight", self.distance_weight, 0.0, 100.0)
-        within("holdout", self.holdout, 0.0, 0.9)
-        within("save_every", self.save_every, 1, 10_000_000)
-        within("student_rate", self.student_rate, 1e-9, 100.0)
-        within("student_width", self.student_width, 4, 256)
-        within("blocks_rate", self.blocks_rate, 1e-9, 100.0)
-        within("aspp_rate", self.aspp_rate, 1e-9, 100.0)
-        within("head_width", self.head_width, 4, 1024)
         if self.head_stride not in (None, 4, 8):
             raise ConfigError(
-                f"head_stride is {self.head_stride}; 4 or 8 was expected.",
+                f"invalid head_stride: {self.head_stride} (expected 4 or 8)",
                 remedy="--head-stride 4",
+                code="config/not-a-choice",
             )
 
     def first_steps(self, images: int) -> int:
-        """Return the steps of the student's phase, over a number of good images."""
+        """Return the steps of the student's phase for a number of good images."""
         if self.epochs is None:
             assert self.student_steps is not None, "a recipe has steps or epochs"
             return self.student_steps
@@ -269,18 +311,19 @@ class TrainConfig:
 
     @property
     def corrupts(self) -> tuple[bool, bool]:
-        """Whether the student's phase, and the head's, look at images with drawn anomalies."""
+        """Whether the student's phase and the head's phase use images with synthetic anomalies."""
         return bool(self.denoising), bool(self.head)
 
     def _take_recipe(self) -> None:
-        """Fill in what was not given; refuse what the model does not know."""
+        """Fill in the model's defaults; ConfigError for a setting that the model does not have."""
         recipe = RECIPES[self.model] | PROFILES[self.profile or "paper"]
         given = [name for name in _STEPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(
-                f"student_steps is {self.student_steps} and epochs is {self.epochs}; "
-                "one of them was expected.",
+                f"student_steps is {self.student_steps} and epochs is {self.epochs} "
+                "(expected one of them)",
                 remedy=f"--epochs {self.epochs}",
+                code="config/conflict",
             )
         for name in {name for each in RECIPES.values() for name in each} - set(_STEPS):
             if getattr(self, name) is None:
@@ -288,8 +331,9 @@ class TrainConfig:
             elif name not in recipe:
                 others = [model for model, each in RECIPES.items() if name in each]
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)}, and {self.model} has no such setting.",
-                    remedy=f"--model {others[0]}, or leave {name} out",
+                    f"{self.model} has no setting {name} (found {getattr(self, name)})",
+                    remedy=f"--model {others[0]}, or omit {name}",
+                    code="config/other-model",
                 )
         if not given:
             for name in _STEPS:

@@ -1,9 +1,9 @@
-"""What settings are made of: fields with their sentences, checks, sizes, times, TOML files."""
+"""Fields with help and bounds, their validation, sizes, durations and TOML files."""
 
 import dataclasses
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,20 +18,69 @@ else:
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 _IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-_EXAMPLES = {int: "100", float: "0.5", bool: "true"}  # where no default can be shown
+_EXAMPLES = {int: "100", float: "0.5", bool: "true"}  # for settings without a default
 
+COMMON = "Options"
+"""Panel of `--help` for a setting that names none."""
+
+Bound = float | Callable[[Any], float] | None
 T = TypeVar("T")
 S = TypeVar("S")
 
 
-def setting(default: T, help: str) -> T:
-    """Declare a field with its default and the sentence that `--help` prints."""
-    return field(default=default, metadata={"help": help})
+def setting(
+    default: T, help: str, *, low: Bound = None, high: Bound = None, panel: str = COMMON
+) -> T:
+    """Declare a field: its default, its help text, its inclusive bounds and its `--help` panel.
+
+    `validate` checks the bounds. A bound that depends on other settings is a function of the
+    configuration. None is always valid: an optional field was not given.
+    """
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "panel": panel})
 
 
-def by_model(help: str) -> Any:
-    """Declare a field whose default is the model's own; the configuration fills it in at birth."""
-    return field(default=None, metadata={"help": help})
+def by_model(help: str, *, low: Bound = None, high: Bound = None, panel: str = COMMON) -> Any:
+    """Declare a field whose default depends on the model; the configuration fills it in."""
+    return setting(None, help, low=low, high=high, panel=panel)
+
+
+def validate(config: Any) -> None:
+    """Check every field of a configuration against its choices and its bounds."""
+    check_choices(config)
+    for each in dataclasses.fields(config):
+        value = getattr(config, each.name)
+        low, high = (
+            bound(config) if callable(bound) else bound
+            for bound in (each.metadata["low"], each.metadata["high"])
+        )
+        if value is not None and not (low is None and high is None):
+            _check_range(each.name, value, low, high)
+
+
+def check_choices(config: Any) -> None:
+    """Check every field of a configuration against its choices."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        for kind in (hint, *get_args(hint)):
+            choices = get_args(kind) if get_origin(kind) is Literal else (value,)
+            if value is not None and value not in choices:
+                near = get_close_matches(str(value), choices, 1) or choices
+                raise ConfigError(
+                    f"invalid {name}: '{value}' (expected one of {', '.join(choices)})",
+                    remedy=f"{_flag(name)} {near[0]}",
+                    code="config/not-a-choice",
+                )
+
+
+def _check_range(name: str, value: float, low: float | None, high: float | None) -> None:
+    too_low = low is not None and not value >= low  # true for NaN
+    if too_low or (high is not None and not value <= high):
+        wanted = f"{low} to {high}" if high is not None else f"at least {low}"
+        raise ConfigError(
+            f"invalid {name}: {value} (expected {wanted})",
+            remedy=f"{_flag(name)} {low if too_low else high}",
+            code="config/out-of-range",
+        )
 
 
 def parse_size(text: str, flag: str) -> tuple[int, int]:
@@ -39,7 +88,9 @@ def parse_size(text: str, flag: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise ConfigError(
-            f"{flag} is '{text}'; WIDTHxHEIGHT in pixels was expected.", remedy=f"{flag} 640x480"
+            f"invalid {flag}: '{text}' (expected WIDTHxHEIGHT in pixels)",
+            remedy=f"{flag} 640x480",
+            code="config/not-a-size",
         )
     return int(height), int(width)
 
@@ -50,30 +101,42 @@ def parse_duration(text: str, flag: str) -> float:
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
     if not 0.001 <= seconds <= 86400:
         raise ConfigError(
-            f"{flag} is '{text}'; a time from 1ms to 1440min was expected.", remedy=f"{flag} 10s"
+            f"invalid {flag}: '{text}' (expected a time from 1ms to 1440min)",
+            remedy=f"{flag} 10s",
+            code="config/not-a-duration",
         )
     return seconds
 
 
+def parse_pace(text: str, flag: str) -> float:
+    """Turn a rate, `30fps`, or a duration, `33ms` or `10s`, into the seconds of a period."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*fps", text.strip().lower(), re.ASCII)
+    if found and 1 / 86400 <= float(found[1]) <= 10_000:
+        return 1 / float(found[1])
+    return parse_duration(text, flag)
+
+
 def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:
-    """Build a config: defaults, then the TOML file, then the flags that were given."""
+    """Build a configuration: flags override the TOML file, which overrides the defaults."""
     values = fit(read_toml(file), kind, file) if file else {}
     values |= {name: value for name, value in flags.items() if value is not None}
     return kind(**values)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; ConfigError when that cannot be done."""
+    """Read a TOML file; ConfigError if it is missing or not valid TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
-            f"The configuration {path} cannot be read: {error}.", remedy="correct the TOML file"
+            f"cannot read the settings file {path}: {error}",
+            remedy="correct the TOML file",
+            code="config/unreadable-file",
         ) from error
 
 
 def fit(values: dict[str, Any], kind: type[Any], path: Path) -> dict[str, Any]:
-    """Return a TOML table as fields of a config, or refuse what is none; `path` is named."""
+    """Convert a TOML table to fields of a configuration; ConfigError names `path`."""
     fields = {f.name: f for f in dataclasses.fields(kind)}
     hints = get_type_hints(kind)
     known(values, fields, path)
@@ -84,17 +147,19 @@ def fit(values: dict[str, Any], kind: type[Any], path: Path) -> dict[str, Any]:
 
 
 def known(names: Iterable[str], expected: Collection[str], path: Path, of: str = "setting") -> None:
-    """Refuse a name in a TOML file that is none of those expected, with the nearest that is."""
+    """Raise ConfigError for an unknown name in a TOML file; the remedy is the nearest known one."""
     for name in names:
         if name not in expected:
             near = get_close_matches(str(name), expected, 1)
             hint = f"rename it to {near[0]}" if near else f"use one of: {', '.join(expected)}"
-            raise ConfigError(f"{path} sets '{name}', which is no {of}.", remedy=hint)
+            raise ConfigError(
+                f"unknown {of} in {path}: '{name}'", remedy=hint, code="config/unknown-setting"
+            )
 
 
 def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
-    """Convert a TOML value to the field's type, or refuse it; a path starts at the TOML file."""
-    kind = get_args(hint)[0] if type(None) in get_args(hint) else hint  # of `Path | None`, Path
+    """Convert a TOML value to the field's type; relative paths are relative to the TOML file."""
+    kind = get_args(hint)[0] if type(None) in get_args(hint) else hint  # Path of `Path | None`
     if kind is float and type(value) is int:
         return float(value)
     wanted = kind if kind in (int, float, bool) else str  # a path and a choice are text in TOML
@@ -102,33 +167,11 @@ def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
         shown = _EXAMPLES.get(wanted) if default is None else default
         example = f'{name} = "{value}"' if wanted is str else f"{name} = {shown}"
         raise ConfigError(
-            f"{path} sets {name} to {value!r}; {_IN_WORDS[wanted]} was expected.",
-            remedy=f"write, for instance: {example}",
+            f"invalid {name} in {path}: {value!r} (expected {_IN_WORDS[wanted]})",
+            remedy=f"for example: {example}",
+            code="config/wrong-type",
         )
     return path.parent / value if kind is Path else value
-
-
-def check_choices(config: Any) -> None:
-    """Refuse a word that is none of its field's choices."""
-    for name, hint in get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        for kind in (hint, *get_args(hint)):
-            known = get_args(kind) if get_origin(kind) is Literal else (value,)
-            if value is not None and value not in known:
-                near = get_close_matches(str(value), known, 1) or known
-                raise ConfigError(
-                    f"{name} is '{value}'; one of {', '.join(known)} was expected.",
-                    remedy=f"{_flag(name)} {near[0]}",
-                )
-
-
-def within(name: str, value: float, low: float, high: float) -> None:
-    """Refuse a number outside [low, high], with the nearest that is inside."""
-    if not low <= value <= high:
-        raise ConfigError(
-            f"{name} is {value}; {low} to {high} was expected.",
-            remedy=f"{_flag(name)} {min(max(value, low), high)}",
-        )
 
 
 def _flag(name: str) -> str:

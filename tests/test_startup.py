@@ -57,7 +57,7 @@ def project(tmp_path_factory):
 
 
 STREAM = "--source photos --no-window --frames 2"
-RUNS = "--runs 1 --warmup 0"
+RUNS = "--iterations 1 --warmup 0"
 LOADS = [
     ("--help", "rich"),
     ("train --help", "rich"),

@@ -97,7 +97,7 @@ def gate(
     raise GateFailed(
         f"The lower precision costs too much{names}: {found.line()}; {allowed.line()}, and nothing "
         "was written.",
-        remedy=f"--precision {higher}, or a larger --max-drop or --max-flips",
+        remedy=f"--precision {higher}, or a larger --max-drop or --max-flip-rate",
     )
 
 

@@ -45,12 +45,12 @@ def verify(
     Errors: those of `open_model`; ConfigError for two models that take different frames; DataError
     for a folder without images.
     """
-    paths = pick_paths(config.data, config.frames) if config.data else []
+    paths = pick_paths(config.data, config.image_count) if config.data else []
     with ExitStack() as stack:
         ours, theirs = _open_both(a, b, stack)
         check_comparable(ours.card, theirs.card)
         images = [read_image(path) for path in paths]
-        frames = parity_frames(ours.card, images, most=config.frames)
+        frames = parity_frames(ours.card, images, most=config.image_count)
         int8 = _int8(a) or _int8(b)
         judged = frames[:-EXTREMES] if int8 else frames
         found = Verification(

@@ -1,6 +1,6 @@
 """What `edgeseg verify` found: the limits, the verdict, and what the comparison cannot see."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeseg.config import VerifyConfig
@@ -23,6 +23,7 @@ class Limits:
     max_score_diff: float
     min_iou: float
     max_flips: int
+    """A count of frames."""
 
     @classmethod
     def of(cls, config: VerifyConfig, frames: int, *, int8: bool) -> "Limits":
@@ -30,11 +31,15 @@ class Limits:
 
         INT8 moves single pixels at a mask's border; of the verdicts one in a hundred may flip.
         """
-        usual = cls(0.05, 0.05, 0.95, 0)
-        if int8:
-            usual = cls(0.2, 0.05, 0.7, max(frames // 100, 1))
-        asked = {name: getattr(config, name) for name in asdict(usual)}
-        return replace(usual, **{k: v for k, v in asked.items() if v is not None})
+        map_diff, min_iou, flips = (0.2, 0.7, max(frames // 100, 1)) if int8 else (0.05, 0.95, 0)
+        if config.max_flip_rate is not None:
+            flips = int(config.max_flip_rate * frames + 1e-9)
+        return cls(
+            map_diff if config.max_map_diff is None else config.max_map_diff,
+            config.max_score_diff,
+            min_iou if config.min_iou is None else config.min_iou,
+            flips,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,5 +124,5 @@ class Verification:
             raise GateFailed(
                 f"The two are too far apart: {'; '.join(problems)}.",
                 remedy="compare the steps between them one by one: run, ONNX file, engine; "
-                "--max-map-diff, --max-score-diff, --min-iou and --max-flips set the limits",
+                "--max-map-diff, --max-score-diff, --min-iou and --max-flip-rate set the limits",
             )

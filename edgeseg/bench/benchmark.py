@@ -5,7 +5,7 @@ normalization, network, score and mask. Not timed: writing the next frame into t
 camera does, and drawing. Each run is waited for before the next one starts.
 
 Back to back is the device at its best. A line triggers, and between triggers clocks fall asleep: a
-pace (`--fps`, `--interval`) shows what that costs. The report has the clocks where they can be
+pace (`--pace`) shows what that costs. The report has the clocks where they can be
 read, sampled from the first run of the warm-up on.
 """
 
@@ -30,15 +30,18 @@ def benchmark(backend: Backend, frames: Frames, config: BenchConfig) -> BenchRep
     backend.bind(slot)
     period = config.period()
     pace = None if period is None else Pace(period)
-    lasts = min((period or 0.0) * (config.runs - 1), config.seconds or float("inf"))
+    lasts = min((period or 0.0) * (config.iterations - 1), config.seconds or float("inf"))
     if lasts > LONG:
-        log.info(f"{config.runs} runs at this pace take {lasts / 60:.0f} min; --runs N for fewer")
+        log.info(
+            f"{config.iterations} iterations at this pace take {lasts / 60:.0f} min; "
+            "--iterations sets their number"
+        )
     with Watch() as watch:
         timing = time_runs(
             backend.run,
             partial(frames.fill, slot),
             warmup=config.warmup,
-            runs=config.runs,
+            runs=config.iterations,
             seconds=config.seconds,
             pace=pace,
             keep_warm=config.keep_warm,
@@ -47,7 +50,7 @@ def benchmark(backend: Backend, frames: Frames, config: BenchConfig) -> BenchRep
         **circumstances(backend, frames, config),
         latency=summarize(timing.seconds),
         throughput_fps=len(timing.seconds) * len(slot.frame) / timing.wall,
-        mode="saturated" if not pace else "triggered" if config.interval else "paced",
+        mode="saturated" if not pace else "paced",
         period_s=period,
         missed_slots=pace.missed if pace else 0,
         warm_runs=pace.filled if pace and config.keep_warm else None,

@@ -51,10 +51,10 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
         with mark("run"):
             backend.run()
 
-    half = -(-config.runs // 2)
+    half = -(-config.iterations // 2)
     before = time_runs(run, prepare, warmup=config.warmup, runs=half).seconds
     with mark("runs with their layers timed"):
-        timed = backend.layer_times(prepare, warmup=config.warmup, runs=config.runs)
+        timed = backend.layer_times(prepare, warmup=config.warmup, runs=config.iterations)
     after = time_runs(run, prepare, warmup=config.warmup, runs=half).seconds
     layers = tuple(
         LayerRow(

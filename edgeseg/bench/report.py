@@ -24,7 +24,7 @@ class BenchReport(Circumstances):
     throughput_fps: float
     """Frames per second of wall clock, writing the frames into the slot included."""
     mode: str
-    """saturated: back to back; paced: so many a second; triggered: one each interval."""
+    """saturated: back to back; paced: one per period."""
     period_s: float | None
     """From one run's beginning to the next; None when saturated."""
     missed_slots: int

@@ -22,11 +22,11 @@ from edgeseg.config import (
     ProfileConfig,
     ReproduceConfig,
     StreamConfig,
-    TrainConfig,
     VerifyConfig,
 )
 from edgeseg.errors import EdgesegError
 from edgeseg.log import install_handler
+from edgeseg.recipes import TrainConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -103,8 +103,8 @@ def train(
     data: Data,
     config: TrainConfig,
     name: Annotated[str | None, typer.Option(help="Of the run; default: the data's.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of runs.")] = RUNS,
-    rate: Rate = 0.01,
+    runs_dir: Annotated[Path, typer.Option(help="Folder of runs.")] = RUNS,
+    false_reject_rate: Rate = 0.01,
     preview: Annotated[bool, typer.Option(help="Write preview.png before training.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
     as_json: Json = False,
@@ -114,26 +114,30 @@ def train(
     from edgeseg.data.policy import settle
     from edgeseg.evaluation.threshold import check_rate, threshold_run
 
-    check_rate(rate)
+    check_rate(false_reject_rate)
     dataset = open_dataset(data)
     config = settle(config, dataset)
-    run = runs / (name or dataset.name)
+    run = runs_dir / (name or dataset.name)
     from edgeseg.training.train import train as run_training  # seconds, for torch: after the checks
 
     run_training(dataset, config, run, resume=resume, preview=preview)
-    show(threshold_run(run, data, rate), as_json)
+    show(threshold_run(run, data, false_reject_rate), as_json)
 
 
 @app.command()
 def threshold(
-    run: Model, data: Data, rate: Rate = 0.01, context: Context = None, as_json: Json = False
+    run: Model,
+    data: Data,
+    false_reject_rate: Rate = 0.01,
+    context: Context = None,
+    as_json: Json = False,
 ) -> None:
     """Set a run's thresholds for a wanted share of false rejects, from its held-out images."""
     from edgeseg.evaluation.threshold import threshold_run
     from edgeseg.loading import find_model
 
     path = find_model(run, RUNS)
-    show(threshold_run(path, data, rate, context=context), as_json)
+    show(threshold_run(path, data, false_reject_rate, context=context), as_json)
 
 
 @app.command()

@@ -5,8 +5,7 @@
     def train(data: Path, config: TrainConfig) -> None: ...
 
 `--help` shows the fields' own sentences and defaults; a flag that is not given leaves the value to
-`--config FILE` (TOML), and that to the default. A dataclass with a field `config` of its own gets
-no such file: there `--config` is that field.
+`--config FILE` (TOML), and that to the default.
 """
 
 import dataclasses
@@ -31,13 +30,12 @@ def takes(kind: type[Any]) -> Callable[[Command], Command]:
         types = get_type_hints(kind)
         signature = inspect.signature(command)
         own = [p for p in signature.parameters.values() if p.name != "config"]
-        file = [] if "config" in types else [_file(kind)]
-        added = [*file, *(_flag(f, types[f.name]) for f in fields)]
+        added = [_file(kind), *(_flag(f, types[f.name]) for f in fields)]
 
         @wraps(command)
         def run(**values: Any) -> Any:
             given = {f.name: values.pop(f.name) for f in fields}
-            config = make(kind, given, values.pop("config_file", None))
+            config = make(kind, given, values.pop("config_file"))
             return command(config=config, **values)
 
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
@@ -51,7 +49,7 @@ def takes(kind: type[Any]) -> Callable[[Command], Command]:
 
 
 def _file(kind: type[Any]) -> inspect.Parameter:
-    help_text = f"TOML file with settings by name ({kind.__name__}); flags beat it"
+    help_text = f"TOML file with settings by name ({kind.__name__}); flags override it"
     return _parameter("config_file", Path | None, typer.Option("--config", help=help_text))
 
 

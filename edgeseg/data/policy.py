@@ -6,12 +6,11 @@ default of `--rotation` is none for every folder; `--rotation paper` takes the c
 
 import dataclasses
 
-from edgeseg.config import TrainConfig
 from edgeseg.data import published
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import ConfigError
 from edgeseg.log import log, log_once
-from edgeseg.recipes import Rotation
+from edgeseg.recipes import Rotation, TrainConfig
 
 TILE_DEFECTS = {name.removeprefix("MT_").lower() for name in published.TILES if name != "MT_Free"}
 

@@ -154,7 +154,7 @@ def _int8(graph: Path, card: GraphCard, runtime: RuntimeName, config: BuildConfi
     would save was not run. (Magnetic tiles, 348 images.)
     """
     path = config.ranges or ranges_path(card.name)
-    product = config.product or ("equalized" if runtime in GRAPH_RUNTIMES else "kept")
+    product = config.similarity or ("equalized" if runtime in GRAPH_RUNTIMES else "kept")
     return Int8(ranges=read_ranges(path, graph), file=path, product=product)
 
 

@@ -65,7 +65,7 @@ def typed_graph(
     if config.data is None:
         return Typed(retype(frozenset()), frozenset(), {"line": NO_GATE}, int8)
     require("scipy", extra="train")  # before minutes of work, and not after
-    cases = open_cases(config.data, card, config.gate_frames)
+    cases = open_cases(config.data, card, config.gate_image_count)
     passed = gate(
         model,
         retype,
@@ -73,7 +73,7 @@ def typed_graph(
         cases,
         card=card,
         open_graph=graph_opener(runtime if on_cpu else "onnxruntime", config.precision),
-        allowed=Allowance(config.max_drop, config.max_flips),
+        allowed=Allowance(config.max_drop, config.max_flip_rate),
         higher=higher,
     )
     account = _account(passed, cases.origin, higher, config, None if on_cpu else runtime)
@@ -100,7 +100,7 @@ def _account(
         "on": passed.on,
         "stands_in_for": stands_in_for,
         "max_drop": config.max_drop,
-        "max_flips": config.max_flips,
+        "max_flip_rate": config.max_flip_rate,
         "kept": kept,
         "kept_in": higher,
         "line": line,

@@ -191,5 +191,5 @@ def check_rate(rate: float) -> None:
     if not 0 < rate < 1:
         raise ConfigError(
             f"The false-reject rate is {rate}; a share between 0 and 1 was expected.",
-            remedy="--rate 0.01 rejects one good part in a hundred",
+            remedy="--false-reject-rate 0.01 rejects one good part in a hundred",
         )

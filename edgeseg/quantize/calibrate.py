@@ -125,16 +125,18 @@ def choose(dataset: Dataset, config: CalibrateConfig) -> list[Shot]:
     """Choose the images, by seed; DataError when there are none of a kind that is asked for."""
     defective = [sample for sample in dataset.test if not sample.good]
     wanted = (
-        ("good", config.frames, dataset.train),
-        ("defective", config.defective, defective),
-        ("good", config.synthetic, dataset.train),
+        ("good", config.good_count, dataset.train),
+        ("defective", config.defective_count, defective),
+        ("good", config.synthetic_count, dataset.train),
     )
     shots: list[Shot] = []
     for stream, (kind, count, samples) in enumerate(wanted):
         if count and not samples:
             raise DataError(
                 f"{dataset.root} ({dataset.layout} layout) holds no {kind} image.",
-                remedy="--defective 0" if kind == "defective" else "name a folder with good images",
+                remedy="--defective-count 0"
+                if kind == "defective"
+                else "name a folder with good images",
             )
         order = np.random.default_rng([config.seed, stream]).permutation(len(samples))
         if stream == 2:  # an image may carry more than one anomaly, one at a time

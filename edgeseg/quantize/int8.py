@@ -16,7 +16,7 @@ from typing import Any
 from onnx import ModelProto
 
 from edgeseg.cards import sha256
-from edgeseg.config import Product
+from edgeseg.config import Similarity
 from edgeseg.graph.rewrite import checked
 from edgeseg.quantize.calibration_file import Ranges
 from edgeseg.quantize.equalize import equalize
@@ -33,7 +33,7 @@ def quantize(
     *,
     keep: frozenset[str] = frozenset(),
     flavor: Flavor = "half",
-    product: Product = "kept",
+    product: Similarity = "kept",
 ) -> ModelProto:
     """Return the graph with explicit quantization; inputs, outputs, metadata stay.
 
@@ -58,7 +58,7 @@ class Int8:
     ranges: Ranges
     file: Path
     keep: frozenset[str] = frozenset()
-    product: Product = "kept"
+    product: Similarity = "kept"
 
     def apply(self, model: ModelProto, flavor: Flavor) -> ModelProto:
         """Return the graph quantized."""

@@ -17,7 +17,7 @@ from typing import Literal
 
 from onnx import ModelProto, NodeProto
 
-from edgeseg.config import Product
+from edgeseg.config import Similarity
 from edgeseg.graph.wiring import Edge, Part, Wiring, groups, parts, products
 
 Device = Literal["gpu", "cpu"]
@@ -47,7 +47,7 @@ def place(
     model: ModelProto,
     *,
     keep: frozenset[str] = frozenset(),
-    product: Product = "kept",
+    product: Similarity = "kept",
     device: Device = "gpu",
 ) -> Placement:
     """Decide what is quantized.
@@ -89,7 +89,7 @@ def measured(model: ModelProto) -> dict[str, Part]:
 
 
 def _left_alone(
-    wiring: Wiring, part: dict[str, Part], product: Product, device: Device
+    wiring: Wiring, part: dict[str, Part], product: Similarity, device: Device
 ) -> dict[str, str]:
     """Return the convolutions that INT8 would spoil, or not speed up, and why.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, replacing, write_card
-from edgeseg.config import TrainConfig
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.history import HISTORY
 from edgeseg.training.train import json_config
 

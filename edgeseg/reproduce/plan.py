@@ -80,7 +80,8 @@ def make_runs(
                     raise ConfigError(
                         f"The rows '{configs[config].label}' and '{row.label}' have the same "
                         "settings: what the table compares is overridden.",
-                        remedy=f"leave out of --config what the rows set, or --rows '{row.label}'",
+                        remedy="omit from --train-config what the rows set, or select "
+                        f"--rows '{row.label}'",
                     )
                 configs[config] = row
                 runs.append(

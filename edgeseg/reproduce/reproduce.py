@@ -62,7 +62,11 @@ def reproduce(
     What fails within a run is in the report.
     """
     table = read_table(name)
-    overrides = read_settings(read_toml(config.config), config.config) if config.config else {}
+    overrides = (
+        read_settings(read_toml(config.train_config), config.train_config)
+        if config.train_config
+        else {}
+    )
     if config.textures:
         overrides["textures"] = config.textures
     rows = table.select(config.rows)

@@ -10,11 +10,11 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from edgeseg.config import TrainConfig
 from edgeseg.data.augment import relight, rotate
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
+from edgeseg.recipes import TrainConfig
 
 
 @dataclass(frozen=True)

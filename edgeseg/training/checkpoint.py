@@ -118,7 +118,7 @@ def begun_with(run: Path) -> dict[str, Any] | None:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return which settings differ, for instance `gamma (4.0 -> 2.0)`."""
+    """Return which settings differ, for instance `focal_gamma (4.0 -> 2.0)`."""
     return [f"{k} ({before.get(k)} -> {v})" for k, v in now.items() if before.get(k) != v]
 
 

@@ -8,9 +8,9 @@ that a resumed training keeps the very same numbers.
 import torch
 from torch import Tensor
 
-from edgeseg.config import TrainConfig
 from edgeseg.model.detector import Detector
 from edgeseg.model.teacher import STRIDES
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
 from edgeseg.training.phases import Phase
 from edgeseg.training.step import autocast, precision

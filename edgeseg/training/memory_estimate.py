@@ -11,9 +11,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from edgeseg.config import TrainConfig
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batch
 from edgeseg.training.feature_cache import kept_bytes
 from edgeseg.training.phases import phases

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from edgeseg.config import TrainConfig
+from edgeseg.recipes import TrainConfig
 
 SECOND_BETA = 0.999  # of Adam; DSKD, section 4.1.2
 

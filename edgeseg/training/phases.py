@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edgeseg.config import TrainConfig
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.detector import Detector
 from edgeseg.model.dskd import DSKD
 from edgeseg.model.head import SegmentationHead
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batch
 from edgeseg.training.losses import cosine_loss, dskd_loss, head_loss
 
@@ -61,7 +61,7 @@ def _head(detector: DeSTSeg | DSKD, head: SegmentationHead, config: TrainConfig)
     def loss(batch: Batch) -> Tensor:
         with torch.no_grad():
             evidence = detector.evidence(detector.normalize(batch.corrupted))
-        return head_loss(head(evidence), batch.mask.float(), config.gamma, l1=config.l1)
+        return head_loss(head(evidence), batch.mask.float(), config.focal_gamma, l1=config.l1)
 
     rates: list[tuple[nn.Module, float]] = [
         (head.blocks, config.blocks_rate),

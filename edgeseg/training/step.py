@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from edgeseg.config import TrainConfig
 from edgeseg.model.detector import Detector
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batch
 from edgeseg.training.checkpoint import Progress
 from edgeseg.training.ema import RunningMean
@@ -33,7 +33,7 @@ class Stepper:
         self.optimizer = make_optimizer(phase.rates, config)
         self.names: dict[Tensor, str] = {p: name for name, p in detector.named_parameters()}
         restore(self.optimizer, self.names, start.optimizer)
-        self.mean = RunningMean(phase.trained, config.average, start.average)
+        self.mean = RunningMean(phase.trained, config.ema_decay, start.average)
         half = precision(self.device) is torch.float16
         self.scaler = torch.amp.GradScaler("cuda", enabled=half)
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from edgeseg.cards import CARD, ModelCard, sha256
-from edgeseg.config import TrainConfig
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
 from edgeseg.extras import installed
@@ -27,6 +26,7 @@ from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import pretrained_teacher
 from edgeseg.progress import task
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches, common_size, load_images
 from edgeseg.training.checkpoint import (
     Progress,

@@ -105,7 +105,7 @@ def test_a_precision_that_no_block_repairs_fails_with_its_numbers(plates):
     assert "pixel AP 1.0000 -> 0.0469, image AUROC 1.0000 -> 0.5000" in caught.value.problem
     assert "6 flipped verdicts over 12 frames" in caught.value.problem
     assert "nothing was written" in caught.value.problem
-    assert caught.value.remedy == "--precision fp32, or a larger --max-drop or --max-flips"
+    assert caught.value.remedy == "--precision fp32, or a larger --max-drop or --max-flip-rate"
 
 
 def test_a_larger_limit_lets_it_pass(plates):

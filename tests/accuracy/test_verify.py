@@ -15,7 +15,7 @@ from edgeseg.errors import ConfigError, DataError, GateFailed
 from edgeseg.quantize.fp16 import to_fp16
 from tests.kit.red_graph import CARD, CHAIN, SIDE, red_graph, write_plates
 
-LOOSE = VerifyConfig(max_map_diff=1.0, max_score_diff=1.0, min_iou=0.0, max_flips=100)
+LOOSE = VerifyConfig(max_map_diff=1.0, max_score_diff=1.0, min_iou=0.0, max_flip_rate=1.0)
 
 
 def save(path, model):
@@ -69,7 +69,7 @@ def data(tmp_path):
 
 
 def test_a_graph_agrees_with_itself(red, data):
-    report = verify(red, red, VerifyConfig(data=data, frames=5))
+    report = verify(red, red, VerifyConfig(data=data, image_count=5))
     assert report.problems() == []
     report.check()
     assert (report.parity.max_abs_diff, report.parity.frames) == (0.0, 5 + 3)
@@ -81,7 +81,7 @@ def test_a_graph_agrees_with_itself(red, data):
 def test_a_difference_is_found_named_and_judged(red, data, tmp_path):
     # Half as bright: of 250 / 255 red 0.49 is left, below both thresholds.
     faint = save(tmp_path / "faint.onnx", scaled(red_graph(), "head.aspp.4", 0.5))
-    report = verify(red, faint, VerifyConfig(data=data, frames=100))
+    report = verify(red, faint, VerifyConfig(data=data, image_count=100))
     assert report.parity.max_abs_diff == pytest.approx(0.5)  # white
     assert report.parity.flipped_verdicts == 6 + 2  # the defective, white and noise
     with pytest.raises(GateFailed) as caught:
@@ -101,7 +101,7 @@ def test_a_difference_is_found_named_and_judged(red, data, tmp_path):
 
 def test_int8_has_limits_of_its_own(red, data, tmp_path):
     dim = scaled(red_graph(), "head.aspp.4", 0.85)
-    config = VerifyConfig(data=data, frames=100, max_score_diff=1.0)
+    config = VerifyConfig(data=data, image_count=100, max_score_diff=1.0)
     floats = verify(red, save(tmp_path / "dim.onnx", dim), config)
     assert floats.problems() == ["the maps differ by 0.15"]
     assert floats.extremes is None
@@ -130,7 +130,7 @@ def test_the_limits_are_settings(red, data, tmp_path):
         {"max_map_diff": 0.4},
         {"max_score_diff": 0.4},
         {"min_iou": 0.9},
-        {"max_flips": 7},
+        {"max_flip_rate": 0.49},
     ):
         (problem,) = verify(red, faint, dataclasses.replace(loose, **change)).problems()
         assert problem.split()[-1][:2] in ("0.", "fl")

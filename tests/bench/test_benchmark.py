@@ -37,7 +37,7 @@ class Watched(RedBackend):
 
 def test_frames_are_cycled_through_warm_up_and_runs():
     backend = Watched(make_card())
-    report = benchmark(backend, frames(backend.card), BenchConfig(runs=4, warmup=2))
+    report = benchmark(backend, frames(backend.card), BenchConfig(iterations=4, warmup=2))
     assert backend.seen == [[0], [10], [20], [0], [10], [20]]
     assert backend.bound == 1
     assert report.latency.n == 4
@@ -45,7 +45,7 @@ def test_frames_are_cycled_through_warm_up_and_runs():
 
 def test_a_run_of_several_frames_counts_each():
     backend = Watched(make_card(batch=2))
-    report = benchmark(backend, frames(backend.card), BenchConfig(runs=3, warmup=0))
+    report = benchmark(backend, frames(backend.card), BenchConfig(iterations=3, warmup=0))
     assert backend.seen == [[0, 10], [20, 0], [10, 20]]
     runs_per_second = report.throughput_fps / 2
     assert runs_per_second <= 1e3 / report.latency.mean_ms * 1.001
@@ -53,7 +53,7 @@ def test_a_run_of_several_frames_counts_each():
 
 def test_the_document_has_what_a_regression_gate_reads():
     backend = RedBackend()
-    config = BenchConfig(runs=5, warmup=1, threads=1)
+    config = BenchConfig(iterations=5, warmup=1, threads=1)
     document = benchmark(backend, frames(backend.card), config).to_json()
     document = json.loads(json.dumps(document))
     wanted = {"n", "p50_ms", "p90_ms", "p99_ms", "max_ms", "throughput_fps", "machine", "engine"}
@@ -68,7 +68,7 @@ def test_the_document_has_what_a_regression_gate_reads():
 
 def test_the_text_has_the_method_beside_the_figures():
     backend = RedBackend()
-    text = benchmark(backend, frames(backend.card), BenchConfig(runs=2, warmup=7)).summary()
+    text = benchmark(backend, frames(backend.card), BenchConfig(iterations=2, warmup=7)).summary()
     for part in (
         *("p50 ", "p90 ", "p99 ", "max ", "n 2", "frames/s", "after 7 runs of warm-up"),
         *("3 planned frames", "64x48", this_machine().line(), "fake, CPU, 1 thread"),
@@ -79,7 +79,7 @@ def test_the_text_has_the_method_beside_the_figures():
 
 def paced(*, on_run=None, **settings):
     backend = RedBackend(on_run=on_run)
-    config = BenchConfig(**({"runs": 3, "warmup": 0} | settings))
+    config = BenchConfig(**({"iterations": 3, "warmup": 0} | settings))
     return benchmark(backend, frames(backend.card), config)
 
 
@@ -95,7 +95,7 @@ def test_back_to_back_is_the_mode_unless_another_is_asked_for():
 
 def test_a_pace_is_named_with_its_missed_slots():
     slow = {2: 0.09}
-    report = paced(fps=25.0, on_run=lambda i: time.sleep(slow.get(i, 0)))
+    report = paced(pace="25fps", on_run=lambda i: time.sleep(slow.get(i, 0)))
     assert (report.mode, report.period_s) == ("paced", 0.04)
     assert report.missed_slots >= 2
     missed = report.missed_slots
@@ -108,8 +108,8 @@ def test_a_pace_is_named_with_its_missed_slots():
 
 
 def test_an_interval_that_is_kept_warm_says_so():
-    report = paced(interval="120ms", keep_warm=True, runs=2)
-    assert (report.mode, report.latency.n) == ("triggered", 2)
+    report = paced(pace="120ms", keep_warm=True, iterations=2)
+    assert (report.mode, report.latency.n) == ("paced", 2)
     assert report.warm_runs >= 1
     assert f"{report.warm_runs} dummy runs between, to keep the clocks awake" in report.summary()
 
@@ -121,10 +121,10 @@ def test_a_benchmark_of_half_an_hour_says_so_before(monkeypatch, said):
 
     monkeypatch.setattr(Pace, "wait", stop)
     with pytest.raises(KeyboardInterrupt):
-        paced(interval="10s", runs=200)
-    assert said == ["200 runs at this pace take 33 min; --runs N for fewer"]
+        paced(pace="10s", iterations=200)
+    assert said == ["200 iterations at this pace take 33 min; --iterations sets their number"]
     with pytest.raises(KeyboardInterrupt):
-        paced(interval="10s", runs=200, seconds=5.0)
+        paced(pace="10s", iterations=200, seconds=5.0)
     assert len(said) == 1
 
 
@@ -148,7 +148,9 @@ def test_a_machine_that_shows_nothing_adds_nothing(monkeypatch):
     assert not {"THROTTLED", "throttled", "hottest"} & set(report.summary().split())
 
 
-@pytest.mark.parametrize("setting", [{"runs": 0}, {"warmup": -1}, {"seconds": 0.0}, {"threads": 0}])
+@pytest.mark.parametrize(
+    "setting", [{"iterations": 0}, {"warmup": -1}, {"seconds": 0.0}, {"threads": 0}]
+)
 def test_settings_that_make_no_sense_are_refused(setting):
     with pytest.raises(ConfigError):
         BenchConfig(**setting)

@@ -52,7 +52,9 @@ class Timed(RedBackend):
 
 
 def run_profile(backend, path, tmp_path, **settings):
-    config = ProfileConfig(**{"runs": 3, "warmup": 1, "out": tmp_path / "profiles"} | settings)
+    config = ProfileConfig(
+        **{"iterations": 3, "warmup": 1, "out": tmp_path / "profiles"} | settings
+    )
     return profile(backend, path, load_frames(backend.card, None), config)
 
 
@@ -145,7 +147,8 @@ def test_a_plan_needs_its_graph(red, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "setting", [{"runs": 0}, {"runs": 1001}, {"warmup": -1}, {"slowest": -1}, {"threads": 0}]
+    "setting",
+    [{"iterations": 0}, {"iterations": 1001}, {"warmup": -1}, {"slowest": -1}, {"threads": 0}],
 )
 def test_settings_that_make_no_sense_are_refused(setting):
     with pytest.raises(ConfigError):
@@ -166,6 +169,6 @@ def test_the_marks_enclose_every_plain_run(red, tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr("edgeseg.bench.profile.marker", lambda *, on: Mark)
-    run_profile(Timed(CARD), red, tmp_path, runs=1, warmup=0, nvtx=True)
+    run_profile(Timed(CARD), red, tmp_path, iterations=1, warmup=0, nvtx=True)
     timed = ["runs with their layers timed", "frame"]
     assert seen == ["frame", "run", *timed, "frame", "run"]

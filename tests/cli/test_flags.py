@@ -5,8 +5,8 @@ import typer
 from typer.testing import CliRunner
 
 from edgeseg.cli.flags import takes
-from edgeseg.config import TrainConfig
 from edgeseg.errors import ConfigError
+from edgeseg.recipes import TrainConfig
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def test_without_flags_the_defaults_hold(run):
 
 def test_flags_beat_the_file_and_the_file_beats_the_defaults(run, tmp_path):
     file = tmp_path / "settings.toml"
-    file.write_text('batch = 8\ngamma = 2\nrotation = "full"\n')
+    file.write_text('batch = 8\nfocal_gamma = 2\nrotation = "full"\n')
     _, config = run("bottle", "--config", str(file), "--batch", "4", "--texture-color", "gray")
-    assert (config.batch, config.gamma, config.rotation) == (4, 2.0, "full")
+    assert (config.batch, config.focal_gamma, config.rotation) == (4, 2.0, "full")
     assert config.texture_color == "gray"
 
 

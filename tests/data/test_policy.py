@@ -2,12 +2,12 @@
 
 import pytest
 
-from edgeseg.config import TrainConfig
 from edgeseg.data.augment import rotate
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.policy import settle
 from edgeseg.data.published import MVTEC_CATEGORIES
 from edgeseg.errors import ConfigError
+from edgeseg.recipes import TrainConfig
 from tests.data.planted import mvtec, mvtec_3d, plant
 from tests.kit.logs import logged
 

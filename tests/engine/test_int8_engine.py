@@ -86,7 +86,7 @@ def test_a_plan_ahead_of_time(exported, folder):
 
 
 def test_the_product_may_be_kept_on_a_cpu(exported, folder):
-    built = build(exported.graph, runtime="onnxruntime", product="kept")
+    built = build(exported.graph, runtime="onnxruntime", similarity="kept")
     assert built.card.quantization["product"] == "kept"
     assert built.card.quantization["convolutions"] == 62
 
@@ -120,6 +120,6 @@ def test_fp16_has_no_quantization_on_its_card(exported, tmp_path):
 
 
 def test_the_placement_is_that_of_the_graph(exported, folder):
-    built = build(exported.graph, runtime="onnxruntime", product="kept")
+    built = build(exported.graph, runtime="onnxruntime", similarity="kept")
     model = onnx.load(exported.graph)
     assert built.card.quantization["left_alone"] == place(model, device="cpu").left

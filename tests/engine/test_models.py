@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
-from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, TrainConfig
+from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.engine.build_engine import build_engine
@@ -31,6 +31,7 @@ from edgeseg.model.teacher import Teacher
 from edgeseg.quantize.calibrate import calibrate
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.quantize.placement import place
+from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.train import train
@@ -133,7 +134,7 @@ def test_an_engine_of_each_precision_answers_like_the_graph(
     _, exported = trained
     monkeypatch.chdir(tmp_path)
     if precision == "int8":
-        calibrate(exported.graph, data, CalibrateConfig(frames=4))
+        calibrate(exported.graph, data, CalibrateConfig(good_count=4))
     config = BuildConfig(precision=precision, runtime="onnxruntime")
     built = build_engine(exported.graph, config)
     with open_model(built.path) as engine, OnnxRuntimeBackend(exported.graph) as graph:

@@ -16,7 +16,7 @@ def source():
 
 
 def test_tensorrt_is_stood_in_for_and_the_card_says_so(source, tmp_path):
-    config = BuildConfig(data=write_plates(tmp_path / "plates"), gate_frames=4)
+    config = BuildConfig(data=write_plates(tmp_path / "plates"), gate_image_count=4)
     typed = typed_graph(source, CARD, "tensorrt-rtx", config)
     assert typed.keep == {f"{FRAGILE}.conv1", f"{FRAGILE}.conv2", "relu_10"}
     account = typed.accuracy
@@ -32,7 +32,7 @@ def test_tensorrt_is_stood_in_for_and_the_card_says_so(source, tmp_path):
 
 def test_a_cpus_runtime_runs_its_own_graphs(source, tmp_path):
     pytest.importorskip("openvino")
-    config = BuildConfig(data=write_plates(tmp_path / "plates"), gate_frames=4)
+    config = BuildConfig(data=write_plates(tmp_path / "plates"), gate_image_count=4)
     account = typed_graph(source, CARD, "openvino", config).accuracy
     assert account["on"].startswith("openvino ")
     assert account["stands_in_for"] is None

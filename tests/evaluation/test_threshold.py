@@ -70,7 +70,9 @@ def test_how_many_images_a_rate_needs(rate, needed):
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, float("nan")])
 def test_a_rate_that_is_none_is_refused(rate):
-    with pytest.raises(ConfigError, match=r"between 0 and 1 was expected.\n  fix: --rate 0.01"):
+    with pytest.raises(
+        ConfigError, match=r"between 0 and 1 was expected.\n  fix: --false-reject-rate 0.01"
+    ):
         find_thresholds([1.0], [1.0], rate)
 
 

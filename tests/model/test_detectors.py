@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from edgeseg.config import TrainConfig
 from edgeseg.errors import ModelError
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.detectors import DETECTORS, build_detector
@@ -13,7 +12,7 @@ from edgeseg.model.dskd import DSKD
 from edgeseg.model.similarity import Agreement, Concatenation, CosineDistances
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
-from edgeseg.recipes import RECIPES
+from edgeseg.recipes import RECIPES, TrainConfig
 
 
 @pytest.fixture(scope="module")

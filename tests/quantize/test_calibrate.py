@@ -17,6 +17,7 @@ from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.quantize.calibrate import calibrate, choose, data_of
 from edgeseg.quantize.calibration_file import read_ranges
 from edgeseg.quantize.placement import place
+from tests.kit.errors import fails
 
 SIDE = 8
 
@@ -76,7 +77,7 @@ def toy(tmp_path, graph_card):
 
 
 def measure(toy, data, tmp_path, **settings):
-    config = CalibrateConfig(**{"backbone": "max"} | settings)
+    config = CalibrateConfig(**{"clip_backbone": "max"} | settings)
     return calibrate(toy, data, config, out=tmp_path / "calibration")
 
 
@@ -93,27 +94,27 @@ def test_the_range_of_what_convolutions_read_on_good_images(greys, tmp_path, gra
     assert found.frames["train/good/50.png"] == sha256(path)[:16]
     assert len(found.frames) == 9
     assert found.graph_sha256 == sha256(toy)
-    assert found.settings == dataclasses.asdict(CalibrateConfig(backbone="max"))
+    assert found.settings == dataclasses.asdict(CalibrateConfig(clip_backbone="max"))
 
 
 def test_defective_images_are_added_on_request(greys, toy, tmp_path):
-    found = measure(toy, greys, tmp_path, defective=1).ranges
+    found = measure(toy, greys, tmp_path, defective_count=1).ranges
     assert found.limit("sum") == 600.0
     assert "test/scratch/0.png" in found.frames
 
 
 def test_synthetic_anomalies_are_added_on_request_and_drawn_anew_alike(greys, toy, tmp_path):
-    first, again = (measure(toy, greys, tmp_path, synthetic=12).ranges for _ in range(2))
+    first, again = (measure(toy, greys, tmp_path, synthetic_count=12).ranges for _ in range(2))
     assert first == again
     drawn = [name for name in first.frames if " with anomaly " in name]
     assert len(drawn) == 12
     assert len({name.split(" with ")[0] for name in drawn}) == 9
-    other = measure(toy, greys, tmp_path, synthetic=12, seed=1).ranges
+    other = measure(toy, greys, tmp_path, synthetic_count=12, seed=1).ranges
     assert other.frames != first.frames
 
 
 def test_the_method_of_each_part_is_a_setting(greys, toy, tmp_path):
-    clipped = measure(toy, greys, tmp_path, backbone="percentile", percentile=50.0)
+    clipped = measure(toy, greys, tmp_path, clip_backbone="percentile", percentile=50.0)
     assert clipped.ranges.tensors["sum"].method == "percentile 50"
     assert clipped.ranges.limit("sum") == pytest.approx(150, rel=1e-2)
     assert clipped.ranges.tensors["sum"].peak == 270.0
@@ -125,7 +126,10 @@ def test_the_method_of_each_part_is_a_setting(greys, toy, tmp_path):
 def test_the_seed_chooses(greys):
     dataset = open_dataset(greys)
     names = [
-        [shot.sample.path.name for shot in choose(dataset, CalibrateConfig(frames=4, seed=seed))]
+        [
+            shot.sample.path.name
+            for shot in choose(dataset, CalibrateConfig(good_count=4, seed=seed))
+        ]
         for seed in (0, 0, 1)
     ]
     assert names[0] == names[1] == sorted(names[0])
@@ -142,8 +146,8 @@ def test_fewer_images_than_wanted_are_said(greys, said):
 def test_a_folder_without_defects_has_none_to_offer(tmp_path):
     write_png(tmp_path / "good" / "0.png", np.zeros((SIDE, SIDE, 3), np.uint8))
     with pytest.raises(DataError, match=r"\(plain layout\) holds no defective image") as caught:
-        choose(open_dataset(tmp_path), CalibrateConfig(defective=1))
-    assert caught.value.remedy == "--defective 0"
+        choose(open_dataset(tmp_path), CalibrateConfig(defective_count=1))
+    assert caught.value.remedy == "--defective-count 0"
 
 
 def test_a_graph_that_computes_nan_is_refused(greys, tmp_path, graph_card):
@@ -194,15 +198,15 @@ def test_model_and_data_are_sorted_out(tmp_path, run):
 
 
 WRONG = [
-    ({"frames": 0}, "frames, defective and synthetic are all 0", "--frames 200"),
-    ({"frames": -1}, "frames is -1", "--frames 0"),
-    ({"backbone": "mean"}, "backbone is 'mean'", "--backbone max"),
-    ({"percentile": 101.0}, r"percentile is 101\.0", "--percentile 100.0"),
+    ({"good_count": 0}, "config/no-images", "--good-count 200"),
+    ({"good_count": -1}, "config/out-of-range", "--good-count 0"),
+    ({"clip_backbone": "mean"}, "config/not-a-choice", "--clip-backbone max"),
+    ({"percentile": 101.0}, "config/out-of-range", "--percentile 100"),
 ]
 
 
-@pytest.mark.parametrize(("settings", "problem", "remedy"), WRONG)
-def test_settings_that_make_no_sense(settings, problem, remedy):
-    with pytest.raises(ConfigError, match=problem) as caught:
+@pytest.mark.parametrize(("settings", "code", "remedy"), WRONG)
+def test_settings_that_make_no_sense(settings, code, remedy):
+    with fails(ConfigError, code) as caught:
         CalibrateConfig(**settings)
     assert caught.value.remedy.startswith(remedy.split()[0])

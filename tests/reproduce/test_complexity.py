@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from edgeseg.config import TrainConfig
 from edgeseg.errors import EdgesegError
+from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce import complexity, complexity_table
 from edgeseg.reproduce.complexity import measure_complexity
 from edgeseg.reproduce.complexity_table import measure_table

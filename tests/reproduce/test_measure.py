@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from edgeseg.cards import CARD, WEIGHTS
-from edgeseg.config import TrainConfig
 from edgeseg.errors import Interrupted
+from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce import measure as measuring
 from edgeseg.reproduce.measure import measure
 from edgeseg.reproduce.plan import Run, trainings

@@ -24,7 +24,7 @@ settings = { teacher = "efficientnet_lite0", holdout = 0.0 }
 
 [[rows]]
 label = "wide"
-settings = { gamma = 2.0 }
+settings = { focal_gamma = 2.0 }
 figures.average = [90.0, "50.0 ± 1.0"]
 
 [[rows]]
@@ -177,13 +177,13 @@ def test_after_a_kill_the_same_command_goes_on(table, config):
 
 def test_begun_with_other_settings_it_refuses(table, config, tmp_path):
     run(table, config, Work())
-    Path(table).write_text(TABLE.replace("gamma = 2.0", "gamma = 3.0"))
-    with pytest.raises(ConfigError, match=r"begun with other settings: gamma \(2.0 -> 3.0\)"):
+    Path(table).write_text(TABLE.replace("focal_gamma = 2.0", "focal_gamma = 3.0"))
+    with pytest.raises(ConfigError, match=r"begun with other settings: focal_gamma \(2.0 -> 3.0\)"):
         run(table, config, Work())
 
 
 def test_overrides_that_level_the_rows_are_refused(table, config, tmp_path):
-    (tmp_path / "budget.toml").write_text("gamma = 4.0\n")
+    (tmp_path / "budget.toml").write_text("focal_gamma = 4.0\n")
     leveled = ReproduceConfig(
         data=config.data, out=config.out, processes=1, config=tmp_path / "budget.toml"
     )

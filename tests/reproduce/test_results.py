@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.config import TrainConfig
+from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.plan import Run
 from edgeseg.reproduce.results import SECONDS, Cell, Result, Stat, lines_of
 from edgeseg.reproduce.table import AVERAGE, Figure, Row

@@ -7,9 +7,9 @@ so does a student of three steps, whose running statistics know nothing yet.
 
 import pytest
 
-from edgeseg.config import TrainConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
+from edgeseg.recipes import TrainConfig
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from edgeseg.config import TrainConfig
 from edgeseg.data.images import write_png
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches, common_size, load_images
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgeseg.config import TrainConfig
 from edgeseg.errors import Interrupted
 from edgeseg.model.teacher import Teacher
+from edgeseg.recipes import TrainConfig
 from edgeseg.training import feature_cache as kept
 from edgeseg.training.batches import Batches, load_images
 from edgeseg.training.feature_cache import kept_bytes, kept_features

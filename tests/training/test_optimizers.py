@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgeseg.config import TrainConfig
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.optimizers import make_optimizer, optimizer_state, restore
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from edgeseg.config import TrainConfig
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batch
 from edgeseg.training.phases import phases
 

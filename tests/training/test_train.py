@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from edgeseg.cards import sha256
-from edgeseg.config import TrainConfig
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError, WriteError
 from edgeseg.model.dskd import DSKD
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import RESUME, load_run
 from edgeseg.training.train import train
@@ -93,7 +93,7 @@ def test_a_stopped_dskd_goes_on_with_adams_memory_and_the_mean(
     plates, quick_dskd, tmp_path, monkeypatch
 ):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    quick_dskd = replace(quick_dskd, average=0.5)
+    quick_dskd = replace(quick_dskd, ema_decay=0.5)
     card = train(plates, quick_dskd, whole)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 0, 1, signal.SIGINT)
@@ -111,7 +111,7 @@ def test_a_stopped_dskd_goes_on_with_adams_memory_and_the_mean(
 def test_the_mean_of_the_weights_is_what_a_run_ends_with(plates, quick_dskd, tmp_path):
     last, mean = tmp_path / "last", tmp_path / "mean"
     train(plates, quick_dskd, last)
-    train(plates, replace(quick_dskd, average=0.9), mean)
+    train(plates, replace(quick_dskd, ema_decay=0.9), mean)
     one, two = (load_file(r / "model.safetensors") for r in (last, mean))
     changed = {name for name in one if not torch.equal(one[name], two[name])}
     assert changed and all(name.startswith("student.") for name in changed)
@@ -150,8 +150,8 @@ def test_resuming_with_other_settings_names_them(plates, quick, tmp_path, monkey
         interrupt_at(patch, 0, 0, signal.SIGINT)
         with pytest.raises(Interrupted):
             train(plates, quick, run)
-    with pytest.raises(ConfigError, match=r"gamma \(4.0 -> 2.0\)"):
-        train(plates, replace(quick, gamma=2.0), run, resume=True)
+    with pytest.raises(ConfigError, match=r"focal_gamma \(4.0 -> 2.0\)"):
+        train(plates, replace(quick, focal_gamma=2.0), run, resume=True)
     (run / RESUME).write_bytes(b"torn")
     with pytest.raises(ModelError, match="damaged"):
         train(plates, quick, run, resume=True)

@@ -31,7 +31,7 @@ class Mode:
         size = None
         if config.width is not None and config.height is not None:
             size = (config.height, config.width)
-        return cls(size, config.fps, config.format)
+        return cls(size, config.fps, config.camera_format)
 
     def or_size(self, size: tuple[int, int]) -> "Mode":
         """Return this mode, of the given size unless it has one."""

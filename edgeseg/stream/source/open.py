@@ -92,7 +92,7 @@ class _Opening:
         if self.wish.format not in (None, "nv12"):
             raise SourceError(
                 f"{name} was to send {self.wish.format}; a CSI camera sends nv12.",
-                remedy="--format nv12, or leave it out",
+                remedy="--camera-format nv12, or leave it out",
             )
         line = pipelines.csi(int(sensor), self.wish, self.size)
         asked = Mode(self.wish.size or self.size, self.wish.fps)
@@ -158,6 +158,6 @@ class _Opening:
         """Say that a wish has no effect on a source that nothing can be asked of."""
         if self.wish != ANYTHING:
             log.info(
-                f"{name} sends what it sends: --width, --height, --fps and --format "
+                f"{name} sends what it sends: --width, --height, --fps and --camera-format "
                 f"({self.wish}) are for USB and CSI cameras"
             )

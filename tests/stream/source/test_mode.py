@@ -10,7 +10,7 @@ VGA = (480, 640)
 
 def test_the_flags_make_a_wish():
     assert Mode.of(StreamConfig()) == Mode()
-    config = StreamConfig(width=640, height=480, fps=60.0, format="mjpeg")
+    config = StreamConfig(width=640, height=480, fps=60.0, camera_format="mjpeg")
     assert Mode.of(config) == Mode(VGA, 60.0, "mjpeg")
 
 

@@ -262,11 +262,11 @@ def test_what_cannot_be_asked_is_said(planted, clip, said):
         said.clear()
         open_it(text, fps=5.0)
         assert said[0] == (
-            f"{text} sends what it sends: --width, --height, --fps and --format (5 frames/s) "
-            "are for USB and CSI cameras"
+            f"{text} sends what it sends: --width, --height, --fps and --camera-format "
+            "(5 frames/s) are for USB and CSI cameras"
         )
     said.clear()
     open_it(str(clip), fps=5.0)
     assert said == [], "a file is read at that pace"
     open_it(str(clip), fps=5.0, format="nv12")
-    assert "--format (nv12)" in said[0]
+    assert "--camera-format (nv12)" in said[0]
