@@ -161,7 +161,7 @@ class Bench:
         self._pixels = load_frames(backend.card, options.data, note).pixels
         self._lanes = [backend]
         if isinstance(backend, Pipelined):
-            self._lanes += [backend.twin() for _ in range(options.in_flight - 1)]
+            self._lanes += [backend.second() for _ in range(options.in_flight - 1)]
 
     def measure(self) -> tuple[list[Figure], dict[str, Any]]:
         """Return the figures, and under which conditions they hold."""

@@ -1,11 +1,11 @@
-"""The only file that imports a CUDA binding: the driver's calls, through one of two of them.
+"""The CUDA driver API through one of two bindings; the only file that imports them.
 
     cuda-python   `cuda.bindings.driver` of 12.x and 13.x (`cuda.cuda` before 12.6): wheels
-    PyCUDA        built from source; graphs, which it lacks, by ctypes on its streams' handles
+    PyCUDA        built from source; CUDA graphs, which it lacks, through ctypes
 
-Both retain the device's primary context, the one that TensorRT and PyTorch use, and make it current
-in each thread that calls; `runtime/cuda.py` is what the rest of edgeseg sees of them. Tried against
-a simulated driver; not run on a GPU.
+Both retain the device's primary context, which TensorRT and PyTorch use too, and make it current in
+each calling thread. `resources.py` is the interface for the rest of edgeseg. Tested against a
+simulated driver; not run on a GPU.
 """
 
 import ctypes
@@ -17,38 +17,42 @@ from typing import Any
 import numpy as np
 
 from edgeseg.config import Binding
-from edgeseg.cuda.resources import Bytes, Calls, Cuda, Raw
+from edgeseg.cuda.resources import Bytes, CudaContext, Driver, Handle
 from edgeseg.errors import ConfigError, CudaError
 from edgeseg.extras import installed, require
 
 LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
-_DEVICE = 0  # CUDA_VISIBLE_DEVICES says which GPU is the first
+_DEVICE = 0  # CUDA_VISIBLE_DEVICES selects the first GPU
 _DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP
-_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream
-_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads' calls do not end a capture
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no synchronization with the default stream
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: calls of other threads are allowed
 
 _REMEDIES = {
-    "CUDA_ERROR_OUT_OF_MEMORY": "end what holds the memory (nvidia-smi; on a Jetson tegrastats), "
+    "CUDA_ERROR_OUT_OF_MEMORY": "free GPU memory (see nvidia-smi; on a Jetson tegrastats), "
     "or export a smaller frame: edgeseg export --frame-size WIDTHxHEIGHT",
     "CUDA_ERROR_NO_DEVICE": "edgeseg doctor; in a container: docker run --gpus all, on a Jetson "
     "--runtime nvidia; unset CUDA_VISIBLE_DEVICES",
-    "CUDA_ERROR_STUB_LIBRARY": f"take the toolkit's stubs off LD_LIBRARY_PATH: {LIBRARY} must be "
-    "the driver's own",
-    "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": "restart the machine: its driver was updated while loaded",
+    "CUDA_ERROR_STUB_LIBRARY": f"remove the toolkit's stubs from LD_LIBRARY_PATH: {LIBRARY} must "
+    "be the driver's own",
+    "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": "restart the machine: the driver was updated while loaded",
     **dict.fromkeys(
         ("CUDA_ERROR_INSUFFICIENT_DRIVER", "CUDA_ERROR_NOT_SUPPORTED"),
-        "a newer NVIDIA driver, or an older binding: pip install 'cuda-bindings==12.*'",
+        "install a newer NVIDIA driver, or an older binding: pip install 'cuda-bindings==12.*'",
     ),
     **dict.fromkeys(
         ("CUDA_ERROR_ILLEGAL_ADDRESS", "CUDA_ERROR_LAUNCH_FAILED", "CUDA_ERROR_ECC_UNCORRECTABLE"),
-        "start again: the GPU's context is lost. If it comes back: dmesg | grep -i -e xid -e nvgpu",
+        "restart the program (the CUDA context is lost); details: dmesg | grep -i -e xid -e nvgpu",
     ),
 }
-_REMEDY = "edgeseg doctor, and report this with the line above"
+_CODES = {
+    "CUDA_ERROR_OUT_OF_MEMORY": "cuda/out-of-memory",
+    "CUDA_ERROR_NO_DEVICE": "cuda/no-device",
+}
+_REMEDY = "run edgeseg doctor, and report this error with its output"
 
 
 def found_bindings() -> tuple[Binding, ...]:
-    """Return the bindings that are installed, the preferred one first; nothing is imported."""
+    """Return the installed bindings, the preferred one first, without importing them."""
     found: list[Binding] = []
     if find_spec("cuda") is not None and any(map(_has, ("cuda.bindings", "cuda.cuda"))):
         found.append("cuda-python")
@@ -57,25 +61,26 @@ def found_bindings() -> tuple[Binding, ...]:
     return tuple(found)
 
 
-def open_cuda(binding: Binding = "auto") -> Cuda:
+def open_cuda(binding: Binding = "auto") -> CudaContext:
     """Open the first GPU. MissingExtra without a binding, CudaError without a driver or a GPU."""
-    makers: dict[str, Callable[[], Calls]] = {"cuda-python": CudaPython, "pycuda": PyCuda}
+    drivers: dict[str, Callable[[], Driver]] = {"cuda-python": CudaPython, "pycuda": PyCuda}
     if binding == "auto":
         binding = next(iter(found_bindings()), "cuda-python")
-    if binding not in makers:
+    if binding not in drivers:
         raise ConfigError(
-            f"The CUDA binding '{binding}' is not known; {', '.join(makers)} was expected.",
-            remedy="name one of them, or auto",
+            f"unknown CUDA binding: {binding} (expected {', '.join(drivers)} or auto)",
+            remedy="--cuda auto",
+            code="config/cuda-binding",
         )
-    return Cuda(makers[binding]())
+    return CudaContext(drivers[binding]())
 
 
 class CudaPython:
-    """NVIDIA's cuda-python: every call returns its result code first."""
+    """NVIDIA's cuda-python; each call returns (result code, values...)."""
 
     def __init__(self) -> None:
         self._cu = _import_driver()
-        version = installed("cuda-bindings") or installed("cuda-python") or "of unknown version"
+        version = installed("cuda-bindings") or installed("cuda-python") or "(unknown version)"
         self.name = f"cuda-python {version}"
         self._call("cuInit", 0)
         self._device = self._call("cuDeviceGet", _DEVICE)
@@ -92,7 +97,7 @@ class CudaPython:
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
             code, *values = getattr(self._cu, function)(*arguments)
-        except RuntimeError as error:  # cuda-python's, for a library or a function that is missing
+        except RuntimeError as error:  # from cuda-python: a missing library or function
             raise _no_driver(function, error) from error
         if code:
             name = getattr(code, "name", str(code))
@@ -110,92 +115,92 @@ class CudaPython:
     def close(self) -> None:
         self._call("cuDevicePrimaryCtxRelease", self._device)
 
-    def host_new(self, nbytes: int) -> tuple[Raw, Bytes]:
+    def pinned_new(self, nbytes: int) -> tuple[Handle, Bytes]:
         address = int(self._call("cuMemHostAlloc", nbytes, _DEVICEMAP))
         memory = (ctypes.c_uint8 * nbytes).from_address(address)
         return address, np.ctypeslib.as_array(memory)
 
-    def host_mapped(self, host: Raw) -> int:
-        return int(self._call("cuMemHostGetDevicePointer", host, 0))
+    def pinned_mapped(self, pinned: Handle) -> int:
+        return int(self._call("cuMemHostGetDevicePointer", pinned, 0))
 
-    def host_free(self, host: Raw) -> None:
-        self._call("cuMemFreeHost", host)
+    def pinned_free(self, pinned: Handle) -> None:
+        self._call("cuMemFreeHost", pinned)
 
-    def device_new(self, nbytes: int) -> Raw:
+    def device_new(self, nbytes: int) -> Handle:
         return int(self._call("cuMemAlloc", nbytes))
 
-    def device_free(self, memory: Raw) -> None:
+    def device_free(self, memory: Handle) -> None:
         self._call("cuMemFree", memory)
 
-    def stream_new(self) -> Raw:
+    def stream_new(self) -> Handle:
         return self._call("cuStreamCreate", _NON_BLOCKING)
 
-    def stream_handle(self, stream: Raw) -> int:
+    def stream_pointer(self, stream: Handle) -> int:
         return int(stream)
 
-    def stream_wait(self, stream: Raw, event: Raw) -> None:
+    def stream_wait(self, stream: Handle, event: Handle) -> None:
         self._call("cuStreamWaitEvent", stream, event, 0)
 
-    def stream_synchronize(self, stream: Raw) -> None:
+    def stream_synchronize(self, stream: Handle) -> None:
         self._call("cuStreamSynchronize", stream)
 
-    def stream_free(self, stream: Raw) -> None:
+    def stream_free(self, stream: Handle) -> None:
         self._call("cuStreamDestroy", stream)
 
-    def event_new(self, flags: int) -> Raw:
+    def event_new(self, flags: int) -> Handle:
         return self._call("cuEventCreate", flags)
 
-    def event_record(self, event: Raw, stream: Raw) -> None:
+    def event_record(self, event: Handle, stream: Handle) -> None:
         self._call("cuEventRecord", event, stream)
 
-    def event_synchronize(self, event: Raw) -> None:
+    def event_synchronize(self, event: Handle) -> None:
         self._call("cuEventSynchronize", event)
 
-    def event_milliseconds(self, start: Raw, end: Raw) -> float:
-        # By ctypes: since 12.8 the binding asks for that driver's version of it, and JetPack 6,
-        # with CUDA 12.6, has only the older one.
+    def event_milliseconds(self, start: Handle, end: Handle) -> float:
+        # Through ctypes: the binding requires the function of CUDA 12.8 since that release, and
+        # JetPack 6 (CUDA 12.6) has only the older one.
         found, events = ctypes.c_float(), [ctypes.c_void_p(int(event)) for event in (start, end)]
         if code := self._library.cuEventElapsedTime(ctypes.byref(found), *events):
             raise _failed("cuEventElapsedTime", self._cu.CUresult(code).name, code)
         return found.value
 
-    def event_free(self, event: Raw) -> None:
+    def event_free(self, event: Handle) -> None:
         self._call("cuEventDestroy", event)
 
-    def copy_in(self, target: int, source: Bytes, address: int, stream: Raw) -> None:
+    def copy_in(self, target: int, source: Bytes, address: int, stream: Handle) -> None:
         self._call("cuMemcpyHtoDAsync", target, address, source.nbytes, stream)
 
-    def copy_out(self, target: Bytes, address: int, source: int, stream: Raw) -> None:
+    def copy_out(self, target: Bytes, address: int, source: int, stream: Handle) -> None:
         self._call("cuMemcpyDtoHAsync", address, source, target.nbytes, stream)
 
-    def capture_begin(self, stream: Raw) -> None:
+    def capture_begin(self, stream: Handle) -> None:
         mode = self._cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._call("cuStreamBeginCapture", stream, mode)
 
-    def capture_end(self, stream: Raw) -> Raw:
+    def capture_end(self, stream: Handle) -> Handle:
         graph = self._call("cuStreamEndCapture", stream)
         try:
             return self._call("cuGraphInstantiate", graph, 0)
         finally:
             self._call("cuGraphDestroy", graph)
 
-    def graph_launch(self, graph: Raw, stream: Raw) -> None:
+    def graph_launch(self, graph: Handle, stream: Handle) -> None:
         self._call("cuGraphLaunch", graph, stream)
 
-    def graph_free(self, graph: Raw) -> None:
+    def graph_free(self, graph: Handle) -> None:
         self._call("cuGraphExecDestroy", graph)
 
 
 class PyCuda:
-    """PyCUDA: its objects free what they hold with their last reference.
+    """PyCUDA, whose objects are freed with their last reference.
 
-    The primary context is retained as `pycuda.autoprimaryctx` does, but pushed and popped around
-    calls: that module leaves it on the stack of whichever thread imports it, until the exit.
+    The primary context is retained as in `pycuda.autoprimaryctx`, but pushed and popped around
+    calls: that module leaves it on the stack of the importing thread until exit.
     """
 
     def __init__(self) -> None:
         self._cu = require("pycuda.driver", extra="pycuda")
-        self.name = f"pycuda {installed('pycuda') or 'of unknown version'}"
+        self.name = f"pycuda {installed('pycuda') or '(unknown version)'}"
         self._do(self._cu.init)
         self._device = self._do(self._cu.Device, _DEVICE)
         self._context = self._do(self._device.retain_primary_context)
@@ -209,7 +214,7 @@ class PyCuda:
         self._cu.Context.pop()
 
     def _do(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Call PyCUDA, whose errors read `cuMemHostAlloc failed: out of memory`."""
+        """Call PyCUDA; its errors read `cuMemHostAlloc failed: out of memory`."""
         try:
             return call(*arguments)
         except self._cu.Error as failed:
@@ -226,69 +231,69 @@ class PyCuda:
         self._do(self._context.detach)
         self._context = None
 
-    def host_new(self, nbytes: int) -> tuple[Raw, Bytes]:
+    def pinned_new(self, nbytes: int) -> tuple[Handle, Bytes]:
         flags = self._cu.host_alloc_flags.DEVICEMAP
         array: Bytes = self._do(self._cu.pagelocked_empty, nbytes, np.uint8, "C", flags)
         return array.base, array
 
-    def host_mapped(self, host: Raw) -> int:
-        return int(self._do(host.get_device_pointer))
+    def pinned_mapped(self, pinned: Handle) -> int:
+        return int(self._do(pinned.get_device_pointer))
 
-    def host_free(self, host: Raw) -> None:
-        self._do(host.free)
+    def pinned_free(self, pinned: Handle) -> None:
+        self._do(pinned.free)
 
-    def device_new(self, nbytes: int) -> Raw:
+    def device_new(self, nbytes: int) -> Handle:
         return self._do(self._cu.mem_alloc, nbytes)
 
-    def device_free(self, memory: Raw) -> None:
+    def device_free(self, memory: Handle) -> None:
         self._do(memory.free)
 
-    def stream_new(self) -> Raw:
+    def stream_new(self) -> Handle:
         return self._do(self._cu.Stream, _NON_BLOCKING)
 
-    def stream_handle(self, stream: Raw) -> int:
+    def stream_pointer(self, stream: Handle) -> int:
         return int(stream.handle)
 
-    def stream_wait(self, stream: Raw, event: Raw) -> None:
+    def stream_wait(self, stream: Handle, event: Handle) -> None:
         self._do(stream.wait_for_event, event)
 
-    def stream_synchronize(self, stream: Raw) -> None:
+    def stream_synchronize(self, stream: Handle) -> None:
         self._do(stream.synchronize)
 
-    def stream_free(self, stream: Raw) -> None:
-        """Leave it to the last reference."""
+    def stream_free(self, stream: Handle) -> None:
+        """Nothing: it is freed with its last reference."""
 
-    def event_new(self, flags: int) -> Raw:
+    def event_new(self, flags: int) -> Handle:
         return self._do(self._cu.Event, flags)
 
-    def event_record(self, event: Raw, stream: Raw) -> None:
+    def event_record(self, event: Handle, stream: Handle) -> None:
         self._do(event.record, stream)
 
-    def event_synchronize(self, event: Raw) -> None:
+    def event_synchronize(self, event: Handle) -> None:
         self._do(event.synchronize)
 
-    def event_milliseconds(self, start: Raw, end: Raw) -> float:
+    def event_milliseconds(self, start: Handle, end: Handle) -> float:
         return float(self._do(end.time_since, start))
 
-    def event_free(self, event: Raw) -> None:
-        """Leave it to the last reference."""
+    def event_free(self, event: Handle) -> None:
+        """Nothing: it is freed with its last reference."""
 
-    def copy_in(self, target: int, source: Bytes, address: int, stream: Raw) -> None:
+    def copy_in(self, target: int, source: Bytes, address: int, stream: Handle) -> None:
         self._do(self._cu.memcpy_htod_async, target, source, stream)
 
-    def copy_out(self, target: Bytes, address: int, source: int, stream: Raw) -> None:
+    def copy_out(self, target: Bytes, address: int, source: int, stream: Handle) -> None:
         self._do(self._cu.memcpy_dtoh_async, target, source, stream)
 
     def _call(self, function: str, *arguments: Any) -> None:
         if code := getattr(self._driver, function)(*arguments):
             text = ctypes.c_char_p()
             self._driver.cuGetErrorName(code, ctypes.byref(text))
-            raise _failed(function, (text.value or b"an unknown error").decode(), code)
+            raise _failed(function, (text.value or b"unknown error").decode(), code)
 
-    def capture_begin(self, stream: Raw) -> None:
+    def capture_begin(self, stream: Handle) -> None:
         self._call("cuStreamBeginCapture_v2", ctypes.c_void_p(stream.handle), _THREAD_LOCAL)
 
-    def capture_end(self, stream: Raw) -> Raw:
+    def capture_end(self, stream: Handle) -> Handle:
         graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuStreamEndCapture", ctypes.c_void_p(stream.handle), ctypes.byref(graph))
         flags = ctypes.c_ulonglong(0)
@@ -298,15 +303,15 @@ class PyCuda:
             self._call("cuGraphDestroy", graph)
         return ready
 
-    def graph_launch(self, graph: Raw, stream: Raw) -> None:
+    def graph_launch(self, graph: Handle, stream: Handle) -> None:
         self._call("cuGraphLaunch", graph, ctypes.c_void_p(stream.handle))
 
-    def graph_free(self, graph: Raw) -> None:
+    def graph_free(self, graph: Handle) -> None:
         self._call("cuGraphExecDestroy", graph)
 
 
 def _import_driver() -> Any:
-    """Import cuda-python's driver by its name of today, or by that before 12.6."""
+    """Import cuda-python's driver module, `cuda.cuda` before 12.6."""
     if _has("cuda.bindings") or not _has("cuda.cuda"):
         return require("cuda.bindings.driver", extra="tensorrt")
     return require("cuda.cuda", extra="tensorrt")
@@ -322,14 +327,16 @@ def _has(module: str) -> bool:
 def _failed(function: str, name: str, code: int | None = None) -> CudaError:
     number = "" if code is None else f" ({code})"
     return CudaError(
-        f"The CUDA driver's {function} failed with {name}{number}.",
+        f"{function} failed with {name}{number}",
         remedy=_REMEDIES.get(name, _REMEDY),
+        code=_CODES.get(name, CudaError.default_code),
     )
 
 
 def _no_driver(function: str, error: Exception) -> CudaError:
     return CudaError(
-        f"The CUDA driver {LIBRARY} does not offer {function}: {error}",
-        remedy="edgeseg doctor; without a driver, install NVIDIA's; with one of CUDA 12, as that "
-        "of JetPack 6: pip install 'cuda-bindings==12.*'",
+        f"the CUDA driver library {LIBRARY} does not provide {function}: {error}",
+        remedy="run edgeseg doctor. Without a driver, install NVIDIA's; with a driver of CUDA 12, "
+        "as on JetPack 6: pip install 'cuda-bindings==12.*'",
+        code="cuda/no-driver",
     )

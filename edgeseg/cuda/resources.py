@@ -1,14 +1,14 @@
-"""One GPU: its memory, streams, events and graphs, each given back once.
+"""CUDA resources: pinned memory, device buffers, streams, events and graphs, each freed once.
 
     with open_cuda() as cuda, cuda.current():       cuda/driver.py
-        frame = cuda.host(1 << 20)                  page-locked, with an address on the device
-        stream, done = cuda.stream(), cuda.event()
-        stream.copy_in(memory.address, frame)
+        frame = cuda.pinned(1 << 20)                page-locked, mapped into the device's addresses
+        buffer, stream, done = cuda.buffer(1 << 20), cuda.stream(), cuda.event()
+        stream.copy_in(buffer.address, frame.view)
         done.record(stream)
         done.synchronize()
 
-What is still open when the GPU closes is closed by it, the newest first: an exception on the way
-leaves nothing behind. Streams are never the default one, on which TensorRT waits for the device.
+A context closes the resources that are still open, newest first, so an exception leaks nothing.
+Streams are non-blocking: TensorRT synchronizes the device on the default stream.
 """
 
 import ctypes
@@ -24,19 +24,19 @@ from edgeseg.errors import CudaError
 
 T = TypeVar("T")
 Bytes = NDArray[np.uint8]
-Raw = Any
-"""What a binding calls a block of memory, a stream, an event or a graph."""
+Handle = Any
+"""A binding's object for a block of memory, a stream, an event or a graph."""
 
 _BLOCKING_SYNC, _NO_TIMING = 1, 2  # CU_EVENT_BLOCKING_SYNC, CU_EVENT_DISABLE_TIMING
 
 
-class Calls(Protocol):
-    """The driver's calls that edgeseg makes. `with calls:` makes the context current."""
+class Driver(Protocol):
+    """The driver calls that edgeseg makes. `with driver:` makes the context current."""
 
     name: str
     """`cuda-python 13.5.0`."""
 
-    def __enter__(self) -> "Calls": ...
+    def __enter__(self) -> "Driver": ...
     def __exit__(self, *raised: object) -> None: ...
     def attribute(self, name: str) -> int:
         """Return a device attribute by its name without `CU_DEVICE_ATTRIBUTE_`."""
@@ -44,55 +44,56 @@ class Calls(Protocol):
 
     def device_name(self) -> str: ...
     def close(self) -> None:
-        """Give the context back."""
+        """Release the context."""
         ...
 
-    def host_new(self, nbytes: int) -> tuple[Raw, Bytes]:
+    def pinned_new(self, nbytes: int) -> tuple[Handle, Bytes]:
         """Allocate page-locked memory, mapped into the device's addresses."""
         ...
 
-    def host_mapped(self, host: Raw) -> int: ...
-    def host_free(self, host: Raw) -> None: ...
-    def device_new(self, nbytes: int) -> Raw: ...
-    def device_free(self, memory: Raw) -> None: ...
-    def stream_new(self) -> Raw: ...
-    def stream_handle(self, stream: Raw) -> int: ...
-    def stream_wait(self, stream: Raw, event: Raw) -> None: ...
-    def stream_synchronize(self, stream: Raw) -> None: ...
-    def stream_free(self, stream: Raw) -> None: ...
-    def event_new(self, flags: int) -> Raw: ...
-    def event_record(self, event: Raw, stream: Raw) -> None: ...
-    def event_synchronize(self, event: Raw) -> None: ...
-    def event_milliseconds(self, start: Raw, end: Raw) -> float: ...
-    def event_free(self, event: Raw) -> None: ...
-    def copy_in(self, target: int, source: Bytes, address: int, stream: Raw) -> None:
-        """Begin to copy host memory, which lies at `address`, to the device."""
+    def pinned_mapped(self, pinned: Handle) -> int:
+        """Return the address of pinned memory on the device."""
         ...
 
-    def copy_out(self, target: Bytes, address: int, source: int, stream: Raw) -> None: ...
-    def capture_begin(self, stream: Raw) -> None: ...
-    def capture_end(self, stream: Raw) -> Raw:
-        """Return the graph, ready to launch."""
+    def pinned_free(self, pinned: Handle) -> None: ...
+    def device_new(self, nbytes: int) -> Handle: ...
+    def device_free(self, memory: Handle) -> None: ...
+    def stream_new(self) -> Handle: ...
+    def stream_pointer(self, stream: Handle) -> int: ...
+    def stream_wait(self, stream: Handle, event: Handle) -> None: ...
+    def stream_synchronize(self, stream: Handle) -> None: ...
+    def stream_free(self, stream: Handle) -> None: ...
+    def event_new(self, flags: int) -> Handle: ...
+    def event_record(self, event: Handle, stream: Handle) -> None: ...
+    def event_synchronize(self, event: Handle) -> None: ...
+    def event_milliseconds(self, start: Handle, end: Handle) -> float: ...
+    def event_free(self, event: Handle) -> None: ...
+    def copy_in(self, target: int, source: Bytes, address: int, stream: Handle) -> None:
+        """Enqueue a copy of host memory, which begins at `address`, to the device."""
         ...
 
-    def graph_launch(self, graph: Raw, stream: Raw) -> None: ...
-    def graph_free(self, graph: Raw) -> None: ...
+    def copy_out(self, target: Bytes, address: int, source: int, stream: Handle) -> None: ...
+    def capture_begin(self, stream: Handle) -> None: ...
+    def capture_end(self, stream: Handle) -> Handle:
+        """Return the instantiated graph."""
+        ...
+
+    def graph_launch(self, graph: Handle, stream: Handle) -> None: ...
+    def graph_free(self, graph: Handle) -> None: ...
 
 
 @dataclass(frozen=True)
 class Device:
-    """What CUDA says of a GPU."""
+    """A GPU as CUDA reports it."""
 
     name: str
     compute_capability: str
     """`8.7`."""
     integrated: bool
-    """Whether it shares the processor's memory, as a Jetson's does."""
+    """Whether it shares the CPU's memory, as on a Jetson."""
 
 
 class _Closing:
-    """A context manager that closes at its end."""
-
     def close(self) -> None: ...
 
     def __enter__(self: T) -> T:
@@ -102,200 +103,199 @@ class _Closing:
         self.close()
 
 
-class Owned(_Closing):
-    """Something that the driver lent; closing it twice is harmless."""
+class Resource(_Closing):
+    """Anything allocated through the driver; closing it twice is harmless."""
 
-    def __init__(self, cuda: "Cuda", raw: Raw, free: Callable[[Raw], None]) -> None:
-        self._cuda, self.raw, self._free = cuda, raw, free
+    def __init__(self, cuda: "CudaContext", handle: Handle, free: Callable[[Handle], None]) -> None:
+        self._cuda, self.handle, self._free = cuda, handle, free
         cuda.opened.append(self)
 
     def close(self) -> None:
-        """Give it back."""
-        if self.raw is None:
+        """Free it."""
+        if self.handle is None:
             return
         with self._cuda.current():
-            raw, self.raw = self.raw, None
+            handle, self.handle = self.handle, None
             self._cuda.opened.remove(self)
-            self._free(raw)
-            del raw  # PyCUDA's streams and events end with their last reference
+            self._free(handle)
+            del handle  # PyCUDA frees streams and events with their last reference
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A part of page-locked memory, ready to be copied without a thought for each frame."""
+class PinnedView:
+    """A range of pinned memory, prepared for copies that allocate nothing."""
 
     array: Bytes
     address: int
     mapped: int
     """Its address on the device."""
 
-    def part(self, start: int, end: int) -> "Piece":
+    def part(self, start: int, end: int) -> "PinnedView":
         """Return the bytes from `start` to `end`."""
-        return Piece(self.array[start:end], self.address + start, self.mapped + start)
+        return PinnedView(self.array[start:end], self.address + start, self.mapped + start)
 
 
-class Host(Owned):
-    """Page-locked memory, zeroed, that the device can also read and write where it lies."""
+class PinnedBuffer(Resource):
+    """Page-locked memory, zeroed, which the device can also access in place."""
 
-    def __init__(self, cuda: "Cuda", nbytes: int) -> None:
-        raw, array = cuda.calls.host_new(nbytes)
-        super().__init__(cuda, raw, cuda.calls.host_free)
+    def __init__(self, cuda: "CudaContext", nbytes: int) -> None:
+        handle, array = cuda.driver.pinned_new(nbytes)
+        super().__init__(cuda, handle, cuda.driver.pinned_free)
         array[...] = 0
-        self.piece = Piece(array, array.ctypes.data, cuda.calls.host_mapped(raw))
+        self.view = PinnedView(array, array.ctypes.data, cuda.driver.pinned_mapped(handle))
 
-    def leave(self) -> None:
-        """Never give it back, nor the context that it lies in: somebody may still write there."""
-        if self.raw is None:
+    def keep_until_exit(self) -> None:
+        """Never free it, nor its context: another thread may still write there."""
+        if self.handle is None:
             return
         self._cuda.opened.remove(self)
-        self._cuda.leaves = True
-        # Without end: PyCUDA would free both with their last reference, before the process ends.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object((self.raw, self._cuda.calls)))
-        self.raw = None
+        self._cuda.kept_until_exit = True
+        # A reference that is never dropped: PyCUDA frees both with their last reference.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object((self.handle, self._cuda.driver)))
+        self.handle = None
 
 
-class Memory(Owned):
+class DeviceBuffer(Resource):
     """Memory of the device."""
 
-    def __init__(self, cuda: "Cuda", nbytes: int) -> None:
-        super().__init__(cuda, cuda.calls.device_new(nbytes), cuda.calls.device_free)
-        self.address = int(self.raw)
+    def __init__(self, cuda: "CudaContext", nbytes: int) -> None:
+        super().__init__(cuda, cuda.driver.device_new(nbytes), cuda.driver.device_free)
+        self.address = int(self.handle)
 
 
-class Event(Owned):
-    """A mark in a stream, for other streams and the program to wait for."""
+class Event(Resource):
+    """A point in a stream that other streams and the host can wait for."""
 
-    def __init__(self, cuda: "Cuda", *, timing: bool) -> None:
-        # Who waits sleeps: spinning takes the core that the camera's thread needs.
+    def __init__(self, cuda: "CudaContext", *, timing: bool) -> None:
+        # Blocking: a busy-wait would occupy the core that the camera's thread needs.
         flags = _BLOCKING_SYNC | (0 if timing else _NO_TIMING)
-        super().__init__(cuda, cuda.calls.event_new(flags), cuda.calls.event_free)
+        super().__init__(cuda, cuda.driver.event_new(flags), cuda.driver.event_free)
 
     def record(self, stream: "Stream") -> None:
-        """Mark what was enqueued in the stream so far."""
-        self._cuda.calls.event_record(self.raw, stream.raw)
+        """Record the event after the work enqueued in the stream so far."""
+        self._cuda.driver.event_record(self.handle, stream.handle)
 
     def synchronize(self) -> None:
-        """Wait until the stream has come to the mark."""
-        self._cuda.calls.event_synchronize(self.raw)
+        """Wait until the stream has reached the event."""
+        self._cuda.driver.event_synchronize(self.handle)
 
     def seconds_since(self, start: "Event") -> float:
-        """Return the device's time between two marks that it has passed."""
-        return self._cuda.calls.event_milliseconds(start.raw, self.raw) / 1e3
+        """Return the device's time between two completed events."""
+        return self._cuda.driver.event_milliseconds(start.handle, self.handle) / 1e3
 
 
-class Graph(Owned):
-    """What a stream was told to do, to be told again by one call."""
+class CudaGraph(Resource):
+    """Captured work of a stream, launched by one call."""
 
     def launch(self, stream: "Stream") -> None:
-        """Enqueue all of it."""
-        self._cuda.calls.graph_launch(self.raw, stream.raw)
+        """Enqueue the captured work."""
+        self._cuda.driver.graph_launch(self.handle, stream.handle)
 
 
-class Stream(Owned):
-    """Work that the device does in order."""
+class Stream(Resource):
+    """A queue of work that the device executes in order."""
 
-    def __init__(self, cuda: "Cuda") -> None:
-        super().__init__(cuda, cuda.calls.stream_new(), cuda.calls.stream_free)
-        self.handle = cuda.calls.stream_handle(self.raw)
-        """What TensorRT takes."""
+    def __init__(self, cuda: "CudaContext") -> None:
+        super().__init__(cuda, cuda.driver.stream_new(), cuda.driver.stream_free)
+        self.pointer = cuda.driver.stream_pointer(self.handle)
+        """The stream as an integer, for TensorRT."""
 
-    def copy_in(self, target: int, source: Piece) -> None:
-        """Begin to copy to the device's address `target`."""
-        self._cuda.calls.copy_in(target, source.array, source.address, self.raw)
+    def copy_in(self, target: int, source: PinnedView) -> None:
+        """Enqueue a copy to the device's address `target`."""
+        self._cuda.driver.copy_in(target, source.array, source.address, self.handle)
 
-    def copy_out(self, target: Piece, source: int) -> None:
-        """Begin to copy from the device's address `source`."""
-        self._cuda.calls.copy_out(target.array, target.address, source, self.raw)
+    def copy_out(self, target: PinnedView, source: int) -> None:
+        """Enqueue a copy from the device's address `source`."""
+        self._cuda.driver.copy_out(target.array, target.address, source, self.handle)
 
     def wait(self, event: Event) -> None:
-        """Let what is enqueued from now on wait for a mark in another stream."""
-        self._cuda.calls.stream_wait(self.raw, event.raw)
+        """Make later work in this stream wait for an event of another."""
+        self._cuda.driver.stream_wait(self.handle, event.handle)
 
     def synchronize(self) -> None:
-        """Wait until all is done."""
-        self._cuda.calls.stream_synchronize(self.raw)
+        """Wait until all work is done."""
+        self._cuda.driver.stream_synchronize(self.handle)
 
     def drain(self) -> None:
-        """Wait, in whichever thread, until nothing more reads or writes memory."""
-        if self.raw is not None:
+        """Synchronize, from any thread; nothing accesses memory through the stream afterwards."""
+        if self.handle is not None:
             with self._cuda.current():
                 self.synchronize()
 
     def close(self) -> None:
-        """Wait for what is under way, and give the stream back."""
+        """Synchronize and destroy the stream."""
         try:
             self.drain()
         finally:
             super().close()
 
-    def capture(self, enqueue: Callable[[], None]) -> Graph:
-        """Return as a graph what `enqueue` puts into the stream; nothing of it is done.
+    def capture(self, enqueue: Callable[[], None]) -> CudaGraph:
+        """Capture the work that `enqueue` puts into the stream, without executing it.
 
-        The capture is this thread's alone. CudaError for what no graph can hold; the stream is
-        usable again after it.
+        The capture is local to this thread. CudaError for work that cannot be captured; the stream
+        remains usable.
         """
-        calls = self._cuda.calls
-        calls.capture_begin(self.raw)
+        driver = self._cuda.driver
+        driver.capture_begin(self.handle)
         try:
             enqueue()
         except BaseException:
-            with suppress(CudaError):  # a broken capture has to be ended too
-                calls.graph_free(calls.capture_end(self.raw))
+            with suppress(CudaError):  # an invalid capture has to be ended too
+                driver.graph_free(driver.capture_end(self.handle))
             raise
-        return Graph(self._cuda, calls.capture_end(self.raw), calls.graph_free)
+        return CudaGraph(self._cuda, driver.capture_end(self.handle), driver.graph_free)
 
 
-class Cuda(_Closing):
-    """The first GPU, by one of the bindings."""
+class CudaContext(_Closing):
+    """The primary context of the first GPU, through one of the bindings."""
 
-    def __init__(self, calls: Calls) -> None:
-        self.calls = calls
-        self.name = calls.name
-        self.opened: list[Owned] = []
-        """What was not given back yet."""
-        self.leaves = False
-        """Whether something stays until the end of the process, and with it the context."""
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.opened: list[Resource] = []
+        """Resources that are still open."""
+        self.kept_until_exit = False
+        """Whether a resource stays until the process ends, and with it the context."""
         self._closed = False
         try:
-            with calls:
-                major = calls.attribute("COMPUTE_CAPABILITY_MAJOR")
-                minor = calls.attribute("COMPUTE_CAPABILITY_MINOR")
-                integrated = bool(calls.attribute("INTEGRATED"))
-                self.device = Device(calls.device_name(), f"{major}.{minor}", integrated)
+            with driver:
+                major = driver.attribute("COMPUTE_CAPABILITY_MAJOR")
+                minor = driver.attribute("COMPUTE_CAPABILITY_MINOR")
+                integrated = bool(driver.attribute("INTEGRATED"))
+                self.device = Device(driver.device_name(), f"{major}.{minor}", integrated)
         except BaseException:
             self.close()
             raise
 
-    def current(self) -> Calls:
-        """Return the context, to be made current in this thread by `with`."""
-        return self.calls
+    def current(self) -> Driver:
+        """Return a context manager that makes the context current in this thread."""
+        return self.driver
 
-    def host(self, nbytes: int) -> Host:
-        """Allocate page-locked memory, on a page's boundary."""
-        return Host(self, nbytes)
+    def pinned(self, nbytes: int) -> PinnedBuffer:
+        """Allocate pinned memory, aligned to a page."""
+        return PinnedBuffer(self, nbytes)
 
-    def memory(self, nbytes: int) -> Memory:
-        """Allocate memory of the device, on a boundary of 256 bytes."""
-        return Memory(self, nbytes)
+    def buffer(self, nbytes: int) -> DeviceBuffer:
+        """Allocate device memory, aligned to 256 bytes."""
+        return DeviceBuffer(self, nbytes)
 
     def stream(self) -> Stream:
-        """Open a stream that does not wait for the default one."""
+        """Create a stream that does not synchronize with the default stream."""
         return Stream(self)
 
     def event(self, *, timing: bool = False) -> Event:
-        """Make an event; timing: `seconds_since` can be asked of it."""
+        """Create an event; `seconds_since` needs timing."""
         return Event(self, timing=timing)
 
     def close(self) -> None:
-        """Let the streams end, close what is open, the newest first, and give the context back."""
+        """Synchronize the streams, close what is open, newest first, and release the context."""
         if self._closed:
             return
         self._closed = True
-        with ExitStack() as stack:  # what fails does not keep the rest open
-            if not self.leaves:
-                stack.callback(self.calls.close)
-            for owned in self.opened:
-                stack.callback(owned.close)
-            for owned in self.opened:
-                if isinstance(owned, Stream):
-                    stack.callback(owned.drain)
+        with ExitStack() as stack:  # an error does not keep the rest open
+            if not self.kept_until_exit:
+                stack.callback(self.driver.close)
+            for resource in self.opened:
+                stack.callback(resource.close)
+            for resource in self.opened:
+                if isinstance(resource, Stream):
+                    stack.callback(resource.drain)

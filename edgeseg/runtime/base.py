@@ -55,7 +55,7 @@ class Slot:
             anomaly_map=np.zeros((n, side, side), np.float32),
         )
 
-    def leave(self) -> None:
+    def keep_until_exit(self) -> None:
         """Leave the memory to the end of the process, for who may still write there.
 
         Ordinary memory lasts as long as anyone has a hold of it: nothing is to be done.
@@ -109,7 +109,7 @@ class Pipelined(Backend, Protocol):
         """Wait until the slot holds the mask, the score and the map of its frame."""
         ...
 
-    def twin(self) -> "Pipelined":
+    def second(self) -> "Pipelined":
         """Open a second backend on the same engine; it closes with this one."""
         ...
 

@@ -1,12 +1,11 @@
-"""Slots in page-locked memory, and where a device finds their tensors.
+"""Slots in pinned memory, and the device addresses of their tensors.
 
-    mapped   the device reads the frame and writes the mask where they lie: zero-copy
-    copy     the device has memory of its own; one copy brings frame and threshold, another takes
-             mask, score and map back, beside the computing of other frames
+    mapped   the device reads the frame and writes the mask in place (zero-copy)
+    copy     one copy brings frame and threshold to a device buffer, another brings mask, score and
+             anomaly map back; both overlap with the computation of other frames
 
-On a Jetson processor and GPU share one memory, and the frame is read once: a copy only costs. A
-discrete GPU would read it over PCIe, on the way to the mask, where a copy runs ahead. Which of the
-two is faster was not measured on a GPU; `auto` takes what NVIDIA's documents recommend.
+`auto` follows NVIDIA's recommendation: mapped where CPU and GPU share their memory (Jetson), copied
+on a discrete GPU, which would otherwise read the frame over PCIe. Not measured on a GPU.
 """
 
 from dataclasses import dataclass
@@ -18,16 +17,16 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import Io
-from edgeseg.cuda.resources import Bytes, Cuda, Device, Host, Piece
+from edgeseg.cuda.resources import Bytes, CudaContext, Device, PinnedBuffer, PinnedView
 from edgeseg.errors import ConfigError
 from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
 
-ALIGNMENT = 256  # bytes, that TensorRT's addresses have to be multiples of
+ALIGNMENT = 256  # bytes, of the addresses that TensorRT takes
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """Where a tensor lies in a block."""
+class TensorPlace:
+    """A tensor's place in a block of memory."""
 
     offset: int
     """In bytes."""
@@ -37,11 +36,11 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """The tensors of a graph in one block: the inputs, then the outputs, each on a boundary."""
+    """The tensors of a graph in one block, aligned: the inputs, then the outputs."""
 
-    tensors: dict[str, Tensor]
+    tensors: dict[str, TensorPlace]
     inputs: int
-    """Bytes of frame and threshold, with what lies between them: the outputs begin here."""
+    """Bytes of frame and threshold with padding; the outputs begin here."""
     total: int
 
     @classmethod
@@ -58,14 +57,14 @@ class Layout:
         tensors, end, inputs = {}, 0, 0
         for name in INPUTS + OUTPUTS:
             shape, kind = shapes[name]
-            tensors[name] = Tensor(end, shape, np.dtype(kind))
+            tensors[name] = TensorPlace(end, shape, np.dtype(kind))
             nbytes = prod(shape) * np.dtype(kind).itemsize
             end += -(-nbytes // ALIGNMENT) * ALIGNMENT
             inputs = end if name in INPUTS else inputs
         return cls(tensors, inputs, end)
 
     def views(self, block: Bytes) -> dict[str, NDArray[Any]]:
-        """Return the tensors in a block, as arrays that share its memory."""
+        """Return the tensors of a block as arrays that share its memory."""
         found = {}
         for name, tensor in self.tensors.items():
             end = tensor.offset + prod(tensor.shape) * tensor.type.itemsize
@@ -73,60 +72,59 @@ class Layout:
         return found
 
     def addresses(self, base: int) -> dict[str, int]:
-        """Return where the tensors lie in a block that begins at `base`."""
+        """Return the tensors' addresses in a block that begins at `base`."""
         return {name: base + tensor.offset for name, tensor in self.tensors.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceSlot(Slot):
-    """A slot in page-locked memory, which a device can read and write; made by a backend.
+    """A slot in pinned memory, which the device can access in place; made by a backend.
 
-    Its arrays are the backend's: after the backend has closed nothing may touch them, unless they
-    were left.
+    Its arrays are valid until the backend closes, or until exit after `keep_until_exit`.
     """
 
-    host: Host
-    """What the arrays lie in."""
-
-    inputs: Piece
-    """Frame and threshold, as one piece to copy to the device."""
-    outputs: Piece
-    """Mask, score and map."""
-    addresses: dict[str, int]
-    """Each tensor's own address on the device, where nothing is copied."""
+    buffer: PinnedBuffer
+    """The memory of all arrays."""
+    inputs: PinnedView
+    """Frame and threshold, as one block to copy to the device."""
+    outputs: PinnedView
+    """Mask, score and anomaly map."""
 
     @classmethod
-    def on(cls, cuda: Cuda, card: GraphCard) -> "DeviceSlot":
-        """Allocate it, zeroed, with the card's threshold."""
+    def on(cls, cuda: CudaContext, card: GraphCard) -> "DeviceSlot":
+        """Allocate a slot, zeroed, with the card's threshold."""
         layout = Layout.of(card)
-        host = cuda.host(layout.total)
-        block = host.piece
+        buffer = cuda.pinned(layout.total)
+        block = buffer.view
         assert block.address % ALIGNMENT == block.mapped % ALIGNMENT == 0
         slot = cls(
             **layout.views(block.array),
-            host=host,
+            buffer=buffer,
             inputs=block.part(0, layout.inputs),
             outputs=block.part(layout.inputs, layout.total),
-            addresses=layout.addresses(block.mapped),
         )
         slot.threshold[:] = card.threshold
         return slot
 
-    def leave(self) -> None:
-        """Leave the memory, and the device's context, to the end of the process."""
-        self.host.leave()
+    def keep_until_exit(self) -> None:
+        """Free neither the memory nor the device's context before the process ends."""
+        self.buffer.keep_until_exit()
 
     def clear(self) -> None:
-        """Set mask, score and map to zero."""
+        """Set mask, score and anomaly map to zero."""
         self.outputs.array[...] = 0
 
 
 def choose_io(io: str, device: Device) -> Literal["mapped", "copy"]:
-    """Return how frames get to a device; `auto` copies only where the memory is not shared."""
+    """Return how frames reach a device; `auto` copies where the memory is not shared."""
     if io == "mapped":
         return "mapped"
     if io == "copy":
         return "copy"
     if io == "auto":
         return "mapped" if device.integrated else "copy"
-    raise ConfigError(f"--io is {io}; {', '.join(get_args(Io))} was expected.", remedy="--io auto")
+    raise ConfigError(
+        f"invalid --io: {io} (expected {', '.join(get_args(Io))})",
+        remedy="--io auto",
+        code="config/io",
+    )

@@ -54,8 +54,8 @@ class FakeBackend(OnHost):
         """Compute the frame that was started."""
         self.run()
 
-    def twin(self) -> "FakeBackend":
-        """Return another one for the same graph."""
+    def second(self) -> "FakeBackend":
+        """Return another backend for the same graph."""
         return copy(self)
 
     def close(self) -> None:

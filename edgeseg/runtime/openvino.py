@@ -75,8 +75,8 @@ class OpenVinoBackend(OnHost):
         """Wait for the frame that was started."""
         self._request.wait()
 
-    def twin(self) -> "OpenVinoBackend":
-        """Open another request on the same compiled graph."""
+    def second(self) -> "OpenVinoBackend":
+        """Open another infer request on the same compiled graph."""
         other = copy(self)
         other._request = self._compiled.create_infer_request()
         return other

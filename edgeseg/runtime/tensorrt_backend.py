@@ -1,213 +1,59 @@
-"""TensorRT and TensorRT-RTX on the GPU: a frame's way there, through the engine, and back.
+"""TensorRT and TensorRT-RTX on the GPU: the path of a frame to the engine and back.
 
     mapped   compute    engine                        on the slot's own memory
     copy     arriving   frame, threshold -> device
              compute             engine
-             leaving                      mask, score, map -> slot
+             leaving                      mask, score, anomaly map -> slot
 
-An event between two streams is what keeps the engine from a frame that is still being copied. A
-backend and its twins share the streams, so that one's copies run beside the other's computing and
-the frame that began first ends first. Nothing is allocated, and nothing waited for, between `start`
-and the end of `finish`.
+Events between the streams order copies and computation. All backends on an engine share the
+streams, so that copies of one frame overlap with the computation of another, and frames complete in
+the order in which they started. `start` and `finish` allocate nothing.
 
-Tried against a simulated driver, with stand-ins for TensorRT 8.6 to 11 and TensorRT-RTX; not run on
-a GPU.
+Tested against a simulated driver, with stand-ins for TensorRT 8.6 to 11 and TensorRT-RTX; not run
+on a GPU.
 """
 
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from edgeseg.cards import EngineCard
 from edgeseg.config import ANY_GPU, GpuConfig
-from edgeseg.cuda.driver import open_cuda
-from edgeseg.cuda.resources import Cuda, Graph, Memory, Owned, Stream
-from edgeseg.errors import CudaError, EngineMismatch, ModelError
-from edgeseg.log import log
+from edgeseg.cuda.resources import DeviceBuffer, Resource, Stream
 from edgeseg.runtime import tensorrt as trt
-from edgeseg.runtime.base import INPUTS, Closing, Slot
-from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io
-from edgeseg.runtime.engine_files import rebuild
+from edgeseg.runtime.base import Closing, Slot
+from edgeseg.runtime.device_slot import DeviceSlot
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each
-from edgeseg.runtime.tensorrt_layers import inspected_nodes, layer_clock
-
-_IO = {"mapped": "mapped memory (zero-copy)", "copy": "pinned memory, copied"}
-
-
-class OpenEngine(Closing):
-    """An engine on the GPU, with what a backend and its twins share: streams, slots, the log."""
-
-    def __init__(self, path: Path, card: EngineCard, *, gpu: GpuConfig) -> None:
-        self.card = card
-        self.api = trt.load(card.runtime)
-        self.layout = Layout.of(card.graph)
-        self.cuda: Cuda = open_cuda(gpu.cuda)
-        self._runtime = self._engine = None
-        self.errors: list[str] = []
-        """TensorRT's words, since they were last reported."""
-        self._own = gpu.cuda_graph and not trt.captures_itself(self.api.trt)
-        try:
-            self.io = choose_io(gpu.io, self.cuda.device)
-            with self.cuda.current():
-                self._read(path)
-                self.compute = self.cuda.stream()
-                if self.io == "copy":
-                    self.arriving, self.leaving = self.cuda.stream(), self.cuda.stream()
-        except BaseException:
-            self.close()
-            raise
-        self.wants_graph = gpu.cuda_graph
-        self.graph = "CUDA graph" if self._own else f"CUDA graph by {card.runtime}"
-        if not gpu.cuda_graph:
-            self.graph = "no CUDA graph (switched off)"
-
-    @property
-    def name(self) -> str:
-        """The runtime, its version, the GPU, and the way that a frame takes."""
-        device, runtime = self.cuda.device, self.card.runtime
-        gpu = f"{device.name} (compute capability {device.compute_capability})"
-        path = f"{_IO[self.io]}, {self.graph}, {self.cuda.name}"
-        return f"{runtime} {self.api.version}, {gpu}, {path}"
-
-    def context(self, addresses: Mapping[str, int], *, graph: bool = True) -> Any:
-        """Make an execution context whose tensors lie at fixed addresses."""
-        own = graph and self.wants_graph and not self._own
-        context = trt.new_context(self.api.trt, self._engine, addresses, capture=own)
-        if context is None:
-            raise self.failed("gives no execution context")
-        return context
-
-    def capture(self, stream: Stream, enqueue: Callable[[Stream], None]) -> Graph | None:
-        """Return what `enqueue` does as a graph; None, once said why, where none is to be had."""
-        if not (self._own and self.wants_graph):
-            return None
-        try:
-            return stream.capture(lambda: enqueue(stream))
-        except (CudaError, ModelError) as error:
-            self.wants_graph = False
-            self.graph = f"no CUDA graph ({error.problem.rstrip('.')})"
-            log.info(f"{self.graph}: each frame is enqueued instead")
-            return None
-
-    def layers(self) -> dict[str, tuple[str, ...]]:
-        """Return layer -> the graph's nodes in it, as far as the engine tells."""
-        return inspected_nodes(trt.inspect(self.api.trt, self._engine))
-
-    def failed(self, what: str) -> ModelError:
-        """Return the error for what TensorRT did, with its words since the last one."""
-        words, self.errors[:] = "; ".join(self.errors[-3:]), []
-        return ModelError(
-            f"{self.card.runtime} {self.api.version} {what}: {self.card.file}: "
-            f"{words or 'it gives no reason'}.",
-            remedy=rebuild(self.card),
-        )
-
-    def close(self) -> None:
-        """Let go of the engine, then of all that the GPU lent; twice is harmless."""
-        with ExitStack() as stack:
-            stack.callback(self.cuda.close)
-            if self._runtime is not None:
-                with self.cuda.current():
-                    self._engine = None
-                    self._runtime = None
-
-    def _read(self, path: Path) -> None:
-        """Open the engine and hold it against its card."""
-        library = self.api.trt
-        self._runtime = trt.new_runtime(library, trt.logger(library, self._keep))
-        self._engine = trt.read_engine(self._runtime, path.read_bytes())
-        if self._engine is None:
-            failed = self.failed("cannot read the engine")
-            raise EngineMismatch(failed.problem, remedy=failed.remedy)
-        found = trt.io_tensors(library, self._engine)
-        expected = {
-            name: trt.IoTensor(tensor.type.name, tensor.shape, name in INPUTS)
-            for name, tensor in self.layout.tensors.items()
-        }
-        if found != expected:
-            raise ModelError(
-                f"{path} has {_listed(found)}; its card says {_listed(expected)}.",
-                remedy=rebuild(self.card),
-            )
-
-    def _keep(self, severity: str, text: str) -> None:
-        if severity in ("ERROR", "INTERNAL_ERROR"):
-            self.errors.append(text)
-
-
-class _Execution:
-    """The engine on fixed addresses, by a graph where there is one.
-
-    Tried once before anything is captured: TensorRT settles what it has to in its first run. A
-    context keeps the addresses that its graph was captured with; another slot has another context.
-    """
-
-    def __init__(
-        self, engine: OpenEngine, addresses: Mapping[str, int], slot: DeviceSlot, *, copies: bool
-    ) -> None:
-        self._engine = engine
-        self._graph: Graph | None = None
-        # Never in a variable: an exception's trace would keep it beyond its GPU.
-        self._context = engine.context(addresses)
-        try:
-            # Of its own, so that a capture holds nothing of what a twin does meanwhile.
-            with engine.cuda.stream() as stream:
-                if copies:
-                    stream.copy_in(addresses["frame"], slot.inputs)
-                self._enqueue(stream)
-                stream.synchronize()
-                self._graph = engine.capture(stream, self._enqueue)
-        except BaseException:
-            self.close()
-            raise
-
-    def launch(self, stream: Stream) -> None:
-        """Put the engine's work into a stream."""
-        if self._graph is None:
-            self._enqueue(stream)
-        else:
-            self._graph.launch(stream)
-
-    def _enqueue(self, stream: Stream) -> None:
-        """Put it there without a graph; ModelError with TensorRT's words."""
-        if not trt.enqueue(self._context, stream.handle) or self._engine.errors:
-            raise self._engine.failed("refuses to run")
-
-    def close(self) -> None:
-        """Let go of the graph, then of the context."""
-        if self._graph is not None:
-            self._graph.close()
-        self._context = None
+from edgeseg.runtime.tensorrt_engine import Execution, OpenEngine
+from edgeseg.runtime.tensorrt_layers import layer_clock
 
 
 class TrtBackend(Closing):
-    """One frame in flight on an engine; a twin has another.
+    """One request in flight on an engine; `second` returns another on the same engine.
 
-    In mapped memory each slot that is bound costs an execution context, with the engine's memory
-    for activations; where frames are copied each backend has one.
+    With mapped memory, each bound slot has an execution context with its own activation memory;
+    with copies, each backend has one.
     """
 
-    def __init__(self, engine: OpenEngine, *, twin: bool = False) -> None:
+    def __init__(self, engine: OpenEngine, *, owns_engine: bool = True) -> None:
         self.compute_seconds: float | None = None
         self.card = engine.card.graph
-        self._engine, self._is_twin = engine, twin
-        self._twins: list[TrtBackend] = []
-        self._executions: dict[int, _Execution] = {}
-        self._device: Memory | None = None
+        self._engine, self._owns_engine = engine, owns_engine
+        self._others: list[TrtBackend] = []
+        self._executions: dict[int, Execution] = {}
+        self._device: DeviceBuffer | None = None
         self._closed = False
-        owned, cuda = len(engine.cuda.opened), engine.cuda
+        opened, cuda = len(engine.cuda.opened), engine.cuda
         try:
             with cuda.current():
                 self._began, self._done = cuda.event(timing=True), cuda.event(timing=True)
                 self._arrived, self._finished = cuda.event(), cuda.event()
                 if engine.io == "copy":
-                    self._device = cuda.memory(engine.layout.total)
+                    self._device = cuda.buffer(engine.layout.total)
                 self._spare: DeviceSlot | None = DeviceSlot.on(cuda, self.card)
-                self._owned: list[Owned] = cuda.opened[owned:]
+                self._resources: list[Resource] = cuda.opened[opened:]
             self.bind(self._spare)
         except BaseException:
-            self._owned = cuda.opened[owned:]
+            self._resources = cuda.opened[opened:]
             self.close()
             raise
 
@@ -215,48 +61,46 @@ class TrtBackend(Closing):
     def open(cls, path: Path, card: EngineCard, *, gpu: GpuConfig = ANY_GPU) -> "TrtBackend":
         """Open an engine whose card was checked.
 
-        Errors: EngineMismatch and ModelError with TensorRT's words, CudaError with the driver's,
+        Errors: EngineMismatch and ModelError with TensorRT's messages, CudaError with the driver's,
         MissingExtra without TensorRT or a CUDA binding.
         """
         return cls(OpenEngine(path, card, gpu=gpu))
 
     @property
     def name(self) -> str:
-        """As in `Backend`, with the way that a frame takes and whether a graph is launched."""
+        """As in `Backend`, with the path that a frame takes and whether a graph is launched."""
         return self._engine.name
 
     def new_slot(self) -> DeviceSlot:
-        """Allocate page-locked memory; what a frame is filled into is what the device gets."""
+        """Allocate a slot in pinned memory, mapped or copied to the device."""
         with self._engine.cuda.current():
             slot = self._spare or DeviceSlot.on(self._engine.cuda, self.card)
         self._spare = None
         return slot
 
     def bind(self, slot: Slot) -> None:
-        """Fix the addresses that `run` reads and writes; a slot's first time costs a run."""
+        """Fix the addresses that `run` reads and writes; the first time, a slot costs one run."""
         if not isinstance(slot, DeviceSlot):
-            raise TypeError("a slot of new_slot() was expected: others are not page-locked")
+            raise TypeError("expected a slot of new_slot(): others are not in pinned memory")
         self._slot, device = slot, self._device
         base = slot.inputs.mapped if device is None else device.address
         if base not in self._executions:
+            addresses = self._engine.layout.addresses(base)
             with self._engine.cuda.current():
-                self._executions[base] = _Execution(
-                    self._engine,
-                    self._engine.layout.addresses(base),
-                    slot,
-                    copies=device is not None,
+                self._executions[base] = Execution(
+                    self._engine, addresses, slot, copies=device is not None
                 )
             if device is None:
                 slot.clear()
         self._base, self._execution = base, self._executions[base]
 
     def run(self) -> None:
-        """Read the slot's frame and threshold; rewrite its mask, score and map."""
+        """Read the slot's frame and threshold; write its mask, score and anomaly map."""
         self.start()
         self.finish()
 
     def start(self) -> None:
-        """Enqueue the slot's frame: its copy, its computing, and the copy back."""
+        """Enqueue the slot's frame: the copy to the device, the engine, and the copy back."""
         engine = self._engine
         with engine.cuda.current():
             if self._device is not None:
@@ -274,13 +118,13 @@ class TrtBackend(Closing):
             self._finished.record(leaving)
 
     def finish(self) -> None:
-        """Sleep until the slot holds the frame's mask, score and map."""
+        """Wait until the slot holds the frame's mask, score and anomaly map."""
         with self._engine.cuda.current():
             self._finished.synchronize()
             self.compute_seconds = self._done.seconds_since(self._began)
 
     def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes:
-        """Time each layer of the bound slot's frames, in a context of its own, without a graph."""
+        """Time each layer on the bound slot, in a separate context without a CUDA graph."""
         engine = self._engine
         addresses = engine.layout.addresses(self._base)
         with engine.cuda.current(), engine.cuda.stream() as stream:
@@ -291,48 +135,43 @@ class TrtBackend(Closing):
             def run() -> None:
                 if self._device is not None:
                     stream.copy_in(self._base, self._slot.inputs)
-                if not trt.enqueue(contexts[0], stream.handle):
-                    raise engine.failed("refuses to run")
+                if not trt.enqueue(contexts[0], stream.pointer):
+                    raise engine.failed("failed to run", "engine/run-failed")
                 stream.synchronize()
                 clock.end_run()
 
             try:
                 seconds = time_each(run, prepare, warmup + runs)
             finally:
-                contexts.clear()  # an exception's trace would keep it beyond its GPU
+                contexts.clear()  # the traceback of an exception would keep it beyond its GPU
             return LayerTimes(clock.times(warmup, engine.layers()), seconds[warmup:])
 
-    def twin(self) -> "TrtBackend":
-        """Open a second context on the engine, with memory and events of its own."""
-        other = TrtBackend(self._engine, twin=True)
-        self._twins.append(other)
+    def second(self) -> "TrtBackend":
+        """Open another backend on the engine, with execution contexts and events of its own."""
+        other = TrtBackend(self._engine, owns_engine=False)
+        self._others.append(other)
         return other
 
     def close(self) -> None:
-        """Wait for what is under way, then release everything; of a twin, what is its own."""
+        """Wait for work in progress, then free everything; the engine only where it is owned."""
         if self._closed:
             return
         self._closed = True
-        engine = self._engine
         with ExitStack() as stack:
-            if not self._is_twin:
-                stack.callback(engine.close)
+            if self._owns_engine:
+                stack.callback(self._engine.close)
             stack.callback(self._release)
-            for twin in self._twins:
-                stack.callback(twin.close)
+            for other in self._others:
+                stack.callback(other.close)
 
     def _release(self) -> None:
         cuda = self._engine.cuda
         with cuda.current(), ExitStack() as stack:
-            for owned in self._owned:
-                stack.callback(owned.close)
+            for resource in self._resources:
+                stack.callback(resource.close)
             for execution in self._executions.values():
                 stack.callback(execution.close)
-            for owned in [*cuda.opened]:
-                if isinstance(owned, Stream):
-                    stack.callback(owned.synchronize)
+            for resource in cuda.opened:
+                if isinstance(resource, Stream):
+                    stack.callback(resource.synchronize)
         self._executions.clear()
-
-
-def _listed(tensors: Mapping[str, trt.IoTensor]) -> str:
-    return ", ".join(f"{name}: {tensors[name]}" for name in sorted(tensors)) or "no tensors"

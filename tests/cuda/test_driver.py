@@ -1,4 +1,4 @@
-"""The CUDA seam: what it lends and takes back, and what it says when the driver refuses."""
+"""The CUDA seam: resources are freed once; failures of the driver become errors with remedies."""
 
 import sys
 from importlib.machinery import ModuleSpec
@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgeseg.cuda import driver as memory
+from edgeseg.cuda import driver
 from edgeseg.errors import ConfigError, CudaError, MissingExtra
+from tests.kit.errors import fails
 from tests.runtime.test_tensorrt_backend import simulate
 from tools.cudasim.simulator import JETSON
 
@@ -20,10 +21,10 @@ def test_what_was_lent_is_given_back_once():
 
 
 def test_too_much_memory():
-    kind, problem, remedy = simulate("driver_failure", limit=1 << 50).clean().result
-    assert kind == "CudaError"
-    assert problem == "The CUDA driver's cuMemAlloc failed with CUDA_ERROR_OUT_OF_MEMORY (2)."
-    assert remedy.startswith("end what holds the memory (nvidia-smi; on a Jetson tegrastats), or ")
+    kind, code, problem, remedy = simulate("driver_failure", limit=1 << 50).clean().result
+    assert (kind, code) == ("CudaError", "cuda/out-of-memory")
+    assert problem == "cuMemAlloc failed with CUDA_ERROR_OUT_OF_MEMORY (2)"
+    assert "nvidia-smi" in remedy
 
 
 class Code(int):
@@ -35,7 +36,7 @@ def binding(monkeypatch):
     """Put modules in the place of both bindings; `found` lists those that are installed."""
     found = {"cuda": {}, "pycuda": {}}
     monkeypatch.setattr(
-        memory, "find_spec", lambda n: ModuleSpec(n, None) if n.split(".")[0] in found else None
+        driver, "find_spec", lambda n: ModuleSpec(n, None) if n.split(".")[0] in found else None
     )
 
     def install(**modules):
@@ -53,13 +54,13 @@ def package(name, **parts):
 
 
 def test_a_machine_without_a_gpu_is_told_what_to_do(binding):
-    driver = SimpleNamespace(cuInit=lambda flags: (Code(100),))
+    module = SimpleNamespace(cuInit=lambda flags: (Code(100),))
     binding(
         cuda=package("cuda"),
-        **{"cuda.bindings": package("cuda.bindings"), "cuda.bindings.driver": driver},
+        **{"cuda.bindings": package("cuda.bindings"), "cuda.bindings.driver": module},
     )
-    with pytest.raises(CudaError, match=r"cuInit failed with CUDA_ERROR_NO_DEVICE \(100\)") as e:
-        memory.open_cuda()
+    with fails(CudaError, "cuda/no-device") as e:
+        driver.open_cuda()
     assert "docker run --gpus all" in e.value.remedy
 
 
@@ -67,14 +68,14 @@ def test_a_machine_without_a_driver_is_told_what_to_do(binding):
     def no_library(flags):
         raise RuntimeError("libcuda.so.1 not found")
 
-    driver = SimpleNamespace(cuInit=no_library)
+    module = SimpleNamespace(cuInit=no_library)
     binding(
         cuda=package("cuda"),
-        **{"cuda.bindings": package("cuda.bindings"), "cuda.bindings.driver": driver},
+        **{"cuda.bindings": package("cuda.bindings"), "cuda.bindings.driver": module},
     )
-    with pytest.raises(CudaError, match=r"does not offer cuInit: libcuda\.so\.1 not found") as e:
-        memory.open_cuda("cuda-python")
-    assert e.value.remedy.startswith("edgeseg doctor; without a driver, install NVIDIA's; with one")
+    with fails(CudaError, "cuda/no-driver") as e:
+        driver.open_cuda("cuda-python")
+    assert "libcuda.so.1 not found" in e.value.problem
 
 
 def test_pycuda_s_words_become_the_driver_s(binding):
@@ -84,25 +85,25 @@ def test_pycuda_s_words_become_the_driver_s(binding):
     def init():
         raise Error("cuInit failed: no device - the driver is not amused")
 
-    driver = SimpleNamespace(Error=Error, init=init)
-    binding(pycuda=package("pycuda"), **{"pycuda.driver": driver})
-    with pytest.raises(CudaError, match=r"cuInit failed with CUDA_ERROR_NO_DEVICE\.") as e:
-        memory.open_cuda("pycuda")
+    module = SimpleNamespace(Error=Error, init=init)
+    binding(pycuda=package("pycuda"), **{"pycuda.driver": module})
+    with fails(CudaError, "cuda/no-device") as e:
+        driver.open_cuda("pycuda")
     assert "docker run --gpus all" in e.value.remedy
 
 
 def test_the_preferred_binding_is_cuda_python(binding):
-    assert memory.found_bindings() == ("cuda-python", "pycuda")
+    assert driver.found_bindings() == ("cuda-python", "pycuda")
     del binding.found["cuda"]
-    assert memory.found_bindings() == ("pycuda",)
+    assert driver.found_bindings() == ("pycuda",)
     del binding.found["pycuda"]
-    assert memory.found_bindings() == ()
+    assert driver.found_bindings() == ()
 
 
 def test_a_binding_that_is_missing_or_unknown(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycuda", None)
     with pytest.raises(MissingExtra) as missing:
-        memory.open_cuda("pycuda")
+        driver.open_cuda("pycuda")
     assert missing.value.remedy == 'pip install "edgeseg[pycuda]"'
-    with pytest.raises(ConfigError, match=r"'cupy' is not known; cuda-python, pycuda was expected"):
-        memory.open_cuda("cupy")
+    with fails(ConfigError, "config/cuda-binding"):
+        driver.open_cuda("cupy")

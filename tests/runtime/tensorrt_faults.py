@@ -4,9 +4,9 @@ import threading
 from contextlib import suppress
 
 from edgeseg.cuda.driver import CudaPython
-from edgeseg.cuda.resources import Cuda, Owned, Stream
+from edgeseg.cuda.resources import CudaContext, Resource, Stream
 from edgeseg.errors import CudaError
-from edgeseg.runtime import tensorrt_backend as trt_backend
+from edgeseg.runtime import tensorrt_engine
 from edgeseg.runtime.device_slot import DeviceSlot
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
@@ -47,13 +47,13 @@ class Current:
 
 
 def _remember_engine():
-    sound = trt_backend.OpenEngine.__init__
+    sound = tensorrt_engine.OpenEngine.__init__
 
     def begin(self, *arguments, **options):
         Current.engine = self
         sound(self, *arguments, **options)
 
-    trt_backend.OpenEngine.__init__ = begin
+    tensorrt_engine.OpenEngine.__init__ = begin
 
 
 def read_before_its_event():
@@ -64,30 +64,30 @@ def read_before_its_event():
 
 
 def leaked_graph():
-    trt_backend._Execution.close = lambda self: setattr(self, "_context", None)
-    sound = Cuda.close
+    tensorrt_engine.Execution.close = lambda self: setattr(self, "_context", None)
+    sound = CudaContext.close
 
     def close(self):
-        self.opened[:] = [owned for owned in self.opened if type(owned).__name__ != "Graph"]
+        self.opened[:] = [owned for owned in self.opened if type(owned).__name__ != "CudaGraph"]
         sound(self)
 
-    Cuda.close = close
+    CudaContext.close = close
 
 
 def leaked_context():
     kept = []
-    sound = trt_backend._Execution.close
+    sound = tensorrt_engine.Execution.close
 
     def close(self):
         kept.append(self._context)
         sound(self)
 
-    trt_backend._Execution.close = close
+    tensorrt_engine.Execution.close = close
     fake_trt.IExecutionContext.__del__ = lambda self: None
 
 
 def leaked_memory():
-    Owned.close = lambda self: None
+    Resource.close = lambda self: None
 
 
 def an_allocation_for_each_frame():
@@ -105,7 +105,7 @@ def freed_while_in_use():
 
     def start(self):
         sound(self)
-        for owned in [o for o in self._engine.cuda.opened if type(o).__name__ == "Host"]:
+        for owned in [o for o in self._engine.cuda.opened if type(o).__name__ == "PinnedBuffer"]:
             owned.close()
         raise CudaError("enough was seen", remedy="")  # the slot's arrays are no more
 
@@ -124,7 +124,7 @@ def global_capture():
 
     def allocate(calls):
         with calls, suppress(CudaError):
-            calls.host_free(calls.host_new(4096)[0])
+            calls.pinned_free(calls.pinned_new(4096)[0])
 
     CudaPython.capture_begin = begin
 

@@ -100,7 +100,7 @@ def stream(frames, twins=1, slots=1, **options):
     """Run frames through a ring of slots with one frame in flight for each twin."""
     with logged() as said, opened(**options) as backend:
         judge = Judge(backend)
-        lanes = [backend, *(backend.twin() for _ in range(twins - 1))]
+        lanes = [backend, *(backend.second() for _ in range(twins - 1))]
         rings = [[lane.new_slot() for _ in range(slots)] for lane in lanes]
         for lane, ring in zip(lanes, rings, strict=True):
             for slot in ring:
@@ -166,7 +166,7 @@ def contract(**options):
             pass
         else:
             raise AssertionError("a slot that is not page-locked was taken")
-        alone = backend.twin()
+        alone = backend.second()
         alone.close()
         alone.close()
         backend.run()
@@ -199,8 +199,8 @@ def threads(frames, **options):
             with open_cuda(options.get("cuda", "auto")) as cuda:
                 for _ in range(20):
                     with cuda.current():
-                        cuda.host(4096).close()
-                        cuda.memory(4096).close()
+                        cuda.pinned(4096).close()
+                        cuda.buffer(4096).close()
 
         def finish():
             try:
@@ -212,7 +212,7 @@ def threads(frames, **options):
         busy = threading.Thread(target=allocate)
         busy.start()
         for _ in range(3):
-            backend.twin()  # captures
+            backend.second()  # captures
         busy.join()
         for _ in range(frames):
             judge.fill(slot)
@@ -270,7 +270,7 @@ def failure(refusals=(), **options):
             backend.bind(backend.new_slot())
             backend.run()
     except EdgesegError as error:
-        return [type(error).__name__, error.problem, error.remedy]
+        return [type(error).__name__, error.code, error.problem, error.remedy]
     return None
 
 
@@ -293,7 +293,7 @@ def exceptions(**options):
 
 def run_twice(**options):
     with opened(**options) as backend:
-        twin = backend.twin()
+        twin = backend.second()
         for lane in (backend, twin):
             lane.bind(lane.new_slot())
             lane.run()
@@ -324,9 +324,9 @@ def driver_failure(limit):
     """Ask for more memory than there is."""
     try:
         with open_cuda("cuda-python") as cuda, cuda.current():
-            cuda.memory(limit)
+            cuda.buffer(limit)
     except EdgesegError as error:
-        return [type(error).__name__, error.problem, error.remedy]
+        return [type(error).__name__, error.code, error.problem, error.remedy]
     return None
 
 
@@ -364,16 +364,16 @@ def lent_memory():
     """What closes, closes once; what is left open, the GPU closes."""
     cuda = open_cuda("cuda-python")
     with cuda.current():
-        host, stream, event = cuda.host(1000), cuda.stream(), cuda.event(timing=True)
-        assert not host.piece.array.any() and host.piece.array.nbytes == 1000
-        assert host.piece.part(256, 512).address == host.piece.address + 256
-        memory = cuda.memory(1000)
-        host.piece.array[:] = 7
-        stream.copy_in(memory.address, host.piece)
-        stream.copy_out(host.piece, memory.address)
+        pinned, stream, event = cuda.pinned(1000), cuda.stream(), cuda.event(timing=True)
+        assert not pinned.view.array.any() and pinned.view.array.nbytes == 1000
+        assert pinned.view.part(256, 512).address == pinned.view.address + 256
+        memory = cuda.buffer(1000)
+        pinned.view.array[:] = 7
+        stream.copy_in(memory.address, pinned.view)
+        stream.copy_out(pinned.view, memory.address)
         event.record(stream)
         event.synchronize()
-        assert (host.piece.array == 7).all()
+        assert (pinned.view.array == 7).all()
     open_before = len(cuda.opened)
     for owned in (event, event, memory):
         owned.close()

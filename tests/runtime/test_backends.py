@@ -96,7 +96,7 @@ def test_a_new_slot_is_black_and_has_the_card_s_threshold(backend, red_card):
 def test_a_twin_has_a_frame_of_its_own_under_way(backend):
     if not isinstance(backend, Pipelined):
         pytest.skip(f"{backend.name} computes in the thread that asks")
-    twins = (backend, backend.twin())
+    twins = (backend, backend.second())
     slots = [twin.new_slot() for twin in twins]
     for twin, slot, red in zip(twins, slots, (51, 255), strict=True):
         twin.bind(slot)

@@ -47,7 +47,7 @@ def test_each_frame_has_its_own_answer(engine, io, cuda_graph, binding):
     random = np.random.default_rng(0)
     gpu = GpuConfig(io=io, cuda_graph=cuda_graph, cuda=binding)
     with TrtBackend.open(*engine, gpu=gpu) as one:
-        lanes = (one, one.twin())
+        lanes = (one, one.second())
         slots = [lane.new_slot() for lane in lanes]
         for lane, slot in zip(lanes, slots, strict=True):
             assert not any(slot.tensors()[name].any() for name in OUTPUTS)

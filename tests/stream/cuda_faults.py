@@ -44,7 +44,7 @@ def a_twin_for_each_frame():
     start = Lane.start
 
     def begin(self):
-        self.pipelined.twin()
+        self.pipelined.second()
         start(self)
 
     Lane.start = begin

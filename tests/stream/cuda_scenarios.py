@@ -285,7 +285,7 @@ def beside_a_camera_that_allocates(fault=None, **options):
 
     def allocate():
         with suppress(CudaError), open_cuda() as camera, camera.current():
-            camera.host(4096).close()
+            camera.pinned(4096).close()
 
     def execute(self, stream_handle):
         if fake_trt.capturing(stream_handle):

@@ -105,7 +105,7 @@ ENDS = [
     ("source", {}, "the camera was lost."),
     ("sink", {}, "no room is left."),
     ("signal", {}, None),
-    ("enqueue", {"cuda_graph": False}, "refuses to run: bottle.engine: enqueueV3: an illegal"),
+    ("enqueue", {"cuda_graph": False}, "bottle.engine: enqueueV3: an illegal"),
     ("launch", {}, "cuGraphLaunch failed"),
 ]
 

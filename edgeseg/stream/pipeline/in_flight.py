@@ -84,7 +84,7 @@ class Lanes(Closing):
     def leave(self) -> None:
         """Leave the slots that a source can write into to the end of the process."""
         for lane in self.lanes:
-            lane.slot.leave()
+            lane.slot.keep_until_exit()
 
     def frames(self, *, live: bool) -> list[Frame]:
         """Return the frames that go round between capture and these lanes."""
@@ -103,7 +103,7 @@ def open_lanes(backend: Backend, config: StreamConfig) -> Lanes:
     """
     if isinstance(backend, Pipelined):
         count = config.in_flight + BETWEEN - 1 + config.keep_warm
-        twins = tuple(backend.twin() for _ in range(count))
+        twins = tuple(backend.second() for _ in range(count))
         lanes = tuple(Lane(one, config.threshold) for one in (backend, *twins))
         spare = lanes[-1] if config.keep_warm else None
         return Lanes(lanes[: config.in_flight + BETWEEN], spare, twins)

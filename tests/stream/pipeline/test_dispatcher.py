@@ -198,8 +198,8 @@ def test_our_own_mistake_in_a_backend_reaches_the_caller_and_frees_everything():
     twins = []
 
     class Broken(RedBackend):
-        def twin(self):
-            twins.append(super().twin())
+        def second(self):
+            twins.append(super().second())
             return twins[-1]
 
         def finish(self):

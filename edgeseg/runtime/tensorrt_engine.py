@@ -1,0 +1,174 @@
+"""An engine opened on the GPU, and its execution contexts on fixed addresses.
+
+Each context runs once before its work is captured as a CUDA graph, because TensorRT may allocate in
+the first run. TensorRT-RTX captures by itself.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from edgeseg.cards import EngineCard
+from edgeseg.config import GpuConfig
+from edgeseg.cuda.driver import open_cuda
+from edgeseg.cuda.resources import CudaContext, CudaGraph, Stream
+from edgeseg.errors import CudaError, EngineMismatch, ModelError
+from edgeseg.log import log
+from edgeseg.runtime import tensorrt as trt
+from edgeseg.runtime.base import INPUTS, Closing
+from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io
+from edgeseg.runtime.engine_files import rebuild
+from edgeseg.runtime.tensorrt_layers import inspected_nodes
+
+_IO = {"mapped": "mapped memory (zero-copy)", "copy": "pinned memory, copied"}
+
+
+class OpenEngine(Closing):
+    """An engine on the GPU with what its backends share: CUDA context, streams, TensorRT's log."""
+
+    def __init__(self, path: Path, card: EngineCard, *, gpu: GpuConfig) -> None:
+        self.card = card
+        self.api = trt.load(card.runtime)
+        self.layout = Layout.of(card.graph)
+        self.cuda: CudaContext = open_cuda(gpu.cuda)
+        self._runtime = self._engine = None
+        self.errors: list[str] = []
+        """TensorRT's error messages that were not reported yet."""
+        self._captures = gpu.cuda_graph and not trt.captures_itself(self.api.trt)
+        try:
+            self.io = choose_io(gpu.io, self.cuda.device)
+            with self.cuda.current():
+                self._read(path)
+                self.compute = self.cuda.stream()
+                if self.io == "copy":
+                    self.arriving, self.leaving = self.cuda.stream(), self.cuda.stream()
+        except BaseException:
+            self.close()
+            raise
+        self.wants_graph = gpu.cuda_graph
+        self.graph = "CUDA graph" if self._captures else f"CUDA graph by {card.runtime}"
+        if not gpu.cuda_graph:
+            self.graph = "no CUDA graph (disabled)"
+
+    @property
+    def name(self) -> str:
+        """The runtime, its version, the GPU, and the path that a frame takes."""
+        device, runtime = self.cuda.device, self.card.runtime
+        gpu = f"{device.name} (compute capability {device.compute_capability})"
+        path = f"{_IO[self.io]}, {self.graph}, {self.cuda.driver.name}"
+        return f"{runtime} {self.api.version}, {gpu}, {path}"
+
+    def context(self, addresses: Mapping[str, int], *, graph: bool = True) -> Any:
+        """Create an execution context whose tensors lie at fixed addresses."""
+        by_itself = graph and self.wants_graph and not self._captures
+        context = trt.new_context(self.api.trt, self._engine, addresses, capture=by_itself)
+        if context is None:
+            raise self.failed("created no execution context", "engine/no-context")
+        return context
+
+    def capture(self, stream: Stream, enqueue: Callable[[Stream], None]) -> CudaGraph | None:
+        """Return the work of `enqueue` as a graph; None, logged once, where capture fails."""
+        if not (self._captures and self.wants_graph):
+            return None
+        try:
+            return stream.capture(lambda: enqueue(stream))
+        except (CudaError, ModelError) as error:
+            self.wants_graph = False
+            self.graph = f"no CUDA graph ({error.problem.rstrip('.')})"
+            log.warning(f"{self.graph}: each frame is enqueued instead")
+            return None
+
+    def layers(self) -> dict[str, tuple[str, ...]]:
+        """Return layer -> its nodes of the graph, as far as the engine tells."""
+        return inspected_nodes(trt.inspect(self.api.trt, self._engine))
+
+    def failed(self, what: str, code: str) -> ModelError:
+        """Return an error with TensorRT's messages since the last one."""
+        text, self.errors[:] = "; ".join(self.errors[-3:]), []
+        return ModelError(
+            f"{self.card.runtime} {self.api.version} {what}: {self.card.file}: "
+            f"{text or 'no reason given'}",
+            remedy=rebuild(self.card),
+            code=code,
+        )
+
+    def close(self) -> None:
+        """Free the engine, then all CUDA resources; idempotent."""
+        with ExitStack() as stack:
+            stack.callback(self.cuda.close)
+            if self._runtime is not None:
+                with self.cuda.current():
+                    self._engine = None
+                    self._runtime = None
+
+    def _read(self, path: Path) -> None:
+        """Deserialize the engine and compare its tensors with the card's."""
+        library = self.api.trt
+        self._runtime = trt.new_runtime(library, trt.logger(library, self._keep_error))
+        self._engine = trt.read_engine(self._runtime, path.read_bytes())
+        if self._engine is None:
+            failed = self.failed("cannot read the engine", "engine/unreadable")
+            raise EngineMismatch(failed.problem, remedy=failed.remedy, code=failed.code)
+        found = trt.io_tensors(library, self._engine)
+        expected = {
+            name: trt.IoTensor(tensor.type.name, tensor.shape, name in INPUTS)
+            for name, tensor in self.layout.tensors.items()
+        }
+        if found != expected:
+            raise ModelError(
+                f"{path} has {_listed(found)} (expected by its card: {_listed(expected)})",
+                remedy=rebuild(self.card),
+                code="engine/other-tensors",
+            )
+
+    def _keep_error(self, severity: str, text: str) -> None:
+        if severity in ("ERROR", "INTERNAL_ERROR"):
+            self.errors.append(text)
+
+
+class Execution:
+    """An execution context on fixed addresses, launched as a CUDA graph where there is one.
+
+    A context keeps the addresses of its captured graph; another slot has another context.
+    """
+
+    def __init__(
+        self, engine: OpenEngine, addresses: Mapping[str, int], slot: DeviceSlot, *, copies: bool
+    ) -> None:
+        self._engine = engine
+        self._graph: CudaGraph | None = None
+        # No local variable: the traceback of an exception would keep it beyond its GPU.
+        self._context = engine.context(addresses)
+        try:
+            # A stream of its own, so that the capture contains no other context's work.
+            with engine.cuda.stream() as stream:
+                if copies:
+                    stream.copy_in(addresses["frame"], slot.inputs)
+                self._enqueue(stream)
+                stream.synchronize()
+                self._graph = engine.capture(stream, self._enqueue)
+        except BaseException:
+            self.close()
+            raise
+
+    def launch(self, stream: Stream) -> None:
+        """Enqueue the engine's work in a stream."""
+        if self._graph is None:
+            self._enqueue(stream)
+        else:
+            self._graph.launch(stream)
+
+    def _enqueue(self, stream: Stream) -> None:
+        if not trt.enqueue(self._context, stream.pointer) or self._engine.errors:
+            raise self._engine.failed("failed to run", "engine/run-failed")
+
+    def close(self) -> None:
+        """Free the graph, then the context."""
+        if self._graph is not None:
+            self._graph.close()
+        self._context = None
+
+
+def _listed(tensors: Mapping[str, trt.IoTensor]) -> str:
+    return ", ".join(f"{name}: {tensors[name]}" for name in sorted(tensors)) or "no tensors"
