@@ -34,6 +34,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgeseg.stream.pipeline.ring import Frame, Source
+from edgeseg.stream.sink.sinks import AnySink, JsonlSink
 
 from documents import RATIO, Figure, emit, figure
 from edgeseg.bench.frames import load_frames
@@ -44,9 +46,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend, Pipelined
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.stream.pipeline.latency import summarize
-from edgeseg.stream.pipeline.ring import Frame, Source
 from edgeseg.stream.report import StreamReport
-from edgeseg.stream.sink.sinks import AnySink, JsonlSink
 from edgeseg.stream.stream import stream
 
 ROUNDS = 20

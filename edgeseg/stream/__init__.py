@@ -1,1 +1,1 @@
-"""Frames from a camera, a video or a folder; masks to a video, a file or a window."""
+"""Streaming: frames from a camera, video or folder through a model to a video, file or window."""

@@ -1,13 +1,12 @@
-"""Images in; masks, overlays, maps and one line of JSON for each out.
+"""The command `predict`: a mask, an overlay, an anomaly map and a line of JSON for each image.
 
-    <out>/<stem>_mask.png      uint8, 0 good, 255 anomalous, at the image's own size
-    <out>/<stem>_overlay.png   the image with its heat and the mask's outline
+    <out>/<stem>_mask.png      uint8, 0 good, 255 anomalous, at the size of the image
+    <out>/<stem>_overlay.png   the image with its anomaly map and the outline of the mask
     <out>/<stem>_map.npy       the anomaly map, float32 [S, S]
     <out>/predictions.jsonl    a line for each image, written as soon as its files are complete
 
-The graph's mask has the size of its frames. For an image of another size the mask is made again as
-the graph makes it: the map, bilinearly enlarged to the image, compared with the threshold. (The
-nearest pixels of the graph's mask would be the same shape with stairs.)
+The graph's mask has the size of its frames. For an image of another size the mask is computed as in
+the graph: the anomaly map is resized bilinearly to the image and compared with the threshold.
 """
 
 import json
@@ -27,43 +26,44 @@ from edgeseg.log import log
 from edgeseg.prediction import Model, Prediction
 from edgeseg.progress import task
 from edgeseg.runtime.base import Backend
+from edgeseg.text import table
 
 LINES = "predictions.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictedFile:
-    """One image's result, as its line in predictions.jsonl."""
+class ImageResult:
+    """The result of one image, as in its line of predictions.jsonl."""
 
     file: str
     score: float
     verdict: str
     milliseconds: float
-    """From the decoded image to the graph's mask: fitting it into the frame, and the run."""
+    """From the decoded image to the graph's mask."""
     outputs: dict[str, str]
     """`mask`, `overlay`, `map` -> file name in the output folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
+class PredictReport:
     """The results of one call, in the order of the images."""
 
     out: Path
     engine: str
     threshold: float
     image_threshold: float
-    images: tuple[PredictedFile, ...]
+    images: tuple[ImageResult, ...]
 
     def summary(self) -> str:
         """Return the results as text."""
-        width = max(len(p.file) for p in self.images)
-        lines = [
-            f"{p.file:<{width}}  {p.score:7.4f}  {p.verdict:<9}  {p.milliseconds:7.1f} ms"
-            for p in self.images
+        rows = [
+            (each.file, f"{each.score:.4f}", each.verdict, f"{each.milliseconds:.1f} ms")
+            for each in self.images
         ]
-        verdicts = Counter(p.verdict for p in self.images)
+        verdicts = Counter(each.verdict for each in self.images)
         counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        return "\n".join([*lines, f"{counts}  ({self.engine})", f"written to {self.out}"])
+        end = [f"{counts}  ({self.engine})", f"written to {self.out}"]
+        return "\n".join([*table(rows, "<><>"), *end])
 
     def to_json(self) -> dict[str, Any]:
         """Return the results as one JSON object."""
@@ -77,24 +77,24 @@ def predict(
     *,
     threshold: float | None,
     image_threshold: float | None,
-) -> Predictions:
-    """Run images, and the images in and below folders, and write the results to `out`.
+) -> PredictReport:
+    """Process image files, and the images in folders and subfolders; write the results to `out`.
 
-    Thresholds: None takes the model's own. DataError names an image that cannot be read; what was
-    written for the images before it stays, and predictions.jsonl has their lines.
+    Thresholds: None for the model's own. DataError names an image that cannot be read; the results
+    of the images before it are kept, with their lines in predictions.jsonl.
     """
     model = Model(backend, threshold=threshold, image_threshold=image_threshold)
     files = _expand(images)
     names = output_names(files)
     if names != [path.stem for path in files]:
-        log.info("some inputs share a name: their outputs begin with the folder's name as well")
+        log.info("images share a file name: the names of their outputs include the folder")
     results = []
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / LINES).open("w", encoding="utf-8") as lines, task("predict", len(files)) as bar:
             for path, name in zip(files, names, strict=True):
                 found = _run(model, path)
-                result = PredictedFile(
+                result = ImageResult(
                     file=str(path),
                     score=found.score,
                     verdict=found.verdict,
@@ -106,10 +106,11 @@ def predict(
                 bar.advance()
     except OSError as error:
         raise SinkError(
-            f"{error.filename or out} cannot be written: {error.strerror}.",
-            remedy="name another folder with --out, or make room",
+            f"cannot write {error.filename or out}: {error.strerror}.",
+            remedy="choose another folder with --out, or free some space",
+            code="sink/cannot-write",
         ) from error
-    return Predictions(
+    return PredictReport(
         out=out,
         engine=backend.name,
         threshold=model.threshold,
@@ -119,11 +120,10 @@ def predict(
 
 
 def output_names(files: Sequence[Path]) -> list[str]:
-    """Return a name for the outputs of each file: its stem, or more of its path where stems meet.
+    """Return unique names for the outputs: the stem of each file, or more of its path.
 
-    `good/0.png` and `bad/0.png` become `good_0` and `bad_0`; when `bad/0.jpg` comes to them,
-    `bad_0_png` and `bad_0_jpg`; what still meets is numbered. Case is no difference: some disks
-    know none.
+    `good/0.png` and `bad/0.png` become `good_0` and `bad_0`; together with `bad/0.jpg`, `bad_0_png`
+    and `bad_0_jpg`; remaining duplicates are numbered. Case is ignored, as by some file systems.
     """
     names = [path.stem for path in files]
     for suffixed in (False, True):
@@ -143,17 +143,23 @@ def output_names(files: Sequence[Path]) -> list[str]:
 
 
 def _expand(inputs: Sequence[Path]) -> list[Path]:
-    """List the files that the inputs name; a file that is named twice is taken once."""
+    """List the image files of the inputs, without duplicates."""
     files: list[Path] = []
     for path in inputs:
         found = walk_images(path) if path.is_dir() else [path]
         if not found:
             raise DataError(
-                f"{path} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"
+                f"no images in {path}.",
+                remedy="put PNG, JPEG, BMP or TIFF files there",
+                code="data/no-images",
             )
         files += found
     if not files:
-        raise DataError("No image was named.", remedy="edgeseg predict MODEL photos/")
+        raise DataError(
+            "no image given.",
+            remedy="edgeseg predict MODEL photos/ --out DIR",
+            code="data/no-images",
+        )
     return list(dict.fromkeys(files))
 
 
@@ -182,8 +188,8 @@ def _write(out: Path, name: str, found: Prediction) -> dict[str, str]:
     return outputs
 
 
-def _write_line(lines: TextIO, result: PredictedFile) -> None:
-    """Write a line and see it on the disk, so that a later error cannot take it."""
+def _write_line(lines: TextIO, result: ImageResult) -> None:
+    """Write a line through to the disk, so that a later error cannot lose it."""
     lines.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
     lines.flush()
     os.fsync(lines.fileno())

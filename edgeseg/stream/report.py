@@ -1,4 +1,4 @@
-"""What a stream did, and where the time of its frames went."""
+"""The report of a stream: counts, latency, and the stages of a frame."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -7,42 +7,42 @@ from typing import Any
 from edgeseg.errors import GateFailed
 from edgeseg.machine.clocks import ClockReport
 from edgeseg.stream.pipeline.latency import Percentiles
+from edgeseg.text import table
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamReport:
-    """What a stream did, and how long a frame took from arrival to mask."""
+    """What a stream processed, and how long a frame took from arrival to mask."""
 
     source: str
     engine: str
     mode: str
-    """When frames were taken, and how many were in flight."""
+    """Which frames were processed, and how many were in flight."""
     frames: int
     anomalous: int
     drops: int
-    """Frames of a live source that were replaced before they were looked at."""
+    """Frames of a live source that were replaced by a newer one before inference."""
     broken: int
     reconnects: int
-    unshown: int
-    """Pictures of a live source that the video and the window had no time for."""
-    passed: int
+    not_shown: int
+    """Frames of a live source that the video and the window had no time for."""
+    trigger_drops: int
     """Frames of a live source between two triggers."""
-    missed_beats: int
-    """Triggers without a frame, and beats that came while a file's frames still waited."""
-    warm_runs: int
-    """Runs on nobody's frame."""
+    missed_triggers: int
+    """Triggers without a frame, and triggers during which a file's frames were still waiting."""
+    keep_warm_iterations: int
     budget_ms: float | None
     misses: int
-    """Frames that took longer than the budget from arrival to mask."""
+    """Deadline misses: frames that took longer than the budget from arrival to mask."""
     max_misses: int
     seconds: float
     fps: float
     latency: Percentiles | None
-    """Arrival to mask; None when no frame came before the end."""
+    """Arrival to mask; None if no frame was processed."""
     stages: dict[str, Percentiles]
-    """`wait`, `run`, `submit`, `device`, `sinks`: those that there were."""
+    """`wait`, `run`, `submit`, `device`, `sinks`: those that were measured."""
     clocks: ClockReport
-    """What the machine did meanwhile, where it shows it."""
+    """Clocks, temperatures and throttling, where the machine reports them."""
 
     def summary(self) -> str:
         """Return the report as text."""
@@ -53,37 +53,39 @@ class StreamReport:
             f"{self.engine}, {self.mode}{''.join(self._counts())}",
         ]
         if self.latency is not None:
-            lines.append(f"arrival to mask  {self.latency.line()}")
-            lines += [f"  {name:<15}{stage.line()}" for name, stage in self.stages.items()]
+            rows = [("arrival to mask", self.latency.line())]
+            rows += [(f"  {name}", stage.line()) for name, stage in self.stages.items()]
+            lines += table(rows, "<<")
         if self.budget_ms is not None:
             lines.append(
-                f"budget {self.budget_ms:g} ms: {self.misses} of {self.frames} frames missed it, "
-                f"{self.max_misses} may"
+                f"budget {self.budget_ms:g} ms: {self.misses} deadline misses in {self.frames} "
+                f"frames ({self.max_misses} allowed)"
             )
         return "\n".join([*lines, *self.clocks.lines()])
 
     def _counts(self) -> list[str]:
         counts = {
-            "pictures not shown": self.unshown,
-            "frames passed over between triggers": self.passed,
-            "beats missed": self.missed_beats,
-            "runs to keep warm": self.warm_runs,
+            "frames not shown": self.not_shown,
+            "frames between triggers dropped": self.trigger_drops,
+            "triggers missed": self.missed_triggers,
+            "keep-warm iterations": self.keep_warm_iterations,
         }
         return [f", {count} {what}" for what, count in counts.items() if count]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as one JSON object; arrival to mask lies flat in it."""
+        """Return the report as one JSON object with the latency at its top level."""
         document = dataclasses.asdict(self)
         latency = document.pop("latency") or {}
         return document | latency | {"clocks": self.clocks.to_json()}
 
     def check(self) -> None:
-        """Raise GateFailed when more frames missed the budget than may."""
+        """Raise GateFailed if there were more deadline misses than allowed."""
         if self.misses <= self.max_misses or self.budget_ms is None or self.latency is None:
             return
         raise GateFailed(
             f"{self.misses} of {self.frames} frames took longer than {self.budget_ms:g} ms from "
-            f"arrival to mask (the slowest {self.latency.max_ms:.2f} ms); {self.max_misses} may.",
-            remedy="a quicker engine: edgeseg build-engine --precision int8; or a larger "
-            "--budget-ms, or --max-misses",
+            f"arrival to mask (maximum {self.latency.max_ms:.2f} ms, {self.max_misses} allowed).",
+            remedy="a faster engine: edgeseg build-engine --precision int8; or a larger "
+            "--budget-ms or --max-misses",
+            code="gate/deadline-misses",
         )

@@ -85,7 +85,7 @@ def paced(*, on_run=None, **settings):
 
 def test_back_to_back_is_the_mode_unless_another_is_asked_for():
     report = paced()
-    assert (report.mode, report.period_s, report.missed_slots, report.warm_runs) == (
+    assert (report.mode, report.period_s, report.missed_slots, report.keep_warm_iterations) == (
         *("saturated", None, 0, None),
     )
     assert "mode        saturated: each run begins when the one before has ended" in (
@@ -110,8 +110,11 @@ def test_a_pace_is_named_with_its_missed_slots():
 def test_an_interval_that_is_kept_warm_says_so():
     report = paced(pace="120ms", keep_warm=True, iterations=2)
     assert (report.mode, report.latency.n) == ("paced", 2)
-    assert report.warm_runs >= 1
-    assert f"{report.warm_runs} dummy runs between, to keep the clocks awake" in report.summary()
+    assert report.keep_warm_iterations >= 1
+    assert (
+        f"{report.keep_warm_iterations} dummy runs between, to keep the clocks awake"
+        in report.summary()
+    )
 
 
 def test_a_benchmark_of_half_an_hour_says_so_before(monkeypatch, said):

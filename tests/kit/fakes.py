@@ -1,4 +1,4 @@
-"""A backend and sources whose right answers are known by heart."""
+"""A backend, a source and a sink with fixed answers."""
 
 import threading
 from collections.abc import Callable
@@ -8,18 +8,17 @@ import numpy as np
 from edgeseg.cards import GraphCard
 from edgeseg.runtime.base import OnHost, Slot
 from edgeseg.runtime.fake import FakeBackend
-from edgeseg.stream.pipeline.results import Record, Result
-from edgeseg.stream.pipeline.ring import Frame, Source
-from edgeseg.stream.sink.sinks import Sink
+from edgeseg.stream.sink.base import FrameSink, Record, Result
+from edgeseg.stream.source.base import Frame, Source
 from tests.kit.cards import make_card
 
 
 class RedBackend(FakeBackend):
-    """What is red is anomalous; counts all twins' runs and calls `on_run` with the number."""
+    """Red is anomalous; counts the runs of all contexts and calls `on_run` with the number."""
 
     def __init__(self, card: GraphCard | None = None, on_run: Callable[[int], None] | None = None):
         super().__init__(card or make_card())
-        self._counts = {"runs": 0, "bound": 0}  # one dictionary for all twins
+        self._counts = {"runs": 0, "bound": 0}  # shared by all contexts
         self._on_run = on_run
 
     @property
@@ -42,7 +41,7 @@ class RedBackend(FakeBackend):
 
 
 class PlainBackend(OnHost):
-    """A RedBackend that computes one frame at a time: no start, no twin."""
+    """A RedBackend that computes one frame at a time, synchronously."""
 
     name = "plain, CPU, 1 thread"
 
@@ -60,11 +59,11 @@ class PlainBackend(OnHost):
         return self._red.bound
 
 
-LANES = 3  # of a stream with one in flight: as many bindings and runs of warm-up
+REQUESTS = 3  # in a stream with one frame in flight; each is bound and run once as a warm-up
 
 
 class ListSource(Source):
-    """Gives BGR images; an exception in the list is raised in its turn."""
+    """Delivers BGR images; an exception in the list is raised in its turn."""
 
     def __init__(self, items, *, live=False, fps=25.0):
         super().__init__("list", fps)
@@ -82,8 +81,8 @@ class ListSource(Source):
         return True
 
 
-class Collector(Sink):
-    """Keeps what it was given; says that it wants no more after `limit` results."""
+class Collector(FrameSink):
+    """Keeps every result; ends the stream after `limit` of them."""
 
     def __init__(self, limit: int | None = None):
         self.limit = limit
@@ -94,7 +93,7 @@ class Collector(Sink):
 
     def write(self, result: Result) -> bool:
         self.results.append(result.record)
-        self.masks.append(result.picture.mask.copy())
+        self.masks.append(result.buffers.mask.copy())
         self.threshold = result.threshold
         return len(self.results) != self.limit
 
@@ -103,5 +102,5 @@ class Collector(Sink):
 
 
 def picture(red=0, height=48, width=64):
-    """BGR [height, width, 3] of one color."""
+    """A BGR image [height, width, 3] of one color."""
     return np.full((height, width, 3), (10, 20, red), np.uint8)

@@ -1,4 +1,4 @@
-"""A small video to read."""
+"""A small video file."""
 
 import cv2
 import pytest
@@ -10,7 +10,7 @@ REDS = (0, 40, 80, 120, 160, 200, 240)
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory):
-    """An AVI of 7 frames, 64x48 at 25 frames a second, each redder than the one before."""
+    """An AVI of 7 frames, 64x48 at 25 frames a second, with increasing red."""
     path = tmp_path_factory.mktemp("clip") / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
     if not writer.isOpened():

@@ -1,12 +1,12 @@
-"""Planted faults: each is one line of the loop gone wrong, for the driver or a mask to tell."""
+"""Planted faults: each changes one line of the loop, and must be detected."""
 
 import time
 
 from edgeseg.cuda.driver import CudaPython
-from edgeseg.stream.pipeline.dispatcher import Outlet
-from edgeseg.stream.pipeline.in_flight import Lane, Lanes
+from edgeseg.stream.pipeline.capture import Ring
+from edgeseg.stream.pipeline.dispatcher import Dispatcher
+from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
 from edgeseg.stream.pipeline.inference import Inference
-from edgeseg.stream.pipeline.ring import Ring
 from tests.stream import cuda_scenarios
 
 
@@ -18,69 +18,70 @@ def planted(fault, of="looped", **options):
 
 def released_too_early():
     """Capture gets a slot back while the device computes it."""
-    launch, release = Inference._launch, Ring.release
+    submit, release = Inference._submit, Ring.release
 
     def start(self, frame):
-        launch(self, frame)
+        submit(self, frame)
         release(self._capture.ring, frame)
         time.sleep(1e-3)  # a late device
 
-    Inference._launch, Ring.release = start, lambda self, frame: None
+    Inference._submit, Ring.release = start, lambda self, frame: None
 
 
 def read_before_finish():
-    """A result is handed over, and waited for only then."""
-    owed, finish, offer = [], Lane.finish, Outlet.offer
+    """A result is dispatched before it is waited for."""
+    pending, finish, offer = [], InFlightRequest.finish, Dispatcher.offer
 
     def hand_over(self, record, slot, done):
         offer(self, record, slot, done)
-        finish(owed.pop())
+        finish(pending.pop())
 
-    Lane.finish, Outlet.offer = lambda self: owed.append(self), hand_over
+    InFlightRequest.finish = lambda self: pending.append(self)
+    Dispatcher.offer = hand_over
 
 
-def a_twin_for_each_frame():
-    """Something is opened where a frame begins."""
-    start = Lane.start
+def a_context_for_each_frame():
+    """An execution context is opened for each frame."""
+    start = InFlightRequest.start
 
     def begin(self):
         self.pipelined.second()
         start(self)
 
-    Lane.start = begin
+    InFlightRequest.start = begin
 
 
 def started_twice():
-    """A lane's frame is enqueued two times."""
-    start = Lane.start
+    """A frame is enqueued twice."""
+    start = InFlightRequest.start
 
     def begin(self):
         start(self)
         start(self)
 
-    Lane.start = begin
+    InFlightRequest.start = begin
 
 
-def two_frames_in_a_lane():
-    """Every frame goes to the first lane, whether it is free or not."""
-    frames = Lanes.frames
+def two_frames_in_a_request():
+    """Every frame goes to the first request, even if it is busy."""
+    frames = InFlightRequests.frames
 
     def all_first(self, *, live):
         found = frames(self, live=live)
         for frame in found:
-            frame.place = 0
+            frame.request = 0
         return found
 
-    Lanes.frames = all_first
+    InFlightRequests.frames = all_first
 
 
-def a_copy_of_each_picture():
-    """The source is not offered the slot."""
-    Lane.home = property(lambda self: None)
+def a_copy_of_each_image():
+    """The slot is not offered to the source."""
+    InFlightRequest.slot_image = property(lambda self: None)
 
 
 def global_capture():
-    """A capture that any thread of the process can break."""
+    """A CUDA graph capture that any thread of the process can invalidate."""
 
     def begin(self, stream):
         self._call("cuStreamBeginCapture", stream, self._cu.CUstreamCaptureMode(0))
@@ -93,10 +94,10 @@ PLANTED = {
     for function in (
         released_too_early,
         read_before_finish,
-        a_twin_for_each_frame,
+        a_context_for_each_frame,
         started_twice,
-        two_frames_in_a_lane,
-        a_copy_of_each_picture,
+        two_frames_in_a_request,
+        a_copy_of_each_image,
         global_capture,
     )
 }

@@ -1,7 +1,7 @@
 """The loop on TrtBackend over the simulated driver; each runs in a process of its own (cudasim).
 
-A picture's number is in its blue and green, and its red follows from the number and the place: of
-every record, picture and mask that reaches a sink it is known what it must be.
+A frame's number is in its blue and green channels, and its red follows from the number and the
+position: the expected record, frame and mask are known for every result.
 """
 
 import os
@@ -17,9 +17,9 @@ from edgeseg.errors import CudaError, EdgesegError, SinkError, SourceError
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.stream.pipeline import capture
-from edgeseg.stream.pipeline import in_flight as lanes
-from edgeseg.stream.pipeline.ring import Source
-from edgeseg.stream.sink.sinks import RecordSink, Sink
+from edgeseg.stream.pipeline import in_flight as requests
+from edgeseg.stream.sink.base import FrameSink, RecordSink
+from edgeseg.stream.source.base import Source
 from edgeseg.stream.stream import stream
 from tests.kit import fake_trt
 from tests.kit.logs import logged
@@ -28,20 +28,20 @@ from tools.cudasim import simulator
 
 HEIGHT, WIDTH = 24, 20
 _PLACE = np.add.outer(np.arange(HEIGHT) * 5, np.arange(WIDTH) * 3)
-WAIT = 20.0  # seconds; who waits so long has failed
+WAIT = 20.0  # seconds; a longer wait is a failure
 
 
 def numbered(index, out):
-    """Write picture `index`, BGR uint8 [24, 20, 3]."""
+    """Draw image `index`, BGR uint8 [24, 20, 3]."""
     out[..., 0], out[..., 1] = index & 255, index >> 8
     np.add(_PLACE, index * 37, out=out[..., 2], casting="unsafe")
 
 
 class Numbered(Source):
-    """Numbered pictures, written where the loop offers; `on_read` is called before each.
+    """Numbered images, written into the offered buffer; `on_read` is called before each.
 
-    With `newest` it is a camera, which delivers four at once and goes on when that returns the last
-    one's number: some are dropped, and at least a quarter is not, on a machine of any speed.
+    With `newest` it is a camera that delivers bursts of four and continues when `newest` returns
+    the last one's number: some are dropped, and at least a quarter is not, at any speed.
     """
 
     def __init__(self, frames, *, on_read=None, newest=None):
@@ -50,11 +50,11 @@ class Numbered(Source):
         self._frames, self._on_read, self._newest = frames, on_read, newest
         self.count = 0
         self.written = set()
-        """The addresses that pictures were written to."""
+        """Addresses of the buffers that were written."""
 
     def read_into(self, frame):
         if self.count == 0:
-            simulator.steady()  # lanes and threads are there
+            simulator.steady()  # all requests and threads exist
         if self._newest and self.count and self.count % 4 == 0:
             self._rest()
         if self._on_read is not None:
@@ -75,7 +75,7 @@ class Numbered(Source):
 
 
 class Judge(RecordSink):
-    """Holds each record against what FakeBackend makes of the picture of its number."""
+    """Compares each record with the answer of FakeBackend for its number."""
 
     def __init__(self, card):
         self._fake, self.slot = FakeBackend(card), Slot.on_host(card)
@@ -94,26 +94,26 @@ class Judge(RecordSink):
         self._fake.run()
 
 
-class Viewer(Sink):
-    """Holds each picture, mask and map against the judge's; may fail at a number."""
+class Viewer(FrameSink):
+    """Compares each frame, mask and map with the judge's; may fail at a number."""
 
     def __init__(self, judge, failing_at=None):
         self._judge, self._failing_at = judge, failing_at
         self.shown = 0
 
     def write(self, result):
-        index, picture = result.record.index, result.picture
+        index, found = result.record.index, result.buffers
         if index == self._failing_at:
             raise SinkError("no room is left.", remedy="make room")
         self._judge.expect(index)
         slot = self._judge.slot
         pairs = {
-            "picture": (picture.frame, slot.frame[0]),
-            "mask": (picture.mask, slot.mask[0]),
-            "map": (picture.anomaly_map, slot.anomaly_map[0]),
+            "frame": (found.frame, slot.frame[0]),
+            "mask": (found.mask, slot.mask[0]),
+            "map": (found.anomaly_map, slot.anomaly_map[0]),
         }
-        for name, (found, expected) in pairs.items():
-            if np.abs(found.astype(np.float32) - expected).max() > 1e-6:
+        for name, (actual, expected) in pairs.items():
+            if np.abs(actual.astype(np.float32) - expected).max() > 1e-6:
                 self._judge.wrong.append(f"the {name} of frame {index}")
         self.shown += 1
         return True
@@ -147,7 +147,7 @@ def looped(frames, *, live=False, end=None, at=None, in_flight=1, **options):
             "error": error,
             "frames": len(judge.records),
             "in_order": judge.records == sorted(set(judge.records)),
-            "reported": report and [report.frames, report.drops, report.unshown],
+            "reported": report and [report.frames, report.drops, report.not_shown],
             "read": source.count,
             "shown": viewer.shown,
             "wrong": judge.wrong,
@@ -163,18 +163,18 @@ SLOTS = []
 
 
 def count_fills():
-    """Return a list that gets an entry for each picture the host copies into a slot."""
-    fills, sound_fill, sound_lane = [], lanes.fill_frame, lanes.Lane.__init__
+    """Return a list that gets an entry for each image that the CPU copies into a slot."""
+    fills, sound_fill, sound_init = [], requests.fill_frame, requests.InFlightRequest.__init__
 
     def fill(*arguments, **options):
         fills.append(1)
         sound_fill(*arguments, **options)
 
     def begin(self, *arguments):
-        sound_lane(self, *arguments)
+        sound_init(self, *arguments)
         SLOTS.append(self.slot)
 
-    lanes.fill_frame, lanes.Lane.__init__ = fill, begin
+    requests.fill_frame, requests.InFlightRequest.__init__ = fill, begin
     return fills
 
 
@@ -236,7 +236,7 @@ class Hanging(Numbered):
         return True
 
 
-class Stopping(Sink):
+class Stopping(FrameSink):
     """Ends the stream when `event` is set: by itself, or by one or two signals."""
 
     def __init__(self, event, end):
@@ -276,7 +276,7 @@ def hanging(end="sink", in_flight=1, **options):
 
 def unkept(**options):
     """The same, with slots that are given back all the same."""
-    lanes.Lanes.leave = lambda self: None
+    requests.InFlightRequests.keep_until_exit = lambda self: None
     return hanging(**options)
 
 

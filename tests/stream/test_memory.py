@@ -1,4 +1,4 @@
-"""After the warm-up a stream makes no buffer: what a frame allocates is small and is freed."""
+"""After the warm-up a stream allocates no buffer; small allocations of a frame are freed."""
 
 import tracemalloc
 from pathlib import Path
@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from edgeseg.config import StreamConfig
-from edgeseg.stream.pipeline.ring import Source
-from edgeseg.stream.sink.sinks import Sink
+from edgeseg.stream.sink.base import FrameSink
+from edgeseg.stream.source.base import Source
 from edgeseg.stream.stream import stream
 from tests.kit.cards import make_card
 from tests.kit.fakes import PlainBackend, RedBackend
 
 HEIGHT, WIDTH = 480, 640
-SMALL = 64 * 1024  # bytes; a mask has 300 KB, a frame 900 KB; the clocks' reader is in it
+SMALL = 64 * 1024  # bytes; a mask has 300 KB, a frame 900 KB; includes the reader of the clocks
 WARM = 20
 
 
 class Still(Source):
-    """Fills the buffer that it is given; a careless one makes a new one each time."""
+    """Fills the given buffer; `careless` allocates a new one for each frame."""
 
     def __init__(self, frames, *, careless=False):
         super().__init__("still", 30.0)
@@ -38,17 +38,17 @@ class Still(Source):
         return self._left >= 0
 
 
-class Looking(Sink):
-    """Looks at every picture and keeps none."""
+class Looking(FrameSink):
+    """Reads every mask and keeps none."""
 
     def write(self, result):
-        return int(result.picture.mask[0, 0]) == 0
+        return int(result.buffers.mask[0, 0]) == 0
 
 
 class Gauge:
-    """The peak above the present, in bytes, from one run or read to the next.
+    """The peak above the current level, in bytes, between two runs or reads.
 
-    Of runs alone it might always look while capture has the new buffer and not yet dropped the old.
+    With runs alone it might always measure while capture holds the new and the old buffer.
     """
 
     def __init__(self):

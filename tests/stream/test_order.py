@@ -1,7 +1,7 @@
-"""Every mask belongs to its frame: thousands of frames, each of its own red, each mask checked.
+"""Every mask belongs to its frame: thousands of frames with different masks, each checked.
 
-The fake computes when it is finished and not before: who fills a slot too early, or reads one too
-early, sees the mask of another frame. Each of these faults is planted, and must be seen.
+The fake backend computes in `finish` and not before: filling or reading a slot too early gives the
+mask of another frame. Each of these faults is planted and must be detected.
 """
 
 import threading
@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 
 from edgeseg.config import StreamConfig
-from edgeseg.stream.pipeline.in_flight import Lane
+from edgeseg.stream.pipeline.capture import Ring
+from edgeseg.stream.pipeline.in_flight import InFlightRequest
 from edgeseg.stream.pipeline.inference import Inference
-from edgeseg.stream.pipeline.ring import Ring, Source
-from edgeseg.stream.sink.sinks import Sink
+from edgeseg.stream.sink.base import FrameSink
+from edgeseg.stream.source.base import Source
 from edgeseg.stream.stream import stream
 from tests.kit.cards import make_card
 from tests.kit.fakes import PlainBackend, RedBackend
 
 FRAMES = 2000
-WAIT = 10.0  # seconds; a test that waits so long has failed
+WAIT = 10.0  # seconds; a longer wait is a failure
 COLUMNS = 32
 CARD = make_card(8, COLUMNS, side=8)
 
@@ -31,7 +32,7 @@ def red_columns(counter):
 
 
 class Counting(Source):
-    """Draws the frame's number into the buffer that it is given, as a camera writes into it."""
+    """Draws the frame's number into the given buffer, as a camera does."""
 
     def __init__(self, *, live, frames=FRAMES):
         super().__init__("counting", 1000.0)
@@ -49,8 +50,8 @@ class Counting(Source):
         return True
 
 
-class Checking(Sink):
-    """Notes the frames whose mask, or whose picture, is another frame's."""
+class Checking(FrameSink):
+    """Notes the results whose mask or image belongs to another frame."""
 
     def __init__(self):
         self.seen, self.wrong = [], []
@@ -58,21 +59,21 @@ class Checking(Sink):
     def write(self, result):
         number = int(result.record.label)
         columns = np.array(red_columns(number))
-        mask_fits = (result.picture.mask == np.where(columns, 255, 0)).all()
+        mask_fits = (result.buffers.mask == np.where(columns, 255, 0)).all()
         red = 0 if result.frame_format == "rgb" else 2
-        picture_fits = ((result.picture.frame[:, :, red] == 255) == columns).all()
-        if not (mask_fits and picture_fits):
+        image_fits = ((result.buffers.frame[:, :, red] == 255) == columns).all()
+        if not (mask_fits and image_fits):
             self.wrong.append(number)
         self.seen.append(number)
         return True
 
 
 class Watchful(RedBackend):
-    """Notes the frames that changed, or were begun twice, while they were computed."""
+    """Notes the frames that changed, or were started twice, while they were computed."""
 
     def __init__(self, card, wait=lambda: None):
         super().__init__(card)
-        self.disturbed = []  # one list for all twins, as are `wait` and the counts
+        self.disturbed = []  # shared by all contexts, like `wait` and the counts
         self._begun, self._wait = None, wait
 
     def start(self):
@@ -103,7 +104,7 @@ def test_a_file_s_masks_are_all_there_and_right(in_flight):
     _, sink, report = run(live=False, in_flight=in_flight)
     assert sink.wrong == []
     assert sink.seen == list(range(FRAMES))
-    assert (report.frames, report.drops, report.unshown) == (FRAMES, 0, 0)
+    assert (report.frames, report.drops, report.not_shown) == (FRAMES, 0, 0)
 
 
 @pytest.mark.parametrize("in_flight", [1, 2])
@@ -112,7 +113,7 @@ def test_a_live_source_s_masks_are_right_and_every_frame_is_accounted_for(in_fli
     assert sink.wrong == []
     assert sink.seen == sorted(set(sink.seen)), "no frame is shown twice, none out of turn"
     assert report.frames + report.drops == source.drawn == FRAMES
-    assert len(sink.seen) + report.unshown == report.frames
+    assert len(sink.seen) + report.not_shown == report.frames
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -130,15 +131,15 @@ def test_frames_of_another_format_are_converted_in_their_own_slot():
 
 
 def test_a_source_writes_straight_into_the_slots():
-    homes = []
+    direct = []
 
     class Noting(Counting):
         def read_into(self, frame):
-            homes.append(frame.image is frame.home)
+            direct.append(frame.image is frame.slot_image)
             return super().read_into(frame)
 
     stream(RedBackend(CARD), Noting(live=False, frames=50), [], StreamConfig())
-    assert all(homes)
+    assert all(direct)
 
 
 # The faults.
@@ -176,19 +177,19 @@ def test_a_ring_that_gives_a_slot_away_too_early_is_caught(monkeypatch):
 
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_a_loop_that_reads_before_the_end_is_caught(monkeypatch, in_flight):
-    monkeypatch.setattr(Lane, "finish", lambda lane: None)
+    monkeypatch.setattr(InFlightRequest, "finish", lambda request: None)
     _, sink, _ = run(live=False, in_flight=in_flight, frames=50)
     assert set(sink.wrong) >= set(range(50))
 
 
-def test_two_in_flight_on_one_lane_are_caught(monkeypatch):
-    launch = Inference._launch
+def test_two_in_flight_on_one_request_are_caught(monkeypatch):
+    submit = Inference._submit
 
-    def on_the_first_lane(inference, frame):
-        frame.place = 0
-        launch(inference, frame)
+    def to_the_first_request(inference, frame):
+        frame.request = 0
+        submit(inference, frame)
 
-    monkeypatch.setattr(Inference, "_launch", on_the_first_lane)
+    monkeypatch.setattr(Inference, "_submit", to_the_first_request)
     _, sink, _ = run(live=False, in_flight=2, frames=50)
     assert sink.wrong
 

@@ -1,4 +1,4 @@
-"""Images in, four kinds of files out: right at every size, none overwritten, none lost."""
+"""predict: masks, overlays, maps and JSON lines for images of every size and name."""
 
 import json
 from pathlib import Path
@@ -48,12 +48,12 @@ def test_an_image_of_the_frame_s_size(tmp_path):
     mask = mask_at(out / "part_mask.png")
     assert (mask.dtype, mask.shape) == (np.uint8, (48, 64))
     assert (mask[:, :32] == 0).all() and (mask[:, 32:] == 255).all()
-    heat = np.load(out / "part_map.npy")
-    assert (heat.dtype, heat.shape) == (np.float32, (16, 16))
-    np.testing.assert_allclose(heat[:, 8:], 1.0)
+    anomaly_map = np.load(out / "part_map.npy")
+    assert (anomaly_map.dtype, anomaly_map.shape) == (np.float32, (16, 16))
+    np.testing.assert_allclose(anomaly_map[:, 8:], 1.0)
     overlay = read_image(out / "part_overlay.png")
     assert overlay.shape == (48, 64, 3)
-    assert (overlay[:, :20] == 0).all(), "what is cold stays as it was"
+    assert (overlay[:, :20] == 0).all(), "low values leave the image unchanged"
     assert (result.score, result.verdict) == (pytest.approx(1.0), "anomalous")
     assert lines_of(out) == [
         {
@@ -101,7 +101,7 @@ def test_folders_are_walked_and_equal_names_do_not_meet(tmp_path, said):
     masks = [p.outputs["mask"] for p in result.images]
     assert masks == ["bad_000_mask.png", "001_mask.png", "good_000_mask.png"]
     assert all((tmp_path / "out" / mask).exists() for mask in masks)
-    assert said == ["some inputs share a name: their outputs begin with the folder's name as well"]
+    assert said == ["images share a file name: the names of their outputs include the folder"]
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,9 @@ def test_a_corrupt_image_is_named_and_what_was_written_stays(tmp_path):
     bad.write_bytes(b"\x89PNG and no more")
     last = write_photo(tmp_path / "2.png")
     out = tmp_path / "out"
-    with pytest.raises(DataError, match=r"1\.png is damaged or no image"):
+    with pytest.raises(DataError) as caught:
         run([good, bad, last], out)
+    assert str(bad) in caught.value.problem
     assert [line["file"] for line in lines_of(out)] == [str(good)]
     assert mask_at(out / "0_mask.png").min() == 255
     assert not list(out.glob("1_*")) and not list(out.glob(".*"))
@@ -136,11 +137,12 @@ def test_a_corrupt_image_is_named_and_what_was_written_stays(tmp_path):
 
 def test_a_missing_image_an_empty_folder_and_no_image_are_errors(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"nowhere\.png cannot be opened"):
+    with pytest.raises(DataError) as caught:
         run([tmp_path / "nowhere.png"], tmp_path / "out")
-    with pytest.raises(DataError, match="empty holds no image"):
+    assert "nowhere.png" in caught.value.problem
+    with fails(DataError, "data/no-images"):
         run([tmp_path / "empty"], tmp_path / "out")
-    with pytest.raises(DataError, match="No image was named"):
+    with fails(DataError, "data/no-images"):
         run([], tmp_path / "out")
 
 
@@ -151,8 +153,9 @@ def test_a_file_that_is_named_twice_is_taken_once(tmp_path):
 
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     photo = write_photo(tmp_path / "0.png")
-    with pytest.raises(SinkError, match=r"0\.png cannot be written"):
+    with fails(SinkError, "sink/cannot-write") as caught:
         run([photo], photo)
+    assert str(photo) in caught.value.problem
 
 
 def test_a_score_that_is_no_number_is_an_error_that_names_the_image(tmp_path):

@@ -1,7 +1,7 @@
-"""The loop and TrtBackend, whole, over the simulated driver: each frame is held against the truth.
+"""The whole loop with TrtBackend over the simulated driver: every result is compared.
 
-TensorRT is stood in for (tests/runtime/fake_trt.py), cuda-python and PyCUDA are the real ones, and
-what the loop did with memory and order is judged by a driver stricter than a real one.
+TensorRT is replaced by tests/kit/fake_trt.py, cuda-python and PyCUDA are real, and the simulated
+driver checks memory and order more strictly than a real one.
 """
 
 import pytest
@@ -18,9 +18,9 @@ def loop(**arguments):
 
 
 def sound(report, *, warm=None):
-    """Assert that nothing leaked, raced or was made anew, and that all that was seen was right.
+    """Assert that nothing leaked, raced or was allocated, and that every result was right.
 
-    warm: the runs before the first frame, where each frame's own are to be counted.
+    warm: runs before the first frame, if the runs of the frames are to be counted.
     """
     report.clean()
     seen = report.result
@@ -40,7 +40,7 @@ def runs(report):
 
 
 def warm_runs(in_flight):
-    """Each lane's context runs before it is captured, and its lane once more."""
+    """Each context runs once before its capture and once more as a warm-up."""
     return 2 * (in_flight + 2)
 
 
@@ -61,9 +61,9 @@ def test_thousands_of_frames_of_a_file_reach_the_sinks_as_they_must(io, in_fligh
 def test_a_camera_s_frames_are_right_whichever_are_dropped(io, in_flight, cuda_graph):
     report = loop(frames=400, live=True, io=io, in_flight=in_flight, cuda_graph=cuda_graph)
     seen = sound(report, warm=warm_runs(in_flight))
-    frames, drops, unshown = seen["reported"]
+    frames, drops, not_shown = seen["reported"]
     assert frames + drops == seen["read"] == 400
-    assert frames == seen["frames"] == seen["shown"] + unshown
+    assert frames == seen["frames"] == seen["shown"] + not_shown
     assert frames >= 100 and seen["shown"] >= 50
     assert (report.counters["graph_launches"] > 0) is cuda_graph
 
@@ -125,10 +125,10 @@ def test_whatever_ends_a_stream_nothing_stays_behind(end, options, words, io, in
 
 
 @pytest.mark.parametrize("io", EVERY)
-def test_a_camera_may_allocate_while_lanes_are_captured(io):
+def test_a_camera_may_allocate_while_graphs_are_captured(io):
     report = run_or_skip(cuda_scenarios.beside_a_camera_that_allocates, frames=60, io=io)
     assert "CUDA graph, " in sound(report)["engine"]
-    assert report.counters["host_allocations"] == 3 + 3, "of lanes, and beside their captures"
+    assert report.counters["host_allocations"] == 3 + 3, "of requests, and during their captures"
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,7 @@ def test_a_camera_that_hangs_in_a_read_may_write_when_all_is_closed(io, binding,
     )
     assert report.error is None, report.error
     assert report.result == {
-        "said": [
-            "numbered does not return from a read: the memory that it may still write to is kept "
-            "until this process ends"
-        ],
+        "said": ["numbered: read() is blocked; its buffers are kept until this process exits"],
         "ended": "interrupt" if end == "two signals" else "report",
         "wrong": [],
         "late": True,
@@ -174,11 +171,11 @@ COPY_TWO, MAPPED_TWO = COPY | {"in_flight": 2}, MAPPED | {"in_flight": 2}
 FAULTS = [
     ("released_too_early", COPY, "source-changed"),
     ("released_too_early", MAPPED_TWO, "source-changed"),
-    ("a_twin_for_each_frame", COPY_TWO, "steady"),
-    ("a_twin_for_each_frame", MAPPED, "steady"),
+    ("a_context_for_each_frame", COPY_TWO, "steady"),
+    ("a_context_for_each_frame", MAPPED, "steady"),
     ("started_twice", COPY, "race"),
-    ("two_frames_in_a_lane", COPY_TWO, "race"),
-    ("two_frames_in_a_lane", MAPPED_TWO, "source-changed"),
+    ("two_frames_in_a_request", COPY_TWO, "race"),
+    ("two_frames_in_a_request", MAPPED_TWO, "source-changed"),
     ("global_capture", COPY, "capture"),
     ("global_capture", MAPPED_TWO, "capture"),
 ]
@@ -197,7 +194,7 @@ def test_a_planted_fault_is_reported_by_the_driver(fault, options, kind):
         options = options | {"of": "beside_a_camera_that_allocates"}
     report = plant(fault, **options)
     assert kind in report.kinds
-    if fault == "two_frames_in_a_lane":
+    if fault == "two_frames_in_a_request":
         assert any("mask" in wrong for wrong in report.result["wrong"])
 
 
@@ -208,13 +205,13 @@ def test_a_mask_that_is_handed_over_before_its_time_is_wrong(options):
     assert any("score" in wrong for wrong in report.result["wrong"])
 
 
-def test_a_frame_computed_twice_and_a_picture_copied_are_counted():
+def test_a_frame_computed_twice_and_an_image_copied_are_counted():
     report = plant("started_twice", **MAPPED)
     assert (report.kinds, runs(report)) == ({}, warm_runs(1) + 120)
-    report = plant("a_copy_of_each_picture", **MAPPED)
+    report = plant("a_copy_of_each_image", **MAPPED)
     assert (report.kinds, report.result["fills"], report.result["pinned"]) == ({}, 60, False)
 
 
 def test_the_table_of_faults_is_whole():
-    named = {fault for fault, _, _ in FAULTS} | {"read_before_finish", "a_copy_of_each_picture"}
+    named = {fault for fault, _, _ in FAULTS} | {"read_before_finish", "a_copy_of_each_image"}
     assert named == set(cuda_faults.PLANTED)

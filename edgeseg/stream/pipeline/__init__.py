@@ -1,1 +1,1 @@
-"""From a source to the sinks: capture, ring, inference, dispatcher and latency."""
+"""From a source to the sinks: capture, inference, dispatcher; pace and latency."""

@@ -1,44 +1,114 @@
-"""The thread that reads a source into a ring, at the source's pace or at a line's.
+"""The capture thread, and the ring through which it hands frames to inference.
 
-as it comes   every frame of a camera; a file as quickly as it is inferred
---fps         a file's frames one by one, at the beat of a line: read ahead, handed over in time
---interval    a camera is read all the time, so that its frames stay fresh, and the first one
-              that arrives after each trigger is handed over; a file has its beat
+    live source   an unread frame is replaced by the next one and counted as dropped, so that
+                  inference always gets the newest
+    file          a bounded queue: the reader waits for room, and no frame is dropped
+
+Frame buffers are allocated once and reused: free -> capture -> ready -> inference -> free.
+
+Frames are handed over as they come; of a file at a fixed rate (`--fps`), or one per `--interval`. A
+camera is read continuously even then, and the first frame at or after each trigger is used.
 """
 
 import threading
+from collections import deque
+from collections.abc import Iterable
 
 from edgeseg.cuda.nvtx import UNMARKED, Mark
-from edgeseg.stream.pipeline.pace import Pace
-from edgeseg.stream.pipeline.ring import Frame, Ring, Source
+from edgeseg.stream.pipeline.pace import Pace, Trigger
+from edgeseg.stream.source.base import Frame, Source
 
-JOIN_SECONDS = 2.0  # for a read that is under way when the stream ends
+JOIN_SECONDS = 2.0  # to wait for a pending read at the end of the stream
+
+
+class Ring:
+    """Frames between the capture and the inference thread, under one condition variable."""
+
+    def __init__(self, frames: Iterable[Frame], *, live: bool) -> None:
+        self._live = live
+        self._free = list(frames)
+        self._ready: deque[Frame] = deque()
+        self._changed = threading.Condition()
+        self._closed = self._finished = False
+        self._error: BaseException | None = None
+        self._count = 0
+        self.dropped = 0
+
+    def claim(self) -> Frame | None:
+        """Wait for a free frame; None after `close`. Called by capture."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free or self._closed)
+            return None if self._closed else self._free.pop()
+
+    def publish(self, frame: Frame) -> None:
+        """Hand over a filled frame; in a live ring it replaces an unread one. Called by capture."""
+        with self._changed:
+            if self._live and self._ready:
+                self._free.append(self._ready.popleft())
+                self.dropped += 1
+            frame.index = self._count
+            self._count += 1
+            self._ready.append(frame)
+            self._changed.notify_all()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Signal the end of the source, or its error. Called by capture."""
+        with self._changed:
+            self._finished, self._error = True, error
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> Frame | None:
+        """Return the next frame; None after `timeout` seconds, at the end, and after `close`.
+
+        Raises the error that ended the capture, after the frames that came before it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._finished or self._closed, timeout)
+            if self._ready:
+                return self._ready.popleft()
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def release(self, frame: Frame) -> None:
+        """Return a frame to be filled again."""
+        frame.reset_image()
+        with self._changed:
+            self._free.append(frame)
+            self._changed.notify_all()
+
+    @property
+    def over(self) -> bool:
+        """Whether the source ended without an error and every frame was taken."""
+        with self._changed:
+            return self._finished and not self._ready and self._error is None
+
+    def close(self) -> None:
+        """Wake up whoever waits in `claim` or `take`, and end the stream."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 class Capture:
-    """Reads a source into a ring while the `with` block runs."""
+    """Reads a source into a ring in a thread of its own while the `with` block runs."""
 
     def __init__(
-        self,
-        source: Source,
-        ring: Ring,
-        *,
-        every: float | None = None,
-        mark: Mark = UNMARKED,
+        self, source: Source, ring: Ring, *, period: float | None = None, mark: Mark = UNMARKED
     ) -> None:
-        """every: seconds from one frame that is handed over to the next; None: all of them."""
+        """period: seconds between two frames that are handed over; None for every frame."""
         self.source, self.ring, self._mark = source, ring, mark
         self._pace = self._trigger = None
-        if every is not None and source.live:
-            self._trigger = Trigger(every)
-        elif every is not None:
-            self._pace = Pace(every, self._sleep)
+        if period is not None and source.live:
+            self._trigger = Trigger(period)
+        elif period is not None:
+            self._pace = Pace(period, self._sleep)
         self._thread = threading.Thread(target=self._read, name="capture", daemon=True)
         self._ended = threading.Event()
-        self.stamps = source.live or every is not None
-        """Whether a frame has an arrival: a camera's or a beat's; a file at full speed has none."""
+        self.stamps = source.live or period is not None
+        """Whether frames have an arrival time; those of a file at full speed have none."""
         self.due: int | None = None
-        """When the next frame is wanted, in nanoseconds of `time.perf_counter_ns`; None: now."""
+        """When the next frame is due, `time.perf_counter_ns`; None for immediately."""
 
     def __enter__(self) -> "Capture":
         self._thread.start()
@@ -51,39 +121,37 @@ class Capture:
             self._thread.join()
 
     @property
-    def hangs(self) -> bool:
-        """Whether a read has not returned though the stream ended: it may still write."""
-        # is_alive() would say no after a join that Ctrl-C interrupted, up to Python 3.12.
+    def blocked(self) -> bool:
+        """Whether a read has not returned after the end of the stream, and may still write."""
+        # is_alive() would be False after a join that Ctrl-C interrupted, up to Python 3.12.
         return self._thread.ident is not None and not self._ended.is_set()
 
     @property
-    def passed(self) -> int:
-        """Frames of a camera that came between two triggers, and were not wanted."""
-        return self._trigger.passed if self._trigger else 0
+    def dropped(self) -> int:
+        """Frames of a camera between two triggers."""
+        return self._trigger.dropped if self._trigger else 0
 
     @property
     def missed(self) -> int:
-        """Beats without a frame: inference was behind a file's, a camera was slower than them."""
-        beat = self._pace or self._trigger
-        return beat.missed if beat else 0
+        """Triggers without a frame: a file's while inference was busy, or a slow camera's."""
+        timer = self._pace or self._trigger
+        return timer.missed if timer else 0
 
     def _read(self) -> None:
+        error: BaseException | None = None
         try:
-            while (frame := self.ring.claim()) is not None:
-                if not self._next(frame):
-                    break
+            while (frame := self.ring.claim()) is not None and self._next(frame):
                 self.ring.publish(frame)
         except _Stopping:
-            self.ring.finish()
-        except BaseException as error:  # whatever it is, the main thread raises it
-            self.ring.finish(error)
-        else:
-            self.ring.finish()
+            pass
+        except BaseException as raised:  # of any kind: the main thread raises it
+            error = raised
         finally:
+            self.ring.finish(error)
             self._ended.set()
 
     def _next(self, frame: Frame) -> bool:
-        """Read the next frame that is wanted; False at the end."""
+        """Read the next frame that is due; False at the end."""
         if not self._fill(frame):
             return False
         if self._pace:
@@ -105,26 +173,5 @@ class Capture:
             raise _Stopping
 
 
-class Trigger:
-    """Takes the first frame that arrives at or after each beat; the first one sets the beat."""
-
-    def __init__(self, period: float) -> None:
-        self._period = max(round(period * 1e9), 1)
-        self.due: int | None = None
-        self.passed = self.missed = 0
-
-    def takes(self, arrival: int) -> bool:
-        """Whether the frame that arrived then is wanted."""
-        if self.due is None:
-            self.due = arrival
-        if arrival < self.due:
-            self.passed += 1
-            return False
-        beats = (arrival - self.due) // self._period
-        self.missed += beats
-        self.due += (beats + 1) * self._period
-        return True
-
-
 class _Stopping(Exception):
-    """The stream ended while a beat was waited for."""
+    """The stream ended while capture waited for the next period."""

@@ -1,13 +1,13 @@
-"""From inference to the sinks, which never make it wait on a live source.
+"""Hands results from inference to the sinks, which never delay inference on a live source.
 
-    inference thread   offer(): a record always, the picture where one of the pool is free
-    main thread        serve(): the records first, then the pictures; windows want this thread
+    inference thread   offer(): queues the record, and a copy of the frame if a buffer is free
+    main thread        dispatch(): records first, then frames; windows require this thread
 
-    live source   a picture that finds no room is not shown, and counted; its record is kept
-    file          inference waits for room: every picture arrives
+    live source   without a free buffer the frame is not shown, and counted; its record is kept
+    file          inference waits for a free buffer: every frame is shown
 
-Records are a few hundred bytes each. They wait for a slow disk in a queue with a large limit, and
-beyond it the stream ends with an error instead of filling the memory.
+A record has a few hundred bytes. Records queue up when a disk is slow; at the limit the stream ends
+with an error rather than filling the memory.
 """
 
 import threading
@@ -20,18 +20,18 @@ import numpy as np
 from edgeseg.cards import GraphCard
 from edgeseg.errors import EdgesegError, SinkError
 from edgeseg.runtime.base import Slot
-from edgeseg.stream.pipeline.results import Picture, Record, Result
-from edgeseg.stream.pipeline.stages import Stages
-from edgeseg.stream.sink.sinks import AnySink, RecordSink, Sink
+from edgeseg.stream.pipeline.latency import Stages
+from edgeseg.stream.sink.base import AnySink, FrameSink, Record, RecordSink, Result, ResultBuffers
 
-PICTURES = 3  # one in a sink, one that waits, one for the next frame
-RECORDS = 100_000  # some 40 MB; 55 minutes of a camera's frames at 30/s
+BUFFERS = 3  # one in a sink, one that waits, one for the next frame
+RECORDS = 100_000  # about 40 MB; 55 minutes of a camera at 30 frames/s
 
-Item = tuple[Record, Picture | None, int]  # and the moment of its mask, perf_counter_ns
+Item = tuple[Record, ResultBuffers | None, int]
+"""A record, its buffers, and the time of its mask in nanoseconds of `time.perf_counter_ns`."""
 
 
-class Outlet:
-    """Copies of results on their way from one inferring thread to the sinks in the main thread."""
+class Dispatcher:
+    """Queues copies of results between the inference thread and the sinks in the main thread."""
 
     def __init__(
         self,
@@ -43,73 +43,74 @@ class Outlet:
         threshold: float,
         limit: int = RECORDS,
     ) -> None:
-        self._records = [sink for sink in sinks if isinstance(sink, RecordSink)]
-        self._shows = [sink for sink in sinks if isinstance(sink, Sink)]
+        self._record_sinks = [sink for sink in sinks if isinstance(sink, RecordSink)]
+        self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
         self._card, self._stages, self._live = card, stages, live
         self._threshold, self._limit = threshold, limit
-        self._wanted = bool(sinks)
-        self._pictured = bool(self._shows)
-        self._free = [Picture.of(card) for _ in range(PICTURES if self._shows else 0)]
+        self._has_sinks = bool(sinks)
+        self._wants_frames = bool(self._frame_sinks)
+        self._free = [ResultBuffers.of(card) for _ in range(BUFFERS if self._frame_sinks else 0)]
         self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self.error: EdgesegError | None = None
-        """What the first sink that failed said; the others got everything all the same."""
-        self.unshown = 0
-        """Pictures of a live source that no sink had time for."""
+        """Error of the first sink that failed; the others got every result."""
+        self.not_shown = 0
+        """Frames of a live source that no video or window had time for."""
 
     def offer(self, record: Record, slot: Slot, done: int) -> None:
-        """Take one result over; afterwards the slot is free. Inference's side.
+        """Queue one result; then the slot is free again. Called by inference.
 
-        done: the moment of its mask. SinkError: more records wait than the limit allows.
+        done: the time of the mask. SinkError if too many records wait.
         """
-        if not self._wanted or self._closed:
+        if not self._has_sinks or self._closed:
             return
-        picture = self._picture()
-        if picture is not None:
-            np.copyto(picture.frame, slot.frame[0])
-            np.copyto(picture.mask, slot.mask[0])
-            np.copyto(picture.anomaly_map, slot.anomaly_map[0])
+        buffers = self._free_buffers()
+        if buffers is not None:
+            np.copyto(buffers.frame, slot.frame[0])
+            np.copyto(buffers.mask, slot.mask[0])
+            np.copyto(buffers.anomaly_map, slot.anomaly_map[0])
         with self._changed:
             if not self._live:
                 self._changed.wait_for(lambda: len(self._waiting) < self._limit or self._closed)
             if len(self._waiting) >= self._limit and not self._closed:
                 raise SinkError(
-                    f"{self._limit} results wait to be written: the outputs are slower than the "
+                    f"{self._limit} results wait to be written: the sinks are slower than the "
                     "source.",
-                    remedy="write --jsonl and --out to a quicker disk",
+                    remedy="write --jsonl and --out to a faster disk",
+                    code="sink/too-slow",
                 )
-            self._waiting.append((record, picture, done))
+            self._waiting.append((record, buffers, done))
             self._changed.notify_all()
 
-    def _picture(self) -> Picture | None:
-        """Return a free picture; None where nobody looks, and where none is free in time."""
-        if not self._pictured:
+    def _free_buffers(self) -> ResultBuffers | None:
+        """Return free buffers; None if no sink needs them, or none is free in time."""
+        if not self._wants_frames:
             return None
         with self._changed:
             if not self._live:
-                self._changed.wait_for(lambda: self._free or not self._pictured or self._closed)
+                self._changed.wait_for(lambda: self._free or not self._wants_frames or self._closed)
             if self._free:
                 return self._free.pop()
-            self.unshown += self._pictured
+            self.not_shown += self._wants_frames
             return None
 
     def end(self) -> None:
-        """Say that no result follows. Inference's side."""
+        """Signal that no result follows. Called by inference."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Keep nobody waiting who offers; what is offered from now on is lost."""
+        """Wake up a waiting `offer`; later results are discarded."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def serve(self, enough: Callable[[], None], *, timeout: float) -> bool:
-        """Give the sinks what waits, or what comes within `timeout` seconds; False at the end.
+    def dispatch(self, stop: Callable[[], None], *, timeout: float) -> bool:
+        """Pass waiting results, or those of the next `timeout` seconds, on; False at the end.
 
-        `enough` is called when a sink wants no more or fails; the others go on until the end.
+        `stop` is called when a sink ends the stream or fails; the other sinks continue.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended, timeout)
@@ -119,48 +120,48 @@ class Outlet:
                 return False
             self._changed.notify_all()
         for record, _, _ in items:
-            self._write(record, enough)
-        for record, picture, done in items:
-            if picture is not None:
-                self._show(record, picture, enough)
+            self._write(record, stop)
+        for record, buffers, done in items:
+            if buffers is not None:
+                self._show(record, buffers, stop)
             self._stages.add_sinks((time.perf_counter_ns() - done) / 1e9)
         if not items:
-            self._each_show(lambda sink: sink.idle(), enough)
+            self._each_frame_sink(lambda sink: sink.idle(), stop)
         return True
 
-    def _write(self, record: Record, enough: Callable[[], None]) -> None:
-        for sink in list(self._records):
+    def _write(self, record: Record, stop: Callable[[], None]) -> None:
+        for sink in list(self._record_sinks):
             try:
                 sink.write(record)
             except EdgesegError as error:
-                self._records.remove(sink)
-                self._fail(error, enough)
+                self._record_sinks.remove(sink)
+                self._fail(error, stop)
 
-    def _show(self, record: Record, picture: Picture, enough: Callable[[], None]) -> None:
+    def _show(self, record: Record, buffers: ResultBuffers, stop: Callable[[], None]) -> None:
         result = Result(
             record=record,
-            picture=picture,
+            buffers=buffers,
             frame_format=self._card.frame_format,
             threshold=self._threshold,
         )
-        self._each_show(lambda sink: sink.write(result), enough)
+        self._each_frame_sink(lambda sink: sink.write(result), stop)
         with self._changed:
-            self._free.append(picture)
+            self._free.append(buffers)
             self._changed.notify_all()
 
-    def _each_show(self, step: Callable[[Sink], bool], enough: Callable[[], None]) -> None:
-        for sink in list(self._shows):
+    def _each_frame_sink(self, step: Callable[[FrameSink], bool], stop: Callable[[], None]) -> None:
+        for sink in list(self._frame_sinks):
             try:
                 if step(sink):
                     continue
-                enough()
+                stop()
             except EdgesegError as error:
-                self._fail(error, enough)
-            self._shows.remove(sink)
+                self._fail(error, stop)
+            self._frame_sinks.remove(sink)
             with self._changed:
-                self._pictured = bool(self._shows)
+                self._wants_frames = bool(self._frame_sinks)
                 self._changed.notify_all()
 
-    def _fail(self, error: EdgesegError, enough: Callable[[], None]) -> None:
+    def _fail(self, error: EdgesegError, stop: Callable[[], None]) -> None:
         self.error = self.error or error
-        enough()
+        stop()

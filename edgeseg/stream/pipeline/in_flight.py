@@ -1,12 +1,11 @@
-"""Lanes: a slot and the backend that is bound to it, once.
+"""In-flight requests: a slot and the execution context that is bound to it, once.
 
-A `Pipelined` backend gets a lane for each frame on its way: one that is being filled, one that
-waits unread, and those in flight. The camera writes straight into a lane's slot, and what computes
-it has had its addresses since the start.
+A `Pipelined` backend has a request for each frame in flight, plus one that is being filled and one
+that waits unread. The camera writes directly into a request's slot, and its addresses never change.
 
-Other backends have one lane, and a frame is copied into its slot. Binding again for each frame
-instead would save nothing: ONNX Runtime's bind took 28 us and the copy of a 640x480 frame 25 us on
-the same processor, and a runtime may build more upon an address than that one does.
+Any other backend has one request, into whose slot each frame is copied. Rebinding for each frame
+would not be faster: ONNX Runtime's bind took 28 us and the copy of a 640x480 frame 25 us on the
+same processor, and other runtimes may do more work when an address changes.
 """
 
 from collections.abc import Callable
@@ -18,15 +17,15 @@ from edgeseg.config import StreamConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError
 from edgeseg.runtime.base import Backend, Closing, Pipelined, Slot
-from edgeseg.stream.pipeline.ring import Frame
+from edgeseg.stream.source.base import Frame
 
-BETWEEN = 2  # lanes besides those in flight: one is being filled, one waits; capture never does
-LIVE_DEPTH = 3  # frames before a lone lane: one filling, one unread, one in inference
+EXTRA = 2  # requests besides those in flight, so that capture never waits
+LIVE_DEPTH = 3  # frames for a single request: one being filled, one unread, one in inference
 QUEUE_DEPTH = 4  # decoding a file stays ahead of inference without filling the memory
 
 
-class Lane:
-    """One slot, its backend, and whether a frame lies in it without a copy."""
+class InFlightRequest:
+    """One slot and the context that computes it; run once on creation, as a warm-up."""
 
     def __init__(self, backend: Backend, threshold: float | None) -> None:
         self.pipelined = backend if isinstance(backend, Pipelined) else None
@@ -37,25 +36,25 @@ class Lane:
         self._format = backend.card.frame_format
         self._run: Callable[[], None] = backend.run
         backend.bind(self.slot)
-        backend.run()  # a runtime's first run is not like the others
+        backend.run()
 
     @property
-    def home(self) -> Image | None:
-        """Where a source may write its pictures, BGR uint8 [H, W, 3]; None: nowhere."""
+    def slot_image(self) -> Image | None:
+        """The slot's frame, uint8 [H, W, 3], if a source may write its BGR images there."""
         return self.frame if self.pipelined and self._format == "bgr" else None
 
     def fill(self, image: Image) -> None:
-        """Bring a BGR picture into the slot; nothing is to do for one that lies there."""
+        """Convert a BGR image into the slot, unless it is there already."""
         if image is not self.frame and not _same(image, self.frame):
             fill_frame(self.frame, image, source="bgr", target=self._format)
 
     def start(self) -> None:
-        """Begin with the frame in the slot, where the backend can."""
+        """Submit the slot's frame, if the backend can run asynchronously."""
         if self.pipelined:
             self.pipelined.start()
 
     def finish(self) -> None:
-        """Return when the slot has the mask, the score and the map of its frame."""
+        """Wait until the slot has the frame's mask, score and anomaly map."""
         if self.pipelined:
             self.pipelined.finish()
         else:
@@ -63,61 +62,60 @@ class Lane:
 
     @property
     def device_seconds(self) -> float | None:
-        """What the device took for the last frame by its own clock, where it has one."""
+        """Time of the last frame on the device's own clock; None if unavailable."""
         return self.pipelined.compute_seconds if self.pipelined else None
 
 
 @dataclass(frozen=True)
-class Lanes(Closing):
-    """The lanes of one stream; what was opened for them closes with them."""
+class InFlightRequests(Closing):
+    """The requests of one stream and the contexts that were opened for them."""
 
-    lanes: tuple[Lane, ...]
-    spare: Lane | None
-    """For runs on nobody's frame, where they are wanted."""
-    twins: tuple[Pipelined, ...] = ()
+    requests: tuple[InFlightRequest, ...]
+    keep_warm: InFlightRequest | None
+    """For keep-warm iterations; None if they are disabled."""
+    contexts: tuple[Pipelined, ...] = ()
+    """Additional execution contexts; the backend itself is closed by its owner."""
 
     def close(self) -> None:
-        """Close the twins; the backend itself is its opener's."""
-        for twin in self.twins:
-            twin.close()
+        """Close the additional contexts."""
+        for context in self.contexts:
+            context.close()
 
-    def leave(self) -> None:
-        """Leave the slots that a source can write into to the end of the process."""
-        for lane in self.lanes:
-            lane.slot.keep_until_exit()
+    def keep_until_exit(self) -> None:
+        """Keep the slots that a source may still write to until the process exits."""
+        for request in self.requests:
+            request.slot.keep_until_exit()
 
     def frames(self, *, live: bool) -> list[Frame]:
-        """Return the frames that go round between capture and these lanes."""
-        if self.lanes[0].pipelined is None:
+        """Return the frames that circulate between capture and these requests."""
+        if self.requests[0].pipelined is None:
             return [Frame() for _ in range(LIVE_DEPTH if live else QUEUE_DEPTH)]
-        frames = [Frame(place=place, home=lane.home) for place, lane in enumerate(self.lanes)]
+        frames = [Frame(request=i, slot_image=r.slot_image) for i, r in enumerate(self.requests)]
         for frame in frames:
-            frame.image = frame.image if frame.home is None else frame.home
+            frame.image = frame.image if frame.slot_image is None else frame.slot_image
         return frames
 
 
-def open_lanes(backend: Backend, config: StreamConfig) -> Lanes:
-    """Return lanes that have run once.
-
-    ConfigError: more than one in flight for a backend that computes one frame at a time.
-    """
+def open_requests(backend: Backend, config: StreamConfig) -> InFlightRequests:
+    """Open the requests of a stream; ConfigError if the backend supports only one in flight."""
     if isinstance(backend, Pipelined):
-        count = config.in_flight + BETWEEN - 1 + config.keep_warm
-        twins = tuple(backend.second() for _ in range(count))
-        lanes = tuple(Lane(one, config.threshold) for one in (backend, *twins))
-        spare = lanes[-1] if config.keep_warm else None
-        return Lanes(lanes[: config.in_flight + BETWEEN], spare, twins)
+        count = config.in_flight + EXTRA - 1 + config.keep_warm
+        contexts = tuple(backend.second() for _ in range(count))
+        requests = tuple(InFlightRequest(each, config.threshold) for each in (backend, *contexts))
+        spare = requests[-1] if config.keep_warm else None
+        return InFlightRequests(requests[: config.in_flight + EXTRA], spare, contexts)
     if config.in_flight > 1:
         raise ConfigError(
-            f"in_flight is {config.in_flight}, and {backend.name} computes one frame at a time.",
-            remedy="--in-flight 1, or a runtime that can: --runtime openvino, a TensorRT engine",
+            f"invalid in_flight: {config.in_flight} ({backend.name} supports 1).",
+            remedy="--in-flight 1, or --runtime openvino, or a TensorRT engine",
+            code="config/in-flight",
         )
-    lane = Lane(backend, config.threshold)
-    return Lanes((lane,), lane if config.keep_warm else None)
+    request = InFlightRequest(backend, config.threshold)
+    return InFlightRequests((request,), request if config.keep_warm else None)
 
 
 def _same(one: Image, other: Image) -> bool:
-    """Whether two arrays are the same bytes; a source may hand back another view of its buffer."""
+    """Whether two arrays share the same bytes; a source may return another view of its buffer."""
     return (
         one.shape == other.shape
         and one.strides == other.strides

@@ -1,9 +1,9 @@
-"""The thread that computes: frames from the ring, through the lanes, to the outlet.
+"""The inference thread: frames from the ring, through in-flight requests, to the dispatcher.
 
-    one in flight    take, start, finish, hand over; then the next
-    two in flight    the second is started before the first is waited for: the device never idles
+    one in flight    take, start, finish, dispatch; then the next frame
+    two in flight    the second is started before the first is finished, so the device never idles
 
-Nothing here depends on the frame's size: no buffer is made after the start.
+No buffer is allocated after the start.
 """
 
 import threading
@@ -17,47 +17,47 @@ from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import EdgesegError
 from edgeseg.log import log
 from edgeseg.stream.pipeline.capture import Capture
-from edgeseg.stream.pipeline.dispatcher import Outlet
-from edgeseg.stream.pipeline.in_flight import Lane, Lanes
-from edgeseg.stream.pipeline.pace import WARM_EVERY_NS
-from edgeseg.stream.pipeline.results import Record
-from edgeseg.stream.pipeline.ring import Frame
-from edgeseg.stream.pipeline.stages import Stages
+from edgeseg.stream.pipeline.dispatcher import Dispatcher
+from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
+from edgeseg.stream.pipeline.latency import Stages
+from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
+from edgeseg.stream.sink.base import Record
+from edgeseg.stream.source.base import Frame
 
-POLL = 0.1  # seconds between looks at the clock while no frame comes
+POLL = 0.1  # seconds between checks of the limits while no frame comes
 
 
 class Inference:
-    """Computes every frame of a capture while the `with` block runs, and counts."""
+    """Computes every frame of a capture while the `with` block runs, and counts results."""
 
     def __init__(
         self,
-        lanes: Lanes,
+        requests: InFlightRequests,
         capture: Capture,
-        outlet: Outlet,
+        dispatcher: Dispatcher,
         stages: Stages,
         config: StreamConfig,
         card: GraphCard,
     ) -> None:
-        self._lanes, self._spare = lanes.lanes, lanes.spare
-        self._capture, self._outlet = capture, outlet
+        self._requests, self._spare = requests.requests, requests.keep_warm
+        self._capture, self._dispatcher = capture, dispatcher
         self._stages, self._config, self._card = stages, config, card
-        self._limit = card.image_threshold
+        self._image_threshold = card.image_threshold
         if config.image_threshold is not None:
-            self._limit = config.image_threshold
+            self._image_threshold = config.image_threshold
         self._budget = config.budget_ms
         self._mark = marker(on=config.nvtx)
-        self._flying: deque[Frame] = deque()
+        self._submitted: deque[Frame] = deque()
         self._taken = 0
-        self._told = False
+        self._conversion_logged = False
         self._longest_ns = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._ended = threading.Event()
         self.error: BaseException | None = None
-        self.anomalous = self.misses = self.warm_runs = 0
+        self.anomalous = self.misses = self.keep_warm_iterations = 0
         self.seconds = 0.0
-        """From the start to the last mask, and what was waited for after it."""
+        """From the start to the end of the thread."""
 
     def __enter__(self) -> "Inference":
         self._began = time.perf_counter()
@@ -66,8 +66,8 @@ class Inference:
 
     def __exit__(self, *raised: object) -> None:
         self.stop()
-        self._outlet.close()
-        # Without a limit, and with a deaf ear to Ctrl-C: buffers must not be freed while a device
+        self._dispatcher.close()
+        # Without a time limit and ignoring SIGINT: buffers must not be freed while a device
         # writes into them.
         while not self._ended.is_set():
             with suppress(KeyboardInterrupt):
@@ -75,41 +75,41 @@ class Inference:
         self._thread.join()
 
     def stop(self) -> None:
-        """Take no further frame; those in flight are finished and handed over."""
+        """Take no further frame; those in flight are finished and dispatched."""
         self._stopping.set()
         self._capture.ring.close()
 
     def _work(self) -> None:
         try:
-            self._feed()
-        except BaseException as error:  # whatever it is, the main thread raises it
+            self._process()
+        except BaseException as error:  # of any kind: the main thread raises it
             self.error = error
         finally:
             self.seconds = time.perf_counter() - self._began
-            self._outlet.end()
+            self._dispatcher.end()
             self._ended.set()
 
-    def _feed(self) -> None:
+    def _process(self) -> None:
         try:
             while not self._at_end():
                 self._step()
-        except EdgesegError:  # a camera that died: what was taken before is computed
-            self._land_all()
+        except EdgesegError:  # a lost camera: frames that were taken before are finished
+            self._complete_all()
             raise
-        self._land_all()
+        self._complete_all()
 
     def _step(self) -> None:
-        frame = self._capture.ring.take(self._patience())
+        frame = self._capture.ring.take(self._timeout())
         if frame is not None:
-            self._launch(frame)
-        if self._flying and (frame is None or len(self._flying) == self._config.in_flight):
-            self._land()
+            self._submit(frame)
+        if self._submitted and (frame is None or len(self._submitted) == self._config.in_flight):
+            self._complete()
         elif frame is None and self._spare is not None:
-            self._warm(self._spare)
+            self._keep_warm(self._spare)
 
-    def _land_all(self) -> None:
-        while self._flying:
-            self._land()
+    def _complete_all(self) -> None:
+        while self._submitted:
+            self._complete()
 
     def _at_end(self) -> bool:
         config = self._config
@@ -120,39 +120,39 @@ class Inference:
         elapsed = time.perf_counter() - self._began
         return config.seconds is not None and elapsed >= config.seconds
 
-    def _patience(self) -> float:
-        if self._flying:
+    def _timeout(self) -> float:
+        if self._submitted:
             return 0.0
-        return WARM_EVERY_NS / 1e9 if self._spare else POLL
+        return KEEP_WARM_NS / 1e9 if self._spare else POLL
 
-    def _launch(self, frame: Frame) -> None:
-        lane = self._lanes[frame.place]
+    def _submit(self, frame: Frame) -> None:
+        request = self._requests[frame.request]
         frame.started = time.perf_counter_ns()
         if not self._capture.stamps:
             frame.stamp()
             frame.started = frame.arrival
-        if not self._told:
-            self._tell(frame, lane)
+        if not self._conversion_logged:
+            self._log_conversion(frame, request)
         with self._mark("fill"):
-            lane.fill(frame.image)
+            request.fill(frame.image)
         with self._mark("start"):
-            lane.start()
+            request.start()
         frame.submitted = time.perf_counter_ns()
-        self._flying.append(frame)
+        self._submitted.append(frame)
         self._taken += 1
 
-    def _land(self) -> None:
-        frame = self._flying.popleft()
-        lane = self._lanes[frame.place]
+    def _complete(self) -> None:
+        frame = self._submitted.popleft()
+        request = self._requests[frame.request]
         with self._mark("finish"):
-            lane.finish()
+            request.finish()
         frame.done = time.perf_counter_ns()
         seconds = self._stages.add(
-            frame, submitted=lane.pipelined is not None, device=lane.device_seconds
+            frame, submitted=request.pipelined is not None, device=request.device_seconds
         )
         self._longest_ns = max(self._longest_ns, frame.done - frame.started)
-        score = float(lane.slot.score[0])
-        anomalous = not score <= self._limit  # NaN never passes a part as good
+        score = float(request.slot.score[0])
+        anomalous = not score <= self._image_threshold  # NaN counts as anomalous
         self.anomalous += anomalous
         self.misses += self._budget is not None and seconds * 1e3 > self._budget
         record = Record(
@@ -164,35 +164,34 @@ class Inference:
             anomalous=anomalous,
             verdict=self._card.classes[anomalous],
         )
-        with self._mark("hand over"):
-            self._outlet.offer(record, lane.slot, frame.done)
+        with self._mark("dispatch"):
+            self._dispatcher.offer(record, request.slot, frame.done)
         self._capture.ring.release(frame)
 
-    def _warm(self, lane: Lane) -> None:
-        """Run on nobody's frame, unless one is due before that would end."""
+    def _keep_warm(self, request: InFlightRequest) -> None:
+        """Run a keep-warm iteration, unless a frame is due before its end."""
         begin, due = time.perf_counter_ns(), self._capture.due
         if due is not None and begin < due < begin + self._longest_ns:
             return
-        lane.start()
-        lane.finish()
+        request.start()
+        request.finish()
         self._longest_ns = max(self._longest_ns, time.perf_counter_ns() - begin)
-        self.warm_runs += 1
+        self.keep_warm_iterations += 1
 
-    def _tell(self, frame: Frame, lane: Lane) -> None:
-        """Say once what the host does to each frame, and how the graph would do it."""
+    def _log_conversion(self, frame: Frame, request: InFlightRequest) -> None:
+        """Log once if frames are resized or converted on the CPU, and how to avoid it."""
         name, wanted = self._capture.source.name, self._card.frame_format
         height, width = frame.image.shape[:2]
-        rows, columns = lane.frame.shape[:2]
+        rows, columns = request.frame.shape[:2]
         if (height, width) != (rows, columns):
-            self._told = True
-            log.info(
-                f"{name} delivers {width}x{height} and the graph takes {columns}x{rows}: "
-                "frames are resized on the CPU, within the latency; to do it inside the graph: "
-                f"edgeseg export --frame-size {width}x{height}"
-            )
+            what = f"resized from {width}x{height} to {columns}x{rows}"
+            option = f"--frame-size {width}x{height}"
         elif wanted != "bgr":
-            self._told = True
-            log.info(
-                f"{name} delivers bgr and the graph takes {wanted}: frames are converted on "
-                "the CPU, within the latency; to do without: edgeseg export --format bgr"
-            )
+            what, option = f"converted from bgr to {wanted}", "--format bgr"
+        else:
+            return
+        self._conversion_logged = True
+        log.info(
+            f"{name}: frames are {what} on the CPU, included in the latency; "
+            f"to avoid it: edgeseg export {option}"
+        )

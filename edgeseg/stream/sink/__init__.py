@@ -1,1 +1,1 @@
-"""Where results go: video, JSON lines, window."""
+"""Sinks for results: video, window, JSON lines."""

@@ -1,1 +1,1 @@
-"""Sources of frames: cameras, network streams, GStreamer, videos, folders, a synthetic one."""
+"""Sources of frames: USB, CSI and network cameras, GStreamer, videos, image files, test images."""

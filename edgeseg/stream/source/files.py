@@ -1,4 +1,4 @@
-"""Sources that end: a video, a folder of images, one image. Nothing in them is dropped."""
+"""Video files, folders of images and single images. They end, and no frame of them is dropped."""
 
 import threading
 from pathlib import Path
@@ -9,20 +9,21 @@ import numpy as np
 from edgeseg.data.images import SUFFIXES, read_image, walk_images
 from edgeseg.errors import SourceError
 from edgeseg.log import log
-from edgeseg.stream.pipeline.ring import Frame, Source
-from edgeseg.stream.source.reconnect import CLOSE_SECONDS, quiet
+from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source, silence_opencv
 
 FOLDER_FPS = 5.0  # of a video made from single images
-HONEST_SHARE = 0.98  # containers estimate their number of frames; a damaged file misses more
+MIN_SHARE = 0.98  # of the frames in the header, which is an estimate; fewer mean a damaged file
 
 
 def open_path(path: Path) -> Source | None:
-    """Open a folder or a file; None when there is neither."""
+    """Open a folder or a file; None if neither exists."""
     if path.is_dir():
         paths = walk_images(path)
         if not paths:
             raise SourceError(
-                f"{path} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"
+                f"no images in {path}.",
+                remedy="put PNG, JPEG, BMP or TIFF files there",
+                code="source/no-images",
             )
         return ImageFiles(str(path), paths)
     if path.suffix.lower() in SUFFIXES and path.is_file():
@@ -34,17 +35,18 @@ class VideoFile(Source):
     """Every frame of a video."""
 
     def __init__(self, path: Path) -> None:
-        quiet()
+        silence_opencv()
         self._path = path
         self._reading = threading.Lock()
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise SourceError(
-                f"{path} cannot be read as a video: it is damaged, cut off, or of a format that "
-                "this OpenCV does not know.",
+                f"cannot read video {path}: it is damaged, truncated, or its format is not "
+                "supported by this OpenCV.",
                 remedy=f"ffmpeg -i '{path}' -c:v mpeg4 -q:v 2 repaired.mp4",
+                code="source/unreadable-video",
             )
-        self._promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self._expected = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._count = 0
         super().__init__(str(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
 
@@ -52,24 +54,23 @@ class VideoFile(Source):
         with self._reading:
             done, image = self._capture.read(frame.image)
         if done:
-            frame.image = image  # type: ignore[assignment]  # the stubs know no type of pixel
+            frame.image = image  # type: ignore[assignment]  # the stubs have no pixel type
             self._count += 1
-        elif self._count < HONEST_SHARE * self._promised:
-            log.info(
-                f"{self._path} ended after {self._count} frames; its header promises "
-                f"{self._promised:.0f}: the rest cannot be decoded"
+        elif self._count < MIN_SHARE * self._expected:
+            log.warning(
+                f"{self._path}: only {self._count} of {self._expected:.0f} frames could be decoded"
             )
         return done
 
     def close(self) -> None:
-        # A disk that hangs in a read keeps the decoder; the end of the process frees it.
+        # A read that is blocked by the disk keeps the decoder until the process exits.
         if self._reading.acquire(timeout=CLOSE_SECONDS):
             self._capture.release()
             self._reading.release()
 
 
 class ImageFiles(Source):
-    """Images one after the other; sizes may be mixed."""
+    """Images of any sizes, one after the other."""
 
     def __init__(self, name: str, paths: list[Path]) -> None:
         super().__init__(name, FOLDER_FPS)

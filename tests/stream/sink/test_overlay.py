@@ -1,4 +1,4 @@
-"""What the overlay shows, pixel by pixel where it matters."""
+"""Overlays, pixel by pixel."""
 
 import numpy as np
 
@@ -9,15 +9,15 @@ def gray(height=64, width=64):
     return np.full((height, width, 3), 128, np.uint8)
 
 
-def test_a_cold_map_leaves_the_picture_as_it_is():
+def test_a_map_of_zeros_leaves_the_image_unchanged():
     result = draw(gray(), np.zeros((64, 64), np.uint8), np.zeros((16, 16), np.float32), 0.5)
     np.testing.assert_array_equal(result, gray())
 
 
-def test_heat_changes_the_picture_where_it_is_and_nowhere_else():
-    heat = np.zeros((16, 16), np.float32)
-    heat[:, 8:] = 1.0
-    changed = (draw(gray(), np.zeros((64, 64), np.uint8), heat, 0.5) != gray()).any(axis=2)
+def test_high_values_color_the_image_and_low_values_do_not():
+    anomaly_map = np.zeros((16, 16), np.float32)
+    anomaly_map[:, 8:] = 1.0
+    changed = (draw(gray(), np.zeros((64, 64), np.uint8), anomaly_map, 0.5) != gray()).any(axis=2)
     assert changed[:, 40:].all()
     assert not changed[:, :28].any()
 
@@ -42,13 +42,13 @@ def test_the_verdict_has_its_color():
         assert not (picture == other).all(axis=2).any()
 
 
-def test_the_verdict_fits_into_a_narrow_picture():
+def test_the_verdict_fits_into_a_narrow_image():
     picture = gray(400, 60)
     write_verdict(picture, "anomalous  0.913  12.3 ms", anomalous=True)
     assert (picture[:, -1] == 128).all()
 
 
-def test_small_pictures_are_enlarged_by_a_whole_factor():
+def test_small_images_are_enlarged_by_an_integer_factor():
     assert [zoom(h, w) for h, w in ((96, 128), (240, 999), (480, 640), (100, 30))] == [3, 1, 1, 8]
     small = np.arange(4, dtype=np.uint8).reshape(2, 2)
     np.testing.assert_array_equal(enlarge(small, 2)[0], [0, 0, 1, 1])

@@ -1,16 +1,20 @@
-"""GStreamer pipelines, letter by letter; nothing here runs one."""
+"""GStreamer pipelines as text, and GStreamerConnection with replaced captures."""
 
+import cv2
 import pytest
 
-from edgeseg.stream.source import gstreamer as pipelines
-from edgeseg.stream.source.mode import Mode
+from edgeseg.errors import SourceError
+from edgeseg.stream.source.camera import Mode
+from edgeseg.stream.source.gstreamer import GStreamerConnection, complete, csi_pipeline
+from tests.kit.errors import fails
+from tests.stream.source.captures import FakeCapture
 
 END = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 SMALL = (256, 256)
 
 
 def test_a_csi_sensor_runs_at_1080p_and_the_converter_scales():
-    assert pipelines.csi(0, Mode(), SMALL) == (
+    assert csi_pipeline(0, Mode(), SMALL) == (
         "nvarguscamerasrc sensor-id=0 ! "
         "video/x-raw(memory:NVMM),width=1920,height=1080,format=NV12 ! "
         "nvvidconv ! video/x-raw,width=256,height=256,format=BGRx ! " + END
@@ -18,7 +22,7 @@ def test_a_csi_sensor_runs_at_1080p_and_the_converter_scales():
 
 
 def test_a_csi_sensor_runs_as_the_user_asks():
-    assert pipelines.csi(1, Mode((720, 1280), 60.0), SMALL) == (
+    assert csi_pipeline(1, Mode((720, 1280), 60.0), SMALL) == (
         "nvarguscamerasrc sensor-id=1 ! "
         "video/x-raw(memory:NVMM),width=1280,height=720,framerate=60/1,format=NV12 ! "
         "nvvidconv ! video/x-raw,width=1280,height=720,format=BGRx ! " + END
@@ -26,28 +30,17 @@ def test_a_csi_sensor_runs_as_the_user_asks():
 
 
 def test_a_graph_larger_than_1080p_gets_a_larger_sensor_mode():
-    line = pipelines.csi(0, Mode(fps=29.97), (2160, 3840))
+    line = csi_pipeline(0, Mode(fps=29.97), (2160, 3840))
     assert "NVMM),width=3840,height=2160,framerate=29970/1000,format=NV12" in line
-
-
-def test_a_network_camera_over_gstreamer():
-    url = 'rtsp://u:p"w@cam:554/live'
-    source = (
-        'rtspsrc location="rtsp://u:p\\"w@cam:554/live" protocols=tcp latency=0 '
-        "tcp-timeout=5000000 ! application/x-rtp,media=video ! decodebin ! "
-    )
-    assert pipelines.rtsp(url, jetson=False) == source + END
-    convert = "nvvidconv ! video/x-raw,format=BGRx ! "
-    assert pipelines.rtsp(url, jetson=True) == source + convert + END
 
 
 @pytest.mark.parametrize("text", ["v4l2src device=/dev/video0", " v4l2src device=/dev/video0 ! "])
 def test_a_pipeline_without_a_sink_gets_one(text):
-    assert pipelines.complete(text) == ("v4l2src device=/dev/video0 ! " + END, "")
+    assert complete(text) == ("v4l2src device=/dev/video0 ! " + END, "")
 
 
-def test_an_element_that_is_only_named_like_a_sink_is_none():
-    line, _ = pipelines.complete("filesrc location=/appsink/a.jpg ! jpegdec name=myappsink")
+def test_an_element_with_a_similar_name_is_not_a_sink():
+    line, _ = complete("filesrc location=/appsink/a.jpg ! jpegdec name=myappsink")
     assert line.endswith("name=myappsink ! " + END)
 
 
@@ -59,17 +52,44 @@ def test_an_element_that_is_only_named_like_a_sink_is_none():
         "appsink drop=(boolean)TRUE sync=no",
     ],
 )
-def test_a_sink_that_drops_stays_as_it_is(sink):
-    assert pipelines.complete(f"v4l2src ! {sink}") == (f"v4l2src ! {sink}", "")
+def test_a_complete_sink_is_unchanged(sink):
+    assert complete(f"v4l2src ! {sink}") == (f"v4l2src ! {sink}", "")
 
 
-def test_a_sink_that_does_not_drop_is_told_of():
-    line, lacks = pipelines.complete("videotestsrc drop=true ! appsink max-buffers=1 sync=false")
+def test_missing_properties_of_a_sink_are_named():
+    line, lacks = complete("videotestsrc drop=true ! appsink max-buffers=1 sync=false")
     assert line == "videotestsrc drop=true ! appsink max-buffers=1 sync=false"
-    assert lacks == "drop=true, so frames wait and what is seen is old"
-    _, lacks = pipelines.complete("videotestsrc ! appsink drop=false")
-    assert lacks.startswith("drop=true") and "; sync=false" in lacks
+    assert lacks.startswith("drop=true") and "sync" not in lacks
+    _, lacks = complete("videotestsrc ! appsink drop=false")
+    assert lacks.startswith("drop=true") and " and sync=false" in lacks
 
 
 def test_an_empty_pipeline_is_none():
-    assert pipelines.complete(" ! ") == ("", "")
+    assert complete(" ! ") == ("", "")
+
+
+def test_a_pipeline_is_started_by_gstreamer(plant):
+    capture = plant(FakeCapture())
+    connection = GStreamerConnection("csi://0", "nvarguscamerasrc ! appsink", Mode((480, 640)))
+    pipeline, backend, parameters = capture.arguments
+    assert (pipeline, backend) == ("nvarguscamerasrc ! appsink", cv2.CAP_GSTREAMER)
+    assert cv2.CAP_PROP_READ_TIMEOUT_MSEC in parameters
+    assert connection.note == "requested 640x480, delivers 1280x720, 30 frames/s"
+    assert GStreamerConnection("gst://x", "x ! appsink").note == "delivers 1280x720, 30 frames/s"
+
+
+def test_an_old_opencv_gets_no_timeouts_that_it_would_refuse(plant, monkeypatch):
+    monkeypatch.setattr(cv2, "__version__", "4.5.4")
+    capture = plant(FakeCapture())
+    GStreamerConnection("gst://x", "x ! appsink")
+    assert capture.arguments[2] == []
+
+
+def test_a_pipeline_that_does_not_start(plant):
+    plant(FakeCapture(opened=False))
+    with fails(SourceError, "source/pipeline-failed") as caught:
+        GStreamerConnection(
+            "gst://x", "rtspsrc location=rtsp://u:secret@h/1 ! x ! appsink drop=true"
+        )
+    line = "gst-launch-1.0 -v rtspsrc location=rtsp://h/1 ! x ! fakesink"
+    assert caught.value.remedy.endswith(line)

@@ -1,5 +1,6 @@
-"""A round trip over RTSP: a server in pure Python, OpenCV's FFmpeg, and the camera between them."""
+"""Network cameras: local RTSP and HTTP servers in Python, received by OpenCV's FFmpeg."""
 
+import os
 import socket
 import threading
 import time
@@ -12,16 +13,17 @@ import pytest
 
 from edgeseg.errors import SourceError
 from edgeseg.opencv import built
-from edgeseg.stream.pipeline.ring import Frame
-from edgeseg.stream.source import open as sources
-from edgeseg.stream.source import opencv as devices
-from edgeseg.stream.source import reconnect as cameras
+from edgeseg.stream.source import camera as cameras
+from edgeseg.stream.source import network
+from edgeseg.stream.source.base import Frame
+from edgeseg.stream.source.camera import Camera
+from edgeseg.stream.source.network import FFMPEG_OPTIONS, FFmpegConnection, rtsp_pipeline
 from edgeseg.stream.source.open import open_source
-from edgeseg.stream.source.opencv import NetworkDevice
-from edgeseg.stream.source.reconnect import Camera
-from edgeseg.stream.source.stamps import Stamp, draw_stamp, read_stamp
+from edgeseg.stream.source.synthetic import Stamp, draw_stamp, read_stamp
+from tests.kit.errors import fails
 from tests.kit.logs import logged
 from tests.stream.rtsp import PASSWORD, RtspServer
+from tests.stream.source.captures import FakeCapture
 
 pytestmark = pytest.mark.skipif(
     not built(cv2.getBuildInformation(), "FFMPEG").startswith("YES"),
@@ -38,8 +40,8 @@ def stamped(count):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(cameras, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(devices, "READ_SECONDS", 0.5)
-    monkeypatch.setattr(sources, "has_gstreamer", lambda cv2: False)
+    monkeypatch.setattr(network, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(network, "has_gstreamer", lambda cv2: False)
 
 
 @contextmanager
@@ -67,9 +69,9 @@ def test_frames_arrive_in_order_soon_and_without_the_password(capfd):
     assert counts == list(range(counts[0], counts[0] + 20))
     delays = [stamp.delay(arrival) for stamp, arrival in found]
     assert all(delay > 0 for delay in delays)
-    assert min(delays) < 0.1, "neither FFmpeg nor OpenCV keeps frames back"
+    assert min(delays) < 0.1, "neither FFmpeg nor OpenCV buffers frames"
     assert camera.live and camera.name == name
-    assert said == [f"{name} delivers 256x96, 100 frames/s"]
+    assert said == [f"{name}: delivers 256x96, 100 frames/s"]
     assert capfd.readouterr() == ("", "")
 
 
@@ -102,8 +104,8 @@ def test_a_server_that_is_killed_and_comes_back_is_found_again():
             revived[0].close()
         assert sorted(found) == found
         assert camera.reconnects == 1
-        attempts = [line for line in said if "delivers no frame; attempt" in line]
-        assert len(attempts) >= 2, "while nothing answers, it tries again"
+        attempts = [line for line in said if "no frame; reconnecting" in line]
+        assert len(attempts) >= 2, "it retries while nothing answers"
         assert PASSWORD not in "".join(said)
 
 
@@ -114,22 +116,22 @@ def test_a_stream_that_stalls_is_connected_again():
         threading.Timer(0.6, server.paused.clear).start()
         while not camera.reconnects:
             stamps(camera, 1)
-        assert "attempt 1 of 5" in said[1]
+        assert "(attempt 1 of 5)" in said[1]
 
 
 def test_a_server_that_stays_away_ends_with_an_error_without_the_password():
     with RtspServer(stamped, fps=100.0) as server, opened(server.url, attempts=2) as (camera, said):
         stamps(camera, 1)
         server.close()
-        with pytest.raises(SourceError, match=r"was lost .* in 2 attempts") as caught:
+        with fails(SourceError, "source/lost") as caught:
             stamps(camera, 500)
         assert PASSWORD not in str(caught.value) + "".join(said)
 
 
 def test_a_wrong_password_is_no_missing_camera(capfd):
     with RtspServer(stamped) as server:
-        with pytest.raises(SourceError, match="the password is wrong") as caught:
-            NetworkDevice(server.url.replace(PASSWORD, "gu3ss"))
+        with fails(SourceError, "source/no-video") as caught:
+            FFmpegConnection(server.url.replace(PASSWORD, "gu3ss"))
     assert "gu3ss" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -137,14 +139,15 @@ def test_a_wrong_password_is_no_missing_camera(capfd):
 def test_a_host_that_does_not_answer_is_named():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(SourceError, match=f"rtsp://127.0.0.1:{port}/1 does not answer: Connection"):
+    with fails(SourceError, "source/unreachable") as caught:
         open_source(f"rtsp://u:secret@127.0.0.1:{port}/1", size=(8, 8), attempts=1)
+    assert f"rtsp://127.0.0.1:{port}/1: Connection refused" in caught.value.problem
 
 
-def test_a_password_with_a_slash_is_told_how_to_write():
+def test_the_remedy_explains_a_password_with_a_slash():
     with RtspServer(stamped) as server:
-        with pytest.raises(SourceError, match="the password is wrong") as caught:
-            NetworkDevice(server.url.replace(PASSWORD, "12/x"))
+        with fails(SourceError, "source/no-video") as caught:
+            FFmpegConnection(server.url.replace(PASSWORD, "12/x"))
     assert "%2F" in caught.value.remedy
     assert "12/x" not in str(caught.value)
 
@@ -191,3 +194,49 @@ def test_mjpeg_over_http_arrives():
     counts = [stamp.count for stamp, _ in found]
     assert counts == list(range(counts[0], counts[0] + 20))
     assert 0 < min(stamp.delay(arrival) for stamp, arrival in found) < 0.2
+
+
+def test_a_network_stream_is_opened_for_low_latency_and_with_timeouts(plant, monkeypatch):
+    monkeypatch.setattr(network, "READ_SECONDS", 5.0)
+    capture = plant(FakeCapture(FPS=90_000.0))
+    connection = FFmpegConnection("rtsp://u:p@host/live")
+    url, backend, parameters = capture.arguments
+    assert (url, backend) == ("rtsp://u:p@host/live", cv2.CAP_FFMPEG)
+    asked = dict(zip(parameters[::2], parameters[1::2], strict=True))
+    assert asked[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 10_000
+    assert asked[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 5_000
+    assert asked[cv2.CAP_PROP_N_THREADS] == 1
+    assert capture.options == "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0"
+    assert FFMPEG_OPTIONS not in os.environ, "video files are opened without them"
+    assert (connection.note, connection.fps, connection.max_broken) == (
+        "delivers 1280x720",
+        30.0,
+        1,
+    )
+
+
+def test_the_users_own_ffmpeg_options_stay(plant, monkeypatch):
+    monkeypatch.setenv(FFMPEG_OPTIONS, "rtsp_transport;udp")
+    assert plant(capture := FakeCapture()) and FFmpegConnection("rtsp://host/live")
+    assert capture.options == os.environ[FFMPEG_OPTIONS] == "rtsp_transport;udp"
+
+
+def test_a_file_on_a_web_server_is_no_camera(plant):
+    capture = plant(FakeCapture(COUNT=250))
+    with fails(SourceError, "source/remote-file") as caught:
+        FFmpegConnection("http://u:secret@host/a.mp4")
+    assert "secret" not in str(caught.value)
+    assert not capture.opened
+
+
+def test_rtsp_pipeline(monkeypatch):
+    monkeypatch.setattr(network, "READ_SECONDS", 5.0)
+    end = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+    url = 'rtsp://u:p"w@cam:554/live'
+    source = (
+        'rtspsrc location="rtsp://u:p\\"w@cam:554/live" protocols=tcp latency=0 '
+        "tcp-timeout=5000000 ! application/x-rtp,media=video ! decodebin ! "
+    )
+    assert rtsp_pipeline(url, jetson=False) == source + end
+    convert = "nvvidconv ! video/x-raw,format=BGRx ! "
+    assert rtsp_pipeline(url, jetson=True) == source + convert + end

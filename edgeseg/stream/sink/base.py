@@ -1,0 +1,118 @@
+"""Results of frames, and the interface of the sinks that take them.
+
+A sink opens what it needs in its constructor, so that an unusable output is reported before the
+first frame; `close` leaves complete files, whatever ended the stream.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.cards import GraphCard
+from edgeseg.data.images import Image
+from edgeseg.errors import SinkError
+from edgeseg.runtime.base import Closing
+from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The result of one frame without its arrays; small, and kept until it is written."""
+
+    index: int
+    label: str | None
+    arrival: float
+    """Seconds since 1970."""
+    milliseconds: float
+    """From arrival to mask."""
+    score: float
+    anomalous: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ResultBuffers:
+    """Copies of a slot's arrays, so that the slot is free for the next frame."""
+
+    frame: Image
+    """uint8 [H, W, C], in the graph's frame format."""
+    mask: NDArray[np.uint8]
+    """uint8 [H, W]."""
+    anomaly_map: NDArray[np.float32]
+    """float32 [S, S]."""
+
+    @classmethod
+    def of(cls, card: GraphCard) -> "ResultBuffers":
+        """Allocate buffers for the frames of a graph."""
+        _, height, width, _ = card.frame_shape
+        return cls(
+            frame=np.zeros(card.frame_shape[1:], np.uint8),
+            mask=np.zeros((height, width), np.uint8),
+            anomaly_map=np.zeros((card.image_size, card.image_size), np.float32),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A record and its arrays, which are reused after the sinks have returned."""
+
+    record: Record
+    buffers: ResultBuffers
+    frame_format: str
+    threshold: float
+
+    @cached_property
+    def overlay(self) -> Image:
+        """BGR uint8, [H, W, 3] times `zoom(H, W)`; drawn once for all sinks."""
+        buffers, record = self.buffers, self.record
+        factor = zoom(*buffers.mask.shape)
+        image, mask = enlarge(self._bgr(), factor), enlarge(buffers.mask, factor)
+        image = draw(image, mask, buffers.anomaly_map, self.threshold)
+        text = f"{record.verdict}  {record.score:.3f}  {record.milliseconds:.1f} ms"
+        write_verdict(image, text, anomalous=record.anomalous)
+        return image
+
+    def _bgr(self) -> Image:
+        frame = self.buffers.frame
+        if self.frame_format == "gray":
+            return np.repeat(frame, 3, axis=2)
+        return frame if self.frame_format == "bgr" else frame[:, :, ::-1].copy()
+
+
+class FrameSink(Closing, ABC):
+    """Takes results with their frames, in the main thread."""
+
+    @abstractmethod
+    def write(self, result: Result) -> bool:
+        """Process one result, whose arrays are valid until the return; False ends the stream."""
+
+    def idle(self) -> bool:
+        """Called while no result comes; False ends the stream."""
+        return True
+
+
+class RecordSink(Closing, ABC):
+    """Takes the record of every frame, including frames that are not shown."""
+
+    @abstractmethod
+    def write(self, record: Record) -> None:
+        """Process one record."""
+
+
+AnySink = FrameSink | RecordSink
+
+
+def make_parent(path: Path) -> None:
+    """Create the folder of an output file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"cannot create folder {path.parent}: {error.strerror}.",
+            remedy="choose another folder for the output",
+            code="sink/folder",
+        ) from error

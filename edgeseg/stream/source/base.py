@@ -1,0 +1,79 @@
+"""Frame buffers and the interface of the sources that fill them."""
+
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from edgeseg.data.images import Image
+from edgeseg.runtime.base import Closing
+
+CLOSE_SECONDS = 1.0  # a read that is blocked for longer keeps its decoder until the process exits
+
+
+@dataclass
+class Frame:
+    """A reusable frame buffer, with the time stamps of its way through the pipeline."""
+
+    image: Image = field(default_factory=lambda: np.zeros((1, 1, 3), np.uint8))
+    """BGR uint8 [h, w, 3]; a source writes into it if the size matches, else it replaces it."""
+    index: int = 0
+    arrival: int = 0
+    """Nanoseconds of `time.perf_counter_ns`, like `started`, `submitted` and `done`."""
+    clock: float = 0.0
+    """Arrival in seconds since 1970."""
+    label: str | None = None
+    """Path of the image file; None for cameras and videos."""
+    request: int = 0
+    """Index of the in-flight request that computes this frame."""
+    slot_image: Image | None = None
+    """Frame buffer of that request's slot, if sources may write into it directly."""
+    started: int = 0
+    """When inference took the frame."""
+    submitted: int = 0
+    """When the runtime had accepted the frame."""
+    done: int = 0
+    """When the mask was in host memory."""
+
+    def stamp(self) -> None:
+        """Set the arrival time to now."""
+        self.arrival, self.clock = time.perf_counter_ns(), time.time()
+
+    def reset_image(self) -> None:
+        """Restore the slot's buffer after use, unless the source delivers another size."""
+        if self.slot_image is not None and self.image.shape == self.slot_image.shape:
+            self.image = self.slot_image
+
+
+class Source(Closing, ABC):
+    """A source of frames, read by one thread."""
+
+    live = False
+    """Whether frames arrive in real time, so that unread frames are dropped."""
+    reconnects = 0
+    """Successful reconnections to a lost camera."""
+    broken = 0
+    """Frames that could not be read or decoded."""
+
+    def __init__(self, name: str, fps: float) -> None:
+        self.name = name
+        self.fps = fps
+        self.stopping = threading.Event()
+        """Set when the stream ends; ends every wait of the source."""
+
+    @abstractmethod
+    def read_into(self, frame: Frame) -> bool:
+        """Read the next frame into `frame`; a live source also stamps its arrival.
+
+        Returns False at the end. SourceError if the source failed permanently.
+        """
+
+
+def silence_opencv() -> None:
+    """Suppress warnings of OpenCV and FFmpeg on standard error; our errors report the cause."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET

@@ -1,0 +1,204 @@
+"""Cameras: connection, requested mode, and reconnection after a loss.
+
+Single broken frames are counted and skipped. After several in a row the connection is reopened with
+increasing pauses, until the limit of attempts is reached and the stream ends with an error.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from edgeseg.config import StreamConfig
+from edgeseg.errors import SourceError
+from edgeseg.log import log
+from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds before another attempt
+DEFAULT_FPS = 30.0
+MAX_FPS = 1000.0  # a network stream without a frame rate reports its clock, 90000
+SAME_RATE = 0.01  # 29.97 counts as 30
+TRY_WITHOUT = "without a camera: edgeseg stream --source test://640x480@30"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """Frame size, rate and pixel format of a camera; None if not requested or unknown."""
+
+    size: tuple[int, int] | None = None
+    """(height, width)"""
+    fps: float | None = None
+    format: str | None = None
+    """A key of `v4l2.CODES`; the FOURCC for any other format that a camera delivers."""
+
+    @classmethod
+    def of(cls, config: StreamConfig) -> "Mode":
+        """Return the mode that the settings request."""
+        size = None
+        if config.width is not None and config.height is not None:
+            size = (config.height, config.width)
+        return cls(size, config.fps, config.camera_format)
+
+    def or_size(self, size: tuple[int, int]) -> "Mode":
+        """Return this mode with `size` if it has none."""
+        return self if self.size else replace(self, size=size)
+
+    def note(self, delivered: "Mode") -> str:
+        """Describe the requested mode, and the delivered one if it differs."""
+        fps = self.fps
+        if fps and delivered.fps and abs(fps - delivered.fps) <= SAME_RATE * fps:
+            delivered = replace(delivered, fps=fps)
+        pairs = (
+            (self.size, delivered.size),
+            (self.fps, delivered.fps),
+            (self.format, delivered.format),
+        )
+        differs = any(wanted is not None and wanted != got for wanted, got in pairs)
+        return f"requested {self}" + (f", delivers {delivered}" if differs else "")
+
+    def __str__(self) -> str:
+        words = [f"{self.size[1]}x{self.size[0]}"] if self.size else []
+        words += [f"{self.fps:g} frames/s"] if self.fps else []
+        words += [self.format] if self.format else []
+        return ", ".join(words) or "frames"
+
+
+class Connection(Protocol):
+    """One connection to a camera; a lost one is closed and replaced."""
+
+    fps: float
+    note: str
+    """Requested and delivered mode, for the log."""
+    max_broken: int
+    """Consecutive broken frames after which the camera counts as lost."""
+
+    def read_into(self, frame: Frame) -> bool:
+        """Wait for a frame, stamp and read it; False if it is broken or the camera is lost."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class CaptureConnection:
+    """A connection through an opened cv2.VideoCapture.
+
+    The arrival is stamped between grab and retrieve. A USB camera's frame is decoded after that; a
+    frame of FFmpeg or GStreamer before it, so its decoding is not part of the latency.
+    """
+
+    max_broken = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        known = 0.0 < rate <= MAX_FPS
+        self.fps = rate if known else DEFAULT_FPS
+        sides = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
+        height, width = (int(capture.get(side)) for side in sides)
+        self.mode = Mode((height, width), rate if known else None)
+        self.note = f"delivers {self.mode}"
+
+    def read_into(self, frame: Frame) -> bool:
+        if not self._capture.grab():
+            return False
+        frame.stamp()  # before decoding, which is part of the latency
+        try:
+            done, image = self._capture.retrieve(frame.image)
+        except cv2.error:  # a corrupt JPEG
+            return False
+        if not done or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            return False
+        frame.image = image  # type: ignore[assignment]  # the stubs have no pixel type
+        return True
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class Camera(Source):
+    """A live source that reconnects after a loss."""
+
+    live = True
+
+    def __init__(self, name: str, connect: Callable[[], Connection], *, attempts: int) -> None:
+        self._connect, self._limit = connect, attempts
+        self._connection = connect()
+        self._attempts = 0  # since the last good frame
+        self._reading = threading.Lock()
+        super().__init__(name, self._connection.fps)
+        log.info(f"{name}: {self._connection.note}")
+
+    def read_into(self, frame: Frame) -> bool:
+        failures = 0
+        with self._reading:
+            while not self.stopping.is_set():
+                if self._connection.read_into(frame):
+                    self._attempts = 0
+                    return True
+                self.broken += 1
+                failures += 1
+                if failures >= self._connection.max_broken:
+                    self._reconnect()
+                    failures = 0
+        return False
+
+    def _reconnect(self) -> None:
+        """Reconnect; SourceError after the last attempt."""
+        self._connection.close()
+        while True:
+            if self._attempts == self._limit:
+                raise SourceError(
+                    f"camera lost: {self.name} delivered no frame after {self._limit} attempts "
+                    "to reconnect.",
+                    remedy="check its cable and power, then start again; or wait longer: "
+                    "--reconnects 100",
+                    code="source/lost",
+                )
+            pause = min(FIRST_PAUSE * 2**self._attempts, LONGEST_PAUSE)
+            self._attempts += 1
+            log.warning(
+                f"{self.name}: no frame; reconnecting in {pause:g} s "
+                f"(attempt {self._attempts} of {self._limit})"
+            )
+            if self.stopping.wait(pause):
+                return
+            before = self._connection.note
+            try:
+                self._connection = self._connect()
+            except SourceError:
+                continue
+            self.reconnects += 1
+            if self._connection.note != before:
+                log.info(f"{self.name}: {self._connection.note}")
+            return
+
+    def close(self) -> None:
+        # A driver that blocks in a read keeps the connection until the process exits.
+        if self._reading.acquire(timeout=CLOSE_SECONDS):
+            self._connection.close()
+            self._reading.release()
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """Settings that cameras are opened with."""
+
+    requested: Mode
+    size: tuple[int, int]
+    """(height, width) of the graph's frames."""
+    attempts: int
+
+    def camera(self, name: str, connect: Callable[[], Connection]) -> Camera:
+        """Open a camera."""
+        return Camera(name, connect, attempts=self.attempts)
+
+    def warn_unused(self, name: str) -> None:
+        """Log that a source does not support the requested mode."""
+        if self.requested != Mode():
+            log.warning(
+                f"--width, --height, --fps and --camera-format apply only to USB and CSI cameras; "
+                f"ignored for {name}: {self.requested}"
+            )

@@ -1,0 +1,117 @@
+"""Network cameras: rtsp://, rtsps://, and MJPEG over http:// and https://.
+
+    rtsp   GStreamer if OpenCV has it (on Jetson with the hardware decoder), else FFmpeg
+    http   FFmpeg
+
+Both transport RTP over TCP, because one lost UDP packet corrupts the image until the next key
+frame, and both keep as few frames back as they can. A lost camera is reconnected by `Camera`.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from urllib.parse import urlsplit
+
+import cv2
+
+from edgeseg.addresses import public
+from edgeseg.errors import SourceError
+from edgeseg.machine.facts import this_machine
+from edgeseg.opencv import has_gstreamer
+from edgeseg.stream.source.base import silence_opencv
+from edgeseg.stream.source.camera import TRY_WITHOUT, Camera, CameraOptions, CaptureConnection
+from edgeseg.stream.source.gstreamer import (
+    APPSINK,
+    OPEN_SECONDS,
+    READ_SECONDS,
+    TO_BGR,
+    GStreamerConnection,
+)
+
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+# nobuffer: start at the newest frame, not at those that were read to detect the stream's format.
+LOW_LATENCY = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0"
+FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+
+
+def open_network(url: str, options: CameraOptions) -> Camera:
+    """Open a network camera; its name is the URL without the password."""
+    name = public(url)
+    options.warn_unused(name)
+    if url.lower().startswith("rtsp") and has_gstreamer(cv2):
+        pipeline = rtsp_pipeline(url, jetson=this_machine().jetson is not None)
+        return options.camera(name, partial(GStreamerConnection, name, pipeline))
+    return options.camera(name, partial(FFmpegConnection, url))
+
+
+def rtsp_pipeline(url: str, *, jetson: bool) -> str:
+    """Return the GStreamer pipeline of an RTSP camera."""
+    location = url.replace("\\", "\\\\").replace('"', '\\"')
+    copy = "nvvidconv ! video/x-raw,format=BGRx ! " if jetson else ""
+    timeout = int(READ_SECONDS * 1e6)
+    return (
+        f'rtspsrc location="{location}" protocols=tcp latency=0 tcp-timeout={timeout} ! '
+        f"application/x-rtp,media=video ! decodebin ! "
+        f"{copy}{TO_BGR} ! {APPSINK}"
+    )
+
+
+class FFmpegConnection(CaptureConnection):
+    """A network stream that OpenCV's FFmpeg receives and decodes."""
+
+    def __init__(self, url: str) -> None:
+        silence_opencv()
+        parameters = [
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_SECONDS * 1000)),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(READ_SECONDS * 1000)),
+            *(cv2.CAP_PROP_N_THREADS, 1),  # each FFmpeg frame thread delays the stream by a frame
+        ]
+        with _low_latency():
+            capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
+        if not capture.isOpened():
+            raise _unreachable(url)
+        if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+            capture.release()
+            raise SourceError(
+                f"{public(url)} is a file (expected a live stream).",
+                remedy="download it, then: edgeseg stream --source FILE",
+                code="source/remote-file",
+            )
+        super().__init__(capture)
+
+
+@contextmanager
+def _low_latency() -> Iterator[None]:
+    """Set FFmpeg's options while a stream is opened, unless the user has set them."""
+    if FFMPEG_OPTIONS in os.environ:
+        yield
+        return
+    os.environ[FFMPEG_OPTIONS] = LOW_LATENCY
+    try:
+        yield
+    finally:
+        del os.environ[FFMPEG_OPTIONS]
+
+
+def _unreachable(url: str) -> SourceError:
+    """Distinguish a host that does not answer from one that sends no video."""
+    shown = public(url)
+    with suppress(ValueError):  # not a port
+        parts = urlsplit(shown)
+        host, port = parts.hostname or "", parts.port or PORTS[parts.scheme.lower()]
+        try:
+            socket.create_connection((host, port), OPEN_SECONDS / 4).close()
+        except OSError as error:
+            return SourceError(
+                f"cannot connect to {shown}: {error.strerror or error}.",
+                remedy=f"check the camera's power, cable and address; or {TRY_WITHOUT}",
+                code="source/unreachable",
+            )
+    return SourceError(
+        f"no video from {shown}: wrong path, user or password, or unsupported codec.",
+        remedy="use rtsp://USER:PASSWORD@HOST/PATH as in the camera's manual; in the password "
+        "write @ as %40, / as %2F and ? as %3F",
+        code="source/no-video",
+    )

@@ -1,0 +1,40 @@
+"""Results for the tests of the sinks."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgeseg.stream.sink.base import Record, Result, ResultBuffers
+
+SIZE = (240, 320)
+
+
+def make_result(index=0, *, score=0.9, arrival=1_700_000_000.0, label=None, frame_format="bgr"):
+    channels = 1 if frame_format == "gray" else 3
+    mask = np.zeros(SIZE, np.uint8)
+    mask[100:140, 100:140] = 255
+    anomalous = not score <= 0.75
+    record = Record(
+        index=index,
+        label=label,
+        arrival=arrival,
+        milliseconds=12.3456,
+        score=score,
+        anomalous=anomalous,
+        verdict="anomalous" if anomalous else "good",
+    )
+    buffers = ResultBuffers(
+        frame=np.full((*SIZE, channels), 90, np.uint8),
+        mask=mask,
+        anomaly_map=np.zeros((16, 16), np.float32),
+    )
+    return Result(record=record, buffers=buffers, frame_format=frame_format, threshold=0.5)
+
+
+def make_record(index=0, **changes):
+    return make_result(index, **changes).record
+
+
+def with_arrays(result, **changes):
+    """A result with other arrays."""
+    return replace(result, buffers=replace(result.buffers, **changes))

@@ -1,0 +1,202 @@
+"""Camera, Mode and CaptureConnection: broken frames, losses and reconnections, without hardware."""
+
+import numpy as np
+import pytest
+
+from edgeseg.config import StreamConfig
+from edgeseg.errors import SourceError
+from edgeseg.stream.source import camera as cameras
+from edgeseg.stream.source.base import Frame
+from edgeseg.stream.source.camera import Camera, CaptureConnection, Mode
+from tests.kit.errors import fails
+from tests.kit.fakes import picture
+from tests.stream.source.captures import FakeCapture
+
+GOOD, BROKEN = True, False
+BROKEN_FRAMES = 5
+OPENED = "camera 0: requested 64x48"
+VGA = (480, 640)
+
+
+class Planted:
+    """A connection that delivers good and broken frames as planned, then only broken ones."""
+
+    fps = 25.0
+    max_broken = BROKEN_FRAMES
+
+    def __init__(self, plan, note="requested 64x48"):
+        self.note = note
+        self.plan = list(plan)
+        self.closed = False
+
+    def read_into(self, frame):
+        assert not self.closed, "read from a closed connection"
+        good = self.plan.pop(0) if self.plan else BROKEN
+        if good:
+            frame.stamp()
+            frame.image = picture()
+        return good
+
+    def close(self):
+        self.closed = True
+
+
+class Socket:
+    """The plan of each connection, attempt by attempt; None for a missing camera."""
+
+    def __init__(self, *plans):
+        self.plans = list(plans)
+        self.connections = []
+
+    def connect(self):
+        plan = self.plans.pop(0) if self.plans else None
+        if plan is None:
+            raise SourceError("camera not found: 0", remedy="connect it")
+        self.connections.append(Planted(plan))
+        return self.connections[-1]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(cameras, "FIRST_PAUSE", 0.0)
+
+
+def open_planted(socket, attempts=3):
+    return Camera("camera 0", socket.connect, attempts=attempts)
+
+
+def test_a_single_broken_frame_is_skipped(said):
+    camera = open_planted(Socket([GOOD, BROKEN, BROKEN, GOOD]))
+    assert camera.read_into(Frame()) and camera.read_into(Frame())
+    assert (camera.broken, camera.reconnects, said) == (2, 0, [OPENED])
+
+
+def test_a_lost_camera_is_connected_again(said):
+    socket = Socket([GOOD], None, [GOOD, GOOD])
+    camera = open_planted(socket)
+    assert all(camera.read_into(Frame()) for _ in range(3))
+    assert (camera.broken, camera.reconnects) == (BROKEN_FRAMES, 1)
+    assert socket.connections[0].closed
+    assert said == [
+        OPENED,
+        "camera 0: no frame; reconnecting in 0 s (attempt 1 of 3)",
+        "camera 0: no frame; reconnecting in 0 s (attempt 2 of 3)",
+    ]
+
+
+def test_a_camera_that_comes_back_with_another_size_says_so(said):
+    planted = [Planted([GOOD]), Planted([GOOD], "requested 64x48, delivers 32x24")]
+    camera = Camera("camera 0", lambda: planted.pop(0), attempts=1)
+    assert camera.read_into(Frame()) and camera.read_into(Frame())
+    assert said[0] == OPENED
+    assert said[-1] == "camera 0: requested 64x48, delivers 32x24"
+
+
+def test_max_broken_1_is_lost_at_the_first_broken_frame():
+    socket = Socket([GOOD], [GOOD])
+    camera = open_planted(socket)
+    socket.connections[0].max_broken = 1
+    assert camera.read_into(Frame()) and camera.read_into(Frame())
+    assert (camera.broken, camera.reconnects) == (1, 1)
+
+
+def test_a_camera_that_stays_away_ends_with_an_error(said):
+    camera = open_planted(Socket([GOOD]))
+    camera.read_into(Frame())
+    with fails(SourceError, "source/lost") as caught:
+        camera.read_into(Frame())
+    assert "3 attempts" in caught.value.problem
+    assert len(said) == 4
+
+
+def test_a_camera_that_opens_and_delivers_only_broken_frames_ends_with_an_error():
+    camera = open_planted(Socket(*[[] for _ in range(10)]))
+    with fails(SourceError, "source/lost"):
+        camera.read_into(Frame())
+    assert camera.reconnects == 3
+
+
+def test_a_good_frame_resets_the_attempts():
+    camera = open_planted(Socket(*[[GOOD] for _ in range(8)]), attempts=1)
+    assert all(camera.read_into(Frame()) for _ in range(8))
+    assert camera.reconnects == 7
+
+
+def test_pauses_grow_to_a_limit(monkeypatch):
+    monkeypatch.setattr(cameras, "FIRST_PAUSE", 0.5)
+    camera = open_planted(Socket([]), attempts=6)
+    pauses = []
+    monkeypatch.setattr(camera.stopping, "wait", lambda pause: pauses.append(pause) or False)
+    with pytest.raises(SourceError):
+        camera.read_into(Frame())
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_the_end_of_the_stream_ends_a_pause():
+    camera = open_planted(Socket([]))
+    camera.stopping.set()
+    assert camera.read_into(Frame()) is False
+
+
+def test_close_does_not_close_a_connection_during_a_blocked_read(monkeypatch):
+    monkeypatch.setattr(cameras, "CLOSE_SECONDS", 0.01)
+    socket = Socket([GOOD])
+    camera = open_planted(socket)
+    with camera._reading:
+        camera.close()
+    assert not socket.connections[0].closed
+    camera.close()
+    assert socket.connections[0].closed
+
+
+def test_mode_of_the_settings():
+    assert Mode.of(StreamConfig()) == Mode()
+    config = StreamConfig(width=640, height=480, fps=60.0, camera_format="mjpeg")
+    assert Mode.of(config) == Mode(VGA, 60.0, "mjpeg")
+
+
+def test_or_size_is_a_default():
+    assert Mode(fps=5.0).or_size(VGA) == Mode(VGA, 5.0)
+    assert Mode((720, 1280)).or_size(VGA) == Mode((720, 1280))
+
+
+@pytest.mark.parametrize(
+    ("asked", "delivered", "note"),
+    [
+        (Mode(VGA), Mode(VGA, 30.0, "yuyv"), "requested 640x480"),
+        (Mode(VGA, 30.0), Mode(VGA, 29.97), "requested 640x480, 30 frames/s"),
+        (
+            Mode(VGA, 60.0, "mjpeg"),
+            Mode((720, 1280), 30.0, "yuyv"),
+            "requested 640x480, 60 frames/s, mjpeg, delivers 1280x720, 30 frames/s, yuyv",
+        ),
+        (
+            Mode(VGA, None, "gray"),
+            Mode(VGA, 15.0, "Y16 "),
+            "requested 640x480, gray, delivers 640x480, 15 frames/s, Y16 ",
+        ),
+    ],
+)
+def test_note_names_the_delivered_mode_only_if_it_differs(asked, delivered, note):
+    assert asked.note(delivered) == note
+
+
+@pytest.mark.parametrize(
+    "broken", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3))]
+)
+def test_a_frame_of_another_type_is_broken(broken):
+    connection = CaptureConnection(FakeCapture([broken, picture()]))
+    frame = Frame()
+    assert not connection.read_into(frame)
+    assert connection.read_into(frame)
+    assert frame.image.shape == (48, 64, 3)
+
+
+def test_a_frame_is_read_into_the_given_buffer_and_stamped():
+    connection = CaptureConnection(FakeCapture([picture(1), picture(2)]))
+    frame = Frame(image=picture())
+    buffer = frame.image
+    assert connection.read_into(frame) and connection.read_into(frame)
+    assert frame.image is buffer and buffer[0, 0, 2] == 2
+    assert frame.arrival > 0
+    assert not connection.read_into(frame), "the stream has ended"

@@ -1,0 +1,116 @@
+"""Videos, folders of images and single images."""
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.data.images import write_png
+from edgeseg.errors import DataError, SourceError
+from edgeseg.stream.source.base import Frame
+from edgeseg.stream.source.files import open_path
+from edgeseg.stream.source.synthetic import Stamp, draw_stamp, read_stamp
+from tests.kit.errors import fails
+from tests.kit.fakes import picture
+from tests.stream.conftest import REDS
+
+
+def read_all(source):
+    frames = []
+    while source.read_into(frame := Frame()):
+        frames.append(frame)
+    return frames
+
+
+def test_a_video_gives_every_frame_in_order(clip, said):
+    with open_path(clip) as source:
+        assert (source.live, source.fps, source.name) == (False, 25.0, str(clip))
+        frames = read_all(source)
+    reds = [f.image[:, :, 2].mean() for f in frames]
+    np.testing.assert_allclose(reds, REDS, atol=4)
+    assert said == []
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mp4v"), ("clip.avi", "MJPG")])
+def test_stamps_survive_a_video_file(tmp_path, name, codec):
+    path = tmp_path / name
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 25.0, (320, 240))
+    drawn = [Stamp(count, 10_000_000_000 + 40_000 * count) for count in range(12)]
+    for stamp in drawn:
+        image = np.full((240, 320, 3), 140, np.uint8)
+        draw_stamp(image, stamp)
+        writer.write(image)
+    writer.release()
+    with open_path(path) as source:
+        assert [read_stamp(frame.image) for frame in read_all(source)] == drawn
+
+
+def test_a_video_reuses_a_frame_that_fits(clip):
+    frame = Frame()
+    with open_path(clip) as source:
+        source.read_into(frame)
+        buffer = frame.image
+        source.read_into(frame)
+        assert frame.image is buffer
+
+
+def test_close_does_not_release_a_video_during_a_blocked_read(clip, monkeypatch):
+    monkeypatch.setattr("edgeseg.stream.source.files.CLOSE_SECONDS", 0.01)
+    with open_path(clip) as source:
+        with source._reading:
+            source.close()
+        assert source.read_into(Frame())
+    assert not source.read_into(Frame())
+
+
+def test_a_truncated_video_is_logged(clip, tmp_path, said):
+    data = clip.read_bytes()
+    frames = [i for i in range(len(data)) if data.startswith(b"00dc", i)]
+    damaged = bytearray(data)
+    damaged[frames[3] :] = bytes(len(data) - frames[3])  # like an aborted copy
+    path = tmp_path / "cut.avi"
+    path.write_bytes(damaged)
+    with open_path(path) as source:
+        count = len(read_all(source))
+    assert 0 < count < len(REDS)
+    assert said == [f"{path}: only {count} of 7 frames could be decoded"]
+
+
+def test_a_file_that_is_not_a_video_is_refused_without_opencv_warnings(tmp_path, capfd):
+    path = tmp_path / "notes.mp4"
+    path.write_bytes(b"no video at all " * 100)
+    with fails(SourceError, "source/unreadable-video"):
+        open_path(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_folder_gives_its_images_in_bgr_with_their_names(tmp_path):
+    write_png(tmp_path / "test" / "good" / "1.png", picture(200, 10, 20)[:, :, ::-1])
+    write_png(tmp_path / "test" / "bad" / "0.png", picture(100, 30, 40)[:, :, ::-1])
+    write_png(tmp_path / "ground_truth" / "bad" / "0.png", np.zeros((30, 40), np.uint8))
+    with open_path(tmp_path) as source:
+        frames = read_all(source)
+    assert [f.label for f in frames] == [
+        str(tmp_path / "test" / "bad" / "0.png"),
+        str(tmp_path / "test" / "good" / "1.png"),
+    ]
+    np.testing.assert_array_equal(frames[0].image, picture(100, 30, 40))
+    np.testing.assert_array_equal(frames[1].image, picture(200, 10, 20))
+    assert not source.live
+
+
+def test_one_image_is_a_source(tmp_path):
+    write_png(tmp_path / "part.png", picture(9)[:, :, ::-1])
+    with open_path(tmp_path / "part.png") as source:
+        assert len(read_all(source)) == 1
+
+
+def test_a_corrupt_image_in_a_folder_is_named(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG nothing more")
+    with open_path(tmp_path) as source, pytest.raises(DataError) as caught:
+        source.read_into(Frame())
+    assert "broken.png" in caught.value.problem
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with fails(SourceError, "source/no-images"):
+        open_path(tmp_path)
