@@ -124,7 +124,7 @@ def stream(model: Path, photo: Path, out: Path, runtime: str, cache: Path) -> fl
     """Return the seconds from the start of `edgeseg stream` to its first mask."""
     out.mkdir(exist_ok=True)
     lines = out / "lines.jsonl"
-    words = ["stream", "--model", str(model), "--runtime", runtime, "--jsonl", str(lines)]
+    words = ["stream", str(model), "--runtime", runtime, "--jsonl", str(lines)]
     words += ["--source", "test://640x480@1000", "--frames", "1", "--no-window"]
     began = time.time()
     call(EDGESEG, *words, cache=cache)

@@ -37,7 +37,7 @@ class ExportConfig:
     """The input of the exported graph, and the tolerance of its parity check."""
 
     frame_size: str | None = setting(
-        None, "Frame size as WIDTHxHEIGHT (default: size of the training images)"
+        None, "Frame size as WIDTHxHEIGHT [default: size of the training images]"
     )
     format: FrameFormat = setting("bgr", "Channel order of the frames; OpenCV's is bgr")
     batch: int = setting(1, "Frames per inference", low=1, high=256)
@@ -119,17 +119,17 @@ class BuildConfig:
 
     precision: Precision = setting("fp16", "Precision; bf16 needs OpenVINO and AVX512-BF16 or AMX")
     ranges: Path | None = setting(
-        None, "Calibration file for int8 (default: calibration/NAME.ranges.json)"
+        None, "Calibration file for int8 [default: calibration/NAME.ranges.json]"
     )
     similarity: Similarity | None = setting(
         None,
-        "Similarity in int8: kept in higher precision (default on GPUs), or equalized to int8 "
-        "(default on CPUs)",
+        "Similarity in int8: kept in a higher precision, or equalized to int8 "
+        "[default: kept on GPUs, equalized on CPUs]",
         panel=TUNING,
     )
-    runtime: RuntimeName | None = setting(None, "Runtime (default: the best one installed)")
+    runtime: RuntimeName | None = setting(None, "Runtime [default: the best one installed]")
     compute_capability: str | None = setting(
-        None, "Target GPU, e.g. 8.6 (default: this machine's); others need tensorrt-rtx"
+        None, "Target GPU, e.g. 8.6 [default: this machine's]; others need tensorrt-rtx"
     )
     via: Via = setting(
         "onnx", "Builder input: the ONNX graph, or PyTorch's by torch-tensorrt", panel=TUNING
@@ -167,11 +167,11 @@ class BuildConfig:
 class VerifyConfig:
     """The frames on which two models are compared, and the limits of their differences."""
 
-    data: Path | None = setting(None, "Folder of images (default: synthetic frames)")
+    data: Path | None = setting(None, "Folder of images [default: synthetic frames]")
     image_count: int = setting(16, "Images to use, sampled evenly", low=1, high=100_000)
     max_map_diff: float | None = setting(
         None,
-        "Largest difference of the anomaly maps at any pixel (default: 0.05; INT8: 0.2)",
+        "Largest difference of the anomaly maps at any pixel [default: 0.05; INT8: 0.2]",
         low=0.0,
         high=1.0,
     )
@@ -180,13 +180,13 @@ class VerifyConfig:
     )
     min_iou: float | None = setting(
         None,
-        "Smallest intersection over union of the masks (default: 0.95; INT8: 0.7)",
+        "Smallest intersection over union of the masks [default: 0.95; INT8: 0.7]",
         low=0.0,
         high=1.0,
     )
     max_flip_rate: float | None = setting(
         None,
-        "Largest share of verdicts that change, 0..1 (default: 0; INT8: 0.01, at least one)",
+        "Largest share of verdicts that change, 0..1 [default: 0; INT8: 0.01, at least one]",
         low=0.0,
         high=1.0,
     )
@@ -205,7 +205,7 @@ class ReproduceConfig:
     categories: str | None = setting(None, "Only these categories, comma-separated")
     rows: str | None = setting(None, "Only the rows with these labels, comma-separated")
     seeds: int | None = setting(
-        None, "Number of seeds, from 0 (default: as in the paper)", low=1, high=1000
+        None, "Number of seeds, from 0 [default: as in the paper]", low=1, high=1000
     )
     train_config: Path | None = setting(
         None, "TOML file of `edgeseg train` settings that override the table's in every row"
@@ -215,7 +215,7 @@ class ReproduceConfig:
     )
     out: Path = setting(Path("reproductions"), "Folder for runs and reports")
     processes: int | None = setting(
-        None, "Parallel trainings (default: as cores and memory allow)", low=1, high=1024
+        None, "Parallel trainings [default: as cores and memory allow]", low=1, high=1024
     )
 
     def __post_init__(self) -> None:
@@ -243,16 +243,16 @@ class StreamConfig(GpuConfig):
     """Where frames come from, where results go, and when a stream ends."""
 
     camera: str | None = setting(
-        None, "Camera: 0, /dev/video0, csi://0 or rtsp://HOST/PATH (default: 0)"
+        None, "Camera: 0, /dev/video0, csi://0 or rtsp://HOST/PATH [default: 0]"
     )
     source: str | None = setting(
         None, "Other source: video, image, folder, gst://PIPELINE or test://640x480@30"
     )
     width: int | None = setting(
-        None, "Requested frame width (default: the graph's)", low=16, high=16384
+        None, "Requested frame width [default: the graph's]", low=16, high=16384
     )
     height: int | None = setting(
-        None, "Requested frame height (default: the graph's)", low=16, high=16384
+        None, "Requested frame height [default: the graph's]", low=16, high=16384
     )
     fps: float | None = setting(
         None, "Requested frame rate (camera) or playback rate (file)", low=0.1, high=1000.0
@@ -266,10 +266,10 @@ class StreamConfig(GpuConfig):
     frames: int | None = setting(None, "Stop after this many frames", low=1, high=MOST)
     seconds: float | None = setting(None, "Stop after this many seconds", low=0.001, high=1e9)
     threshold: float | None = setting(
-        None, "Pixel threshold (default: the model's)", low=-1e6, high=1e6
+        None, "Pixel threshold [default: the model's]", low=-1e6, high=1e6
     )
     image_threshold: float | None = setting(
-        None, "Image threshold (default: the model's)", low=-1e6, high=1e6
+        None, "Image threshold [default: the model's]", low=-1e6, high=1e6
     )
     reconnects: int = setting(
         10,
@@ -282,7 +282,7 @@ class StreamConfig(GpuConfig):
         None, "Take one frame per interval (500ms, 10s, 2min), like a slow trigger", panel=TUNING
     )
     keep_warm: bool = setting(
-        False, "Run dummy inferences while waiting, to keep the clocks up", panel=TUNING
+        False, "Run warm-up inferences while waiting, to keep the clocks up", panel=TUNING
     )
     in_flight: int = setting(
         1, "In-flight requests: 1 for latency, 2 for throughput", low=1, high=2, panel=TUNING
@@ -329,20 +329,20 @@ class StreamConfig(GpuConfig):
 class BenchConfig(GpuConfig):
     """How a model's latency is measured."""
 
-    data: Path | None = setting(None, "Folder of images (default: synthetic frames)")
+    data: Path | None = setting(None, "Folder of images [default: synthetic frames]")
     iterations: int = setting(200, "Timed inferences", low=1, high=100_000_000)
     warmup: int = setting(10, "Warm-up iterations", low=0, high=1_000_000)
     seconds: float | None = setting(
         None, "Stop earlier, after this many seconds of timed iterations", low=0.001, high=1e9
     )
     pace: str | None = setting(
-        None, "Start one inference per 33ms, 10s or at 30fps (default: back to back)"
+        None, "Start one inference per 33ms, 10s or at 30fps [default: back to back]"
     )
     keep_warm: bool = setting(
-        False, "Run dummy inferences between paced ones, to keep the clocks up"
+        False, "Run warm-up inferences between paced ones, to keep the clocks up"
     )
     threads: int | None = setting(
-        None, "CPU threads (default: chosen by the runtime)", low=1, high=4096
+        None, "CPU threads [default: chosen by the runtime]", low=1, high=4096
     )
 
     def __post_init__(self) -> None:
@@ -364,7 +364,7 @@ class BenchConfig(GpuConfig):
 class ProfileConfig:
     """How a model's layers are timed, and where the result goes."""
 
-    data: Path | None = setting(None, "Folder of images (default: synthetic frames)")
+    data: Path | None = setting(None, "Folder of images [default: synthetic frames]")
     out: Path = setting(Path("profiles"), "Folder for the results")
     iterations: int = setting(  # ONNX Runtime keeps a million events
         50, "Timed inferences, and as many without layer timing", low=1, high=1000
@@ -372,7 +372,7 @@ class ProfileConfig:
     warmup: int = setting(5, "Warm-up iterations before each of the two", low=0, high=1000)
     slowest: int = setting(10, "Number of slowest layers to list", low=0, high=100_000)
     threads: int | None = setting(
-        None, "CPU threads (default: chosen by the runtime)", low=1, high=4096
+        None, "CPU threads [default: chosen by the runtime]", low=1, high=4096
     )
     graph: Path | None = setting(None, "ONNX file that a TensorRT engine was built from")
     nvtx: bool = setting(False, "Annotate the stages for Nsight Systems")

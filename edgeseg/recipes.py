@@ -100,20 +100,20 @@ _OTHERS = ("shading", "marks", "patches")  # shares of the anomalies that are no
 class TrainConfig:
     """How one model is trained; the defaults are those of the model's paper."""
 
-    model: ModelName = setting("destseg", "Method; dskd: no head by default; stpm: baseline")
-    profile: Profile = by_model("Network sizes: paper (default), or edge for small devices")
-    image_size: int = setting(256, "Side of the network input in pixels")
+    model: ModelName = setting("destseg", "Method")
+    profile: Profile = by_model("Sizes; edge: for small devices [default: paper]")
+    image_size: int = setting(256, "Side of the network input, px")
     batch: int = setting(  # batch normalization of pooled features needs two
         32, "Images per step", low=2, high=4096
     )
     student_steps: int | None = by_model(
-        "Student training steps (default: 1000)", low=0, high=10_000_000
+        "Student training steps [default: 1000]", low=0, high=10_000_000
     )
     epochs: int | None = by_model(
-        "Student epochs, instead of steps (dskd: 200)", low=0, high=10_000_000
+        "Student epochs instead [default of dskd: 200]", low=0, high=10_000_000
     )
-    head_steps: int = setting(4000, "Segmentation head training steps", low=0, high=10_000_000)
-    seed: int = setting(0, "Seed of split, weights, anomalies and order")
+    head_steps: int = setting(4000, "Head training steps", low=0, high=10_000_000)
+    seed: int = setting(0, "Random seed")
     device: str = setting("auto", "auto, cpu, cuda or cuda:1")
 
     holdout: float = setting(
@@ -138,25 +138,25 @@ class TrainConfig:
     )
 
     textures: Path | None = setting(
-        None, "Folder of images pasted as anomalies, e.g. DTD (default: generated)", panel=ANOMALIES
+        None, "Folder of images pasted as anomalies, e.g. DTD [default: generated]", panel=ANOMALIES
     )
     texture_color: TextureColor = setting(
         "color", "gray: paste textures without color", panel=ANOMALIES
     )
     shading: float = by_model(
-        "Share of anomalies that are lighter or darker regions (default: 0; edge: 0.2)",
+        "Share of anomalies that are lighter or darker regions [default: 0; edge: 0.2]",
         low=0.0,
         high=1.0,
         panel=ANOMALIES,
     )
     marks: float = by_model(
-        "Share of anomalies that are cracks, scratches and pores (default: 0; edge: 0.2)",
+        "Share of anomalies that are cracks, scratches and pores [default: 0; edge: 0.2]",
         low=0.0,
         high=1.0,
         panel=ANOMALIES,
     )
     patches: float = by_model(
-        "Share of anomalies that are patches moved within the image (default: 0; edge: 0.2)",
+        "Share of anomalies that are patches moved within the image [default: 0; edge: 0.2]",
         low=0.0,
         high=1.0,
         panel=ANOMALIES,
@@ -176,37 +176,37 @@ class TrainConfig:
     )
 
     optimizer: Optimizer = by_model(
-        "Optimizer (default: sgd; dskd and edge: adam)", panel=OPTIMIZATION
+        "Optimizer [default: sgd; dskd and edge: adam]", panel=OPTIMIZATION
     )
     student_rate: float = by_model(
-        "Learning rate of the student (default: 0.4; dskd and edge: 0.001)",
+        "Learning rate of the student [default: 0.4; dskd and edge: 0.001]",
         low=1e-9,
         high=100.0,
         panel=OPTIMIZATION,
     )
     blocks_rate: float = by_model(
-        "Learning rate of the head's residual blocks (default: 0.1; edge: 0.001)",
+        "Learning rate of the head's residual blocks [default: 0.1; edge: 0.001]",
         low=1e-9,
         high=100.0,
         panel=OPTIMIZATION,
     )
     aspp_rate: float = by_model(
-        "Learning rate of the head's ASPP (default: 0.01; edge: 0.001)",
+        "Learning rate of the head's ASPP [default: 0.01; edge: 0.001]",
         low=1e-9,
         high=100.0,
         panel=OPTIMIZATION,
     )
     momentum: float = by_model(
-        "Momentum of SGD or beta1 of Adam (default: 0.9; dskd: 0.5)",
+        "Momentum of SGD or beta1 of Adam [default: 0.9; dskd: 0.5]",
         low=0.0,
         high=lambda config: 1.0 if config.optimizer == "sgd" else 0.9999,
         panel=OPTIMIZATION,
     )
     weight_decay: float = by_model(
-        "Weight decay (default: 0.0001; dskd and edge: 0)", low=0.0, high=1.0, panel=OPTIMIZATION
+        "Weight decay [default: 0.0001; dskd and edge: 0]", low=0.0, high=1.0, panel=OPTIMIZATION
     )
     schedule: Schedule = by_model(
-        "Learning rate schedule per phase (default: constant; edge: cosine)", panel=OPTIMIZATION
+        "Learning rate schedule per phase [default: constant; edge: cosine]", panel=OPTIMIZATION
     )
     ema_decay: float = setting(
         0.0, "EMA decay of the weights; 0 disables", low=0.0, high=0.99999, panel=OPTIMIZATION
@@ -217,7 +217,7 @@ class TrainConfig:
     )
 
     teacher: str = by_model(
-        "ImageNet backbone of timm (default: resnet18; edge: efficientnet_lite0)", panel=NETWORK
+        "ImageNet backbone of timm [default: resnet18; edge: efficientnet_lite0]", panel=NETWORK
     )
     teacher_weights: Path | None = setting(
         None, "Weights of the teacher (.safetensors or .pth)", panel=NETWORK
@@ -228,52 +228,52 @@ class TrainConfig:
         panel=NETWORK,
     )
     student_width: int = by_model(
-        "Student channels at stride 4 (default: 64, as ResNet18; edge: 32)",
+        "Student channels at stride 4 [default: 64, as ResNet18; edge: 32]",
         low=4,
         high=256,
         panel=NETWORK,
     )
     head_width: int = by_model(
-        "Channels inside the head (default: 256; edge: 64)", low=4, high=1024, panel=NETWORK
+        "Channels inside the head [default: 256; edge: 64]", low=4, high=1024, panel=NETWORK
     )
     head_stride: int = by_model(
-        "Stride of the head: 4 (default), or 8 for a quarter of the MACs and a coarser map",
+        "Stride of the head, 4 or 8; 8: a quarter of the MACs, a coarser map [default: 4]",
         panel=NETWORK,
     )
     top: int = by_model(  # the largest K of TensorRT's TopK is 3840
-        "The image score is the mean of this many highest map values (default: 100; dskd: 1)",
+        "The image score is the mean of this many highest map values [default: 100; dskd: 1]",
         low=1,
         high=lambda config: min(3840, config.image_size**2),
         panel=NETWORK,
     )
 
     head: bool = by_model(
-        "Segmentation head (default: yes; stpm and dskd: no). With dskd it sharpens the map only",
+        "Segmentation head [default: yes; stpm and dskd: no]. With dskd it sharpens the map only",
         panel=ABLATIONS,
     )
-    head_input: HeadInput = by_model("Input of the head (default: product)", panel=ABLATIONS)
-    l1: bool = by_model("L1 term in the loss of the head (default: yes)", panel=ABLATIONS)
+    head_input: HeadInput = by_model("Input of the head [default: product]", panel=ABLATIONS)
+    l1: bool = by_model("L1 term in the loss of the head [default: yes]", panel=ABLATIONS)
     denoising: bool = by_model(
-        "Train the student on images with anomalies (default: yes; stpm: no)", panel=ABLATIONS
+        "Train the student on images with anomalies [default: yes; stpm: no]", panel=ABLATIONS
     )
-    decoder: bool = by_model("Encoder-decoder student (default: yes; stpm: no)", panel=ABLATIONS)
+    decoder: bool = by_model("Encoder-decoder student [default: yes; stpm: no]", panel=ABLATIONS)
     distance_weight: float = by_model(
-        "dskd: lambda, weight of the Euclidean distance (default: 0.1)",
+        "dskd: lambda, weight of the Euclidean distance [default: 0.1]",
         low=0.0,
         high=100.0,
         panel=ABLATIONS,
     )
     structure: Structure = by_model(
-        "dskd: ds (default): both students; t-e, t-d, e-d: two of teacher, encoder, decoder",
+        "dskd: ds: both students; t-e, t-d, e-d: two of teacher, encoder, decoder [default: ds]",
         panel=ABLATIONS,
     )
     embedding: bool = by_model(
-        "dskd: the decoder reads all levels of the encoder, not only the last (default: yes)",
+        "dskd: the decoder reads all levels of the encoder, not only the last [default: yes]",
         panel=ABLATIONS,
     )
-    maps: Maps = by_model("dskd: levels in the anomaly map (default: all)", panel=ABLATIONS)
+    maps: Maps = by_model("dskd: levels in the anomaly map [default: all]", panel=ABLATIONS)
     score_maps: Maps | None = by_model(
-        "dskd: levels in the image score (default: as --maps)", panel=ABLATIONS
+        "dskd: levels in the image score [default: as --maps]", panel=ABLATIONS
     )
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.cards import CARD, GraphCard, sha256
+from edgeseg.cards import GraphCard, sha256
 from edgeseg.config import CalibrateConfig
 from edgeseg.data.images import fill_frame, read_image, resize
 from edgeseg.data.layouts import Dataset, Sample, open_dataset
@@ -146,18 +146,6 @@ def choose(dataset: Dataset, config: CalibrateConfig) -> list[Shot]:
             log.info(f"{count} {kind} images were asked for, and {dataset.root} has {len(samples)}")
         shots += [Shot(samples[index]) for index in sorted(order[:count].tolist())]
     return shots
-
-
-def data_of(model: Path | None, data: Path | None) -> tuple[Path | None, Path]:
-    """Sort out `calibrate [MODEL] [DATA]`: a single path is the data, of the newest run."""
-    if data is None and model is not None and not (model / CARD).is_file() and model.is_dir():
-        model, data = None, model
-    if data is None:
-        raise DataError(
-            "Calibration needs images, and no folder of them was named.",
-            remedy=f"edgeseg calibrate {model or 'MODEL'} DATA",
-        )
-    return model, data
 
 
 def _frames(

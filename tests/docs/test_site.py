@@ -7,21 +7,9 @@ import sys
 import pytest
 
 from tests.docs.blocks import REPOSITORY, TEXTS
+from tests.kit.words import wrong_words
 
 FETCHED = re.compile(r"<(?:script|link|img)\b[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*>")
-WRONG_WORDS = (
-    r"\bHalf\b",
-    r"\bFloat\b",
-    r"\blanes?\b",
-    r"\boutlets?\b",
-    r"\brangefiles?\b",
-    r"dummy run",
-    r"asleep",
-    r"beats? (the|it)\b",
-    r"\b0: not\b",
-    r"[Tt]here is no (file|folder|run|camera|card)",
-    r"running mean",
-)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +39,7 @@ def test_the_tree_has_a_line_for_each_file(site):
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_a_page_uses_the_words_of_the_glossary(page):
-    assert [word for word in WRONG_WORDS if re.search(word, TEXTS[page])] == []
+    assert wrong_words(TEXTS[page]) == []
 
 
 def test_the_readme_is_one_page():

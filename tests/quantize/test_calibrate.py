@@ -14,7 +14,7 @@ from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, DataError, ModelError
-from edgeseg.quantize.calibrate import calibrate, choose, data_of
+from edgeseg.quantize.calibrate import calibrate, choose
 from edgeseg.quantize.calibration_file import read_ranges
 from edgeseg.quantize.placement import place
 from tests.kit.errors import fails
@@ -186,15 +186,6 @@ def test_every_tensor_of_the_whole_model_has_a_range(exported, tmp_path):
     assert methods["head.blocks.0.conv1"] == methods["head.aspp.1"] == "max"
     assert all(0 <= found.limit <= found.peak for found in tensors.values())
     assert done.path.stat().st_size < 16_000
-
-
-def test_model_and_data_are_sorted_out(tmp_path, run):
-    assert data_of(run, tmp_path) == (run, tmp_path)
-    assert data_of(tmp_path, None) == (None, tmp_path)
-    for alone in (None, run, run / "screws.onnx"):
-        with pytest.raises(DataError, match="no folder of them was named") as caught:
-            data_of(alone, None)
-        assert caught.value.remedy == f"edgeseg calibrate {alone or 'MODEL'} DATA"
 
 
 WRONG = [

@@ -1,0 +1,100 @@
+"""The commands from a run to an engine: export, calibrate, build-engine, verify, inspect."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.cli.app import Report, command
+from edgeseg.cli.flags import option, takes
+from edgeseg.cli.help import GROUPS
+from edgeseg.cli.models import ENGINES, Graph, MaybeData, Model, Run, model_of, run_of, split
+from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, VerifyConfig
+
+PANEL = GROUPS[2]
+CALIBRATION = Path("calibration")
+_SIDE = "Run directory or name, ONNX file or engine"
+
+
+@command(PANEL)
+@takes(ExportConfig)
+def export(
+    config: ExportConfig,
+    model: Run = None,
+    data: Annotated[
+        Path | None,
+        option("--data", help="Training data, for the frames of the parity check", metavar="DIR"),
+    ] = None,
+) -> Report:
+    """Export a run as one ONNX graph, camera bytes to mask bytes."""
+    path = run_of(model)
+    from edgeseg.export.export import export_run  # loads torch: after the path is known
+
+    return export_run(path, config, data=data)
+
+
+@command(PANEL)
+@takes(CalibrateConfig)
+def calibrate(
+    config: CalibrateConfig,
+    model: Graph = None,
+    data: MaybeData = None,
+    out: Annotated[
+        Path,
+        option("--out", help="Folder for the file", metavar="DIR", default="calibration"),
+    ] = CALIBRATION,
+) -> Report:
+    """Measure the calibration ranges that INT8 needs."""
+    from edgeseg.export.ensure import exported_graph
+    from edgeseg.quantize.calibrate import calibrate as run_calibration
+
+    named, images = split("calibrate", model, data)
+    path = model_of(named)
+    graph = exported_graph(path) if path.is_dir() else path
+    return run_calibration(graph, images, config, out=out)
+
+
+@command(PANEL)
+@takes(BuildConfig)
+def build_engine(
+    config: BuildConfig,
+    model: Graph = None,
+    out: Annotated[
+        Path,
+        option("--out", help="Folder for engine and card", metavar="DIR", default="engines"),
+    ] = ENGINES,
+) -> Report:
+    """Build an engine for this machine or another GPU."""
+    from edgeseg.engine.build_engine import build_engine as run_build
+    from edgeseg.export.ensure import exported_graph
+
+    path = model_of(model)
+    graph = exported_graph(path) if path.is_dir() else path
+    return run_build(graph, config, out=out)
+
+
+@command(PANEL)
+@takes(VerifyConfig)
+def verify(
+    model_a: Annotated[Path, typer.Argument(metavar="MODEL_A", help=_SIDE)],
+    model_b: Annotated[Path, typer.Argument(metavar="MODEL_B", help=_SIDE)],
+    config: VerifyConfig,
+) -> Report:
+    """Compare two models on the same frames. Exit code 3 beyond a limit."""
+    from edgeseg.accuracy.verify import verify as run_verification
+
+    return run_verification(model_of(model_a), model_of(model_b), config)
+
+
+@command(PANEL)
+def inspect(
+    model: Model = None,
+    graph: Annotated[
+        Path | None,
+        option("--graph", help="ONNX file that a TensorRT engine was built from", metavar="PATH"),
+    ] = None,
+) -> Report:
+    """Show MACs and parameters per module of the network."""
+    from edgeseg.export.inspect import inspect_model
+
+    return inspect_model(model_of(model), graph=graph)

@@ -1,0 +1,88 @@
+"""The commands that run a model: predict, stream, benchmark, profile."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.cli.app import Report, command
+from edgeseg.cli.flags import option, takes
+from edgeseg.cli.help import GROUPS
+from edgeseg.cli.models import Engine, Runtime, Threads, engine_of, is_model
+from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
+
+PANEL = GROUPS[3]
+
+
+@command(PANEL)
+def predict(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] IMAGES...",
+            help="Model [default: the newest engine], then image files or folders",
+        ),
+    ],
+    out: Annotated[Path, option("--out", help="Folder for the results [required]", metavar="DIR")],
+    threshold: Annotated[
+        float | None,
+        option("--threshold", help="Pixel threshold [default: the model's]", metavar="X"),
+    ] = None,
+    image_threshold: Annotated[
+        float | None,
+        option("--image-threshold", help="Image threshold [default: the model's]", metavar="X"),
+    ] = None,
+    runtime: Runtime = None,
+    threads: Threads = None,
+) -> Report:
+    """Write mask, overlay, anomaly map and verdict of each image."""
+    from edgeseg.loading import open_model
+    from edgeseg.stream.predict import predict as run_predict
+
+    model = images.pop(0) if len(images) > 1 and is_model(images[0]) else None
+    limits = {"threshold": threshold, "image_threshold": image_threshold}
+    with open_model(engine_of(model), runtime=runtime, threads=threads) as backend:
+        return run_predict(backend, images, out, **limits)
+
+
+@command(PANEL)
+@takes(StreamConfig)
+def stream(
+    config: StreamConfig,
+    model: Engine = None,
+    runtime: Runtime = None,
+    threads: Threads = None,
+) -> Report:
+    """Run on a camera, a video or a folder, and report the latency."""
+    from edgeseg.loading import open_model
+    from edgeseg.stream.stream import stream_from
+
+    path = engine_of(model)
+    with open_model(path, runtime=runtime, threads=threads, gpu=config) as backend:
+        return stream_from(backend, config)
+
+
+@command(PANEL)
+@takes(BenchConfig)
+def benchmark(config: BenchConfig, model: Engine = None, runtime: Runtime = None) -> Report:
+    """Measure the latency on this machine: median, p99, maximum."""
+    from edgeseg.bench.benchmark import benchmark as run_benchmark
+    from edgeseg.bench.frames import load_frames
+    from edgeseg.loading import open_model
+
+    path = engine_of(model)
+    with open_model(path, runtime=runtime, threads=config.threads, gpu=config) as backend:
+        return run_benchmark(backend, load_frames(backend.card, config.data), config)
+
+
+@command(PANEL)
+@takes(ProfileConfig)
+def profile(config: ProfileConfig, model: Engine = None, runtime: Runtime = None) -> Report:
+    """Measure the time of each layer and each module."""
+    from edgeseg.bench.frames import load_frames
+    from edgeseg.bench.profile import profile as run_profile
+    from edgeseg.loading import open_model
+
+    path = engine_of(model)
+    with open_model(path, runtime=runtime, threads=config.threads) as backend:
+        return run_profile(backend, path, load_frames(backend.card, config.data), config)

@@ -1,0 +1,39 @@
+"""The commands about this machine and this program: doctor, demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+from edgeseg.cli.app import Report, command
+from edgeseg.cli.flags import option
+from edgeseg.cli.help import GROUPS
+
+PANEL = GROUPS[0]
+DEMO = Path("edgeseg-demo")
+
+
+@command(PANEL)
+def demo(
+    out: Annotated[
+        Path, option("--out", help="Folder for the results", metavar="DIR", default="edgeseg-demo")
+    ] = DEMO,
+) -> Report:
+    """Try everything on generated images; no data or GPU required."""
+    from edgeseg.demo import demo as run_demo
+
+    return run_demo(out)
+
+
+@command(PANEL)
+def doctor(
+    matrix: Annotated[
+        bool, option("--matrix", help="Print the TensorRT, GPU and JetPack support matrix instead")
+    ] = False,
+) -> Report:
+    """Show what this machine can run and what is missing."""
+    if matrix:
+        from edgeseg.machine.support_report import MatrixReport
+
+        return MatrixReport()
+    from edgeseg.doctor import examine
+
+    return examine()

@@ -1,0 +1,139 @@
+"""The commands that make a model and measure it: train, threshold, evaluate and their like."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.cli.app import Report, command
+from edgeseg.cli.flags import option, takes
+from edgeseg.cli.help import GROUPS
+from edgeseg.cli.models import (
+    RUNS,
+    Data,
+    MaybeData,
+    Model,
+    Rate,
+    Run,
+    Runtime,
+    Threads,
+    model_of,
+    run_of,
+    split,
+)
+from edgeseg.config import ReproduceConfig
+from edgeseg.recipes import TrainConfig
+
+PANEL = GROUPS[1]
+
+
+@command(PANEL)
+@takes(TrainConfig)
+def train(
+    data: Data,
+    config: TrainConfig,
+    name: Annotated[
+        str | None, option("--name", help="Run name [default: the data folder's]", metavar="NAME")
+    ] = None,
+    runs_dir: Annotated[
+        Path, option("--runs-dir", help="Folder of runs", metavar="DIR", default="runs")
+    ] = RUNS,
+    false_reject_rate: Rate = 0.01,
+    resume: Annotated[bool, option("--resume", help="Resume an interrupted run")] = False,
+    preview: Annotated[
+        bool, option("--preview/--no-preview", help="Write preview.png first", default="yes")
+    ] = True,
+) -> Report:
+    """Train on images of good parts and set the thresholds."""
+    from edgeseg.api import train_run
+
+    _, thresholds = train_run(
+        data,
+        config,
+        name=name,
+        runs_dir=runs_dir,
+        false_reject_rate=false_reject_rate,
+        resume=resume,
+        preview=preview,
+    )
+    return thresholds
+
+
+@command(PANEL)
+def threshold(
+    model: Run = None,
+    data: MaybeData = None,
+    false_reject_rate: Rate = 0.01,
+    context: Annotated[
+        float | None,
+        option(
+            "--context",
+            help="Average the anomaly map with its Gaussian blur of this sigma in pixels; "
+            "0 disables [default: unchanged]",
+            metavar="X",
+            min=0.0,
+        ),
+    ] = None,
+) -> Report:
+    """Set the thresholds of a run from its held-out images."""
+    from edgeseg.evaluation.threshold import threshold_run
+
+    run, images = split("threshold", model, data)
+    return threshold_run(run_of(run), images, false_reject_rate, context=context)
+
+
+@command(PANEL)
+def evaluate(
+    model: Model = None,
+    data: MaybeData = None,
+    out: Annotated[
+        Path | None,
+        option("--out", help="Folder for the results [default: evaluations/NAME]", metavar="DIR"),
+    ] = None,
+    runtime: Runtime = None,
+    threads: Threads = None,
+) -> Report:
+    """Measure a model on labelled images. Writes the worst errors as a contact sheet."""
+    from edgeseg.data.layouts import open_dataset
+    from edgeseg.evaluation.evaluate import evaluate as run_evaluation
+    from edgeseg.loading import open_model
+
+    named, images = split("evaluate", model, data)
+    path = model_of(named)
+    with open_model(path, runtime=runtime, threads=threads) as backend:
+        folder = out or Path("evaluations") / path.stem
+        return run_evaluation(backend, open_dataset(images), out=folder)
+
+
+@command(PANEL)
+@takes(ReproduceConfig)
+def reproduce(
+    table: Annotated[
+        str,
+        typer.Argument(metavar="TABLE", help="destseg-1 to dskd-9, or the path of a TOML file"),
+    ],
+    config: ReproduceConfig,
+) -> Report:
+    """Train and measure a table of the papers. Prints the published numbers beside it."""
+    from edgeseg.reproduce.reproduce import reproduce as run_reproduction
+
+    return run_reproduction(table, config)
+
+
+@command(PANEL)
+def import_checkpoint(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="State dict saved by the DeSTSeg authors' code"),
+    ],
+    out: Annotated[
+        Path, option("--out", help="New run directory, e.g. runs/NAME [required]", metavar="DIR")
+    ],
+) -> Report:
+    """Convert a checkpoint of the DeSTSeg authors to a run."""
+    from edgeseg.extras import require
+
+    require("torch", extra="train")
+    from edgeseg.training.import_checkpoint import import_checkpoint as run_import
+
+    return run_import(file, out)

@@ -1,0 +1,147 @@
+"""The program: exit codes, the two lines of an error, one line of JSON, quiet and verbose."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeseg import __version__
+from edgeseg.data.parts import write_parts
+from tests.kit.red_graph import red_graph
+
+COMMANDS = (
+    "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
+    "benchmark profile inspect import-checkpoint reproduce"
+).split()
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_names_every_command(run, words):
+    code, out, _ = run(*words)
+    assert code == 0
+    assert all(command in out for command in COMMANDS)
+
+
+def test_the_version(run):
+    assert run("--version")[1] == f"edgeseg {__version__}\n"
+
+
+ERRORS = [
+    ("train photos", "data/", "train/good"),
+    ("train photos --image-size 250", "config/image-size", "--image-size 256"),
+    ("train photos --false-reject-rate 2", "config/", "--false-reject-rate"),
+    ("train photos --config no.toml", "config/unreadable-file", "TOML"),
+    ("threshold", "config/no-data", "edgeseg threshold [MODEL] DATA"),
+    ("threshold x.onnx", "config/no-data", "edgeseg threshold x.onnx DATA"),
+    ("build-engine", "model/", "edgeseg train DATA"),
+    ("build-engine --max-drop 5", "config/out-of-range", "--max-drop 1"),
+    ("calibrate", "config/no-data", "edgeseg calibrate [MODEL] DATA"),
+    ("calibrate x.onnx photos", "model/", "run"),
+    ("export bottle", "model/", "run"),
+    ("stream --camera 0", "model/", "edgeseg build-engine"),
+    ("benchmark", "model/", "edgeseg build-engine"),
+    ("profile x.onnx", "model/", "run"),
+    ("profile x.onnx --iterations 0", "config/out-of-range", "--iterations 1"),
+    ("inspect x.onnx", "model/", "run"),
+    ("evaluate x.onnx photos", "model/", "run"),
+    ("verify x.onnx y.onnx", "model/", "run"),
+    ("verify x.onnx y.onnx --min-iou 2", "config/out-of-range", "--min-iou 1"),
+    ("import-checkpoint x.pckl --out runs/x", "model/", ""),
+    ("reproduce destseg-9", "config/", "edgeseg reproduce destseg-"),
+    ("reproduce destseg-2", "", "--data "),
+    ("reproduce dskd-1 --data photos", "data/", "train/good"),
+    ("reproduce dskd-1 --seeds 0", "config/out-of-range", "--seeds 1"),
+    ("reproduce dskd-7 --rows T-F", "config/", "--rows 'T-"),
+    ("trian photos", "usage", "edgeseg --help"),
+    ("train", "usage", "edgeseg train --help"),
+    ("train photos --btach 3", "usage", "edgeseg train --help"),
+    ("train photos --rotation upside-down", "usage", "edgeseg train --help"),
+    ("evaluate x.onnx photos --threads 0", "usage", "edgeseg evaluate --help"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "remedy"), ERRORS)
+def test_an_error_is_two_lines_and_exit_code_2(run, words, code, remedy):
+    ended, out, err = run(*words.split())
+    assert (ended, out) == (2, "")
+    error, _, fix = err.partition("\n  fix: ")
+    assert error.startswith("error: ") and f"[{code}" in error and error.endswith("]")
+    assert remedy in fix and fix.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_verbose_shows_the_traceback_of_an_error(run):
+    code, _, err = run("train", "photos", "--verbose")
+    assert code == 2
+    assert "Traceback" in err and "error: " in err
+
+
+def test_quiet_shows_no_log_and_json_no_repeated_line(run, tmp_path):
+    onnx.save(red_graph(), tmp_path / "plates.onnx")
+    words = ("inspect", "plates.onnx")
+    assert run(*words, "--quiet")[::2] == (0, "")
+    verify = ("verify", "plates.onnx", "plates.onnx", "--image-count", "1")
+    assert "plates.onnx" in run(*verify)[2]
+    assert run(*verify, "-q")[2] == ""
+
+
+def test_json_is_the_last_line_of_standard_output(run):
+    code, out, _ = run("doctor", "--json")
+    assert code == 0
+    document = json.loads(out.splitlines()[-1])
+    assert document["machine"]["cores"] >= 1
+
+
+def test_the_matrix(run):
+    code, out, _ = run("doctor", "--matrix", "--json")
+    *table, last = out.splitlines()
+    assert code == 0
+    assert any(line.split()[:2] == ["8.7", "Orin"] for line in table)
+    assert json.loads(last)["gpus"][0]["capability"] == "7.0"
+
+
+def test_settings_from_a_file_reach_the_card(run, tmp_path):
+    write_parts(tmp_path / "grid", train=6, good=0, bad=0)
+    (tmp_path / "quick.toml").write_text(
+        'rotation = "paper"\nteacher = "efficientnet_lite0"\nimage_size = 64\nbatch = 2\ntop = 7\n'
+        'student_steps = 1\nhead_steps = 1\nholdout = 0.4\ndevice = "cpu"\n'
+    )
+    code, out, err = run("train", "grid", "--config", "quick.toml", "--seed", "3", "--json")
+    assert code == 0, err
+    assert "image" in json.loads(out.splitlines()[-1])
+    card = json.loads((tmp_path / "runs" / "grid" / "card.json").read_text())
+    assert (card["config"]["top"], card["config"]["seed"]) == (7, 3)
+    assert card["config"]["rotation"] == "full"  # the paper's, for a folder of that name
+    assert card["threshold"] is not None and card["image_threshold"] is not None
+
+
+def test_verify_prints_its_numbers_and_ends_with_3_beyond_a_limit(run, tmp_path):
+    onnx.save(red_graph(), tmp_path / "a.onnx")
+    dead = red_graph()
+    names = [i.name for i in dead.graph.initializer]
+    zero = onnx.numpy_helper.from_array(np.zeros((1, 3, 1, 1), np.float32), "red")
+    dead.graph.initializer[names.index("red")].CopyFrom(zero)
+    onnx.save(dead, tmp_path / "b.onnx")
+    code, out, _ = run("verify", "a.onnx", "a.onnx", "--json")
+    assert code == 0
+    assert json.loads(out.splitlines()[-1])["max_abs_diff"] == 0.0
+    code, out, err = run("verify", "a.onnx", "b.onnx", "--json")
+    assert code == 3
+    assert json.loads(out.splitlines()[-1])["max_abs_diff"] == 1.0
+    assert "failed: the maps differ by 1" in out
+    assert err.splitlines()[-2].startswith("error: The two are too far apart: the maps differ by 1")
+    assert run("verify", "a.onnx", "b.onnx", *LOOSE)[0] == 0
+
+
+LOOSE = "--max-map-diff 1 --max-score-diff 1 --min-iou 0 --max-flip-rate 1".split()
+
+
+def test_profile_writes_a_document_and_a_picture(run, tmp_path):
+    onnx.save(red_graph(), tmp_path / "plates.onnx")
+    code, out, err = run("profile", "plates.onnx", "--iterations", "2", "--warmup", "1", "--json")
+    assert code == 0, err
+    document = json.loads(out.splitlines()[-1])
+    assert sum(part["time_share"] for part in document["parts"]) == pytest.approx(1.0)
+    assert json.loads((tmp_path / "profiles" / "plates-onnxruntime.json").read_text()) == document
+    assert (tmp_path / document["picture"]).is_file()

@@ -1,0 +1,49 @@
+"""MODEL and DATA: one positional argument is the data; what a command takes is checked."""
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.cards import CARD
+from edgeseg.cli.models import is_model, model_of, run_of, split
+from edgeseg.errors import ConfigError, ModelError
+from tests.kit.errors import fails
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """A folder with the run `bottle`, a folder of photos and a file that is named like a graph."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs/bottle", "photos"):
+        Path(folder).mkdir(parents=True)
+    Path("runs/bottle", CARD).write_text("{}")
+    Path("bottle.onnx").touch()
+    return tmp_path
+
+
+def test_split_takes_a_single_path_for_the_data(here):
+    assert split("evaluate", Path("bottle"), Path("photos")) == (Path("bottle"), Path("photos"))
+    assert split("evaluate", Path("photos"), None) == (None, Path("photos"))
+    assert split("evaluate", Path("elsewhere"), None) == (None, Path("elsewhere"))
+
+
+@pytest.mark.parametrize("alone", [None, "bottle", "runs/bottle", "bottle.onnx"])
+def test_split_refuses_a_model_without_data(here, alone):
+    with fails(ConfigError, "config/no-data") as caught:
+        split("calibrate", alone and Path(alone), None)
+    assert caught.value.remedy == f"edgeseg calibrate {alone or '[MODEL]'} DATA"
+
+
+def test_is_model_knows_the_names_of_runs_but_an_existing_folder_is_itself(here):
+    assert is_model(Path("bottle")) and is_model(Path("engines/x.engine"))
+    assert not is_model(Path("photos")) and not is_model(Path("photos/1.png"))
+    Path("bottle").mkdir()
+    assert not is_model(Path("bottle"))
+
+
+def test_run_of_takes_runs_only(here):
+    assert run_of(Path("bottle")) == run_of(None) == Path("runs/bottle")
+    assert model_of(Path("bottle.onnx")) == Path("bottle.onnx")
+    with fails(ModelError, "model/not-a-run") as caught:
+        run_of(Path("bottle.onnx"))
+    assert "bottle.onnx" in caught.value.problem
