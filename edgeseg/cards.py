@@ -178,7 +178,7 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
     if not ours:
         raise ModelError(
             f"{path} was not exported by edgeseg: it has no metadata of the kind {PREFIX}*.",
-            remedy="edgeseg export --model RUN, and name the file that it writes",
+            remedy="edgeseg export RUN",
         )
     try:
         document = {key: json.loads(value) for key, value in ours.items()}

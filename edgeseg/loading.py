@@ -48,7 +48,7 @@ def open_model(
     ModelError for a path that is none of these, EngineMismatch for an engine made for elsewhere.
     """
     if path.is_dir():
-        _refuse_runtime(runtime, "a run, and PyTorch runs it", f"edgeseg export --model {path}")
+        _refuse_runtime(runtime, "a run, and PyTorch runs it", f"edgeseg export {path}")
         return open_run(path, threads=threads, device="auto")
     if not path.exists():
         raise ModelError(f"There is no {path}.", remedy="name a run, an ONNX file or an engine")

@@ -84,7 +84,7 @@ def check_comparable(a: GraphCard, b: GraphCard) -> None:
     n, height, width, _ = a.frame_shape
     raise ConfigError(
         f"A takes frames of {_frames(a)} and B of {_frames(b)}: they cannot see the same bytes.",
-        remedy=f"edgeseg export --model {b.name} --frame-size {width}x{height} "
+        remedy=f"edgeseg export {b.name} --frame-size {width}x{height} "
         f"--format {a.frame_format} --batch {n}, then build B from it again",
     )
 

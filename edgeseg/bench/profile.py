@@ -33,7 +33,7 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
     if not isinstance(backend, Layered):
         raise ConfigError(
             f"{path} runs on {backend.name}, which gives no times of single layers.",
-            remedy=f"edgeseg export --model {path}; edgeseg profile {path / path.name}.onnx",
+            remedy=f"edgeseg export {path}; edgeseg profile {path / path.name}.onnx",
         )
     from edgeseg.graph.modules import PARTS, Network
 

@@ -176,7 +176,7 @@ def _run_of(graph: Path, card: GraphCard) -> Path:
             return run
     raise ModelError(
         f"Torch-TensorRT builds from a run's weights, and those of {graph} are not beside it.",
-        remedy=f"--model RUN, the folder that holds them, or {OTHER_WAY}",
+        remedy=f"name the run directory that holds them, or {OTHER_WAY}",
     )
 
 

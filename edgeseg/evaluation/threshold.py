@@ -110,7 +110,7 @@ def threshold_run(
     )
     write_card(run / CARD, found)
     for graph in sorted(run.glob("*.onnx")):
-        log.info(f"{graph} still carries its old thresholds: edgeseg export --model {run}")
+        log.info(f"{graph} still carries its old thresholds: edgeseg export {run}")
     return thresholds
 
 

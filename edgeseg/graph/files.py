@@ -30,6 +30,6 @@ def read_graph(path: Path) -> "tuple[ModelProto, GraphCard]":
         model = onnx.load(str(path))
     except Exception as error:  # protobuf's DecodeError has a name of its own in each version
         raise ModelError(
-            f"{path} is no ONNX file: {error}.", remedy="edgeseg export --model RUN, again"
+            f"{path} is no ONNX file: {error}.", remedy="edgeseg export RUN"
         ) from error
     return model, card_from_metadata({p.key: p.value for p in model.metadata_props}, path)

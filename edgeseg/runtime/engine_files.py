@@ -74,7 +74,7 @@ def built_for(card: EngineCard) -> str:
 def rebuild(card: EngineCard) -> str:
     """Return the command that builds an engine of the same kind on this machine."""
     return (
-        f"edgeseg build-engine --model {card.graph.name} --precision {card.precision} "
+        f"edgeseg build-engine {card.graph.name} --precision {card.precision} "
         f"--runtime {card.runtime}" + (f" --via {card.via}" if card.via != "onnx" else "")
     )
 
@@ -100,7 +100,7 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
     if here.compute_capability is None:
         raise EngineMismatch(
             f"{engine} was built for {built_for(card)}; this machine has no GPU ({here.gpu_note}).",
-            remedy=f"edgeseg build-engine --model {card.graph.name} --runtime openvino",
+            remedy=f"edgeseg build-engine {card.graph.name} --runtime openvino",
         )
     if trt.target_of(here.compute_capability) != card.target:
         raise EngineMismatch(

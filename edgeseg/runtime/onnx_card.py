@@ -26,7 +26,7 @@ def read_onnx_card(path: Path) -> GraphCard:
             metadata = dict(_entry(value) for _, value in _fields(file, {METADATA_PROPS}))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{path} is no ONNX file: {error}.", remedy="edgeseg export --model RUN, again"
+            f"{path} is no ONNX file: {error}.", remedy="edgeseg export RUN"
         ) from error
     return card_from_metadata(metadata, path)
 

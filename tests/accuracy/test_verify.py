@@ -192,7 +192,7 @@ def test_models_that_cannot_see_the_same_are_refused(change, words):
         check_comparable(CARD, dataclasses.replace(CARD, **change))
     assert words in caught.value.problem
     if "image_size" not in change:
-        remedy = "edgeseg export --model plates --frame-size 16x16 --format rgb --batch 1"
+        remedy = "edgeseg export plates --frame-size 16x16 --format rgb --batch 1"
         assert caught.value.remedy.startswith(remedy)
 
 

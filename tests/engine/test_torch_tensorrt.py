@@ -319,7 +319,7 @@ def test_a_graph_without_its_run_is_refused(exported, tmp_path, package):
     shutil.copy(exported.graph, lone)
     with pytest.raises(ModelError, match=r"those of .*lone\.onnx are not beside it") as caught:
         build(dataclasses.replace(exported, graph=lone), tmp_path)
-    assert caught.value.remedy == "--model RUN, the folder that holds them, or --via onnx"
+    assert caught.value.remedy == "name the run directory that holds them, or --via onnx"
 
 
 def test_a_graph_of_other_weights_is_refused(exported, tmp_path, package):

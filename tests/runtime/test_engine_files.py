@@ -75,7 +75,7 @@ def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data, prob
     with pytest.raises(EngineMismatch, match=problem) as caught:
         check_engine(place(card, data), rtx_3080)
     assert caught.value.remedy == (
-        "edgeseg build-engine --model screws --precision fp16 --runtime tensorrt-rtx"
+        "edgeseg build-engine screws --precision fp16 --runtime tensorrt-rtx"
     )
 
 
@@ -99,7 +99,7 @@ def test_a_machine_without_a_gpu_is_refused(card, place, rtx_3080):
     bare = dataclasses.replace(rtx_3080, gpu=None, compute_capability=None, gpu_note="no driver")
     with pytest.raises(EngineMismatch, match=r"this machine has no GPU \(no driver\)") as caught:
         check_engine(place(card), bare)
-    assert caught.value.remedy == "edgeseg build-engine --model screws --runtime openvino"
+    assert caught.value.remedy == "edgeseg build-engine screws --runtime openvino"
 
 
 def test_another_version_is_refused(card, place, rtx_3080):

@@ -131,7 +131,7 @@ def test_an_engine_that_is_not_its_card_s(what, found, expected):
     has, _, says = problem.partition(" (expected by its card: ")
     assert (kind, code) == ("ModelError", "engine/other-tensors")
     assert found in has and expected in says and found not in says
-    assert remedy == "edgeseg build-engine --model bottle --precision fp16 --runtime tensorrt"
+    assert remedy == "edgeseg build-engine bottle --precision fp16 --runtime tensorrt"
 
 
 @pytest.mark.parametrize(
