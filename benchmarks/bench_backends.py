@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from documents import RATIO, Figure, emit, figure
-from edgeseg.bench.frames import load_frames
+from edgeseg.data.frames import load_frames
 from edgeseg.loading import open_model
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend

@@ -38,9 +38,9 @@ from edgeseg.stream.pipeline.ring import Frame, Source
 from edgeseg.stream.sink.sinks import AnySink, JsonlSink
 
 from documents import RATIO, Figure, emit, figure
-from edgeseg.bench.frames import load_frames
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
+from edgeseg.data.frames import load_frames
 from edgeseg.loading import open_model
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend, Pipelined

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgeseg.bench.circumstances import versions
+from edgeseg.bench.conditions import versions
 from edgeseg.errors import DataError
 from edgeseg.machine.facts import this_machine
 

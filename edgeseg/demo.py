@@ -54,7 +54,7 @@ class DemoReport:
 def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
     """Draw parts, train, evaluate, export, build, stream, benchmark; everything under `folder`."""
     from edgeseg.bench.benchmark import benchmark
-    from edgeseg.bench.frames import load_frames
+    from edgeseg.data.frames import load_frames
     from edgeseg.data.layouts import open_dataset
     from edgeseg.data.parts import write_parts
     from edgeseg.engine.build_engine import build_engine

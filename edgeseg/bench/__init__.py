@@ -1,1 +1,1 @@
-"""Latency with its method: percentiles, machine, versions."""
+"""Measurements of a model on this machine: latency, and the time of each layer."""

@@ -1,45 +1,46 @@
-"""Where a run's time goes: by layer and by part of the network, beside the work of each.
+"""The command `profile`: the time of each layer and each module, beside its MACs.
 
-The layers' times come from the runtime itself, in runs that this makes slower. The same command
-times as many runs without it on the same frames, half of them before and half behind, and reports
-the ratio, and whether the two halves agree. ONNX Runtime, OpenVINO and TensorRT give times; PyTorch
-is not asked for them.
+Layer times come from the runtime itself, which slows the inference down. The same number of
+iterations is timed without layer times on the same frames, half of them before and half after; the
+report gives the ratio, and whether the two halves agree. ONNX Runtime, OpenVINO and TensorRT report
+layer times; PyTorch is not supported.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
-from edgeseg.bench.circumstances import circumstances
-from edgeseg.bench.frames import Frames
-from edgeseg.bench.profile_report import LayerRow, ProfileReport, by_part
-from edgeseg.bench.timing import summarize, time_runs
-from edgeseg.bench.trace import draw_timeline, end_to_end
+from edgeseg.bench.conditions import conditions
+from edgeseg.bench.profile_report import LayerRow, ProfileReport, by_module
+from edgeseg.bench.timing import time_iterations
+from edgeseg.bench.trace import chrome_trace
 from edgeseg.cards import write_atomic
 from edgeseg.config import ProfileConfig
 from edgeseg.cuda.nvtx import marker
-from edgeseg.data.images import Image, write_png
+from edgeseg.data.frames import FrameSet
 from edgeseg.errors import ConfigError
 from edgeseg.graph.files import graph_file, read_graph
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.layer_times import Layered
+from edgeseg.stream.pipeline.latency import summarize
 
 
-def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig) -> ProfileReport:
-    """Time a model's layers; write their JSON document and their picture into `config.out`.
+def profile(backend: Backend, path: Path, frames: FrameSet, config: ProfileConfig) -> ProfileReport:
+    """Time the layers of the opened model `path`; write the report and its trace to `config.out`.
 
-    path: the model, as it was opened. Errors: ConfigError for a runtime that times no layers,
-    ModelError for an engine whose graph was not named.
+    Errors: ConfigError for a runtime without layer times, ModelError for an engine whose graph is
+    not given.
     """
     if not isinstance(backend, Layered):
         raise ConfigError(
-            f"{path} runs on {backend.name}, which gives no times of single layers.",
+            f"{backend.name} reports no layer times for {path}",
             remedy=f"edgeseg export {path}; edgeseg profile {path / path.name}.onnx",
+            code="config/no-layer-times",
         )
     from edgeseg.graph.modules import PARTS, Network
 
     mark = marker(on=config.nvtx)
-    graph = config.graph or graph_file(path)
-    network = Network(read_graph(graph)[0])
+    network = Network(read_graph(config.graph or graph_file(path))[0])
     slot = backend.new_slot()
     backend.bind(slot)
 
@@ -52,53 +53,40 @@ def profile(backend: Backend, path: Path, frames: Frames, config: ProfileConfig)
             backend.run()
 
     half = -(-config.iterations // 2)
-    before = time_runs(run, prepare, warmup=config.warmup, runs=half).seconds
-    with mark("runs with their layers timed"):
+    before = time_iterations(run, prepare, warmup=config.warmup, iterations=half).seconds
+    with mark("layer times"):
         timed = backend.layer_times(prepare, warmup=config.warmup, runs=config.iterations)
-    after = time_runs(run, prepare, warmup=config.warmup, runs=half).seconds
+    after = time_iterations(run, prepare, warmup=config.warmup, iterations=half).seconds
     layers = tuple(
         LayerRow(
             label=placed.label,
             name=placed.layer.name,
             kind=placed.layer.kind,
-            part=placed.part,
+            module=placed.part,
             ms=placed.layer.seconds * 1e3,
             gmac=placed.macs / 1e9,
             known=bool(placed.nodes),
         )
         for placed in network.place(timed.layers)
     )
-    work = network.part_macs()
+    macs = network.part_macs()
     runtime = backend.name.replace(",", "").split()[0]
     stem = path.stem if runtime in path.stem else f"{path.stem}-{runtime}"
     report = ProfileReport(
-        **circumstances(backend, frames, config),
+        **conditions(backend, frames, config),
         latency=summarize(before + after),
         halves=(summarize(before).p50_ms, summarize(after).p50_ms),
         timed=summarize(timed.seconds),
         layers=layers,
-        parts=by_part(layers, {part: work[part] / 1e9 for part in PARTS}),
+        modules=by_module(layers, {module: macs[module] / 1e9 for module in PARTS}),
         slowest=config.slowest,
         document=config.out / f"{stem}.json",
-        picture=config.out / f"{stem}.png",
+        trace=config.out / f"{stem}.trace.json",
     )
-    text = json.dumps(report.to_json(), indent=1, ensure_ascii=False)
-    write_png(report.picture, picture_of(report))
-    write_atomic(report.document, (text + "\n").encode())
+    _write(report.trace, chrome_trace(report))
+    _write(report.document, report.to_json())
     return report
 
 
-def picture_of(report: ProfileReport) -> Image:
-    """Draw a report's layers along the time, a row for each part, RGB uint8 [H, W, 3]."""
-    rows = [part.part for part in report.parts]
-    labels = [f"{p.part}\n{p.ms:.1f} ms, {p.time_share:.1%}" for p in report.parts]
-    bars = end_to_end([(rows.index(row.part), row.label, row.ms) for row in report.layers])
-    lines = [
-        f"{report.model} on {report.engine}",
-        report.machine,
-        f"means of {report.timed.n} runs with their layers timed, end to end in the "
-        f"order in which they ran; a run takes {report.slowdown:.2f} times as long as without"
-        + " (UNSTEADY: other work on this machine)"
-        * (not report.steady),
-    ]
-    return draw_timeline(bars, labels, lines)
+def _write(path: Path, document: dict[str, Any]) -> None:
+    write_atomic(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())

@@ -1,4 +1,4 @@
-"""A profile's result: each part's share of the time beside its share of the work."""
+"""The report of a profile: time and MACs of each module, and the slowest layers."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.bench.circumstances import Circumstances
-from edgeseg.bench.timing import Percentiles
+from edgeseg.bench.conditions import Conditions
+from edgeseg.stream.pipeline.latency import Percentiles
+from edgeseg.text import table
 
-REST = "rest"
-STEADY = 1.15  # ratio of two medians of runs that nothing else disturbs
+STEADY = 1.15  # largest ratio of two medians on an otherwise idle machine
+BAR = 30  # characters for 100 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,113 +19,119 @@ class LayerRow:
     """One layer of the runtime."""
 
     label: str
-    """The module or node that it stands for; where there is none, `name`."""
+    """The module or node of the graph; the runtime's name if there is none."""
     name: str
     """The runtime's name."""
     kind: str
-    part: str
+    module: str
     ms: float
     gmac: float
-    """Billions of multiply-accumulates in a run; 0 for what only moves or compares numbers."""
+    """Billions of multiply-accumulates per run; 0 for layers that only move or compare values."""
     known: bool
-    """Whether a node of the graph is known of it."""
+    """Whether it belongs to a node of the graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartRow:
-    """One part of the network; shares are of 1."""
+class ModuleRow:
+    """One module of the network; shares are 0..1."""
 
-    part: str
+    module: str
     layers: int
     ms: float
     time_share: float
     gmac: float
     gmac_share: float
 
-    def line(self) -> str:
-        """Return the row as text."""
-        rate = f"{self.gmac / self.ms * 1e3:7.1f}" if self.ms and self.gmac else f"{'-':>7}"
-        return (
-            f"{self.part:10}  {self.layers:6}  {self.ms:8.2f}  {self.time_share:6.1%}  "
-            f"{self.gmac:7.3f}  {self.gmac_share:6.1%}  {rate}"
-        )
+    def cells(self) -> list[str]:
+        """Return the row of the table, with the time share as a bar."""
+        rate = f"{self.gmac / self.ms * 1e3:.1f}" if self.ms and self.gmac else "-"
+        return [
+            *(self.module, f"{self.layers}", f"{self.ms:.2f}", f"{self.time_share:.1%}"),
+            *(
+                f"{self.gmac:.3f}",
+                f"{self.gmac_share:.1%}",
+                rate,
+                "#" * round(self.time_share * BAR),
+            ),
+        ]
 
 
-def by_part(layers: Sequence[LayerRow], gmac: Mapping[str, float]) -> tuple[PartRow, ...]:
-    """Add up the layers of each part, in the order of `gmac`, which holds each part's work."""
+def by_module(layers: Sequence[LayerRow], gmac: Mapping[str, float]) -> tuple[ModuleRow, ...]:
+    """Sum up the layers of each module; gmac: the MACs of each module, in the order of the rows."""
     total_ms = sum(layer.ms for layer in layers)
     total_gmac = sum(gmac.values())
     rows = []
-    for part, work in gmac.items():
-        own = [layer.ms for layer in layers if layer.part == part]
+    for module, macs in gmac.items():
+        own = [layer.ms for layer in layers if layer.module == module]
         rows.append(
-            PartRow(
-                part=part,
+            ModuleRow(
+                module=module,
                 layers=len(own),
                 ms=sum(own),
                 time_share=sum(own) / total_ms if total_ms else 0.0,
-                gmac=work,
-                gmac_share=work / total_gmac if total_gmac else 0.0,
+                gmac=macs,
+                gmac_share=macs / total_gmac if total_gmac else 0.0,
             )
         )
     return tuple(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileReport(Circumstances):
-    """Where the time of a run goes, on what, and how it was found out."""
+class ProfileReport(Conditions):
+    """The times of layers and modules, with the conditions of the measurement."""
 
     latency: Percentiles
-    """Of runs whose layers were not timed."""
+    """Without layer times."""
     halves: tuple[float, float]
-    """Its medians before and behind the runs whose layers were timed, milliseconds."""
+    """Its medians before and after the iterations with layer times, in milliseconds."""
     timed: Percentiles
-    """Of runs whose layers were timed."""
+    """With layer times."""
     layers: tuple[LayerRow, ...]
-    """In the order in which they ran, each with its mean over the timed runs."""
-    parts: tuple[PartRow, ...]
+    """In the order of execution, each with its mean over the iterations."""
+    modules: tuple[ModuleRow, ...]
     slowest: int
-    """How many layers the text lists."""
+    """Number of layers that the text lists."""
     document: Path
-    picture: Path
+    """This report as JSON."""
+    trace: Path
+    """The layers as a Chrome trace."""
 
     @property
     def layers_ms(self) -> float:
-        """The layers' times, added up."""
+        """Sum of the layer times."""
         return sum(layer.ms for layer in self.layers)
 
     @property
     def slowdown(self) -> float:
-        """How many times as long a run takes when its layers are timed, by the medians."""
+        """Ratio of the median latencies with and without layer times."""
         return self.timed.p50_ms / self.latency.p50_ms
 
     @property
     def steady(self) -> bool:
-        """Whether the two halves agree: whether the machine had nothing else to do meanwhile."""
+        """Whether the two halves agree, as on an otherwise idle machine."""
         return max(self.halves) <= STEADY * min(self.halves)
 
     def summary(self) -> str:
         """Return the report as text."""
-        batch, height, width, _ = self.frame_shape
-        together = f"{self.layers_ms:.2f} ms of {self.timed.mean_ms:.2f}"
+        head = ["module", "layers", "ms", "time", "GMAC", "MACs", "GMAC/s"]
+        slowest = sorted(self.layers, key=lambda layer: layer.ms, reverse=True)[: self.slowest]
         return "\n".join(
             [
                 *self.lines(),
-                f"frames      {self.frames}; {batch} a run, {width}x{height}",
-                f"one run     {self.latency.line()}, after {self.warmup} runs of warm-up",
-                f"layer times {self.timed.line()}: {self.slowdown:.2f} times as long",
+                f"latency     {self.latency.line()}, after {self.warmup} warm-up iterations",
+                f"layer times {self.timed.line()}: slower by a factor of {self.slowdown:.2f}",
                 *self._unsteady(),
-                f"layers      {len(self.layers)}, each with its mean over these {self.timed.n} "
-                f"runs; together {together}",
+                f"layers      {len(self.layers)}, means of {self.timed.n} iterations; sum "
+                f"{self.layers_ms:.2f} ms of {self.timed.mean_ms:.2f}",
                 "",
-                "part        layers        ms    time     GMAC    work   GMAC/s",
-                *(part.line() for part in self.parts),
+                *table([head, *(row.cells() for row in self.modules)], "<>>>>>><"),
                 *self._unknown(),
                 "",
-                f"the slowest {min(self.slowest, len(self.layers))} layers",
-                *self._slowest(),
+                f"slowest {len(slowest)} layers",
+                *table([self._cells(layer) for layer in slowest], ">>><<"),
                 "",
-                f"written     {self.document}, {self.picture}",
+                f"written     {self.document}",
+                f"            {self.trace} (open in https://ui.perfetto.dev)",
             ]
         )
 
@@ -132,17 +139,16 @@ class ProfileReport(Circumstances):
         """Return the report as one JSON object."""
         document = dataclasses.asdict(self)
         derived = {"layers_ms": self.layers_ms, "slowdown": self.slowdown, "steady": self.steady}
-        paths = {"document": str(self.document), "picture": str(self.picture)}
+        paths = {"document": str(self.document), "trace": str(self.trace)}
         return document | derived | paths
 
     def _unsteady(self) -> list[str]:
         if self.steady:
             return []
-        before, behind = self.halves
+        before, after = self.halves
         return [
-            f"UNSTEADY    without layer times a run took {before:.2f} ms (p50) before and "
-            f"{behind:.2f} ms behind:\n            other work on this machine; repeat this "
-            "when it has none"
+            f"UNSTEADY    median without layer times {before:.2f} ms before, {after:.2f} ms after: "
+            "other load on this machine; repeat without it"
         ]
 
     def _share(self, ms: float) -> float:
@@ -155,14 +161,11 @@ class ProfileReport(Circumstances):
         ms = sum(layer.ms for layer in unknown)
         kinds = ", ".join(sorted({layer.kind or layer.name for layer in unknown}))
         return [
-            f"of {REST}, {ms:.2f} ms ({self._share(ms):.1%}) in {len(unknown)} layers of which "
-            f"no node of the graph is known: {kinds}"
+            f"{ms:.2f} ms ({self._share(ms):.1%}) in {len(unknown)} layers of the runtime without "
+            f"a node in the graph: {kinds}"
         ]
 
-    def _slowest(self) -> list[str]:
-        first = sorted(self.layers, key=lambda layer: layer.ms, reverse=True)[: self.slowest]
-        return [
-            f"{layer.ms:8.2f} ms  {self._share(layer.ms):6.1%}  {layer.gmac:6.3f} GMAC  "
-            f"{layer.part:8} {layer.label}" + f"  ({layer.name})" * (layer.name != layer.label)
-            for layer in first
-        ]
+    def _cells(self, layer: LayerRow) -> list[str]:
+        name = f"  ({layer.name})" if layer.name != layer.label else ""
+        share, gmac = f"{self._share(layer.ms):.1%}", f"{layer.gmac:.3f} GMAC"
+        return [f"{layer.ms:.2f} ms", share, gmac, layer.module, layer.label + name]

@@ -67,7 +67,7 @@ def stream(
 def benchmark(config: BenchConfig, model: Engine = None, runtime: Runtime = None) -> Report:
     """Measure the latency on this machine: median, p99, maximum."""
     from edgeseg.bench.benchmark import benchmark as run_benchmark
-    from edgeseg.bench.frames import load_frames
+    from edgeseg.data.frames import load_frames
     from edgeseg.loading import open_model
 
     path = engine_of(model)
@@ -79,8 +79,8 @@ def benchmark(config: BenchConfig, model: Engine = None, runtime: Runtime = None
 @takes(ProfileConfig)
 def profile(config: ProfileConfig, model: Engine = None, runtime: Runtime = None) -> Report:
     """Measure the time of each layer and each module."""
-    from edgeseg.bench.frames import load_frames
     from edgeseg.bench.profile import profile as run_profile
+    from edgeseg.data.frames import load_frames
     from edgeseg.loading import open_model
 
     path = engine_of(model)

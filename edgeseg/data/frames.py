@@ -1,7 +1,12 @@
-"""The frames that a parity check runs on: pictures, and the three that break numerics."""
+"""Sample frames for parity checks and benchmarks, from a folder of images or synthetic.
+
+Images are resized to the frames of a graph. Synthetic frames are procedural textures, never black
+frames: the speed of a network on a CPU can depend on its input.
+"""
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +17,58 @@ from edgeseg.data.images import Image, fill_frame, read_image, walk_images
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError
+from edgeseg.log import log
+from edgeseg.runtime.base import Slot
 
-KEPT = 8  # pictures; more of them moved no figure, and each costs a run of both sides
+KEPT = 8  # images of a parity check; more did not change its result, and each costs two runs
+CYCLED = 16  # images of a benchmark: more than the caches hold, few enough for 4K in memory
+SYNTHETIC = 8  # synthetic frames of a benchmark
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """Frames in the format and size of a graph, uint8 [F, H, W, C], and their origin."""
+
+    pixels: NDArray[np.uint8]
+    origin: str
+
+    def fill(self, slot: Slot, turn: int) -> None:
+        """Write the frames of run `turn` into a slot, cyclically."""
+        batch, count = len(slot.frame), len(self.pixels)
+        for n in range(batch):
+            np.copyto(slot.frame[n], self.pixels[(turn * batch + n) % count])
+
+
+def load_frames(card: GraphCard, data: Path | None) -> FrameSet:
+    """Return up to 16 images of a folder as frames, or synthetic frames if `data` is None."""
+    if data is None:
+        log.info("no --data given: using synthetic frames")
+        images = _textures(card.image_size, np.random.default_rng(0), SYNTHETIC)
+        origin = f"{len(images)} synthetic frames"
+    else:
+        images = pick_images(data, CYCLED)
+        origin = f"{len(images)} images of {data}"
+    frames = np.empty((len(images), *card.frame_shape[1:]), np.uint8)
+    for frame, image in zip(frames, images, strict=True):
+        fill_frame(frame, image, source="rgb", target=card.frame_format)
+    return FrameSet(frames, origin)
 
 
 def parity_frames(
     card: GraphCard, images: Sequence[Image] = (), *, most: int = KEPT
 ) -> list[NDArray[np.uint8]]:
-    """Return frames for a graph, each uint8 [N, H, W, C]: pictures, black, white, noise.
+    """Return frames for a graph, each uint8 [N, H, W, C]: images, then black, white and noise.
 
-    images: RGB uint8 [h, w, 3], at most `most` are taken; without any, procedural textures serve.
+    images: RGB uint8 [h, w, 3], of which at most `most` are used; without any, procedural textures.
     """
     generator = np.random.default_rng(0)
-    pictures = list(images[:most]) or _textures(card.image_size, generator)
+    images = list(images[:most]) or _textures(card.image_size, generator, KEPT // 2)
     frames = []
-    for start in range(0, len(pictures), card.frame_shape[0]):
+    for start in range(0, len(images), card.frame_shape[0]):
         batch = np.empty(card.frame_shape, np.uint8)
         for k, frame in enumerate(batch):
-            picture = pictures[(start + k) % len(pictures)]
-            fill_frame(frame, picture, source="rgb", target=card.frame_format)
+            image = images[(start + k) % len(images)]
+            fill_frame(frame, image, source="rgb", target=card.frame_format)
         frames.append(batch)
     black = np.zeros(card.frame_shape, np.uint8)
     noise = generator.integers(0, 256, card.frame_shape, np.uint8)
@@ -38,25 +76,31 @@ def parity_frames(
 
 
 def pick_paths(folder: Path, most: int) -> list[Path]:
-    """Choose images in and below a folder evenly, the same every time.
+    """Choose images in a folder and its subfolders, evenly and deterministically.
 
-    From a data set those for testing, where defects are; ground truth is left out. DataError for a
-    folder that is not there or holds no image.
+    Of a data set the test images are chosen, which include defects; ground truth is left out.
+    DataError if the folder is missing or contains no image.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", remedy="--data FOLDER with images")
+        raise DataError(
+            f"folder not found: {folder}",
+            remedy="--data FOLDER with images",
+            code="data/folder-missing",
+        )
     paths = walk_images(folder)
     with suppress(DataError):  # any folder of images will do
         paths = [sample.path for sample in open_dataset(folder).test] or paths
     if not paths:
         raise DataError(
-            f"{folder} holds no image.", remedy="put PNG, JPEG, BMP or TIFF files there"
+            f"no images in {folder}",
+            remedy="put PNG, JPEG, BMP or TIFF files there",
+            code="data/no-images",
         )
     return [paths[place] for place in evenly(len(paths), most)]
 
 
 def evenly(count: int, most: int) -> NDArray[np.intp]:
-    """Return at most `most` of the places 0..count-1, the ends among them."""
+    """Return at most `most` indices of 0..count-1, evenly spaced, including both ends."""
     return np.linspace(0, count - 1, min(most, count)).round().astype(np.intp)
 
 
@@ -65,6 +109,6 @@ def pick_images(folder: Path, most: int) -> list[Image]:
     return [read_image(path) for path in pick_paths(folder, most)]
 
 
-def _textures(side: int, generator: np.random.Generator) -> list[Image]:
+def _textures(side: int, generator: np.random.Generator, count: int) -> list[Image]:
     textures = ProceduralTextures()
-    return [textures.draw(generator, side) for _ in range(KEPT // 2)]
+    return [textures.draw(generator, side) for _ in range(count)]

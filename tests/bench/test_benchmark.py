@@ -1,4 +1,4 @@
-"""The benchmark: which frames, how many runs, what is reported."""
+"""benchmark: frames, iterations and the report."""
 
 import json
 import time
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgeseg.bench.benchmark import benchmark
-from edgeseg.bench.frames import Frames
 from edgeseg.config import BenchConfig
+from edgeseg.data.frames import FrameSet
 from edgeseg.errors import ConfigError
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.state import DeviceState, Reader
@@ -20,7 +20,7 @@ from tests.kit.fakes import RedBackend
 def frames(card, count=3):
     pixels = np.zeros((count, *card.frame_shape[1:]), np.uint8)
     pixels[:] = (np.arange(count) * 10).reshape(count, 1, 1, 1)
-    return Frames(pixels, f"{count} planned frames")
+    return FrameSet(pixels, f"{count} planned frames")
 
 
 class Watched(RedBackend):
@@ -70,9 +70,9 @@ def test_the_text_has_the_method_beside_the_figures():
     backend = RedBackend()
     text = benchmark(backend, frames(backend.card), BenchConfig(iterations=2, warmup=7)).summary()
     for part in (
-        *("p50 ", "p90 ", "p99 ", "max ", "n 2", "frames/s", "after 7 runs of warm-up"),
+        *("p50 ", "p90 ", "p99 ", "max ", "n 2", "frames/s", "after 7 warm-up iterations"),
         *("3 planned frames", "64x48", this_machine().line(), "fake, CPU, 1 thread"),
-        *("9.4 ms an image in PyTorch on a Tesla V100", "another machine", "not to be compared"),
+        *("for reference only", "9.4 ms per image in PyTorch on a Tesla V100", "another machine"),
     ):
         assert part in text, part
 
@@ -85,25 +85,25 @@ def paced(*, on_run=None, **settings):
 
 def test_back_to_back_is_the_mode_unless_another_is_asked_for():
     report = paced()
-    assert (report.mode, report.period_s, report.missed_slots, report.keep_warm_iterations) == (
+    assert (report.mode, report.period_s, report.missed_starts, report.keep_warm_iterations) == (
         *("saturated", None, 0, None),
     )
-    assert "mode        saturated: each run begins when the one before has ended" in (
-        report.summary()
-    )
+    assert "mode        saturated: back to back" in (report.summary())
 
 
-def test_a_pace_is_named_with_its_missed_slots():
+def test_a_pace_is_named_with_its_missed_starts():
     slow = {2: 0.09}
     report = paced(pace="25fps", on_run=lambda i: time.sleep(slow.get(i, 0)))
     assert (report.mode, report.period_s) == ("paced", 0.04)
-    assert report.missed_slots >= 2
-    missed = report.missed_slots
-    line = f"paced: a run each 40 ms, idle between; {missed} of {3 + missed} slots missed"
+    assert report.missed_starts >= 2
+    missed = report.missed_starts
+    line = (
+        f"paced: one iteration per 40 ms, idle in between; {missed} of {3 + missed} starts missed"
+    )
     assert line in report.summary()
-    assert "included; the pace sets it" in report.summary()
+    assert "limited by the pace" in report.summary()
     document = json.loads(json.dumps(report.to_json()))
-    assert (document["mode"], document["missed_slots"]) == ("paced", missed)
+    assert (document["mode"], document["missed_starts"]) == ("paced", missed)
     assert "throttled" in document["clocks"]
 
 
@@ -111,10 +111,7 @@ def test_an_interval_that_is_kept_warm_says_so():
     report = paced(pace="120ms", keep_warm=True, iterations=2)
     assert (report.mode, report.latency.n) == ("paced", 2)
     assert report.keep_warm_iterations >= 1
-    assert (
-        f"{report.keep_warm_iterations} dummy runs between, to keep the clocks awake"
-        in report.summary()
-    )
+    assert f"{report.keep_warm_iterations} keep-warm iterations in between" in report.summary()
 
 
 def test_a_benchmark_of_half_an_hour_says_so_before(monkeypatch, said):
@@ -125,7 +122,7 @@ def test_a_benchmark_of_half_an_hour_says_so_before(monkeypatch, said):
     monkeypatch.setattr(Pace, "wait", stop)
     with pytest.raises(KeyboardInterrupt):
         paced(pace="10s", iterations=200)
-    assert said == ["200 iterations at this pace take 33 min; --iterations sets their number"]
+    assert said == ["200 iterations at this pace take 33 min (fewer with --iterations)"]
     with pytest.raises(KeyboardInterrupt):
         paced(pace="10s", iterations=200, seconds=5.0)
     assert len(said) == 1

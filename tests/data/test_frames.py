@@ -1,13 +1,14 @@
-"""The frames of a parity check."""
+"""Sample frames of parity checks and benchmarks."""
 
 import dataclasses
 
 import numpy as np
-import pytest
 
-from edgeseg.data.frames import KEPT, parity_frames, pick_images, pick_paths
+from edgeseg.data.frames import CYCLED, KEPT, load_frames, parity_frames, pick_images, pick_paths
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError
+from tests.kit.cards import make_card
+from tests.kit.errors import fails
 from tests.kit.red_graph import write_plates
 
 
@@ -62,8 +63,29 @@ def test_any_folder_of_images_will_do(tmp_path):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match="There is no folder"):
+    with fails(DataError, "data/folder-missing"):
         pick_paths(tmp_path / "none", 3)
     (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(DataError, match="holds no image"):
+    with fails(DataError, "data/no-images"):
         pick_paths(tmp_path, 3)
+
+
+def test_load_frames_takes_a_folder_s_images_in_the_graph_s_format(tmp_path, said):
+    for red in range(40):
+        write_png(tmp_path / "good" / f"{red:02}.png", np.full((48, 64, 3), (red, 0, 0), np.uint8))
+    write_png(tmp_path / "masks" / "0.png", np.zeros((48, 64), np.uint8))
+    frames = load_frames(make_card(frame_format="bgr"), tmp_path)
+    assert frames.pixels.shape == (CYCLED, 48, 64, 3)
+    reds = frames.pixels[:, 0, 0, 2].tolist()
+    assert reds == sorted(set(reds)) and (reds[0], reds[-1]) == (0, 39), "evenly, red comes last"
+    assert frames.origin == f"16 images of {tmp_path}"
+    assert said == []
+
+
+def test_load_frames_without_data_makes_synthetic_frames(said):
+    frames = load_frames(make_card(), None)
+    assert said == ["no --data given: using synthetic frames"]
+    assert frames.origin == "8 synthetic frames"
+    assert frames.pixels.shape == (8, 48, 64, 3)
+    assert 40 < frames.pixels.mean() < 210 and frames.pixels.std() > 10
+    assert len({frame.tobytes() for frame in frames.pixels}) == 8

@@ -1,11 +1,11 @@
-"""What a figure needs beside it to be believed: model, engine, machine, versions, frames."""
+"""The conditions of a measurement: model, engine, machine, versions, frames."""
 
 import platform
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.bench.frames import Frames
 from edgeseg.config import BenchConfig, ProfileConfig
+from edgeseg.data.frames import FrameSet
 from edgeseg.extras import installed
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend
@@ -14,38 +14,39 @@ PACKAGES = ("edgeseg", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Circumstances:
-    """On what a model was timed, and with what; reports add what was found."""
+class Conditions:
+    """What was measured, on which machine; reports add the results."""
 
     model: str
     engine: str
-    """The backend: runtime, version, where it computes."""
+    """The backend: runtime, version, device."""
     machine: str
     threads: int | None
-    """As asked for; None left it to the runtime."""
+    """As requested; None: chosen by the runtime."""
     versions: dict[str, str]
     frames: str
-    """Where the frames are from."""
+    """Origin of the frames."""
     frame_shape: tuple[int, int, int, int]
     image_size: int
     warmup: int
 
     def lines(self) -> list[str]:
-        """Return what the reports begin with."""
-        threads = "not set; the engine's line has them" if self.threads is None else self.threads
+        """Return the first lines of a report."""
+        batch, height, width, channels = self.frame_shape
         return [
             f"model       {self.model}, network {self.image_size}x{self.image_size}",
             f"engine      {self.engine}",
             f"machine     {self.machine}",
-            f"threads     {threads}",
+            f"threads     {'chosen by the runtime' if self.threads is None else self.threads}",
             f"versions    {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
+            f"frames      {self.frames}; {width}x{height}x{channels}, batch {batch}",
         ]
 
 
-def circumstances(
-    backend: Backend, frames: Frames, config: BenchConfig | ProfileConfig
+def conditions(
+    backend: Backend, frames: FrameSet, config: BenchConfig | ProfileConfig
 ) -> dict[str, Any]:
-    """Return the fields of `Circumstances`, for a report to be made of."""
+    """Return the fields of `Conditions`, for the constructor of a report."""
     card = backend.card
     return {
         "model": card.name,
@@ -61,6 +62,6 @@ def circumstances(
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what may have had a part in the figures."""
+    """Return the versions of Python and of the packages that affect a measurement."""
     found = {name: installed(name) for name in PACKAGES}
     return {"python": platform.python_version()} | {k: v for k, v in found.items() if v}
