@@ -26,7 +26,7 @@ from edgeseg.runtime.choice import candidates, reasons
 from edgeseg.runtime.engine_files import card_path, check_engine, engine_path, newest_that_runs
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
-from edgeseg.runtime.openvino_cache import Compiled
+from edgeseg.runtime.openvino_cache import CompiledGraphs
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 
@@ -199,7 +199,7 @@ def _open_graph(
         )
     options: dict[str, Any] = {"threads": threads}
     if runtime == "openvino":
-        options["kept"] = Compiled(path, digest=digest)
+        options["cache"] = CompiledGraphs(path, digest=digest)
     return _say_taken(path, graph_opener(runtime, precision)(path, **options), runtime)
 
 

@@ -55,7 +55,7 @@ def profile(backend: Backend, path: Path, frames: FrameSet, config: ProfileConfi
     half = -(-config.iterations // 2)
     before = time_iterations(run, prepare, warmup=config.warmup, iterations=half).seconds
     with mark("layer times"):
-        timed = backend.layer_times(prepare, warmup=config.warmup, runs=config.iterations)
+        timed = backend.layer_times(prepare, warmup=config.warmup, iterations=config.iterations)
     after = time_iterations(run, prepare, warmup=config.warmup, iterations=half).seconds
     layers = tuple(
         LayerRow(

@@ -68,7 +68,7 @@ def open_cuda(binding: Binding = "auto") -> CudaContext:
         binding = next(iter(found_bindings()), "cuda-python")
     if binding not in drivers:
         raise ConfigError(
-            f"unknown CUDA binding: {binding} (expected {', '.join(drivers)} or auto)",
+            f"unknown CUDA binding: {binding} (expected {', '.join(drivers)} or auto).",
             remedy="--cuda auto",
             code="config/cuda-binding",
         )
@@ -327,7 +327,7 @@ def _has(module: str) -> bool:
 def _failed(function: str, name: str, code: int | None = None) -> CudaError:
     number = "" if code is None else f" ({code})"
     return CudaError(
-        f"{function} failed with {name}{number}",
+        f"{function} failed with {name}{number}.",
         remedy=_REMEDIES.get(name, _REMEDY),
         code=_CODES.get(name, CudaError.default_code),
     )
@@ -335,7 +335,7 @@ def _failed(function: str, name: str, code: int | None = None) -> CudaError:
 
 def _no_driver(function: str, error: Exception) -> CudaError:
     return CudaError(
-        f"the CUDA driver library {LIBRARY} does not provide {function}: {error}",
+        f"the CUDA driver library {LIBRARY} does not provide {function}: {error}.",
         remedy="run edgeseg doctor. Without a driver, install NVIDIA's; with a driver of CUDA 12, "
         "as on JetPack 6: pip install 'cuda-bindings==12.*'",
         code="cuda/no-driver",

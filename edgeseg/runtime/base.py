@@ -1,14 +1,12 @@
-"""The seam between edgeseg and the runtimes: a slot to fill, a backend to run.
+"""The interface between edgeseg and the runtimes.
 
-    backend.new_slot()   buffers in the memory that suits this runtime; they are the backend's
-    backend.bind(slot)   addresses fixed, buffers allocated: once
-    backend.run()        reads slot.frame and slot.threshold, rewrites mask, score and map in place
-    backend.close()      releases what was opened, its slots too
+    backend.new_slot()   allocates the buffers of one request in memory that suits the runtime
+    backend.bind(slot)   fixes addresses and allocates what `run` needs
+    backend.run()        reads slot.frame and slot.threshold; writes mask, score and anomaly_map
+    backend.close()      frees everything, slots included
 
-A runtime that can compute one frame while the next is brought is `Pipelined`: `run` is then
-`start` and `finish`, and a `twin` has a slot of its own on the same engine.
-
-Pre- and post-processing are inside the graph, so backends cannot disagree about them.
+A runtime that overlaps requests is `Pipelined`: `run` is `start` plus `finish`, and `second` opens
+another request on the same engine. Pre- and post-processing are part of the graph.
 """
 
 from dataclasses import dataclass
@@ -27,10 +25,10 @@ OUTPUTS = ("mask", "score", "anomaly_map")
 
 @dataclass(frozen=True)
 class Slot:
-    """The buffers of one frame in flight; allocated once, reused for ever.
+    """The buffers of one request in flight, allocated once and reused.
 
     frame:       uint8 [N, H, W, C], in the graph's frame format
-    threshold:   float32 [1], on the anomaly map
+    threshold:   float32 [1], of the anomaly map
     mask:        uint8 [N, H, W], 0 good, 255 anomalous
     score:       float32 [N]
     anomaly_map: float32 [N, S, S]
@@ -44,7 +42,7 @@ class Slot:
 
     @classmethod
     def on_host(cls, card: GraphCard) -> "Slot":
-        """Allocate ordinary memory for a graph, with the card's threshold set."""
+        """Allocate ordinary memory for a graph, with the card's threshold."""
         n, height, width, _ = card.frame_shape
         side = card.image_size
         return cls(
@@ -56,9 +54,9 @@ class Slot:
         )
 
     def keep_until_exit(self) -> None:
-        """Leave the memory to the end of the process, for who may still write there.
+        """Keep the memory until the process ends, for a thread that may still write there.
 
-        Ordinary memory lasts as long as anyone has a hold of it: nothing is to be done.
+        Ordinary memory is reference-counted and needs nothing.
         """
 
     def tensors(self) -> dict[str, NDArray[Any]]:
@@ -67,11 +65,11 @@ class Slot:
 
 
 class Backend(Protocol):
-    """A fused graph, ready to run: frames in, masks out, nothing allocated by `run`."""
+    """A graph ready to run; `run` allocates nothing."""
 
     @property
     def name(self) -> str:
-        """The runtime, its version and where it computes: `onnxruntime 1.31.1, CPU, 2 threads`."""
+        """The runtime, its version and its device: `onnxruntime 1.31.1, CPU, 2 threads`."""
         ...
 
     @property
@@ -94,31 +92,31 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Pipelined(Backend, Protocol):
-    """A backend whose `run` can be left alone between its beginning and its end."""
+    """A backend with asynchronous runs."""
 
     @property
     def compute_seconds(self) -> float | None:
-        """What the device took for the last finished frame, by its own clock; None without one."""
+        """The device time of the last finished frame; None where the device has no clock."""
         ...
 
     def start(self) -> None:
-        """Begin with the slot's frame and return; until `finish` the slot is the backend's."""
+        """Start the slot's frame and return; the slot must not be touched until `finish`."""
         ...
 
     def finish(self) -> None:
-        """Wait until the slot holds the mask, the score and the map of its frame."""
+        """Wait until the slot holds mask, score and anomaly map of its frame."""
         ...
 
     def second(self) -> "Pipelined":
-        """Open a second backend on the same engine; it closes with this one."""
+        """Open another request on the same engine; it closes with this backend."""
         ...
 
 
 class Closing:
-    """Makes a backend a context manager; whoever opens, closes."""
+    """A context manager that closes at its end."""
 
     def close(self) -> None:
-        """Release what was opened; a backend that holds nothing inherits this."""
+        """Free resources; a backend without any inherits this."""
 
     def __enter__(self: T) -> T:
         return self
@@ -128,7 +126,7 @@ class Closing:
 
 
 class OnHost(Closing):
-    """A backend that computes where the program's own memory is."""
+    """A backend that computes in host memory."""
 
     card: GraphCard
 

@@ -1,7 +1,6 @@
-"""Which runtime this machine takes when none is named, and why not the better ones.
+"""Which runtime this machine uses by default, and why not a faster one.
 
-One answer for `build-engine`, `stream` and `doctor`: the choice of a runtime is never silent, and
-no two commands disagree about it.
+`build-engine`, `stream` and `doctor` share this choice, and it is always logged.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from edgeseg.machine.support import Release, jetpack_of, refusal
 
 @dataclass(frozen=True)
 class _Package:
-    """A runtime's module, the distributions that bring it, and the extra that installs it."""
+    """A runtime's module, the distributions that contain it, and the extra that installs it."""
 
     runtime: RuntimeName
     module: str
@@ -28,7 +27,7 @@ class _Package:
     needs_gpu: bool
 
 
-# The best first.
+# The preferred one first.
 _PACKAGES = (
     _Package("tensorrt", "tensorrt", ("tensorrt",), "tensorrt", True),
     _Package(
@@ -37,7 +36,7 @@ _PACKAGES = (
     _Package("openvino", "openvino", ("openvino",), "openvino", False),
     _Package("onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "cpu", False),
 )
-# A Jetson's TensorRT is JetPack's, for the system's Python; a wheel would not find its GPU.
+# A Jetson has JetPack's TensorRT, for the system's Python; a wheel does not support its GPU.
 _FROM_JETPACK = "sudo apt-get install python3-libnvinfer, python3 -m venv --system-site-packages"
 
 
@@ -51,9 +50,9 @@ class Candidate:
     version: str | None
     """None where it is not installed."""
     obstacle: str = ""
-    """Why this machine does not run its engines; empty when it does."""
+    """Why this machine cannot run its engines; empty where it can."""
     remedy: str = ""
-    """What to type against the obstacle; empty when nothing helps."""
+    """What to type against the obstacle; empty where nothing helps."""
 
     @property
     def runs(self) -> bool:
@@ -61,12 +60,12 @@ class Candidate:
 
 
 def candidates(here: Machine) -> tuple[Candidate, ...]:
-    """Return every runtime, the best first, by what is installed; nothing is imported."""
+    """Return every runtime, the preferred one first, without importing any."""
     return tuple(_examine(package, here) for package in _PACKAGES)
 
 
 def probe(candidate: Candidate) -> Candidate:
-    """Import an installed runtime: one that fails to import runs nothing, and says why."""
+    """Import an installed runtime; return it with an obstacle where the import fails."""
     if candidate.version is None:
         return candidate
     try:
@@ -78,58 +77,57 @@ def probe(candidate: Candidate) -> Candidate:
 
 
 def best(found: Sequence[Candidate]) -> Candidate:
-    """Return the first that this machine runs; MissingExtra when it runs none."""
+    """Return the first that runs on this machine; MissingExtra if none does."""
     for candidate in found:
         if candidate.runs:
             return candidate
     raise MissingExtra(
-        "This machine runs no engine: neither OpenVINO nor ONNX Runtime can be used.",
+        "no inference runtime is available (expected OpenVINO or ONNX Runtime).",
         remedy='pip install "edgeseg[cpu]"',
+        code="extra/no-runtime",
     )
 
 
 def reasons(taken: str, found: Sequence[Candidate]) -> str:
-    """Say why no better runtime than `taken` was; empty when it is the best."""
+    """Explain why no runtime before `taken` is used; empty for the first."""
     better = takewhile(lambda candidate: candidate.runtime != taken, found)
-    return "; ".join(f"not {c.runtime}: {c.obstacle or 'another was asked for'}" for c in better)
+    return "; ".join(f"not {c.runtime}: {c.obstacle or 'another was requested'}" for c in better)
 
 
 def _examine(package: _Package, here: Machine) -> Candidate:
-    """Judge a runtime by what is installed and by the machine."""
     version = _version(package)
     obstacle, remedy = "", ""
     if package.needs_gpu and here.gpu is None:
         obstacle = here.gpu_note
     elif package.runtime == "tensorrt-rtx" and here.jetson:
-        obstacle = "it has no kernels for a Jetson's GPU"
+        obstacle = "does not support Jetson"
     elif version is None:
-        obstacle = "it is not installed"
+        obstacle = "not installed"
         remedy = f'pip install "edgeseg[{package.extra}]"'
         if here.jetson and package.needs_gpu:
             remedy = _FROM_JETPACK
     elif package.needs_gpu and (refused := _refusal(package, version, here)):
         obstacle = refused.problem
-        remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # it is for others
+        remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # names TensorRT's
     elif package.needs_gpu and not found_bindings():
-        obstacle = "no CUDA binding is installed, neither cuda-python nor PyCUDA"
+        obstacle = "no CUDA binding is installed (cuda-python or PyCUDA)"
         remedy = f"pip install '{_cuda_python(here)}'"
     return Candidate(package.runtime, package.module, package.extra, version, obstacle, remedy)
 
 
 def _cuda_python(here: Machine) -> str:
-    """Return the cuda-python that a machine's driver serves; a later one lacks its functions."""
+    """Return the requirement for cuda-python that this machine's driver supports."""
     pack = jetpack_of(here.l4t) if here.l4t else None
     return f"cuda-bindings=={pack.cuda.split('.')[0]}.*" if pack else "cuda-bindings"
 
 
 def _refusal(package: _Package, version: str, here: Machine) -> ConfigError | None:
-    """Return why this version of TensorRT does not serve this GPU."""
     return refusal(Release(package.runtime, version), here.compute_capability)
 
 
 def _version(package: _Package) -> str | None:
-    """Return the version of the first distribution that is installed; None without the module."""
+    """Return the version of the first installed distribution; None without the module."""
     if find_spec(package.module) is None:
         return None
     versions = (installed(name) for name in package.distributions)
-    return next((version for version in versions if version), "of an unknown version")
+    return next((version for version in versions if version), "unknown version")

@@ -124,7 +124,7 @@ def choose_io(io: str, device: Device) -> Literal["mapped", "copy"]:
     if io == "auto":
         return "mapped" if device.integrated else "copy"
     raise ConfigError(
-        f"invalid --io: {io} (expected {', '.join(get_args(Io))})",
+        f"invalid --io: {io} (expected {', '.join(get_args(Io))}).",
         remedy="--io auto",
         code="config/io",
     )

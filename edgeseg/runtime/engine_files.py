@@ -1,7 +1,7 @@
-"""Engine files and their cards: what may be run here, decided before a runtime sees the file.
+"""Engine files and their cards: checks before a runtime opens the file.
 
-A runtime that is given a plan for another GPU or version fails with a number or a crash. The card
-knows better: it holds the file's hash, what it was built for and by, and how to build it again.
+A runtime fails on a plan for another GPU or version with an error number or a crash. The card has
+the file's hash, the GPU and version it was built for, and what is needed to build it again.
 """
 
 from collections.abc import Sequence
@@ -13,30 +13,31 @@ from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import Candidate
 
-CPU = "cpu"  # the target of engines that are typed graphs, which any machine and version reads
+CPU = "cpu"  # the target of engines that are typed graphs, portable between machines
 
 
 def card_path(engine: Path) -> Path:
-    """Return where an engine's card lies; a card's own path is returned as it is."""
+    """Return the path of an engine's card; a card's own path is returned unchanged."""
     return engine.with_suffix(".json")
 
 
 def engine_path(card: Path) -> Path:
-    """Return the engine that a card names, beside the card and nowhere else."""
+    """Return the path of a card's engine, which is in the same folder."""
     name = read_card(card, EngineCard).file
     if Path(name).name != name:
         raise ModelError(
-            f"The card {card} names the engine '{name}', which is outside its folder.",
+            f"invalid card {card}: the engine {name} is outside its folder.",
             remedy="edgeseg build-engine",
+            code="engine/outside-folder",
         )
     return card.with_name(name)
 
 
 def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
-    """Return an engine's card if the file is the one it describes and runs on this machine.
+    """Return an engine's card if the file matches it and runs on this machine.
 
-    path: the engine or its card. EngineMismatch for a missing, truncated or edited file, for
-    another GPU and for another version of the runtime; ModelError for a card that cannot be read.
+    path: the engine or its card. EngineMismatch for a missing, truncated or changed file, for
+    another GPU and for another version of the runtime; ModelError for an invalid card.
     """
     engine = engine_path(card_path(path))
     card = read_card(card_path(path), EngineCard)
@@ -51,7 +52,7 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
 def newest_that_runs(
     folder: Path, runtimes: Sequence[Candidate]
 ) -> tuple[EngineCard | None, list[str]]:
-    """Return the newest engine that this machine runs, and why it runs none of the newer ones."""
+    """Return the newest engine that runs on this machine, and why newer ones do not."""
     running = {candidate.runtime for candidate in runtimes if candidate.runs}
     problems: list[str] = []
     for path in newest(folder, "*.json"):
@@ -62,12 +63,12 @@ def newest_that_runs(
             continue
         if card.runtime in running:
             return card, problems
-        problems.append(f"{path.stem}: {card.runtime} does not run here")
+        problems.append(f"{path.stem}: {card.runtime} does not run on this machine")
     return None, problems
 
 
 def built_for(card: EngineCard) -> str:
-    """Return in words what an engine needs: `tensorrt-rtx 1.7.1.116 on sm86`."""
+    """Describe what an engine needs: `tensorrt-rtx 1.7.1.116 on sm86`."""
     return f"{card.runtime} {card.runtime_version} on {card.target}"
 
 
@@ -81,18 +82,22 @@ def rebuild(card: EngineCard) -> str:
 
 def _check_file(engine: Path, card: EngineCard) -> None:
     if not engine.is_file():
-        raise EngineMismatch(f"The engine {engine} is missing.", remedy=rebuild(card))
+        raise EngineMismatch(
+            f"engine not found: {engine}.", remedy=rebuild(card), code="engine/missing"
+        )
     size = engine.stat().st_size
     if size != card.bytes:
         raise EngineMismatch(
-            f"{engine} has {size} bytes; its card says {card.bytes} (built for {built_for(card)}).",
+            f"{engine} has {size} bytes (expected {card.bytes}); built for {built_for(card)}.",
             remedy=rebuild(card),
+            code="engine/changed",
         )
     if sha256(engine) != card.sha256:
         raise EngineMismatch(
-            f"{engine} was changed since it was built for {built_for(card)}: its SHA-256 is not "
-            "its card's.",
+            f"{engine} was changed after it was built for {built_for(card)}: its SHA-256 differs "
+            "from the card's.",
             remedy=rebuild(card),
+            code="engine/changed",
         )
 
 
@@ -101,20 +106,24 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
         raise EngineMismatch(
             f"{engine} was built for {built_for(card)}; this machine has no GPU ({here.gpu_note}).",
             remedy=f"edgeseg build-engine {card.graph.name} --runtime openvino",
+            code="engine/no-gpu",
         )
-    if trt.target_of(here.compute_capability) != card.target:
+    target = trt.target_of(here.compute_capability)
+    if target != card.target:
         raise EngineMismatch(
-            f"{engine} was built for {built_for(card)}; this machine has a {here.gpu}, "
-            f"{trt.target_of(here.compute_capability)}.",
+            f"{engine} was built for {built_for(card)}; the GPU of this machine is {here.gpu}, "
+            f"{target}.",
             remedy=rebuild(card),
+            code="engine/other-gpu",
         )
 
 
 def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
-    """Plans never cross versions: TensorRT wants the same four numbers, to the last."""
+    """TensorRT plans need the same version in all four numbers."""
     found = trt.load(card.runtime).version
     if found != card.runtime_version:
         raise EngineMismatch(
             f"{engine} was built for {built_for(card)}; this machine has {card.runtime} {found}.",
             remedy=rebuild(card),
+            code="engine/other-version",
         )

@@ -1,4 +1,4 @@
-"""A backend whose every answer is known by heart: for tests, and for loops without a model."""
+"""A backend with known answers, for tests and for loops without a model."""
 
 from copy import copy
 
@@ -12,10 +12,10 @@ _RED = {"bgr": 2, "rgb": 0, "gray": 0}
 
 
 class FakeBackend(OnHost):
-    """Red is the defect.
+    """Reports red pixels as anomalous.
 
-    anomaly_map: the red channel / 255, averaged over each of S x S cells; score: its highest value;
-    mask: 255 where a pixel's own red / 255 is above the threshold. A gray frame is all red.
+    anomaly_map: the red channel / 255, averaged over S x S cells; score: its maximum;
+    mask: 255 where a pixel's red / 255 exceeds the threshold. A gray frame counts as red.
     """
 
     compute_seconds: float | None = None
@@ -29,7 +29,6 @@ class FakeBackend(OnHost):
         self.closed = False
 
     def bind(self, slot: Slot) -> None:
-        """Fix the memory that `run` reads and writes."""
         self._slot = slot
         n, height, width = slot.mask.shape
         self._red = np.zeros((n, height, width), np.float32)
@@ -37,7 +36,6 @@ class FakeBackend(OnHost):
         self._above = slot.mask.view(np.bool_)
 
     def run(self) -> None:
-        """Read the slot's frame and threshold; rewrite its mask, score and map."""
         slot = self._slot
         np.copyto(self._red, slot.frame[..., _RED[self.card.frame_format]])
         np.divide(self._red, np.float32(255), out=self._red)
@@ -48,18 +46,15 @@ class FakeBackend(OnHost):
         np.multiply(slot.mask, np.uint8(255), out=slot.mask)
 
     def start(self) -> None:
-        """Leave the frame for `finish`: who changes it before then, or reads, sees a wrong mask."""
+        """Defer the work to `finish`, which reveals a slot that is touched in between."""
 
     def finish(self) -> None:
-        """Compute the frame that was started."""
         self.run()
 
     def second(self) -> "FakeBackend":
-        """Return another backend for the same graph."""
         return copy(self)
 
     def close(self) -> None:
-        """Remember that it was closed."""
         self.closed = True
 
 

@@ -1,10 +1,9 @@
-"""How long each layer of a backend takes, where its runtime says so: an optional third seam.
+"""Layer times of a backend: an optional interface for runtimes that report them.
 
-    backend.layer_times(prepare, warmup=..., runs=...)   ->   LayerTimes
+    backend.layer_times(prepare, warmup=..., iterations=...)   ->   LayerTimes
 
-A backend that has the method opens what it needs for it and closes it again; its own `run` stays as
-fast as it was. A runtime names layers as it pleases: after one node of the graph, after several, or
-after none. What such a name stands for is found out in deploy/network.py.
+The method opens a separate profiling session and closes it again, so that `run` is not slowed down.
+Runtimes choose their layer names freely; graph/modules.py maps them to modules of the network.
 """
 
 import time
@@ -16,12 +15,12 @@ from typing import Protocol, runtime_checkable
 from edgeseg.errors import ModelError
 
 Prepare = Callable[[int], None]
-"""Writes the frames of run i into the bound slot."""
+"""Writes the frames of iteration i into the bound slot."""
 
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One layer of a runtime: a kernel, with the operations that were fused into it."""
+    """One layer of a runtime: a kernel with the operations that were fused into it."""
 
     name: str
     kind: str
@@ -33,27 +32,27 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """The layers in the order in which they ran, and the runs that they come from.
+    """Layers in execution order, and the iterations that they were measured in.
 
-    A layer's time is its mean over the runs, so that layers add up to the mean run. Medians would
-    not: what other work takes away on a busy machine hits the long layers in every run, and the
-    short ones in few.
+    A layer's time is its mean over the iterations, so that layers add up to the mean iteration.
+    Medians would not: load on the machine slows long layers down in every iteration, and short ones
+    in few.
     """
 
     layers: tuple[LayerTime, ...]
     seconds: tuple[float, ...]
-    """Each run's wall clock, in seconds: per-layer timing included."""
+    """Wall time of each iteration, in seconds, with the cost of per-layer timing."""
 
 
 @runtime_checkable
 class Layered(Protocol):
-    """A backend that can time its layers; `bind` comes first."""
+    """A backend that can time its layers, after `bind`."""
 
-    def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes: ...
+    def layer_times(self, prepare: Prepare, *, warmup: int, iterations: int) -> LayerTimes: ...
 
 
 def time_each(run: Callable[[], None], prepare: Prepare, count: int) -> tuple[float, ...]:
-    """Return the wall clock of `count` runs, in seconds; `prepare(i)` before each is not timed."""
+    """Return the wall time of `count` runs, in seconds; `prepare(i)` before each is excluded."""
     seconds = []
     for i in range(count):
         prepare(i)
@@ -63,41 +62,44 @@ def time_each(run: Callable[[], None], prepare: Prepare, count: int) -> tuple[fl
     return tuple(seconds)
 
 
-def average(runs: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
-    """Return each layer with its mean over the runs; ModelError when their layers differ."""
-    if not runs or not runs[0]:
+def average(iterations: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
+    """Return each layer with its mean; ModelError if the layers differ between iterations."""
+    if not iterations or not iterations[0]:
         raise ModelError(
-            "The runtime reported no times of layers.", remedy="edgeseg benchmark, for the whole"
+            "the runtime reported no layer times.",
+            remedy="use edgeseg benchmark for the time of the whole graph",
+            code="model/no-layer-times",
         )
-    names = [layer.name for layer in runs[0]]
-    for run in runs:
-        if [layer.name for layer in run] != names:
+    names = [layer.name for layer in iterations[0]]
+    for layers in iterations:
+        if [layer.name for layer in layers] != names:
             raise ModelError(
-                f"The runtime reported {len(names)} layers for one run and {len(run)}, or others, "
-                "for another; the same ones were expected.",
+                f"the runtime reported {len(names)} layers in one iteration and {len(layers)}, or "
+                "others, in another (expected the same layers).",
                 remedy="report this with the version of the runtime",
+                code="model/layers-differ",
             )
     return tuple(
         replace(samples[0], seconds=fmean(layer.seconds for layer in samples))
-        for samples in zip(*runs, strict=True)
+        for samples in zip(*iterations, strict=True)
     )
 
 
 def without(
-    first: Sequence[LayerTime], first_runs: int, all_: Sequence[LayerTime], all_runs: int
+    first: Sequence[LayerTime], first_count: int, total: Sequence[LayerTime], total_count: int
 ) -> tuple[LayerTime, ...]:
-    """Return the averages over the runs behind the first ones, from the averages over both.
+    """Remove the first iterations from averages over all of them.
 
-    first: over `first_runs`, empty for none; all_: over `all_runs`.
+    first: averages over `first_count` iterations, empty for none; total: over `total_count`.
     """
-    if not first_runs:
-        return average([all_])
-    average([first, all_])  # the same layers
+    if not first_count:
+        return average([total])
+    average([first, total])  # checks that the layers are the same
     return tuple(
         replace(
             late,
-            seconds=max(late.seconds * all_runs - early.seconds * first_runs, 0.0)
-            / (all_runs - first_runs),
+            seconds=max(late.seconds * total_count - early.seconds * first_count, 0.0)
+            / (total_count - first_count),
         )
-        for early, late in zip(first, all_, strict=True)
+        for early, late in zip(first, total, strict=True)
     )

@@ -1,8 +1,8 @@
-"""The card inside an ONNX file, read without the package `onnx` and without the graph.
+"""Reads the card in an ONNX file's metadata without the package `onnx` and without the weights.
 
-That package takes as long to load as a runtime, and reads every weight for a few lines of text. An
-ONNX file is one message, a ModelProto: fields, each a key (8 * number + wire type) and a value.
-Sources: Protocol Buffers, Encoding; onnx.proto, where field 14 is metadata_props: key and value.
+Importing `onnx` takes as long as importing a runtime. An ONNX file is one protobuf message,
+ModelProto: fields with a key (8 * number + wire type) and a value.
+Sources: Protocol Buffers, Encoding; onnx.proto, where field 14 is metadata_props (key, value).
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,15 @@ _LONGEST = 10  # bytes of a varint
 
 
 def read_onnx_card(path: Path) -> GraphCard:
-    """Read the card that edgeseg put into a graph; ModelError for any other file, or half one."""
+    """Read the card of an exported graph; ModelError for any other or truncated file."""
     try:
         with path.open("rb") as file:
             metadata = dict(_entry(value) for _, value in _fields(file, {METADATA_PROPS}))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{path} is no ONNX file: {error}.", remedy="edgeseg export RUN"
+            f"invalid ONNX file: {path} ({error}).",
+            remedy="edgeseg export",
+            code="model/not-onnx",
         ) from error
     return card_from_metadata(metadata, path)
 
@@ -37,7 +39,7 @@ def _entry(message: bytes) -> tuple[str, str]:
 
 
 def _fields(message: BinaryIO, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield (number, bytes) of the wanted fields that have bytes; ValueError for no message."""
+    """Yield (number, bytes) of the wanted length-delimited fields; ValueError if malformed."""
     size = message.seek(0, SEEK_END)
     message.seek(0)
     while message.tell() < size:
@@ -49,7 +51,7 @@ def _fields(message: BinaryIO, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
             raise ValueError(f"field {number} has the unknown wire type {wire}")
         length = _varint(message) if wire == _LENGTH else _WIDTHS[wire]
         if message.tell() + length > size:
-            raise ValueError(f"it ends within field {number}")
+            raise ValueError(f"truncated within field {number}")
         if wire == _LENGTH and number in wanted:
             yield number, message.read(length)
         else:
@@ -57,12 +59,12 @@ def _fields(message: BinaryIO, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
 
 
 def _varint(message: BinaryIO) -> int:
-    """Read a number: seven bits in each byte, the lowest first; the last byte has no top bit."""
+    """Read a varint: seven bits a byte, lowest first; the last byte has its top bit clear."""
     number = 0
     for place, byte in enumerate(message.read(1) for _ in range(_LONGEST)):
         if not byte:
-            raise ValueError("it ends within a number")
+            raise ValueError("truncated within a number")
         number |= (byte[0] & 0x7F) << 7 * place
         if byte[0] < 0x80:
             return number
-    raise ValueError("a number has no end")
+    raise ValueError("a number of more than 10 bytes")

@@ -1,8 +1,9 @@
-"""ONNX Runtime on the CPU: runs the graph as it was exported, on any machine.
+"""ONNX Runtime on the CPU: runs the exported graph on any machine.
 
-Its numbers are the reference that the other runtimes and the engines are compared with.
+Its results are the reference for the other runtimes and the engines.
 """
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,22 +13,22 @@ from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
 from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
-from edgeseg.runtime.layer_times import LayerTimes, Prepare, average, time_each
-from edgeseg.runtime.onnxrt_trace import read_trace
+from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each
 
-# It quantizes biases by itself, in a graph of Half scales in steps that Half cannot hold: maps
-# were off by 0.3 (ONNX Runtime 1.32). Our INT8 graphs for the CPU bring biases in INT32.
+# This optimizer quantizes biases in graphs with FP16 scales, in steps that FP16 cannot represent:
+# anomaly maps were off by 0.3 (ONNX Runtime 1.32). Our INT8 graphs for the CPU have INT32 biases.
 DISABLED = ("WeightBiasQuantization",)
+_KERNEL = "_kernel_time"
 
 
 def open_session(graph: str | bytes, threads: int, *, trace: str | None = None) -> Any:
-    """Return an InferenceSession on the CPU, of a graph's file or its bytes.
+    """Return an InferenceSession on the CPU for a graph's path or its bytes.
 
-    trace: the beginning of the path of a profile; `end_profiling` returns the whole path.
+    trace: prefix of a profile's path; `end_profiling` returns the path.
     """
     ort = require("onnxruntime", extra="cpu")
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors; its warnings are about Half that it casts itself
+    options.log_severity_level = 3  # errors; its warnings are about casts of FP16
     options.intra_op_num_threads = threads
     if trace is not None:
         options.enable_profiling = True
@@ -38,17 +39,18 @@ def open_session(graph: str | bytes, threads: int, *, trace: str | None = None) 
 
 
 class OnnxRuntimeBackend(OnHost):
-    """Inputs and outputs are bound to the slot's addresses once; a run copies nothing."""
+    """Binds inputs and outputs to the slot's addresses; a run copies nothing."""
 
     def __init__(self, graph: Path, *, threads: int | None = None) -> None:
         ort = require("onnxruntime", extra="cpu")
         count = cpu_threads(threads)
         try:
             self._session = open_session(str(graph), count)
-        except Exception as error:  # a dozen classes that share no base
+        except Exception as error:  # a dozen classes without a common base
             raise ModelError(
-                f"ONNX Runtime {ort.__version__} cannot open {graph}: {error}",
-                remedy="edgeseg export, again",
+                f"ONNX Runtime {ort.__version__} cannot open {graph}: {error}.",
+                remedy="edgeseg export",
+                code="model/unreadable",
             ) from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.card = card_from_metadata(metadata, graph)
@@ -56,22 +58,22 @@ class OnnxRuntimeBackend(OnHost):
         self._graph, self._threads = graph, count
 
     def bind(self, slot: Slot) -> None:
-        """Fix the addresses that `run` reads and writes."""
-        self._slot = slot  # the binding holds bare addresses; this keeps them valid
+        self._slot = slot  # keeps the bound addresses valid
         self._binding = _bound(self._session, slot)
 
     def run(self) -> None:
-        """Read the slot's frame and threshold; rewrite its mask, score and map."""
         self._session.run_with_iobinding(self._binding)
 
-    def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes:
-        """Time the layers in a second session that profiles itself; its trace is deleted."""
+    def layer_times(self, prepare: Prepare, *, warmup: int, iterations: int) -> LayerTimes:
+        """Time the layers in a second session with profiling; its trace file is deleted."""
         with TemporaryDirectory(prefix="edgeseg-") as folder:
             session = open_session(
                 str(self._graph), self._threads, trace=str(Path(folder) / "trace")
             )
             binding = _bound(session, self._slot)
-            seconds = time_each(lambda: session.run_with_iobinding(binding), prepare, warmup + runs)
+            seconds = time_each(
+                lambda: session.run_with_iobinding(binding), prepare, warmup + iterations
+            )
             trace = read_trace(Path(session.end_profiling()).read_text(encoding="utf-8"))
         return LayerTimes(average(trace[warmup:]), seconds[warmup:])
 
@@ -87,3 +89,22 @@ def _bound(session: Any, slot: Slot) -> Any:
         array = tensors[name]
         binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
     return binding
+
+
+def read_trace(text: str) -> list[list[LayerTime]]:
+    """Return the layers of every run, in execution order, from ONNX Runtime's JSON profile.
+
+    {"cat": "Node", "name": "<layer>_kernel_time", "dur": microseconds, "args": {"op_name": ...}}
+    {"cat": "Session", "name": "model_run", ...}      after the nodes of its run
+    """
+    runs: list[list[LayerTime]] = []
+    run: list[LayerTime] = []
+    for event in json.loads(text):
+        name = str(event.get("name"))
+        if event.get("cat") == "Node" and name.endswith(_KERNEL):
+            kind = event["args"].get("op_name", "")
+            run.append(LayerTime(name.removesuffix(_KERNEL), kind, event["dur"] / 1e6))
+        elif name == "model_run":
+            runs.append(run)
+            run = []
+    return runs

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: compiles the graph for this processor while it opens it."""
+"""OpenVINO on the CPU: compiles the graph for this processor when it is opened."""
 
 from copy import copy
 from functools import cache
@@ -11,15 +11,15 @@ from edgeseg.machine.threads import cpu_threads, on_cpu
 from edgeseg.runtime.base import OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each, without
 from edgeseg.runtime.onnx_card import read_onnx_card
-from edgeseg.runtime.openvino_cache import Compiled
+from edgeseg.runtime.openvino_cache import CompiledGraphs
 
 
 class OpenVinoBackend(OnHost):
-    """Its tensors share the slot's memory; a run copies nothing.
+    """Shares the slot's memory with OpenVINO's tensors; a run copies nothing.
 
-    LATENCY: one request uses all threads. Inference precision f32: on a processor with AMX or
-    AVX512-BF16 OpenVINO would compute in bfloat16, three digits, without being asked to. With
-    `bf16` it is asked to; on another processor it computes in FP32 then.
+    The performance hint LATENCY gives one request all threads. The precision hint is f32, because
+    OpenVINO defaults to bfloat16 (three digits) on processors with AMX or AVX512-BF16; `bf16` asks
+    for bfloat16, and other processors then compute in FP32.
     """
 
     compute_seconds: float | None = None
@@ -29,12 +29,12 @@ class OpenVinoBackend(OnHost):
         graph: Path,
         *,
         threads: int | None = None,
-        kept: Compiled | None = None,
+        cache: CompiledGraphs | None = None,
         bf16: bool = False,
     ) -> None:
-        """Open a graph; `kept` has it compiled, or keeps it."""
+        """Open a graph; `cache` loads its compiled form, or stores it for the next start."""
         ov = require("openvino", extra="openvino")
-        # Not by OpenVINO, whose readers guess at a damaged file one by one, aloud.
+        # Not through OpenVINO, which tries all its readers on a damaged file and prints messages.
         self.card = read_onnx_card(graph)
         count = cpu_threads(threads)
         self._options = {
@@ -44,14 +44,15 @@ class OpenVinoBackend(OnHost):
         }
         version = ov.__version__.split("-")[0]
         try:
-            if kept is None:
+            if cache is None:
                 compiled = _core().compile_model(str(graph), "CPU", self._options)
             else:
-                compiled = kept.compile(_core(), self._options)
+                compiled = cache.compile(_core(), self._options)
         except RuntimeError as error:
             raise ModelError(
-                f"OpenVINO {version} cannot open {graph}: {error}",
-                remedy="edgeseg export, again, or --runtime onnxruntime",
+                f"OpenVINO {version} cannot open {graph}: {error}.",
+                remedy="edgeseg export, or --runtime onnxruntime",
+                code="model/unreadable",
             ) from error
         self.name = f"openvino {version}, {'bfloat16, ' * bf16}{on_cpu(count)}"
         self._compiled, self._tensor = compiled, ov.Tensor
@@ -59,20 +60,16 @@ class OpenVinoBackend(OnHost):
         self._graph = graph
 
     def bind(self, slot: Slot) -> None:
-        """Fix the memory that `run` reads and writes."""
         self._slot = slot
         self._bind(self._request)
 
     def run(self) -> None:
-        """Read the slot's frame and threshold; rewrite its mask, score and map."""
         self._request.infer()
 
     def start(self) -> None:
-        """Hand the slot's frame to OpenVINO's threads."""
         self._request.start_async()
 
     def finish(self) -> None:
-        """Wait for the frame that was started."""
         self._request.wait()
 
     def second(self) -> "OpenVinoBackend":
@@ -81,12 +78,12 @@ class OpenVinoBackend(OnHost):
         other._request = self._compiled.create_infer_request()
         return other
 
-    def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes:
-        """Time the layers in a second model, compiled to count.
+    def layer_times(self, prepare: Prepare, *, warmup: int, iterations: int) -> LayerTimes:
+        """Time the layers in a second model, compiled with performance counters.
 
-        OpenVINO keeps each layer's average, in whole microseconds, over all runs since it compiled
-        the model (seen with 2026.4.1); that of the warm-up is taken out again. What is left of
-        layers that were fused into others, or take less than a microsecond, is 0: not listed.
+        OpenVINO reports each layer's average over all runs since compilation, in whole microseconds
+        (seen with 2026.4.1); the warm-up is removed from it. Layers of 0 microseconds, which were
+        fused into others or are shorter than that, are omitted.
         """
         options = self._options | {"PERF_COUNT": True}
         compiled = _core().compile_model(str(self._graph), "CPU", options)
@@ -95,8 +92,8 @@ class OpenVinoBackend(OnHost):
         self._bind(request)
         time_each(request.infer, prepare, warmup)
         cold = _counted(request, nodes) if warmup else []
-        seconds = time_each(request.infer, prepare, runs)
-        layers = without(cold, warmup, _counted(request, nodes), warmup + runs)
+        seconds = time_each(request.infer, prepare, iterations)
+        layers = without(cold, warmup, _counted(request, nodes), warmup + iterations)
         ran = [layer for layer in layers if layer.seconds]
         return LayerTimes(average([ran]), seconds)
 
@@ -106,7 +103,7 @@ class OpenVinoBackend(OnHost):
 
 
 def _counted(request: Any, nodes: dict[str, tuple[str, ...]]) -> list[LayerTime]:
-    """Return all layers with their averages; those that OpenVINO says did not run have 0."""
+    """Return all layers with their average times; 0 for layers that did not run."""
     return [
         LayerTime(i.node_name, i.node_type, i.real_time.total_seconds(), nodes.get(i.node_name, ()))
         for i in request.profiling_info
@@ -114,7 +111,7 @@ def _counted(request: Any, nodes: dict[str, tuple[str, ...]]) -> list[LayerTime]
 
 
 def _fused_nodes(compiled: Any) -> dict[str, tuple[str, ...]]:
-    """Return layer -> the operations that OpenVINO fused into it, its own name left out."""
+    """Return layer -> the operations that OpenVINO fused into it, without its own name."""
     found = {}
     for operation in compiled.get_runtime_model().get_ops():
         name, info = operation.get_friendly_name(), operation.get_rt_info()
@@ -125,10 +122,10 @@ def _fused_nodes(compiled: Any) -> dict[str, tuple[str, ...]]:
 
 @cache
 def _core() -> Any:
-    """The process's one OpenVINO core.
+    """Return the only OpenVINO core of this process.
 
-    Each core moves the thread's signal stack into its own memory and, when it goes, back to what
-    it found. Of two that overlap, the second leaves the stack of the first, already freed, and the
+    Each core replaces the thread's signal stack and restores the previous one when it is freed. Of
+    two overlapping cores the second restores the first's stack, which is freed already, and the
     next signal that Python catches is a segmentation fault (seen with OpenVINO 2026.4.1).
     """
     return require("openvino", extra="openvino").Core()

@@ -1,13 +1,13 @@
-"""Graphs that OpenVINO compiled, kept for the next start.
+"""Cache of graphs that OpenVINO compiled, for a faster next start.
 
-    $XDG_CACHE_HOME/edgeseg/openvino/<key>-<hash>.blob      in ~/.cache where that is not set
+    $XDG_CACHE_HOME/edgeseg/openvino/<key>-<hash>.blob      default: ~/.cache
 
-key:  of the graph's bytes, OpenVINO's build, the processor and the options: none meets another's
-hash: of the blob, so that half a file or a changed bit is compiled again and not run
+key:  of the graph's bytes, OpenVINO's build, the processor and the options
+hash: of the blob; a truncated or changed blob is compiled again and never run
 
-OpenVINO's own cache (CACHE_DIR, seen with 2026.4.1) knows a graph by its path, its size and the
-second it was written in, and gave the old one's answers for a new graph; and it opened a blob with
-64 changed bytes among the weights without a word.
+OpenVINO's own CACHE_DIR (seen with 2026.4.1) identifies a graph by path, size and modification
+time, so that a new graph gave the old one's results. With a folder for each graph this does not
+happen, but it opens a blob with 64 changed bytes among the weights without a message.
 """
 
 import hashlib
@@ -24,22 +24,22 @@ from edgeseg.extras import require
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 
-LIMIT = 2 << 30  # bytes in the folder: fifteen FP32 engines, sixty of INT8
-DIGITS = 32  # of a SHA-256, twice in a file's name
+LIMIT = 2 << 30  # bytes in the folder: about 15 FP32 or 60 INT8 engines
+DIGITS = 32  # of a SHA-256, twice in a file name
 
 
 def cache_folder() -> Path | None:
-    """Return the user's folder for compiled graphs; None where the user has no home."""
+    """Return the user's cache folder; None for a user without a home directory."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if named.is_absolute():  # the specification ignores others
+    if named.is_absolute():  # the specification ignores relative paths
         return named / "edgeseg" / "openvino"
     with suppress(RuntimeError):
         return Path.home() / ".cache" / "edgeseg" / "openvino"
     return None
 
 
-class Compiled:
-    """What is kept of one graph; a folder that cannot be used costs time, and no run.
+class CompiledGraphs:
+    """The cached compilations of one graph; without a usable folder it compiles every time.
 
     digest: the SHA-256 of the graph's file, where it is known.
     """
@@ -49,19 +49,19 @@ class Compiled:
         self._folder = cache_folder()
 
     def compile(self, core: Any, options: dict[str, Any]) -> Any:
-        """Return the compiled graph, the kept one or a new one that is kept then.
+        """Return the compiled graph, from the cache or new; a new one is cached.
 
-        RuntimeError when OpenVINO cannot open the graph.
+        RuntimeError if OpenVINO cannot open the graph.
         """
         if self._folder is None:
-            log.info("no home folder: OpenVINO will compile the graph at the next start too")
+            log.info("no home directory: the compiled graph is not cached")
             return core.compile_model(str(self._graph), "CPU", options)
         key = self._key(options)
         for path in self._folder.glob(f"{key}-*.blob"):
-            if (kept := self._import(path, core, options)) is not None:
-                return kept
+            if (cached := self._import(path, core, options)) is not None:
+                return cached
         compiled = core.compile_model(str(self._graph), "CPU", options)
-        self._keep(self._folder, key, compiled)
+        self._store(self._folder, key, compiled)
         return compiled
 
     def _key(self, options: dict[str, Any]) -> str:
@@ -75,25 +75,25 @@ class Compiled:
         return _hash(json.dumps(facts, sort_keys=True).encode())
 
     def _import(self, path: Path, core: Any, options: dict[str, Any]) -> Any:
-        """Return a kept graph; None for one that is damaged, which is said and taken away."""
+        """Return a cached graph; None for a damaged one, which is logged and deleted."""
         try:
             data = path.read_bytes()
             if path.stem.endswith(f"-{_hash(data)}"):
-                # Bytes: OpenVINO would not keep a shared tensor alive, and read freed memory.
+                # Bytes: OpenVINO does not keep a shared tensor alive.
                 compiled = core.import_model(data, "CPU", options)
                 with suppress(OSError):
-                    path.touch()  # used last: what is not used goes first
+                    path.touch()  # the least recently used is deleted first
                 return compiled
-            why = "it is damaged"
+            why = "damaged file"
         except (OSError, RuntimeError) as error:
             why = str(error).splitlines()[0]
-        log.info(f"{path} is not used, the graph is compiled again: {why}")
+        log.warning(f"cache entry {path} is not used, the graph is compiled again: {why}")
         with suppress(OSError):
             path.unlink()
         return None
 
-    def _keep(self, folder: Path, key: str, compiled: Any) -> None:
-        """Write what OpenVINO exports, whole or not at all."""
+    def _store(self, folder: Path, key: str, compiled: Any) -> None:
+        """Write the compiled graph atomically."""
         stream = BytesIO()
         try:
             compiled.export_model(stream)
@@ -102,15 +102,14 @@ class Compiled:
             with replacing(folder / f"{key}-{_hash(data)}.blob", durable=False) as part:
                 part.write_bytes(data)
         except (RuntimeError, WriteError) as error:
-            why = str(error).splitlines()[0]
-            log.info(f"OpenVINO will compile the graph at the next start too: {why}")
+            log.warning(f"the compiled graph is not cached: {str(error).splitlines()[0]}")
         else:
-            log.info(f"compiled, and kept for the next start in {folder}")
+            log.info(f"the compiled graph is cached in {folder}")
 
 
 def _make_room(folder: Path, size: int) -> None:
-    """Take away what was used longest ago, until `size` more bytes fit below the limit."""
-    with suppress(OSError):  # another process took it away first, or nothing may be
+    """Delete the least recently used entries until `size` more bytes fit below the limit."""
+    with suppress(OSError):  # deleted by another process, or no permission
         for path in newest(folder, "*"):
             size += path.stat().st_size
             if size > LIMIT:

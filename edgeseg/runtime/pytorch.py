@@ -1,4 +1,4 @@
-"""PyTorch: runs the fused module itself, before anything is exported."""
+"""PyTorch: runs the fused module itself, without an export."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class PyTorchBackend(OnHost):
-    """The module that is exported, on the device where its weights lie.
+    """The module that would be exported, on the device of its weights.
 
-    PyTorch allocates its intermediate results in every run; this is the reference, not the engine.
-    `threads` holds for the whole process: PyTorch has no smaller setting.
+    A reference for the engines: PyTorch allocates intermediate results in every run. `threads`
+    applies to the whole process.
     """
 
     def __init__(self, module: "Module", card: GraphCard, *, threads: int | None = None) -> None:
@@ -31,7 +31,6 @@ class PyTorchBackend(OnHost):
         self.name = f"pytorch {torch.__version__.split('+')[0]}, {where}"
 
     def bind(self, slot: Slot) -> None:
-        """Fix the memory that `run` reads and writes."""
         views: dict[str, Any] = {
             name: self._torch.from_numpy(array) for name, array in slot.tensors().items()
         }
@@ -39,7 +38,6 @@ class PyTorchBackend(OnHost):
         self._outputs = [views[name] for name in OUTPUTS]
 
     def run(self) -> None:
-        """Read the slot's frame and threshold; rewrite its mask, score and map."""
         with self._torch.inference_mode():
             results = self.module(*(view.to(self._device) for view in self._inputs))
             for view, result in zip(self._outputs, results, strict=True):

@@ -1,14 +1,13 @@
-"""TensorRT and TensorRT-RTX: the one switch between them, and what each version can do.
+"""The switch between TensorRT and TensorRT-RTX, and the differences between their versions.
 
 TensorRT (`import tensorrt`, also JetPack's) builds an engine on the GPU that will run it.
-TensorRT-RTX (`import tensorrt_rtx`, versions 1.x) builds for a compute capability, on a machine
-with no GPU at all. Both share one Python interface, from which things came and went: matrix.py says
-which release has what, and flags are asked for by name, never by number. STRONGLY_TYPED is 1 in
-TensorRT 10 and 0 in 11, where 0 was EXPLICIT_BATCH before.
+TensorRT-RTX (`import tensorrt_rtx`, versions 1.x) builds for a compute capability without a GPU.
+Both share one Python interface; machine/support.py lists what each release supports. Flags are
+named, never numbered: STRONGLY_TYPED is 1 in TensorRT 10 and 0 in 11, where 0 was EXPLICIT_BATCH
+before.
 
-TensorRT-RTX 1.7 was run for this file, building; of TensorRT the sources of 8.6 to 11.1 were read.
-Running engines was tried with modules that carry TensorRT's names on a simulated driver; nothing
-was run on a GPU.
+Builds were tested with TensorRT-RTX 1.7; for TensorRT the sources of 8.6 to 11.1 were read. Running
+engines was tested with stand-ins on a simulated driver; nothing was run on a GPU.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ class Flavor:
     module: str
     extra: str
     tag: str
-    """In the names of engines: `bottle-fp16-rtx-sm86.engine`."""
+    """In the names of engine files: `bottle-fp16-rtx-sm86.engine`."""
 
 
 FLAVORS: dict[str, Flavor] = {
@@ -54,43 +53,43 @@ class Api:
 
     @property
     def byte(self) -> Any:
-        """TensorRT's type of a byte: of frames and masks."""
+        """TensorRT's type of frames and masks."""
         return self.trt.uint8
 
     @property
     def release(self) -> Release:
-        """What the matrix knows of it."""
+        """Its row of the support matrix."""
         return Release(self.flavor.runtime, self.version)
 
     @property
     def ahead_of_time(self) -> bool:
-        """Whether it builds for a GPU that is not there."""
+        """Whether it builds without the target GPU."""
         return self.release.ahead_of_time
 
     @property
     def weak(self) -> bool:
-        """Whether builder flags can still choose types (until TensorRT 10)."""
+        """Whether builder flags can select types (until TensorRT 10)."""
         return self.release.weak
 
     @property
     def strong(self) -> bool:
-        """Whether the graph's own types can be obeyed (since TensorRT 9)."""
+        """Whether networks can be strongly typed (since TensorRT 9)."""
         return self.release.strong
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The compute capabilities that it builds for ahead of time: `8.6`."""
+        """The compute capabilities (`8.6`) that it builds for without a GPU."""
         if not self.ahead_of_time:
             return ()
         names = self.trt.ComputeCapability.__members__
         return tuple(capability_of(name) for name in names if name.startswith("SM"))
 
     def network_flags(self, *, weak: bool) -> int:
-        """Return what `create_network` takes, as a bit mask."""
+        """Return the bit mask for `create_network`."""
         flags = self.trt.NetworkDefinitionCreationFlag
         if weak:
             return 1 << int(flags.EXPLICIT_BATCH) if self.release.implicit_batch else 0
-        # Without weak typing every network is strongly typed, and the flag draws a warning.
+        # Without weak typing every network is strongly typed, and the flag causes a warning.
         return 1 << int(flags.STRONGLY_TYPED) if self.weak and self.strong else 0
 
 
@@ -101,7 +100,7 @@ def load(runtime: str) -> Api:
 
 
 def target_of(capability: str) -> str:
-    """`8.6` -> `sm86`, as targets are written in cards and names."""
+    """`8.6` -> `sm86`, the target in cards and file names."""
     return "sm" + capability.replace(".", "")
 
 
@@ -111,9 +110,9 @@ def capability_of(target: str) -> str:
 
 
 def logger(library: Any, keep: Callable[[str, str], None]) -> Any:
-    """Return a logger that hands each message to `keep`, with its severity: `WARNING`."""
+    """Return a logger that calls `keep(severity, text)`, with severities such as `WARNING`."""
 
-    class Collector(library.ILogger):  # type: ignore[misc]  # the module is known at run time only
+    class Collector(library.ILogger):  # type: ignore[misc]  # known at run time only
         def __init__(self) -> None:
             library.ILogger.__init__(self)
 
@@ -128,7 +127,7 @@ class IoTensor:
     """An input or output of an engine."""
 
     type: str
-    """As NumPy calls it, `uint8`; in TensorRT's own word where NumPy has none."""
+    """NumPy's name, `uint8`; TensorRT's where NumPy has none."""
     shape: tuple[int, ...]
     input: bool
 
@@ -137,17 +136,17 @@ class IoTensor:
 
 
 def new_runtime(library: Any, collector: Any) -> Any:
-    """Open what reads engines; it has to live as long as they do."""
+    """Return the object that reads engines; it must outlive them."""
     return library.Runtime(collector)
 
 
 def read_engine(runtime: Any, data: bytes) -> Any:
-    """Return the engine, or None: the log then says why."""
+    """Return the engine, or None; the log has the reason."""
     return runtime.deserialize_cuda_engine(data)
 
 
 def io_tensors(library: Any, engine: Any) -> dict[str, IoTensor]:
-    """Return what an engine takes and gives, by name."""
+    """Return an engine's inputs and outputs by name."""
     found = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
@@ -159,14 +158,14 @@ def io_tensors(library: Any, engine: Any) -> dict[str, IoTensor]:
 
 
 def captures_itself(library: Any) -> bool:
-    """Whether contexts can capture their work as a CUDA graph: TensorRT-RTX's."""
+    """Whether contexts capture CUDA graphs by themselves (TensorRT-RTX)."""
     return hasattr(library, "CudaGraphStrategy")
 
 
 def new_context(library: Any, engine: Any, addresses: Mapping[str, int], *, capture: bool) -> Any:
-    """Return a context on fixed addresses, or None: the log then says why.
+    """Return a context on fixed addresses, or None; the log has the reason.
 
-    capture: let TensorRT-RTX make a CUDA graph of its work; others cannot.
+    capture: TensorRT-RTX captures the context's work as a CUDA graph; others ignore it.
     """
     if capture and hasattr(library, "CudaGraphStrategy"):
         options = engine.create_runtime_config()
@@ -181,7 +180,7 @@ def new_context(library: Any, engine: Any, addresses: Mapping[str, int], *, capt
 
 
 def report_layers(context: Any, clock: Any) -> None:
-    """Have a context tell a profiler how long each layer took, from its next run on."""
+    """Report layer times to a profiler, from the context's next run on."""
     context.profiler = clock
 
 
@@ -192,5 +191,5 @@ def inspect(library: Any, engine: Any) -> str:
 
 
 def enqueue(context: Any, stream: int) -> bool:
-    """Put one inference into a stream, which is not the default one."""
+    """Enqueue one inference in a stream other than the default one."""
     return bool(context.execute_async_v3(stream))

@@ -123,7 +123,7 @@ class TrtBackend(Closing):
             self._finished.synchronize()
             self.compute_seconds = self._done.seconds_since(self._began)
 
-    def layer_times(self, prepare: Prepare, *, warmup: int, runs: int) -> LayerTimes:
+    def layer_times(self, prepare: Prepare, *, warmup: int, iterations: int) -> LayerTimes:
         """Time each layer on the bound slot, in a separate context without a CUDA graph."""
         engine = self._engine
         addresses = engine.layout.addresses(self._base)
@@ -141,7 +141,7 @@ class TrtBackend(Closing):
                 clock.end_run()
 
             try:
-                seconds = time_each(run, prepare, warmup + runs)
+                seconds = time_each(run, prepare, warmup + iterations)
             finally:
                 contexts.clear()  # the traceback of an exception would keep it beyond its GPU
             return LayerTimes(clock.times(warmup, engine.layers()), seconds[warmup:])

@@ -88,7 +88,7 @@ class OpenEngine(Closing):
         text, self.errors[:] = "; ".join(self.errors[-3:]), []
         return ModelError(
             f"{self.card.runtime} {self.api.version} {what}: {self.card.file}: "
-            f"{text or 'no reason given'}",
+            f"{text or 'no reason given'}.",
             remedy=rebuild(self.card),
             code=code,
         )
@@ -117,7 +117,7 @@ class OpenEngine(Closing):
         }
         if found != expected:
             raise ModelError(
-                f"{path} has {_listed(found)} (expected by its card: {_listed(expected)})",
+                f"{path} has {_listed(found)} (expected by its card: {_listed(expected)}).",
                 remedy=rebuild(self.card),
                 code="engine/other-tensors",
             )

@@ -34,11 +34,11 @@ class Timed(RedBackend):
         LayerTime("Reorder_7", "Reorder", 1e-3),
     )
 
-    def layer_times(self, prepare, *, warmup, runs):
-        for i in range(warmup + runs):
+    def layer_times(self, prepare, *, warmup, iterations):
+        for i in range(warmup + iterations):
             prepare(i)
             self.run()
-        return LayerTimes(self.layers, (0.02,) * runs)
+        return LayerTimes(self.layers, (0.02,) * iterations)
 
 
 def run_profile(backend, path, tmp_path, **settings):

@@ -14,16 +14,16 @@ from tools.cudasim.simulator import JETSON
 
 
 def test_what_was_lent_is_given_back_once():
-    report = simulate("lent_memory").clean()
+    report = simulate("freed_resources").clean()
     assert report.result == ["simulated CUDA device", "8.6", False]
-    report = simulate("lent_memory", attributes=JETSON).clean()
+    report = simulate("freed_resources", attributes=JETSON).clean()
     assert report.result[1:] == ["8.7", True]
 
 
 def test_too_much_memory():
     kind, code, problem, remedy = simulate("driver_failure", limit=1 << 50).clean().result
     assert (kind, code) == ("CudaError", "cuda/out-of-memory")
-    assert problem == "cuMemAlloc failed with CUDA_ERROR_OUT_OF_MEMORY (2)"
+    assert problem == "cuMemAlloc failed with CUDA_ERROR_OUT_OF_MEMORY (2)."
     assert "nvidia-smi" in remedy
 
 

@@ -83,7 +83,7 @@ def test_an_engine_opens_and_answers_like_its_graph(toy_graph, tmp_path, said):
             backend.run()
     np.testing.assert_allclose(slots[0].anomaly_map, slots[1].anomaly_map, atol=1e-5)
     compiled, opened = said
-    assert compiled.startswith("compiled, and kept for the next start in ")
+    assert compiled.startswith("the compiled graph is cached in ")
     assert opened.startswith(f"{built.path}: openvino ")
 
 

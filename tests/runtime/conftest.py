@@ -7,25 +7,15 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from edgeseg.cards import GraphCard, metadata_from
+from edgeseg.cards import metadata_from
+from tests.kit.cards import make_card
 
 SIDE = 8
 
 
 @pytest.fixture(scope="session")
 def red_card():
-    return GraphCard(
-        name="red",
-        model="destseg",
-        frame_format="rgb",
-        frame_shape=(2, SIDE, SIDE, 3),
-        image_size=SIDE,
-        threshold=0.5,
-        image_threshold=0.5,
-        weights_sha256="0" * 64,
-        training={},
-        versions={},
-    )
+    return make_card(SIDE, SIDE, batch=2, frame_format="rgb", side=SIDE, image_threshold=0.5)
 
 
 @pytest.fixture(scope="session")

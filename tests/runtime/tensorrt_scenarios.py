@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from edgeseg.cards import EngineCard, GraphCard, sha256, write_card
+from edgeseg.cards import EngineCard, sha256, write_card
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError
@@ -20,6 +20,7 @@ from edgeseg.runtime.device_slot import ALIGNMENT
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
+from tests.kit.cards import make_card
 from tests.kit.logs import logged
 from tools.cudasim import simulator
 
@@ -28,18 +29,7 @@ RED = 2  # frames are BGR
 
 def card_of(runtime="tensorrt", version="10.3.0", shape=(1, 24, 20, 3), side=8):
     n, height, width, _ = shape
-    graph = GraphCard(
-        name="bottle",
-        model="destseg",
-        frame_format="bgr",
-        frame_shape=shape,
-        image_size=side,
-        threshold=0.5,
-        image_threshold=0.5,
-        weights_sha256="0" * 64,
-        training={},
-        versions={},
-    )
+    graph = make_card(height, width, batch=n, side=side, name="bottle", image_threshold=0.5)
     return EngineCard(
         graph=graph,
         file="bottle.engine",
@@ -180,7 +170,7 @@ def layers(**options):
         judge, slot = Judge(backend), backend.new_slot()
         backend.bind(slot)
         prepared = []
-        timed = backend.layer_times(prepared.append, warmup=2, runs=3)
+        timed = backend.layer_times(prepared.append, warmup=2, iterations=3)
         judge.fill(slot)
         backend.run()
         judge.check(slot)
@@ -360,8 +350,8 @@ def through_the_opener(**options):
     return None
 
 
-def lent_memory():
-    """What closes, closes once; what is left open, the GPU closes."""
+def freed_resources():
+    """A resource is freed once; the context frees what is still open."""
     cuda = open_cuda("cuda-python")
     with cuda.current():
         pinned, stream, event = cuda.pinned(1000), cuda.stream(), cuda.event(timing=True)

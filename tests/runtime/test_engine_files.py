@@ -1,4 +1,4 @@
-"""Which engines may be run here: decided from the card, before a runtime sees the file."""
+"""Engines are checked against their card and this machine before a runtime opens them."""
 
 import dataclasses
 
@@ -10,6 +10,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import engine_files as engines
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.engine_files import check_engine, engine_path
+from tests.kit.errors import fails
 
 PLAN = b"a plan of TensorRT-RTX" * 10
 
@@ -63,17 +64,11 @@ def test_a_sound_engine_on_its_machine(card, place, rtx_3080):
     assert engine_path(path.with_suffix(".json")) == path
 
 
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        (PLAN[:-1], r"has 219 bytes; its card says 220 \(built for tensorrt-rtx 1\.7\.1\.116 on"),
-        (PLAN.replace(b"RTX", b"GTX", 1), "was changed since it was built for tensorrt-rtx"),
-        (b"", "has 0 bytes"),
-    ],
-)
-def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data, problem):
-    with pytest.raises(EngineMismatch, match=problem) as caught:
+@pytest.mark.parametrize("data", [PLAN[:-1], PLAN.replace(b"RTX", b"GTX", 1), b""])
+def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data):
+    with fails(EngineMismatch, "engine/changed") as caught:
         check_engine(place(card, data), rtx_3080)
+    assert "tensorrt-rtx 1.7.1.116 on sm86" in caught.value.problem
     assert caught.value.remedy == (
         "edgeseg build-engine screws --precision fp16 --runtime tensorrt-rtx"
     )
@@ -82,33 +77,30 @@ def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data, prob
 def test_a_missing_file_is_refused(card, place, rtx_3080):
     path = place(card)
     path.unlink()
-    with pytest.raises(EngineMismatch, match="is missing"):
+    with fails(EngineMismatch, "engine/missing"):
         check_engine(path.with_suffix(".json"), rtx_3080)
 
 
 def test_another_gpu_is_refused(card, place, rtx_3080):
     orin = dataclasses.replace(rtx_3080, gpu="Orin", compute_capability="8.7")
-    with pytest.raises(EngineMismatch) as caught:
+    with fails(EngineMismatch, "engine/other-gpu") as caught:
         check_engine(place(card), orin)
-    assert caught.value.problem.endswith(
-        "was built for tensorrt-rtx 1.7.1.116 on sm86; this machine has a Orin, sm87."
-    )
+    assert "sm86" in caught.value.problem and "Orin, sm87" in caught.value.problem
 
 
 def test_a_machine_without_a_gpu_is_refused(card, place, rtx_3080):
     bare = dataclasses.replace(rtx_3080, gpu=None, compute_capability=None, gpu_note="no driver")
-    with pytest.raises(EngineMismatch, match=r"this machine has no GPU \(no driver\)") as caught:
+    with fails(EngineMismatch, "engine/no-gpu") as caught:
         check_engine(place(card), bare)
+    assert "no driver" in caught.value.problem
     assert caught.value.remedy == "edgeseg build-engine screws --runtime openvino"
 
 
 def test_another_version_is_refused(card, place, rtx_3080):
     older = dataclasses.replace(card, runtime_version="1.6.0.80")
-    with pytest.raises(EngineMismatch) as caught:
+    with fails(EngineMismatch, "engine/other-version") as caught:
         check_engine(place(older), rtx_3080)
-    assert caught.value.problem.endswith(
-        "was built for tensorrt-rtx 1.6.0.80 on sm86; this machine has tensorrt-rtx 1.7.1.116."
-    )
+    assert {"1.6.0.80", "1.7.1.116."} <= set(caught.value.problem.split())
 
 
 def test_a_runtime_that_is_not_installed(card, place, rtx_3080, monkeypatch):
@@ -135,5 +127,5 @@ def test_an_engine_without_a_card(tmp_path):
 @pytest.mark.parametrize("name", ["../screws.engine", "/etc/passwd"])
 def test_a_card_that_points_out_of_its_folder(card, place, name):
     path = place(dataclasses.replace(card, file=name))
-    with pytest.raises(ModelError, match="which is outside its folder"):
+    with fails(ModelError, "engine/outside-folder"):
         check_engine(path)

@@ -7,6 +7,7 @@ from onnx import helper
 from edgeseg.errors import ModelError
 from edgeseg.graph.files import read_graph
 from edgeseg.runtime.onnx_card import read_onnx_card
+from tests.kit.errors import fails
 
 
 def test_the_card_is_the_one_that_onnx_reads(red_graph, red_card):
@@ -42,23 +43,25 @@ def test_of_a_file_that_was_cut_no_more_is_accepted_than_by_onnx(red_graph, tmp_
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"GIF89a" * 20, "field 8 has the unknown wire type 7"),
-        (b"\x08" + b"\xff" * 20, "a number has no end"),
-        (b"\x3a\xff\x01ab", "it ends within field 7"),
-        (b"\x09" + bytes(8) + b"\x0d" + bytes(3), "it ends within field 1"),
+        (b"GIF89a" * 20, "unknown wire type 7"),
+        (b"\x08" + b"\xff" * 20, "more than 10 bytes"),
+        (b"\x3a\xff\x01ab", "truncated within field 7"),
+        (b"\x09" + bytes(8) + b"\x0d" + bytes(3), "truncated within field 1"),
         (b"\x72\x03\x0a\x01\xff", "'utf-8' codec can't decode"),
-        (b"\x08\x0a", "not exported by edgeseg"),
-        (b"", "not exported by edgeseg"),
+        (b"\x08\x0a", ""),
+        (b"", ""),
     ],
 )
 def test_a_file_that_is_no_graph_of_ours(tmp_path, data, words):
     path = tmp_path / "a.onnx"
     path.write_bytes(data)
-    with pytest.raises(ModelError, match=words) as caught:
+    with pytest.raises(ModelError) as caught:
         read_onnx_card(path)
+    assert words in caught.value.problem
+    assert (caught.value.code == "model/not-onnx") is bool(words)
     assert "edgeseg export" in caught.value.remedy
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(ModelError, match=r"a\.onnx is no ONNX file: .*No such file"):
+    with fails(ModelError, "model/not-onnx"):
         read_onnx_card(tmp_path / "a.onnx")

@@ -1,4 +1,4 @@
-"""What OpenVINO compiled is found again, and nothing else is taken for it."""
+"""A compiled graph is found in the cache, and nothing else is taken for it."""
 
 import os
 import subprocess
@@ -13,11 +13,11 @@ from edgeseg.runtime import openvino as ov
 from edgeseg.runtime import openvino_cache as ov_cache
 from edgeseg.runtime.base import OUTPUTS
 from edgeseg.runtime.openvino import OpenVinoBackend
-from edgeseg.runtime.openvino_cache import Compiled, cache_folder
+from edgeseg.runtime.openvino_cache import CompiledGraphs, cache_folder
 from tests.kit.logs import logged
 
 pytest.importorskip("openvino")
-KEPT = "compiled, and kept for the next start in "
+CACHED = "the compiled graph is cached in "
 
 
 @pytest.fixture
@@ -32,8 +32,10 @@ def answers():
     """Open a graph with the cache, run it on noise: (mask, score and map; what was said)."""
 
     def run(graph, **options):
-        kept = Compiled(graph)
-        with logged() as said, OpenVinoBackend(graph, kept=kept, **options) as backend:
+        with (
+            logged() as said,
+            OpenVinoBackend(graph, cache=CompiledGraphs(graph), **options) as backend,
+        ):
             slot = backend.new_slot()
             backend.bind(slot)
             slot.frame[...] = np.random.default_rng(0).integers(0, 256, slot.frame.shape)
@@ -86,7 +88,7 @@ def assert_same(a, b):
 
 def test_the_second_start_compiles_nothing_and_answers_the_same(red_graph, folder, answers, refuse):
     first, said = answers(red_graph)
-    assert said == [f"{KEPT}{folder}"]
+    assert said == [f"{CACHED}{folder}"]
     (blob,) = folder.iterdir()
     refuse("compile_model")
     second, said = answers(red_graph)
@@ -102,7 +104,7 @@ def test_a_new_graph_of_the_same_name_size_and_time_is_compiled_anew(pair, folde
     first.write_bytes(second.read_bytes())
     os.utime(first, ns=(before.st_atime_ns, before.st_mtime_ns))
     new, said = answers(first)
-    assert said == [f"{KEPT}{folder}"]
+    assert said == [f"{CACHED}{folder}"]
     np.testing.assert_allclose(new[2], 2 * old[2], rtol=1e-6)
 
 
@@ -116,9 +118,9 @@ def test_other_threads_and_another_openvino_are_compiled_for(
     red_graph, folder, answers, monkeypatch
 ):
     answers(red_graph, threads=1)
-    assert answers(red_graph, threads=2)[1] == [f"{KEPT}{folder}"]
+    assert answers(red_graph, threads=2)[1] == [f"{CACHED}{folder}"]
     monkeypatch.setattr("openvino.get_version", lambda: "2099.1.0-1-abc")
-    assert answers(red_graph, threads=2)[1] == [f"{KEPT}{folder}"]
+    assert answers(red_graph, threads=2)[1] == [f"{CACHED}{folder}"]
     assert len(list(folder.iterdir())) == 3
 
 
@@ -138,7 +140,7 @@ def test_a_damaged_file_is_replaced(red_graph, folder, answers, damage):
     whole = blob.read_bytes()
     blob.write_bytes(damage(whole))
     second, said = answers(red_graph)
-    assert said[0] == f"{blob} is not used, the graph is compiled again: it is damaged"
+    assert str(blob) in said[0] and "damaged" in said[0]
     assert_same(first, second)
     answers(red_graph)
     assert answers(red_graph)[1] == []
@@ -149,10 +151,8 @@ def test_a_blob_that_openvino_refuses_is_replaced(red_graph, folder, answers, re
     (blob,) = folder.iterdir()
     refuse("import_model")
     second, said = answers(red_graph)
-    assert said == [
-        f"{blob} is not used, the graph is compiled again: import_model is broken",
-        f"{KEPT}{folder}",
-    ]
+    assert str(blob) in said[0] and said[0].endswith("import_model is broken")
+    assert said[1:] == [f"{CACHED}{folder}"]
     assert_same(first, second)
 
 
@@ -161,8 +161,7 @@ def test_a_folder_that_cannot_be_written_is_said_once(red_graph, folder, answers
     folder.parent.write_text("a file where the folder would be")
     _, said = answers(red_graph)
     (line,) = said
-    assert line.startswith("OpenVINO will compile the graph at the next start too: ")
-    assert str(folder) in line
+    assert "is not cached" in line and str(folder) in line
     assert folder.parent.read_text() == "a file where the folder would be"
 
 
@@ -209,7 +208,7 @@ def test_without_a_home_nothing_is_kept(red_graph, answers, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
     _, said = answers(red_graph)
-    assert said == ["no home folder: OpenVINO will compile the graph at the next start too"]
+    assert said == ["no home directory: the compiled graph is not cached"]
 
 
 def test_a_kept_graph_outlives_its_file(red_graph, folder):
@@ -217,10 +216,10 @@ def test_a_kept_graph_outlives_its_file(red_graph, folder):
     program = f"""
 from pathlib import Path
 from edgeseg.runtime.openvino import OpenVinoBackend
-from edgeseg.runtime.openvino_cache import Compiled, cache_folder
+from edgeseg.runtime.openvino_cache import CompiledGraphs, cache_folder
 graph = Path({str(red_graph)!r})
 for _ in range(2):
-    backend = OpenVinoBackend(graph, kept=Compiled(graph))
+    backend = OpenVinoBackend(graph, cache=CompiledGraphs(graph))
 for path in cache_folder().iterdir():
     path.write_bytes(bytes(path.stat().st_size))
     path.unlink()

@@ -150,7 +150,7 @@ def test_an_engine_that_is_not_its_card_s(what, found, expected):
 def test_what_tensorrt_says_is_passed_on_and_nothing_stays_behind(refusal, expected, text, io):
     *found, problem, remedy = simulate("failure", refusals=[refusal], io=io).clean().result
     assert found == expected and remedy.startswith("edgeseg build-engine ")
-    assert problem.startswith("tensorrt 10.3.0 ") and problem.endswith(f": bottle.engine: {text}")
+    assert problem.startswith("tensorrt 10.3.0 ") and problem.endswith(f": bottle.engine: {text}.")
 
 
 @pytest.mark.parametrize("cuda_graph", [True, False])

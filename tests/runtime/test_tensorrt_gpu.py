@@ -8,7 +8,7 @@ import pytest
 
 from edgeseg.cards import EngineCard
 from edgeseg.config import BuildConfig, GpuConfig
-from edgeseg.cuda import driver as memory
+from edgeseg.cuda.driver import found_bindings
 from edgeseg.engine.tensorrt import build_plan
 from edgeseg.errors import MissingExtra
 from edgeseg.machine.facts import this_machine
@@ -24,7 +24,7 @@ def engine(request, tmp_path_factory, red_graph, red_card):
     here = this_machine()
     if here.gpu is None:
         pytest.skip(here.gpu_note)
-    if not memory.found_bindings():
+    if not found_bindings():
         pytest.skip("no CUDA binding is installed")
     try:
         trt.load(request.param)
@@ -42,7 +42,7 @@ def engine(request, tmp_path_factory, red_graph, red_card):
 
 @pytest.mark.parametrize("cuda_graph", [True, False], ids=["graph", "enqueue"])
 @pytest.mark.parametrize("io", ["mapped", "copy"])
-@pytest.mark.parametrize("binding", memory.found_bindings())
+@pytest.mark.parametrize("binding", found_bindings())
 def test_each_frame_has_its_own_answer(engine, io, cuda_graph, binding):
     random = np.random.default_rng(0)
     gpu = GpuConfig(io=io, cuda_graph=cuda_graph, cuda=binding)

@@ -3,7 +3,7 @@
 import json
 
 from edgeseg.runtime.layer_times import LayerTime
-from edgeseg.runtime.onnxrt_trace import read_trace
+from edgeseg.runtime.onnxrt import read_trace
 
 TRACE = """[
 {"cat": "Session", "pid": 7, "tid": 7, "dur": 389145, "ts": 5, "ph": "X",
