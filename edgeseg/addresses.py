@@ -1,9 +1,9 @@
-"""What a user may see of an address: never the name and the password in it."""
+"""Addresses of sources without user names, passwords and tokens, for messages and reports."""
 
 import re
 
 _ACCOUNT = re.compile(r"(?<=://)[^/\s\"']*@")
-# A password with a slash in it; an address with a port and an @ in its path loses more than that.
+# A password with a slash; an address with a port and an @ in its path is shortened further.
 _SLASHED_ACCOUNT = re.compile(r"(?<=://)[^\s\"'@/]*:[^\s\"'@]*@")
 _QUERY = re.compile(r"(?<=\?)[^\s\"']+")
 _SECRET = re.compile(
@@ -13,7 +13,7 @@ _SECRET = re.compile(
 
 
 def public(text: str) -> str:
-    """Return an address, or a pipeline with addresses in it, without accounts and queries.
+    """Remove accounts and queries from an address or from a pipeline with addresses.
 
     rtsp://user:pass@host/live?token=1  ->  rtsp://host/live?...
     """

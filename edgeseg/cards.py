@@ -1,4 +1,4 @@
-"""Cards: the JSON beside every artefact that says what it is, and the writes that never lose it.
+"""Cards: the JSON metadata of runs, graphs and engines; atomic writes.
 
 runs/<name>/card.json                            ModelCard, beside model.safetensors
 <name>.onnx, metadata_props `edgeseg.*`          GraphCard, inside the file
@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 from edgeseg.errors import ModelError, WriteError
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
-IMPORTED = "imported"  # key of a card's config: the file of a run that was not trained here
+IMPORTED = "imported"  # key of ModelCard.config: the file that a run was imported from
 PREFIX = "edgeseg."  # of the keys in an ONNX file's metadata_props
 
 C = TypeVar("C", "ModelCard", "GraphCard", "EngineCard")
@@ -27,7 +28,7 @@ C = TypeVar("C", "ModelCard", "GraphCard", "EngineCard")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """A trained model: how it was made, from which files, and where its thresholds lie."""
+    """A trained model: settings, training files, weights and thresholds."""
 
     name: str
     model: str
@@ -37,32 +38,32 @@ class ModelCard:
     frame_size: tuple[int, int] | None
     """(height, width) of the training images when all share one size."""
     config: dict[str, Any]
-    """The whole TrainConfig; of an imported run, what its network is, and the file it is from."""
+    """The TrainConfig; of an imported run, its network and the imported file."""
     split: dict[str, dict[str, str]]
     """`train` and `holdout`: relative path -> SHA-256 of the file."""
     weights_sha256: str
     versions: dict[str, str]
     steps: dict[str, int]
-    """Optimizer steps that were really made, by phase."""
+    """Optimizer steps, by phase."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """What these took, the wait for their batches included; by phase, absent from older cards."""
+    """Duration of the phases, including the wait for batches."""
     trained_on: str = ""
-    """The machine, and how many threads of it."""
+    """The machine and the number of threads."""
     threshold: float | None = None
-    """A pixel is anomalous above this value of the map."""
+    """Pixel threshold, on the anomaly map."""
     image_threshold: float | None = None
-    """A part is rejected above this score."""
+    """Image threshold, on the image score."""
     context: float = 0.0
-    """Sigma of the Gaussian that the map is averaged with, in its pixels; 0: none."""
+    """Sigma of the Gaussian that the anomaly map is averaged with, in its pixels; 0 disables."""
     threshold_note: dict[str, Any] = field(default_factory=dict)
-    """How the two were found: wanted rate, number of images, what that number supports."""
+    """How the thresholds were set: false-reject rate, number of images, what it supports."""
     metrics: dict[str, Any] = field(default_factory=dict)
-    """Of a run of `edgeseg reproduce`: what its evaluation measured, in [0, 1] or None."""
+    """Of a run of `edgeseg reproduce`: its evaluation, in [0, 1] or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphCard:
-    """An exported graph: everything that a user needs to run it; travels inside the ONNX file."""
+    """An exported graph: what is needed to run it; stored inside the ONNX file."""
 
     name: str
     model: str
@@ -76,23 +77,23 @@ class GraphCard:
     classes: tuple[str, str] = ("good", "anomalous")
     weights_sha256: str
     training: dict[str, Any]
-    """The TrainConfig that made the weights."""
+    """The TrainConfig of the weights."""
     context: float = 0.0
     """As in ModelCard."""
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)
-    """How far the graph is from PyTorch on real frames."""
+    """Differences from PyTorch on real frames."""
     rewrites: tuple[str, ...] | None = None
     """The exact rewrites that it went through; None: exported before there were any."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineCard:
-    """An engine: the graph it was built from, what built it, and the machine it runs on."""
+    """An engine: its graph, its builder and its target machine."""
 
     graph: GraphCard
     file: str
-    """The engine's file name; it lies beside its card."""
+    """File name of the engine, in the folder of the card."""
     sha256: str
     bytes: int
     runtime: str
@@ -102,43 +103,46 @@ class EngineCard:
     """`cpu`, or a compute capability such as `sm86`."""
     built_on: dict[str, Any]
     source_sha256: str
-    """Of the ONNX file that `edgeseg export` wrote."""
+    """SHA-256 of the exported ONNX file."""
     inputs: dict[str, list[Any]]
     """Name -> [type, shape]."""
     outputs: dict[str, list[Any]]
     layers: dict[str, int] = field(default_factory=dict)
-    """What the build's layer dump says, for instance how many convolutions read Half."""
+    """Counts from the layer information of the build, e.g. convolutions with FP16 input."""
     accuracy: dict[str, Any] = field(default_factory=dict)
-    """What the accuracy gate measured on labelled frames; its `line` says so where none was run."""
+    """Result of the accuracy gate on labelled frames."""
     quantization: dict[str, Any] = field(default_factory=dict)
-    """Of an INT8 engine: the file of ranges and its hash, what was placed where."""
+    """Of an INT8 engine: calibration file, its hash, and the placement of Q/DQ pairs."""
     parity: dict[str, Any] = field(default_factory=dict)
     typing: str = "strong"
-    """`strong`: types as the graph gives them; `weak`: by builder flags (TensorRT 8.6)."""
+    """`strong`: the types of the graph; `weak`: builder flags (TensorRT 8.6)."""
     seconds: float = 0.0
-    """Build time."""
+    """Build time in seconds."""
     via: str = "onnx"
-    """From what it was built: `onnx`, the graph; `torch-tensorrt`, the run, by that package."""
+    """Builder input: `onnx`, the graph; `torch-tensorrt`, the run."""
 
 
 def read_card(path: Path, kind: type[C]) -> C:
-    """Read a card; ModelError when it is missing, damaged or of another kind."""
+    """Read a card; ModelError if it is missing, damaged or of another kind."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(
-            f"There is no card {path}.", remedy="name a run, an ONNX file or an engine of edgeseg"
+            f"card not found: {path}",
+            remedy="name a run, an ONNX file or an engine of edgeseg",
+            code="model/no-card",
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(
-            f"The card {path} cannot be read: {error}.",
-            remedy="make the artefact again (edgeseg train, export or build-engine)",
+            f"cannot read the card {path}: {error}",
+            remedy="make the artefact again: edgeseg train, export or build-engine",
+            code="model/damaged-card",
         ) from error
     return card_from(document, kind, path)
 
 
 def card_from(document: Any, kind: type[C], path: Path) -> C:
-    """Make a card of a JSON document; `path` is named in the error."""
+    """Convert a JSON document to a card; errors name `path`."""
     names = {f.name: f for f in dataclasses.fields(kind)}
     required = {
         name
@@ -148,8 +152,9 @@ def card_from(document: Any, kind: type[C], path: Path) -> C:
     found = set(document) if isinstance(document, dict) else set()
     if missing := sorted(required - found):
         raise ModelError(
-            f"{path} is no {kind.__name__}: it lacks {', '.join(missing)}.",
-            remedy="name an artefact that this version of edgeseg wrote, or make it again",
+            f"invalid {kind.__name__} in {path}: missing {', '.join(missing)}",
+            remedy="name an artefact of this version of edgeseg, or make it again",
+            code="model/incomplete-card",
         )
     values = {name: document[name] for name in names if name in found}
     for name in ("frame_size", "frame_shape", "classes", "rewrites"):
@@ -161,41 +166,43 @@ def card_from(document: Any, kind: type[C], path: Path) -> C:
 
 
 def write_card(path: Path, card: "ModelCard | GraphCard | EngineCard") -> None:
-    """Write a card, whole or not at all."""
+    """Write a card atomically."""
     text = json.dumps(dataclasses.asdict(card), indent=1, ensure_ascii=False)
     write_atomic(path, (text + "\n").encode())
 
 
 def metadata_from(card: GraphCard) -> dict[str, str]:
-    """Return the card as ONNX metadata: `edgeseg.<field>` -> JSON."""
+    """Convert a card to ONNX metadata: `edgeseg.<field>` -> JSON."""
     document = dataclasses.asdict(card)
     return {PREFIX + key: json.dumps(value, sort_keys=True) for key, value in document.items()}
 
 
 def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
-    """Return the card that `edgeseg export` put into an ONNX file."""
+    """Convert the metadata of an ONNX file to its card."""
     ours = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
     if not ours:
         raise ModelError(
-            f"{path} was not exported by edgeseg: it has no metadata of the kind {PREFIX}*.",
+            f"{path} was not exported by edgeseg: no metadata {PREFIX}*",
             remedy="edgeseg export RUN",
+            code="model/foreign-graph",
         )
     try:
         document = {key: json.loads(value) for key, value in ours.items()}
     except json.JSONDecodeError as error:
         raise ModelError(
-            f"The metadata of {path} is damaged: {error}.", remedy="edgeseg export"
+            f"invalid metadata in {path}: {error}",
+            remedy="edgeseg export RUN",
+            code="model/damaged-metadata",
         ) from error
     return card_from(document, GraphCard, path)
 
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
-    Whatever happens inside, a full disk or a kill included, the old file stays as it was.
-    durable: a power cut after the block takes nothing; False does not wait for the disk.
-    WriteError when the disk or the folder's rights forbid it.
+    If the block fails, or the process is killed, the old file is unchanged. durable: wait for the
+    disk, so that the file survives a power cut. WriteError: full disk or missing permission.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -207,8 +214,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         part.replace(path)
     except OSError as error:
         raise WriteError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            remedy=f"make room or another folder: df -h '{path.parent}'; the old file is unharmed",
+            f"cannot write {path}: {error.strerror or error}",
+            remedy=f"check space and permissions: df -h {quote(str(path.parent))}",
         ) from error
     finally:
         with suppress(OSError):
@@ -216,13 +223,13 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file under a temporary name, then rename it."""
+    """Write a file atomically: under a temporary name, then rename it."""
     with replacing(path) as part:
         part.write_bytes(data)
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
@@ -231,5 +238,5 @@ def sha256(path: Path) -> str:
 
 
 def newest(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of a folder that match, the newest first."""
+    """Return the matching files of a folder, newest first."""
     return sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -1,20 +1,22 @@
-"""The whole path on a small inspection set that it draws itself: no data, no network, no GPU."""
+"""All steps on a small generated data set: no data, network or GPU required."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from edgeseg.config import BenchConfig, BuildConfig, ExportConfig, StreamConfig
 from edgeseg.errors import ConfigError
 from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
+from edgeseg.text import table
 
 PARTS = {"train": 80, "good": 20, "bad": 6}
 TRAIN = TrainConfig(
-    teacher="efficientnet_lite0",  # its weights are on the disk, with edgeseg[train]
+    teacher="efficientnet_lite0",  # its weights are installed with edgeseg[train]
     image_size=96,
     batch=8,
     student_steps=150,
@@ -22,12 +24,12 @@ TRAIN = TrainConfig(
     schedule="cosine",
     holdout=0.2,
 )
-RATE = 0.05  # of false rejects: sixteen held-out parts support no smaller one
+FALSE_REJECT_RATE = 0.05  # the lowest that sixteen held-out images support
 
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the demo measured, and where its pictures lie."""
+    """Metrics, latency, durations and output files of the demo."""
 
     metrics: dict[str, Any]
     latency: dict[str, Any]
@@ -35,24 +37,24 @@ class DemoReport:
     paths: dict[str, Path]
 
     def summary(self) -> str:
-        """Return the table."""
+        """Return the results as text."""
         bench = self.latency
         rows = [("step", "seconds"), *((k, f"{v:.1f}") for k, v in self.seconds.items())]
         rows += [("", ""), ("metric", "value"), *((k, f"{v:.4f}") for k, v in self.metrics.items())]
-        lines = [f"{name:<14}{value:>9}".rstrip() for name, value in rows]
-        lines += ["", f"{bench['engine']}", f"{bench['machine']}"]
+        lines = [*table(rows, "<>"), "", f"{bench['engine']}", f"{bench['machine']}"]
         lines += [f"p50 {bench['p50_ms']:.1f} ms, p99 {bench['p99_ms']:.1f} ms, n {bench['n']}", ""]
-        return "\n".join([*lines, *(f"{what:<14}{path}" for what, path in self.paths.items())])
+        lines += table([(what, str(path)) for what, path in self.paths.items()], "<<")
+        return "\n".join([*lines, "", "next: edgeseg train DATA --profile edge"])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the six metrics at the top, the rest under their names."""
+        """Return the metrics at the top level, the rest under their names."""
         paths = {what: str(path) for what, path in self.paths.items()}
         rest = {"seconds": self.seconds, "benchmark": self.latency, "paths": paths}
         return {**self.metrics, **rest}
 
 
 def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
-    """Draw parts, train, evaluate, export, build, stream, benchmark; everything under `folder`."""
+    """Generate images, train, evaluate, export, build, stream and benchmark, under `folder`."""
     from edgeseg.bench.benchmark import benchmark
     from edgeseg.data.frames import load_frames
     from edgeseg.data.layouts import open_dataset
@@ -67,27 +69,28 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
 
     if folder.exists():
         raise ConfigError(
-            f"{folder} exists, and the demo starts afresh.",
-            remedy=f"rm -r '{folder}', or edgeseg demo --out another-folder",
+            f"{folder} exists (expected a new folder)",
+            remedy=f"edgeseg demo --out {quote(f'{folder}-2')}",
+            code="config/folder-exists",
         )
-    clock = _Clock()
+    watch = _Stopwatch()
     data, run, video = folder / "plates", folder / "runs" / "plates", folder / "stream.mp4"
-    with clock.step("draw parts"):
+    with watch.step("generate images"):
         dataset = open_dataset(write_parts(data, **PARTS))
-    with clock.step("train"):
+    with watch.step("train"):
         train(dataset, config, run)
-        threshold_run(run, data, RATE)
-    with clock.step("evaluate"), open_model(run) as model:
+        threshold_run(run, data, FALSE_REJECT_RATE)
+    with watch.step("evaluate"), open_model(run) as model:
         evaluation = evaluate(model, dataset, out=folder / "evaluation")
-    with clock.step("export"):
+    with watch.step("export"):
         graph = export_run(run, ExportConfig(), data=data).graph
-    with clock.step("build"):
+    with watch.step("build"):
         engine = build_engine(graph, BuildConfig(), out=folder / "engines").path
     with open_model(engine) as model:
-        with clock.step("stream"):
+        with watch.step("stream"):
             clip = StreamConfig(source=str(data / "test"), out=video, window=False)
             stream_from(model, clip)
-        with clock.step("benchmark"):
+        with watch.step("benchmark"):
             frames = load_frames(model.card, data / "test")
             bench = benchmark(model, frames, BenchConfig(iterations=100))
     paths = {
@@ -99,11 +102,11 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
     }
     names = ("image_auroc", "pixel_auroc", "pixel_ap", "iap", "iap90", "aupro")
     found = evaluation.to_json()
-    return DemoReport({k: found[k] for k in names}, bench.to_json(), clock.seconds, paths)
+    return DemoReport({k: found[k] for k in names}, bench.to_json(), watch.seconds, paths)
 
 
-class _Clock:
-    """Says each step as it begins, and how long it took."""
+class _Stopwatch:
+    """Logs the start of each step and keeps its duration."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

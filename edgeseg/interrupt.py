@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill ask a loop to stop at its next safe point."""
+"""SIGINT (Ctrl-C) and SIGTERM stop a loop at its next safe point."""
 
 import signal
 import threading
@@ -8,13 +8,13 @@ from types import FrameType
 
 
 class Stop:
-    """Whether a stop was asked for; a second Ctrl-C does not wait for the safe point."""
+    """Whether a stop was requested; a second Ctrl-C interrupts at once."""
 
     def __init__(self) -> None:
         self.requested = False
 
     def ask(self, signum: int, frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         if self.requested and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
@@ -22,7 +22,7 @@ class Stop:
 
 @contextmanager
 def stop_at_once() -> Iterator[None]:
-    """Take SIGTERM as Ctrl-C, a KeyboardInterrupt wherever it comes; in the main thread alone."""
+    """Treat SIGTERM like Ctrl-C, a KeyboardInterrupt; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -35,7 +35,7 @@ def stop_at_once() -> Iterator[None]:
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
-    """Catch SIGINT and SIGTERM inside the block; other threads than the main one catch nothing."""
+    """Catch SIGINT and SIGTERM inside the block; only in the main thread."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop

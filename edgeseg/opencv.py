@@ -1,24 +1,25 @@
-"""What this OpenCV was built with, and what the lack of it costs."""
+"""The build options of the installed OpenCV."""
 
 import re
 from types import ModuleType
 
 NO_GSTREAMER = (
-    "this OpenCV lacks GStreamer, as every one from PyPI does: no csi:// and gst:// source, "
-    "and no hardware decoder"
+    "OpenCV was built without GStreamer, as are all wheels on PyPI: csi:// and gst:// sources and "
+    "hardware decoding are unavailable"
 )
 GET_GSTREAMER = (
-    "sudo apt-get install python3-opencv, python3 -m venv --system-site-packages, "
-    "and in it: pip uninstall opencv-python"
+    "sudo apt-get install python3-opencv && "
+    "python3 -m venv --system-site-packages --upgrade .venv && "
+    ".venv/bin/pip uninstall -y opencv-python"
 )
 
 
 def built(build: str, name: str) -> str:
-    """Return a line of `cv2.getBuildInformation()`: for `GStreamer:   NO` it is `NO`."""
+    """Return an entry of `cv2.getBuildInformation()`: `NO` for the line `GStreamer:   NO`."""
     line = re.search(rf"^\s*{name}:[ \t]*(.*)$", build, re.MULTILINE)
     return line.group(1).strip() if line else ""
 
 
 def has_gstreamer(cv2: ModuleType) -> bool:
-    """Whether `csi://` and `gst://` can be opened."""
+    """Whether OpenCV opens GStreamer pipelines, as `csi://` and `gst://` need."""
     return built(cv2.getBuildInformation(), "GStreamer").startswith("YES")

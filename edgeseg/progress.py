@@ -1,18 +1,21 @@
-"""Long work shows how far it is and how long it will take: a bar on a terminal, lines in a log."""
+"""Progress of long work with the time left: a bar on a terminal, lines in a log."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edgeseg.log import log
+
 LOG_EVERY = 30.0  # seconds between lines where there is no terminal
 
 Draw = Callable[[int, str], None]
-"""Takes the steps that are done, and a note."""
+"""Receives the number of finished steps and a note."""
 
 
 class Task:
-    """Steps that are counted; `advance` is cheap enough for every frame."""
+    """Counts steps; `advance` is cheap enough for every frame."""
 
     def __init__(self, title: str, total: int, done: int, draw: Draw | None = None) -> None:
         self._title, self._total, self._done, self._start = title, total, done, done
@@ -20,7 +23,7 @@ class Task:
         self._draw = draw or self._log
 
     def advance(self, note: str = "") -> None:
-        """Count one step; `note` stands behind the bar."""
+        """Count one step; `note` is shown after the bar."""
         self._done += 1
         self._draw(self._done, note)
 
@@ -30,14 +33,13 @@ class Task:
             self._logged = now
             pace = (now - self._began) / (done - self._start)
             left = pace * (self._total - done)
-            line = f"{self._title} {done}/{self._total}  {note}  {left / 60:.1f} min left"
-            print(line, file=sys.stderr, flush=True)
+            log.info(f"{self._title} {done}/{self._total}  {note}  {left / 60:.1f} min left")
 
 
 @contextmanager
 def task(title: str, total: int, done: int = 0) -> Iterator[Task]:
-    """Show a bar, or lines, on standard error while the block runs."""
-    if not sys.stderr.isatty():
+    """Show a bar on standard error, or log lines, while the block runs."""
+    if not (sys.stderr.isatty() and log.isEnabledFor(logging.INFO)):
         yield Task(title, total, done)
         return
     from rich.console import Console  # only a terminal needs it

@@ -10,6 +10,7 @@ import pytest
 from edgeseg import cards
 from edgeseg.cards import EngineCard, GraphCard, ModelCard, read_card, write_card
 from edgeseg.errors import ModelError, WriteError
+from tests.kit.errors import fails
 
 
 @pytest.fixture
@@ -74,18 +75,18 @@ def test_onnx_metadata_round_trip(tmp_path, graph_card):
 
 def test_damaged_metadata_names_the_file(tmp_path, graph_card):
     metadata = cards.metadata_from(graph_card) | {"edgeseg.parity": "{"}
-    with pytest.raises(ModelError, match=r"g\.onnx is damaged") as caught:
+    with fails(ModelError, "model/damaged-metadata") as caught:
         cards.card_from_metadata(metadata, tmp_path / "g.onnx")
-    assert caught.value.remedy == "edgeseg export"
+    assert "g.onnx" in caught.value.problem
 
 
 def test_foreign_metadata_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"g\.onnx was not exported by edgeseg"):
+    with fails(ModelError, "model/foreign-graph"):
         cards.card_from_metadata({"producer": "another"}, tmp_path / "g.onnx")
 
 
 def test_no_card(tmp_path):
-    with pytest.raises(ModelError, match=r"There is no card .*card\.json"):
+    with fails(ModelError, "model/no-card"):
         read_card(tmp_path / "card.json", ModelCard)
 
 
@@ -94,21 +95,21 @@ def test_a_truncated_card_is_refused(tmp_path, model_card, cut):
     path = tmp_path / "card.json"
     write_card(path, model_card)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ModelError, match=r"card\.json cannot be read") as caught:
+    with fails(ModelError, "model/damaged-card") as caught:
         read_card(path, ModelCard)
-    assert "make the artefact again" in caught.value.remedy
+    assert str(path) in caught.value.problem
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "card.json").write_bytes(b"\xff\xfe\x00engine")
-    with pytest.raises(ModelError, match="cannot be read"):
+    with fails(ModelError, "model/damaged-card"):
         read_card(tmp_path / "card.json", ModelCard)
 
 
 @pytest.mark.parametrize("document", [[], 7, "text", {}])
 def test_json_that_is_no_card_is_refused(tmp_path, document):
     (tmp_path / "card.json").write_text(json.dumps(document))
-    with pytest.raises(ModelError, match=r"is no ModelCard: it lacks config, "):
+    with fails(ModelError, "model/incomplete-card"):
         read_card(tmp_path / "card.json", ModelCard)
 
 
@@ -116,21 +117,20 @@ def test_missing_keys_are_named(tmp_path, engine_card):
     document = dataclasses.asdict(engine_card)
     del document["sha256"], document["target"]
     (tmp_path / "e.json").write_text(json.dumps(document))
-    with pytest.raises(ModelError, match=r"e\.json is no EngineCard: it lacks sha256, target\."):
+    with fails(ModelError, "model/incomplete-card") as caught:
         read_card(tmp_path / "e.json", EngineCard)
-
-
-def test_an_engine_card_without_its_graph_is_refused(tmp_path, engine_card):
-    document = dataclasses.asdict(engine_card)
+    assert caught.value.problem.endswith("e.json: missing sha256, target")
+    document |= {"sha256": "", "target": "cpu"}
     del document["graph"]["threshold"]
     (tmp_path / "e.json").write_text(json.dumps(document))
-    with pytest.raises(ModelError, match=r"is no GraphCard: it lacks threshold\."):
+    with fails(ModelError, "model/incomplete-card") as caught:
         read_card(tmp_path / "e.json", EngineCard)
+    assert "GraphCard" in caught.value.problem and caught.value.problem.endswith("threshold")
 
 
 def test_another_kind_of_card_is_refused(tmp_path, model_card):
     write_card(tmp_path / "card.json", model_card)
-    with pytest.raises(ModelError, match="is no GraphCard"):
+    with fails(ModelError, "model/incomplete-card"):
         read_card(tmp_path / "card.json", GraphCard)
 
 
@@ -159,8 +159,9 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "model.bin"
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(WriteError, match="No space left on device"):
+    with fails(WriteError, "write/failed") as caught:
         cards.write_atomic(path, b"new")
+    assert "No space left on device" in caught.value.problem
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -4,6 +4,7 @@ import pytest
 
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import installed, require
+from tests.kit.errors import fails
 
 
 def test_a_module_that_is_there_is_imported():
@@ -11,9 +12,8 @@ def test_a_module_that_is_there_is_imported():
 
 
 def test_a_missing_module_names_the_extra():
-    with pytest.raises(MissingExtra) as caught:
+    with fails(MissingExtra, "extra/missing") as caught:
         require("no_such_runtime", extra="openvino")
-    assert caught.value.problem.startswith("The package 'no_such_runtime' is not installed")
     assert caught.value.remedy == 'pip install "edgeseg[openvino]"'
 
 
@@ -28,9 +28,8 @@ def test_a_missing_module_names_the_extra():
 def test_a_broken_module_speaks_for_itself(tmp_path, monkeypatch, source, words):
     (tmp_path / "broken_runtime.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MissingExtra) as caught:
+    with fails(MissingExtra, "extra/broken") as caught:
         require("broken_runtime", extra="cpu")
-    assert "'broken_runtime' is installed and fails to import" in caught.value.problem
     assert words in caught.value.problem
 
 

@@ -2,11 +2,13 @@
 
 import io
 import itertools
+import logging
 import sys
 import time
 
 import pytest
 
+from edgeseg.log import log
 from edgeseg.progress import LOG_EVERY, task
 
 STEPS = int(LOG_EVERY)  # a second each
@@ -23,17 +25,17 @@ def ticking(monkeypatch):
     monkeypatch.setattr(time, "monotonic", itertools.count().__next__)
 
 
-def test_a_log_has_a_line_from_time_to_time(ticking, capsys):
+def test_a_log_has_a_line_from_time_to_time(ticking, said):
     with task("train", total=100, done=10) as bar:
         for step in range(STEPS):
             bar.advance(f"loss {step}")
-        assert capsys.readouterr().err == ""
+        assert said == []
         bar.advance("loss 0.1")
     # 31 steps in 31 s, and 59 to go
-    assert capsys.readouterr().err == f"train {10 + STEPS + 1}/100  loss 0.1  1.0 min left\n"
+    assert said == [f"train {10 + STEPS + 1}/100  loss 0.1  1.0 min left"]
 
 
-def test_a_terminal_has_a_bar(monkeypatch):
+def test_a_terminal_has_a_bar(monkeypatch, said):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", Terminal())
@@ -42,3 +44,12 @@ def test_a_terminal_has_a_bar(monkeypatch):
         bar.advance("loss 0.2")
     text = sys.stderr.getvalue()
     assert "train" in text and "3/4" in text and "loss 0.2" in text
+
+
+def test_a_quiet_program_shows_no_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(log, "level", logging.WARNING)
+    log.manager._clear_cache()
+    with task("train", total=4) as bar:
+        bar.advance()
+    assert sys.stderr.getvalue() == ""

@@ -37,7 +37,10 @@ _PACKAGES = (
     _Package("onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "cpu", False),
 )
 # A Jetson has JetPack's TensorRT, for the system's Python; a wheel does not support its GPU.
-_FROM_JETPACK = "sudo apt-get install python3-libnvinfer, python3 -m venv --system-site-packages"
+_FROM_JETPACK = (
+    "sudo apt-get install python3-libnvinfer && "
+    "python3 -m venv --system-site-packages --upgrade .venv"
+)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_a_broken_runtime_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     probed = probe(Candidate("openvino", "broken_ov", "openvino", "2026.4"))
     assert not probed.runs
-    assert "(libtbb.so.12 is missing)" in probed.obstacle
+    assert "libtbb.so.12 is missing" in probed.obstacle
     assert probed.remedy == 'pip install --force-reinstall "edgeseg[openvino]"'
 
 

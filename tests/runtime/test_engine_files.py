@@ -120,7 +120,7 @@ def test_a_typed_graph_runs_on_any_machine_and_version(card, place):
 def test_an_engine_without_a_card(tmp_path):
     path = tmp_path / "screws.engine"
     path.write_bytes(PLAN)
-    with pytest.raises(ModelError, match=r"There is no card .*screws\.json"):
+    with fails(ModelError, "model/no-card"):
         check_engine(path)
 
 
