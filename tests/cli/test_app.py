@@ -137,11 +137,11 @@ def test_verify_prints_its_numbers_and_ends_with_3_beyond_a_limit(run, tmp_path)
 LOOSE = "--max-map-diff 1 --max-score-diff 1 --min-iou 0 --max-flip-rate 1".split()
 
 
-def test_profile_writes_a_document_and_a_picture(run, tmp_path):
+def test_profile_writes_a_document_and_a_trace(run, tmp_path):
     onnx.save(red_graph(), tmp_path / "plates.onnx")
     code, out, err = run("profile", "plates.onnx", "--iterations", "2", "--warmup", "1", "--json")
     assert code == 0, err
     document = json.loads(out.splitlines()[-1])
-    assert sum(part["time_share"] for part in document["parts"]) == pytest.approx(1.0)
+    assert sum(part["time_share"] for part in document["modules"]) == pytest.approx(1.0)
     assert json.loads((tmp_path / "profiles" / "plates-onnxruntime.json").read_text()) == document
-    assert (tmp_path / document["picture"]).is_file()
+    assert (tmp_path / document["trace"]).is_file()
