@@ -200,9 +200,7 @@ def test_the_clocks_of_others_are_told_where_they_show():
 
 def test_a_tensorrt_newer_than_the_matrix_is_named():
     newer = Candidate("tensorrt", "tensorrt", "tensorrt", "12.0.1")
-    assert doctor._runtime(newer).found == (
-        "12.0.1; tensorrt 12.0.1 is newer than 11.4, the newest known here, and is treated like it"
-    )
+    assert doctor._runtime(newer).found.startswith("12.0.1; tensorrt 12.0.1 is newer than 11.4")
     known = Candidate("tensorrt", "tensorrt", "tensorrt", "10.3.0")
     assert doctor._runtime(known).found == "10.3.0"
 

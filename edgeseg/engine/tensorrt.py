@@ -80,7 +80,7 @@ def build_plan(
     log.info(f"building for {target} with {api.release}")
     if api.release.note:
         log.info(api.release.note)
-    products = not api.release.lacks_float_products(capability_of(target))
+    products = not api.release.lacks_fp32_products(capability_of(target))
     graphs = _Graphs(model, config, keep, int8, float_products=products)
     try:
         data, typing, build_log = _serialize(api, graphs, config, target)

@@ -1,12 +1,12 @@
-"""What the device did while latency was measured: clocks, temperatures, power mode, throttling.
+"""Clocks, temperatures, power mode and throttling during a measurement.
 
     with Watch() as watch:
-        ...                            # runs
-    watch.report().lines()             # nothing where nothing can be read
+        ...                            # the measured work
+    watch.report().lines()             # no lines if the machine reports nothing
 
-Two things make a figure worse than its device: clocks that sleep between runs, and a device that is
-held down by heat, by its power supply, or by the CPU quota of its container. The first shows in the
-clock, the second in reasons and counters. What a machine does not show is absent, never guessed.
+Measured latency is worse than the device's for two reasons: clocks drop between frames, or heat,
+the power supply or a container's CPU quota throttles the device. The clocks show the first, the
+reasons and counters the second. Values that a machine does not report are absent.
 """
 
 import statistics
@@ -23,10 +23,10 @@ from edgeseg.machine.state import DeviceState, Reader, read_state
 __all__ = ["Clock", "ClockReport", "DeviceState", "Tally", "Watch", "read_state"]
 
 EVERY = 1.0  # seconds between samples
-SHARE = 100  # a sample is followed by at least this many times its own duration: 1 % of a core
-KEPT = 1 << 16  # clocks: 18 hours
-REASONS = ("the reasons that the GPU's driver or the kernel's cooling gives",)
-LOW = 0.95  # of the maximum: a clock below it sleeps or is held down
+SHARE = 100  # the pause after a sample, in multiples of its duration: at most 1 % of a core
+KEPT = 1 << 16  # samples: 18 hours
+REASONS = ("throttling reasons of the GPU driver or the kernel",)
+LOW = 0.95  # of the maximum; a lower clock is idle or throttled
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Clock:
     median_mhz: float
     max_mhz: float
     limit_mhz: float | None
-    """The highest that is allowed."""
+    """The upper limit."""
     low_share: float | None
     """Share of the samples below 95 % of the limit, 0 to 1."""
 
@@ -52,7 +52,7 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class ClockReport:
-    """What a Watch saw; None, or nothing, is what the machine does not show."""
+    """A summary of the samples; None or empty where the machine reports nothing."""
 
     samples: int
     power_mode: str | None
@@ -65,25 +65,25 @@ class ClockReport:
     """The sensor with the highest temperature."""
     hottest_c: float | None
     throttling: tuple[str, ...]
-    """Reasons that any sample showed."""
-    moved: Mapping[str, int]
-    """Counters that moved, and by how much."""
+    """Reasons in any sample."""
+    throttling_events: Mapping[str, int]
+    """Throttling counters that increased, and by how much."""
     throttled: bool | None
-    """None: nothing on this machine would have told."""
-    evidence: tuple[str, ...]
-    """What would have told."""
+    """None if the machine does not report throttling."""
+    throttling_sources: tuple[str, ...]
+    """Where throttling was looked for."""
 
     def lines(self) -> list[str]:
-        """Return the report as text; no line for what could not be read."""
+        """Return the report as text, without lines for missing values."""
         lines = []
         if self.power_mode:
             lines.append(f"power mode  {self.power_mode}")
         if self.gpu:
-            asleep = "asleep" if self.throttled is False else "asleep or held down"
-            parts = [self.gpu.line(self.samples), *([asleep] if self.gpu.low_share else [])]
+            cause = "idle" if self.throttled is False else "idle or throttled"
+            parts = [self.gpu.line(self.samples), *([cause] if self.gpu.low_share else [])]
             parts += self.gpu_performance_states
             if self.gpu_watts_max is not None:
-                parts.append(f"{self.gpu_watts_max:.0f} W at most")
+                parts.append(f"max {self.gpu_watts_max:.0f} W")
             lines.append(f"GPU clock   {', '.join(parts)}")
         if self.cpu:
             governor = f", governor {self.cpu_governor}" if self.cpu_governor else ""
@@ -91,28 +91,28 @@ class ClockReport:
         if self.hottest_c is not None:
             lines.append(f"hottest     {self.hottest_c:.0f} °C, {self.hottest}")
         if self.throttled:
-            lines.append(f"THROTTLED   {'; '.join(self.causes())}: slower than the device can be")
+            lines.append(f"THROTTLED   {'; '.join(self.causes())}")
         elif self.throttled is False:
-            lines.append(f"throttled   no, by: {', '.join(self.evidence)}")
+            lines.append(f"throttled   no ({', '.join(self.throttling_sources)})")
         return lines
 
     def causes(self) -> Iterator[str]:
-        """Yield what held the device down."""
+        """Yield the causes of throttling."""
         yield from self.throttling
-        for name, count in self.moved.items():
+        for name, count in self.throttling_events.items():
             yield f"{name}, {count} {'time' if count == 1 else 'times'}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return what could be read; `throttled` is there always."""
+        """Return the values that were read; `throttled` is always present."""
         found = {k: v for k, v in asdict(self).items() if v not in (None, (), {})}
         return found | {"throttled": self.throttled}
 
 
 class Watch:
-    """Reads the state when it is entered, each second, and when it is left, on a daemon thread.
+    """Samples the state on entry, every second on a daemon thread, and on exit.
 
-    A sample takes 1 ms (8 ms with 64 processors), and samples never take more than 1 % of a core.
-    The clocks of the report leave the first sample out: it was taken before the work began.
+    A sample takes 1 ms (8 ms with 64 CPUs); sampling takes at most 1 % of a core. The reported
+    clocks omit the first sample, which precedes the work.
     """
 
     def __init__(self, root: Path = Path("/"), every: float = EVERY) -> None:
@@ -134,7 +134,7 @@ class Watch:
         self._reader.close()
 
     def report(self) -> ClockReport:
-        """Sum up what was seen until now; inside the block and after it."""
+        """Summarize the samples so far; inside the block or after it."""
         return self._tally.report()
 
     def _sample(self) -> None:
@@ -146,7 +146,7 @@ class Watch:
 
 
 class Tally:
-    """States in memory that does not grow: the newest clocks, and all that happened once."""
+    """Statistics over states in bounded memory: the newest clocks, and all throttling."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -162,7 +162,7 @@ class Tally:
         self._hottest: tuple[float | None, str | None] = (None, None)
 
     def add(self, state: DeviceState) -> None:
-        """Take one state; the first one gives the start of the counters, and no clock."""
+        """Add one state; the first sets the counters' start and contributes no clock."""
         with self._lock:
             self._states = [*self._states[:1], state]
             self._modes |= _word(state.power_mode)
@@ -181,15 +181,15 @@ class Tally:
                     self._hottest = (celsius, name)
 
     def report(self) -> ClockReport:
-        """Sum up one or more states."""
+        """Summarize one or more states."""
         with self._lock:
             first, last = self._states[0], self._states[-1]
-            moved = {
+            events = {
                 name: count - first.counters[name]
                 for name, count in last.counters.items()
                 if count > first.counters.get(name, count)
             }
-            evidence = (*(REASONS if self._reasons_known else ()), *last.counters)
+            sources = (*(REASONS if self._reasons_known else ()), *last.counters)
             return ClockReport(
                 samples=self._samples,
                 power_mode=", then ".join(self._modes) or None,
@@ -201,9 +201,9 @@ class Tally:
                 hottest=self._hottest[1],
                 hottest_c=self._hottest[0],
                 throttling=tuple(self._throttling),
-                moved=moved,
-                throttled=bool(self._throttling or moved) if evidence else None,
-                evidence=evidence,
+                throttling_events=events,
+                throttled=bool(self._throttling or events) if sources else None,
+                throttling_sources=sources,
             )
 
 

@@ -1,7 +1,7 @@
-"""What this machine is: the facts that a figure, an engine or a choice of runtime depends on.
+"""Facts about this machine on which measurements, engines and the choice of a runtime depend.
 
-Read from the kernel's files and the NVIDIA driver's library in a few milliseconds, without a
-runtime or a subprocess, once for each process.
+Read once per process from the kernel's files and NVML in a few milliseconds, without a runtime or a
+subprocess.
 """
 
 import os
@@ -15,13 +15,13 @@ from pathlib import Path
 from edgeseg.machine import nvml
 from edgeseg.machine.sysfs import text
 
-# The instruction sets that change how fast an engine for the CPU is: /proc/cpuinfo's words.
+# The instruction sets that affect the speed on a CPU, as /proc/cpuinfo names them.
 INSTRUCTIONS = (
     *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
     *("asimd", "asimddp", "i8mm", "bf16", "sve"),  # Arm: asimd is NEON
 )
-# Chips of the device tree: the GPU inside and its compute capability, that no NVML of theirs
-# tells on every JetPack. Older chips end at Python 3.8.
+# Chips of the device tree with their GPU and its compute capability, which NVML does not report on
+# every JetPack. The JetPacks of older chips end at Python 3.8.
 JETSON_CHIPS = {
     "nvidia,tegra194": ("Xavier", "7.2"),
     "nvidia,tegra234": ("Orin", "8.7"),
@@ -32,13 +32,13 @@ _NO_LIMIT = "max"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """One machine, as JSON-able facts; a fact that cannot be had is None."""
+    """Facts that can be written as JSON; None if unavailable."""
 
     cpu: str
     cores: int
     """Physical cores that this process may use."""
     threads: int
-    """Processors that this process may keep busy, by its affinity and its container's limit."""
+    """Logical CPUs that this process may use, by its affinity and its container's limit."""
     memory_gib: float | None
     architecture: str
     os: str
@@ -50,16 +50,16 @@ class Machine:
     gpu_memory_gib: float | None
     driver: str | None
     gpu_note: str
-    """How the GPU was found, or why none was; a driver that fails speaks for itself here."""
+    """How the GPU was found, or why none was, with the driver's error message."""
     gpu_broken: bool
-    """A GPU or its driver is there and does not work."""
+    """Whether a GPU or its driver is present but fails."""
     jetson: str | None
     """The board's name, from the device tree."""
     l4t: str | None
     """The release of Jetson Linux, `36.4.3`."""
 
     def line(self) -> str:
-        """Return the machine in one line, for reports and cards."""
+        """Describe the machine in one line, for reports and cards."""
         memory = "" if self.memory_gib is None else f", {self.memory_gib:g} GiB"
         gpu = "no GPU"
         if self.gpu is not None:
@@ -74,12 +74,12 @@ class Machine:
 
 @lru_cache(maxsize=1)
 def this_machine() -> Machine:
-    """Return the facts of this machine, read once."""
+    """Return the facts of this machine, cached."""
     return read_machine(Path("/"))
 
 
 def read_machine(root: Path) -> Machine:
-    """Read the facts below a root folder; only tests name another than `/`."""
+    """Read the facts below a root folder; tests pass another than `/`."""
     jetson, chip = _device_tree(root)
     gpu, note, broken = _gpu(root, chip)
     processors = _allowed()
@@ -105,12 +105,12 @@ def read_machine(root: Path) -> Machine:
 
 
 def _gpu(root: Path, chip: str | None) -> tuple[nvml.Gpu | None, str, bool]:
-    """Return the first GPU, how it was found or why there is none, and whether that is a fault."""
+    """Return the first GPU or None, a note, and whether a GPU or driver is broken."""
     if chip is not None:
         name, capability = JETSON_CHIPS[chip]
-        memory = _memory_gib(root) or 0.0  # one memory for both
+        memory = _memory_gib(root) or 0.0  # shared with the CPU
         gpu = nvml.Gpu(f"{name} (integrated)", capability, memory, f"L4T {_l4t(root) or '?'}")
-        return gpu, f"the device tree names the chip {chip}", False
+        return gpu, f"found in the device tree: {chip}", False
     try:
         gpus = nvml.read_gpus()
     except nvml.NoDriver as error:
@@ -121,13 +121,13 @@ def _gpu(root: Path, chip: str | None) -> tuple[nvml.Gpu | None, str, bool]:
     except nvml.DriverError as error:
         return None, f"the NVIDIA driver fails: {error}", True
     if not gpus:
-        return None, "the NVIDIA driver shows no GPU", True
+        return None, "the NVIDIA driver reports no GPU", True
     others = f"; the first of {len(gpus)}" if len(gpus) > 1 else ""
-    return gpus[0], f"the NVIDIA driver {gpus[0].driver} shows it{others}", False
+    return gpus[0], f"found by the NVIDIA driver {gpus[0].driver}{others}", False
 
 
 def _nvidia_on_the_bus(root: Path) -> bool:
-    """Whether a display controller (PCI class 03) of NVIDIA's (vendor 10de) is plugged in."""
+    """Whether the PCI bus has a display controller (class 03) of NVIDIA (vendor 10de)."""
     for device in (root / "sys/bus/pci/devices").glob("*"):
         vendor, kind = text(device / "vendor"), text(device / "class")
         if vendor == "0x10de" and kind.startswith("0x03"):
@@ -136,7 +136,7 @@ def _nvidia_on_the_bus(root: Path) -> bool:
 
 
 def _device_tree(root: Path) -> tuple[str | None, str | None]:
-    """Return a Jetson's board and chip, or two times None."""
+    """Return a Jetson's board and chip, or (None, None)."""
     tree = root / "proc/device-tree"
     chips = text(tree / "compatible").split("\0")
     chip = next((chip for chip in chips if chip in JETSON_CHIPS), None)
@@ -153,7 +153,7 @@ def _l4t(root: Path) -> str | None:
 
 
 def _cpu(root: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the CPU's name and which of INSTRUCTIONS it has."""
+    """Return the CPU's name and the INSTRUCTIONS that it supports."""
     facts = dict(_fields(text(root / "proc/cpuinfo")))
     flags = (facts.get("flags") or facts.get("Features") or "").split()
     part = f"Arm core, part {facts['CPU part']}" if "CPU part" in facts else ""
@@ -167,21 +167,21 @@ def _memory_gib(root: Path) -> float | None:
 
 
 def _allowed() -> set[int]:
-    """Return the processors this process may run on."""
+    """Return the logical CPUs that this process may run on."""
     if sys.platform == "linux":
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
 
 
 def _cores(root: Path, processors: set[int]) -> int:
-    """Count physical cores: processors that share a list of siblings are one core."""
+    """Count physical cores; logical CPUs with the same list of siblings share one."""
     topology = "topology/thread_siblings_list"
     cpus = root / "sys/devices/system/cpu"
     return len({text(cpus / f"cpu{number}" / topology) or str(number) for number in processors})
 
 
 def _container_limit(root: Path) -> int:
-    """Return how many processors the control group grants, rounded up; without a limit, maxsize."""
+    """Return the control group's CPU limit, rounded up; maxsize without a limit."""
     quota, _, period = text(root / "sys/fs/cgroup/cpu.max").partition(" ")  # `200000 100000`
     if not period or quota == _NO_LIMIT:
         return sys.maxsize
@@ -197,7 +197,7 @@ def _system() -> str:
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the `name : value` lines of one of the kernel's tables."""
+    """Yield the `name : value` lines of a kernel file."""
     for line in text.splitlines():
         name, separator, value = line.partition(":")
         if separator:

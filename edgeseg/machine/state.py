@@ -1,6 +1,6 @@
 """The state of the machine at one moment: clocks, temperatures, power mode, throttling.
 
-What a machine does not show is None or absent, never guessed, and nothing raises.
+Values that a machine does not report are None or absent; nothing raises.
 """
 
 from collections.abc import Mapping
@@ -13,31 +13,31 @@ from edgeseg.machine import nvml, sysfs
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceState:
-    """The machine at one moment; None, or nothing, is what it does not show."""
+    """The machine at one moment; None or empty where it reports nothing."""
 
     power_mode: str | None = None
-    """Of a Jetson: `15W (mode 0)`."""
+    """On a Jetson: `15W (mode 0)`."""
     cpu_governor: str | None = None
     cpu_mhz: float | None = None
     """Of the fastest core."""
     cpu_max_mhz: float | None = None
     gpu_mhz: float | None = None
     gpu_min_mhz: float | None = None
-    """The lowest clock its governor may set: the maximum itself where clocks are locked."""
+    """The governor's lower limit; equal to the maximum if clocks are locked."""
     gpu_max_mhz: float | None = None
-    """The highest clock that the power mode allows."""
+    """The upper limit of the power mode."""
     gpu_watts: float | None = None
     gpu_performance_state: str | None = None
     """P0, the fastest, to P15."""
     temperatures_c: Mapping[str, float]
     throttling: tuple[str, ...] | None = None
-    """What holds a clock down at this moment; None where nothing tells."""
+    """Active reasons for throttling; None if the machine reports none."""
     counters: Mapping[str, int]
-    """Events that slowed the machine down, since its start or its container's."""
+    """Throttling events since the start of the machine or container."""
 
 
 def read_state(root: Path = Path("/")) -> DeviceState:
-    """Read the machine once; only tests name another root."""
+    """Read the state once; tests pass another root."""
     reader = Reader(root)
     try:
         return reader.read()
@@ -46,7 +46,7 @@ def read_state(root: Path = Path("/")) -> DeviceState:
 
 
 class Reader:
-    """The kernel's files, and the driver where no GPU of a board is in them."""
+    """Reads the kernel's files, and NVML unless they list an integrated GPU."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -64,8 +64,8 @@ class Reader:
         temperatures = sysfs.temperatures(root)
         if gpu and gpu.temperature_c is not None:
             temperatures["GPU"] = gpu.temperature_c
-        told = (gpu.throttling if gpu else None, sysfs.cooling(root))
-        reasons = [words for words in told if words is not None]
+        sources = (gpu.throttling if gpu else None, sysfs.cooling(root))
+        reasons = [found for found in sources if found is not None]
         return DeviceState(
             power_mode=sysfs.power_mode(root),
             cpu_governor=sysfs.governor(root),

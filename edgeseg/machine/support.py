@@ -1,4 +1,4 @@
-"""Which TensorRT does what, on which GPU and JetPack: the one table that the build asks.
+"""The support matrix: TensorRT releases, the GPUs and JetPacks they run on, and their features.
 
 The build, the refusals and the doctor's advice all read this module; no version is compared
 elsewhere. A release between two listed ones follows from the spans. A release newer than all of
@@ -19,16 +19,16 @@ OLDEST, NEWEST = "8.6", "11.4"
 RTX = "1.7"
 LISTED = (OLDEST, "10.3", "10.4", "10.7", "10.13", "10.16", NEWEST)
 
-HalfScales = Literal["none", "equal", "any"]
+Fp16Scales = Literal["none", "equal", "any"]
 
 
 @dataclass(frozen=True)
 class Span:
-    """From one release of TensorRT to another, both included; TensorRT-RTX counts for itself."""
+    """From one release of TensorRT to another, inclusive; and whether TensorRT-RTX is included."""
 
     since: str = OLDEST
     until: str | None = None
-    """`10` takes every 10.x in; None: no release has ended it."""
+    """`10` includes every 10.x; None: still supported."""
     rtx: bool = False
 
     def holds(self, release: "Release") -> bool:
@@ -46,63 +46,67 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gpu:
-    """A compute capability, and the TensorRT that has kernels for it."""
+class GpuGeneration:
+    """A compute capability, and the TensorRT releases that support it."""
 
     capability: str
     name: str
     spans: tuple[Span, ...]
     int8: bool = True
-    """Whether INT8 is worth an engine there."""
+    """Whether it has INT8 tensor cores."""
     note: str = ""
 
 
 GPUS = (
-    Gpu(
+    GpuGeneration(
         capability="7.0",
         name="V100",
         spans=(Span(until="10.4"),),
         int8=False,
         note="no INT8 tensor cores; CUDA 12.9 or older",
     ),
-    Gpu(capability="7.2", name="Xavier", spans=(), note="JetPack 5: TensorRT 8.5, Python 3.8"),
-    Gpu(
+    GpuGeneration(
+        capability="7.2", name="Xavier", spans=(), note="JetPack 5: TensorRT 8.5, Python 3.8"
+    ),
+    GpuGeneration(
         capability="7.5",
         name="T4, RTX 20",
         spans=(Span(rtx=True),),
-        note="TensorRT-RTX: INT8 computes in float, no FP32 GEMM",
+        note="TensorRT-RTX: INT8 computes in FP32, no FP32 GEMM",
     ),
-    Gpu(capability="8.0", name="A100, A30", spans=(Span(rtx=True),)),
-    Gpu(capability="8.6", name="RTX 30, RTX A, A10", spans=(Span(rtx=True),)),
-    Gpu(
+    GpuGeneration(capability="8.0", name="A100, A30", spans=(Span(rtx=True),)),
+    GpuGeneration(capability="8.6", name="RTX 30, RTX A, A10", spans=(Span(rtx=True),)),
+    GpuGeneration(
         capability="8.7",
         name="Orin",
         spans=(Span(until="8.6"), Span("10.3", "10.7"), Span("10.16", "10"), Span("11.4")),
-        note="JetPack's own; 11.4 on AGX Orin alone",
+        note="from JetPack; 11.4 only on AGX Orin",
     ),
-    Gpu(capability="8.9", name="RTX 40, L4, L40", spans=(Span(rtx=True),)),
-    Gpu(capability="9.0", name="H100, H200", spans=(Span(),)),
-    Gpu(
+    GpuGeneration(capability="8.9", name="RTX 40, L4, L40", spans=(Span(rtx=True),)),
+    GpuGeneration(capability="9.0", name="H100, H200", spans=(Span(),)),
+    GpuGeneration(
         capability="11.0",
         name="Thor",
         spans=(Span("10.13", "10"), Span("11.4")),
-        note="JetPack's own; CUDA 12 calls it 10.1",
+        note="from JetPack; CUDA 12 calls it 10.1",
     ),
-    Gpu(capability="12.0", name="RTX 50, RTX PRO Blackwell", spans=(Span("10.8", rtx=True),)),
-    Gpu(capability="12.1", name="GB10", spans=(Span("10.14", rtx=True),)),
+    GpuGeneration(
+        capability="12.0", name="RTX 50, RTX PRO Blackwell", spans=(Span("10.8", rtx=True),)
+    ),
+    GpuGeneration(capability="12.1", name="GB10", spans=(Span("10.14", rtx=True),)),
 )
 
 
 @dataclass(frozen=True)
 class JetPack:
-    """One of NVIDIA's systems for Jetson boards."""
+    """A release of NVIDIA's software for Jetson boards."""
 
     name: str
     l4t: tuple[str, ...]
-    """How the releases of Jetson Linux begin that belong to it."""
+    """Prefixes of its Jetson Linux releases."""
     cuda: str
     tensorrt: tuple[str, ...]
-    """What it brings; after it, what it can be upgraded to."""
+    """The installed release, then the supported upgrades."""
     python: str
     boards: tuple[str, ...]
 
@@ -116,12 +120,11 @@ JETPACKS = (
     JetPack("7.2", ("39.",), "13.2", ("10.16", "11.4"), "3.12", ("Thor", "Orin")),
 )
 
-# Builder flags choose types until 10; networks can be strongly typed since 9.
+# Builder flags select types until 10; networks can be strongly typed since 9.
 _WEAK, _STRONG = Span(until="10"), Span("9", rtx=True)
 
-# The opsets that each release documents for its parser: none is refused by it (TensorRT-RTX 1.7
-# parses 7 to 26 without a word). A release of 10 that names no other stands by 10.0's; of 11, one
-# page says 25 and operators.md says 24.
+# Opsets as documented; the parser refuses no other (TensorRT-RTX 1.7 parses 7 to 26 without a
+# message). Releases of 10 that name none have 10.0's; for 11, one page says 25, operators.md 24.
 _OPSETS = (("8.6", 7, 17), ("9", 9, 19), ("10.0", 9, 20), ("10.15", 9, 24))
 _RTX_OPSETS = (9, 24)
 
@@ -142,77 +145,77 @@ class Release:
 
     @property
     def newer(self) -> bool:
-        """Whether it is newer than all that the tables know."""
+        """Whether it is newer than all listed releases."""
         return _before(RTX if self.rtx else NEWEST, self.version)
 
     @property
     def older(self) -> bool:
-        """Whether it is older than all that the tables know."""
+        """Whether it is older than all listed releases."""
         return _before(self.version, RTX if self.rtx else OLDEST)
 
     @property
     def note(self) -> str:
-        """What to say of a version that the tables do not know; empty otherwise."""
+        """A remark on a version that is not listed yet; empty for others."""
         if not self.newer:
             return ""
         known = RTX if self.rtx else NEWEST
-        return f"{self} is newer than {known}, the newest known here, and is treated like it"
+        return f"{self} is newer than {known}, the newest known release, and is treated like it"
 
     @property
     def weak(self) -> bool:
-        """Whether the builder's flags can still choose types."""
+        """Whether builder flags can select types."""
         return _WEAK.holds(self)
 
     @property
     def strong(self) -> bool:
-        """Whether the graph's own types can be obeyed; before 10.12 not for every graph."""
+        """Whether networks can be strongly typed; before 10.12 not every graph builds."""
         return _STRONG.holds(self)
 
     @property
     def implicit_batch(self) -> bool:
-        """Whether a network that is not EXPLICIT_BATCH would add a batch dimension of its own."""
+        """Whether networks have an implicit batch dimension without the flag EXPLICIT_BATCH."""
         return Span(until="9").holds(self)
 
     @property
     def ahead_of_time(self) -> bool:
-        """Whether it builds for a GPU that is not there."""
+        """Whether it builds without the target GPU."""
         return self.rtx
 
     @property
     def opsets(self) -> tuple[int, int]:
-        """The lowest and the highest opset whose meaning the parser documents."""
+        """The lowest and the highest opset that the parser documents."""
         if self.rtx:
             return _RTX_OPSETS
         return [row[1:] for row in _OPSETS if not _before(self.version, row[0])][-1]
 
     @property
-    def half_scales(self) -> HalfScales:
-        """FP16 scales of quantization: `none`, `equal` (the scale's type is the tensor's), `any`.
+    def fp16_scales(self) -> Fp16Scales:
+        """Support of FP16 scales in Q/DQ: `none`, `equal` (to the tensor's type) or `any`.
 
-        Opset 17, the highest of 8.6, has none; NvInfer.h of 10.3 wants both types equal and the
-        scale a constant; that of 11 does not.
+        Opset 17, the highest of 8.6, has none; NvInfer.h of 10.3 requires equal types and a
+        constant scale; that of 11 does not.
         """
         if self.rtx or not _before(self.version, "11"):
             return "any"
         return "none" if _before(self.version, "9") else "equal"
 
     @property
-    def gpus(self) -> tuple[Gpu, ...]:
-        """The GPUs that it has kernels for."""
+    def gpus(self) -> tuple[GpuGeneration, ...]:
+        """The GPUs that it supports."""
         return tuple(gpu for gpu in GPUS if any(span.holds(self) for span in gpu.spans))
 
-    def lacks_float_products(self, capability: str) -> bool:
-        """Whether FP32 matrix products do not build (tried with TensorRT-RTX 1.7.1)."""
+    def lacks_fp32_products(self, capability: str) -> bool:
+        """Whether FP32 matrix products fail to build (tested with TensorRT-RTX 1.7.1)."""
         return self.rtx and capability == "7.5"
 
 
 def listed() -> tuple[Release, ...]:
-    """Return the releases that the tables know by name."""
+    """Return the listed releases."""
     return (*(Release("tensorrt", v) for v in LISTED), Release("tensorrt-rtx", RTX))
 
 
-def gpu_of(capability: str) -> Gpu | None:
-    """Return the row of a compute capability; None for one that the tables do not know."""
+def gpu_of(capability: str) -> GpuGeneration | None:
+    """Return the row of a compute capability; None if it is not listed."""
     return next((gpu for gpu in GPUS if gpu.capability == capability), None)
 
 
@@ -222,7 +225,7 @@ def jetpack_of(l4t: str) -> JetPack | None:
 
 
 def check(release: Release, capability: str | None, precision: str = "fp16") -> None:
-    """ConfigError when a release does not serve a GPU (`8.7`), or a GPU not a precision."""
+    """Raise ConfigError if a release does not support a GPU (`8.7`), or a GPU not a precision."""
     if refused := refusal(release, capability, precision):
         raise refused
 
@@ -230,38 +233,44 @@ def check(release: Release, capability: str | None, precision: str = "fp16") -> 
 def refusal(
     release: Release, capability: str | None, precision: str = "fp16"
 ) -> ConfigError | None:
-    """Return what `check` raises."""
+    """Return the error that `check` raises."""
     if release.older:
         oldest = RTX if release.rtx else OLDEST
         return ConfigError(
-            f"{release} is older than {oldest}, the oldest that edgeseg builds with.",
-            remedy="--runtime openvino, or a newer TensorRT",
+            f"{release} is not supported (expected {oldest} or newer).",
+            remedy="--runtime openvino, or install a newer TensorRT",
+            code="config/old-tensorrt",
         )
     gpu = gpu_of(capability) if capability else None
     if gpu is None:
         return None
-    where = f"compute capability {gpu.capability} ({gpu.name})"
+    name = f"compute capability {gpu.capability} ({gpu.name})"
     if gpu not in release.gpus:
         return ConfigError(
-            f"{release} has no kernels for {where}: {served_by(gpu)} has them.",
+            f"{release} does not support {name} (expected {served_by(gpu)}).",
             remedy=_other(release, gpu),
+            code="config/unsupported-gpu",
         )
     if precision == "int8" and not gpu.int8:
-        return ConfigError(f"INT8 was asked for on {where}: {gpu.note}.", remedy="--precision fp16")
+        return ConfigError(
+            f"INT8 is not supported on {name}: {gpu.note}.",
+            remedy="--precision fp16",
+            code="config/unsupported-precision",
+        )
     return None
 
 
-def served_by(gpu: Gpu) -> str:
-    """Say which releases have kernels for a GPU: `TensorRT 8.6 to 10.4`."""
+def served_by(gpu: GpuGeneration) -> str:
+    """List the releases that support a GPU: `TensorRT 8.6 to 10.4`."""
     spans = ", ".join(str(span) for span in gpu.spans)
     found = [f"TensorRT {spans}"] if spans else []
     if any(span.rtx for span in gpu.spans):
         found.append(f"TensorRT-RTX from {RTX}")
-    return " and ".join(found) or "no TensorRT that edgeseg knows"
+    return " or ".join(found) or "no known TensorRT"
 
 
-def _other(release: Release, gpu: Gpu) -> str:
-    """Return what to type for a GPU that the installed release does not serve."""
+def _other(release: Release, gpu: GpuGeneration) -> str:
+    """Return the remedy for a GPU that the installed release does not support."""
     if not gpu.spans:
         return "--runtime onnxruntime"
     if release.rtx:
@@ -274,7 +283,7 @@ def _other(release: Release, gpu: Gpu) -> str:
 
 
 def _before(one: str, other: str) -> bool:
-    """Whether a version comes before another; `10` is every 10.x, so not before or after any."""
+    """Whether a version precedes another; `10` is every 10.x, neither before nor after any."""
     a, b = _numbers(one), _numbers(other)
     shared = min(len(a), len(b))
     return a[:shared] < b[:shared]

@@ -1,7 +1,7 @@
-"""Clocks, temperatures and throttling as Linux shows them: files of the kernel and of Jetson's BSP.
+"""Clocks, temperatures and throttling from files of the Linux kernel and of Jetson's BSP.
 
-Every function takes the root folder (`/`; a planted tree in tests) and returns None, or nothing,
-where a machine has no such file. Nothing here raises, guesses or starts a process.
+Every function takes the root folder (`/`, except in tests) and returns None or an empty result if
+the machine has no such file. No function raises or starts a process.
 
 Sources: the kernel's documentation of cpufreq, devfreq, thermal zones and control groups; NVIDIA,
 Jetson Linux Developer Guide, "Platform Power and Performance" (nvpmodel, soctherm's counters).
@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 # The kernel's names for the GPU of a board: Orin and Thor (*gpu*), Orin on JetPack 5, Xavier.
 BOARD_GPUS = ("*gpu*", "*.ga10b", "*.gv11b")
-# Cooling devices that slow a processor down; fans cool too, and cost nothing.
+# Cooling devices that throttle a processor; fans do not.
 SLOWING = re.compile(r"cpufreq|devfreq|throttle|^Processor")
-NO_SENSORS = ("PMIC-Die",)  # of older Jetsons: always 100 degrees
-PLAUSIBLE_C = (-55.0, 200.0)  # a sensor that is switched off says -256
+NO_SENSORS = ("PMIC-Die",)  # of older Jetsons: a constant 100 degrees
+PLAUSIBLE_C = (-55.0, 200.0)  # a disabled sensor reports -256
 _MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
 
 
-class Range(NamedTuple):
-    """A clock now, and between which limits its governor may set it, in MHz."""
+class ClockRange(NamedTuple):
+    """A clock and the limits of its governor, in MHz."""
 
     now: float
     low: float | None
@@ -31,7 +31,7 @@ class Range(NamedTuple):
 
 
 def text(path: Path) -> str:
-    """Return a kernel file's text; empty where this machine has no such file."""
+    """Return a file's text; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -39,30 +39,30 @@ def text(path: Path) -> str:
 
 
 def available_bytes(root: Path) -> int | None:
-    """Return the memory that new work can have: of the machine, and within the control group."""
+    """Return the memory that is available to this process, within its control group."""
     found = []
     if line := re.search(r"^MemAvailable:\s+(\d+) kB$", text(root / "proc/meminfo"), re.MULTILINE):
         found.append(int(line[1]) * 1024)
     group = root / "sys/fs/cgroup"
     limit, used = text(group / "memory.max"), text(group / "memory.current")
-    if limit.isdecimal() and used.isdecimal():  # without a limit it says `max`
+    if limit.isdecimal() and used.isdecimal():  # without a limit it is `max`
         found.append(max(int(limit) - int(used), 0))
     return min(found, default=None)
 
 
-def board_gpu(root: Path) -> Range | None:
-    """Return the clock of a GPU inside the chip; 0 MHz while it is powered down."""
+def board_gpu(root: Path) -> ClockRange | None:
+    """Return the clock of an integrated GPU; 0 MHz while it is powered down."""
     for pattern in BOARD_GPUS:
         for device in sorted((root / "sys/class/devfreq").glob(pattern)):
             now = _number(device / "cur_freq", 1e6)
             if now is not None:
                 low, high = (_number(device / name, 1e6) for name in ("min_freq", "max_freq"))
-                return Range(now, low, high)
+                return ClockRange(now, low, high)
     return None
 
 
-def cpu(root: Path) -> Range | None:
-    """Return the clock of the fastest core at this moment, within the widest limits of any."""
+def cpu(root: Path) -> ClockRange | None:
+    """Return the clock of the fastest core, and the widest limits of all cores."""
     policies = list((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
     now, low, high = (
         [n for policy in policies if (n := _number(policy / f"scaling_{name}", 1e3)) is not None]
@@ -70,18 +70,18 @@ def cpu(root: Path) -> Range | None:
     )
     if not now:
         return None
-    return Range(max(now), min(low, default=None), max(high, default=None))
+    return ClockRange(max(now), min(low, default=None), max(high, default=None))
 
 
 def governor(root: Path) -> str | None:
-    """Return what sets the processor's clock: `schedutil`; several where cores differ."""
+    """Return the CPU's frequency governor (`schedutil`); several if cores differ."""
     policies = (root / "sys/devices/system/cpu/cpufreq").glob("policy*")
     names = {text(policy / "scaling_governor") for policy in policies} - {""}
     return ", ".join(sorted(names)) or None
 
 
 def power_mode(root: Path) -> str | None:
-    """Return a Jetson's power mode, `15W (mode 0)`, as nvpmodel has left it in its files."""
+    """Return a Jetson's power mode, `15W (mode 0)`, from nvpmodel's files."""
     found = re.search(r"pmode:(\d+)", text(root / "var/lib/nvpmodel/status"))
     if found is None:
         return None
@@ -91,7 +91,7 @@ def power_mode(root: Path) -> str | None:
 
 
 def fastest_mode(root: Path) -> int | None:
-    """Return the number of the mode without a power budget, MAXN; it is 0, 2 or none by board."""
+    """Return the number of the mode without a power limit, MAXN; None if there is none."""
     unlimited = {name: mode for mode, name in _power_modes(root).items() if name.startswith("MAXN")}
     return unlimited[max(unlimited)] if unlimited else None  # MAXN_SUPER before MAXN
 
@@ -101,7 +101,7 @@ def _power_modes(root: Path) -> dict[int, str]:
 
 
 def temperatures(root: Path) -> dict[str, float]:
-    """Return degrees Celsius by the sensor's name; of two with one name, the hotter."""
+    """Return degrees Celsius by sensor name; the highest of sensors with the same name."""
     found: dict[str, float] = {}
     for name, path in _sensors(root):
         celsius = _number(path, 1e3)
@@ -116,12 +116,12 @@ def _sensors(root: Path) -> Iterator[tuple[str, Path]]:
         if name and name not in NO_SENSORS:
             yield name, zone / "temp"
     for monitor in sorted((root / "sys/class/hwmon").glob("hwmon*")):
-        if text(monitor / "name") == "k10temp":  # AMD's processors have no thermal zone
+        if text(monitor / "name") == "k10temp":  # AMD processors have no thermal zone
             yield "k10temp", monitor / "temp1_input"
 
 
 def cooling(root: Path) -> tuple[str, ...] | None:
-    """Return which cooling devices slow a processor down now; None where there is none."""
+    """Return the active cooling devices that throttle a processor; None if there are none."""
     states = {
         name: state
         for device in sorted((root / "sys/class/thermal").glob("cooling_device*"))
@@ -134,12 +134,12 @@ def cooling(root: Path) -> tuple[str, ...] | None:
 
 
 def counters(root: Path) -> dict[str, int]:
-    """Return events that slowed the machine down, counted since its start or its container's."""
+    """Return counts of throttling events since the start of the machine or container."""
     found: dict[str, int] = {}
     for path in sorted((root / "sys/class/hwmon").glob("*/oc*_event_cnt")):
         _add(found, f"over-current or under-voltage ({path.name.partition('_')[0]})", path)
     for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/*_count"):
-        if path.name == "core_throttle_count":  # the package's counts the same heat again
+        if path.name == "core_throttle_count":  # the package counter repeats it
             _add(found, "heat of the CPU", path)
     for group in filter(_has_quota, _control_groups(root)):
         if stat := re.search(r"^nr_throttled (\d+)$", text(group / "cpu.stat"), re.MULTILINE):
@@ -155,13 +155,13 @@ def _add(found: dict[str, int], name: str, path: Path) -> None:
 
 
 def _has_quota(group: Path) -> bool:
-    """Whether a limit could throttle it: without one its counter of zero says nothing."""
+    """Whether the group has a CPU limit; without one its counter is meaningless."""
     quota = _number(group / "cpu.cfs_quota_us", 1)  # version 1; -1: none
     return text(group / "cpu.max")[:1].isdecimal() or (quota is not None and quota > 0)
 
 
 def _control_groups(root: Path) -> Iterator[Path]:
-    """Yield this process's control group and those above it; each may have a quota."""
+    """Yield this process's control group and its parents; each may have a quota."""
     for line in text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -176,7 +176,7 @@ def _control_groups(root: Path) -> Iterator[Path]:
 
 
 def _number(path: Path, unit: float) -> float | None:
-    """Read a number and divide it by its unit; None for a file that is missing or no number."""
+    """Read a number and divide it by its unit; None for a missing or invalid file."""
     try:
         number = float(text(path)) / unit
     except ValueError:

@@ -1,12 +1,12 @@
-"""How many threads a runtime on the CPU gets when the user names no number."""
+"""The default number of threads of a CPU runtime."""
 
 from edgeseg.machine.facts import this_machine
 
 
 def cpu_threads(wanted: int | None) -> int:
-    """Return `wanted`, or one thread for each physical core that this process may keep busy.
+    """Return `wanted`, or one thread per physical core within this process's CPU limit.
 
-    The runtimes' own defaults count the machine's cores and overlook a container's limit.
+    The runtimes' own defaults count the machine's cores and ignore a container's limit.
     """
     here = this_machine()
     return wanted or min(here.cores, here.threads)

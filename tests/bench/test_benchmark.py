@@ -137,7 +137,7 @@ def test_a_throttled_device_is_told_with_the_figures(monkeypatch):
     assert report.clocks.throttled is True
     assert "THROTTLED   quota, 5 times" in report.summary()
     assert "hottest     71 °C, cpu" in report.summary()
-    assert report.to_json()["clocks"]["moved"] == {"quota": 5}
+    assert report.to_json()["clocks"]["throttling_events"] == {"quota": 5}
 
 
 def test_a_machine_that_shows_nothing_adds_nothing(monkeypatch):

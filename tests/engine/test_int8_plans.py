@@ -94,7 +94,7 @@ def test_a_convolution_that_does_not_read_int8_is_refused(model, int8, monkeypat
 CONFIG = BuildConfig(precision="int8", runtime="tensorrt")
 
 
-def test_tensorrt_10_gets_half_scales_and_no_flag(install, model, int8):
+def test_tensorrt_10_gets_fp16_scales_and_no_flag(install, model, int8):
     recorder = install("10.3.0")
     plan = build_plan("tensorrt", model, CONFIG, machine("8.7"), int8=int8)
     ((network, options, given),) = recorder.builds

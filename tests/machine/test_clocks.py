@@ -1,4 +1,4 @@
-"""What a watch tells about planted states and planted machines."""
+"""The clock report of planted states and planted machines."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ def test_the_clock_over_the_samples_without_the_first():
     (line,) = report.lines()
     assert line == (
         "GPU clock   300 / 950 / 1000 MHz (min / median / max, n 4) of 1000; "
-        "50% of n below 95% of it, asleep or held down"
+        "50% of n below 95% of it, idle or throttled"
     )
 
 
@@ -65,10 +65,8 @@ def test_throttled_is_three_valued(values, throttled):
 def test_the_causes_are_named_in_the_warning():
     before = state(counters={"quota": 5, "oc1": 1}, throttling=())
     report = tally(before, state(counters={"quota": 12, "oc1": 1}, throttling=("GPU: heat",)))
-    assert report.moved == {"quota": 7}
-    assert report.lines() == [
-        "THROTTLED   GPU: heat; quota, 7 times: slower than the device can be"
-    ]
+    assert report.throttling_events == {"quota": 7}
+    assert report.lines() == ["THROTTLED   GPU: heat; quota, 7 times"]
 
 
 def test_a_machine_that_shows_nothing_adds_no_line():
@@ -109,7 +107,7 @@ def test_a_watch_over_a_jetson_whose_supply_gives_in(tmp_path):
     with Watch(tmp_path, every=3600) as watch:
         plant(tmp_path, "sys/class/hwmon/hwmon3/oc3_event_cnt", 30)
     report = watch.report()
-    assert report.moved == {"over-current or under-voltage (oc3)": 3}
+    assert report.throttling_events == {"over-current or under-voltage (oc3)": 3}
     assert (report.throttled, report.samples) == (True, 1)
     document = json.loads(json.dumps(report.to_json()))
     assert document["power_mode"] == "15W (mode 0)"

@@ -109,7 +109,7 @@ def test_the_first_gpu_is_taken_and_the_others_counted(root, install_nvml):
     here = read_machine(root)
     assert (here.gpu, here.compute_capability) == ("NVIDIA RTX A2000 no. 1", "8.6")
     assert (here.gpu_memory_gib, here.driver) == (6.0, "580.65.06")
-    assert here.gpu_note == "the NVIDIA driver 580.65.06 shows it; the first of 2"
+    assert here.gpu_note == "found by the NVIDIA driver 580.65.06; the first of 2"
 
 
 def test_a_jetson_is_read_from_the_device_tree(root):

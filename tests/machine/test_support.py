@@ -14,6 +14,7 @@ from edgeseg.machine.support import (
     jetpack_of,
 )
 from edgeseg.runtime import tensorrt as trt
+from tests.kit.errors import fails
 
 
 def tensorrt(version):
@@ -21,7 +22,7 @@ def tensorrt(version):
 
 
 @pytest.mark.parametrize(
-    ("version", "weak", "strong", "opsets", "half_scales"),
+    ("version", "weak", "strong", "opsets", "fp16_scales"),
     [
         ("8.6.1", True, False, (7, 17), "none"),
         ("10.3.0", True, True, (9, 20), "equal"),
@@ -31,10 +32,10 @@ def tensorrt(version):
         ("11.4.0.106", False, True, (9, 24), "any"),
     ],
 )
-def test_what_each_release_does(version, weak, strong, opsets, half_scales):
+def test_what_each_release_does(version, weak, strong, opsets, fp16_scales):
     release = tensorrt(version)
     assert (release.weak, release.strong) == (weak, strong)
-    assert (release.opsets, release.half_scales) == (opsets, half_scales)
+    assert (release.opsets, release.fp16_scales) == (opsets, fp16_scales)
     assert release.implicit_batch is (version[0] == "8")
     assert not (release.ahead_of_time or release.rtx or release.newer or release.older)
 
@@ -55,23 +56,21 @@ def test_each_gpu_has_its_releases(capability, serve, refuse):
     for version in serve:
         check(tensorrt(version), capability)
     for version in refuse:
-        with pytest.raises(ConfigError, match=rf"^tensorrt {version} has no kernels for compute "):
+        with fails(ConfigError, "config/unsupported-gpu"):
             check(tensorrt(version), capability)
 
 
 def test_a_v100_is_told_what_to_install():
-    with pytest.raises(ConfigError) as refused:
+    with fails(ConfigError, "config/unsupported-gpu") as refused:
         check(tensorrt("10.13.0"), "7.0")
-    assert refused.value.problem == (
-        "tensorrt 10.13.0 has no kernels for compute capability 7.0 (V100): "
-        "TensorRT 8.6 to 10.4 has them."
-    )
+    for fact in ("tensorrt 10.13.0", "7.0 (V100)", "TensorRT 8.6 to 10.4"):
+        assert fact in refused.value.problem
     assert refused.value.remedy == 'pip install "tensorrt-cu12==10.4.0"'
 
 
 def test_a_v100_has_no_int8():
     check(tensorrt("10.4.0"), "7.0", "fp16")
-    with pytest.raises(ConfigError, match=r"INT8 was asked for on .* 7\.0 \(V100\): no INT8") as e:
+    with fails(ConfigError, "config/unsupported-precision") as e:
         check(tensorrt("10.4.0"), "7.0", "int8")
     assert e.value.remedy == "--precision fp16"
     for gpu in GPUS:
@@ -79,11 +78,13 @@ def test_a_v100_has_no_int8():
 
 
 def test_jetsons_are_told_about_jetpack_and_cards_about_pip():
-    with pytest.raises(ConfigError, match=r"10\.3 to 10\.7, 10\.16 to 10\.x, from 11\.4 has") as e:
+    with fails(ConfigError, "config/unsupported-gpu") as e:
         check(tensorrt("10.13.3"), "8.7")
+    assert "10.3 to 10.7, 10.16 to 10.x, from 11.4" in e.value.problem
     assert e.value.remedy.startswith("sudo apt-get install python3-libnvinfer")
-    with pytest.raises(ConfigError, match=r"from 10\.8 and TensorRT-RTX from 1\.7 has") as e:
+    with fails(ConfigError, "config/unsupported-gpu") as e:
         check(tensorrt("10.3.0"), "12.0")
+    assert "from 10.8 or TensorRT-RTX from 1.7" in e.value.problem
     assert e.value.remedy == "pip install --upgrade tensorrt"
 
 
@@ -95,9 +96,7 @@ def test_an_unknown_gpu_is_left_to_tensorrt():
 
 def test_a_newer_release_is_treated_like_the_newest_and_says_so():
     newer, newest = tensorrt("12.1.0"), tensorrt(NEWEST)
-    assert newer.newer and newer.note == (
-        "tensorrt 12.1.0 is newer than 11.4, the newest known here, and is treated like it"
-    )
+    assert newer.newer and newer.note.startswith("tensorrt 12.1.0 is newer than 11.4")
     assert (newest.newer, newest.note) == (False, "")
     for fact in ("weak", "strong", "implicit_batch", "ahead_of_time", "opsets", "gpus"):
         assert getattr(newer, fact) == getattr(newest, fact), fact
@@ -107,7 +106,7 @@ def test_a_newer_release_is_treated_like_the_newest_and_says_so():
 
 @pytest.mark.parametrize("release", [tensorrt("8.5.2"), Release("tensorrt-rtx", "1.6.0")])
 def test_an_older_release_is_refused(release):
-    with pytest.raises(ConfigError, match=f"{release} is older than"):
+    with fails(ConfigError, "config/old-tensorrt"):
         check(release, "8.6")
 
 

@@ -172,7 +172,7 @@ def float_products(graph: Graph, target: Target) -> Iterator[Fault]:
     Tried: "Cannot compile operation for Turing (SM75): FP32 GEMM is not supported", and the same of
     FP32 3D convolution. edgeseg rewrites products with a constant; see products.py.
     """
-    if not target.release.lacks_float_products(target.capability):
+    if not target.release.lacks_fp32_products(target.capability):
         return
     for node in graph.of("MatMul", "Gemm", "Einsum", "Conv"):
         flat = node.op_type == "Conv" and len(graph.shapes.get(node.input[1], [])) < 5

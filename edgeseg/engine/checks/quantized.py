@@ -95,7 +95,7 @@ def constant_scales(graph: Graph, target: Target) -> Iterator[Fault]:
     NvInfer.h 10.3, IQuantizeLayer: "the scale must be a build-time constant". Tried: TensorRT-RTX
     builds a scale that is a network input.
     """
-    if target.release.half_scales == "any":
+    if target.release.fp16_scales == "any":
         return
     for node in graph.of(*QUANTIZERS):
         if graph.value(node.input[1]) is None:
@@ -149,7 +149,7 @@ def scale_types(graph: Graph, target: Target) -> Iterator[Fault]:
     TensorRT 8.6 parses up to opset 17, which has no FP16 scales. NvInfer.h 10.3: "the input data
     type must match the scale data type"; 11 lifts that. Tried: TensorRT-RTX builds both.
     """
-    rule = target.release.half_scales
+    rule = target.release.fp16_scales
     for node in graph.of(*QUANTIZERS):
         scale, data = graph.type_of(node.input[1]), graph.type_of(node.input[0])
         if rule == "none" and scale == TensorProto.FLOAT16:

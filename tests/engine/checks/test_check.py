@@ -86,7 +86,7 @@ def test_tensorrt_rtx_is_let_do_what_it_does():
 
 
 @pytest.mark.parametrize("target", [ORIN, AMPERE, Target(Release("tensorrt", "11.4"), "7.5")])
-def test_only_rtx_on_turing_lacks_float_products(target):
+def test_only_rtx_on_turing_lacks_fp32_products(target):
     model = BROKEN["float_products"][0][0]
     assert broken(model, target) == {}
     assert list(broken(model, TURING)) == ["float_products"]
