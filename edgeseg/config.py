@@ -7,7 +7,7 @@ The CLI turns each field into a flag (`--frame-size`); a TOML file sets fields b
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
@@ -24,7 +24,6 @@ FrameFormat = Literal["bgr", "rgb", "gray"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
 MOST = 1 << 62
-GATE, GPU, TUNING = "Accuracy gate", "NVIDIA GPU", "Advanced"
 
 REWRITES = ("pooled", "taps")
 """The exact rewrites of a graph by name, in their order; deploy/exact.py has them."""
@@ -117,6 +116,11 @@ class CalibrateConfig:
 class BuildConfig:
     """Precision, runtime and target of an engine, and the limits of its accuracy gate."""
 
+    PANELS: ClassVar[dict[str, str]] = {
+        "Advanced": "similarity via workspace_mib",
+        "Accuracy gate": "data max_drop max_flip_rate gate_image_count",
+    }
+
     precision: Precision = setting("fp16", "Precision; bf16 needs OpenVINO and AVX512-BF16 or AMX")
     ranges: Path | None = setting(
         None, "Calibration file for int8 [default: calibration/NAME.ranges.json]"
@@ -125,38 +129,31 @@ class BuildConfig:
         None,
         "Similarity in int8: kept in a higher precision, or equalized to int8 "
         "[default: kept on GPUs, equalized on CPUs]",
-        panel=TUNING,
     )
     runtime: RuntimeName | None = setting(None, "Runtime [default: the best one installed]")
     compute_capability: str | None = setting(
         None, "Target GPU, e.g. 8.6 [default: this machine's]; others need tensorrt-rtx"
     )
-    via: Via = setting(
-        "onnx", "Builder input: the ONNX graph, or PyTorch's by torch-tensorrt", panel=TUNING
-    )
+    via: Via = setting("onnx", "Builder input: the ONNX graph, or PyTorch's by torch-tensorrt")
     workspace_mib: int = setting(
-        1024, "Scratch memory of TensorRT's builder, in MiB", low=1, high=1 << 20, panel=TUNING
+        1024, "Scratch memory of TensorRT's builder, in MiB", low=1, high=1 << 20
     )
-    data: Path | None = setting(
-        None, "Images for the accuracy gate: labelled, or good ones only", panel=GATE
-    )
+    data: Path | None = setting(None, "Images for the accuracy gate: labelled, or good ones only")
     max_drop: float = setting(
         0.01,
         "Largest drop of pixel AP and image AUROC; layers fall back to a higher precision, "
         "else the build fails",
         low=0.0,
         high=1.0,
-        panel=GATE,
     )
     max_flip_rate: float = setting(
         0.01,
         "Largest share of verdicts that change, 0..1; a single one is always allowed",
         low=0.0,
         high=1.0,
-        panel=GATE,
     )
     gate_image_count: int = setting(
-        400, "Most images to evaluate, sampled evenly", low=2, high=1_000_000, panel=GATE
+        400, "Most images to evaluate, sampled evenly", low=2, high=1_000_000
     )
 
     def __post_init__(self) -> None:
@@ -230,9 +227,11 @@ class ReproduceConfig:
 class GpuConfig:
     """How frames reach an engine on an NVIDIA GPU; ignored by CPU runtimes."""
 
-    io: Io = setting("auto", "Frame memory: mapped (Jetson) or copy (discrete GPUs)", panel=GPU)
-    cuda_graph: bool = setting(True, "Replay a captured CUDA graph for each frame", panel=GPU)
-    cuda: Binding = setting("auto", "Python binding of CUDA", panel=GPU)
+    PANELS: ClassVar[dict[str, str]] = {"NVIDIA GPU": "io cuda_graph cuda"}
+
+    io: Io = setting("auto", "Frame memory: mapped (Jetson) or copy (discrete GPUs)")
+    cuda_graph: bool = setting(True, "Replay a captured CUDA graph for each frame")
+    cuda: Binding = setting("auto", "Python binding of CUDA")
 
 
 ANY_GPU = GpuConfig()
@@ -241,6 +240,11 @@ ANY_GPU = GpuConfig()
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig(GpuConfig):
     """Where frames come from, where results go, and when a stream ends."""
+
+    PANELS: ClassVar[dict[str, str]] = {
+        "Advanced": "reconnects keep_warm in_flight budget_ms max_misses nvtx",
+        **GpuConfig.PANELS,
+    }
 
     camera: str | None = setting(
         None, "Camera: 0, /dev/video0, csi://0 or rtsp://HOST/PATH [default: 0]"
@@ -272,32 +276,25 @@ class StreamConfig(GpuConfig):
         None, "Image threshold [default: the model's]", low=-1e6, high=1e6
     )
     reconnects: int = setting(
-        10,
-        "Attempts to reconnect to a lost camera before the stream fails",
-        low=0,
-        high=1_000_000,
-        panel=TUNING,
+        10, "Attempts to reconnect to a lost camera before the stream fails", low=0, high=1_000_000
     )
     interval: str | None = setting(
-        None, "Take one frame per interval (500ms, 10s, 2min), like a slow trigger", panel=TUNING
+        None, "Take one frame per interval (500ms, 10s, 2min), like a slow trigger"
     )
-    keep_warm: bool = setting(
-        False, "Run warm-up inferences while waiting, to keep the clocks up", panel=TUNING
-    )
+    keep_warm: bool = setting(False, "Run warm-up inferences while waiting, to keep the clocks up")
     in_flight: int = setting(
-        1, "In-flight requests: 1 for latency, 2 for throughput", low=1, high=2, panel=TUNING
+        1, "In-flight requests: 1 for latency, 2 for throughput", low=1, high=2
     )
     budget_ms: float | None = setting(
         None,
         "Deadline from arrival to mask in ms; a later frame is a deadline miss",
         low=0.001,
         high=1e9,
-        panel=TUNING,
     )
     max_misses: int = setting(
-        0, "Most deadline misses; with more the exit code is 3", low=0, high=MOST, panel=TUNING
+        0, "Most deadline misses; with more the exit code is 3", low=0, high=MOST
     )
-    nvtx: bool = setting(False, "Annotate the stages for Nsight Systems", panel=GPU)
+    nvtx: bool = setting(False, "Annotate the stages for Nsight Systems")
 
     def __post_init__(self) -> None:
         if self.camera is not None and self.source is not None:
@@ -341,9 +338,7 @@ class BenchConfig(GpuConfig):
     keep_warm: bool = setting(
         False, "Run warm-up inferences between paced ones, to keep the clocks up"
     )
-    threads: int | None = setting(
-        None, "CPU threads [default: chosen by the runtime]", low=1, high=4096
-    )
+    threads: int | None = setting(None, "CPU threads [default: all cores]", low=1, high=4096)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -371,9 +366,7 @@ class ProfileConfig:
     )
     warmup: int = setting(5, "Warm-up iterations before each of the two", low=0, high=1000)
     slowest: int = setting(10, "Number of slowest layers to list", low=0, high=100_000)
-    threads: int | None = setting(
-        None, "CPU threads [default: chosen by the runtime]", low=1, high=4096
-    )
+    threads: int | None = setting(None, "CPU threads [default: all cores]", low=1, high=4096)
     graph: Path | None = setting(None, "ONNX file that a TensorRT engine was built from")
     nvtx: bool = setting(False, "Annotate the stages for Nsight Systems")
 

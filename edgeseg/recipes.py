@@ -6,14 +6,12 @@ on construction. A field that a method does not have stays None; setting it is a
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from edgeseg.errors import ConfigError
 from edgeseg.settings import by_model, check_choices, setting, validate
 
 STRIDE = 32  # of the students' deepest features
-DATA, ANOMALIES, OPTIMIZATION = "Data and augmentation", "Synthetic anomalies", "Optimization"
-NETWORK, ABLATIONS = "Network", "Ablations of the papers"
 
 ModelName = Literal["destseg", "stpm", "dskd"]
 Profile = Literal["paper", "edge"]
@@ -100,6 +98,22 @@ _OTHERS = ("shading", "marks", "patches")  # shares of the anomalies that are no
 class TrainConfig:
     """How one model is trained; the defaults are those of the model's paper."""
 
+    PANELS: ClassVar[dict[str, str]] = {
+        "Data and augmentation": "holdout augmentation rotation lighting local_contrast",
+        "Synthetic anomalies": (
+            "textures texture_color shading marks patches intact opacity_min opacity_max"
+        ),
+        "Optimization": (
+            "optimizer student_rate blocks_rate aspp_rate momentum weight_decay schedule ema_decay "
+            "focal_gamma save_every"
+        ),
+        "Network": "teacher teacher_weights features student_width head_width head_stride top",
+        "Ablations of the papers": (
+            "head head_input l1 denoising decoder distance_weight structure embedding maps "
+            "score_maps"
+        ),
+    }
+
     model: ModelName = setting("destseg", "Method")
     profile: Profile = by_model("Sizes; edge: for small devices [default: paper]")
     image_size: int = setting(256, "Side of the network input, px")
@@ -117,16 +131,15 @@ class TrainConfig:
     device: str = setting("auto", "auto, cpu, cuda or cuda:1")
 
     holdout: float = setting(
-        0.1, "Share of good images held out for the thresholds", low=0.0, high=0.9, panel=DATA
+        0.1, "Share of good images held out for the thresholds", low=0.0, high=0.9
     )
-    augmentation: bool = setting(True, "Apply rotation and lighting as set below", panel=DATA)
+    augmentation: bool = setting(True, "Apply rotation and lighting as set below")
     rotation: Rotation = setting(
         "none",
         "slight: 5 degrees; full: any right angle and 5 degrees; paper: per MVTec AD category",
-        panel=DATA,
     )
     lighting: float = setting(
-        0.0, "Random gain and offset of the brightness, 0..1", low=0.0, high=1.0, panel=DATA
+        0.0, "Random gain and offset of the brightness, 0..1", low=0.0, high=1.0
     )
     local_contrast: float = setting(
         0.0,
@@ -134,147 +147,102 @@ class TrainConfig:
         "the side; 0 disables",
         low=0.0,
         high=1.0,
-        panel=DATA,
     )
 
     textures: Path | None = setting(
-        None, "Folder of images pasted as anomalies, e.g. DTD [default: generated]", panel=ANOMALIES
+        None, "Folder of images pasted as anomalies, e.g. DTD [default: generated]"
     )
-    texture_color: TextureColor = setting(
-        "color", "gray: paste textures without color", panel=ANOMALIES
-    )
+    texture_color: TextureColor = setting("color", "gray: paste textures without color")
     shading: float = by_model(
         "Share of anomalies that are lighter or darker regions [default: 0; edge: 0.2]",
         low=0.0,
         high=1.0,
-        panel=ANOMALIES,
     )
     marks: float = by_model(
         "Share of anomalies that are cracks, scratches and pores [default: 0; edge: 0.2]",
         low=0.0,
         high=1.0,
-        panel=ANOMALIES,
     )
     patches: float = by_model(
         "Share of anomalies that are patches moved within the image [default: 0; edge: 0.2]",
         low=0.0,
         high=1.0,
-        panel=ANOMALIES,
     )
-    intact: float = setting(
-        0.0, "Share of training images without an anomaly", low=0.0, high=1.0, panel=ANOMALIES
-    )
+    intact: float = setting(0.0, "Share of training images without an anomaly", low=0.0, high=1.0)
     opacity_min: float = setting(
-        0.2,
-        "Lowest opacity of an anomaly",
-        low=0.0,
-        high=lambda config: config.opacity_max,
-        panel=ANOMALIES,
+        0.2, "Lowest opacity of an anomaly", low=0.0, high=lambda config: config.opacity_max
     )
-    opacity_max: float = setting(
-        1.0, "Highest opacity of an anomaly", low=0.0, high=1.0, panel=ANOMALIES
-    )
+    opacity_max: float = setting(1.0, "Highest opacity of an anomaly", low=0.0, high=1.0)
 
-    optimizer: Optimizer = by_model(
-        "Optimizer [default: sgd; dskd and edge: adam]", panel=OPTIMIZATION
-    )
+    optimizer: Optimizer = by_model("Optimizer [default: sgd; dskd and edge: adam]")
     student_rate: float = by_model(
-        "Learning rate of the student [default: 0.4; dskd and edge: 0.001]",
-        low=1e-9,
-        high=100.0,
-        panel=OPTIMIZATION,
+        "Learning rate of the student [default: 0.4; dskd and edge: 0.001]", low=1e-9, high=100.0
     )
     blocks_rate: float = by_model(
         "Learning rate of the head's residual blocks [default: 0.1; edge: 0.001]",
         low=1e-9,
         high=100.0,
-        panel=OPTIMIZATION,
     )
     aspp_rate: float = by_model(
-        "Learning rate of the head's ASPP [default: 0.01; edge: 0.001]",
-        low=1e-9,
-        high=100.0,
-        panel=OPTIMIZATION,
+        "Learning rate of the head's ASPP [default: 0.01; edge: 0.001]", low=1e-9, high=100.0
     )
     momentum: float = by_model(
         "Momentum of SGD or beta1 of Adam [default: 0.9; dskd: 0.5]",
         low=0.0,
         high=lambda config: 1.0 if config.optimizer == "sgd" else 0.9999,
-        panel=OPTIMIZATION,
     )
     weight_decay: float = by_model(
-        "Weight decay [default: 0.0001; dskd and edge: 0]", low=0.0, high=1.0, panel=OPTIMIZATION
+        "Weight decay [default: 0.0001; dskd and edge: 0]", low=0.0, high=1.0
     )
     schedule: Schedule = by_model(
-        "Learning rate schedule per phase [default: constant; edge: cosine]", panel=OPTIMIZATION
+        "Learning rate schedule per phase [default: constant; edge: cosine]"
     )
-    ema_decay: float = setting(
-        0.0, "EMA decay of the weights; 0 disables", low=0.0, high=0.99999, panel=OPTIMIZATION
-    )
-    focal_gamma: float = setting(4.0, "Focal loss gamma", low=0.0, high=100.0, panel=OPTIMIZATION)
-    save_every: int = setting(
-        100, "Steps between checkpoints for --resume", low=1, high=10_000_000, panel=OPTIMIZATION
-    )
+    ema_decay: float = setting(0.0, "EMA decay of the weights; 0 disables", low=0.0, high=0.99999)
+    focal_gamma: float = setting(4.0, "Focal loss gamma", low=0.0, high=100.0)
+    save_every: int = setting(100, "Steps between checkpoints for --resume", low=1, high=10_000_000)
 
     teacher: str = by_model(
-        "ImageNet backbone of timm [default: resnet18; edge: efficientnet_lite0]", panel=NETWORK
+        "ImageNet backbone of timm [default: resnet18; edge: efficientnet_lite0]"
     )
-    teacher_weights: Path | None = setting(
-        None, "Weights of the teacher (.safetensors or .pth)", panel=NETWORK
-    )
+    teacher_weights: Path | None = setting(None, "Weights of the teacher (.safetensors or .pth)")
     features: Features = setting(
-        "raw",
-        "Teacher features; standard: zero mean and unit deviation per channel on good images",
-        panel=NETWORK,
+        "raw", "Teacher features; standard: zero mean and unit deviation per channel on good images"
     )
     student_width: int = by_model(
-        "Student channels at stride 4 [default: 64, as ResNet18; edge: 32]",
-        low=4,
-        high=256,
-        panel=NETWORK,
+        "Student channels at stride 4 [default: 64, as ResNet18; edge: 32]", low=4, high=256
     )
     head_width: int = by_model(
-        "Channels inside the head [default: 256; edge: 64]", low=4, high=1024, panel=NETWORK
+        "Channels inside the head [default: 256; edge: 64]", low=4, high=1024
     )
     head_stride: int = by_model(
-        "Stride of the head, 4 or 8; 8: a quarter of the MACs, a coarser map [default: 4]",
-        panel=NETWORK,
+        "Stride of the head, 4 or 8; 8: a quarter of the MACs, a coarser map [default: 4]"
     )
     top: int = by_model(  # the largest K of TensorRT's TopK is 3840
         "The image score is the mean of this many highest map values [default: 100; dskd: 1]",
         low=1,
         high=lambda config: min(3840, config.image_size**2),
-        panel=NETWORK,
     )
 
     head: bool = by_model(
-        "Segmentation head [default: yes; stpm and dskd: no]. With dskd it sharpens the map only",
-        panel=ABLATIONS,
+        "Segmentation head [default: yes; stpm and dskd: no]. With dskd it sharpens the map only"
     )
-    head_input: HeadInput = by_model("Input of the head [default: product]", panel=ABLATIONS)
-    l1: bool = by_model("L1 term in the loss of the head [default: yes]", panel=ABLATIONS)
+    head_input: HeadInput = by_model("Input of the head [default: product]")
+    l1: bool = by_model("L1 term in the loss of the head [default: yes]")
     denoising: bool = by_model(
-        "Train the student on images with anomalies [default: yes; stpm: no]", panel=ABLATIONS
+        "Train the student on images with anomalies [default: yes; stpm: no]"
     )
-    decoder: bool = by_model("Encoder-decoder student [default: yes; stpm: no]", panel=ABLATIONS)
+    decoder: bool = by_model("Encoder-decoder student [default: yes; stpm: no]")
     distance_weight: float = by_model(
-        "dskd: lambda, weight of the Euclidean distance [default: 0.1]",
-        low=0.0,
-        high=100.0,
-        panel=ABLATIONS,
+        "dskd: lambda, weight of the Euclidean distance [default: 0.1]", low=0.0, high=100.0
     )
     structure: Structure = by_model(
-        "dskd: ds: both students; t-e, t-d, e-d: two of teacher, encoder, decoder [default: ds]",
-        panel=ABLATIONS,
+        "dskd: ds: both students; t-e, t-d, e-d: two of teacher, encoder, decoder [default: ds]"
     )
     embedding: bool = by_model(
-        "dskd: the decoder reads all levels of the encoder, not only the last [default: yes]",
-        panel=ABLATIONS,
+        "dskd: the decoder reads all levels of the encoder, not only the last [default: yes]"
     )
-    maps: Maps = by_model("dskd: levels in the anomaly map [default: all]", panel=ABLATIONS)
-    score_maps: Maps | None = by_model(
-        "dskd: levels in the image score [default: as --maps]", panel=ABLATIONS
-    )
+    maps: Maps = by_model("dskd: levels in the anomaly map [default: all]")
+    score_maps: Maps | None = by_model("dskd: levels in the image score [default: as --maps]")
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -20,28 +20,24 @@ _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 _IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _EXAMPLES = {int: "100", float: "0.5", bool: "true"}  # for settings without a default
 
-COMMON = "Options"
-"""Panel of `--help` for a setting that names none."""
-
 Bound = float | Callable[[Any], float] | None
 T = TypeVar("T")
 S = TypeVar("S")
 
 
-def setting(
-    default: T, help: str, *, low: Bound = None, high: Bound = None, panel: str = COMMON
-) -> T:
-    """Declare a field: its default, its help text, its inclusive bounds and its `--help` panel.
+def setting(default: T, help: str, *, low: Bound = None, high: Bound = None) -> T:
+    """Declare a field: its default, its help text and its inclusive bounds.
 
     `validate` checks the bounds. A bound that depends on other settings is a function of the
-    configuration. None is always valid: an optional field was not given.
+    configuration. None is always valid: an optional field was not given. A class may sort its
+    fields into panels of `--help`: `PANELS`, title -> names of fields.
     """
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "panel": panel})
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
 
 
-def by_model(help: str, *, low: Bound = None, high: Bound = None, panel: str = COMMON) -> Any:
+def by_model(help: str, *, low: Bound = None, high: Bound = None) -> Any:
     """Declare a field whose default depends on the model; the configuration fills it in."""
-    return setting(None, help, low=low, high=high, panel=panel)
+    return setting(None, help, low=low, high=high)
 
 
 def validate(config: Any) -> None:

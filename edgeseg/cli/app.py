@@ -93,7 +93,8 @@ def main() -> None:
         _fail(error.problem, error.remedy, error.code, error.exit_code)
     except UsageError as error:  # type: ignore[misc]
         place = error.ctx.command_path if error.ctx else "edgeseg"
-        _fail(error.format_message(), f"{place} --help", "usage", 2)
+        problem = error.format_message().replace("Value error, ", "")  # of Typer 0.29
+        _fail(problem, f"{place} --help", "usage", 2)
 
 
 def _fail(problem: str, remedy: str, code: str, exit_code: int) -> None:

@@ -3,12 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import ENGINES, Graph, MaybeData, Model, Run, model_of, run_of, split
+from edgeseg.cli.models import (
+    ENGINES,
+    Graph,
+    MaybeData,
+    Model,
+    Run,
+    SourceGraph,
+    argument,
+    model_of,
+    run_of,
+    split,
+)
 from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, VerifyConfig
 
 PANEL = GROUPS[2]
@@ -22,8 +31,7 @@ def export(
     config: ExportConfig,
     model: Run = None,
     data: Annotated[
-        Path | None,
-        option("--data", help="Training data, for the frames of the parity check", metavar="DIR"),
+        Path | None, option("Training data, for the frames of the parity check", "DIR")
     ] = None,
 ) -> Report:
     """Export a run as one ONNX graph, camera bytes to mask bytes."""
@@ -39,10 +47,7 @@ def calibrate(
     config: CalibrateConfig,
     model: Graph = None,
     data: MaybeData = None,
-    out: Annotated[
-        Path,
-        option("--out", help="Folder for the file", metavar="DIR", default="calibration"),
-    ] = CALIBRATION,
+    out: Annotated[Path, option("Folder for the file [default: calibration]", "DIR")] = CALIBRATION,
 ) -> Report:
     """Measure the calibration ranges that INT8 needs."""
     from edgeseg.export.ensure import exported_graph
@@ -59,10 +64,7 @@ def calibrate(
 def build_engine(
     config: BuildConfig,
     model: Graph = None,
-    out: Annotated[
-        Path,
-        option("--out", help="Folder for engine and card", metavar="DIR", default="engines"),
-    ] = ENGINES,
+    out: Annotated[Path, option("Folder for engine and card [default: engines]", "DIR")] = ENGINES,
 ) -> Report:
     """Build an engine for this machine or another GPU."""
     from edgeseg.engine.build_engine import build_engine as run_build
@@ -76,8 +78,8 @@ def build_engine(
 @command(PANEL)
 @takes(VerifyConfig)
 def verify(
-    model_a: Annotated[Path, typer.Argument(metavar="MODEL_A", help=_SIDE)],
-    model_b: Annotated[Path, typer.Argument(metavar="MODEL_B", help=_SIDE)],
+    model_a: Annotated[Path, argument("MODEL_A", _SIDE)],
+    model_b: Annotated[Path, argument("MODEL_B", _SIDE)],
     config: VerifyConfig,
 ) -> Report:
     """Compare two models on the same frames. Exit code 3 beyond a limit."""
@@ -87,13 +89,7 @@ def verify(
 
 
 @command(PANEL)
-def inspect(
-    model: Model = None,
-    graph: Annotated[
-        Path | None,
-        option("--graph", help="ONNX file that a TensorRT engine was built from", metavar="PATH"),
-    ] = None,
-) -> Report:
+def inspect(model: Model = None, graph: SourceGraph = None) -> Report:
     """Show MACs and parameters per module of the network."""
     from edgeseg.export.inspect import inspect_model
 

@@ -18,38 +18,47 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from edgeseg.settings import COMMON, make
+from edgeseg.settings import make
 
 Command = Callable[..., Any]
+COMMON = "Options"
 METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
 def takes(kind: type[Any]) -> Callable[[Command], Command]:
-    """Replace the parameter `config` of a command by one option for each field of `kind`."""
+    """Replace the parameter `config` of a command by one option for each field of `kind`.
+
+    Order: arguments, common settings, the command's own options, settings by panel.
+    """
+    panels = {
+        name: title
+        for title, names in getattr(kind, "PANELS", {}).items()
+        for name in names.split()
+    }
 
     def decorate(command: Command) -> Command:
         fields = dataclasses.fields(kind)
-        types = get_type_hints(kind)
+        hints = get_type_hints(kind)
         signature = inspect.signature(command)
-        own = [p for p in signature.parameters.values() if p.name != "config"]
-        flags: dict[str, list[inspect.Parameter]] = {
-            panel: [] for panel in (COMMON, *(f.metadata["panel"] for f in fields))
-        }
-        for field in fields:
-            flags[field.metadata["panel"]].append(_flag(field, types[field.name]))
+        own = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in signature.parameters.values()
+            if p.name != "config"
+        ]
+        flags = {f.name: _flag(f, hints[f.name], panels.get(f.name, COMMON)) for f in fields}
 
         @wraps(command)
         def run(**values: Any) -> Any:
-            given = {f.name: values.pop(f.name) for f in fields}
+            given = {name: values.pop(name) for name in flags}
             config = make(kind, given, values.pop("config_file"))
             return command(config=config, **values)
 
-        arguments = [p for p in own if _is_argument(p)]
-        options = [p for p in own if not _is_argument(p)]
-        common, others = flags.pop(COMMON), [p for panel in flags.values() for p in panel]
         parameters = [
-            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for p in (*arguments, *common, *options, _file(), *others)
+            *(p for p in own if not _is_option(p)),
+            *(flag for name, flag in flags.items() if name not in panels),
+            *(p for p in own if _is_option(p)),
+            _parameter("config_file", Path | None, CONFIG),
+            *(flags[name] for name in panels),
         ]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -59,52 +68,35 @@ def takes(kind: type[Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-def option(
-    *names: str,
-    help: str,
-    metavar: str | None = None,
-    default: str | None = None,
-    min: float | None = None,
-) -> Any:
-    """Declare an option of a command in the common panel; `default` is shown as given."""
-    if default is not None:
-        help = f"{help} [default: {default}]"
+def option(help: str, metavar: str | None = None, *names: str, min: float | None = None) -> Any:
+    """Declare an option of a command in the common panel; the help text names the default."""
     return typer.Option(
         *names, help=help, metavar=metavar, min=min, show_default=False, rich_help_panel=COMMON
     )
 
 
-def _is_argument(parameter: inspect.Parameter) -> bool:
-    return not any(isinstance(each, OptionInfo) for each in get_args(parameter.annotation))
+CONFIG = option("TOML file of settings; flags override it", "FILE", "--config")
 
 
-def _file() -> inspect.Parameter:
-    help_text = "TOML file of settings; flags override it"
-    return _parameter(
-        "config_file", Path | None, option("--config", help=help_text, metavar="FILE")
-    )
+def _is_option(parameter: inspect.Parameter) -> bool:
+    return any(isinstance(each, OptionInfo) for each in get_args(parameter.annotation))
 
 
-def _flag(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
+def _flag(field: "dataclasses.Field[Any]", hint: Any, panel: str) -> inspect.Parameter:
     kind = next(each for each in (*get_args(hint), hint) if each is not type(None))
     kind = hint if get_origin(hint) is Literal else kind
-    dashed = field.name.replace("_", "-")
-    text, default = field.metadata["help"], field.default
+    name, text, default = field.name.replace("_", "-"), field.metadata["help"], field.default
     if default is not None:
         shown = ("yes" if default else "no") if kind is bool else f"{default}"
         text = f"{text} [default: {shown}]"
     flag = typer.Option(
-        f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}",
+        f"--{name}/--no-{name}" if kind is bool else f"--{name}",
         help=text,
-        metavar=_metavar(kind),
+        metavar="|".join(get_args(kind)) if get_origin(kind) is Literal else METAVARS.get(kind),
         show_default=False,
-        rich_help_panel=field.metadata["panel"],
+        rich_help_panel=panel,
     )
     return _parameter(field.name, hint | None, flag)
-
-
-def _metavar(kind: Any) -> str | None:
-    return "|".join(get_args(kind)) if get_origin(kind) is Literal else METAVARS.get(kind)
 
 
 def _parameter(name: str, kind: Any, flag: Any) -> inspect.Parameter:

@@ -5,7 +5,7 @@ command has `[MODEL] DATA` and one argument is given, it is DATA.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,53 +16,35 @@ from edgeseg.errors import ConfigError, ModelError
 RUNS, ENGINES = Path("runs"), Path("engines")
 GRAPHS = (".onnx", ".engine", ".json")
 
-DATA_HELP = "Images: MVTec AD layout, or good/ [bad/ masks/]"
-Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
+
+def argument(metavar: str, help: str) -> Any:
+    """Declare a positional argument as it is written in the usage line."""
+    return typer.Argument(metavar=metavar, help=help)
+
+
+IMAGES = "Images: MVTec AD layout, or good/ [bad/ masks/]"
+Data = Annotated[Path, argument("DATA", IMAGES)]
+MaybeData = Annotated[Path | None, argument("DATA", IMAGES)]
+Run = Annotated[Path | None, argument("[MODEL]", "Run directory or name [default: the newest]")]
+Graph = Annotated[
+    Path | None, argument("[MODEL]", "Run directory or name, or ONNX file [default: newest run]")
+]
 Model = Annotated[
     Path | None,
-    typer.Argument(
-        metavar="[MODEL]",
-        help="Run directory or name, ONNX file or engine [default: the newest run]",
-    ),
-]
-Graph = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[MODEL]", help="Run directory or name, or ONNX file [default: the newest run]"
-    ),
+    argument("[MODEL]", "Run directory or name, ONNX file or engine [default: newest run]"),
 ]
 Engine = Annotated[
     Path | None,
-    typer.Argument(
-        metavar="[MODEL]",
-        help="Engine, ONNX file, run directory or name [default: the newest engine]",
-    ),
+    argument("[MODEL]", "Engine, ONNX file, run directory or name [default: newest engine]"),
 ]
-Run = Annotated[
-    Path | None,
-    typer.Argument(metavar="[MODEL]", help="Run directory or name [default: the newest]"),
-]
-MaybeData = Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP)]
 Runtime = Annotated[
     Literal["onnxruntime", "openvino"] | None,
-    option(
-        "--runtime",
-        help="Runtime of an ONNX file [default: onnxruntime]",
-        metavar="onnxruntime|openvino",
-    ),
+    option("Runtime of an ONNX file [default: onnxruntime]", "onnxruntime|openvino"),
 ]
-Threads = Annotated[
-    int | None,
-    option("--threads", help="CPU threads [default: chosen by the runtime]", metavar="N", min=1),
-]
-Rate = Annotated[
-    float,
-    option(
-        "--false-reject-rate",
-        help="Target false-reject rate, 0..1",
-        metavar="X",
-        default="0.01",
-    ),
+Threads = Annotated[int | None, option("CPU threads [default: all cores]", "N", min=1)]
+Rate = Annotated[float, option("Target false-reject rate, 0..1 [default: 0.01]", "X")]
+SourceGraph = Annotated[
+    Path | None, option("ONNX file that a TensorRT engine was built from", "PATH")
 ]
 
 
@@ -96,7 +78,8 @@ def split(command: str, first: Path | None, second: Path | None) -> tuple[Path |
     """Return (model, data) of `[MODEL] DATA`; ConfigError if DATA is missing."""
     if second is not None:
         return first, second
-    if first is None or is_model(first):
+    is_folder = first is not None and first.is_dir() and not (first / CARD).is_file()
+    if first is None or (is_model(first) and not is_folder):
         raise ConfigError(
             "missing DATA (expected a folder of images)",
             remedy=f"edgeseg {command} {first or '[MODEL]'} DATA",
@@ -107,6 +90,4 @@ def split(command: str, first: Path | None, second: Path | None) -> tuple[Path |
 
 def is_model(path: Path) -> bool:
     """Whether a path is a run, an ONNX file or an engine, or the name of a run."""
-    return path.suffix in GRAPHS or any(
-        (folder / CARD).is_file() for folder in (path, *([] if path.exists() else [RUNS / path]))
-    )
+    return path.suffix in GRAPHS or any((f / CARD).is_file() for f in (path, RUNS / path))

@@ -3,34 +3,25 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import Engine, Runtime, Threads, engine_of, is_model
+from edgeseg.cli.models import Engine, Runtime, Threads, argument, engine_of, is_model
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
 
 PANEL = GROUPS[3]
+_IMAGES = "Model [default: newest engine], then image files or folders"
 
 
 @command(PANEL)
 def predict(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="[MODEL] IMAGES...",
-            help="Model [default: the newest engine], then image files or folders",
-        ),
-    ],
-    out: Annotated[Path, option("--out", help="Folder for the results [required]", metavar="DIR")],
+    images: Annotated[list[Path], argument("[MODEL] IMAGES...", _IMAGES)],
+    out: Annotated[Path, option("Folder for the results [required]", "DIR")],
     threshold: Annotated[
-        float | None,
-        option("--threshold", help="Pixel threshold [default: the model's]", metavar="X"),
+        float | None, option("Pixel threshold [default: the model's]", "X")
     ] = None,
     image_threshold: Annotated[
-        float | None,
-        option("--image-threshold", help="Image threshold [default: the model's]", metavar="X"),
+        float | None, option("Image threshold [default: the model's]", "X")
     ] = None,
     runtime: Runtime = None,
     threads: Threads = None,

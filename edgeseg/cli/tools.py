@@ -13,9 +13,7 @@ DEMO = Path("edgeseg-demo")
 
 @command(PANEL)
 def demo(
-    out: Annotated[
-        Path, option("--out", help="Folder for the results", metavar="DIR", default="edgeseg-demo")
-    ] = DEMO,
+    out: Annotated[Path, option("Folder for the results [default: edgeseg-demo]", "DIR")] = DEMO,
 ) -> Report:
     """Try everything on generated images; no data or GPU required."""
     from edgeseg.demo import demo as run_demo
@@ -26,7 +24,7 @@ def demo(
 @command(PANEL)
 def doctor(
     matrix: Annotated[
-        bool, option("--matrix", help="Print the TensorRT, GPU and JetPack support matrix instead")
+        bool, option("Print the TensorRT, GPU and JetPack support matrix", None, "--matrix")
     ] = False,
 ) -> Report:
     """Show what this machine can run and what is missing."""

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
@@ -17,6 +15,7 @@ from edgeseg.cli.models import (
     Run,
     Runtime,
     Threads,
+    argument,
     model_of,
     run_of,
     split,
@@ -25,6 +24,15 @@ from edgeseg.config import ReproduceConfig
 from edgeseg.recipes import TrainConfig
 
 PANEL = GROUPS[1]
+Context = Annotated[
+    float | None,
+    option(
+        "Average the anomaly map with its Gaussian blur of this sigma in pixels; 0 disables "
+        "[default: unchanged]",
+        "X",
+        min=0.0,
+    ),
+]
 
 
 @command(PANEL)
@@ -32,17 +40,11 @@ PANEL = GROUPS[1]
 def train(
     data: Data,
     config: TrainConfig,
-    name: Annotated[
-        str | None, option("--name", help="Run name [default: the data folder's]", metavar="NAME")
-    ] = None,
-    runs_dir: Annotated[
-        Path, option("--runs-dir", help="Folder of runs", metavar="DIR", default="runs")
-    ] = RUNS,
+    name: Annotated[str | None, option("Run name [default: the data folder's]", "NAME")] = None,
+    runs_dir: Annotated[Path, option("Folder of runs [default: runs]", "DIR")] = RUNS,
     false_reject_rate: Rate = 0.01,
-    resume: Annotated[bool, option("--resume", help="Resume an interrupted run")] = False,
-    preview: Annotated[
-        bool, option("--preview/--no-preview", help="Write preview.png first", default="yes")
-    ] = True,
+    resume: Annotated[bool, option("Resume an interrupted run", None, "--resume")] = False,
+    preview: Annotated[bool, option("Write preview.png first [default: yes]")] = True,
 ) -> Report:
     """Train on images of good parts and set the thresholds."""
     from edgeseg.api import train_run
@@ -64,16 +66,7 @@ def threshold(
     model: Run = None,
     data: MaybeData = None,
     false_reject_rate: Rate = 0.01,
-    context: Annotated[
-        float | None,
-        option(
-            "--context",
-            help="Average the anomaly map with its Gaussian blur of this sigma in pixels; "
-            "0 disables [default: unchanged]",
-            metavar="X",
-            min=0.0,
-        ),
-    ] = None,
+    context: Context = None,
 ) -> Report:
     """Set the thresholds of a run from its held-out images."""
     from edgeseg.evaluation.threshold import threshold_run
@@ -87,8 +80,7 @@ def evaluate(
     model: Model = None,
     data: MaybeData = None,
     out: Annotated[
-        Path | None,
-        option("--out", help="Folder for the results [default: evaluations/NAME]", metavar="DIR"),
+        Path | None, option("Folder for the results [default: evaluations/NAME]", "DIR")
     ] = None,
     runtime: Runtime = None,
     threads: Threads = None,
@@ -108,10 +100,7 @@ def evaluate(
 @command(PANEL)
 @takes(ReproduceConfig)
 def reproduce(
-    table: Annotated[
-        str,
-        typer.Argument(metavar="TABLE", help="destseg-1 to dskd-9, or the path of a TOML file"),
-    ],
+    table: Annotated[str, argument("TABLE", "destseg-1 to dskd-9, or the path of a TOML file")],
     config: ReproduceConfig,
 ) -> Report:
     """Train and measure a table of the papers. Prints the published numbers beside it."""
@@ -122,13 +111,8 @@ def reproduce(
 
 @command(PANEL)
 def import_checkpoint(
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="State dict saved by the DeSTSeg authors' code"),
-    ],
-    out: Annotated[
-        Path, option("--out", help="New run directory, e.g. runs/NAME [required]", metavar="DIR")
-    ],
+    file: Annotated[Path, argument("FILE", "State dict saved by the DeSTSeg authors' code")],
+    out: Annotated[Path, option("New run directory, e.g. runs/NAME [required]", "DIR")],
 ) -> Report:
     """Convert a checkpoint of the DeSTSeg authors to a run."""
     from edgeseg.extras import require

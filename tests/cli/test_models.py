@@ -34,11 +34,14 @@ def test_split_refuses_a_model_without_data(here, alone):
     assert caught.value.remedy == f"edgeseg calibrate {alone or '[MODEL]'} DATA"
 
 
-def test_is_model_knows_the_names_of_runs_but_an_existing_folder_is_itself(here):
+def test_is_model_knows_the_names_of_runs(here):
     assert is_model(Path("bottle")) and is_model(Path("engines/x.engine"))
     assert not is_model(Path("photos")) and not is_model(Path("photos/1.png"))
+
+
+def test_split_takes_a_folder_of_the_name_of_a_run_for_data(here):
     Path("bottle").mkdir()
-    assert not is_model(Path("bottle"))
+    assert split("evaluate", Path("bottle"), None) == (None, Path("bottle"))
 
 
 def test_run_of_takes_runs_only(here):
