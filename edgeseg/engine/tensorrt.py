@@ -109,13 +109,13 @@ def build_plan(
 def _target(api: Api, config: BuildConfig, here: Machine) -> str:
     """Return the compute capability to build for: `sm86`."""
     capability = config.compute_capability or here.compute_capability or AHEAD
-    if api.ahead_of_time and capability not in api.targets:
+    if api.release.ahead_of_time and capability not in api.targets:
         raise ConfigError(
             f"{api.flavor.runtime} {api.version} builds for the compute capabilities "
             f"{', '.join(api.targets)}; {capability} was asked for.",
             remedy=f"--compute-capability {AHEAD}, or --runtime tensorrt beside that GPU",
         )
-    if not api.ahead_of_time and capability != here.compute_capability:
+    if not api.release.ahead_of_time and capability != here.compute_capability:
         raise ConfigError(
             f"TensorRT builds for the GPU that is there ({here.compute_capability}); "
             f"{capability} was asked for.",
@@ -129,7 +129,7 @@ def _reading_int8(api: Api, int8: Int8 | None, model: ModelProto, target: str) -
     """Return the names of the convolutions that the engine has to read INT8 in."""
     if int8 is None:
         return frozenset()
-    if api.ahead_of_time and target == TURING:
+    if api.release.ahead_of_time and target == TURING:
         log.info(
             f"{api.flavor.runtime} {api.version} has no INT8 convolution for {target}: it rounds "
             "to INT8 and then computes in Half; --precision fp16 has less to do"
@@ -167,12 +167,12 @@ def _serialize(
 ) -> tuple[bytes, str, Log]:
     """Return the plan, `strong` or `weak`, and the build log."""
     build_log: Log = []
-    if api.strong:
+    if api.release.strong:
         strong = _to_opset(graphs.strong(), api.release.opsets[1])
         data = _build(api, strong, config, target, build_log)
         if data is not None:
             return data, "strong", build_log
-        if not api.weak:
+        if not api.release.weak:
             raise _failed(api, build_log)
         log.info(
             f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now"
@@ -219,7 +219,7 @@ def _build(
         _allow_half(library, network, options, half)
     if weak and config.precision == "int8":
         options.set_flag(library.BuilderFlag.INT8)  # for the pairs in the graph: no calibrator
-    if api.ahead_of_time:
+    if api.release.ahead_of_time:
         options.num_compute_capabilities = 1
         options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)
     plan = builder.build_serialized_network(network, options)

@@ -65,7 +65,7 @@ class Builder:
         )
         program, inputs = self._program(model, keep, config)
         try:
-            _teach_bytes(self.package.dynamo.conversion, self.api.byte)
+            _teach_bytes(self.package.dynamo.conversion, self.api.trt.uint8)
             plan = self.package.dynamo.convert_exported_program_to_serialized_trt_engine(
                 program,
                 arg_inputs=inputs,

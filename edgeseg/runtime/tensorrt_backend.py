@@ -19,7 +19,6 @@ from pathlib import Path
 from edgeseg.cards import EngineCard
 from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.cuda.resources import DeviceBuffer, Resource, Stream
-from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Closing, Slot
 from edgeseg.runtime.device_slot import DeviceSlot
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each
@@ -130,12 +129,12 @@ class TrtBackend(Closing):
         with engine.cuda.current(), engine.cuda.stream() as stream:
             clock = layer_clock(engine.api.trt)
             contexts = [engine.context(addresses, graph=False)]
-            trt.report_layers(contexts[0], clock)
+            contexts[0].profiler = clock
 
             def run() -> None:
                 if self._device is not None:
                     stream.copy_in(self._base, self._slot.inputs)
-                if not trt.enqueue(contexts[0], stream.pointer):
+                if not contexts[0].execute_async_v3(stream.pointer):
                     raise engine.failed("failed to run", "engine/run-failed")
                 stream.synchronize()
                 clock.end_run()

@@ -6,6 +6,7 @@ the first run. TensorRT-RTX captures by itself.
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io
 from edgeseg.runtime.engine_files import rebuild
 from edgeseg.runtime.tensorrt_layers import inspected_nodes
 
+CAPTURES_ITSELF = "CudaGraphStrategy"  # the attribute of a library whose contexts capture graphs
+_NUMPY = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8", "INT32": "int32"}
 _IO = {"mapped": "mapped memory (zero-copy)", "copy": "pinned memory, copied"}
 
 
@@ -32,10 +35,11 @@ class OpenEngine(Closing):
         self.api = trt.load(card.runtime)
         self.layout = Layout.of(card.graph)
         self.cuda: CudaContext = open_cuda(gpu.cuda)
-        self._runtime = self._engine = None
+        self._runtime: Any = None
+        self._engine: Any = None
         self.errors: list[str] = []
         """TensorRT's error messages that were not reported yet."""
-        self._captures = gpu.cuda_graph and not trt.captures_itself(self.api.trt)
+        self._captures = gpu.cuda_graph and not hasattr(self.api.trt, CAPTURES_ITSELF)
         try:
             self.io = choose_io(gpu.io, self.cuda.device)
             with self.cuda.current():
@@ -61,11 +65,24 @@ class OpenEngine(Closing):
 
     def context(self, addresses: Mapping[str, int], *, graph: bool = True) -> Any:
         """Create an execution context whose tensors lie at fixed addresses."""
-        by_itself = graph and self.wants_graph and not self._captures
-        context = trt.new_context(self.api.trt, self._engine, addresses, capture=by_itself)
+        captures_itself = graph and self.wants_graph and not self._captures
+        context = self._new_context(addresses, captures_itself)
         if context is None:
             raise self.failed("created no execution context", "engine/no-context")
         return context
+
+    def _new_context(self, addresses: Mapping[str, int], captures_itself: bool) -> Any:
+        # Not in `context`: the traceback of its exception would keep a refused context.
+        if captures_itself:
+            options = self._engine.create_runtime_config()
+            options.cuda_graph_strategy = self.api.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            context = self._engine.create_execution_context(options)
+        else:
+            context = self._engine.create_execution_context()
+        if context is None:
+            return None
+        accepted = [context.set_tensor_address(name, place) for name, place in addresses.items()]
+        return context if all(accepted) else None
 
     def capture(self, stream: Stream, enqueue: Callable[[Stream], None]) -> CudaGraph | None:
         """Return the work of `enqueue` as a graph; None, logged once, where capture fails."""
@@ -81,7 +98,9 @@ class OpenEngine(Closing):
 
     def layers(self) -> dict[str, tuple[str, ...]]:
         """Return layer -> its nodes of the graph, as far as the engine tells."""
-        return inspected_nodes(trt.inspect(self.api.trt, self._engine))
+        inspector = self._engine.create_engine_inspector()
+        form = self.api.trt.LayerInformationFormat.JSON
+        return inspected_nodes(str(inspector.get_engine_information(form)))
 
     def failed(self, what: str, code: str) -> ModelError:
         """Return an error with TensorRT's messages since the last one."""
@@ -105,14 +124,14 @@ class OpenEngine(Closing):
     def _read(self, path: Path) -> None:
         """Deserialize the engine and compare its tensors with the card's."""
         library = self.api.trt
-        self._runtime = trt.new_runtime(library, trt.logger(library, self._keep_error))
-        self._engine = trt.read_engine(self._runtime, path.read_bytes())
+        self._runtime = library.Runtime(trt.logger(library, self._keep_error))
+        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             failed = self.failed("cannot read the engine", "engine/unreadable")
             raise EngineMismatch(failed.problem, remedy=failed.remedy, code=failed.code)
-        found = trt.io_tensors(library, self._engine)
+        found = _tensors(library, self._engine)
         expected = {
-            name: trt.IoTensor(tensor.type.name, tensor.shape, name in INPUTS)
+            name: IoTensor(tensor.type.name, tensor.shape, name in INPUTS)
             for name, tensor in self.layout.tensors.items()
         }
         if found != expected:
@@ -160,7 +179,7 @@ class Execution:
             self._graph.launch(stream)
 
     def _enqueue(self, stream: Stream) -> None:
-        if not trt.enqueue(self._context, stream.pointer) or self._engine.errors:
+        if not self._context.execute_async_v3(stream.pointer) or self._engine.errors:
             raise self._engine.failed("failed to run", "engine/run-failed")
 
     def close(self) -> None:
@@ -170,5 +189,30 @@ class Execution:
         self._context = None
 
 
-def _listed(tensors: Mapping[str, trt.IoTensor]) -> str:
+@dataclass(frozen=True)
+class IoTensor:
+    """An input or output of an engine."""
+
+    type: str
+    """NumPy's name, `uint8`; TensorRT's where NumPy has none."""
+    shape: tuple[int, ...]
+    input: bool
+
+    def __str__(self) -> str:
+        return f"{'input' if self.input else 'output'} {self.type} {list(self.shape)}"
+
+
+def _tensors(library: Any, engine: Any) -> dict[str, IoTensor]:
+    """Return an engine's inputs and outputs by name."""
+    found = {}
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        kind = engine.get_tensor_dtype(name).name
+        is_input = engine.get_tensor_mode(name) == library.TensorIOMode.INPUT
+        shape = tuple(int(size) for size in engine.get_tensor_shape(name))
+        found[name] = IoTensor(_NUMPY.get(kind, kind), shape, is_input)
+    return found
+
+
+def _listed(tensors: Mapping[str, IoTensor]) -> str:
     return ", ".join(f"{name}: {tensors[name]}" for name in sorted(tensors)) or "no tensors"

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgeseg.runtime import tensorrt as trt
+from edgeseg.runtime.tensorrt_engine import CAPTURES_ITSELF
 
 
 def library(version, creation, flags):
@@ -34,7 +35,8 @@ KNOWN = {
 )
 def test_what_each_version_can_do(version, weak, strong, strong_flags, weak_flags):
     api = trt.Api(trt.FLAVORS["tensorrt"], library(version, *KNOWN[version]))
-    assert (api.weak, api.strong, api.ahead_of_time) == (weak, strong, False)
+    release = api.release
+    assert (release.weak, release.strong, release.ahead_of_time) == (weak, strong, False)
     assert api.targets == ()
     if strong:
         assert api.network_flags(weak=False) == strong_flags
@@ -45,7 +47,8 @@ def test_what_each_version_can_do(version, weak, strong, strong_flags, weak_flag
 def test_the_installed_rtx():
     pytest.importorskip("tensorrt_rtx")
     api = trt.load("tensorrt-rtx")
-    assert (api.weak, api.strong, api.ahead_of_time) == (False, True, True)
+    release = api.release
+    assert (release.weak, release.strong, release.ahead_of_time) == (False, True, True)
     assert api.network_flags(weak=False) == 0
     assert {"7.5", "8.6", "8.9", "12.0"} <= set(api.targets)
     assert api.version.count(".") == 3
@@ -59,8 +62,8 @@ def test_targets(capability, target):
 def test_the_installed_rtx_says_why_it_cannot_read_an_engine():
     pytest.importorskip("tensorrt_rtx")
     library, said = trt.load("tensorrt-rtx").trt, []
-    runtime = trt.new_runtime(library, trt.logger(library, lambda *words: said.append(words)))
-    assert trt.read_engine(runtime, b"nothing" * 20) is None
+    runtime = library.Runtime(trt.logger(library, lambda *message: said.append(message)))
+    assert runtime.deserialize_cuda_engine(b"nothing" * 20) is None
     errors = [text for severity, text in said if severity == "ERROR"]
     assert "incompatible serialization version" in errors[0]
-    assert trt.captures_itself(library)
+    assert hasattr(library, CAPTURES_ITSELF)
