@@ -1,4 +1,4 @@
-"""Build the simulated driver with the system's C compiler, once for each state of its sources."""
+"""Compile the simulated driver with the system's C compiler, cached by a hash of its sources."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 
 
 class NoCompilerError(Exception):
-    """There is no C compiler here, so nothing can be simulated; tests skip with this sentence."""
+    """No C compiler is installed; tests skip with this message."""
 
 
 def build() -> Path:
@@ -34,8 +34,8 @@ def build_stress(sanitizer: str) -> Path:
 def _compile(name: str, more: tuple[Path, ...], flags: tuple[str, ...]) -> Path:
     """Compile the driver and `more` sources to a file of this name; return its folder.
 
-    The folder is named after a hash of sources and flags, so that it is made once, and is moved
-    into place whole, so that two test runs at once are no trouble.
+    The folder is named after a hash of sources and flags and renamed into place when complete, so
+    that parallel test runs share it.
     """
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
@@ -61,7 +61,7 @@ def _compile(name: str, more: tuple[Path, ...], flags: tuple[str, ...]) -> Path:
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
         try:
             made.rename(folder)
-        except OSError:  # another run was faster
+        except OSError:  # another process was faster
             if not folder.is_dir():
                 raise
     return folder

@@ -2,10 +2,9 @@
 
     python -m tools.cudasim.build_pycuda FOLDER    then PYTHONPATH=FOLDER for the tests
 
-PyCUDA has no wheels, so that a machine without CUDA can only have it in this way. It needs a C++
-compiler, and cuda.h, curand.h and libcurand from a CUDA toolkit or from wheels of NVIDIA beside
-this Python (PyTorch's bring them on Linux). Where one is missing, one line says so, and nothing is
-built. A folder that was built for the same Python before is used again.
+PyCUDA has no wheels. The build needs a C++ compiler, and cuda.h, curand.h and libcurand from a CUDA
+toolkit or from NVIDIA's wheels beside this Python (PyTorch installs them on Linux). If one is
+missing, a message says so and nothing is built. A folder built for the same Python is reused.
 """
 
 import os

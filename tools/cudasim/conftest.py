@@ -1,4 +1,4 @@
-"""Scenarios need Linux, a C compiler and the CUDA bindings; else the tests skip, and say why."""
+"""Scenarios need Linux, a C compiler and cuda-python; otherwise the tests skip with a reason."""
 
 import sys
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""The driver API as scenarios use it: an error raises, a buffer has an array, all is freed."""
+"""The driver API for scenarios: errors raise, buffers have arrays, everything is freed."""
 
 import ctypes
 from collections.abc import Iterator

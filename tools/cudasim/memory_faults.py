@@ -1,4 +1,4 @@
-"""Faults of addresses and lifetimes: each committed when `wrong`, its correct twin otherwise."""
+"""Faults of addresses and lifetimes: each committed if `wrong`; its correct variant otherwise."""
 
 import ctypes
 from collections.abc import Callable

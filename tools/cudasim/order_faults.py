@@ -1,4 +1,4 @@
-"""Faults of order and of capture: each committed when `wrong`, its correct twin otherwise."""
+"""Faults of order and of capture: each committed if `wrong`; its correct variant otherwise."""
 
 import ctypes
 import threading

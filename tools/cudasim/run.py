@@ -3,10 +3,9 @@
     report = run(copies, frames=1000, seed=3, lateness="late", attributes=JETSON)
     report.clean(); report.result; report.counters["steady_allocations"]; report.kinds
 
-A scenario is a function at the top level of a module; it gets the keyword arguments, and returns
-something that JSON can carry. It imports the CUDA bindings itself. One server process that never
-touches CUDA has the slow imports behind it and forks a child for each scenario, so that a scenario
-starts in milliseconds, and may crash.
+A scenario is a top-level function of a module. It receives the keyword arguments, imports the CUDA
+bindings itself and returns a JSON value. A server process that never calls CUDA does the slow
+imports once and forks a child for each scenario, which starts in milliseconds and may crash.
 """
 
 import atexit

@@ -1,4 +1,4 @@
-"""What the driver's primitives answer; each scenario runs in a process of its own (run.py)."""
+"""Scenarios for the driver's functions; each runs in a process of its own (run.py)."""
 
 import ctypes
 import threading
@@ -11,8 +11,9 @@ from cuda.bindings import driver
 from edgeseg.cards import GraphCard
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.fake import FakeBackend
+from tests.kit.cards import make_card
 from tools.cudasim import simulator
-from tools.cudasim.cuda import NON_BLOCKING, Device, Pinned, code, context, do, stage
+from tools.cudasim.cuda import NON_BLOCKING, Pinned, code, context, do, stage
 
 
 def round_trip() -> dict[str, Any]:
@@ -32,11 +33,7 @@ def infer_in(stream: Any, card: GraphCard, buffers: list[int]) -> int:
 
 def recorder(height: int, width: int, side: int, batch: int, graph: bool) -> float:
     """Return the largest difference from FakeBackend over ten frames; masks must be the same."""
-    card = GraphCard(
-        name="screws", model="destseg", frame_format="bgr", frame_shape=(batch, height, width, 3),
-        image_size=side, threshold=0.25, image_threshold=0.5, weights_sha256="0" * 64,
-        training={}, versions={},
-    )  # fmt: skip
+    card = make_card(height, width, batch=batch, side=side, threshold=0.25)
     slot = Slot.on_host(card)
     backend = FakeBackend(card)
     backend.bind(slot)
@@ -300,62 +297,3 @@ def words() -> list[Any]:
         missing,
         code(driver.cuModuleLoadData(b"")),
     ]
-
-
-def stream_loop(frames: int, wrong: str = "") -> int:
-    """Copy, infer, copy back, two slots in flight on three streams; return the wrong masks.
-
-    wrong: `upload`, `compute` or `output`: the event wait that is left out.
-    """
-    card = GraphCard(
-        name="screws", model="destseg", frame_format="bgr", frame_shape=(1, 24, 32, 3),
-        image_size=8, threshold=0.25, image_threshold=0.5, weights_sha256="0" * 64,
-        training={}, versions={},
-    )  # fmt: skip
-    model = Slot.on_host(card)
-    sizes = [array.nbytes for array in model.tensors().values()]
-    bad = 0
-    with context():
-        up, run, down = (do(driver.cuStreamCreate(NON_BLOCKING)) for _ in range(3))
-        slots = []
-        for _ in range(2):
-            hosts = [Pinned(size) for size in sizes]
-            devices = [Device(size) for size in sizes]
-            hosts[1].array.view(np.float32)[:] = card.threshold
-            made = [do(driver.cuEventCreate(3)) for _ in range(3)]
-            slots.append((hosts, devices, made, np.empty(sizes[0], np.uint8)))
-        simulator.steady()
-        for frame in range(frames + 2):
-            hosts, devices, (uploaded, done, out), shown = slots[frame % 2]
-            if frame >= 2:
-                if wrong != "output":
-                    do(driver.cuEventSynchronize(out))
-                red = shown.reshape(card.frame_shape)[..., 2] / np.float32(255)
-                mask = np.where(red > np.float32(card.threshold), 255, 0).ravel()
-                bad += bool((mask != hosts[2].array).any())
-            if frame >= frames:
-                continue
-            shown[:] = np.random.default_rng(frame).integers(0, 256, shown.shape)
-            hosts[0].array[:] = shown
-            for i in (0, 1):
-                do(driver.cuMemcpyHtoDAsync(devices[i].device, hosts[i].address, sizes[i], up))
-            do(driver.cuEventRecord(uploaded, up))
-            if wrong != "upload":
-                do(driver.cuStreamWaitEvent(run, uploaded, 0))
-            assert infer_in(run, card, [device.device for device in devices]) == 0
-            do(driver.cuEventRecord(done, run))
-            if wrong != "compute":
-                do(driver.cuStreamWaitEvent(down, done, 0))
-            for i in (2, 3, 4):
-                do(driver.cuMemcpyDtoHAsync(hosts[i].address, devices[i].device, sizes[i], down))
-            do(driver.cuEventRecord(out, down))
-        simulator.steady(False)
-        do(driver.cuCtxSynchronize())
-        for hosts, devices, made, _ in slots:
-            for buffer in [*hosts, *devices]:
-                buffer.free()
-            for event in made:
-                do(driver.cuEventDestroy(event))
-        for stream in (up, run, down):
-            do(driver.cuStreamDestroy(stream))
-    return bad

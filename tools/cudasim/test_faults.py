@@ -1,4 +1,4 @@
-"""Each fault is committed, and reported; its correct twin runs clean."""
+"""Each fault is reported; its correct variant runs clean."""
 
 import pytest
 
@@ -56,7 +56,7 @@ ORDER_FAULTS = [
         *((ORDER + scenario, *rest) for scenario, *rest in ORDER_FAULTS),
     ],
 )
-def test_a_fault_is_reported_and_its_correct_twin_is_clean(scenario, kind, arguments, text):
+def test_a_fault_is_reported_and_its_correct_variant_is_clean(scenario, kind, arguments, text):
     wrong = run(scenario, wrong=True, lateness="late", **arguments)
     assert wrong.error is None, wrong.error
     assert {fault["fault"] for fault in wrong.faults} == {kind}
