@@ -74,8 +74,7 @@ def probe(candidate: Candidate) -> Candidate:
     try:
         require(candidate.module, extra=candidate.extra)
     except MissingExtra as broken:
-        again = f'pip install --force-reinstall "edgeseg[{candidate.extra}]"'
-        return replace(candidate, obstacle=broken.problem, remedy=again)
+        return replace(candidate, obstacle=broken.problem, remedy=broken.remedy)
     return candidate
 
 
