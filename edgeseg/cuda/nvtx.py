@@ -1,4 +1,4 @@
-"""Named ranges on the timeline of Nsight Systems: where a frame's stages begin and end.
+"""Named ranges for the stages of a frame on the timeline of Nsight Systems.
 
     mark = marker(on=config.nvtx)
     with mark("run"):
@@ -6,8 +6,8 @@
 
     nsys profile edgeseg profile MODEL --nvtx
 
-Off, a mark is one shared object that does nothing. Tested with the package `nvtx` and without
-Nsight Systems; not run on a GPU.
+Without --nvtx, a mark is one shared object that does nothing. Tested with the package `nvtx` and
+without Nsight Systems; not run on a GPU.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ Mark = Callable[[str], AbstractContextManager[Any]]
 
 
 def marker(*, on: bool) -> Mark:
-    """Return what makes ranges; MissingExtra when they are wanted and `nvtx` is not installed.
+    """Return a function that makes ranges; MissingExtra if `nvtx` is needed and missing.
 
-    A name's range is made once and entered again and again: the loop allocates nothing.
+    A name's range is created once and reused: the loop allocates nothing.
     """
     if not on:
         nothing = nullcontext()

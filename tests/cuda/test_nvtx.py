@@ -1,4 +1,4 @@
-"""Ranges for Nsight Systems, with a module that writes down what it was told."""
+"""Ranges for Nsight Systems, with a module that records its calls."""
 
 import sys
 from types import SimpleNamespace
@@ -10,39 +10,39 @@ from edgeseg.errors import MissingExtra
 
 
 class Range:
-    def __init__(self, told, name, domain):
-        told.append(f"made {domain}/{name}")
-        self.told, self.name = told, name
+    def __init__(self, calls, name, domain):
+        calls.append(f"made {domain}/{name}")
+        self.calls, self.name = calls, name
 
     def __enter__(self):
-        self.told.append(f"push {self.name}")
+        self.calls.append(f"push {self.name}")
 
     def __exit__(self, *error):
-        self.told.append("pop")
+        self.calls.append("pop")
 
 
 @pytest.fixture
-def told(monkeypatch):
+def calls(monkeypatch):
     lines = []
     fake = SimpleNamespace(annotate=lambda name, *, domain: Range(lines, name, domain))
     monkeypatch.setitem(sys.modules, "nvtx", fake)
     return lines
 
 
-def test_ranges_are_made_once_and_entered_each_time(told):
+def test_ranges_are_made_once_and_entered_each_time(calls):
     mark = marker(on=True)
     for _ in range(2):
         with mark("frame"), mark("run"):
             pass
     once = ["push frame", "push run", "pop", "pop"]
-    assert told == ["made edgeseg/frame", "push frame", "made edgeseg/run", *once[1:], *once]
+    assert calls == ["made edgeseg/frame", "push frame", "made edgeseg/run", *once[1:], *once]
 
 
-def test_a_range_ends_where_its_block_fails(told):
+def test_a_range_ends_where_its_block_fails(calls):
     mark = marker(on=True)
     with pytest.raises(ZeroDivisionError), mark("run"):
         raise ZeroDivisionError
-    assert told[-1] == "pop"
+    assert calls[-1] == "pop"
 
 
 def test_switched_off_a_mark_is_one_object_and_nvtx_is_not_imported(monkeypatch):

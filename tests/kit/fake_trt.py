@@ -1,10 +1,9 @@
-"""Modules with TensorRT's names whose engines are the simulator's recorder (red is the defect).
+"""Stand-ins for TensorRT whose engines are the CUDA simulator's `infer` (red is the defect).
 
-`install("10.3.0")` puts one in the place of `tensorrt`, without the attributes that this release
-lacks; `install("1.7.1", rtx=True)` one in that of `tensorrt_rtx`. A plan is JSON. Stricter
-than TensorRT: addresses that no longer hold when a context has run are refused, a context that was
-never run cannot be captured, and the default stream is refused. A context holds device memory, so
-that one which is not let go of is a leak to the driver.
+`install("10.3.0")` replaces `tensorrt`, without the attributes that this release lacks;
+`install("1.7.1", rtx=True)` replaces `tensorrt_rtx`. A plan is JSON. Stricter than TensorRT: a
+context keeps its addresses after its first run, cannot be captured before it, and the default
+stream is refused. A context holds device memory, so that a leaked one is a leak to the driver.
 """
 
 import ctypes
@@ -23,7 +22,7 @@ ORDER = ("frame", "threshold", "mask", "score", "anomaly_map")
 refusals = set()
 """What the next engine refuses: `read`, `context`, `address`, `enqueue`."""
 asked = []
-"""How each context was asked to capture."""
+"""Each context's strategy for CUDA graphs."""
 
 
 class ILogger:

@@ -1,7 +1,6 @@
-"""TensorRT's Python interface of 8.6, 10.3 and 11.1 without the GPU: it records what it is told.
+"""TensorRT's Python interface of 8.6, 10.3 and 11.1 without a GPU; it records its calls.
 
-The names and their numbers are those of NVIDIA's bindings at those versions; what a real one makes
-of the calls is not shown here.
+Names and numbers are those of NVIDIA's bindings at these versions; their behavior is not simulated.
 """
 
 from enum import IntEnum

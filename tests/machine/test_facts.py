@@ -95,7 +95,7 @@ def test_nvidias_sound_chip_is_no_gpu(root):
     assert read_machine(root).gpu_note.startswith("no NVIDIA GPU")
 
 
-def test_a_broken_driver_speaks_for_itself(root, install_nvml):
+def test_a_broken_driver_is_reported_in_its_words(root, install_nvml):
     install_nvml(fails={"nvmlInit": 18})
     here = read_machine(root)
     assert (here.gpu, here.gpu_broken) == (None, True)

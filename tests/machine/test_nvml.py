@@ -1,4 +1,4 @@
-"""A driver that answers and one that fails, told apart without a GPU."""
+"""NVML: a driver that answers, one that fails, and none, without a GPU."""
 
 import sys
 

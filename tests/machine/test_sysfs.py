@@ -1,4 +1,4 @@
-"""What the kernel's files say, and what follows from their absence."""
+"""Values from the kernel's files, and from their absence."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_the_gpu_s_names_differ_by_board_and_release(tmp_path, name):
     assert sysfs.board_gpu(tmp_path) == (0.0, None, None), "powered down, and still read"
 
 
-def test_the_fastest_core_speaks_for_the_processor(tmp_path):
+def test_cpu_is_the_fastest_core(tmp_path):
     plant_cpu(tmp_path, khz=(800_000, 3_600_000), top=4_700_000, governor="powersave")
     assert sysfs.cpu(tmp_path) == (3600.0, 400.0, 4700.0)
     assert sysfs.governor(tmp_path) == "powersave"
@@ -57,7 +57,7 @@ def test_sensors_that_are_off_or_none_are_no_temperatures(orin):
     assert sysfs.temperatures(orin) == {"cpu-thermal": 51.25, "gpu-thermal": 61.5}
 
 
-def test_of_two_sensors_with_one_name_the_hotter_is_told(tmp_path):
+def test_temperatures_keep_the_hotter_of_two_sensors_with_one_name(tmp_path):
     for i, milli in enumerate((27800, 45000, 30000)):
         plant(tmp_path, f"sys/class/thermal/thermal_zone{i}/type", "acpitz")
         plant(tmp_path, f"sys/class/thermal/thermal_zone{i}/temp", milli)

@@ -1,4 +1,4 @@
-"""A graph whose every answer is known by heart: the red channel / 255 is the anomaly map."""
+"""A graph with known results: the red channel / 255 is the anomaly map."""
 
 import numpy as np
 import onnx

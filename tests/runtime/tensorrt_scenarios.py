@@ -86,17 +86,17 @@ class Judge:
         self.checked += 1
 
 
-def stream(frames, twins=1, slots=1, **options):
-    """Run frames through a ring of slots with one frame in flight for each twin."""
+def stream(frames, in_flight=1, slots=1, **options):
+    """Run frames through a ring of slots with `in_flight` requests."""
     with logged() as said, opened(**options) as backend:
         judge = Judge(backend)
-        lanes = [backend, *(backend.second() for _ in range(twins - 1))]
-        rings = [[lane.new_slot() for _ in range(slots)] for lane in lanes]
-        for lane, ring in zip(lanes, rings, strict=True):
+        requests = [backend, *(backend.second() for _ in range(in_flight - 1))]
+        rings = [[request.new_slot() for _ in range(slots)] for request in requests]
+        for request, ring in zip(requests, rings, strict=True):
             for slot in ring:
-                lane.bind(slot)
+                request.bind(slot)
         simulator.steady()
-        seconds = run_lanes(judge, lanes, rings, frames)
+        seconds = run_requests(judge, requests, rings, frames)
         simulator.steady(False)
         return {
             "checked": judge.checked,
@@ -107,21 +107,21 @@ def stream(frames, twins=1, slots=1, **options):
         }
 
 
-def run_lanes(judge, lanes, rings, frames):
-    """Each lane starts its next frame as soon as its last was looked at."""
+def run_requests(judge, requests, rings, frames):
+    """Each request starts its next frame as soon as its last one was checked."""
     flying, seconds = {}, []
-    for index in range(frames + len(lanes)):
-        number = index % len(lanes)
-        lane = lanes[number]
+    for index in range(frames + len(requests)):
+        number = index % len(requests)
+        request = requests[number]
         if number in flying:
-            lane.finish()
-            seconds.append(lane.compute_seconds)
+            request.finish()
+            seconds.append(request.compute_seconds)
             judge.check(flying.pop(number))
         if index < frames:
-            slot = rings[number][index // len(lanes) % len(rings[number])]
-            lane.bind(slot)
+            slot = rings[number][index // len(requests) % len(rings[number])]
+            request.bind(slot)
             judge.fill(slot)
-            lane.start()
+            request.start()
             flying[number] = slot
     return [min(seconds), max(seconds)]
 
@@ -230,7 +230,7 @@ def growth(frames, **options):
 
 def refused_capture(**options):
     simulator.forbid_capture()
-    return stream(50, twins=2, **options)
+    return stream(50, in_flight=2, **options)
 
 
 def refused_plan(what, **options):
@@ -283,10 +283,10 @@ def exceptions(**options):
 
 def run_twice(**options):
     with opened(**options) as backend:
-        twin = backend.second()
-        for lane in (backend, twin):
-            lane.bind(lane.new_slot())
-            lane.run()
+        second = backend.second()
+        for request in (backend, second):
+            request.bind(request.new_slot())
+            request.run()
 
 
 @contextmanager

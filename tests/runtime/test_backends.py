@@ -1,4 +1,4 @@
-"""What every backend promises, on a graph whose answers are known by heart."""
+"""The contract of all backends, on a graph with known results."""
 
 import dataclasses
 import os
@@ -86,30 +86,30 @@ def test_bind_turns_to_another_slot(backend, red_card):
         np.testing.assert_array_equal(second.tensors()[name], before[name])
 
 
-def test_a_new_slot_is_black_and_has_the_card_s_threshold(backend, red_card):
+def test_new_slot_is_zeroed_and_has_the_card_s_threshold(backend, red_card):
     slot = backend.new_slot()
     assert slot.frame.shape == red_card.frame_shape
     assert not any(slot.tensors()[name].any() for name in ("frame", *OUTPUTS))
     assert slot.threshold == red_card.threshold
 
 
-def test_a_twin_has_a_frame_of_its_own_under_way(backend):
+def test_second_has_a_request_of_its_own_in_flight(backend):
     if not isinstance(backend, Pipelined):
-        pytest.skip(f"{backend.name} computes in the thread that asks")
-    twins = (backend, backend.second())
-    slots = [twin.new_slot() for twin in twins]
-    for twin, slot, red in zip(twins, slots, (51, 255), strict=True):
-        twin.bind(slot)
+        pytest.skip(f"{backend.name} is synchronous")
+    backends = (backend, backend.second())
+    slots = [one.new_slot() for one in backends]
+    for one, slot, red in zip(backends, slots, (51, 255), strict=True):
+        one.bind(slot)
         slot.frame[...] = red
-    for twin in twins:
-        twin.start()
-    for twin, slot, red in zip(twins, slots, (51, 255), strict=True):
-        twin.finish()
+    for one in backends:
+        one.start()
+    for one, slot, red in zip(backends, slots, (51, 255), strict=True):
+        one.finish()
         np.testing.assert_allclose(slot.score, red / 255, atol=1e-6)
         assert (slot.mask == (255 if red > 127 else 0)).all()
 
 
-def test_a_backend_tells_its_name_and_its_card(backend, red_card):
+def test_name_and_card(backend, red_card):
     assert re.fullmatch(
         r"(fake|(onnxruntime|openvino|pytorch) \d+\.\d+\.\d+), CPU, \d+ threads?", backend.name
     )
@@ -117,7 +117,7 @@ def test_a_backend_tells_its_name_and_its_card(backend, red_card):
 
 
 @pytest.mark.parametrize("kind", GRAPH_BACKENDS.values())
-def test_the_number_of_threads_is_in_the_name(kind, red_graph):
+def test_name_has_the_number_of_threads(kind, red_graph):
     with kind(red_graph, threads=1) as opened:
         assert opened.name.endswith("CPU, 1 thread")
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_graph_is_refused(kind, tmp_path):
     assert caught.value.remedy.startswith("edgeseg export")
 
 
-def test_the_fake_averages_what_it_shrinks(red_card):
+def test_fake_backend_averages_the_cells_of_its_map(red_card):
     card = dataclasses.replace(red_card, image_size=2, frame_format="bgr")
     slot = Slot.on_host(card)
     slot.frame[:, :4, :4, 2] = 255

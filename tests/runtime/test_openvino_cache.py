@@ -223,8 +223,8 @@ for _ in range(2):
 for path in cache_folder().iterdir():
     path.write_bytes(bytes(path.stat().st_size))
     path.unlink()
-twin = backend.second()
-for opened in (backend, twin):
+second = backend.second()
+for opened in (backend, second):
     slot = opened.new_slot()
     opened.bind(slot)
     slot.frame[..., 0] = 255

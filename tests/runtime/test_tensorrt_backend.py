@@ -30,17 +30,23 @@ def io(request):
 
 
 @pytest.mark.parametrize("cuda_graph", [True, False], ids=["graph", "enqueue"])
-@pytest.mark.parametrize("twins", [1, 2])
-def test_thousands_of_frames_have_their_own_masks(io, twins, cuda_graph):
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_thousands_of_frames_have_their_own_masks(io, in_flight, cuda_graph):
     report = simulate(
-        "stream", frames=2000, twins=twins, slots=3, io=io, cuda_graph=cuda_graph, cuda=BINDINGS[0]
+        "stream",
+        frames=2000,
+        in_flight=in_flight,
+        slots=3,
+        io=io,
+        cuda_graph=cuda_graph,
+        cuda=BINDINGS[0],
     ).clean()
     assert report.result["checked"] == 2000
     assert report.counters["steady_allocations"] == report.counters["steady_creations"] == 0
     assert (report.counters["graph_launches"] == 2000) is cuda_graph
     copies = 2000 if io == "copy" else 0
     assert report.counters["copies_to_host"] == copies
-    assert copies <= report.counters["copies_to_device"] <= copies + twins
+    assert copies <= report.counters["copies_to_device"] <= copies + in_flight
     low, high = report.result["seconds"]
     assert 0 < low <= high < 1
 
@@ -49,7 +55,7 @@ def test_thousands_of_frames_have_their_own_masks(io, twins, cuda_graph):
 def test_masks_do_not_depend_on_when_work_is_done(io, lateness, binding):
     for seed in range(3):
         report = simulate(
-            "stream", frames=150, twins=2, slots=2, io=io, cuda=binding, seed=seed,
+            "stream", frames=150, in_flight=2, slots=2, io=io, cuda=binding, seed=seed,
             lateness=lateness, kernel_us=50,
         ).clean()  # fmt: skip
         assert report.result["checked"] == 150
@@ -92,7 +98,7 @@ def test_a_capture_that_is_refused_is_said_once_and_done_without(io, binding):
 
 @pytest.mark.parametrize("version", ["8.6.1", "10.3.0", "10.16.2", "11.4.0.106"])
 def test_every_release_of_tensorrt(version):
-    report = simulate("stream", frames=100, twins=2, version=version, io="auto").clean()
+    report = simulate("stream", frames=100, in_flight=2, version=version, io="auto").clean()
     assert report.result["name"].startswith(f"tensorrt {version}, ")
     assert report.counters["graphs_instantiated"] == 2
     assert report.result["asked"] == ["None", "None"]
@@ -174,7 +180,7 @@ def test_an_engine_is_opened_by_its_path():
 
 # A fault in the backend is reported by the driver, or seen in a mask.
 
-COPY, MAPPED = {"io": "copy", "twins": 2}, {"io": "mapped"}
+COPY, MAPPED = {"io": "copy", "in_flight": 2}, {"io": "mapped"}
 FAULTS = [
     ("no_wait_for_the_frame", COPY, "race"),
     ("no_wait_for_the_mask", COPY, "race"),

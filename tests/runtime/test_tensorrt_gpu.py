@@ -47,18 +47,18 @@ def test_each_frame_has_its_own_answer(engine, io, cuda_graph, binding):
     random = np.random.default_rng(0)
     gpu = GpuConfig(io=io, cuda_graph=cuda_graph, cuda=binding)
     with TrtBackend.open(*engine, gpu=gpu) as one:
-        lanes = (one, one.second())
-        slots = [lane.new_slot() for lane in lanes]
-        for lane, slot in zip(lanes, slots, strict=True):
+        requests = (one, one.second())
+        slots = [request.new_slot() for request in requests]
+        for request, slot in zip(requests, slots, strict=True):
             assert not any(slot.tensors()[name].any() for name in OUTPUTS)
-            lane.bind(slot)
+            request.bind(slot)
         for _ in range(100):
-            for lane, slot in zip(lanes, slots, strict=True):
+            for request, slot in zip(requests, slots, strict=True):
                 slot.frame[...] = random.integers(0, 256, slot.frame.shape)
-                lane.start()
-            for lane, slot in zip(lanes, slots, strict=True):
-                lane.finish()
+                request.start()
+            for request, slot in zip(requests, slots, strict=True):
+                request.finish()
                 red = slot.frame[..., 0]
                 np.testing.assert_array_equal(slot.mask, np.where(red > 127, 255, 0))
                 np.testing.assert_allclose(slot.anomaly_map, red / 255, atol=1e-5)
-                assert lane.compute_seconds > 0
+                assert request.compute_seconds > 0
