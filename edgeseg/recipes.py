@@ -115,7 +115,7 @@ class TrainConfig:
     }
 
     model: ModelName = setting("destseg", "Method")
-    profile: Profile = by_model("Sizes; edge: for small devices [default: paper]")
+    profile: Profile = by_model("Preset; edge: for small devices [default: paper]")
     image_size: int = setting(256, "Side of the network input, px")
     batch: int = setting(  # batch normalization of pooled features needs two
         32, "Images per step", low=2, high=4096

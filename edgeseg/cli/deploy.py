@@ -14,6 +14,7 @@ from edgeseg.cli.models import (
     Run,
     SourceGraph,
     argument,
+    graph_of,
     model_of,
     run_of,
     split,
@@ -50,13 +51,10 @@ def calibrate(
     out: Annotated[Path, option("Folder for the file [default: calibration]", "DIR")] = CALIBRATION,
 ) -> Report:
     """Measure the calibration ranges that INT8 needs."""
-    from edgeseg.export.ensure import exported_graph
     from edgeseg.quantize.calibrate import calibrate as run_calibration
 
     named, images = split("calibrate", model, data)
-    path = model_of(named)
-    graph = exported_graph(path) if path.is_dir() else path
-    return run_calibration(graph, images, config, out=out)
+    return run_calibration(graph_of(named), images, config, out=out)
 
 
 @command(PANEL)
@@ -68,11 +66,8 @@ def build_engine(
 ) -> Report:
     """Build an engine for this machine or another GPU."""
     from edgeseg.engine.build_engine import build_engine as run_build
-    from edgeseg.export.ensure import exported_graph
 
-    path = model_of(model)
-    graph = exported_graph(path) if path.is_dir() else path
-    return run_build(graph, config, out=out)
+    return run_build(graph_of(model), config, out=out)
 
 
 @command(PANEL)

@@ -74,6 +74,22 @@ def run_of(given: Path | None) -> Path:
     return path
 
 
+def graph_of(given: Path | None) -> Path:
+    """Return the ONNX file of a run, exported if it is not yet; ModelError for an engine."""
+    path = model_of(given)
+    if path.is_dir():
+        from edgeseg.export.ensure import exported_graph
+
+        return exported_graph(path)
+    if path.suffix != ".onnx" or path.with_suffix(".json").is_file():
+        raise ModelError(
+            f"not an exported graph: {path} (expected a run or the ONNX file of edgeseg export)",
+            remedy="name the run that it was built from, for example: runs/bottle",
+            code="model/not-a-graph",
+        )
+    return path
+
+
 def split(command: str, first: Path | None, second: Path | None) -> tuple[Path | None, Path]:
     """Return (model, data) of `[MODEL] DATA`; ConfigError if DATA is missing."""
     if second is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.cards import CARD
-from edgeseg.cli.models import is_model, model_of, run_of, split
+from edgeseg.cli.models import graph_of, is_model, model_of, run_of, split
 from edgeseg.errors import ConfigError, ModelError
 from tests.kit.errors import fails
 
@@ -50,3 +50,11 @@ def test_run_of_takes_runs_only(here):
     with fails(ModelError, "model/not-a-run") as caught:
         run_of(Path("bottle.onnx"))
     assert "bottle.onnx" in caught.value.problem
+
+
+def test_graph_of_takes_no_engine(here):
+    assert graph_of(Path("bottle.onnx")) == Path("bottle.onnx")
+    Path("bottle.json").touch()  # the card of an engine
+    for engine in ("bottle.onnx", "bottle.json"):
+        with fails(ModelError, "model/not-a-graph"):
+            graph_of(Path(engine))
