@@ -17,7 +17,7 @@ Not the paper's: DeSTSeg's head on what teacher and decoder agree on. The head k
 that were drawn, and is blind to some that were not; the discrepancy was never shown one, but marks
 roughly. So the head sharpens the map, and the score stays the discrepancy's. And the score of some
 levels beside the map of all: the finest places a defect best and tells it from good parts worst
-(LOG.md has the measurements of both).
+(docs/experiments.md has the measurements of both).
 """
 
 from functools import reduce
