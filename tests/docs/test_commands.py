@@ -28,6 +28,7 @@ SHELL = [
     (block.page, words) for block in BLOCKS if block.language == "sh" for words in lines(block.text)
 ]
 EXTRAS = re.compile(r"(?:\.|\.whl\))\[([\w,]+)\]")
+FOLDERS = {"benchmarks", "docs", "edgeseg", "tests", "tools"}
 OTHER_TOOLS = {"sudo", "scp", "."}
 OTHER_FLAGS = {"--no-deps", "--strict"}  # of pip and of MkDocs
 
@@ -76,7 +77,7 @@ def test_pip_installs_this_folder_or_its_wheel(words):
     assert named <= set(project["optional-dependencies"])
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS])
+@pytest.mark.parametrize("page", TEXTS)
 def test_inline_code_names_existing_commands_and_flags(page):
     scripts = "".join(path.read_text() for path in (REPOSITORY / "benchmarks").glob("*.py"))
     known = flags() | OTHER_FLAGS | set(re.findall(r'"(--[a-z-]+)"', scripts))
@@ -84,6 +85,15 @@ def test_inline_code_names_existing_commands_and_flags(page):
         if span.startswith("edgeseg ") and span.split()[1][0] != "-":
             command(span.split()[1])
         assert set(re.findall(r"(?<!\S)--[a-z0-9][\w-]*", span)) <= known, span
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_inline_code_names_existing_files(page):
+    named = [
+        span for span in inline(TEXTS[page]) if re.fullmatch(r"[\w/]+/(\w+\.(py|cpp|toml))?", span)
+    ]
+    ours = [path for path in named if path.split("/")[0] in FOLDERS]
+    assert [path for path in ours if not (REPOSITORY / path).exists()] == []
 
 
 def test_a_table_of_ones_own_is_read(tmp_path):
