@@ -13,7 +13,8 @@ from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, Precision
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.export.export import export_graph
 from edgeseg.graph.files import read_graph
-from edgeseg.graph.modules import Network
+from edgeseg.graph.graph import Graph
+from edgeseg.graph.modules import module_macs
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher
@@ -67,4 +68,4 @@ def built(graph: Path, precision: Precision, runtime: RuntimeName, data: Path) -
 
 def work(graph: Path) -> float:
     """Return a graph's billions of multiply-accumulates."""
-    return sum(Network(read_graph(graph)[0]).part_macs().values()) / 1e9
+    return sum(module_macs(Graph(read_graph(graph)[0])).values()) / 1e9

@@ -100,16 +100,13 @@ class CalibrateConfig:
             )
 
     def clipping(self, module: str) -> Clipping:
-        """Return the method for `backbone`, `similarity`, `head`, or `picture`: never clipped.
+        """Return the method for a network module; rest, the network input, is never clipped.
 
-        The brightest values of a picture may be the defect.
+        The brightest pixels of an image may be the defect.
         """
-        method: Clipping = (
-            "max"
-            if module == "picture"
-            else getattr(self, f"clip_{module.replace('product', 'similarity')}")
-        )
-        return method
+        methods = {"teacher": self.clip_backbone, "student": self.clip_backbone}
+        methods |= {"similarity": self.clip_similarity, "head": self.clip_head}
+        return methods.get(module, "max")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,10 +37,11 @@ def profile(backend: Backend, path: Path, frames: FrameSet, config: ProfileConfi
             remedy=f"edgeseg export {path}; edgeseg profile {path / path.name}.onnx",
             code="config/no-layer-times",
         )
-    from edgeseg.graph.modules import PARTS, Network
+    from edgeseg.graph.layers import LayerMap
+    from edgeseg.graph.modules import module_macs
 
     mark = marker(on=config.nvtx)
-    network = Network(read_graph(config.graph or graph_file(path))[0])
+    network = LayerMap(read_graph(config.graph or graph_file(path))[0])
     slot = backend.new_slot()
     backend.bind(slot)
 
@@ -62,14 +63,14 @@ def profile(backend: Backend, path: Path, frames: FrameSet, config: ProfileConfi
             label=placed.label,
             name=placed.layer.name,
             kind=placed.layer.kind,
-            module=placed.part,
+            module=placed.module,
             ms=placed.layer.seconds * 1e3,
             gmac=placed.macs / 1e9,
             known=bool(placed.nodes),
         )
         for placed in network.place(timed.layers)
     )
-    macs = network.part_macs()
+    macs = module_macs(network.graph)
     runtime = backend.name.replace(",", "").split()[0]
     stem = path.stem if runtime in path.stem else f"{path.stem}-{runtime}"
     report = ProfileReport(
@@ -78,7 +79,7 @@ def profile(backend: Backend, path: Path, frames: FrameSet, config: ProfileConfi
         halves=(summarize(before).p50_ms, summarize(after).p50_ms),
         timed=summarize(timed.seconds),
         layers=layers,
-        modules=by_module(layers, {module: macs[module] / 1e9 for module in PARTS}),
+        modules=by_module(layers, {module: count / 1e9 for module, count in macs.items()}),
         slowest=config.slowest,
         document=config.out / f"{stem}.json",
         trace=config.out / f"{stem}.trace.json",

@@ -36,7 +36,7 @@ from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.quantize.calibration_file import ranges_path, read_ranges
 from edgeseg.quantize.fp16 import MAX, half_nodes
 from edgeseg.quantize.int8 import Int8, describe
-from edgeseg.quantize.qdq import Flavor
+from edgeseg.quantize.qdq import Style
 from edgeseg.quantize.ranges import Peak, largest
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import best, candidates, probe, reasons
@@ -109,8 +109,8 @@ def build_engine(
     else:
         plan = _typed_graph(runtime, typed.model, config)
         ending = f"{runtime}-{plan.target}.onnx"
-    on_gpu: Flavor = "float" if plan.typing == "weak" else "half"
-    flavor = "cpu" if plan.target == CPU else on_gpu
+    on_gpu: Style = "fp32" if plan.typing == "weak" else "fp16"
+    style = "cpu" if plan.target == CPU else on_gpu
     seconds = time.perf_counter() - started
 
     path = out / f"{Path(source.name).name}-{config.precision}-{ending}"
@@ -137,7 +137,7 @@ def build_engine(
         layers=plan.layers,
         typing=plan.typing,
         accuracy=typed.accuracy,
-        quantization=typed.int8.to_json(model, flavor) if typed.int8 else {},
+        quantization=typed.int8.to_json(model, style) if typed.int8 else {},
         parity=parity,
         seconds=round(seconds, 2),
         via=config.via,
@@ -154,8 +154,8 @@ def _int8(graph: Path, card: GraphCard, runtime: RuntimeName, config: BuildConfi
     would save was not run. (Magnetic tiles, 348 images.)
     """
     path = config.ranges or ranges_path(card.name)
-    product = config.similarity or ("equalized" if runtime in GRAPH_RUNTIMES else "kept")
-    return Int8(ranges=read_ranges(path, graph), file=path, product=product)
+    similarity = config.similarity or ("equalized" if runtime in GRAPH_RUNTIMES else "kept")
+    return Int8(ranges=read_ranges(path, graph), file=path, similarity=similarity)
 
 
 def _check_bf16(runtime: RuntimeName, here: Machine) -> None:

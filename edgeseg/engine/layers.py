@@ -114,7 +114,7 @@ def read_types(model: ModelProto, layers: list[Layer]) -> Types:
         if node.op_type == "Conv":
             convolutions[node.name] = _input_type(carriers)
         elif node.op_type == "ReduceL2":
-            norms[node.name] = _inner_type(carriers, node.input[0].removesuffix("/float"))
+            norms[node.name] = _inner_type(carriers, node.input[0].removesuffix("/fp32"))
     return Types(convolutions, norms)
 
 
@@ -145,7 +145,7 @@ def _inner_type(carriers: list[Layer], source: str) -> str:
         return UNKNOWN
     if len(carriers) == 1:
         nodes = carriers[0].nodes
-        if f"{source}/float" in nodes and any(name.endswith("/half") for name in nodes):
+        if f"{source}/fp32" in nodes and any(name.endswith("/fp16") for name in nodes):
             return "Float"
     floats = all("Float" in c.inputs or set(c.outputs) == {"Float"} for c in carriers)
     return "Float" if floats else "Half"

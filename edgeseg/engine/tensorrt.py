@@ -135,7 +135,7 @@ def _reading_int8(api: Api, int8: Int8 | None, model: ModelProto, target: str) -
             "to INT8 and then computes in Half; --precision fp16 has less to do"
         )
         return frozenset()
-    return frozenset(int8.placement(model, "half").convolutions)
+    return frozenset(int8.placement(model, "fp16").convolutions)
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,12 @@ class _Graphs:
         typed = self.model
         if self.config.precision != "fp32":
             int8 = self.int8
-            typed = int8.apply(typed, "half") if int8 else to_fp16(typed, keep=self.keep)
+            typed = int8.apply(typed, "fp16") if int8 else to_fp16(typed, keep=self.keep)
         return typed if self.float_products else as_convolutions(typed)
 
     def weak(self) -> ModelProto:
         """Return the graph in Float, whose types the builder's flags choose."""
-        return self.int8.apply(self.model, "float") if self.int8 else self.model
+        return self.int8.apply(self.model, "fp32") if self.int8 else self.model
 
 
 def _serialize(

@@ -15,7 +15,7 @@ from edgeseg.graph.blocks import blocks_of
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.quantize.fp16 import half_nodes, to_fp16
 from edgeseg.quantize.int8 import Int8
-from edgeseg.quantize.qdq import Flavor
+from edgeseg.quantize.qdq import Style
 
 EXACT = "not measured: fp32 changes no type"
 NO_GATE = "no gate was run: --data DIR measures what the precision costs"
@@ -49,7 +49,7 @@ def typed_graph(
     if config.precision == "fp32":
         return Typed(model, frozenset(), {"line": EXACT})
     on_cpu = runtime in GRAPH_RUNTIMES
-    flavor: Flavor = "cpu" if on_cpu else "half"
+    style: Style = "cpu" if on_cpu else "fp16"
     higher: Precision = "fp32" if on_cpu or int8 is None else "fp16"
 
     def retype(keep: frozenset[str]) -> ModelProto:
@@ -57,11 +57,11 @@ def typed_graph(
             return model
         if int8 is None:
             return to_fp16(model, keep=keep)
-        return replace(int8, keep=keep).apply(model, flavor)
+        return replace(int8, keep=keep).apply(model, style)
 
     lowered = frozenset() if config.precision == BF16 else half_nodes(model)
     if int8:
-        lowered = frozenset(int8.placement(model, flavor).convolutions)
+        lowered = frozenset(int8.placement(model, style).convolutions)
     if config.data is None:
         return Typed(retype(frozenset()), frozenset(), {"line": NO_GATE}, int8)
     require("scipy", extra="train")  # before minutes of work, and not after

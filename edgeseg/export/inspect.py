@@ -19,7 +19,8 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import ExportConfig
 from edgeseg.export.exact import rewrite
 from edgeseg.graph.files import graph_file, read_graph
-from edgeseg.graph.modules import PARTS, Network
+from edgeseg.graph.graph import Graph
+from edgeseg.graph.modules import MODULES, module_macs, node_modules
 
 SCALED = ("QuantizeLinear", "DequantizeLinear")
 NUMBERS = frozenset(
@@ -115,15 +116,15 @@ def inspect_model(path: Path, *, graph: Path | None = None) -> Inspection:
 
 def part_sizes(model: ModelProto) -> dict[str, PartSize]:
     """Return the size of each part, and of all of them as `total`."""
-    network = Network(model)
-    macs = network.part_macs()
-    numbers = dict.fromkeys(PARTS, 0)
+    graph = Graph(model)
+    modules, macs = node_modules(graph), module_macs(graph)
+    numbers = dict.fromkeys(MODULES, 0)
     left = {i.name: prod(i.dims) for i in model.graph.initializer if i.data_type in NUMBERS}
     for node in model.graph.node:
         values = node.input[:1] if node.op_type in SCALED else node.input
         for name in values:
-            numbers[network.parts[node.name]] += left.pop(name, 0)
-    sizes = {part: PartSize(macs[part] / 1e9, numbers[part] / 1e6) for part in PARTS}
+            numbers[modules[node.name]] += left.pop(name, 0)
+    sizes = {part: PartSize(macs[part] / 1e9, numbers[part] / 1e6) for part in MODULES}
     total = PartSize(sum(macs.values()) / 1e9, sum(numbers.values()) / 1e6)
     return sizes | {"total": total}
 

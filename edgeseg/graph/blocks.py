@@ -1,9 +1,9 @@
-"""A graph's nodes by the module that they come from: what stays in the higher precision together.
+"""A graph's nodes by residual block: nodes that change their precision together.
 
 The exporter names a convolution after its module (`student.layer3.0.conv1`), and the nodes between
 convolutions by number. A block is a module's path up to its first run of numbers
 (`student.layer3.0`). A node without a path belongs to the last convolution before it, so that a
-residual sum stays with its block; where nothing in reach has a path, to the first one behind it.
+residual sum stays with its block, and otherwise to the first convolution after it.
 """
 
 import re
@@ -26,7 +26,7 @@ class Block:
 def blocks_of(model: ModelProto, among: frozenset[str]) -> tuple[Block, ...]:
     """Divide the nodes named in `among` into blocks, in the order of the graph.
 
-    Blocks end where a node is not among them; a node that reaches no named one is in no block.
+    A node that is not among them ends a block; a node that reaches no named one is in no block.
     """
     nodes = [node for node in model.graph.node if node.name in among]
     owners = _owners(nodes)

@@ -26,7 +26,8 @@ from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError, ModelError
 from edgeseg.extras import installed
 from edgeseg.graph.files import read_graph
-from edgeseg.graph.wiring import Part, Wiring
+from edgeseg.graph.graph import Graph, name_of
+from edgeseg.graph.modules import Module
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, write_ranges
@@ -92,7 +93,8 @@ def calibrate(
     model, card = read_graph(graph)
     dataset = open_dataset(data)
     shots = choose(dataset, config)
-    tensors = measured(model)
+    view = Graph(model)
+    tensors = measured(view)
     histograms = {name: Histogram() for name in tensors}
     hashes: dict[str, str] = {}
     with task("calibrate", len(shots)) as bar:
@@ -104,15 +106,17 @@ def calibrate(
                 histograms[name].add(value)
             for _ in range(min(batch, len(shots) - index * batch)):
                 bar.advance()
-    readers = Wiring(model.graph).readers
+    values_by_name = view.tensors()
     ranges = Ranges(
         graph=graph.name,
         graph_sha256=sha256(graph),
         settings=dataclasses.asdict(config),
         versions={"onnxruntime": installed("onnxruntime") or "?"},
         tensors={
-            name: _range(histograms[name], config, part, readers[name][0][0])
-            for name, part in tensors.items()
+            name: _range(
+                histograms[name], config, module, name_of(values_by_name[name].consumers()[0])
+            )
+            for name, module in tensors.items()
         },
         frames=hashes,
     )
@@ -189,8 +193,8 @@ def _check_finite(name: str, value: NDArray[np.float32], graph: Path) -> None:
         )
 
 
-def _range(histogram: Histogram, config: CalibrateConfig, part: Part, reader: str) -> Range:
-    method = config.clipping(part)
+def _range(histogram: Histogram, config: CalibrateConfig, module: Module, reader: str) -> Range:
+    method = config.clipping(module)
     limit = histogram.limit(method, config.percentile)
     words = f"percentile {config.percentile:g}" if method == "percentile" else method
     return Range(limit, words, histogram.peak, reader)

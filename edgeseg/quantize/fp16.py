@@ -1,88 +1,117 @@
-"""FP32 to FP16, typed in the graph: what lies between convolutions computes in Half, no more.
+"""FP32 to FP16, typed in the graph: the operations between convolutions are FP16, all others FP32.
 
 A strongly typed engine (TensorRT 10 and later, TensorRT-RTX) computes each node in the type that
 the graph gives it, so the precision is decided here, once, for every runtime:
 
-    frame -> cast, resize, normalize | Half: convolutions ...  | unit vectors, product | Half: head
-    head's logits | sigmoid, map, score, mask
+    frame -> cast, resize, normalize | FP16: convolutions ... | unit vectors, similarity | FP16:
+    head | sigmoid, map, score, mask
 
-The bars are the islands' borders, one Cast for each tensor and type. The unit vectors stay FP32: a
-sum of squares over 256 channels overflows Half at a mean size of 16, and an epsilon of 1e-12 is 0,
-which turns a black frame into NaN. Means stay FP32 for the same sum.
+At each bar stands one Cast per tensor and type. The unit vectors stay FP32: a sum of squares over
+256 channels overflows FP16 at a mean magnitude of 16, and an epsilon of 1e-12 becomes 0, which
+turns a black frame into NaN. Means stay FP32 because of the same sum.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto
 
-from edgeseg.graph.rewrite import checked, replace_nodes
+from edgeseg.graph.graph import Graph, constant, name_of
 
 ALLOWED = frozenset(
     "Add Clip Concat Conv Expand HardSigmoid HardSwish LeakyRelu MatMul MaxPool Mul Pad Relu "
     "Reshape Resize Sigmoid Transpose".split()
 )
-"""The operations that lose nothing in Half; between convolutions only."""
+"""The operations that lose nothing in FP16; between convolutions only."""
 PAIRED = frozenset(("Add", "Mul"))
-"""Half only where both inputs are: a constant, or an FP32 island's result, keeps them FP32."""
+"""FP16 only if both inputs are: a constant, or the result of an FP32 node, keeps them FP32."""
 QUANTIZERS = frozenset(("QuantizeLinear", "DequantizeLinear"))
-"""Always Half, with Half scales: TensorRT wants a scale in the type of what it scales."""
+"""Always FP16, with FP16 scales: TensorRT wants a scale in the type of what it scales."""
 MAX = float(np.finfo(np.float16).max)
 TINY = float(np.finfo(np.float16).smallest_normal)
 
 
 def to_fp16(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> ModelProto:
-    """Return the graph with its convolutional parts in Half; inputs, outputs, metadata stay.
+    """Return the graph with its convolutional parts in FP16; inputs, outputs, metadata stay.
 
     keep: names of nodes that stay in FP32.
     """
-    typed = ModelProto()
-    typed.CopyFrom(model)
-    halved = _Halved(typed.graph)
-    nodes = list(halved.retype(typed.graph.node, half_nodes(model, keep)))
-    replace_nodes(typed.graph, nodes, halved.constants.values())
-    return checked(typed)
+    graph = Graph(model)
+    retype(graph, keep)
+    return graph.to_proto()
 
 
 def half_nodes(model: ModelProto, keep: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Return the names of the nodes that compute in Half, but for those to `keep` in FP32."""
-    graph = model.graph
-    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-    after = _reached(graph.node, forward=True)
-    before = _reached(reversed(graph.node), forward=False)
-    outputs = {output.name for output in graph.output}
-    produced: set[str] = set()  # tensors in Half
-    names = set()
-    for node in graph.node:
-        between = node.op_type == "Conv" or (node.name in after and node.name in before)
-        paired = all(name in produced for name in node.input) or node.op_type not in PAIRED
-        fits = all(_fits(constants[name]) for name in node.input if name in constants)
-        ends = outputs.intersection(node.output)
+    """Return the names of the nodes that compute in FP16, without those to `keep` in FP32."""
+    return frozenset(name_of(node) for node in _half(Graph(model))) - keep
+
+
+def retype(graph: Graph, keep: frozenset[str] = frozenset()) -> None:
+    """Change a graph in place as `to_fp16` does."""
+    half = {node for node in _half(graph) if node.name not in keep}
+    tensors = {tensor for node in half for tensor in node.outputs}
+    casts: dict[ir.Value, ir.Value] = {}
+
+    def converted(tensor: ir.Value, reader: ir.Node) -> ir.Value:
+        to_half = reader in half
+        if (tensor in tensors) == to_half:
+            return tensor
+        if tensor not in casts:
+            values = constant(tensor)
+            new = f"{tensor.name}/{'fp16' if to_half else 'fp32'}"
+            if values is None:
+                kind = ir.DataType.FLOAT16 if to_half else ir.DataType.FLOAT
+                casts[tensor] = graph.add_node("Cast", [tensor], new, before=reader, to=kind)
+            elif values.dtype != np.float32:
+                casts[tensor] = tensor
+            else:
+                casts[tensor] = graph.add_constant(new, values.astype(np.float16))
+        return casts[tensor]
+
+    for node in graph.nodes:
+        for index, tensor in enumerate(node.inputs):
+            sizes = node.op_type == "Resize" and index > 0  # FP32 or int64, whatever the data is
+            if tensor and not sizes:
+                node.replace_input_with(index, converted(tensor, node))
+
+
+def _half(graph: Graph) -> set[ir.Node]:
+    after = _reached(graph.nodes, forward=True)
+    before = _reached(reversed(graph.nodes), forward=False)
+    tensors: set[ir.Value | None] = set()  # FP16
+    found = set()
+    for node in graph.nodes:
+        between = node.op_type == "Conv" or (node in after and node in before)
+        paired = tensors.issuperset(node.inputs) or node.op_type not in PAIRED
+        values = [constant(tensor) for tensor in node.inputs]
+        fits = all(_fits(value) for value in values if value is not None)
+        ends = any(tensor.is_graph_output() for tensor in node.outputs)
         plain = node.op_type in ALLOWED and between and paired and fits and not ends
         if plain or node.op_type in QUANTIZERS:
-            names.add(node.name)
-            produced.update(node.output)
-    return frozenset(names - keep)
+            found.add(node)
+            tensors.update(node.outputs)
+    return found
 
 
-def _reached(nodes: Iterable[NodeProto], *, forward: bool) -> set[str]:
+def _reached(nodes: Iterable[ir.Node], *, forward: bool) -> set[ir.Node]:
     """Return the nodes after some convolution, or before one when walking backward."""
-    tensors: set[str] = set()
-    names = set()
+    tensors: set[ir.Value | None] = set()
+    found = set()
     for node in nodes:
-        sources, results = (node.input, node.output) if forward else (node.output, node.input)
-        if tensors.intersection(sources):
-            names.add(node.name)
-        if node.op_type == "Conv" or node.name in names:
-            tensors.update(results)
-    return names
+        sources, results = (node.inputs, node.outputs)[:: 1 if forward else -1]
+        if not tensors.isdisjoint(sources):
+            found.add(node)
+        if node.op_type == "Conv" or node in found:
+            tensors.update(tensor for tensor in results if tensor)
+    return found
 
 
 def _fits(constant: NDArray[np.generic]) -> bool:
-    """Whether Half holds a constant: no overflow, and a scalar must not vanish.
+    """Whether FP16 holds a constant: no overflow, and a scalar must not become 0.
 
-    Among a convolution's thousands of weights some are always tiny; a lone scalar is an epsilon.
+    Among a convolution's thousands of weights some are always tiny; a single scalar is an epsilon.
     """
     if constant.dtype != np.float32:
         return True
@@ -90,48 +119,3 @@ def _fits(constant: NDArray[np.generic]) -> bool:
     if sizes.max(initial=0.0) > MAX:
         return False
     return constant.size != 1 or not 0.0 < float(sizes.flat[0]) < TINY
-
-
-class _Halved:
-    """What a graph needs at the borders: each constant once in Half, each Cast once."""
-
-    def __init__(self, graph: GraphProto) -> None:
-        self.originals = {i.name: i for i in graph.initializer}
-        self.constants: dict[str, TensorProto] = {}
-        self.tensors: set[str] = set()
-        self.casts: dict[str, NodeProto] = {}
-
-    def retype(self, nodes: Iterable[NodeProto], half: frozenset[str]) -> Iterator[NodeProto]:
-        """Yield the nodes in order, rewired, each new Cast before its first reader."""
-        for node in nodes:
-            known = len(self.casts)
-            convert = self._to_half if node.name in half else self._to_float
-            for k, name in enumerate(node.input):
-                sizes = node.op_type == "Resize" and k > 0  # Float or int64, whatever the data is
-                if name and not sizes:
-                    node.input[k] = convert(name)
-            yield from list(self.casts.values())[known:]
-            if node.name in half:
-                self.tensors.update(node.output)
-            yield node
-
-    def _to_half(self, name: str) -> str:
-        if name in self.tensors:
-            return name
-        if name not in self.originals:
-            return self._cast(name, TensorProto.FLOAT16)
-        if self.originals[name].data_type != TensorProto.FLOAT:
-            return name
-        if name not in self.constants:
-            values = numpy_helper.to_array(self.originals[name]).astype(np.float16)
-            self.constants[name] = numpy_helper.from_array(values, f"{name}/half")
-        return self.constants[name].name
-
-    def _to_float(self, name: str) -> str:
-        return self._cast(name, TensorProto.FLOAT) if name in self.tensors else name
-
-    def _cast(self, name: str, to: int) -> str:
-        if name not in self.casts:
-            new = f"{name}/{'half' if to == TensorProto.FLOAT16 else 'float'}"
-            self.casts[name] = helper.make_node("Cast", [name], [new], new, to=to)
-        return str(self.casts[name].output[0])

@@ -1,11 +1,11 @@
-"""Ranges to an explicit INT8 graph: QuantizeLinear and DequantizeLinear where placement.py says.
+"""Calibration ranges to an explicit INT8 graph: Q/DQ pairs where placement.py says.
 
-Weights have a scale for each output channel, activations one for the tensor. Three flavors:
+Weights have a scale for each output channel, activations one for the tensor. Three styles:
 
-    half    Half between the islands, Half scales, INT8 weights: TensorRT 10, 11 and TensorRT-RTX
-    float   Float throughout, weights in Float before a pair of their own: TensorRT 8.6, which takes
-            no INT8 constant, and the builder's flags choose the types
-    cpu     Float, unsigned activations, an INT32 bias, more pairs: ONNX Runtime and OpenVINO
+    fp16    FP16 around the pairs, FP16 scales, INT8 weights: TensorRT 10, 11 and TensorRT-RTX
+    fp32    FP32 throughout, FP32 weights before a pair of their own: TensorRT 8.6, which takes no
+            INT8 constant, and whose builder flags choose the types
+    cpu     FP32, unsigned activations, an INT32 bias, more pairs: ONNX Runtime and OpenVINO
 """
 
 from collections import Counter
@@ -17,79 +17,70 @@ from onnx import ModelProto
 
 from edgeseg.cards import sha256
 from edgeseg.config import Similarity
-from edgeseg.graph.rewrite import checked
+from edgeseg.graph.graph import Graph
 from edgeseg.quantize.calibration_file import Ranges
 from edgeseg.quantize.equalize import equalize
-from edgeseg.quantize.fp16 import to_fp16
-from edgeseg.quantize.placement import Device, Placement, place
-from edgeseg.quantize.qdq import Flavor, insert_pairs
+from edgeseg.quantize.fp16 import retype
+from edgeseg.quantize.placement import Placement, Processor, place
+from edgeseg.quantize.qdq import Style, insert_pairs
 
-DEVICE: dict[Flavor, Device] = {"half": "gpu", "float": "gpu", "cpu": "cpu"}
-
-
-def quantize(
-    model: ModelProto,
-    ranges: Ranges,
-    *,
-    keep: frozenset[str] = frozenset(),
-    flavor: Flavor = "half",
-    product: Similarity = "kept",
-) -> ModelProto:
-    """Return the graph with explicit quantization; inputs, outputs, metadata stay.
-
-    model: the FP32 graph that was calibrated; keep: names of convolutions to leave unquantized.
-    Errors: ModelError for a tensor without a range.
-    """
-    quantized = ModelProto()
-    quantized.CopyFrom(model)
-    if product == "equalized":
-        ranges = equalize(quantized, ranges)
-    placement = place(quantized, keep=keep, product=product, device=DEVICE[flavor])
-    insert_pairs(quantized, placement, ranges, flavor)
-    if flavor == "half":
-        return to_fp16(quantized)
-    return checked(quantized)
+PROCESSOR: dict[Style, Processor] = {"fp16": "gpu", "fp32": "gpu", "cpu": "cpu"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Int8:
-    """How a graph is going to be quantized: what `quantize` takes, and the file it comes from."""
+    """How a graph is quantized.
+
+    ranges: of the FP32 graph; file: where they come from; keep: names of convolutions that stay;
+    similarity: whether those that read the similarity stay, or read it equalized.
+    """
 
     ranges: Ranges
     file: Path
     keep: frozenset[str] = frozenset()
-    product: Similarity = "kept"
+    similarity: Similarity = "kept"
 
-    def apply(self, model: ModelProto, flavor: Flavor) -> ModelProto:
-        """Return the graph quantized."""
-        return quantize(model, self.ranges, keep=self.keep, flavor=flavor, product=self.product)
+    def apply(self, model: ModelProto, style: Style) -> ModelProto:
+        """Return the FP32 graph quantized; inputs, outputs, metadata stay.
 
-    def placement(self, model: ModelProto, flavor: Flavor) -> Placement:
+        Errors: ModelError for a tensor without a range.
+        """
+        graph, ranges = Graph(model), self.ranges
+        if self.similarity == "equalized":
+            ranges = equalize(graph, ranges)
+        insert_pairs(graph, self._place(graph, style), ranges, style)
+        if style == "fp16":
+            retype(graph)
+        return graph.to_proto()
+
+    def placement(self, model: ModelProto, style: Style) -> Placement:
         """Return what is quantized."""
-        return place(model, keep=self.keep, product=self.product, device=DEVICE[flavor])
+        return self._place(Graph(model), style)
 
-    def to_json(self, model: ModelProto, flavor: Flavor) -> dict[str, Any]:
-        """Return for the card: the file of ranges, and what was placed where."""
-        kinds = Counter(node.op_type for node in self.apply(model, flavor).graph.node)
-        placement = self.placement(model, flavor)
+    def to_json(self, model: ModelProto, style: Style) -> dict[str, Any]:
+        """Return for the card: the calibration file, and what is quantized."""
+        placement = self.placement(model, style)
         return {
             "ranges": self.file.name,
             "ranges_sha256": sha256(self.file),
-            "flavor": flavor,
-            "product": self.product,
+            "style": style,
+            "similarity": self.similarity,
             "convolutions": len(placement.convolutions),
-            "left_alone": placement.left,
-            "quantize": kinds["QuantizeLinear"],
-            "dequantize": kinds["DequantizeLinear"],
+            "activations": len(placement.edges),
+            "left": placement.left,
         }
+
+    def _place(self, graph: Graph, style: Style) -> Placement:
+        processor = PROCESSOR[style]
+        return place(graph, keep=self.keep, similarity=self.similarity, processor=processor)
 
 
 def describe(found: dict[str, Any]) -> str:
-    """Return the card's words on quantization in one line."""
-    left = Counter(found["left_alone"].values())
-    others = ", ".join(f"{reason} {count}" for reason, count in sorted(left.items()))
+    """Return the quantization of a card in one line."""
+    left = Counter(found["left"].values())
+    others = ", ".join(f"{count} {reason}" for reason, count in sorted(left.items()))
     return (
-        f"{found['convolutions']} convolutions, {found['quantize']} QuantizeLinear, "
-        f"{found['dequantize']} DequantizeLinear, product {found['product']}, ranges "
-        f"{found['ranges']} ({found['ranges_sha256'][:12]}); left alone: {others or 'none'}"
+        f"{found['convolutions']} convolutions and {found['activations']} activations in INT8, "
+        f"similarity {found['similarity']}, calibration file {found['ranges']} "
+        f"({found['ranges_sha256'][:12]}); not quantized: {others or 'none'}"
     )

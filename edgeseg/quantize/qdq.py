@@ -1,131 +1,140 @@
-"""QuantizeLinear and DequantizeLinear into a graph, one pair for each tensor that is placed."""
+"""Inserts Q/DQ pairs (QuantizeLinear, DequantizeLinear): one per tensor that is placed."""
 
-from collections.abc import Generator, Iterator
 from typing import Literal
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgeseg.graph.rewrite import replace_nodes
-from edgeseg.graph.wiring import never_negative
+from edgeseg.graph.graph import Graph, constant, name_of
 from edgeseg.quantize.calibration_file import Ranges
 from edgeseg.quantize.placement import Placement
 from edgeseg.quantize.qparams import (
     Floats,
-    Step,
+    QParams,
     least_scale,
     quantize_bias,
     quantize_weight,
-    signed_step,
-    unsigned_step,
+    signed,
+    unsigned,
 )
 
-Flavor = Literal["half", "float", "cpu"]
-Pair = Generator[NodeProto, None, str]
-"""The new nodes, and the name of the tensor to read instead."""
+Style = Literal["fp16", "fp32", "cpu"]
+BOUNDED = ("MaxPool", "Resize", "Expand", "ReduceMean", "GlobalAveragePool")
+"""Operations whose outputs lie between the extremes of their first input."""
 
 
-def insert_pairs(model: ModelProto, placement: Placement, ranges: Ranges, flavor: Flavor) -> None:
-    """Rewrite a graph in place: each placed reader reads its tensor through a pair."""
-    inserter = _Inserter(model, placement, ranges, flavor)
-    nodes = list(inserter.rewired())
-    replace_nodes(model.graph, nodes, inserter.constants.values())
+def insert_pairs(graph: Graph, placement: Placement, ranges: Ranges, style: Style) -> None:
+    """Change a graph in place: each placed reader reads its tensor through a Q/DQ pair."""
+    _Inserter(graph, placement, ranges, style).insert()
+
+
+def never_negative(graph: Graph) -> set[ir.Value | None]:
+    """Return the tensors that hold no negative number, whatever the frame."""
+    found: set[ir.Value | None] = set()
+    for node in graph.nodes:
+        low = constant(node.inputs[1]) if node.op_type == "Clip" else None
+        if (
+            node.op_type in ("Relu", "Sigmoid")
+            or (low is not None and low >= 0)
+            or (node.op_type in BOUNDED and node.inputs[0] in found)
+            or (node.op_type in ("Concat", "Add") and found.issuperset(node.inputs))
+        ):
+            found.update(node.outputs)
+    return found
 
 
 class _Inserter:
     """Makes each pair once, before its first reader."""
 
-    def __init__(
-        self, model: ModelProto, placement: Placement, ranges: Ranges, flavor: Flavor
-    ) -> None:
-        self.nodes = model.graph.node
-        self.originals = {i.name: i for i in model.graph.initializer}
-        self.positive = never_negative(model)
-        self.convolutions = frozenset(placement.convolutions)
-        self.sources = {edge: name for name, edges in placement.edges.items() for edge in edges}
+    def __init__(self, graph: Graph, placement: Placement, ranges: Ranges, style: Style) -> None:
+        self.graph = graph
+        self.positive = never_negative(graph)
+        self.convolutions = [graph.by_name[name] for name in placement.convolutions]
+        self.edges = {edge for edges in placement.edges.values() for edge in edges}
         self.ranges = ranges
-        self.flavor = flavor
-        self.constants: dict[str, TensorProto] = {}
-        self.steps: dict[str, Step] = {}
-        """Of every tensor that has its pair."""
-        self.least = self._least_scales() if flavor == "cpu" else {}
+        self.style = style
+        self.qparams: dict[ir.Value, QParams] = {}
+        self.outputs: dict[ir.Value, ir.Value] = {}
+        """Tensor -> what its pair writes."""
+        self.least = self._least_scales() if style == "cpu" else {}
 
-    def rewired(self) -> Iterator[NodeProto]:
-        """Yield the nodes in order, and the new ones before their readers."""
-        for node in self.nodes:
-            names = list(node.input)
-            for index, name in enumerate(names):
-                if (node.name, index) in self.sources:
-                    node.input[index] = yield from self._activation(name)
-                elif index == 1 and node.name in self.convolutions:
-                    node.input[index] = yield from self._weight(name)
-                elif index == 2 and node.name in self.convolutions and self.flavor == "cpu":
-                    node.input[index] = yield from self._bias(node.name, *names)
-            yield node
+    def insert(self) -> None:
+        for node in self.graph.nodes:
+            tensors = list(node.inputs)
+            for index, tensor in enumerate(tensors):
+                if tensor is None:
+                    continue
+                if (node.name, index) in self.edges:
+                    node.replace_input_with(index, self._activation(tensor, node))
+                elif index == 1 and node in self.convolutions:
+                    node.replace_input_with(index, self._weight(tensor, node))
+                elif index == 2 and node in self.convolutions and self.style == "cpu":
+                    node.replace_input_with(index, self._bias(node, tensors))
 
-    def _activation(self, tensor: str) -> Pair:
-        if tensor not in self.steps:
-            yield from self._pair(tensor, self._step(tensor))
-        return f"{tensor}/dequantized"
+    def _activation(self, tensor: ir.Value, reader: ir.Node) -> ir.Value:
+        if tensor not in self.outputs:
+            self.qparams[tensor] = self._qparams(tensor)
+            self.outputs[tensor] = self._pair(tensor, self.qparams[tensor], reader)
+        return self.outputs[tensor]
 
-    def _weight(self, name: str) -> Pair:
-        if name not in self.steps:
-            levels, step = quantize_weight(
-                self._value(name), half=self.flavor == "half", least=self.least.get(name, 0.0)
+    def _weight(self, tensor: ir.Value, reader: ir.Node) -> ir.Value:
+        if tensor not in self.outputs:
+            quantized, qparams = quantize_weight(
+                _values(tensor), half=self.style == "fp16", least=self.least.get(tensor, 0.0)
             )
-            if self.flavor == "float":
-                yield from self._pair(name, step)
+            self.qparams[tensor] = qparams
+            if self.style == "fp32":
+                self.outputs[tensor] = self._pair(tensor, qparams, reader)
             else:
-                yield from self._levels(name, levels, step)
-        return f"{name}/dequantized"
+                self.outputs[tensor] = self._stored(name_of(tensor), quantized, qparams, reader)
+        return self.outputs[tensor]
 
-    def _bias(self, convolution: str, source: str, weight: str, bias: str) -> Pair:
-        """Each convolution has its own: the steps are those of its products."""
-        name = f"{convolution}/bias"
-        yield from self._levels(
-            name, *quantize_bias(self._value(bias), self.steps[source], self.steps[weight])
+    def _bias(self, node: ir.Node, tensors: list[ir.Value | None]) -> ir.Value:
+        """Each convolution has a bias of its own: its scales are those of its products."""
+        source, weight, bias = tensors
+        assert source and weight and bias
+        quantized, qparams = quantize_bias(
+            _values(bias), self.qparams[source], self.qparams[weight]
         )
-        return f"{name}/dequantized"
+        return self._stored(f"{node.name}/bias", quantized, qparams, node)
 
-    def _step(self, tensor: str) -> Step:
-        limit = self.ranges.limit(tensor)
-        if self.flavor == "cpu":
-            return unsigned_step(limit, positive=tensor in self.positive)
-        return signed_step(limit, half=self.flavor == "half")
+    def _qparams(self, tensor: ir.Value) -> QParams:
+        limit = self.ranges.limit(name_of(tensor))
+        if self.style == "cpu":
+            return unsigned(limit, positive=tensor in self.positive)
+        return signed(limit, half=self.style == "fp16")
 
-    def _least_scales(self) -> dict[str, Floats]:
+    def _least_scales(self) -> dict[ir.Value, Floats]:
         """Return the scales of weights, [O], at which the biases beside them fit into 32 bits."""
-        least: dict[str, Floats] = {}
-        for node in self.nodes:
-            if node.name in self.convolutions and len(node.input) == 3:
-                source, weight, bias = node.input
-                found = least_scale(self._value(bias), self._step(source))
+        least: dict[ir.Value, Floats] = {}
+        for node in self.convolutions:
+            if len(node.inputs) == 3:
+                source, weight, bias = node.inputs
+                assert source and weight and bias
+                found = least_scale(_values(bias), self._qparams(source))
                 least[weight] = np.maximum(least.get(weight, np.float32(0.0)), found)
         return least
 
-    def _levels(self, name: str, levels: NDArray[np.generic], step: Step) -> Iterator[NodeProto]:
-        self.steps[name] = step
-        self._constant(f"{name}/quantized", levels)
-        yield self._node("DequantizeLinear", name, f"{name}/quantized", f"{name}/dequantized")
+    def _pair(self, tensor: ir.Value, qparams: QParams, reader: ir.Node) -> ir.Value:
+        quantized = self._node("QuantizeLinear", tensor, name_of(tensor), qparams, reader)
+        return self._node("DequantizeLinear", quantized, name_of(tensor), qparams, reader)
 
-    def _pair(self, name: str, step: Step) -> Iterator[NodeProto]:
-        self.steps[name] = step
-        yield self._node("QuantizeLinear", name, name, f"{name}/quantized")
-        yield self._node("DequantizeLinear", name, f"{name}/quantized", f"{name}/dequantized")
+    def _stored(
+        self, name: str, values: NDArray[np.generic], qparams: QParams, reader: ir.Node
+    ) -> ir.Value:
+        quantized = self.graph.add_constant(f"{name}/quantized", values)
+        return self._node("DequantizeLinear", quantized, name, qparams, reader)
 
-    def _node(self, op: str, name: str, source: str, output: str) -> NodeProto:
-        step = self.steps[name]
-        scale = self._constant(f"{name}/scale", step.scale)
-        zero = self._constant(f"{name}/zero", step.zero)
-        node = helper.make_node(op, [source, scale, zero], [output], output)
-        if step.scale.ndim:
-            node.attribute.append(helper.make_attribute("axis", 0))
-        return node
+    def _node(
+        self, operation: str, tensor: ir.Value, name: str, qparams: QParams, reader: ir.Node
+    ) -> ir.Value:
+        scale = self.graph.add_constant(f"{name}/scale", qparams.scale)
+        zero = self.graph.add_constant(f"{name}/zero", qparams.zero)
+        output = f"{name}/{'quantized' if operation == 'QuantizeLinear' else 'dequantized'}"
+        axis = {"axis": 0} if qparams.scale.ndim else {}
+        return self.graph.add_node(operation, [tensor, scale, zero], output, before=reader, **axis)
 
-    def _constant(self, name: str, value: NDArray[np.generic]) -> str:
-        self.constants[name] = numpy_helper.from_array(value, name)
-        return name
 
-    def _value(self, name: str) -> Floats:
-        return np.asarray(numpy_helper.to_array(self.originals[name]), np.float32)
+def _values(tensor: ir.Value) -> Floats:
+    return np.asarray(constant(tensor), np.float32)

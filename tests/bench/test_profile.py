@@ -13,7 +13,8 @@ from edgeseg.config import ProfileConfig
 from edgeseg.data.frames import load_frames
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.graph.files import graph_file
-from edgeseg.graph.modules import Network
+from edgeseg.graph.graph import Graph
+from edgeseg.graph.modules import module_macs
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes
 from tests.bench.conftest import CARD, SIDE
 from tests.kit.errors import fails
@@ -61,7 +62,7 @@ def test_planned_layers_are_placed_and_written(red, tmp_path):
     report = run_profile(backend, red, tmp_path)
     shares = {row.module: row.time_share for row in report.modules}
     assert shares == pytest.approx(
-        {"teacher": 0.3, "student": 0.5, "product": 0.0, "head": 0.1, "rest": 0.1}
+        {"teacher": 0.3, "student": 0.5, "similarity": 0.0, "head": 0.1, "rest": 0.1}
     )
     assert backend.runs == 3 + 4 + 3, (
         "half of the plain iterations before, half after, with warm-up"
@@ -110,7 +111,7 @@ def test_a_real_runtime(kind, red, tmp_path):
 
     with open_model(red, runtime=kind, threads=1) as backend:
         report = run_profile(backend, red, tmp_path)
-    work = Network(onnx.load(red)).part_macs()
+    work = module_macs(Graph(onnx.load(red)))
     assert sum(row.time_share for row in report.modules) == pytest.approx(1.0)
     assert sum(row.gmac_share for row in report.modules) == pytest.approx(1.0)
     assert {row.module: row.gmac for row in report.modules} == {k: v / 1e9 for k, v in work.items()}

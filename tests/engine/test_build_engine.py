@@ -185,7 +185,7 @@ def test_the_gate_keeps_a_block_and_the_card_says_so(red, tmp_path):
     assert read_card(built.path.with_suffix(".json"), EngineCard).accuracy == account
     weights = {i.name: i.data_type for i in onnx.load(built.path).graph.initializer}
     assert weights["split"] == TensorProto.FLOAT
-    assert weights["head.blocks.0/one/half"] == TensorProto.FLOAT16
+    assert weights["head.blocks.0/one/fp16"] == TensorProto.FLOAT16
     line = built.summary().splitlines()[1]
     assert line.startswith("accuracy: pixel AP 1.0000 -> 1.0000, image AUROC 1.0000 -> 1.0000, ")
     assert line.endswith("; kept in fp32: student.layer1.0")

@@ -12,6 +12,7 @@ from edgeseg.config import BuildConfig
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.errors import ModelError
 from edgeseg.graph.files import read_graph
+from edgeseg.graph.graph import Graph
 from edgeseg.loading import open_model
 from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, write_ranges
 from edgeseg.quantize.placement import measured, place
@@ -23,7 +24,7 @@ from edgeseg.runtime.base import Slot
 def ranges(exported):
     """The largest magnitudes on three frames of noise."""
     model, card = read_graph(exported.graph)
-    tensors = list(measured(model))
+    tensors = list(measured(Graph(model)))
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, card.frame_shape, np.uint8) for _ in range(3)]
     peaks = np.max(
@@ -59,10 +60,9 @@ def test_an_engine_for_the_cpu(exported, folder, runtime):
     found = card.quantization
     path = folder / "calibration" / "screws.ranges.json"
     assert (found["ranges"], found["ranges_sha256"]) == (path.name, sha256(path))
-    assert kinds.count("QuantizeLinear") == found["quantize"]
-    assert kinds.count("DequantizeLinear") == found["dequantize"]
-    assert found["product"] == "equalized"
-    assert found["convolutions"] == 64 and len(found["left_alone"]) == 2
+    assert kinds.count("QuantizeLinear") == found["activations"]
+    assert found["similarity"] == "equalized"
+    assert found["convolutions"] == 64 and len(found["left"]) == 2
     assert 1e-6 < card.parity["max_abs_diff"] < 0.05
     assert "largest_half" not in card.parity
     with open_model(built.path) as engine:
@@ -70,7 +70,7 @@ def test_an_engine_for_the_cpu(exported, folder, runtime):
         engine.bind(slot)
         engine.run()
         assert np.isfinite(slot.anomaly_map).all()
-    assert "int8: 64 convolutions, " in built.summary()
+    assert "int8: 64 convolutions and " in built.summary()
     assert json.loads(json.dumps(built.to_json()))["quantization"] == found
 
 
@@ -78,16 +78,16 @@ def test_a_plan_ahead_of_time(exported, folder):
     pytest.importorskip("tensorrt_rtx")
     built = build(exported.graph, runtime="tensorrt-rtx")
     assert built.path.name == "screws-int8-rtx-sm86.engine"
-    assert built.card.quantization["product"] == "kept"
+    assert built.card.quantization["similarity"] == "kept"
     assert built.card.layers["convolutions_int8"] == 60
     assert built.card.parity["line"].startswith("the engine was not run on a GPU; its graph on")
     assert built.card.parity["largest_half"] > 0
-    assert built.card.quantization["quantize"] == 58
+    assert built.card.quantization["activations"] == 58
 
 
 def test_the_product_may_be_kept_on_a_cpu(exported, folder):
     built = build(exported.graph, runtime="onnxruntime", similarity="kept")
-    assert built.card.quantization["product"] == "kept"
+    assert built.card.quantization["similarity"] == "kept"
     assert built.card.quantization["convolutions"] == 62
 
 
@@ -121,5 +121,5 @@ def test_fp16_has_no_quantization_on_its_card(exported, tmp_path):
 
 def test_the_placement_is_that_of_the_graph(exported, folder):
     built = build(exported.graph, runtime="onnxruntime", similarity="kept")
-    model = onnx.load(exported.graph)
-    assert built.card.quantization["left_alone"] == place(model, device="cpu").left
+    graph = Graph(onnx.load(exported.graph))
+    assert built.card.quantization["left"] == place(graph, processor="cpu").left

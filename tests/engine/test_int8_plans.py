@@ -11,6 +11,7 @@ from onnx import TensorProto
 from edgeseg.config import BuildConfig
 from edgeseg.engine.tensorrt import build_plan
 from edgeseg.errors import BuildError, ConfigError
+from edgeseg.graph.graph import Graph
 from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.calibration_file import Range, Ranges
 from edgeseg.quantize.fp16 import to_fp16
@@ -29,7 +30,7 @@ def model(exported):
 
 @pytest.fixture(scope="session")
 def int8(model, exported):
-    limits = {name: Range(3.0) for name in measured(model)}
+    limits = {name: Range(3.0) for name in measured(Graph(model))}
     ranges = Ranges(graph="screws.onnx", graph_sha256="0" * 64, tensors=limits)
     return Int8(ranges=ranges, file=exported.graph)
 
@@ -46,11 +47,11 @@ def plan_for(model, int8, capability):
 
 
 @pytest.mark.parametrize("capability", ["8.6", "12.0"])
-@pytest.mark.parametrize("product", ["kept", "equalized"])
-def test_the_planned_convolutions_read_int8(model, int8, capability, product):
+@pytest.mark.parametrize("similarity", ["kept", "equalized"])
+def test_the_planned_convolutions_read_int8(model, int8, capability, similarity):
     pytest.importorskip("tensorrt_rtx")
-    plan = plan_for(model, dataclasses.replace(int8, product=product), capability)
-    count = QUANTIZED[product]
+    plan = plan_for(model, dataclasses.replace(int8, similarity=similarity), capability)
+    count = QUANTIZED[similarity]
     assert plan.layers == {
         "convolutions": CONVOLUTIONS,
         "convolutions_int8": count,
@@ -86,7 +87,7 @@ def test_fp16_is_built_for_turing_too(model):
 
 def test_a_convolution_that_does_not_read_int8_is_refused(model, int8, monkeypatch):
     pytest.importorskip("tensorrt_rtx")
-    monkeypatch.setattr(Int8, "apply", lambda self, model, flavor: to_fp16(model))
+    monkeypatch.setattr(Int8, "apply", lambda self, model, style: to_fp16(model))
     with pytest.raises(BuildError, match="computes in Half in the engine; Int8 was expected"):
         plan_for(model, int8, "8.6")
 
@@ -134,7 +135,7 @@ def test_the_older_graph_answers_the_same(install, model, int8):
         onnxruntime.InferenceSession(
             graph.SerializeToString(), providers=["CPUExecutionProvider"]
         ).run(["anomaly_map"], feeds)[0]
-        for graph in (int8.apply(model, "float"), recorder.builds[0][2])
+        for graph in (int8.apply(model, "fp32"), recorder.builds[0][2])
     ]
     np.testing.assert_allclose(*maps, atol=1e-5)
 

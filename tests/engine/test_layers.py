@@ -124,10 +124,10 @@ def test_a_norm_inside_one_kernel_is_in_float_between_its_casts(model):
     kept = [text for text in LOG if "[ONNX Layer: norm]" not in text]
     name = "__myl_CastMulSumSqrtMaxMinDivMulNegMulCast_myl0_79"
     for nodes, expected in [
-        (["x/float", "norm", "mul/half"], "Float"),
-        (["norm", "mul/half"], "Half"),
-        (["x/float", "norm"], "Half"),
-        (["other/float", "norm", "mul/half"], "Half"),
+        (["x/fp32", "norm", "mul/fp16"], "Float"),
+        (["norm", "mul/fp16"], "Half"),
+        (["x/fp32", "norm"], "Half"),
+        (["other/fp32", "norm", "mul/fp16"], "Half"),
     ]:
         layers = read_layers([*kept, line(name, "kgen", ["Half"], ["Half"], nodes)])
         assert read_types(model, layers).norms == {"norm": expected}

@@ -22,8 +22,8 @@ from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.threshold import threshold_run
 from edgeseg.export.export import export_graph, export_run
 from edgeseg.graph.files import read_graph
-from edgeseg.graph.modules import Network
-from edgeseg.graph.wiring import parts
+from edgeseg.graph.graph import Graph
+from edgeseg.graph.modules import module_macs, node_modules
 from edgeseg.loading import open_model, open_run
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.fused import Fused
@@ -147,15 +147,16 @@ def test_an_engine_of_each_precision_answers_like_the_graph(
 
 def test_a_profile_knows_the_parts_of_a_model(trained):
     run, exported = trained
-    work = Network(read_graph(exported.graph)[0]).part_macs()
+    graph = Graph(read_graph(exported.graph)[0])
+    work = module_macs(graph)
     assert work["student"] > work["teacher"] > 0
-    assert work["product"] == 0  # norms and sums multiply no matrices
+    assert work["similarity"] == 0  # norms and sums multiply no matrices
     assert (work["head"] > 0) == (run.name in ("edge", "dskd-head"))
-    part = Network(read_graph(exported.graph)[0]).parts
-    kinds = {n.name: n.op_type for n in onnx.load(exported.graph).graph.node}
-    assert {kinds[name] for name in part if part[name] == "product"} >= {"ReduceL2", "Div"}
+    modules = node_modules(graph)
+    kinds = {name: node.op_type for name, node in graph.by_name.items()}
+    assert {kinds[name] for name in kinds if modules[name] == "similarity"} >= {"ReduceL2", "Div"}
     ends = {"ReduceMax", "TopK", "Greater", "Where"}
-    assert {part[name] for name in part if kinds[name] in ends} == {"rest"}
+    assert {modules[name] for name in kinds if kinds[name] in ends} == {"rest"}
 
 
 ABLATIONS = [
@@ -194,7 +195,8 @@ def test_an_ablation_exports(settings, tmp_path):
     model = onnx.load(found.graph)
     names = [n.name for n in model.graph.node if n.op_type == "Conv"]
     assert any(n.startswith("teacher.") for n in names) == (settings.get("structure") != "e-d")
-    placed = place(model)
-    assert set(placed.left.values()) <= {"stem", "output", "pooled", "product"}
+    graph = Graph(model)
+    placed = place(graph)
+    assert set(placed.left.values()) <= {"stem", "output", "pooled", "similarity"}
     assert len(placed.convolutions) > 20
-    assert ("head" in parts(model).values()) == (config.model == "destseg")
+    assert ("head" in node_modules(graph).values()) == (config.model == "destseg")

@@ -10,11 +10,12 @@ from edgeseg.config import AUTO_REWRITES, REWRITES, BuildConfig, ExportConfig
 from edgeseg.engine.tensorrt import build_plan
 from edgeseg.export.exact import PASSES, rewrite
 from edgeseg.export.export import export_graph
+from edgeseg.graph.graph import Graph
 from edgeseg.graph.wiring import parts
 from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.calibration_file import Range, Ranges
 from edgeseg.quantize.fp16 import half_nodes, to_fp16
-from edgeseg.quantize.int8 import Int8, quantize
+from edgeseg.quantize.int8 import Int8
 from edgeseg.quantize.placement import measured, place
 from edgeseg.runtime.onnx_card import read_onnx_card
 from tests.kit.deploy import toy_backend
@@ -39,7 +40,7 @@ def rewritten(original):
 
 @pytest.fixture(scope="session")
 def ranges(rewritten, exported):
-    limits = {name: Range(3.0) for name in measured(rewritten)}
+    limits = {name: Range(3.0) for name in measured(Graph(rewritten))}
     return Ranges(graph=exported.graph.name, graph_sha256="0" * 64, tensors=limits)
 
 
@@ -94,12 +95,16 @@ def test_half_reaches_through_the_head(original, rewritten):
 
 def test_int8_leaves_what_it_left(original, rewritten, ranges):
     """The rewrites add no convolution that INT8 would spoil, and take none from it."""
-    before, after = place(original), place(rewritten)
+    before, after = place(Graph(original)), place(Graph(rewritten))
     assert {n.split("/")[0] for n in after.left} == set(before.left)
     assert {n.split("/")[0] for n in after.convolutions} == set(before.convolutions)
-    for flavor in ("half", "float", "cpu"):
+    for flavor in ("fp16", "fp32", "cpu"):
         for product in ("kept", "equalized"):
-            assert quantize(rewritten, ranges, flavor=flavor, product=product).graph.node
+            assert (
+                Int8(ranges=ranges, file=None, similarity=product)
+                .apply(rewritten, flavor)
+                .graph.node
+            )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -111,7 +116,7 @@ def test_tensorrt_rtx_builds_it_with_the_planned_types(rewritten, ranges, export
     count = sum(n.op_type == "Conv" for n in rewritten.graph.node)
     types = {"fp32": {"float": count}, "fp16": {"half": count}}
     if int8:
-        eight = len(int8.placement(rewritten, "half").convolutions)
+        eight = len(int8.placement(rewritten, "fp16").convolutions)
         types["int8"] = {"int8": eight, "half": count - eight}
     expected = {f"convolutions_{kind}": n for kind, n in types[precision].items()}
     assert plan.layers == {"convolutions": count, "norms": 6, "norms_float": 6, **expected}

@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 
 from edgeseg.export import taps as rewrite
 from edgeseg.export.taps import interpolation, taps
+from edgeseg.graph.graph import Graph
 from edgeseg.graph.modules import node_macs
 from tests.kit.hand_made import FLOAT, graph, node
 from tests.kit.small_head import answer, features
@@ -107,7 +108,7 @@ def test_only_what_is_worth_while_is_moved():
     model.graph.input[1].type.tensor_type.shape.dim[1].dim_value = 600
     del model.graph.value_info[:]
     rewritten = taps(onnx.shape_inference.infer_shapes(model))
-    macs = node_macs(rewritten)
+    macs = node_macs(Graph(rewritten))
     assert macs["conv"] == 2 * 5 * 9 * 16 * 16
     assert macs["conv/taps/0"] == 600 * 5 * 9 * 4 * 4
     products = (macs["conv/taps/0/wide"], macs["conv/taps/sum"])

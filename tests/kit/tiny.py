@@ -13,8 +13,11 @@ def node(op, inputs, output, **attributes):
     return helper.make_node(op, inputs.split(), [output], f"{op.lower()}:{output}", **attributes)
 
 
-def conv(source, output, weight="weight", **attributes):
-    return node("Conv", f"{source} {weight}", output, pads=[1, 1, 1, 1], **attributes)
+def conv(source, output, weight="weight", *, module="conv:", **attributes):
+    """A 3x3 convolution, named `conv:output` or after its module: `head.output`."""
+    made = node("Conv", f"{source} {weight}", output, **{"pads": [1, 1, 1, 1]} | attributes)
+    made.name = f"{module}{output}"
+    return made
 
 
 def graph_of(nodes, constants, output, channels=8):
@@ -62,10 +65,10 @@ def two_levels(shallow=1.0):
         "sizes": np.array([1, 8, 6, 6]),
     }
     nodes = [
-        conv("x", "t1"),
-        conv("t1", "t2", strides=[2, 2]),
-        conv("x", "s1"),
-        conv("s1", "s2", strides=[2, 2]),
+        conv("x", "t1", module="teacher."),
+        conv("t1", "t2", module="teacher.", strides=[2, 2]),
+        conv("x", "s1", module="student."),
+        conv("s1", "s2", module="student.", strides=[2, 2]),
     ]
     for name in ("t1", "t2", "s1", "s2"):
         nodes += [
@@ -80,13 +83,85 @@ def two_levels(shallow=1.0):
         node("Mul", "p2 small", "p2s"),
         helper.make_node("Resize", resize, ["p2_large"], "resize:p2_large", mode="linear"),
         node("Concat", "p1 p2_large", "cat", axis=1),
-        conv("cat", "b1", "wide"),
+        conv("cat", "b1", "wide", module="head."),
         node("Relu", "b1", "b2"),
-        conv("b2", "b3"),
-        node("Conv", "cat short", "b4"),
+        conv("b2", "b3", module="head."),
+        conv("cat", "b4", "short", module="head.", pads=[0] * 4),
         node("Add", "b3 b4", "b5"),
         node("Relu", "b5", "b6"),
-        conv("b6", "logits", "last"),
+        conv("b6", "logits", "last", module="head."),
         node("Sigmoid", "logits", "y"),
     ]
     return graph_of(nodes, constants, "y")
+
+
+def named(op, name, inputs, output, **attributes):
+    return helper.make_node(op, inputs.split(), [output], name, **attributes)
+
+
+def small_destseg():
+    """x [1, 3, 8, 8] -> rows -> teacher | student -> similarity -> head -> sigmoid -> score.
+
+    The student quantizes its second weight, whose nodes read constants alone.
+    """
+    rng = np.random.default_rng(0)
+
+    def weights(*shape):
+        return rng.normal(0, 0.1, shape).astype(np.float32)
+
+    constants = {
+        "rows": weights(8, 8),
+        "teacher.w": weights(4, 3, 3, 3),
+        "depthwise.w": weights(4, 1, 3, 3),
+        "student.w": weights(4, 3, 1, 1),
+        "student.w2": np.ones((4, 4, 1, 1), np.int8),
+        "scale": np.float32(0.01),
+        "head.w": weights(2, 4, 1, 1),
+        "last.w": weights(1, 2, 1, 1),
+        "axes": np.array([1]),
+        "all": np.array([2, 3]),
+        "flat": np.array([1, 64]),
+        "gemm.w": weights(64, 5),
+    }
+    pads = {"pads": [1, 1, 1, 1]}
+    nodes = [
+        named("MatMul", "node_matmul", "rows x", "small"),
+        named("Conv", "teacher.conv1", "small teacher.w", "t", **pads),
+        named("Relu", "node_relu", "t", "t_relu"),
+        named("Conv", "teacher.conv2", "t_relu depthwise.w", "t_end", group=4, **pads),
+        named("Conv", "student.conv1", "small student.w", "s"),
+        named("Relu", "node_relu_1", "s", "s_relu"),
+        named("DequantizeLinear", "dequantize", "student.w2 scale", "w2"),
+        named("Conv", "student.conv2", "s_relu w2", "s_end"),
+        named("ReduceL2", "node_norm", "t_end axes", "t_norm", keepdims=1),
+        named("Div", "node_div", "t_end t_norm", "t_unit"),
+        named("ReduceL2", "node_norm_1", "s_end axes", "s_norm", keepdims=1),
+        named("Div", "node_div_1", "s_end s_norm", "s_unit"),
+        named("Mul", "node_mul", "t_unit s_unit", "product"),
+        named("Conv", "head.blocks.0.conv1", "product head.w", "h"),
+        named("Relu", "node_relu_2", "h", "h_relu"),
+        named("Conv", "head.last", "h_relu last.w", "logits"),
+        named("Sigmoid", "node_sigmoid", "logits", "map"),
+        named("Reshape", "node_view", "map flat", "row"),
+        named("Gemm", "node_gemm", "row gemm.w", "score"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 5])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+
+
+MACS = {
+    "node_matmul": 3 * 8 * 8 * 8,
+    "teacher.conv1": 4 * 64 * 27,
+    "teacher.conv2": 4 * 64 * 9,  # depthwise: each channel reads one
+    "student.conv1": 4 * 64 * 3,
+    "student.conv2": 4 * 64 * 4,
+    "head.blocks.0.conv1": 2 * 64 * 4,
+    "head.last": 64 * 2,
+    "node_gemm": 5 * 64,
+}

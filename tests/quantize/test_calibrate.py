@@ -14,6 +14,7 @@ from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.graph.graph import Graph
 from edgeseg.quantize.calibrate import calibrate, choose
 from edgeseg.quantize.calibration_file import read_ranges
 from edgeseg.quantize.placement import place
@@ -30,8 +31,8 @@ def write_graph(path, card, weight=None, batch=1):
     nodes = [
         helper.make_node("Cast", ["frame"], ["cast"], "cast", to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["cast"], ["picture"], "transpose", perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["picture", "stem"], ["sum"], "stem"),
-        helper.make_node("Conv", ["sum", "negate"], ["back"], "negate"),
+        helper.make_node("Conv", ["picture", "stem"], ["sum"], "teacher.stem"),
+        helper.make_node("Conv", ["sum", "negate"], ["back"], "teacher.negate"),
         helper.make_node("ReduceMean", ["back", "axes"], ["anomaly_map"], "mean", keepdims=0),
         helper.make_node("Add", ["anomaly_map", "threshold"], ["score"], "score"),
     ]
@@ -88,8 +89,8 @@ def test_the_range_of_what_convolutions_read_on_good_images(greys, tmp_path, gra
     assert done.path == tmp_path / "calibration" / "screws.ranges.json"
     found = read_ranges(done.path, toy)
     assert set(found.tensors) == {"picture", "sum"}  # the mean needs none
-    assert dataclasses.astuple(found.tensors["picture"]) == (90.0, "max", 90.0, "stem")
-    assert dataclasses.astuple(found.tensors["sum"]) == (270.0, "max", 270.0, "negate")
+    assert dataclasses.astuple(found.tensors["picture"]) == (90.0, "max", 90.0, "teacher.stem")
+    assert dataclasses.astuple(found.tensors["sum"]) == (270.0, "max", 270.0, "teacher.negate")
     path = greys / "train" / "good" / "50.png"
     assert found.frames["train/good/50.png"] == sha256(path)[:16]
     assert len(found.frames) == 9
@@ -120,7 +121,7 @@ def test_the_method_of_each_part_is_a_setting(greys, toy, tmp_path):
     assert clipped.ranges.tensors["sum"].peak == 270.0
     assert clipped.ranges.limit("picture") == 90.0  # never clipped
     assert "1 by max, 1 by percentile 50" in clipped.summary()
-    assert "what negate reads, to 56 % of its peak 270" in clipped.summary()
+    assert "what teacher.negate reads, to 56 % of its peak 270" in clipped.summary()
 
 
 def test_the_seed_chooses(greys):
@@ -177,8 +178,8 @@ def test_every_tensor_of_the_whole_model_has_a_range(exported, tmp_path):
     parts = write_parts(tmp_path / "plates", train=2, good=0, bad=0)
     done = calibrate(exported.graph, parts, CalibrateConfig(), out=tmp_path)
     tensors = done.ranges.tensors
-    model = onnx.load(exported.graph)
-    placed = [set(place(model, device=device).edges) for device in ("gpu", "cpu")]
+    graph = Graph(onnx.load(exported.graph))
+    placed = [set(place(graph, processor=each).edges) for each in ("gpu", "cpu")]
     assert len(placed[0]) == 58 and placed[0] < placed[1] <= set(tensors)
     methods = {found.reader: found.method for found in tensors.values()}
     assert methods["teacher.encoder.layer1.0.conv1"] == "entropy"

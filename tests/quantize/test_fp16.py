@@ -67,8 +67,8 @@ def test_every_tensor_has_its_type(small_destseg):
 def test_one_cast_for_each_tensor_at_each_border(small_destseg):
     casts = [n for n in to_fp16(small_destseg).graph.node if n.op_type == "Cast"]
     assert {n.output[0] for n in casts} == {
-        *("normal/half", "product/half"),  # read by two convolutions, and by the resize
-        *("t2/float", "s4/float", "logits/float"),  # the first two by the norm and the division
+        *("normal/fp16", "product/fp16"),  # read by two convolutions, and by the resize
+        *("t2/fp32", "s4/fp32", "logits/fp32"),  # the first two by the norm and the division
     }
     assert len(casts) == 5
 
@@ -76,7 +76,7 @@ def test_one_cast_for_each_tensor_at_each_border(small_destseg):
 def test_each_constant_is_converted_once(small_destseg):
     found = Counter(i.name for i in to_fp16(small_destseg).graph.initializer)
     assert found == Counter(
-        ["weight/half", "mean", "axes", "eps", "six/half", "zero/half", "sizes"]
+        ["weight/fp16", "mean", "axes", "eps", "six/fp16", "zero/fp16", "sizes"]
     )
 
 
@@ -157,7 +157,7 @@ def test_nodes_that_are_kept_stay_float_and_no_others(small_destseg):
     assert found["s3"] == TensorProto.FLOAT
     assert found["s2"] == found["s4"] == TensorProto.FLOAT16
     constants = {i.name for i in typed.graph.initializer}
-    assert {"weight", "weight/half"} <= constants  # one convolution reads it as it was
+    assert {"weight", "weight/fp16"} <= constants  # one convolution reads it as it was
     x = np.random.default_rng(1).random((1, 8, 6, 6)).astype(np.float32)
     np.testing.assert_allclose(run(typed, x), run(small_destseg, x), atol=2e-3)
 

@@ -36,7 +36,7 @@ def test_the_largest_few_of_an_fp32_graph_are_what_fp16_would_hold(tenfold, save
         ("conv1", 500.0),
     ]
     assert room.fits
-    assert room.lines()[-1] == "  fits: Half ends 1.31 times higher than the largest"
+    assert "1.31 times" in room.verdict()
     assert not read_headroom(path, [np.full((1, 1, 4, 4), 7, np.uint8)]).fits
 
 
@@ -45,7 +45,7 @@ def test_a_half_tensor_that_overflows_reads_infinity(tenfold, save):
     room = read_headroom(path, [np.full((1, 1, 4, 4), 7, np.uint8)])
     assert room.typed
     assert (room.peaks[0].node, room.peaks[0].value) == ("conv3", np.inf)
-    assert room.verdict() == "does not fit: conv3 overflows Half, which ends at 65504"
+    assert not room.fits and "conv3" in room.verdict()
     assert room.to_json()["peaks"][0]["value"] == "inf"
 
 
@@ -72,4 +72,4 @@ def test_a_graph_with_nothing_to_type_says_so(save):
     )
     path = save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9))
     room = read_headroom(path, [np.ones((1, 1, 4, 4), np.uint8)])
-    assert (room.tensors, room.verdict()) == (0, "nothing is Half")
+    assert (room.tensors, room.peaks, room.fits) == (0, (), True)

@@ -4,11 +4,17 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeseg.graph.wiring import never_negative, parts
-from edgeseg.quantize.placement import measured, place
+from edgeseg.graph.graph import Graph, name_of
+from edgeseg.quantize.placement import measured
+from edgeseg.quantize.placement import place as place_in
+from edgeseg.quantize.qdq import never_negative
 from tests.kit.tiny import WEIGHT, conv, graph_of, node, two_levels
 
 DEEP = WEIGHT[:, :1]
+
+
+def place(model, **options):
+    return place_in(Graph(model), **options)
 
 
 def block(*end, constants=None):
@@ -77,8 +83,8 @@ def test_the_stem_reads_a_picture():
     model = graph_of([conv("x", "a", "stem"), conv("a", "y")], stem, "y", channels=3)
     placed = place(model)
     assert placed.left == {"conv:a": "stem"}
-    assert not place(model, device="cpu").left
-    assert measured(model)["x"] == "picture"
+    assert not place(model, processor="cpu").left
+    assert measured(Graph(model))["x"] == "rest"  # the network input
     assert placed.convolutions == ("conv:y",)
 
 
@@ -108,39 +114,31 @@ def test_weights_that_are_computed_are_not_quantized():
     assert place(graph_of(nodes, W | {"two": np.float32(2)}, "y")).convolutions == ()
 
 
-def test_backbone_product_and_head():
-    part = parts(two_levels())
-    found = {p: {t for t in part if part[t] == p} for p in ("backbone", "product", "head")}
-    assert found["backbone"] == {"t1", "t2", "s1", "s2"}
-    assert {"t1_norm", "s2_unit", "p1", "p2_large", "cat"} < found["product"]
-    assert found["head"] == {"b1", "b2", "b3", "b4", "b5", "b6", "logits", "y"}
-
-
-def test_the_product_is_kept_or_equalized():
+def test_the_similarity_is_kept_or_equalized():
     model = two_levels()
     kept = place(model)
-    assert kept.left == {"conv:b1": "product", "conv:b4": "product", "conv:logits": "output"}
+    assert kept.left == {"head.b1": "similarity", "head.b4": "similarity", "head.logits": "output"}
     assert set(kept.edges) == {"x", "t1", "s1", "b2"}
-    taken = place(model, product="equalized")
-    assert taken.left == {"conv:logits": "output"}
+    taken = place(model, similarity="equalized")
+    assert taken.left == {"head.logits": "output"}
     assert set(taken.edges) - set(kept.edges) == {"cat", "b4"}
-    assert taken.edges["cat"] == (("conv:b1", 0), ("conv:b4", 0))
+    assert taken.edges["cat"] == (("head.b1", 0), ("head.b4", 0))
 
 
 def test_what_is_measured_serves_every_placement():
-    assert measured(two_levels()) == {
-        **dict.fromkeys(("s1", "t1", "x"), "backbone"),
-        **dict.fromkeys(("cat", "p1", "p2_large"), "product"),
+    assert measured(Graph(two_levels())) == {
+        **{"x": "rest", "t1": "teacher", "s1": "student"},
+        **dict.fromkeys(("cat", "p1", "p2_large"), "similarity"),
         **dict.fromkeys(("b2", "b3", "b4"), "head"),  # b3 for the CPU
     }
 
 
 def test_on_a_cpu_an_addition_reads_int8_on_both_sides():
     model = block(node("Add", "e b", "f"), conv("f", "y"))
-    placed = place(model, device="cpu")
+    placed = place(model, processor="cpu")
     assert placed.edges["e"] == (("add:f", 0),)
     assert placed.edges["b"] == (("conv:c", 0), ("add:f", 1))
-    kept = place(block(conv("b", "s"), node("Add", "e s", "y")), device="cpu", keep=S)
+    kept = place(block(conv("b", "s"), node("Add", "e s", "y")), processor="cpu", keep=S)
     assert not {"e", "s"} & set(kept.edges)
 
 
@@ -150,15 +148,15 @@ S = frozenset({"conv:s"})
 def test_on_a_cpu_the_heads_concatenation_reads_int8():
     model = two_levels()
     nodes = {n.name: n for n in model.graph.node}
-    nodes["conv:logits"].input[0] = "views"
-    nodes["conv:logits"].input[1] = "wide"
+    nodes["head.logits"].input[0] = "views"
+    nodes["head.logits"].input[1] = "wide"
     views = node("Concat", "b6 b2", "views", axis=1)
-    model.graph.node.insert(list(model.graph.node).index(nodes["conv:logits"]), views)
+    model.graph.node.insert(list(model.graph.node).index(nodes["head.logits"]), views)
     assert "b6" not in place(model).edges
-    placed = place(model, device="cpu")
+    placed = place(model, processor="cpu")
     assert placed.edges["b6"] == (("concat:views", 0),)
-    assert placed.edges["b2"] == (("conv:b3", 0), ("concat:views", 1))
-    assert placed.edges["views"] == (("conv:logits", 0),)
+    assert placed.edges["b2"] == (("head.b3", 0), ("concat:views", 1))
+    assert placed.edges["views"] == (("head.logits", 0),)
     assert "p1" not in placed.edges
 
 
@@ -170,7 +168,8 @@ def test_tensors_that_are_never_negative():
     ]
     limits = {"zero": np.float32(0), "less": np.float32(-1), "six": np.float32(6)}
     nodes[-1].attribute.append(onnx.helper.make_attribute("axis", 1))
-    assert never_negative(graph_of(nodes, W | limits, "y")) == {"b", "d", "e", "f"}
+    found = never_negative(Graph(graph_of(nodes, W | limits, "y")))
+    assert {name_of(tensor) for tensor in found} == {"b", "d", "e", "f"}
 
 
 def test_the_whole_model(exported):
@@ -179,8 +178,8 @@ def test_the_whole_model(exported):
     assert placed.left == {
         "teacher.encoder.conv1": "stem",
         "student.encoder.conv1": "stem",
-        "head.blocks.0.conv1": "product",
-        "head.blocks.0.downsample.0": "product",
+        "head.blocks.0.conv1": "similarity",
+        "head.blocks.0.downsample.0": "similarity",
         "head.aspp.0.pool.1": "pooled",
         "head.aspp.4": "output",
     }

@@ -7,29 +7,29 @@ from edgeseg.quantize.qparams import (
     least_scale,
     quantize_bias,
     quantize_weight,
-    signed_step,
-    unsigned_step,
+    signed,
+    unsigned,
 )
 from tests.kit.tiny import WEIGHT
 
 
-def test_a_signed_step():
-    step = signed_step(12.7)
+def test_a_signed():
+    step = signed(12.7)
     assert step.scale == pytest.approx(0.1) and step.scale.shape == ()
     assert step.zero == 0 and step.zero.dtype == np.int8
 
 
 @pytest.mark.parametrize(("positive", "scale", "zero"), [(True, 0.1, 0), (False, 25.5 / 127, 128)])
-def test_an_unsigned_step(positive, scale, zero):
-    step = unsigned_step(25.5, positive=positive)
+def test_an_unsigned(positive, scale, zero):
+    step = unsigned(25.5, positive=positive)
     assert step.scale == pytest.approx(scale)
     assert step.zero == zero and step.zero.dtype == np.uint8
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_no_step_is_zero(half):
-    assert signed_step(0.0, half=half).scale > 0
-    assert unsigned_step(0.0, positive=True).scale > 0
+    assert signed(0.0, half=half).scale > 0
+    assert unsigned(0.0, positive=True).scale > 0
     levels, step = quantize_weight(np.zeros((2, 8, 3, 3), np.float32), half=half)
     assert (step.scale > 0).all() and not levels.any()
     assert step.scale.astype(np.float16 if half else np.float32).min() > 0
@@ -54,7 +54,7 @@ def test_half_steps_are_numbers_of_half_and_never_subnormal():
 
 
 def test_a_bias_is_in_steps_of_the_products():
-    activation, weight = signed_step(12.7), signed_step(np.array([1.27, 2.54], np.float32))
+    activation, weight = signed(12.7), signed(np.array([1.27, 2.54], np.float32))
     levels, step = quantize_bias(np.array([1.0, -0.0034], np.float32), activation, weight)
     np.testing.assert_allclose(step.scale, [0.001, 0.002], rtol=1e-6)
     np.testing.assert_array_equal(levels, [1000, -2])
@@ -62,7 +62,7 @@ def test_a_bias_is_in_steps_of_the_products():
 
 
 def test_weights_make_room_for_a_bias():
-    activation = signed_step(1.27e-6)
+    activation = signed(1.27e-6)
     bias = np.array([40.0, 0.0], np.float32)
     least = least_scale(bias, activation)
     levels, step = quantize_weight(np.full((2, 4), 1e-4, np.float32), least=least)
