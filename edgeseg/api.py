@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.config import BuildConfig, ExportConfig
+from edgeseg.errors import ModelError
 from edgeseg.evaluation.threshold import FALSE_REJECT_RATE, Thresholds, check_rate, threshold_run
 from edgeseg.recipes import TrainConfig
 
@@ -76,10 +77,8 @@ def export(
     on, whose held-out images are used for the parity check. settings: fields of ExportConfig, such
     as `frame_size="640x480"`, `format="gray"`.
     """
-    from edgeseg.loading import find_model
-
     config = ExportConfig(**settings)
-    path = find_model(None if run is None else Path(run), RUNS)
+    path = run_of(None if run is None else Path(run))
     from edgeseg.export.export import export_run
 
     return export_run(path, config, data=None if data is None else Path(data)).graph
@@ -95,10 +94,41 @@ def build_engine(
     Errors: BuildError, GateFailed, ConfigError.
     """
     from edgeseg.engine.build_engine import build_engine as build
-    from edgeseg.export.ensure import exported_graph
-    from edgeseg.loading import find_model
 
     config = BuildConfig(**settings)
-    path = find_model(None if model is None else Path(model), RUNS)
-    graph = exported_graph(path) if path.is_dir() else path
-    return build(graph, config, out=Path(out)).path
+    return build(graph_of(None if model is None else Path(model)), config, out=Path(out)).path
+
+
+def run_of(given: Path | None) -> Path:
+    """Return a run directory; ModelError (`model/not-a-run`) for an ONNX file or an engine."""
+    from edgeseg.loading import find_model
+
+    path = find_model(given, RUNS)
+    if not path.is_dir():
+        raise ModelError(
+            f"not a run: {path} (expected a run directory or the name of a run)",
+            remedy="name the run that the file was exported from, for example: runs/bottle",
+            code="model/not-a-run",
+        )
+    return path
+
+
+def graph_of(given: Path | None) -> Path:
+    """Return the ONNX file of a run, exported if it is not yet.
+
+    ModelError (`model/not-a-graph`) for an engine.
+    """
+    from edgeseg.loading import find_model
+
+    path = find_model(given, RUNS)
+    if path.is_dir():
+        from edgeseg.export.ensure import exported_graph
+
+        return exported_graph(path)
+    if path.suffix != ".onnx" or path.with_suffix(".json").is_file():
+        raise ModelError(
+            f"not an exported graph: {path} (expected a run or the ONNX file of edgeseg export)",
+            remedy="name the run that it was built from, for example: runs/bottle",
+            code="model/not-a-graph",
+        )
+    return path

@@ -1,11 +1,11 @@
-"""From a path to a backend: a run, an ONNX graph or an engine, opened by what fits it.
+"""Open a model: a run, an ONNX file or an engine, with the runtime that fits it.
 
     runs/bottle                                  PyTorch
-    runs/bottle/bottle.onnx                      ONNX Runtime, or OpenVINO when it is named
-    engines/bottle-fp16-openvino-cpu.onnx        the runtime of its card (.json, beside it)
-    engines/bottle-fp16-rtx-sm86.engine          TensorRT, if its card names this machine
+    runs/bottle/bottle.onnx                      ONNX Runtime, or OpenVINO if requested
+    engines/bottle-fp16-openvino-cpu.onnx        the runtime in its card (.json, beside it)
+    engines/bottle-fp16-rtx-sm86.engine          TensorRT, if its card matches this machine
 
-The choice is never silent: one line says what was taken and why nothing better was.
+The choice is logged, with the reason why no faster runtime was chosen.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, newest
 from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
-from edgeseg.log import log
+from edgeseg.log import log, log_once
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
@@ -30,28 +30,31 @@ from edgeseg.runtime.openvino_cache import CompiledGraphs
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 
-BF16 = "bf16"  # a precision that a runtime has, and no graph
+BF16 = "bf16"  # a precision of a runtime, not of a graph
+NOT_FOUND = "model/not-found"
 GRAPH_RUNTIMES: dict[RuntimeName, Callable[..., Backend]] = {
     "onnxruntime": OnnxRuntimeBackend,
     "openvino": OpenVinoBackend,
 }
-STAND_IN = 0.5  # for thresholds that were not found yet
+DEFAULT_THRESHOLD = 0.5  # of a run whose thresholds are not set yet
 
 
 def open_model(
     path: Path, *, runtime: str | None = None, threads: int | None = None, gpu: GpuConfig = ANY_GPU
 ) -> Backend:
-    """Open a run's folder, an .onnx file, or an engine (or the engine's card).
+    """Open a run directory, an ONNX file or an engine (or the engine's card).
 
-    runtime: which one reads an .onnx file; the others have theirs. threads: of the CPU. gpu: how
-    frames reach a CUDA engine.
-    ModelError for a path that is none of these, EngineMismatch for an engine made for elsewhere.
+    runtime: of an ONNX file; runs and engines have their own. threads: CPU threads. gpu: how frames
+    reach an engine on a GPU.
+    Errors: ModelError for any other path, EngineMismatch for an engine of another machine.
     """
     if path.is_dir():
-        _refuse_runtime(runtime, "a run, and PyTorch runs it", f"edgeseg export {path}")
+        _check_runtime(runtime, "pytorch", "a run", f"edgeseg export {path}")
         return open_run(path, threads=threads, device="auto")
     if not path.exists():
-        raise ModelError(f"There is no {path}.", remedy="name a run, an ONNX file or an engine")
+        raise ModelError(
+            f"not found: {path}", remedy="name a run, an ONNX file or an engine", code=NOT_FOUND
+        )
     if path.suffix in (".engine", ".json") or card_path(path).is_file():
         card = _check_engine(path, runtime)
         engine = engine_path(card_path(path))
@@ -60,11 +63,12 @@ def open_model(
                 engine, card.runtime, threads, digest=card.sha256, precision=card.precision
             )
         on_gpu = TrtBackend.open(engine, card, gpu=gpu)
-        return _say_taken(engine, on_gpu, card.runtime)
+        return _opened(engine, on_gpu, card.runtime)
     if path.suffix != ".onnx":
         raise ModelError(
-            f"{path} is neither a run's folder nor an .onnx file nor an engine.",
+            f"not a model: {path} (expected a run directory, an ONNX file or an engine)",
             remedy="name one of them: runs/NAME, runs/NAME/NAME.onnx, engines/NAME-...",
+            code="model/unknown-file",
         )
     return _open_graph(path, runtime or "onnxruntime", threads)
 
@@ -79,10 +83,10 @@ def open_run(
     device: str = "cpu",
     context: float | None = None,
 ) -> PyTorchBackend:
-    """Open a run in PyTorch, for frames of any size; by default the network's square.
+    """Open a run in PyTorch.
 
-    frame_size: (height, width); context: instead of the card's. Thresholds that were not found yet
-    are 0.5, which is logged.
+    frame_size: (height, width); default: the size of the network's input. context: overrides the
+    card's. Thresholds that are not set yet are 0.5, which is logged.
     """
     require("torch", extra="train")
     from edgeseg.model.fused import CHANNELS, Fused
@@ -90,8 +94,9 @@ def open_run(
 
     if not (run / CARD).is_file():
         raise ModelError(
-            f"{run} is a folder without a {CARD}: no run, or one whose training has not ended.",
-            remedy=f"edgeseg train DATA --name {run.name}, with --resume if it was interrupted",
+            f"not a run: {run} has no {CARD} (another folder, or an unfinished training)",
+            remedy=f"edgeseg train DATA --name {run.name} --resume",
+            code="model/not-a-run",
         )
     detector, card = load_run(run)
     height, width = frame_size or (card.image_size, card.image_size)
@@ -108,9 +113,8 @@ def open_run(
     graph = _graph_card(card, frame_format, (batch, height, width, CHANNELS[frame_format]))
     backend = PyTorchBackend(module.to(torch_device(device)), graph, threads=threads)
     unset = card.threshold is None or card.image_threshold is None
-    log.info(
-        f"{run}: {backend.name}" + unset * f"; no thresholds yet, {STAND_IN} stands in for both"
-    )
+    note = f"; thresholds not set, using {DEFAULT_THRESHOLD} for both"
+    log.info(f"{run}: {backend.name}" + unset * note)
     return backend
 
 
@@ -118,9 +122,9 @@ def find_model(
     given: Path | None,
     runs: Path,
 ) -> Path:
-    """Return the path of a model that a user named: a path, a run's name, or None for the newest.
+    """Return the path of a model: `given` is a path or the name of a run; None: the newest run.
 
-    ModelError names the runs that there are.
+    ModelError lists the existing runs.
     """
     if given is None:
         return newest_run(runs)
@@ -128,11 +132,12 @@ def find_model(
         if path.is_file() or (path / CARD).is_file():  # not a data folder of the same name
             return path
     if given.is_dir():
-        return given  # open_model says what it lacks
+        return given  # open_model reports what is missing
     found = ", ".join(run.name for run in _runs(runs)[:6]) or "none"
     raise ModelError(
-        f"There is no {given}, and no run of that name in {runs} (it holds: {found}).",
+        f"not found: {given}, neither a path nor a run in {runs} (existing runs: {found})",
         remedy="name a run, an ONNX file or an engine",
+        code=NOT_FOUND,
     )
 
 
@@ -141,7 +146,7 @@ def find_engine(
     engines: Path,
     runs: Path,
 ) -> Path:
-    """Return the path of a model that a user named, or None for the newest engine that runs."""
+    """Return the path of a model; None: the newest engine that runs on this machine."""
     if given is None:
         return newest_engine(engines)
     return find_model(given, runs)
@@ -150,10 +155,12 @@ def find_engine(
 def newest_run(
     runs: Path,
 ) -> Path:
-    """Return the run that was trained, or given its thresholds, last."""
+    """Return the run whose card was written last."""
     found = _runs(runs)
     if not found:
-        raise ModelError(f"There is no run in {runs}.", remedy="edgeseg train DATA")
+        raise ModelError(
+            f"not found: a run in {runs}", remedy="edgeseg train DATA", code="model/no-runs"
+        )
     log.info(f"model: {found[0]}, the newest of {len(found)} in {runs}")
     return found[0]
 
@@ -161,13 +168,14 @@ def newest_run(
 def newest_engine(
     engines: Path,
 ) -> Path:
-    """Return the newest engine that this machine runs; say which ones it does not, and why."""
+    """Return the newest engine that runs on this machine; log the skipped ones with the reason."""
     card, problems = newest_that_runs(engines, candidates(this_machine()))
     skipped = [f"skipped {problem}" for problem in problems]
     if card is None:
         raise ModelError(
-            "\n  ".join([f"No engine in {engines} runs on this machine.", *skipped]),
+            "\n  ".join([f"not found: an engine in {engines} for this machine", *skipped]),
             remedy="edgeseg build-engine",
+            code="model/no-engines",
         )
     path = engines / card.file
     log.info("\n".join([*skipped, f"engine: {path}"]))
@@ -175,7 +183,7 @@ def newest_engine(
 
 
 def graph_opener(runtime: RuntimeName, precision: str) -> Callable[..., Backend]:
-    """Return what opens a typed graph: bfloat16 is chosen when it is opened, not in the graph."""
+    """Return what opens a typed graph; BF16 is an option of OpenVINO, not a type in the graph."""
     opener = GRAPH_RUNTIMES[runtime]
     return partial(opener, bf16=True) if precision == BF16 else opener
 
@@ -190,37 +198,43 @@ def _open_graph(
 ) -> Backend:
     """Open a graph on a CPU runtime.
 
-    digest: the SHA-256 of its file, where it was just checked; precision: of an engine.
+    digest: SHA-256 of the file, if it was just checked; precision: of an engine.
     """
     if runtime not in GRAPH_RUNTIMES:
         raise ConfigError(
-            f"{runtime} does not read {path}; {' or '.join(GRAPH_RUNTIMES)} was expected.",
+            f"invalid runtime: {runtime} for {path} (expected {' or '.join(GRAPH_RUNTIMES)})",
             remedy="--runtime openvino, or build an engine: edgeseg build-engine",
+            code="config/runtime",
         )
     options: dict[str, Any] = {"threads": threads}
     if runtime == "openvino":
         options["cache"] = CompiledGraphs(path, digest=digest)
-    return _say_taken(path, graph_opener(runtime, precision)(path, **options), runtime)
+    return _opened(path, graph_opener(runtime, precision)(path, **options), runtime)
 
 
 def _check_engine(path: Path, runtime: str | None) -> EngineCard:
-    """Return the card of an engine that runs here, by the runtime it was built for."""
+    """Return the card of an engine that runs on this machine."""
     card = check_engine(path)
-    if runtime not in (None, card.runtime):
-        _refuse_runtime(runtime, f"an engine for {card.runtime}", f"--runtime {card.runtime}")
+    _check_runtime(runtime, card.runtime, "an engine", f"--runtime {card.runtime}")
     return card
 
 
-def _say_taken(path: Path, backend: Backend, runtime: str) -> Backend:
-    """Say what was opened, and why nothing better was."""
+def _opened(path: Path, backend: Backend, runtime: str) -> Backend:
+    """Log what was opened, and why no faster runtime was."""
     why = reasons(runtime, candidates(this_machine()))
-    log.info(f"{path}: {backend.name}" + (f" ({why})" if why else ""))
+    log.info(f"{path}: {backend.name}")
+    if why:
+        log_once(why)
     return backend
 
 
-def _refuse_runtime(runtime: str | None, what: str, remedy: str) -> None:
-    if runtime is not None:
-        raise ConfigError(f"--runtime is {runtime}, but the model is {what}.", remedy=remedy)
+def _check_runtime(runtime: str | None, expected: str, what: str, remedy: str) -> None:
+    if runtime not in (None, expected):
+        raise ConfigError(
+            f"invalid runtime: {runtime} (the model is {what} for {expected})",
+            remedy=remedy,
+            code="config/runtime",
+        )
 
 
 def _runs(runs: Path) -> list[Path]:
@@ -234,8 +248,8 @@ def _graph_card(card: ModelCard, frame_format: str, shape: tuple[int, int, int, 
         frame_format=frame_format,
         frame_shape=shape,
         image_size=card.image_size,
-        threshold=STAND_IN if card.threshold is None else card.threshold,
-        image_threshold=STAND_IN if card.image_threshold is None else card.image_threshold,
+        threshold=DEFAULT_THRESHOLD if card.threshold is None else card.threshold,
+        image_threshold=DEFAULT_THRESHOLD if card.image_threshold is None else card.image_threshold,
         weights_sha256=card.weights_sha256,
         training=card.config,
         context=card.context,

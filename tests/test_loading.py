@@ -154,15 +154,23 @@ def test_a_run_without_thresholds_opens_and_says_so(run, tmp_path, model_card, s
     write_card(folder / CARD, card)
     with open_model(folder) as backend:
         assert (backend.card.threshold, backend.card.image_threshold) == (0.5, 0.75)
-    assert said[0].endswith("; no thresholds yet, 0.5 stands in for both")
+    assert said[0].endswith("; thresholds not set, using 0.5 for both")
 
 
 def test_a_graph_is_opened_in_onnx_runtime_or_openvino(graph, said):
     for runtime, expected in ((None, "onnxruntime"), ("openvino", "openvino")):
-        with open_model(graph, runtime=runtime, threads=1) as backend:
-            assert backend.name.startswith(f"{expected} ")
-            assert backend.name.endswith("CPU, 1 thread")
-        assert said[-1].startswith(f"{graph}: {backend.name} (not tensorrt: ")
+        for _ in range(2):
+            said.clear()
+            with open_model(graph, runtime=runtime, threads=1) as backend:
+                assert backend.name.startswith(f"{expected} ")
+                assert backend.name.endswith("CPU, 1 thread")
+            assert f"{graph}: {backend.name}" in said
+        assert len(said) == 1, "why no faster runtime was chosen is logged once"
+
+
+def test_why_no_faster_runtime_was_chosen_is_logged(graph, said):
+    with open_model(graph, runtime="openvino"):
+        assert said[-1].startswith("not tensorrt: ")
     assert "not openvino" not in said[-1]
 
 
@@ -173,9 +181,9 @@ def test_what_openvino_compiled_of_a_graph_serves_its_engine(
     for path in (graph, write_engine("screws-fp32-openvino-cpu.onnx")):
         with open_model(path, runtime="openvino"):
             pass
-    kept, *opened = said
-    assert kept.startswith("the compiled graph is cached in ")
-    assert [line.split(":")[0] for line in opened] == [str(graph), str(path)]
+    cached, *others = said
+    assert cached.startswith("the compiled graph is cached in ")
+    assert [line.split(":")[0] for line in others if " CPU, " in line] == [str(graph), str(path)]
 
 
 def test_an_engine_is_opened_by_its_card(write_engine):
@@ -185,7 +193,7 @@ def test_an_engine_is_opened_by_its_card(write_engine):
             assert backend.name.startswith("openvino ")
     with open_model(path, runtime="openvino"):
         pass
-    with pytest.raises(ConfigError, match="but the model is an engine for openvino"):
+    with fails(ConfigError, "config/runtime"):
         open_model(path, runtime="onnxruntime")
 
 
@@ -197,11 +205,11 @@ def test_an_edited_engine_is_refused(write_engine):
 
 
 def test_paths_that_are_no_model(tmp_path, graph):
-    with pytest.raises(ModelError, match=r"There is no .*nothing\.onnx"):
+    with fails(ModelError, "model/not-found"):
         open_model(tmp_path / "nothing.onnx")
     photo = tmp_path / "photo.png"
     photo.write_bytes(b"")
-    with pytest.raises(ModelError, match=r"neither a run.s folder nor an \.onnx file"):
+    with fails(ModelError, "model/unknown-file"):
         open_model(photo)
     plan = tmp_path / "plan.engine"
     plan.write_bytes(b"ftrt")
@@ -209,15 +217,15 @@ def test_paths_that_are_no_model(tmp_path, graph):
         open_model(plan)
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ModelError, match="is a folder without a card") as caught:
+    with fails(ModelError, "model/not-a-run") as caught:
         open_model(empty)
     assert "edgeseg train DATA --name empty" in caught.value.remedy
 
 
 def test_a_runtime_that_reads_no_graph(graph, run):
-    with pytest.raises(ConfigError, match="tensorrt does not read"):
+    with fails(ConfigError, "config/runtime"):
         open_model(graph, runtime="tensorrt")
-    with pytest.raises(ConfigError, match="--runtime is openvino, but the model is a run"):
+    with fails(ConfigError, "config/runtime"):
         open_model(run, runtime="openvino")
 
 
@@ -240,7 +248,7 @@ def test_the_newest_run(tmp_path, model_card, said):
     (runs / "unfinished").mkdir()
     assert newest_run(runs) == runs / "new"
     assert said == [f"model: {runs / 'new'}, the newest of 3 in {runs}"]
-    with pytest.raises(ModelError, match="There is no run in") as caught:
+    with fails(ModelError, "model/no-runs") as caught:
         newest_run(tmp_path / "elsewhere")
     assert caught.value.remedy == "edgeseg train DATA"
 
@@ -250,8 +258,9 @@ def test_a_model_by_path_by_name_or_the_newest(tmp_path, model_card, graph):
     assert find_model(None, runs) == runs / "new"
     assert find_model(Path("old"), runs) == runs / "old"
     assert find_model(graph, runs) == graph
-    with pytest.raises(ModelError, match=r"There is no bolts.*\(it holds: new, old\)"):
+    with fails(ModelError, "model/not-found") as caught:
         find_model(Path("bolts"), runs)
+    assert "new, old" in caught.value.problem
 
 
 def test_the_newest_engine_that_fits(write_engine, tmp_path, said):
@@ -268,8 +277,8 @@ def test_the_newest_engine_that_fits(write_engine, tmp_path, said):
 
 def test_no_engine_fits(write_engine, tmp_path):
     write_engine("c.engine", target="sm86", runtime="tensorrt-rtx")
-    with pytest.raises(ModelError, match=r"No engine in .* runs on.*\n  skipped c: ") as e:
+    with fails(ModelError, "model/no-engines") as e:
         newest_engine(tmp_path / "engines")
     assert e.value.remedy == "edgeseg build-engine"
-    with pytest.raises(ModelError, match="No engine in"):
+    with fails(ModelError, "model/no-engines"):
         newest_engine(tmp_path / "nowhere")

@@ -14,9 +14,7 @@ from edgeseg.cli.models import (
     Run,
     SourceGraph,
     argument,
-    graph_of,
     model_of,
-    run_of,
     split,
 )
 from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, VerifyConfig
@@ -36,6 +34,8 @@ def export(
     ] = None,
 ) -> Report:
     """Export a run as one ONNX graph, camera bytes to mask bytes."""
+    from edgeseg.api import run_of
+
     path = run_of(model)
     from edgeseg.export.export import export_run  # loads torch: after the path is known
 
@@ -51,6 +51,7 @@ def calibrate(
     out: Annotated[Path, option("Folder for the file [default: calibration]", "DIR")] = CALIBRATION,
 ) -> Report:
     """Measure the calibration ranges that INT8 needs."""
+    from edgeseg.api import graph_of
     from edgeseg.quantize.calibrate import calibrate as run_calibration
 
     named, images = split("calibrate", model, data)
@@ -65,6 +66,7 @@ def build_engine(
     out: Annotated[Path, option("Folder for engine and card [default: engines]", "DIR")] = ENGINES,
 ) -> Report:
     """Build an engine for this machine or another GPU."""
+    from edgeseg.api import graph_of
     from edgeseg.engine.build_engine import build_engine as run_build
 
     return run_build(graph_of(model), config, out=out)

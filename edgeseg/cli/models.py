@@ -11,7 +11,7 @@ import typer
 
 from edgeseg.cards import CARD
 from edgeseg.cli.flags import option
-from edgeseg.errors import ConfigError, ModelError
+from edgeseg.errors import ConfigError
 
 RUNS, ENGINES = Path("runs"), Path("engines")
 GRAPHS = (".onnx", ".engine", ".json")
@@ -60,34 +60,6 @@ def engine_of(given: Path | None) -> Path:
     from edgeseg.loading import find_engine
 
     return find_engine(given, ENGINES, RUNS)
-
-
-def run_of(given: Path | None) -> Path:
-    """Return a run directory; ModelError for an ONNX file or an engine."""
-    path = model_of(given)
-    if not path.is_dir():
-        raise ModelError(
-            f"not a run: {path} (expected a run directory or the name of a run)",
-            remedy="name the run that the file was exported from, for example: runs/bottle",
-            code="model/not-a-run",
-        )
-    return path
-
-
-def graph_of(given: Path | None) -> Path:
-    """Return the ONNX file of a run, exported if it is not yet; ModelError for an engine."""
-    path = model_of(given)
-    if path.is_dir():
-        from edgeseg.export.ensure import exported_graph
-
-        return exported_graph(path)
-    if path.suffix != ".onnx" or path.with_suffix(".json").is_file():
-        raise ModelError(
-            f"not an exported graph: {path} (expected a run or the ONNX file of edgeseg export)",
-            remedy="name the run that it was built from, for example: runs/bottle",
-            code="model/not-a-graph",
-        )
-    return path
 
 
 def split(command: str, first: Path | None, second: Path | None) -> tuple[Path | None, Path]:

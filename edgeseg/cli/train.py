@@ -17,7 +17,6 @@ from edgeseg.cli.models import (
     Threads,
     argument,
     model_of,
-    run_of,
     split,
 )
 from edgeseg.config import ReproduceConfig
@@ -69,6 +68,7 @@ def threshold(
     context: Context = None,
 ) -> Report:
     """Set the thresholds of a run from its held-out images."""
+    from edgeseg.api import run_of
     from edgeseg.evaluation.threshold import threshold_run
 
     run, images = split("threshold", model, data)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.api import graph_of, run_of
 from edgeseg.cards import CARD
-from edgeseg.cli.models import graph_of, is_model, model_of, run_of, split
+from edgeseg.cli.models import is_model, model_of, split
 from edgeseg.errors import ConfigError, ModelError
 from tests.kit.errors import fails
 
