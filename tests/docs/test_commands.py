@@ -28,7 +28,7 @@ SHELL = [
     (block.page, words) for block in BLOCKS if block.language == "sh" for words in lines(block.text)
 ]
 EXTRAS = re.compile(r"(?:\.|\.whl\))\[([\w,]+)\]")
-FOLDERS = {"benchmarks", "docs", "edgeseg", "tests", "tools"}
+FOLDERS = {"benchmarks", "docs", "edgeseg", "examples", "tests", "tools"}
 OTHER_TOOLS = {"sudo", "scp", "."}
 OTHER_FLAGS = {"--no-deps", "--strict"}  # of pip and of MkDocs
 
