@@ -44,8 +44,8 @@ from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches, load_images
-from edgeseg.training.checkpoint import Progress
-from edgeseg.training.feature_cache import keep_features
+from edgeseg.training.checkpoint import Checkpoint
+from edgeseg.training.feature_cache import fill_cache
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.step import Stepper
 from edgeseg.training.train import json_config
@@ -170,7 +170,7 @@ def measure(
     for phase, other in zip(own_phases, their_phases, strict=True):
         before, decoding = decoding + keep(phase, ours, batches, clock), 0.0
         times = Times(phase.name, phase.steps, before)
-        stepper = Stepper(phase, ours, config, Progress())
+        stepper = Stepper(phase, ours, config, Checkpoint())
         optimizer = plain.begin(other)
         for turn in range(rounds + 1):
             began = clock()
@@ -189,7 +189,7 @@ def keep(phase: Phase, detector: Detector, batches: Batches, clock: Clock) -> fl
     """Keep the teacher's features as a training does; return the seconds."""
     began = clock()
     detector.eval()
-    keep_features(phase, detector, batches)
+    fill_cache(phase, detector, batches)
     return clock() - began
 
 

@@ -50,7 +50,9 @@ class Plain:
         for module in phase.trained.modules():
             if isinstance(module, Aspp):
                 module.training = False  # itself, not its parts: it fuses all views by one product
-        parameters = [{"params": list(part.parameters()), "lr": rate} for part, rate in phase.rates]
+        parameters = [
+            {"params": list(part.parameters()), "lr": rate} for part, rate in phase.learning_rates
+        ]
         if self.config.optimizer == "adam":
             return torch.optim.Adam(parameters, betas=(self.config.momentum, 0.999))
         decay = self.config.weight_decay

@@ -208,9 +208,7 @@ class ReproduceConfig:
         None, "Folder of images pasted as anomalies; the papers use DTD"
     )
     out: Path = setting(Path("reproductions"), "Folder for runs and reports")
-    processes: int | None = setting(
-        None, "Parallel trainings [default: as cores and memory allow]", low=1, high=1024
-    )
+    processes: int = setting(1, "Parallel trainings, which share the cores", low=1, high=1024)
 
     def __post_init__(self) -> None:
         validate(self)

@@ -1,21 +1,25 @@
-"""The published data sets that edgeseg knows: how many files each has, where it comes from.
+"""The published data sets that edgeseg recognizes: their file counts and origins.
 
     MVTec AD       Bergmann et al., IJCV 2021, table 1: 3629 train, 467 + 1258 test
     MVTec 3D-AD    Bergmann et al., VISAPP 2022, table 1: 2656 train, 294 validation, 249 + 948 test
-    magnetic tile  Huang et al., The Visual Computer 2020: 952 free, 392 defective
+    magnetic tile  Huang et al., The Visual Computer 2020: 952 good, 392 defective
     DTD            Cimpoi et al., CVPR 2014: 47 textures, 120 images each
 
-Rotations of MVTec AD's categories: DeSTSeg, supplement A. Nothing is downloaded.
+Rotations of the categories of MVTec AD: DeSTSeg, supplement A. Nothing is downloaded.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeseg.recipes import Rotation
 
+if TYPE_CHECKING:
+    from edgeseg.data.layouts import Dataset
+
 MVTEC, MVTEC_3D, TILE, DTD = "MVTec AD", "MVTec 3D-AD", "magnetic tile", "DTD"
-ORIGINS = {  # where to get it, under which licence
+ORIGINS = {  # URL and licence
     MVTEC: "https://www.mvtec.com/company/research/datasets/mvtec-ad (CC BY-NC-SA 4.0)",
     MVTEC_3D: "https://www.mvtec.com/company/research/datasets/mvtec-3d-ad (CC BY-NC-SA 4.0)",
     TILE: "https://github.com/abin24/Magnetic-tile-defect-datasets. (no licence given)",
@@ -25,7 +29,7 @@ ORIGINS = {  # where to get it, under which licence
 
 @dataclass(frozen=True)
 class Category:
-    """One category of MVTec AD: numbers of images, the paper's rotation, its kinds of defects."""
+    """A category of MVTec AD: image counts, the paper's rotation, types of defects."""
 
     train: int
     good: int
@@ -81,7 +85,7 @@ MVTEC_CATEGORIES: Mapping[str, Category] = {
     ),
 }
 MVTEC_3D_CATEGORIES: Mapping[str, tuple[int, int, int, int]] = {
-    # train, validation, good and defective ones of the test
+    # train, validation, good test and defective test images
     "bagel": (244, 22, 22, 88),
     "cable_gland": (223, 23, 21, 87),
     "carrot": (286, 29, 27, 132),
@@ -109,14 +113,14 @@ TEXTURES = frozenset(
     "waffled woven wrinkled zigzagged".split()
 )
 PER_TEXTURE = 120
-_ENOUGH = 3  # folders of DTD's names: then it is DTD
+_ENOUGH = 3  # folders named as in DTD for a folder to be recognized as DTD
 
 
 def mvtec_category(root: Path) -> Category | None:
     """Return the category of MVTec AD that a folder is, or None.
 
-    The name alone does not tell: it must also hold the data set's licence file, or test/<defect> or
-    ground_truth/<defect> with a defect of that category. A bottle of yours is another bottle.
+    Beside its name, the folder must have the licence file of the data set, or a defect of that
+    category in test/ or ground_truth/. Other data may use the same name.
     """
     category = MVTEC_CATEGORIES.get(root.resolve().name)
     if category is None:
@@ -127,12 +131,49 @@ def mvtec_category(root: Path) -> Category | None:
 
 
 def is_mvtec_3d(root: Path) -> bool:
-    """Whether a folder in that layout is one of MVTec 3D-AD's categories."""
+    """Whether the name of a folder is that of a category of MVTec 3D-AD."""
     return root.resolve().name in MVTEC_3D_CATEGORIES
 
 
+def published_name(dataset: "Dataset") -> str | None:
+    """Return the published data set that a data set is or belongs to, or None.
+
+    The magnetic tiles are recognized in the layout of MVTec AD too, by their types of defects.
+    """
+    if dataset.layout == MVTEC_3D and is_mvtec_3d(dataset.root):
+        return MVTEC_3D
+    if mvtec_category(dataset.root):
+        return MVTEC
+    defects = {sample.label for sample in dataset.test if not sample.good}
+    tile_defects = {name.removeprefix("MT_").lower() for name in TILES if name != "MT_Free"}
+    return TILE if dataset.layout == TILE or defects == tile_defects else None
+
+
+def published_shortfall(dataset: "Dataset") -> str | None:
+    """Return how the image counts of a published data set differ from the published, or None.
+
+    The counts are those of good training, good test and defective test images; for the tiles,
+    which have no split, those of good and defective images.
+    """
+    name = published_name(dataset)
+    bad = sum(not sample.good for sample in dataset.test)
+    found: tuple[int, ...] = (len(dataset.train), len(dataset.test) - bad, bad)
+    if name == MVTEC:
+        category = MVTEC_CATEGORIES[dataset.name]
+        expected: tuple[int, ...] = (category.train, category.good, category.bad)
+    elif name == MVTEC_3D:
+        train, _, good, defective = MVTEC_3D_CATEGORIES[dataset.name]
+        expected = (train, good, defective)
+    else:
+        free = TILES["MT_Free"]
+        found, expected = (found[0] + found[1], bad), (free, sum(TILES.values()) - free)
+    if found == expected:
+        return None
+    return f"{' + '.join(map(str, found))} images (published: {' + '.join(map(str, expected))})"
+
+
 def textures_folder(folder: Path) -> Path | None:
-    """Return the folder of DTD's 47 folders, `folder` or its images/; None if it is not DTD."""
+    """Return the folder with the 47 folders of DTD, `folder` or its images/; None if not DTD."""
     for place in (folder / "images", folder):
         if place.is_dir() and len({p.name for p in place.iterdir()} & TEXTURES) >= _ENOUGH:
             return place
@@ -140,7 +181,7 @@ def textures_folder(folder: Path) -> Path | None:
 
 
 def textures_shortfall(folder: Path) -> str | None:
-    """Return a warning when a folder is DTD and not whole."""
+    """Return a warning if a folder is DTD with other file counts, else None."""
     place = textures_folder(folder)
     if place is None:
         return None
@@ -151,27 +192,21 @@ def textures_shortfall(folder: Path) -> str | None:
 def shortfall(
     root: Path, name: str, expected: Mapping[str, int], found: Mapping[str, int]
 ) -> str | None:
-    """Return a warning that names each number that is not the published one; None if all are.
+    """Return a warning that names the file counts that differ from the published; None if none.
 
-    expected, found: number of files by what they are, for instance `train/good`.
+    expected, found: file count by kind, for instance `train/good`.
     """
     wrong = [f"{what} {found[what]} of {n}" for what, n in expected.items() if found[what] != n]
     if not wrong:
         return None
     shown = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
-    return (
-        f"{root} is not {name} as published: {shown}. What there is will be used; the "
-        f"whole is at {ORIGINS[name]}."
-    )
+    return f"{root} differs from {name} as published: {shown}. Complete data: {ORIGINS[name]}"
 
 
 def holds_categories(root: Path) -> tuple[str, list[str], list[str]] | None:
-    """Return the data set whose categories a folder holds, those it has, and those it lacks."""
+    """Return (data set, categories present, categories missing) for a folder of categories."""
     there = {path.name for path in root.iterdir() if (path / "train" / "good").is_dir()}
-    known: dict[str, list[str]] = {
-        MVTEC: list(MVTEC_CATEGORIES),
-        MVTEC_3D: list(MVTEC_3D_CATEGORIES),
-    }
+    known = {MVTEC: list(MVTEC_CATEGORIES), MVTEC_3D: list(MVTEC_3D_CATEGORIES)}
     for name, categories in known.items():
         if have := [category for category in categories if category in there]:
             return name, have, [category for category in categories if category not in there]

@@ -1,13 +1,13 @@
-"""What a model costs on this machine: parameters, work, memory, and the time it takes.
+"""The cost of a model on this machine: parameters, MACs, memory and time.
 
-Measured with random weights on generated pictures, by the network that is exported, in PyTorch:
+Measured in PyTorch on the network that is exported, with random weights and random images:
 
-    parameters_m   of teacher, students and head, as far as inference reads them
-    gmac           multiply-accumulates for one picture: half of what PyTorch's counter calls FLOPs
-    memory_mb      the parameters, four bytes each; beside it what one inference adds at its peak,
-                   and what the steps of a training add
-    training_min   the papers' number of steps at the pace of a few: EXTRAPOLATED; the teacher runs
-                   at each step, and the drawing of anomalies beside it is left out
+    parameters_m   of teacher, students and head, as far as inference uses them
+    gmac           multiply-accumulates for one image: half of PyTorch's FLOP count, which covers
+                   convolutions and matrix products
+    memory_mb      the parameters, four bytes each; the peaks add what inference and training use
+    training_min   EXTRAPOLATED from a few steps to the number of steps of the paper; the teacher
+                   runs at each step, synthetic anomalies are not included
     inference_ms   one frame, bytes to mask: median and 99th percentile
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from edgeseg.model.detector import Detector
 
-IMAGES = 242  # good ones of a category of MVTec AD, on average: 3629 in 15
+IMAGES = 242  # good training images of a category of MVTec AD: 3629 / 15
 STEPS, WARM_STEPS = 3, 1  # of each phase
 FRAMES, WARM_FRAMES = 100, 5
 MB = 1e6
@@ -35,20 +35,20 @@ MB = 1e6
 
 @dataclass(frozen=True, kw_only=True)
 class Complexity:
-    """What one model costs; figures of the same names as MEASURES where there is one."""
+    """The cost of one model; fields are named as in MEASURES."""
 
     parameters_m: float
     gmac: float
     memory_mb: float
     peak_mb: float | None
-    """What an inference adds to the process's memory, or to the GPU's; None where none tells."""
+    """Added by inference to the memory of the process or of the GPU; None if unknown."""
     training_min: float
     training_peak_mb: float | None
-    """As peak_mb, of the steps of the training."""
+    """Added by training steps."""
     seconds_per_step: dict[str, float]
-    """The median of a few, by phase."""
+    """Median, by phase."""
     steps: dict[str, int]
-    """Of the recipe."""
+    """Training steps of the configuration, by phase."""
     inference_ms: float
     inference_p99_ms: float
     frames: int
@@ -57,9 +57,9 @@ class Complexity:
 
 
 def measure_complexity(config: TrainConfig) -> Complexity:
-    """Measure one model with random weights; seconds on a GPU, minutes on a CPU.
+    """Measure one model: seconds on a GPU, minutes on a CPU.
 
-    In a process that did other work before, a peak hides in memory that was freed and kept.
+    Run it in a new process: peaks do not show in memory that earlier work freed and kept.
     """
     torch = require("torch", extra="train")
     from torch.utils.flop_counter import FlopCounterMode
@@ -81,7 +81,7 @@ def measure_complexity(config: TrainConfig) -> Complexity:
     training_peak = _Peak(device)
     per_step, steps = _training(detector, config, device)
     total = sum(per_step[name] * steps[name] for name in steps)
-    ordered = sorted(seconds)
+    median, p99 = 1e3 * np.percentile(seconds, (50, 99))
     return Complexity(
         parameters_m=sum(p.numel() for p in parameters) / 1e6,
         gmac=counter.get_total_flops() / 2e9,
@@ -91,9 +91,9 @@ def measure_complexity(config: TrainConfig) -> Complexity:
         training_peak_mb=training_peak.mb(),
         seconds_per_step=per_step,
         steps=steps,
-        inference_ms=1e3 * ordered[-(-len(ordered) // 2) - 1],
-        inference_p99_ms=1e3 * ordered[-(-99 * len(ordered) // 100) - 1],
-        frames=len(ordered),
+        inference_ms=float(median),
+        inference_p99_ms=float(p99),
+        frames=len(seconds),
         device=str(device),
         threads=torch.get_num_threads(),
     )
@@ -102,7 +102,7 @@ def measure_complexity(config: TrainConfig) -> Complexity:
 def _inference(
     detector: "Detector", config: TrainConfig, device: "torch.device"
 ) -> tuple[list[float], float | None]:
-    """Return the seconds of each frame, bytes to mask, and the peak memory in MB."""
+    """Return the duration of each frame in seconds, bytes to mask, and the peak memory in MB."""
     torch = require("torch", extra="train")
     from edgeseg.model.fused import Fused
 
@@ -119,7 +119,7 @@ def _inference(
         for number in range(WARM_FRAMES + FRAMES):
             began = time.perf_counter()
             mask, _, _ = fused(frame.to(device), threshold.to(device))
-            mask.cpu()  # waits for a GPU
+            mask.cpu()  # synchronizes
             if number >= WARM_FRAMES:
                 seconds.append(time.perf_counter() - began)
     return seconds, peak.mb()
@@ -128,10 +128,10 @@ def _inference(
 def _training(
     detector: "Detector", config: TrainConfig, device: "torch.device"
 ) -> tuple[dict[str, float], dict[str, int]]:
-    """Return the seconds of a step, the median of a few, and the recipe's steps, by phase."""
+    """Return the median duration of a step, and the number of steps, by phase."""
     torch = require("torch", extra="train")
     from edgeseg.training.batches import Batches
-    from edgeseg.training.checkpoint import Progress
+    from edgeseg.training.checkpoint import Checkpoint
     from edgeseg.training.phases import phases
     from edgeseg.training.step import Stepper
 
@@ -142,7 +142,7 @@ def _training(
     detector = detector.to(memory_format=torch.channels_last)
     per_step, steps = {}, {}
     for phase in phases(detector, config, IMAGES):
-        stepper = Stepper(phase, detector, config, Progress())
+        stepper = Stepper(phase, detector, config, Checkpoint())
         batch = batches.make(phase.index, 0)
         taken = []
         for _ in range(WARM_STEPS + STEPS):
@@ -159,7 +159,7 @@ def _training(
 
 
 class _Peak:
-    """The most memory that was added since birth: on a GPU PyTorch's, else Linux's resident."""
+    """Peak memory added since creation: of PyTorch on a GPU, resident memory on Linux."""
 
     def __init__(self, device: "torch.device") -> None:
         self._cuda = require("torch", extra="train").cuda
@@ -169,7 +169,7 @@ class _Peak:
             self._cuda.reset_peak_memory_stats(device)
             self._before = self._cuda.memory_allocated(device)
             return
-        with suppress(OSError):  # no such file: not Linux
+        with suppress(OSError):  # not Linux
             Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
             self._before = _resident("VmRSS")
 

@@ -1,11 +1,12 @@
-"""A table of complexity: its rows measured here, beside what the paper measured elsewhere.
+"""A table of complexity: the cost of each row's model here, beside the published figures.
 
-OUT/<table>/report.txt, report.json      rewritten after every row
-OUT/<table>/<row>/complexity.json        what was measured, with the whole configuration
+OUT/<table>/report.txt, report.json      updated after every row
+OUT/<table>/<row>/complexity.json        the measurement and the whole configuration
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.complexity import FRAMES, IMAGES, STEPS, Complexity, measure_complexity
-from edgeseg.reproduce.table import MEASURES, Figure, Row, Settings, Table
-from edgeseg.reproduce.workers import Failure, run_jobs
+from edgeseg.reproduce.jobs import Failure, run_jobs
+from edgeseg.reproduce.report import write_report
+from edgeseg.reproduce.table import MEASURES, Row, Table
+from edgeseg.text import table as text_table
 
 
 @dataclass(frozen=True)
-class Job:
+class ComplexityJob:
     """One row to measure."""
 
     label: str
@@ -29,47 +32,44 @@ class Job:
     folder: Path
 
     @property
-    def found(self) -> Path:
+    def result(self) -> Path:
         return self.folder / "complexity.json"
 
 
 def measure_table(
     table: Table,
-    rows: tuple[Row, ...],
-    overrides: Settings,
+    rows: Sequence[Row],
+    overrides: dict[str, Any],
     out: Path,
     *,
-    apart: bool = True,
+    isolate: bool = True,
 ) -> "ComplexityReport":
-    """Measure every row's model, and write the report to OUT/<table>/.
+    """Measure the model of each row, and write the report to OUT/<table>/.
 
-    apart: each in a process of its own, without which the peaks of the later ones are too low.
+    isolate: each in its own process; otherwise the peaks of later ones are too low.
     """
     require("torch", extra="train")
-    from edgeseg.reproduce.report import write_report
-    from edgeseg.training.checkpoint import changes
+    from edgeseg.training.checkpoint import changed_settings
     from edgeseg.training.train import json_config, versions
 
     folder = out / table.name
-    jobs = [Job(row.label, table.config(row, overrides), folder / row.slug) for row in rows]
+    jobs = [ComplexityJob(r.label, table.config(r, overrides), folder / r.slug) for r in rows]
     departures: dict[str, None] = {}
     for row, job in zip(rows, jobs, strict=True):
-        paper, ours = json_config(table.config(row, {})), json_config(job.config)
-        departures |= dict.fromkeys(changes(paper, ours))
+        paper = json_config(table.config(row, {}))
+        departures |= dict.fromkeys(changed_settings(paper, json_config(job.config)))
     report = ComplexityReport(
         table=table,
         rows=rows,
-        found={},
-        failures={},
         configs={job.label: job.config for job in jobs},
         departures=tuple(departures),
         machine=this_machine().line(),
         versions=versions(),
     )
 
-    def ended(job: Job, failure: Failure | None) -> None:
+    def on_end(job: ComplexityJob, failure: Failure | None) -> None:
         if failure is None:
-            measured = json.loads(job.found.read_text(encoding="utf-8"))["found"]
+            measured = json.loads(job.result.read_text(encoding="utf-8"))["found"]
             report.found[job.label] = Complexity(**measured)
         else:
             report.failures[job.label] = failure
@@ -78,65 +78,77 @@ def measure_table(
 
     write_report(folder, report.summary(), report.to_json())
     log.info(f"{len(jobs)} models: {FRAMES} frames each, then {STEPS} steps of each phase")
-    run_jobs(jobs, measure_job, processes=1, apart=apart, log=_log, ended=ended)
+    run_jobs(
+        jobs,
+        measure_job,
+        processes=1,
+        isolate=isolate,
+        log_file=lambda job: job.folder / "reproduce.log",
+        on_end=on_end,
+    )
     log.info(f"report: {folder / 'report.txt'}")
     return report
 
 
-def measure_job(job: Job) -> None:
-    """Measure one row's model, and write what was found with its configuration."""
+def measure_job(job: ComplexityJob) -> None:
+    """Measure the model of one row, and write the result with its configuration."""
     from edgeseg.training.train import json_config
 
     found = asdict(measure_complexity(job.config))
     document = {"config": json_config(job.config), "found": found}
-    write_atomic(job.found, f"{json.dumps(document, indent=1)}\n".encode())
+    write_atomic(job.result, f"{json.dumps(document, indent=1)}\n".encode())
 
 
-def _log(job: Job) -> Path:
-    return job.folder / "reproduce.log"
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class ComplexityReport:
-    """The table, measured here, beside what the paper measured elsewhere."""
+    """The measurements so far, beside the published figures."""
 
     table: Table
-    rows: tuple[Row, ...]
-    found: dict[str, Complexity]
-    """By a row's label, as far as it was measured."""
-    failures: dict[str, Failure]
+    rows: Sequence[Row]
     configs: dict[str, TrainConfig]
+    """By label of the row, as all that follow."""
     departures: tuple[str, ...]
-    """In what the configurations are not the table's."""
+    """Settings that differ from those of the table."""
     machine: str
     versions: dict[str, str]
+    found: dict[str, Complexity] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
 
     def summary(self) -> str:
         """Return the table with its method, as text."""
-        lines = [f"{self.table.name}: {self.table.title}", f"machine   {self.machine}"]
+        table = self.table
+        lines = [f"{table.name}: {table.title}", f"machine   {self.machine}"]
         where = dict.fromkeys(f"{x.device}, {x.threads} threads" for x in self.found.values())
         lines += [f"          PyTorch {self.versions['torch']} on {place}" for place in where]
         if self.departures:
-            lines.append(f"recipe    not the table's: {', '.join(self.departures)}")
-        if self.table.machine:
-            lines.append(f"paper     {self.table.source}; measured on {self.table.machine}")
-            lines.append("          two machines: the times are not to be compared")
+            lines.append(f"settings  not those of the table: {', '.join(self.departures)}")
+        if table.machine:
+            lines.append(f"paper     {table.source}; measured on {table.machine}")
+            lines.append("          (another machine: times are not comparable)")
         lines.append("")
+        cells: list[list[str]] = []
         for row in self._measured():
-            found, config = self.found[row.label], self.configs[row.label]
-            lines.append(f"{row.label}, {config.image_size} x {config.image_size}")
-            lines += [
-                f"  {name:<34}{text:>12}  {_printed(row.figures.get(measure))}".rstrip()
-                for measure, name, text in _texts(found)
-            ]
+            side = self.configs[row.label].image_size
+            cells.append([f"{row.label}, {side} x {side}"])
+            cells += _cells(row, self.found[row.label])
+        # Titles are wider than the first column; they stand alone on their lines.
+        names = text_table([c for c in cells if len(c) > 1], "<><")
+        lines += [c[0] if len(c) == 1 else names.pop(0) for c in cells]
         lines += [f"failed    {label}: {why.problem}" for label, why in self.failures.items()]
-        return "\n".join([*lines, "", *self._legend()])
+        batch = next(iter(self.configs.values())).batch
+        lines += [
+            "",
+            f"inference: {FRAMES} frames, one at a time, bytes to mask, random weights",
+            f"step: median of {STEPS}, {batch} images each; training: EXTRAPOLATED to all steps,",
+            f"for {IMAGES} good images. MACs: of convolutions and matrix products",
+        ]
+        return "\n".join(lines)
 
     def _measured(self) -> list[Row]:
         return [row for row in self.rows if row.label in self.found]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what was measured, and the paper's figures."""
+        """Return the measurements and the published figures."""
         return {
             "table": self.table.name,
             "title": self.table.title,
@@ -158,39 +170,31 @@ class ComplexityReport:
         }
 
     def check(self) -> None:
-        """Raise what kept rows from being measured."""
+        """EdgesegError if a row was not measured."""
         for label, why in self.failures.items():
-            raise EdgesegError(f"{label} was not measured: {why.problem}", remedy=why.remedy)
-
-    def _legend(self) -> list[str]:
-        batch = next(iter(self.configs.values())).batch
-        return [
-            "multiply-accumulates: two floating-point operations each; of convolutions and matrix",
-            f"products alone. inference: n {FRAMES}, one frame at a time, bytes to mask, weights",
-            f"random. a step: median of {STEPS}, of {batch} images; training: EXTRAPOLATED from it",
-            f"to the recipe's steps, for {IMAGES} good images",
-        ]
+            raise EdgesegError(
+                f"{label} was not measured: {why.problem}",
+                remedy=why.remedy,
+                code="reproduce/runs-failed",
+            )
 
 
-def _texts(found: Complexity) -> list[tuple[str, str, str]]:
-    """Return (measure, its name, its text) for each line."""
+def _cells(row: Row, found: Complexity) -> list[list[str]]:
+    """Return [name, measured, published] for each line of a row."""
     lines = [
-        ("parameters_m", MEASURES["parameters_m"], f"{found.parameters_m:.1f}"),
-        ("gmac", MEASURES["gmac"], f"{found.gmac:.2f}"),
-        ("memory_mb", f"{MEASURES['memory_mb']}: parameters", f"{found.memory_mb:.0f}"),
+        ["parameters_m", MEASURES["parameters_m"], f"{found.parameters_m:.1f}"],
+        ["gmac", MEASURES["gmac"], f"{found.gmac:.2f}"],
+        ["memory_mb", f"{MEASURES['memory_mb']}: parameters", f"{found.memory_mb:.0f}"],
     ]
     for name, peak in (("inference", found.peak_mb), ("training", found.training_peak_mb)):
         if peak is not None:
-            lines.append(("", f"  at its peak, {name} adds", f"{peak:.0f}"))
-    lines.append(("training_min", MEASURES["training_min"], f"{found.training_min:.1f}"))
+            lines.append(["", f"  peak, added by {name}", f"{peak:.0f}"])
+    lines.append(["training_min", MEASURES["training_min"], f"{found.training_min:.1f}"])
     for phase, steps in found.steps.items():
-        name = f"  {steps} steps of the {phase}, s each"
-        lines.append(("", name, f"{found.seconds_per_step[phase]:.3f}"))
+        seconds = f"{found.seconds_per_step[phase]:.3f}"
+        lines.append(["", f"  {steps} steps of the {phase}, s each", seconds])
     inference = MEASURES["inference_ms"]
-    lines.append(("inference_ms", f"{inference}: median", f"{found.inference_ms:.1f}"))
-    lines.append(("", "  99th percentile", f"{found.inference_p99_ms:.1f}"))
-    return lines
-
-
-def _printed(figures: tuple[Figure, ...] | None) -> str:
-    return f"paper {figures[0].mean:g}" if figures else ""
+    lines.append(["inference_ms", f"{inference}: median", f"{found.inference_ms:.1f}"])
+    lines.append(["", "  99th percentile", f"{found.inference_p99_ms:.1f}"])
+    published = {measure: f"paper {figure.mean:g}" for measure, (figure,) in row.figures.items()}
+    return [[f"  {name}", text, published.get(measure, "")] for measure, name, text in lines]

@@ -1,60 +1,95 @@
-"""A table of ours beside the paper's: what people read, and the document with everything."""
+"""The report of a table: our results beside the published ones, as text and as JSON."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import write_atomic
 from edgeseg.errors import EdgesegError
 from edgeseg.evaluation.report import COLUMNS
-from edgeseg.reproduce.plan import Run
-from edgeseg.reproduce.results import SECONDS, Cell, Line, Result, Stat
+from edgeseg.reproduce.jobs import Failure
+from edgeseg.reproduce.results import SECONDS, Cell, Line, RowResult, lines_of, read_result
 from edgeseg.reproduce.table import AVERAGE, Row, Table, plus_minus
-from edgeseg.reproduce.workers import Failure
+from edgeseg.text import table
+
+if TYPE_CHECKING:
+    from edgeseg.reproduce.runs import TableRun
 
 NAMES = {metric: name for name, metric in COLUMNS.items()}
+LEGEND = """\
+percent; ours: mean ± sample standard deviation over the seeds (averages: over the seeds that all
+categories have)
+training: duration of the steps, with the wait for their batches; parallel trainings slow each
+other down"""
+LEGEND_OF_DIFF = """
+diff: ours - paper, in percentage points; * = larger than the sum of both standard deviations (an
+unknown one counts as 0)"""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class ReproduceReport:
-    """What was run of a table, and what came out."""
+    """The runs of a table and their results so far."""
 
     table: Table
     rows: tuple[Row, ...]
-    lines: dict[str, list[Line]]
-    """By a row's label."""
+    categories: Sequence[str]
     data: str
-    """Which data set it is, whether the paper's, what of it is missing."""
+    """The data set, and how it differs from the paper's."""
+    comparable: bool
+    """The data are those of the paper."""
+    whole: bool
+    """The categories are all categories of the paper."""
     departures: tuple[str, ...]
-    """In what the recipe is not the paper's."""
-    runs: tuple[Run, ...]
-    results: dict[Path, Result]
-    """Of the finished runs, by folder."""
-    failures: tuple[tuple[Run, Failure], ...]
+    """Settings that differ from those of the table."""
+    runs: "Sequence[TableRun]"
     machine: str
     versions: dict[str, str]
+    results: dict[Path, RowResult] = field(default_factory=dict)
+    """Finished runs, by folder."""
+    failures: "list[tuple[TableRun, Failure]]" = field(default_factory=list)
+
+    @property
+    def lines(self) -> dict[str, list[Line]]:
+        """The lines of each row, by label."""
+        return {
+            row.label: lines_of(
+                row,
+                self.table.metrics,
+                [found for found in self.results.values() if found.run.row == row.label],
+                self.categories,
+                comparable=self.comparable,
+                whole=self.whole,
+            )
+            for row in self.rows
+        }
+
+    def update(self, folder: Path) -> None:
+        """Read the results of finished runs, and write the report to `folder`."""
+        for run in self.runs:
+            if run.folder not in self.results and (result := read_result(run)):
+                self.results[run.folder] = result
+        write_report(folder, self.summary(), self.to_json())
 
     def summary(self) -> str:
-        """Return the table with where its figures are from and what they do not show, as text."""
-        table = self.table
-        lines = [f"{table.name}: {table.title}", f"data      {self.data}"]
-        lines += [f"paper     {table.source}"] * bool(table.source)
+        """Return the table with its data, settings and machines, as text."""
+        lines = [f"{self.table.name}: {self.table.title}", f"data      {self.data}"]
+        lines += [f"paper     {self.table.source}"] * bool(self.table.source)
         if self.departures:
-            lines.append(f"recipe    not the table's: {', '.join(self.departures)}")
+            lines.append(f"settings  not those of the table: {', '.join(self.departures)}")
         lines.append(f"runs      {len(self.results)} of {len(self.runs)}")
-        lines += [f"{'machine':<10}{machine}" for machine in self.machines()]
+        lines += [f"machine   {machine}" for machine in self.machines()]
         lines += ["", *self._grid()]
         lines += [f"failed    {run.folder}: {why.problem}" for run, why in self.failures]
         return "\n".join(lines)
 
     def machines(self) -> list[str]:
-        """Return on what the finished runs were trained, which need not be this machine."""
+        """Return the machines that the finished runs were trained on."""
         return list(dict.fromkeys(result.trained_on for result in self.results.values()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything, metrics in percent; a run's configuration is in its card."""
+        """Return everything, metrics in percent; the configuration of a run is in its card."""
         failed = {run.folder: why.problem for run, why in self.failures}
         return {
             "table": self.table.name,
@@ -66,15 +101,15 @@ class ReproduceReport:
             "trained_on": self.machines(),
             "versions": self.versions,
             "rows": {
-                row.label: {
+                label: {
                     line.category: {
                         **{metric: cell.to_json() for metric, cell in line.cells.items()},
                         "runs": line.runs,
-                        SECONDS: line.seconds and line.seconds.to_json(),
+                        SECONDS: line.seconds and vars(line.seconds),
                     }
-                    for line in self.lines[row.label]
+                    for line in lines
                 }
-                for row in self.rows
+                for label, lines in self.lines.items()
             },
             "runs": [
                 {
@@ -90,26 +125,26 @@ class ReproduceReport:
         }
 
     def check(self) -> None:
-        """Raise what kept runs from their end."""
+        """EdgesegError if runs failed."""
         if self.failures:
             run, why = self.failures[0]
             raise EdgesegError(
                 f"{len(self.failures)} of {len(self.runs)} runs failed; {run.title}: {why.problem}",
-                remedy=f"{why.remedy}; then the same command, which keeps what is finished",
+                remedy=f"{why.remedy}; then run the same command again (finished runs are kept)",
+                code="reproduce/runs-failed",
             )
 
     def _grid(self) -> list[str]:
-        """Return the table itself: a line for each row, and for each category where there is room.
-
-        With several rows the categories are left to the document, unless the paper printed them.
-        """
-        shown = []
+        """Return a line per row, and per category with one row or published categories."""
+        found = self.lines
+        shown: list[tuple[str, Line]] = []
         for row in self.rows:
-            lines = self.lines[row.label]
-            by_category = len(self.rows) == 1 or set(row.figures) - {AVERAGE}
-            for line in lines if by_category else lines[-1:]:
-                of = line.category if len(self.rows) == 1 else f"{row.label}, {line.category}"
-                shown.append((of if by_category else row.label, line))
+            lines, single = found[row.label], len(self.rows) == 1
+            if single or set(row.figures) - {AVERAGE}:
+                prefix = "" if single else f"{row.label}, "
+                shown += [(prefix + line.category, line) for line in lines]
+            else:
+                shown += [(row.label, line) for line in lines[-1:]]
         if not shown:
             return ["no run is finished yet"]
         cells = [cell for _, line in shown for cell in line.cells.values()]
@@ -120,28 +155,15 @@ class ReproduceReport:
         for metric in self.table.metrics:
             head += [NAMES[metric], *[""] * (len(kinds) - 1)]
             columns += kinds
-        body = [
-            [label, str(line.runs)]
-            + [_text(line.cells[metric], kind) for metric in self.table.metrics for kind in kinds]
-            + ["-" if line.seconds is None else _seconds(line.seconds)]
-            for label, line in shown
-        ]
-        grid = _aligned([[*head, "training"], [*columns, "s"], *body])
-        return [*grid, "", *self._legend("diff" in kinds)]
-
-    def _legend(self, compared: bool) -> list[str]:
-        lines = [
-            "percent; ours: mean ± sample standard deviation over the seeds; of an average, over",
-            "the seeds that all its categories have",
-            "training: of the steps and the wait for their batches; trainings that ran side by",
-            "side slowed each other",
-        ]
-        if compared:
-            lines += [
-                "diff: ours less the paper's, in points; * where it is more than both deviations",
-                "together (an unknown one counts as 0; with neither there is no mark)",
-            ]
-        return lines
+        rows = [[*head, "training"], [*columns, "s"]]
+        for label, line in shown:
+            texts = [_text(line.cells[m], kind) for m in self.table.metrics for kind in kinds]
+            seconds = line.seconds
+            digits = 0 if seconds is not None and seconds.mean >= 100 else 1
+            duration = plus_minus(seconds.mean, seconds.std, digits) if seconds else "-"
+            rows.append([label, str(line.runs), *texts, duration])
+        legend = LEGEND + (LEGEND_OF_DIFF if "diff" in kinds else "")
+        return [*table(rows, "<" + ">" * len(columns)), "", *legend.splitlines()]
 
 
 def write_report(folder: Path, text: str, document: dict[str, Any]) -> None:
@@ -156,17 +178,3 @@ def _text(cell: Cell, kind: str) -> str:
         return "" if cell.difference is None else f"{cell.difference:+.1f}{'*' * bool(cell.beyond)}"
     figure = cell.ours if kind == "ours" else cell.paper
     return "-" if figure is None else str(figure)
-
-
-def _seconds(found: Stat) -> str:
-    return plus_minus(found.mean, found.std, digits=0 if found.mean >= 100 else 1)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Pad the cells of each column to one width, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [f"{text:>{width}}" for text, width in zip(rest, widths[1:], strict=True)]
-        lines.append(f"{first:<{widths[0]}}  " + "  ".join(cells).rstrip())
-    return [line.rstrip() for line in lines]

@@ -1,29 +1,31 @@
-"""What finished runs measured, added up: means and deviations over seeds and categories."""
+"""Results of finished runs: means and standard deviations over seeds and categories."""
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from edgeseg.reproduce.plan import Run
 from edgeseg.reproduce.table import AVERAGE, Figure, Row, plus_minus
+
+if TYPE_CHECKING:
+    from edgeseg.reproduce.runs import TableRun
 
 SECONDS = "training_seconds"  # beside the metrics
 
 
 @dataclass(frozen=True)
-class Result:
-    """One finished run."""
+class RowResult:
+    """The result of one finished run."""
 
-    run: Run
+    run: "TableRun"
     values: dict[str, float | None]
-    """By metric, percent; None where the data leave one undefined. And SECONDS of its training."""
+    """Metric -> percent, None where undefined; and SECONDS -> duration of the training."""
     trained_on: str = ""
 
 
 @dataclass(frozen=True)
 class Stat:
-    """A mean over `n` seeds; the standard deviation is a sample's (n - 1), from two on."""
+    """Mean over `n` seeds, and sample standard deviation (n - 1), None for a single one."""
 
     mean: float
     std: float | None
@@ -32,39 +34,35 @@ class Stat:
     def __str__(self) -> str:
         return plus_minus(self.mean, self.std)
 
-    def to_json(self) -> dict[str, Any]:
-        return {"mean": self.mean, "std": self.std, "n": self.n}
-
 
 @dataclass(frozen=True)
 class Cell:
-    """Ours beside the paper's, for one metric of one line."""
+    """One metric of a line: our value and the published one."""
 
     ours: Stat | None
     paper: Figure | None
     comparable: bool
-    """Measured on the paper's data, over the same categories."""
+    """Both are on the same data and the same categories."""
 
     @property
     def difference(self) -> float | None:
-        """Ours less the paper's, in percentage points."""
+        """Ours minus the paper's, in percentage points."""
         if self.ours is None or self.paper is None or not self.comparable:
             return None
         return self.ours.mean - self.paper.mean
 
     @property
     def beyond(self) -> bool | None:
-        """Whether they differ by more than both deviations together; None where none is known."""
+        """Whether |difference| exceeds the sum of both deviations; None if both are unknown."""
         if self.difference is None or self.ours is None or self.paper is None:
             return None
         known = [std for std in (self.ours.std, self.paper.std) if std is not None]
         return abs(self.difference) > sum(known) if known else None
 
     def to_json(self) -> dict[str, Any]:
-        ours, paper = self.ours, self.paper
         return {
-            "ours": ours and ours.to_json(),
-            "paper": paper and {"mean": paper.mean, "std": paper.std},
+            "ours": self.ours and asdict(self.ours),
+            "paper": self.paper and asdict(self.paper),
             "difference": self.difference,
             "beyond": self.beyond,
         }
@@ -72,37 +70,38 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A category of a row, or the average over them."""
+    """A category of a row, or the average of all categories."""
 
     category: str
     cells: dict[str, Cell]
     """By metric."""
     runs: int
     seconds: Stat | None
-    """Of the trainings."""
+    """Duration of the trainings."""
 
 
-def read_result(run: Run) -> Result | None:
-    """Return what a run's card says; None while it is not finished."""
+def read_result(run: "TableRun") -> RowResult | None:
+    """Return the result in the card of a run; None if the run is not finished."""
     card = run.card
     if card is None or not card.metrics:
         return None
     values = {name: None if x is None else 100 * x for name, x in card.metrics.items()}
-    return Result(run, {**values, SECONDS: sum(card.seconds.values())}, card.trained_on)
+    return RowResult(run, {**values, SECONDS: sum(card.seconds.values())}, card.trained_on)
 
 
 def lines_of(
     row: Row,
     metrics: Sequence[str],
-    results: Sequence[Result],
+    results: Sequence[RowResult],
     categories: Sequence[str],
     *,
     comparable: bool,
     whole: bool,
 ) -> list[Line]:
-    """Return a line for each category with a result and, of several, their average.
+    """Return a line per category with results, followed by their average if there are several.
 
-    results: the row's; comparable: on the paper's data; whole: `categories` are all of the paper's.
+    results: of this row; comparable: the data are those of the paper; whole: `categories` are all
+    categories of the paper.
     """
     found = {c: [r for r in results if r.run.category == c] for c in categories}
     found = {category: those for category, those in found.items() if those}
@@ -118,32 +117,35 @@ def lines_of(
         }
         lines.append(Line(category, cells, len(those), _stat(those, SECONDS)))
     if len(categories) > 1 and found:
-        lines.append(
-            _average(row, metrics, found, comparable, whole and len(found) == len(categories))
-        )
+        whole = whole and len(found) == len(categories)
+        lines.append(_average(row, metrics, found, comparable, whole))
     return lines
 
 
 def _average(
-    row: Row, metrics: Sequence[str], found: dict[str, list[Result]], comparable: bool, whole: bool
+    row: Row,
+    metrics: Sequence[str],
+    found: dict[str, list[RowResult]],
+    comparable: bool,
+    whole: bool,
 ) -> Line:
-    """Average over the categories with a result; the paper's over the same, where it can be."""
+    """Average over the categories with results; the paper's over the same ones if published."""
     cells = {}
     for place, metric in enumerate(metrics):
         ours = _over_categories(found, metric)
         figures = [row.figures[category][place] for category in found if category in row.figures]
         printed = row.figures[AVERAGE][place] if AVERAGE in row.figures else None
         if not whole and len(figures) == len(found):
-            over_these = Figure(round(statistics.fmean(f.mean for f in figures), 1))
-            cells[metric] = Cell(ours, over_these, comparable)
+            same = Figure(round(statistics.fmean(f.mean for f in figures), 1))
+            cells[metric] = Cell(ours, same, comparable)
         else:
             cells[metric] = Cell(ours, printed, comparable and whole)
     runs = sum(len(those) for those in found.values())
     return Line(AVERAGE, cells, runs, _over_categories(found, SECONDS))
 
 
-def _over_categories(found: dict[str, list[Result]], name: str) -> Stat | None:
-    """Average the categories' means; deviation and n are over the seeds that all of them have."""
+def _over_categories(found: dict[str, list[RowResult]], name: str) -> Stat | None:
+    """Average the means of the categories; std and n are over the seeds that all of them have."""
     known = [stat.mean for those in found.values() if (stat := _stat(those, name))]
     if not known:
         return None
@@ -157,7 +159,7 @@ def _over_categories(found: dict[str, list[Result]], name: str) -> Stat | None:
     return Stat(statistics.fmean(known), std, len(complete))
 
 
-def _stat(results: Iterable[Result], name: str) -> Stat | None:
+def _stat(results: Iterable[RowResult], name: str) -> Stat | None:
     known = [value for result in results if (value := result.values[name]) is not None]
     if not known:
         return None

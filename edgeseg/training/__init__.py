@@ -1,1 +1,1 @@
-"""From good images to weights: losses, the two phases, checkpoints."""
+"""Train a detector on good images: losses, phases, checkpoints."""

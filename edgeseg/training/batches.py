@@ -1,4 +1,4 @@
-"""Batches as a pure function of (seed, phase, step), so that a resumed run sees the same ones."""
+"""Training batches, a pure function of (seed, phase, step), so that a resumed run repeats them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ class Batch:
     corrupted: Tensor
     mask: Tensor
     target: list[Tensor] | None = None
-    """The teacher's features of clean, where they are kept: [B, C_k, h_k, w_k], channels last."""
+    """Cached features of the teacher for clean: [B, C_k, h_k, w_k], channels last."""
 
     def to(self, device: torch.device) -> "Batch":
         clean, corrupted, mask = (
@@ -35,16 +35,16 @@ class Batch:
 
 
 class Batches:
-    """Good images, decoded once; rotated, lit and corrupted anew for every step.
+    """Good images, rotated, relit and corrupted at random for each step.
 
-    Where a phase's loss looks at no anomaly, none is drawn, and corrupted is clean.
+    In a phase whose loss does not use synthetic anomalies, corrupted equals clean.
     """
 
     def __init__(self, images: Sequence[Image], config: TrainConfig) -> None:
         self.images = images
         self.config = config
-        self.kept: list[Tensor] | None = None
-        """The teacher's features of all images, [N, h_k, w_k, C_k]; each batch gets its own."""
+        self.features: list[Tensor] | None = None
+        """Cached features of the teacher for all images, [N, h_k, w_k, C_k]."""
         textures = FolderTextures(config.textures) if config.textures else ProceduralTextures()
         self.corruptor = trained_corruptor(asdict(config), textures)
 
@@ -63,7 +63,7 @@ class Batches:
         )
 
     def good(self) -> Iterator[Tensor]:
-        """Yield every good image once, as it is: uint8 [B, 3, S, S]."""
+        """Yield every image once, unchanged: uint8 [B, 3, S, S]."""
         for first in range(0, len(self.images), self.config.batch):
             images = self.images[first : first + self.config.batch]
             yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
@@ -71,7 +71,7 @@ class Batches:
     def triple(
         self, index: int, rng: Generator, *, corrupt: bool = True
     ) -> tuple[Image, Image, np.ndarray]:
-        """Return one good image, its corrupted twin and the mask between them."""
+        """Return an augmented image, its corrupted version, and the mask of the difference."""
         config, clean = self.config, self.images[index]
         if config.augmentation:
             clean = relight(rotate(clean, config.rotation, rng), config.lighting, rng)
@@ -80,7 +80,7 @@ class Batches:
         return (clean, *self.corruptor.corrupt(clean, rng))
 
     def stream(self, phase: int, start: int, stop: int) -> Iterator[Batch]:
-        """Yield the batches of the steps start..stop-1, each made while the one before trains."""
+        """Yield the batches of steps start..stop-1; a thread prepares the next one."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
             pending = pool.submit(self.make, phase, start) if start < stop else None
             for step in range(start + 1, stop + 1):
@@ -90,13 +90,13 @@ class Batches:
                 yield batch
 
     def _target(self, indices: list[int]) -> list[Tensor] | None:
-        if self.kept is None:
+        if self.features is None:
             return None
         chosen = torch.tensor(indices)
-        return [level.index_select(0, chosen).permute(0, 3, 1, 2) for level in self.kept]
+        return [level.index_select(0, chosen).permute(0, 3, 1, 2) for level in self.features]
 
     def _indices(self, phase: int, step: int) -> list[int]:
-        """Walk through the images in an order that is shuffled anew for each epoch."""
+        """Return the images of a step, in an order that is shuffled for each epoch."""
         count, first = len(self.images), step * self.config.batch
         places = range(first, first + self.config.batch)
         orders = {
@@ -107,7 +107,7 @@ class Batches:
 
 
 def load_images(paths: Sequence[Path], side: int) -> tuple[list[Image], set[tuple[int, int]]]:
-    """Decode and resize every image once: RGB uint8 [side, side, 3], and the sizes that occur."""
+    """Return images as RGB uint8 [side, side, 3], and the sizes of the files, (height, width)."""
     images, sizes = [], set()
     for path in paths:
         image = read_image(path)
@@ -117,5 +117,5 @@ def load_images(paths: Sequence[Path], side: int) -> tuple[list[Image], set[tupl
 
 
 def common_size(sizes: set[tuple[int, int]]) -> tuple[int, int] | None:
-    """Return the (height, width) that all images share, or None."""
+    """Return the size of all images, or None if they differ."""
     return next(iter(sizes)) if len(sizes) == 1 else None

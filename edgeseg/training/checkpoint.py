@@ -1,7 +1,7 @@
-"""Weights to files and back: safetensors only, nothing pickled, nothing half written.
+"""Read and write weights and checkpoints, as safetensors (no pickle), written atomically.
 
-runs/<name>/model.safetensors    every tensor of the detector, the teacher's included
-runs/<name>/resume.safetensors   the same with the optimizer's state, while training runs
+runs/<name>/model.safetensors    all tensors of the detector, including the teacher
+runs/<name>/resume.safetensors   these and the state of optimizer and EMA, during training
 """
 
 import json
@@ -21,7 +21,7 @@ from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher
 
 RESUME = "resume.safetensors"
-STATE, AVERAGE = "optimizer.", "average."  # what resume.safetensors has beside the detector
+OPTIMIZER, EMA = "optimizer.", "ema."  # prefixes in resume.safetensors
 
 
 def save_weights(run: Path, detector: Detector) -> str:
@@ -31,18 +31,23 @@ def save_weights(run: Path, detector: Detector) -> str:
 
 
 def load_run(run: Path) -> tuple[Detector, ModelCard]:
-    """Return a trained detector in eval mode, and its card; needs no network.
+    """Return a trained detector in eval mode, and its card. Nothing is downloaded.
 
-    ModelError when the weights are missing, damaged, or not those that the card describes.
+    ModelError if the weights are missing, damaged, or do not match the card.
     """
     card = read_card(run / CARD, ModelCard)
     path = run / WEIGHTS
     if not path.is_file():
-        raise ModelError(f"{run} holds a card and no {WEIGHTS}.", remedy="edgeseg train, again")
+        raise ModelError(
+            f"not found: {path}",
+            remedy="restore the file, or train again",
+            code="model/no-weights",
+        )
     if sha256(path) != card.weights_sha256:
         raise ModelError(
-            f"{path} is not the file that its card describes (another SHA-256).",
+            f"{path} does not match its card (different SHA-256)",
             remedy="restore the file, or train again",
+            code="model/weights-changed",
         )
     standard = card.config.get("features") == "standard"  # absent from cards of older runs
     teacher = Teacher(card.config["teacher"], standard=standard)
@@ -53,50 +58,53 @@ def load_run(run: Path) -> tuple[Detector, ModelCard]:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where an interrupted training stands."""
+class Checkpoint:
+    """The state of an interrupted training; the defaults are those of a new one."""
 
     phase: int = 0
     step: int = 0
     tensors: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Tensor] = field(default_factory=dict)
-    average: dict[str, Tensor] = field(default_factory=dict)
+    ema: dict[str, Tensor] = field(default_factory=dict)
 
 
-def save_progress(
+def save_checkpoint(
     run: Path,
     detector: Detector,
     optimizer: dict[str, Tensor],
-    average: dict[str, Tensor],
+    ema: dict[str, Tensor],
     facts: dict[str, Any],
 ) -> None:
-    """Write what `--resume` needs; facts: phase, step and the configuration."""
+    """Write resume.safetensors; facts: phase, step and config."""
     tensors = detector.state_dict()
-    tensors |= {STATE + name: t for name, t in optimizer.items()}
-    tensors |= {AVERAGE + name: t for name, t in average.items()}
+    tensors |= {OPTIMIZER + name: t for name, t in optimizer.items()}
+    tensors |= {EMA + name: t for name, t in ema.items()}
     _write(run / RESUME, tensors, {"edgeseg": json.dumps(facts)})
 
 
-def load_progress(run: Path, config: dict[str, Any]) -> Progress:
-    """Read what `save_progress` wrote; ConfigError when the settings have changed since."""
+def load_checkpoint(run: Path, config: dict[str, Any]) -> Checkpoint:
+    """Read resume.safetensors; ConfigError if the settings differ."""
     path = run / RESUME
     if not path.is_file():
         raise ModelError(
-            f"{run} holds no unfinished training.", remedy="edgeseg train without --resume"
+            f"no interrupted training in {run}",
+            remedy="edgeseg train without --resume",
+            code="train/nothing-to-resume",
         )
     tensors, metadata = _read(path)
     facts = json.loads(metadata["edgeseg"])
-    if changed := changes(facts["config"], config):
+    if changed := changed_settings(facts["config"], config):
         raise ConfigError(
-            f"The training in {run} began with other settings: {', '.join(changed)}.",
-            remedy="repeat the first settings with --resume, or choose another --name",
+            f"the training in {run} was started with other settings: {', '.join(changed)}",
+            remedy="use the same settings with --resume, or choose another --name",
+            code="train/settings-changed",
         )
-    return Progress(
+    return Checkpoint(
         phase=facts["phase"],
         step=facts["step"],
-        tensors={k: t for k, t in tensors.items() if not k.startswith((STATE, AVERAGE))},
-        optimizer=_below(STATE, tensors),
-        average=_below(AVERAGE, tensors),
+        tensors={k: t for k, t in tensors.items() if not k.startswith((OPTIMIZER, EMA))},
+        optimizer=_below(OPTIMIZER, tensors),
+        ema=_below(EMA, tensors),
     )
 
 
@@ -104,8 +112,8 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
-def begun_with(run: Path) -> dict[str, Any] | None:
-    """Return the settings of an unfinished training, or None where none was interrupted."""
+def checkpoint_config(run: Path) -> dict[str, Any] | None:
+    """Return the settings of an interrupted training, or None if there is none."""
     path = run / RESUME
     if not path.is_file():
         return None
@@ -117,20 +125,20 @@ def begun_with(run: Path) -> dict[str, Any] | None:
         raise _damaged(path, error) from error
 
 
-def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return which settings differ, for instance `focal_gamma (4.0 -> 2.0)`."""
+def changed_settings(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the settings that differ, for instance `focal_gamma (4.0 -> 2.0)`."""
     return [f"{k} ({before.get(k)} -> {v})" for k, v in now.items() if before.get(k) != v]
 
 
 def finish(run: Path, card: ModelCard) -> None:
-    """Write the card, which makes the run whole, and drop what only --resume needed."""
+    """Write the card, which marks the run as finished, and remove resume.safetensors."""
     write_card(run / CARD, card)
     (run / RESUME).unlink(missing_ok=True)
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    # Not save_file: it leaves a file that its owner alone may read.
+    # Not save_file, which creates files with mode 600.
     write_atomic(path, save(plain, metadata=metadata))
 
 
@@ -143,11 +151,15 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"{path} is damaged: {error}.", remedy="restore the file, or train again")
+    return ModelError(
+        f"cannot read {path}: {error}",
+        remedy="restore the file, or train again",
+        code="model/damaged-weights",
+    )
 
 
 def torch_device(name: str) -> torch.device:
-    """Resolve `auto`; ConfigError for a device that is not there."""
+    """Return the device of a name; `auto` prefers CUDA. ConfigError if it is unavailable."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -155,7 +167,8 @@ def torch_device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
-            f"The device '{name}' cannot be used: {str(error).splitlines()[0]}.",
+            f"device unavailable: {name} ({str(error).splitlines()[0]})",
             remedy="--device cpu",
+            code="config/no-device",
         ) from error
     return device

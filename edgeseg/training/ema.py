@@ -1,39 +1,39 @@
-"""A running mean of the weights, which ends a phase in place of the last step's.
+"""Exponential moving average (EMA) of the weights, which replaces those of the last step.
 
 Source: Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, UAI
-2018; with exponential decay, as Polyak averaging is used in practice. Running statistics of the
-normalizations are averaged like weights.
+2018; with exponential decay, as is usual for Polyak averaging. The running statistics of batch
+normalization are averaged like weights.
 """
 
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-class RunningMean:
-    """Follows a module's weights, step by step; with a decay of 0 it does nothing.
+class WeightEma:
+    """Average the weights of a module over the steps; disabled by a decay of 0.
 
     state: what `state` returned before an interruption; empty at the start.
     """
 
     def __init__(self, module: nn.Module, decay: float, state: dict[str, Tensor]) -> None:
         self.module = module
-        self.mean: AveragedModel | None = None
+        self.average: AveragedModel | None = None
         if decay:
-            average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-            self.mean = AveragedModel(module, multi_avg_fn=average, use_buffers=True)
+            update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(module, multi_avg_fn=update, use_buffers=True)
             if state:
-                self.mean.load_state_dict(state)
+                self.average.load_state_dict(state)
 
     def update(self) -> None:
-        """Take the present weights in; the first ones are taken whole."""
-        if self.mean is not None:
-            self.mean.update_parameters(self.module)
+        """Add the current weights; the first call copies them."""
+        if self.average is not None:
+            self.average.update_parameters(self.module)
 
     def state(self) -> dict[str, Tensor]:
-        """Return what an interrupted training keeps."""
-        return {} if self.mean is None else self.mean.state_dict()
+        """Return the state for a checkpoint."""
+        return {} if self.average is None else self.average.state_dict()
 
     def finish(self) -> None:
-        """Give the module the mean of its weights."""
-        if self.mean is not None:
-            self.module.load_state_dict(self.mean.module.state_dict())
+        """Load the average into the module."""
+        if self.average is not None:
+            self.module.load_state_dict(self.average.module.state_dict())

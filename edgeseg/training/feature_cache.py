@@ -1,8 +1,8 @@
-"""The teacher's features of the good images, kept where every step sees the same images.
+"""Cache of the teacher's features of the training images.
 
-Neither the teacher nor a good image that is not rotated or lit anew changes in a training: one pass
-over the images takes the place of one in each step. The pass walks through them in their order, so
-that a resumed training keeps the very same numbers.
+While the images are neither rotated nor relit, their features do not change: one pass over all
+images replaces one pass per step. The images are processed in order, so that a resumed training
+caches the same values.
 """
 
 import torch
@@ -15,16 +15,16 @@ from edgeseg.training.batches import Batches
 from edgeseg.training.phases import Phase
 from edgeseg.training.step import autocast, precision
 
-MOST = 1 << 30  # bytes; ResNet18's features at 256 pixels are 0.9 MiB an image in bfloat16
+MAX_BYTES = 1 << 30  # ResNet18's features at 256 pixels take 0.9 MiB per image in BF16
 
 
-def kept_bytes(
+def cache_bytes(
     config: TrainConfig, channels: list[int], images: int, steps: int, device: torch.device
 ) -> int:
-    """Return the bytes that are kept for so many images and steps; 0: nothing is kept.
+    """Return the size of the cache for a number of images and steps; 0 disables it.
 
-    Nothing is where the images change, the memory does not suffice, or the steps are too few. A GPU
-    has the features sooner than the bus brings them.
+    It is disabled if the images change, if it exceeds MAX_BYTES, if the steps are too few, and on
+    a GPU, which computes the features faster than the bus transfers them.
     """
     changing = config.augmentation and (config.rotation != "none" or config.lighting > 0)
     if changing or device.type != "cpu" or steps * config.batch <= images:
@@ -32,31 +32,31 @@ def kept_bytes(
     levels = zip(channels, STRIDES, strict=True)
     values = sum(width * (config.image_size // stride) ** 2 for width, stride in levels)
     total = values * images * precision(device).itemsize
-    return total if total <= MOST else 0
+    return total if total <= MAX_BYTES else 0
 
 
-def keep_features(phase: Phase, detector: Detector, batches: Batches) -> None:
-    """Give the batches what a phase's steps would compute again and again, or nothing."""
+def fill_cache(phase: Phase, detector: Detector, batches: Batches) -> None:
+    """Set the features of `batches` for a phase, or clear them."""
     channels, device = detector.teacher.channels, detector.mean.device
-    batches.kept = None
-    if phase.follows and kept_bytes(
-        batches.config, channels, len(batches.images), phase.steps, device
-    ):
-        batches.kept = kept_features(detector, batches)
+    images = len(batches.images)
+    useful = phase.uses_teacher and cache_bytes(
+        batches.config, channels, images, phase.steps, device
+    )
+    batches.features = teacher_features(detector, batches) if useful else None
 
 
 @torch.no_grad()
-def kept_features(detector: Detector, batches: Batches) -> list[Tensor]:
-    """Return the teacher's features of all good images: [N, h_k, w_k, C_k] for k = 0, 1, 2."""
+def teacher_features(detector: Detector, batches: Batches) -> list[Tensor]:
+    """Return the teacher's features of all images: [N, h_k, w_k, C_k] for k = 0, 1, 2."""
     device = detector.mean.device
-    kept: list[Tensor] = []
+    found: list[Tensor] = []
     done = 0
     for good in batches.good():
         with autocast(device):
             levels = detector.teacher(detector.normalize(good.to(device)))
         parts = [level.permute(0, 2, 3, 1) for level in levels]
-        kept = kept or [part.new_empty(len(batches.images), *part.shape[1:]) for part in parts]
-        for whole, part in zip(kept, parts, strict=True):
+        found = found or [part.new_empty(len(batches.images), *part.shape[1:]) for part in parts]
+        for whole, part in zip(found, parts, strict=True):
             whole[done : done + len(part)] = part
         done += len(good)
-    return kept
+    return found

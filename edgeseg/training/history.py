@@ -1,4 +1,4 @@
-"""train.csv, one row a step, and a picture of the curves."""
+"""The loss history: train.csv with one row per step, and its plot curves.png."""
 
 import csv
 import io
@@ -11,13 +11,13 @@ from edgeseg.cards import write_atomic
 from edgeseg.data.images import Image, write_png
 
 HISTORY = "train.csv"
-COLUMNS = ("phase", "step", "loss", "seconds", "waited")  # waited: seconds, for the batch
+COLUMNS = ("phase", "step", "loss", "seconds", "waited")  # waited for the batch, in seconds
 PHASES = ("student", "head")
 PANEL = (240, 480)  # height, width in pixels
 
 
 class History:
-    """The losses of a run; continues a file up to the step that training resumes from."""
+    """The losses of a run. A resumed run keeps the rows before `start` (phase, step)."""
 
     def __init__(self, path: Path, start: tuple[int, int]) -> None:
         self.path = path
@@ -31,11 +31,11 @@ class History:
                         self.rows.append((row["phase"], int(row["step"]), loss, seconds, waited))
 
     def add(self, phase: str, step: int, loss: float, seconds: float, waited: float) -> None:
-        """Note one step."""
+        """Add a step."""
         self.rows.append((phase, step, loss, seconds, waited))
 
     def seconds(self) -> dict[str, float]:
-        """Return what the steps of each phase took, with the wait for their batches."""
+        """Return the duration of each phase, including the wait for batches."""
         phases = dict.fromkeys(row[0] for row in self.rows)
         return {phase: sum(r[3] + r[4] for r in self.rows if r[0] == phase) for phase in phases}
 
@@ -54,7 +54,7 @@ class History:
 
 
 def _panel(title: str, losses: list[float]) -> Image:
-    """Draw one loss over its steps, logarithmic, with its smoothed course on top."""
+    """Plot a loss over the steps on a logarithmic scale, with its moving average."""
     height, width = PANEL
     canvas = np.full((height, width, 3), 255, np.uint8)
     cv2.rectangle(canvas, (50, 30), (width - 10, height - 30), (200, 200, 200))

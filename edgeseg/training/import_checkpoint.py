@@ -1,19 +1,19 @@
-"""Checkpoints of the DeSTSeg authors' released code, read into runs that predict the same.
+"""Import checkpoints of the released DeSTSeg code as runs that predict the same.
 
-Their file is a flat state dict from torch.save: 392 tensors, float32 and the counters of batch
-normalization. It is read with `weights_only`, so no code in it runs. The order of the three levels
-and of the ASPP's views, the epsilon of batch normalization (1e-5) and the interpolation (bilinear,
-align_corners=False) are as in `edgeseg.model`. What their code does otherwise:
+The file is a flat state dict from torch.save: 392 tensors, FP32 and the counters of batch
+normalization. It is read with `weights_only`, so no code in it is executed. The order of the three
+levels and of the ASPP views, the epsilon of batch normalization (1e-5) and the interpolation
+(bilinear, align_corners=False) are those of `edgeseg.model`. Differences of the released code:
 
-    unit vectors     divided by norm + 1e-12, here by max(norm, 1e-12): the same float32 from a
-                     norm of 1e-5 on, and both leave a zero vector zero
+    normalization    divides by norm + 1e-12, here by max(norm, 1e-12): the same FP32 value for
+                     norms from 1e-5 on, and 0 for a zero vector
     pooled branch    interpolated from one pixel, here expanded: the same values
     teacher          run twice at inference, here once: the same features
-    picture          rounded to 8 bits after Pillow's resize to 256 x 256; here the graph has the
+    image            rounded to 8 bits after Pillow's resize to 256 x 256; here the graph has the
                      same filter and does not round. A 256 x 256 image is the same in both
-    second map       of cosine distances, which they also return: not part of a run
+    second output    a map of cosine distances: not part of a run
 
-The file does not say which images it was trained on, so the run has neither a split nor thresholds.
+The file does not name the training images, so the run has neither a split nor thresholds.
 """
 
 import os
@@ -35,12 +35,12 @@ from edgeseg.model.teacher import Teacher
 from edgeseg.training.checkpoint import save_weights
 
 TEACHER, SIDE, TOP = "resnet18", 256, 100
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of the pixels / 255
-OWN = ("mean", "std")  # buffers of ours that their file does not hold
-SHOWN = 3  # names of each kind of fault
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for pixels / 255
+OWN = ("mean", "std")  # our buffers that the file does not contain
+SHOWN = 3  # names per kind of error
 
 _ASPP = "segmentation_net.head.0.aspp_"
-_PREFIXES = {  # ours -> theirs, the longer before the shorter
+_PREFIXES = {  # ours -> theirs; a longer prefix precedes a shorter one
     "teacher.encoder.": "teacher_net.encoder.",
     "student.encoder.": "student_net.encoder.",
     "student.layer": "student_net.decoder_layer",
@@ -54,14 +54,14 @@ _PREFIXES = {  # ours -> theirs, the longer before the shorter
     "head.aspp.": "segmentation_net.head.",
 }
 _EXPECTED = (
-    "name a file that the released DeSTSeg code saved (DeSTSeg_MVTec_<steps>_<category>.pckl): "
-    "torch.save(model.state_dict(), FILE)"
+    "a file saved by the released DeSTSeg code: torch.save(model.state_dict(), FILE), for instance "
+    "DeSTSeg_MVTec_<steps>_<category>.pckl"
 )
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What was read, and where it lies now."""
+    """An imported run."""
 
     run: Path
     file: Path
@@ -70,16 +70,16 @@ class Imported:
     card: ModelCard
 
     def summary(self) -> str:
-        """Return what was made and what it still lacks, as text."""
+        """Return the run and the next step, as text."""
         return (
             f"{self.run}: {self.tensors} tensors, {self.parameters / 1e6:.1f} M parameters, "
             f"from {self.file}\n"
-            "no thresholds yet; from photos of good parts that its training never saw:\n"
+            "no thresholds yet; find them on images of good parts that were not used in training:\n"
             f"  edgeseg threshold {self.run} FOLDER"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the same as a document, with the hashes."""
+        """Return the same with the hashes."""
         return {
             "run": str(self.run),
             "tensors": self.tensors,
@@ -90,14 +90,14 @@ class Imported:
 
 
 def import_checkpoint(file: Path, run: Path) -> Imported:
-    """Read a checkpoint of the authors' released code into a new run.
+    """Import a checkpoint of the released code into a new run, which is created atomically.
 
-    The run appears whole or not at all. Errors: ConfigError for a run that exists, ModelError for a
-    file that is none or whose tensors are others, with their names; WriteError.
+    Errors: ConfigError if the run exists; ModelError for another file, naming the tensors that
+    differ; WriteError.
     """
     if run.exists():
         raise ConfigError(
-            f"{run} exists, and nothing is overwritten.", remedy="--out runs/NAME, a new name"
+            f"run already exists: {run}", remedy="--out runs/NAME", code="train/run-exists"
         )
     state = _read(file)
     detector = DeSTSeg(Teacher(TEACHER)).eval()
@@ -130,51 +130,53 @@ def _their_name(ours: str) -> str:
 
 def _read(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
-        raise ModelError(f"There is no file {file}.", remedy=_EXPECTED)
+        raise ModelError(f"not found: {file}", remedy=_EXPECTED, code="import/no-file")
     try:
         _check_sums(file)
         state: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise a dozen kinds for a bad file
+    except Exception as error:  # torch and pickle raise many types for a bad file
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise ModelError(
-            f"{file} is damaged, or holds something else than tensors, which is not unpickled: "
-            f"{_first_line(error)}",
+            f"cannot read {file}: damaged, or not a file of tensors only ({reason})",
             remedy=_EXPECTED,
+            code="import/unreadable",
         ) from error
     if not isinstance(state, dict):
         raise ModelError(
-            f"{file} holds a {type(state).__name__}; a flat dict of tensors was expected.",
+            f"{file} contains {type(state).__name__} (expected a flat dict of tensors)",
             remedy=_EXPECTED,
+            code="import/not-tensors",
         )
-    others = [f"{key} ({type(t).__name__})" for key, t in state.items() if not _is_tensor(key, t)]
+    others = [
+        f"{key} ({type(value).__name__})"
+        for key, value in state.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
     if others or not state:
-        found = f"{_some(others)}" if others else "nothing"
         raise ModelError(
-            f"{file} holds {found}; a flat dict of tensors by name was expected.",
+            f"{file} contains {_some(others) or 'nothing'} (expected a flat dict of tensors)",
             remedy=_EXPECTED,
+            code="import/not-tensors",
         )
     return dict(state)
 
 
 def _check_sums(file: Path) -> None:
-    """Compare the checksums in a file that is a zip archive: torch.load does not."""
+    """Verify the checksums of a zip archive, which torch.load does not."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if broken := archive.testzip():
-                raise zipfile.BadZipFile(f"the checksum of {broken} in it is wrong")
-
-
-def _is_tensor(key: Any, value: Any) -> bool:
-    return isinstance(key, str) and isinstance(value, Tensor)
+                raise zipfile.BadZipFile(f"wrong checksum of {broken}")
 
 
 def _check(file: Path, state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Refuse missing, extra, misshapen and non-finite tensors, all of them at once."""
+    """ModelError for missing, extra, differing or non-finite tensors, naming all of them."""
     common = [name for name in expected if name in state]
     kinds = {
         "missing": [name for name in expected if name not in state],
         "extra": [name for name in state if name not in expected],
-        "of another kind": [
-            f"{name}: {_kind(state[name])}, not {_kind(expected[name])}"
+        "different": [
+            f"{name}: {_kind(state[name])} (expected {_kind(expected[name])})"
             for name in common
             if _kind(state[name]) != _kind(expected[name])
         ],
@@ -184,15 +186,14 @@ def _check(file: Path, state: dict[str, Tensor], expected: dict[str, Tensor]) ->
     faults = [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names]
     if faults:
         raise ModelError(
-            f"{file} is not a DeSTSeg checkpoint of {len(expected)} tensors; "
-            + "; ".join(faults)
-            + ".",
+            f"{file} is not a DeSTSeg checkpoint of {len(expected)} tensors: {'; '.join(faults)}",
             remedy=_EXPECTED,
+            code="import/other-tensors",
         )
 
 
 def _kind(tensor: Tensor) -> str:
-    """Return type and shape as text; layout and device where they are unusual."""
+    """Return type and shape as text, and layout and device if they are unusual."""
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
     unusual = "" if plain else f" {tensor.layout} on {tensor.device}"
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}{unusual}"
@@ -203,12 +204,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
 def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
-    """Fill a folder of another name, then rename it."""
+    """Write to a temporary folder, then rename it."""
     part = run.with_name(f".{run.name}.{os.getpid()}.part")
     packages = ("edgeseg", "timm", "torch")
     try:
@@ -228,8 +225,8 @@ def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
         part.rename(run)
     except OSError as error:
         raise WriteError(
-            f"{run} cannot be written: {error.strerror or error}.",
-            remedy=f"make room, or name another folder: df -h '{run.parent}'",
+            f"cannot write {run}: {error.strerror or error}",
+            remedy=f"free disk space, or choose another --out: df -h '{run.parent}'",
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

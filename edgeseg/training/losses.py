@@ -1,4 +1,4 @@
-"""The losses: DeSTSeg's of its student and of its head, and DSKD's of its two students.
+"""The losses of DeSTSeg's student and head, and of DSKD's two students.
 
 Sources: DeSTSeg, Zhang et al., CVPR 2023, Eq. (2)-(7); DSKD, Yao, Eq. (4)-(7).
 """
@@ -13,8 +13,8 @@ from edgeseg.model.similarity import distance
 def cosine_loss(teacher: list[Tensor], student: list[Tensor]) -> Tensor:
     """Cosine distance, Eq. (3) and (4): mean over positions, summed over levels **and images**.
 
-    teacher, student: [B, C_k, h_k, w_k], k = 0, 1, 2. The paper's learning rate of 0.4 belongs to
-    a sum over the batch, as the authors' code has it; with a mean the student hardly learns.
+    teacher, student: [B, C_k, h_k, w_k], k = 0, 1, 2. The learning rate of 0.4 in the paper is
+    for a sum over the batch, as in the released code; with a mean the student hardly learns.
     """
     total = teacher[0].new_zeros(())
     for t, s in zip(teacher, student, strict=True):
@@ -25,12 +25,12 @@ def cosine_loss(teacher: list[Tensor], student: list[Tensor]) -> Tensor:
 def dskd_loss(pairs: list[tuple[Levels, Levels]], weight: float) -> Tensor:
     """Eq. (7), summed over the students: mean over positions, levels and images.
 
-    pairs: (followed, follower), each [B, C_k, h_k, w_k] for k = 0, 1, 2; weight: lambda. Each
-    student learns from its own term alone, so that the sum is the two updates of Algorithm 1.
+    pairs: (target, student), each [B, C_k, h_k, w_k] for k = 0, 1, 2; weight: lambda. The
+    gradients of the terms are separate, so minimizing the sum does both updates of Algorithm 1.
     """
     total = pairs[0][0][0].new_zeros(())
-    for followed, follower in pairs:
-        levels = zip(followed, follower, strict=True)
+    for target, student in pairs:
+        levels = zip(target, student, strict=True)
         means = [discrepancy(a, b, weight).mean() for a, b in levels]
         total = total + sum(means) / len(means)
     return total
@@ -39,17 +39,17 @@ def dskd_loss(pairs: list[tuple[Levels, Levels]], weight: float) -> Tensor:
 def head_loss(logits: Tensor, mask: Tensor, gamma: float, *, l1: bool = True) -> Tensor:
     """Focal loss plus L1, Eq. (5)-(7), mean over positions and images; without L1, Eq. (5).
 
-    logits [B, 1, h, w]; mask float [B, 1, S, S] in {0, 1}, brought to h x w and cut at 0.5.
+    logits [B, 1, h, w]; mask float [B, 1, S, S] in {0, 1}, resized to h x w (see `shrink`).
     """
     target = shrink(mask, logits.shape[2:])
     sign = 2 * target - 1
-    signed = sign * logits.float()  # its sigmoid is p of Eq. (5)
-    miss = (-signed).sigmoid()  # 1 - p, which for a binary mask is |M - Y| of Eq. (6)
+    signed = sign * logits.float()  # sigmoid(signed) is p of Eq. (5)
+    miss = (-signed).sigmoid()  # 1 - p, equal to |M - Y| of Eq. (6) for a binary mask
     focal = -(miss**gamma) * logsigmoid(signed)
     return focal.mean() + miss.mean() if l1 else focal.mean()
 
 
 def shrink(mask: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bring a mask [B, 1, S, S] to the map's size: bilinear, not antialiased, then >= 0.5."""
+    """Resize a mask [B, 1, S, S]: bilinear without antialiasing, then >= 0.5."""
     small = interpolate(mask, tuple(size), mode="bilinear", align_corners=False)
     return (small >= 0.5).float()

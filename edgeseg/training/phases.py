@@ -1,7 +1,7 @@
-"""What is trained, in which order, to lower which loss: the one place that knows the models apart.
+"""The training phases of each model.
 
-destseg    the student; then the head, where there is one, with the student frozen
-dskd       both students at once; then the head, where there is one
+destseg    the student; then the head, if any, with the student frozen
+dskd       both students together; then the head, if any
 """
 
 from collections.abc import Callable, Iterator
@@ -21,25 +21,25 @@ from edgeseg.training.losses import cosine_loss, dskd_loss, head_loss
 
 @dataclass(frozen=True)
 class Phase:
-    """One training: which weights move, at which rates, to lower which loss."""
+    """A training phase: the trained module, its learning rates and its loss."""
 
     index: int
     name: str
     steps: int
     trained: nn.Module
-    rates: list[tuple[nn.Module, float]]
+    learning_rates: list[tuple[nn.Module, float]]
     loss: Callable[[Batch], Tensor]
-    follows: bool = False
-    """Whether the loss looks at the teacher's features of the clean images."""
+    uses_teacher: bool = False
+    """Whether the loss uses the teacher's features of the clean images."""
 
 
 def phases(detector: Detector, config: TrainConfig, images: int) -> Iterator[Phase]:
-    """Yield the phases of a detector's training, on a number of good images."""
+    """Yield the phases of a training on a number of good images."""
     steps = config.first_steps(images)
     if isinstance(detector, DSKD):
         yield _students(detector, config, steps)
     else:
-        assert isinstance(detector, DeSTSeg), "a detector that nobody trains"
+        assert isinstance(detector, DeSTSeg), "unknown detector"
         yield _student(detector, config, steps)
     if detector.head is not None:
         yield _head(detector, detector.head, config)
@@ -53,8 +53,9 @@ def _student(detector: DeSTSeg, config: TrainConfig, steps: int) -> Phase:
                 target = detector.teacher(detector.normalize(batch.clean))
         return cosine_loss(target, detector.student(detector.normalize(batch.corrupted)))
 
-    rates = _rates(detector.student, config)
-    return Phase(0, "student", steps, detector.student, rates, loss, follows=True)
+    student = detector.student
+    rates: list[tuple[nn.Module, float]] = [(student, config.student_rate)]
+    return Phase(0, "student", steps, student, rates, loss, uses_teacher=True)
 
 
 def _head(detector: DeSTSeg | DSKD, head: SegmentationHead, config: TrainConfig) -> Phase:
@@ -75,9 +76,6 @@ def _students(detector: DSKD, config: TrainConfig, steps: int) -> Phase:
         pairs = detector.pairs(detector.normalize(batch.clean), batch.target)
         return dskd_loss(pairs, config.distance_weight)
 
-    rates = _rates(detector.student, config)
-    return Phase(0, "student", steps, detector.student, rates, loss, follows=True)
-
-
-def _rates(student: nn.Module, config: TrainConfig) -> list[tuple[nn.Module, float]]:
-    return [(student, config.student_rate)]
+    student = detector.student
+    rates: list[tuple[nn.Module, float]] = [(student, config.student_rate)]
+    return Phase(0, "student", steps, student, rates, loss, uses_teacher=True)

@@ -1,4 +1,4 @@
-"""A picture to look at before an hour of training: good, corrupted, mask."""
+"""A preview of the synthetic anomalies, written before training starts."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ TILE, COLUMNS = 160, 8
 
 
 def write_preview(path: Path, batches: Batches) -> Path:
-    """Write eight good images, their corrupted twins and the masks as a grid, row by row."""
+    """Write a grid of eight good images, their corrupted versions and the masks (rows)."""
     rng = np.random.default_rng([batches.config.seed, 2])
     corrupt = any(batches.config.corrupts)
     columns = []

@@ -1,4 +1,4 @@
-"""One step of a phase in its three parts: forward, backward and update."""
+"""One training step: forward, backward and update."""
 
 import math
 from collections.abc import Iterator
@@ -10,30 +10,27 @@ from torch import Tensor
 from edgeseg.model.detector import Detector
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batch
-from edgeseg.training.checkpoint import Progress
-from edgeseg.training.ema import RunningMean
-from edgeseg.training.optimizers import State, make_optimizer, optimizer_state, restore
+from edgeseg.training.checkpoint import Checkpoint
+from edgeseg.training.ema import WeightEma
+from edgeseg.training.optimizers import OptimizerState, make_optimizer, optimizer_state, restore
 from edgeseg.training.phases import Phase
 
 
 class Stepper:
-    """Trains the weights of one phase, a step at a time.
-
-    start: what an interrupted phase remembers; a new one nothing.
-    """
+    """Trains the module of one phase, step by step; start: the checkpoint to resume from."""
 
     def __init__(
-        self, phase: Phase, detector: Detector, config: TrainConfig, start: Progress
+        self, phase: Phase, detector: Detector, config: TrainConfig, start: Checkpoint
     ) -> None:
         self.phase = phase
         self.config = config
         self.device = detector.mean.device
         detector.eval()
         phase.trained.train()
-        self.optimizer = make_optimizer(phase.rates, config)
+        self.optimizer = make_optimizer(phase.learning_rates, config)
         self.names: dict[Tensor, str] = {p: name for name, p in detector.named_parameters()}
         restore(self.optimizer, self.names, start.optimizer)
-        self.mean = RunningMean(phase.trained, config.ema_decay, start.average)
+        self.ema = WeightEma(phase.trained, config.ema_decay, start.ema)
         half = precision(self.device) is torch.float16
         self.scaler = torch.amp.GradScaler("cuda", enabled=half)
 
@@ -48,28 +45,28 @@ class Stepper:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def update(self, step: int) -> None:
-        """Move the weights, at the learning rate of a step."""
+        """Update the weights with the learning rate of a step."""
         rate = _schedule(self.config, step, self.phase.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * rate
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.mean.update()
+        self.ema.update()
 
-    def memory(self) -> State:
-        """Return what the optimizer remembers, for a checkpoint."""
+    def optimizer_state(self) -> OptimizerState:
+        """Return the state of the optimizer, for a checkpoint."""
         return optimizer_state(self.optimizer, self.names)
 
 
 def _schedule(config: TrainConfig, step: int, steps: int) -> float:
-    """Return the share of the learning rate at a step; the paper's is constant."""
+    """Return the factor of the learning rate at a step; the paper's is constant."""
     if config.schedule == "constant":
         return 1.0
     return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware has it, float16 on older GPUs, float32 elsewhere."""
+    """Return BF16 if the hardware supports it, FP16 on older GPUs, else FP32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
@@ -79,7 +76,7 @@ def precision(device: torch.device) -> torch.dtype:
 
 @contextmanager
 def autocast(device: torch.device) -> Iterator[None]:
-    """Compute the forward pass in the precision that the device is made for."""
+    """Run the forward pass in the precision of the device."""
     dtype = precision(device)
     with torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32):
         yield

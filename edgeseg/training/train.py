@@ -1,9 +1,9 @@
-"""Train a detector on good images: its phases, one after the other.
+"""Train a detector on good images, phase by phase.
 
 Sources: DeSTSeg, Zhang et al., CVPR 2023, sections 3.2, 3.3 and supplement A; DSKD, Yao, 4.1.2.
 
-A step is a pure function of the weights and (seed, phase, step): a run that was stopped and resumed
-ends with the weights of one that was not.
+A step is a pure function of the weights and (seed, phase, step): a run that was interrupted and
+resumed ends with the same weights as one that was not.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches, common_size, load_images
 from edgeseg.training.checkpoint import (
-    Progress,
+    Checkpoint,
     finish,
-    load_progress,
-    save_progress,
+    load_checkpoint,
+    save_checkpoint,
     save_weights,
     torch_device,
 )
-from edgeseg.training.feature_cache import keep_features
+from edgeseg.training.feature_cache import fill_cache
 from edgeseg.training.history import HISTORY, History
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.preview import write_preview
@@ -46,42 +46,43 @@ from edgeseg.training.step import Stepper
 def train(
     dataset: Dataset, config: TrainConfig, run: Path, *, resume: bool = False, preview: bool = True
 ) -> ModelCard:
-    """Train one model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
+    """Train a model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
 
-    Errors: DataError for too few images, MissingWeights for the teacher, ConfigError for a run that
-    exists or settings that changed, Interrupted after Ctrl-C or a kill (resume with `resume`).
+    Errors: DataError for too few images, MissingWeights for the teacher, ConfigError for an
+    existing run or changed settings, Interrupted after Ctrl-C or SIGTERM.
     """
     if (run / CARD).exists():
         raise ConfigError(
-            f"The run {run} exists and is finished.",
-            remedy=f"--name NAME for another one, or remove it: rm -r '{run}'",
+            f"run already exists: {run}",
+            remedy=f"--name NAME for another run, or remove it: rm -r '{run}'",
+            code="train/run-exists",
         )
-    kept, held = _split(dataset, config)
+    training, held = _split(dataset, config)
     device = torch_device(config.device)
     settings = json_config(config)
-    progress = load_progress(run, settings) if resume else Progress()
+    checkpoint = load_checkpoint(run, settings) if resume else Checkpoint()
     torch.manual_seed(config.seed)
     standard = config.features == "standard"
     teacher = pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
     detector = build_detector(config.model, teacher, settings, config.image_size)
-    if progress.tensors:
-        detector.load_state_dict(progress.tensors)
+    if checkpoint.tensors:
+        detector.load_state_dict(checkpoint.tensors)
     detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    images, sizes = load_images([s.path for s in kept], config.image_size)
+    images, sizes = load_images([s.path for s in training], config.image_size)
     batches = Batches(images, config)
-    if standard and not progress.tensors:
+    if standard and not checkpoint.tensors:
         teacher.standardize(detector.normalize(x.to(device)) for x in batches.good())
     if preview:
         log.info(f"preview: {write_preview(run / 'preview.png', batches)}")
-    log.info(f"{len(kept)} good images to train on, {len(held)} held back, {device}, {run}")
+    log.info(f"{len(training)} training images, {len(held)} held out, device {device}, run {run}")
 
-    history = History(run / HISTORY, (progress.phase, progress.step))
+    history = History(run / HISTORY, (checkpoint.phase, checkpoint.step))
     steps = {}
-    for phase in phases(detector, config, len(kept)):
+    for phase in phases(detector, config, len(training)):
         steps[phase.name] = phase.steps
-        if phase.index >= progress.phase:
-            start = progress if phase.index == progress.phase else Progress(phase.index)
+        if phase.index >= checkpoint.phase:
+            start = checkpoint if phase.index == checkpoint.phase else Checkpoint(phase.index)
             _run_phase(phase, start, detector, batches, history, settings, run)
     history.save()
     card = ModelCard(
@@ -103,7 +104,7 @@ def train(
 
 def _run_phase(
     phase: Phase,
-    start: Progress,
+    start: Checkpoint,
     detector: Detector,
     batches: Batches,
     history: History,
@@ -112,12 +113,12 @@ def _run_phase(
 ) -> None:
     config = batches.config
     stepper = Stepper(phase, detector, config, start)
-    ready = time.perf_counter()  # the first step waits for what is kept, too
-    keep_features(phase, detector, batches)
+    ready = time.perf_counter()  # filling the cache counts as waiting
+    fill_cache(phase, detector, batches)
 
     def save(step: int) -> None:
         facts = {"phase": phase.index, "step": step, "config": settings}
-        save_progress(run, detector, stepper.memory(), stepper.mean.state(), facts)
+        save_checkpoint(run, detector, stepper.optimizer_state(), stepper.ema.state(), facts)
         history.save()
 
     stream = batches.stream(phase.index, start.step, phase.steps)
@@ -128,9 +129,9 @@ def _run_phase(
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise ModelError(
-                    f"The training of the {phase.name} diverged: the loss is {value} at step "
-                    f"{step}.",
+                    f"training of the {phase.name} diverged: loss {value} at step {step}",
                     remedy="a lower --student-rate, --blocks-rate or --aspp-rate",
+                    code="train/diverged",
                 )
             stepper.backward(loss)
             stepper.update(step)
@@ -141,31 +142,33 @@ def _run_phase(
                 save(step + 1)
             if stop.requested:
                 raise Interrupted(
-                    f"Training stopped at step {step + 1} of the {phase.name}; nothing is lost.",
-                    remedy="the same command with --resume",
+                    f"training interrupted after step {step + 1} of the {phase.name}; saved",
+                    remedy="resume with the same command and --resume",
                 )
             ready = time.perf_counter()
-    stepper.mean.finish()
+    stepper.ema.finish()
 
 
 def _split(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
-    kept, held = split_good(dataset.train, config.holdout, config.seed)
-    if not kept:
+    training, held = split_good(dataset.train, config.holdout, config.seed)
+    if not training:
         raise DataError(
-            f"{dataset.root} holds {len(dataset.train)} good images: none is left to train on.",
-            remedy="add photos of good parts, or --holdout 0",
+            f"no training images left in {dataset.root} ({len(dataset.train)} good images, "
+            f"{len(held)} held out)",
+            remedy="add images of good parts, or --holdout 0",
+            code="data/no-training-images",
         )
-    return kept, held
+    return training, held
 
 
 def split_hashes(dataset: Dataset, config: TrainConfig) -> dict[str, dict[str, str]]:
-    """Return the files that a training learns from and holds back, as its card has them."""
-    kept, held = _split(dataset, config)
-    return {"train": _hashes(dataset, kept), "holdout": _hashes(dataset, held)}
+    """Return the hashes of the training and of the held-out files, as in the card."""
+    training, held = _split(dataset, config)
+    return {"train": _hashes(dataset, training), "holdout": _hashes(dataset, held)}
 
 
 def json_config(config: TrainConfig) -> dict[str, Any]:
-    """Return a configuration as JSON knows it: paths as text."""
+    """Return a configuration with paths as text, for JSON."""
     values = dataclasses.asdict(config)
     return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
@@ -175,7 +178,7 @@ def _hashes(dataset: Dataset, samples: list[Sample]) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what has a part in the weights."""
+    """Return the versions of the packages that affect the weights."""
     packages = ("edgeseg", "numpy", "opencv-python", "timm", "torch")
     found = {package: installed(package) for package in packages}
     return {k: v for k, v in found.items() if v} | {"python": platform.python_version()}

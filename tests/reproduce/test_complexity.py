@@ -1,7 +1,6 @@
-"""Mirrors edgeseg/evaluation/complexity.py and complexity_table.py: counts that are known by hand.
+"""`measure_complexity` and `measure_table`: counts compared with sums computed by hand.
 
-A k x k convolution from a to b channels has a * b * k^2 weights, and multiplies as often at each
-place of its output.
+A k x k convolution from a to b channels has a * b * k^2 weights, and as many MACs per output pixel.
 """
 
 import json
@@ -14,6 +13,7 @@ from edgeseg.reproduce import complexity, complexity_table
 from edgeseg.reproduce.complexity import measure_complexity
 from edgeseg.reproduce.complexity_table import measure_table
 from edgeseg.reproduce.table import read_table
+from tests.kit.errors import fails
 
 SMALL = {"image_size": 64, "batch": 2, "top": 10, "device": "cpu"}
 
@@ -25,7 +25,7 @@ def few(monkeypatch):
 
 
 class Count:
-    """Weights and multiply-accumulates of networks for an image of 64 x 64, added up by hand."""
+    """Weights and MACs of networks for an image of 64 x 64."""
 
     def __init__(self):
         self.weights = self.macs = 0
@@ -61,7 +61,7 @@ class Count:
         self.conv(256, 1, 1, 16, norm=False)
 
 
-def test_stpm_costs_what_two_resnets_cost():
+def test_measure_complexity_of_stpm_is_that_of_two_resnets():
     count = Count()
     count.resnet18(3)
     assert count.weights == 2_782_784  # torchvision's 11.69 M less layer4 (8.39) and fc (0.51)
@@ -74,10 +74,10 @@ def test_stpm_costs_what_two_resnets_cost():
     assert found.frames == 1 and found.inference_ms == found.inference_p99_ms > 0
 
 
-def test_the_table_stands_beside_the_papers_with_its_method(tmp_path):
+def test_measure_table_reports_beside_the_published_figures(tmp_path):
     table = read_table("destseg-s4")
     rows = table.select("DeSTSeg")
-    report = measure_table(table, rows, SMALL, tmp_path / "out", apart=False)
+    report = measure_table(table, rows, SMALL, tmp_path / "out", isolate=False)
     report.check()
     count = Count()
     count.resnet18(3)
@@ -106,7 +106,7 @@ def test_the_table_stands_beside_the_papers_with_its_method(tmp_path):
     assert found["config"]["image_size"] == 64 and found["found"] == row["ours"]
 
 
-def test_a_row_that_fails_is_reported_and_the_rest_is_measured(tmp_path, monkeypatch):
+def test_measure_table_reports_a_failed_row_and_measures_the_others(tmp_path, monkeypatch):
     measure = complexity_table.measure_complexity
 
     def fail_for_stpm(config):
@@ -118,8 +118,9 @@ def test_a_row_that_fails_is_reported_and_the_rest_is_measured(tmp_path, monkeyp
     table = read_table("destseg-s4")
     small = SMALL | {"teacher": "efficientnet_lite0"}
     rows = table.select("STPM,DSKD")
-    report = measure_table(table, rows, small, tmp_path, apart=False)
+    report = measure_table(table, rows, small, tmp_path, isolate=False)
     assert list(report.found) == ["DSKD"]
     assert "failed    STPM: MemoryError: no room" in report.summary()
-    with pytest.raises(EdgesegError, match="STPM was not measured: MemoryError: no room"):
+    with fails(EdgesegError, "reproduce/runs-failed") as caught:
         report.check()
+    assert "STPM" in caught.value.problem and "MemoryError: no room" in caught.value.problem

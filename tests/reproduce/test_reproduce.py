@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/evaluation/reproduce.py: the matrix, resuming, failures, the report's files."""
+"""`edgeseg reproduce`: the runs of a table, resuming, failures, the files of the report."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import ConfigError, DataError, EdgesegError, Interrupted, WriteError
 from edgeseg.reproduce.reproduce import reproduce
 from edgeseg.training.train import json_config, split_hashes
+from tests.kit.errors import fails
 
 TABLE = """
 title = "Two methods"
@@ -33,7 +34,7 @@ label = "narrow"
 
 
 def finish(run):
-    """Write what a training and its evaluation leave: better with each seed, by ten points."""
+    """Write what a training and its evaluation write; metrics grow by ten points per seed."""
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / WEIGHTS).write_bytes(b"weights")
     (run.folder / "train.csv").write_text("phase,step,loss,seconds,waited\n")
@@ -83,16 +84,12 @@ def table(tmp_path):
 
 @pytest.fixture
 def config(categories, tmp_path):
-    return ReproduceConfig(data=categories, out=tmp_path / "out", processes=1)
+    return ReproduceConfig(data=categories, out=tmp_path / "out")
 
 
-def run(table, config, work):
-    return reproduce(table, config, work=work)
-
-
-def test_every_row_runs_on_every_category_with_every_seed(table, config):
+def test_reproduce_runs_every_row_on_every_category_with_every_seed(table, config):
     work = Work()
-    report = run(table, config, work)
+    report = reproduce(table, config, work=work)
     assert work.done == [
         f"{category}, {row}, seed {seed}"
         for seed in (0, 1)
@@ -120,29 +117,30 @@ def test_every_row_runs_on_every_category_with_every_seed(table, config):
     report.check()
 
 
-def test_a_run_that_fails_is_reported_and_tried_again(table, config):
+def test_reproduce_reports_a_failed_run_and_tries_it_again(table, config):
     work = Work(fails="plates, wide, seed 0")
-    report = run(table, config, work)
+    report = reproduce(table, config, work=work)
     assert len(work.done) == 7
-    with pytest.raises(EdgesegError, match="1 of 8 runs failed; plates, wide, seed 0: The image"):
+    with fails(EdgesegError, "reproduce/runs-failed") as caught:
         report.check()
+    assert "plates, wide, seed 0: The image is torn." in caught.value.problem
     text = (config.out / "methods" / "report.txt").read_text()
     assert f"failed    {config.out}/methods/plates/wide-s0: The image is torn." in text
 
     again = Work()
-    run(table, config, again).check()
+    reproduce(table, config, work=again).check()
     assert again.done == ["plates, wide, seed 0"]
     assert "failed" not in (config.out / "methods" / "report.txt").read_text()
 
 
-def test_a_stop_keeps_what_is_done(table, config):
+def test_reproduce_keeps_finished_runs_when_stopped(table, config):
     work = Work(stops="discs, wide, seed 1")
     with pytest.raises(Interrupted):
-        run(table, config, work)
+        reproduce(table, config, work=work)
     assert len(work.done) == 4
     assert "4 of 8" in (config.out / "methods" / "report.txt").read_text()
     again = Work()
-    run(table, config, again)
+    reproduce(table, config, work=again)
     assert len(again.done) == 4 and not set(again.done) & set(work.done)
 
 
@@ -160,54 +158,56 @@ def work(training):
         finish(run)
 
 table, data, out = sys.argv[1:]
-reproduce(table, ReproduceConfig(data=Path(data), out=Path(out), processes=1), work=work)
+reproduce(table, ReproduceConfig(data=Path(data), out=Path(out)), work=work)
 """
 
 
-def test_after_a_kill_the_same_command_goes_on(table, config):
+def test_reproduce_resumes_after_a_kill(table, config):
     command = [sys.executable, "-c", KILLED, table, str(config.data), str(config.out)]
     root = Path(__file__).parents[2]
     killed = subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
     assert killed.returncode == -signal.SIGKILL
     assert "2 of 8" in (config.out / "methods" / "report.txt").read_text()
     work = Work()
-    run(table, config, work).check()
+    reproduce(table, config, work=work).check()
     assert len(work.done) == 6 and "discs, wide, seed 0" not in work.done
 
 
-def test_begun_with_other_settings_it_refuses(table, config, tmp_path):
-    run(table, config, Work())
-    Path(table).write_text(TABLE.replace("focal_gamma = 2.0", "focal_gamma = 3.0"))
-    with pytest.raises(ConfigError, match=r"begun with other settings: focal_gamma \(2.0 -> 3.0\)"):
-        run(table, config, Work())
+def test_check_unchanged_refuses_runs_with_other_settings(table, config, tmp_path):
+    reproduce(table, config, work=Work())
+    Path(table).write_text(TABLE.replace("gamma = 2.0", "gamma = 3.0"))
+    with fails(ConfigError, "reproduce/run-changed") as caught:
+        reproduce(table, config, work=Work())
+
+    assert "focal_gamma (2.0 -> 3.0)" in caught.value.problem
 
 
-def test_overrides_that_level_the_rows_are_refused(table, config, tmp_path):
+def test_make_runs_refuses_overrides_that_make_rows_identical(table, config, tmp_path):
     (tmp_path / "budget.toml").write_text("focal_gamma = 4.0\n")
     leveled = ReproduceConfig(
-        data=config.data, out=config.out, processes=1, config=tmp_path / "budget.toml"
+        data=config.data, out=config.out, train_config=tmp_path / "budget.toml"
     )
-    with pytest.raises(ConfigError, match="'wide' and 'narrow' have the same settings"):
-        run(table, leveled, Work())
+    with fails(ConfigError, "reproduce/identical-rows"):
+        reproduce(table, leveled, work=Work())
 
 
-def test_an_unwritable_folder_is_refused_before_any_training(table, config, tmp_path):
+def test_reproduce_refuses_an_unwritable_folder_before_training(table, config, tmp_path):
     (tmp_path / "out").write_text("a file")
     work = Work()
     with pytest.raises(WriteError, match=r"out/methods/report\.txt"):
-        run(table, config, work)
+        reproduce(table, config, work=work)
     assert not work.done
 
 
-def test_a_category_that_is_not_there_is_refused(table, config):
+def test_reproduce_refuses_an_unknown_category(table, config):
     wrong = ReproduceConfig(data=config.data, out=config.out, categories="screws")
-    with pytest.raises(DataError, match="no screws; it holds discs, plates"):
-        run(table, wrong, Work())
+    with fails(DataError, "reproduce/unknown-category"):
+        reproduce(table, wrong, work=Work())
 
 
-def test_another_data_set_than_the_papers_is_not_compared(config):
-    report = run("destseg-s3", config, Work())
-    assert "ANOTHER data set than the paper's MVTec AD" in report.summary()
+def test_reproduce_does_not_compare_another_data_set(config):
+    report = reproduce("destseg-s3", config, work=Work())
+    assert not report.comparable
     (average,) = (x for x in report.lines["w/ data augmentation"] if x.category == "average")
     assert average.cells["image_auroc"].paper.mean == 98.6
     assert average.cells["image_auroc"].difference is None

@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/evaluation/results.py: means, deviations and differences, known by hand."""
+"""`lines_of`: means, deviations and differences, compared with values computed by hand."""
 
 import math
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from edgeseg.recipes import TrainConfig
-from edgeseg.reproduce.plan import Run
-from edgeseg.reproduce.results import SECONDS, Cell, Result, Stat, lines_of
+from edgeseg.reproduce.results import SECONDS, Cell, RowResult, Stat, lines_of
+from edgeseg.reproduce.runs import TableRun
 from edgeseg.reproduce.table import AVERAGE, Figure, Row
 
 METRICS = ("image_auroc", "pixel_ap")
@@ -23,14 +23,14 @@ ROW = Row(
 
 
 def result(category, seed, image_auroc, pixel_ap, seconds=10.0):
-    run = Run(
+    run = TableRun(
         category=category,
         row="DeSTSeg",
         config=TrainConfig(seed=seed),
         data=Path(),
         folder=Path(f"{category}-{seed}"),
     )
-    return Result(run, {"image_auroc": image_auroc, "pixel_ap": pixel_ap, SECONDS: seconds})
+    return RowResult(run, {"image_auroc": image_auroc, "pixel_ap": pixel_ap, SECONDS: seconds})
 
 
 def lines(results, categories=("bottle", "cable"), comparable=True, whole=True, row=ROW):
@@ -38,7 +38,7 @@ def lines(results, categories=("bottle", "cable"), comparable=True, whole=True, 
     return {line.category: line for line in found}
 
 
-def test_a_category_has_the_mean_and_the_samples_deviation_over_its_seeds():
+def test_lines_of_a_category_have_mean_and_sample_deviation_over_seeds():
     found = lines([result("bottle", s, x, 80.0, x) for s, x in enumerate((96.0, 98.0, 100.0))])
     line = found["bottle"]
     assert line.runs == 3
@@ -49,13 +49,13 @@ def test_a_category_has_the_mean_and_the_samples_deviation_over_its_seeds():
     assert str(line.cells["image_auroc"].ours) == "98.0 ± 2.0"
 
 
-def test_one_seed_has_no_deviation():
+def test_stat_of_one_seed_has_no_deviation():
     line = lines([result("bottle", 0, 96.0, None)])["bottle"]
     assert line.cells["image_auroc"].ours == Stat(96.0, None, 1)
     assert line.cells["pixel_ap"].ours is None and line.cells["pixel_ap"].difference is None
 
 
-def test_an_average_deviates_by_the_seeds_that_all_categories_have():
+def test_average_deviation_is_over_the_seeds_of_all_categories():
     found = lines(
         [
             result("bottle", 0, 90.0, 80.0, 10.0),
@@ -73,19 +73,19 @@ def test_an_average_deviates_by_the_seeds_that_all_categories_have():
     assert line.seconds.mean == pytest.approx(20.0)
 
 
-def test_an_average_over_fewer_categories_is_compared_with_the_papers_over_the_same():
+def test_average_over_fewer_categories_is_compared_with_the_papers_over_the_same():
     line = lines([result("bottle", 0, 95.0, 80.0)], ("bottle", "cable"))[AVERAGE]
     assert line.cells["pixel_ap"].paper == Figure(90.0)
     assert line.cells["pixel_ap"].difference == pytest.approx(-10.0)
 
 
-def test_other_data_than_the_papers_are_not_compared():
+def test_other_data_than_the_papers_have_no_difference():
     line = lines([result("bottle", 0, 95.0, 80.0)], ("bottle",), comparable=False)["bottle"]
     assert line.cells["pixel_ap"].paper == Figure(90.0, 2.0)
     assert line.cells["pixel_ap"].difference is None
 
 
-def test_a_data_set_without_categories_is_compared_with_the_average():
+def test_data_without_categories_are_compared_with_the_average():
     row = Row(label="DSKD", settings={}, figures={AVERAGE: (Figure(96.2), Figure(70.3))})
     found = lines([result("tiles", 0, 95.2, 70.3)], ("tiles",), row=row)
     assert list(found) == ["tiles"]
@@ -101,5 +101,5 @@ def test_a_data_set_without_categories_is_compared_with_the_average():
         (Stat(97.0, None, 1), Figure(98.0), None),
     ],
 )
-def test_a_difference_is_marked_beyond_both_deviations(ours, paper, beyond):
+def test_cell_beyond_both_deviations(ours, paper, beyond):
     assert Cell(ours, paper, comparable=True).beyond is beyond

@@ -1,8 +1,8 @@
-"""A training that takes seconds: eight drawn parts, 64 pixels, two images a step.
+"""Trainings of a few seconds: eight generated parts, 64 x 64 pixels, batches of two images.
 
-At 32 pixels the student's deepest features are one pixel: batch normalization over two values
-multiplies gradients a millionfold, and rounding decides whether a test passes. At the paper's rate
-so does a student of three steps, whose running statistics know nothing yet.
+At 32 pixels the deepest features of the student are one pixel: batch normalization over two values
+multiplies gradients by a million, and rounding errors decide whether a test passes. So does the
+paper's learning rate after three steps, when the running statistics are not yet established.
 """
 
 import pytest

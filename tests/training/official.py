@@ -1,7 +1,7 @@
-"""The DeSTSeg authors' network in functional calls on a flat dict of their tensors.
+"""The released DeSTSeg network as functional calls on a flat dict of its tensors.
 
-Written from the paper and from the names and shapes of a released checkpoint, with nothing of
-`edgeseg.model`: a second opinion on what an imported run must predict.
+Written from the paper and from the names and shapes of a released checkpoint, without
+`edgeseg.model`: an independent reference for what an imported run must predict.
 """
 
 import torch

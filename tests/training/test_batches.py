@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/training/batches.py."""
+"""`Batches`: a pure function of seed, phase and step."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from edgeseg.training.batches import Batches, common_size, load_images
 
 
 def numbered(count, side=32):
-    """Images that can be told apart by their value."""
+    """Images with distinct values."""
     return [np.full((side, side, 3), value, np.uint8) for value in range(count)]
 
 
@@ -35,7 +35,7 @@ def test_every_image_comes_once_an_epoch(quick):
     assert clean[:3] != clean[3:]
 
 
-def test_a_set_smaller_than_the_batch_is_walked_through_more_than_once(quick):
+def test_a_batch_larger_than_the_data_set_repeats_images(quick):
     assert Batches(numbered(1), quick).make(0, 0).clean.shape == (2, 3, 32, 32)
 
 
@@ -46,7 +46,7 @@ def test_outside_the_mask_clean_and_corrupted_are_equal(quick):
     assert batch.clean.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_no_anomaly_is_drawn_where_no_loss_looks_at_one(quick):
+def test_batches_are_corrupted_only_where_the_loss_uses_anomalies(quick):
     textured = [np.random.default_rng(k).integers(0, 256, (32, 32, 3), np.uint8) for k in range(4)]
 
     def drawn(config):
@@ -71,7 +71,7 @@ def test_augmentation_is_one_switch(quick):
     np.testing.assert_array_equal(plain.clean[0].permute(1, 2, 0), textured[0])
 
 
-def test_the_stream_yields_the_steps_that_were_asked_for(quick):
+def test_stream_yields_the_requested_steps(quick):
     batches = Batches(numbered(4), quick)
     streamed = list(batches.stream(0, 2, 5))
     assert len(streamed) == 3
@@ -79,7 +79,7 @@ def test_the_stream_yields_the_steps_that_were_asked_for(quick):
     assert list(batches.stream(0, 5, 5)) == []
 
 
-def test_images_are_decoded_once_and_their_sizes_reported(tmp_path):
+def test_load_images_returns_images_and_common_size(tmp_path):
     for name, shape in (("a.png", (40, 60, 3)), ("b.png", (50, 50, 3))):
         write_png(tmp_path / name, np.zeros(shape, np.uint8))
     images, sizes = load_images([tmp_path / "a.png", tmp_path / "b.png"], 32)

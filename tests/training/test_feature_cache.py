@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/training/kept.py: what is kept is what each step would have computed."""
+"""The cache holds the features that each step would have computed."""
 
 import signal
 from dataclasses import replace
@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from edgeseg.errors import Interrupted
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
-from edgeseg.training import feature_cache as kept
+from edgeseg.training import feature_cache
 from edgeseg.training.batches import Batches, load_images
-from edgeseg.training.feature_cache import kept_bytes, kept_features
+from edgeseg.training.feature_cache import cache_bytes, teacher_features
 from edgeseg.training.step import autocast, precision
 from edgeseg.training.train import train
 from tests.training.test_phases import phases_of
@@ -28,9 +28,9 @@ def teacher():
     return Teacher("resnet18")
 
 
-def test_the_bytes_are_those_of_three_levels_at_stride_4_8_and_16():
+def test_cache_bytes_are_those_of_three_levels_at_stride_4_8_and_16():
     size = precision(CPU).itemsize
-    assert kept_bytes(TrainConfig(), RESNET18, 10, 1000, CPU) == 10 * VALUES * size
+    assert cache_bytes(TrainConfig(), RESNET18, 10, 1000, CPU) == 10 * VALUES * size
 
 
 @pytest.mark.parametrize(
@@ -38,30 +38,30 @@ def test_the_bytes_are_those_of_three_levels_at_stride_4_8_and_16():
     [
         ({"rotation": "slight"}, 10, 1000),
         ({"lighting": 0.1}, 10, 1000),
-        ({}, 10_000, 1000),  # more than the memory that is allowed
+        ({}, 10_000, 1000),  # exceeds MAX_BYTES
         ({}, 320, 10),  # each image is seen once
     ],
 )
-def test_nothing_is_kept_where_it_would_not_serve(settings, images, steps):
-    assert kept_bytes(TrainConfig(**settings), RESNET18, images, steps, CPU) == 0
+def test_cache_bytes_is_zero_where_the_cache_is_of_no_use(settings, images, steps):
+    assert cache_bytes(TrainConfig(**settings), RESNET18, images, steps, CPU) == 0
     unchanged = TrainConfig(**settings, augmentation=False)
     if settings:
-        assert kept_bytes(unchanged, RESNET18, images, steps, CPU) > 0
+        assert cache_bytes(unchanged, RESNET18, images, steps, CPU) > 0
 
 
-def test_nothing_is_kept_for_a_gpu():
-    assert kept_bytes(TrainConfig(), RESNET18, 10, 1000, torch.device("cuda")) == 0
+def test_cache_bytes_is_zero_on_a_gpu():
+    assert cache_bytes(TrainConfig(), RESNET18, 10, 1000, torch.device("cuda")) == 0
 
 
 @pytest.mark.parametrize("model", ["destseg", "stpm", "dskd"])
-def test_a_loss_is_the_same_with_kept_features(plates, teacher, model):
+def test_loss_is_the_same_with_cached_teacher_features(plates, teacher, model):
     config = TrainConfig(model=model, image_size=64, batch=2)
     images, _ = load_images([sample.path for sample in plates.train[:5]], 64)
     detector, (phase, *_) = phases_of(teacher, model=model)
     detector.eval()
     batches = Batches(images, config)
     computed = batches.make(0, 1)
-    batches.kept = kept_features(detector, batches)
+    batches.features = teacher_features(detector, batches)
     known = batches.make(0, 1)
     assert [tuple(level.shape) for level in known.target] == [
         (2, 64, 16, 16),
@@ -75,11 +75,11 @@ def test_a_loss_is_the_same_with_kept_features(plates, teacher, model):
         assert abs(phase.loss(opposite) - expected) > 0.01 * expected
 
 
-def test_the_head_looks_at_no_target(teacher):
-    assert [phase.follows for phase in phases_of(teacher)[1]] == [True, False]
+def test_uses_teacher_is_false_for_the_head(teacher):
+    assert [phase.uses_teacher for phase in phases_of(teacher)[1]] == [True, False]
 
 
-def test_the_teacher_sees_each_good_image_once(plates, quick, tmp_path, monkeypatch):
+def test_fill_cache_runs_the_teacher_once_per_image(plates, quick, tmp_path, monkeypatch):
     seen = []
     forward = Teacher.forward
 
@@ -89,15 +89,15 @@ def test_the_teacher_sees_each_good_image_once(plates, quick, tmp_path, monkeypa
 
     monkeypatch.setattr(Teacher, "forward", count)
     config = replace(quick, student_steps=7, head_steps=2)
-    train(plates, config, tmp_path / "kept", preview=False)
+    train(plates, config, tmp_path / "cached", preview=False)
     assert seen == [2, 2, 2, 2, 2]  # six images, then the head's two steps
     seen.clear()
-    monkeypatch.setattr(kept, "MOST", 0)
+    monkeypatch.setattr(feature_cache, "MAX_BYTES", 0)
     train(plates, config, tmp_path / "computed", preview=False)
     assert seen == [2] * 7 + [2, 2]
 
 
-def test_a_resumed_run_keeps_the_same_features(plates, quick, tmp_path, monkeypatch):
+def test_a_resumed_run_caches_the_same_features(plates, quick, tmp_path, monkeypatch):
     config = replace(quick, student_steps=5, head_steps=0)
     train(plates, config, tmp_path / "whole", preview=False)
     with monkeypatch.context() as patch:

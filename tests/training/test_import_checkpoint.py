@@ -1,4 +1,4 @@
-"""A checkpoint of the authors' code becomes a run that predicts the same, or is refused by name."""
+"""`import_checkpoint`: a released checkpoint becomes a run that predicts the same."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ from edgeseg.errors import ConfigError, ModelError, WriteError
 from edgeseg.loading import open_run
 from edgeseg.training.checkpoint import load_run
 from edgeseg.training.import_checkpoint import import_checkpoint
+from tests.kit.errors import fails
 from tests.training.official import MEAN, STD, anomaly_map, random_state, shapes
 
 # Of the lines `name<TAB>shape<TAB>type` of a released checkpoint, 392 of them.
@@ -30,14 +31,14 @@ def imported(state, tmp_path_factory):
     return import_checkpoint(folder / "bottle.pckl", folder / "runs" / "bottle")
 
 
-def test_the_second_opinion_has_the_tensors_of_a_released_checkpoint():
+def test_the_reference_has_the_tensors_of_a_released_checkpoint():
     kinds = [(name, ",".join(map(str, s)) or "scalar", str(t)[6:]) for name, s, t in shapes()]
     listing = "".join("\t".join(kind) + "\n" for kind in sorted(kinds))
     assert len(kinds) == 392
     assert hashlib.sha256(listing.encode()).hexdigest() == LISTING
 
 
-def test_an_imported_run_predicts_what_the_authors_network_does(state, imported):
+def test_an_imported_run_predicts_what_the_released_network_does(state, imported):
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     frame = noise.repeat(32, axis=0).repeat(32, axis=1)
     frame[100:140, 60:90] = 255
@@ -55,7 +56,7 @@ def test_an_imported_run_predicts_what_the_authors_network_does(state, imported)
     assert slot.score[0] == pytest.approx(np.sort(theirs.ravel())[-100:].mean(), abs=1e-5)
 
 
-def test_every_tensor_is_taken(state, imported):
+def test_import_checkpoint_reads_every_tensor(state, imported):
     detector, _ = load_run(imported.run)
     own = {name: t for name, t in detector.state_dict().items() if name not in ("mean", "std")}
     assert sorted(t.double().sum().item() for t in own.values()) == sorted(
@@ -64,7 +65,7 @@ def test_every_tensor_is_taken(state, imported):
     assert (imported.tensors, imported.parameters) == (392, 35_154_177)
 
 
-def test_the_card_says_where_the_run_is_from_and_claims_nothing_else(imported):
+def test_the_card_names_the_imported_file_and_no_split(imported):
     card = read_card(imported.run / CARD, ModelCard)
     assert (card.name, card.image_size, card.frame_size) == ("bottle", 256, None)
     assert card.config == {
@@ -84,7 +85,7 @@ def test_the_card_says_where_the_run_is_from_and_claims_nothing_else(imported):
     assert sorted(p.name for p in imported.run.iterdir()) == [CARD, WEIGHTS]
 
 
-def test_the_report(imported):
+def test_imported_summary_and_json(imported):
     assert "392 tensors, 35.2 M parameters" in imported.summary()
     assert f"edgeseg threshold {imported.run} FOLDER" in imported.summary()
     document = json.loads(json.dumps(imported.to_json()))
@@ -93,15 +94,15 @@ def test_the_report(imported):
 
 @pytest.fixture
 def thin():
-    """The right names, shapes and types in a file of a few kilobytes."""
+    """The names, shapes and types of a checkpoint in a few kilobytes."""
     return {name: torch.ones((), dtype=dtype).expand(shape) for name, shape, dtype in shapes()}
 
 
-def refused(tmp_path, content):
-    """Save a content, import it, and return the refusal; nothing may be left behind."""
+def refused(tmp_path, content, code="import/other-tensors"):
+    """Save a content, import it, and return the error message; no file may remain."""
     file = tmp_path / "theirs.pckl"
     torch.save(content, file)
-    with pytest.raises(ModelError) as caught:
+    with fails(ModelError, code) as caught:
         import_checkpoint(file, tmp_path / "runs" / "x")
     assert [p.name for p in tmp_path.iterdir()] == ["theirs.pckl"]
     assert "released DeSTSeg code" in caught.value.remedy
@@ -111,17 +112,17 @@ def refused(tmp_path, content):
 HEAD = "segmentation_net.head.4."
 
 
-def test_missing_extra_and_misshapen_tensors_are_refused_together_by_name(thin, tmp_path):
+def test_missing_extra_and_misshapen_tensors_are_named_together(thin, tmp_path):
     wrong = dict(thin)
     del wrong[HEAD + "bias"]
     wrong["student_net.extra"] = torch.zeros(1)
     wrong[HEAD + "weight"] = torch.zeros(2, 256, 1, 1)
     problem = refused(tmp_path, wrong)
     assert f"1 missing: {HEAD}bias; 1 extra: student_net.extra; " in problem
-    assert f"{HEAD}weight: float32 [2, 256, 1, 1], not float32 [1, 256, 1, 1]" in problem
+    assert f"{HEAD}weight: float32 [2, 256, 1, 1] (expected float32 [1, 256, 1, 1])" in problem
 
 
-def test_of_many_names_the_first_are_shown_and_the_rest_counted(thin, tmp_path):
+def test_of_many_names_the_first_are_shown_and_the_others_counted(thin, tmp_path):
     prefixed = {f"module.{name}": tensor for name, tensor in thin.items()}
     problem = refused(tmp_path, prefixed)
     assert "392 missing: teacher_net.encoder.conv1.weight, " in problem
@@ -131,14 +132,13 @@ def test_of_many_names_the_first_are_shown_and_the_rest_counted(thin, tmp_path):
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda t: t.half(), "float16 [1, 256, 1, 1], not float32"),
+        (lambda t: t.half(), "float16 [1, 256, 1, 1] (expected float32"),
         pytest.param(
             lambda t: torch.zeros(t.shape).to_sparse(),
-            "float32 [1, 256, 1, 1] torch.sparse_coo on cpu, not",
+            "float32 [1, 256, 1, 1] torch.sparse_coo on cpu (expected",
             marks=pytest.mark.filterwarnings("ignore:Validating sparse"),
         ),
         (lambda t: torch.full_like(t, float("nan")), f"1 not finite: {HEAD}weight"),
-        (lambda t: t.tolist(), "holds segmentation_net.head.4.weight (list); a flat dict"),
     ],
 )
 def test_a_tensor_of_another_kind_is_refused(thin, tmp_path, change, found):
@@ -148,15 +148,19 @@ def test_a_tensor_of_another_kind_is_refused(thin, tmp_path, change, found):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (torch.zeros(3), "holds a Tensor; a flat dict"),
-        ({}, "holds nothing; a flat dict"),
-        ({"state_dict": {"a": torch.zeros(1)}}, "holds state_dict (dict); a flat dict"),
-        ({1: torch.zeros(1)}, "holds 1 (Tensor); a flat dict"),
-        (torch.nn.Linear(1, 1), "something else than tensors, which is not unpickled"),
+        (torch.zeros(3), "Tensor"),
+        ({}, "nothing"),
+        ({"state_dict": {"a": torch.zeros(1)}}, "state_dict (dict)"),
+        ({1: torch.zeros(1)}, "1 (Tensor)"),
+        ({"a": torch.zeros(1), HEAD: [0.0]}, f"{HEAD} (list)"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path, content, found):
-    assert found in refused(tmp_path, content)
+    assert f"contains {found}" in refused(tmp_path, content, "import/not-tensors")
+
+
+def test_a_file_with_code_is_not_unpickled(tmp_path):
+    refused(tmp_path, torch.nn.Linear(1, 1), "import/unreadable")
 
 
 def damaged(whole, kind):
@@ -172,34 +176,34 @@ def damaged(whole, kind):
 def test_a_damaged_file_is_refused(imported, tmp_path, kind):
     file = tmp_path / "damaged.pckl"
     file.write_bytes(damaged(imported.file.read_bytes(), kind))
-    with pytest.raises(ModelError, match="is damaged, or holds something else"):
+    with fails(ModelError, "import/unreadable"):
         import_checkpoint(file, tmp_path / "run")
     assert [p.name for p in tmp_path.iterdir()] == ["damaged.pckl"]
 
 
 @pytest.mark.parametrize("name", ["none.pckl", "."])
-def test_no_file(tmp_path, name):
-    with pytest.raises(ModelError, match="There is no file"):
+def test_import_checkpoint_of_a_missing_file(tmp_path, name):
+    with fails(ModelError, "import/no-file"):
         import_checkpoint(tmp_path / name, tmp_path / "run")
 
 
-def test_a_run_that_exists_is_kept(imported, tmp_path):
+def test_import_checkpoint_keeps_an_existing_run(imported, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="exists, and nothing is overwritten"):
+    with fails(ConfigError, "train/run-exists"):
         import_checkpoint(imported.file, run)
     assert (run / "notes.txt").read_text() == "mine"
     assert list(run.iterdir()) == [run / "notes.txt"]
 
 
-def test_a_folder_that_cannot_be_made_is_told(imported, tmp_path):
+def test_import_checkpoint_into_an_unwritable_folder(imported, tmp_path):
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(WriteError, match="Not a directory"):
+    with pytest.raises(WriteError, match="x: Not a directory"):
         import_checkpoint(imported.file, tmp_path / "runs" / "x")
 
 
-def test_a_failed_write_leaves_nothing(imported, tmp_path, monkeypatch):
+def test_import_checkpoint_leaves_nothing_after_a_failed_write(imported, tmp_path, monkeypatch):
     def full(run, detector):
         (run / WEIGHTS).write_bytes(b"half of it")
         raise OSError(28, "No space left on device")

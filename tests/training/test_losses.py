@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/training/losses.py."""
+"""The losses, compared with values computed by hand."""
 
 import math
 
@@ -40,13 +40,13 @@ def test_the_dskd_loss_is_a_mean_of_levels_and_images_and_a_sum_of_students():
 
 
 @pytest.mark.parametrize("logit, mask", [(40.0, 1.0), (-40.0, 0.0)])
-def test_a_right_answer_costs_nothing_and_a_wrong_one_stays_finite(logit, mask):
+def test_head_loss_is_zero_if_correct_and_finite_if_wrong(logit, mask):
     logits, truth = torch.full((1, 1, 2, 2), logit), torch.full((1, 1, 8, 8), mask)
     assert float(head_loss(logits, truth, 4.0)) == pytest.approx(0, abs=1e-6)
     assert float(head_loss(-logits, truth, 4.0)) == pytest.approx(41)
 
 
-def test_masks_shrink_by_sampling_two_by_two_pixels():
+def test_shrink_samples_two_by_two_pixels():
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., 1:3, 1:3] = 1  # the four pixels around the first cell's centre
     mask[..., 5, 5] = 1  # a quarter of the last cell's sample

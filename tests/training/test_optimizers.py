@@ -1,4 +1,4 @@
-"""SGD and Adam as the papers set them, and their memory to a dictionary and back."""
+"""SGD and Adam with the settings of the papers, and their state in checkpoints."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.training.optimizers import make_optimizer, optimizer_state, restore
 
 
-def walk(layer, optimizer, steps):
+def take_steps(layer, optimizer, steps):
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = group["base"]
@@ -26,7 +26,7 @@ def names(layer):
     return {parameter: name for name, parameter in layer.named_parameters()}
 
 
-def test_each_paper_has_its_optimizer():
+def test_make_optimizer_of_each_paper():
     layer = fresh()
     sgd = make_optimizer([(layer, 0.4)], TrainConfig())
     assert type(sgd) is torch.optim.SGD
@@ -39,29 +39,29 @@ def test_each_paper_has_its_optimizer():
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
-def test_a_restored_optimizer_goes_on_as_if_nothing_had_happened(kind):
+def test_restore_continues_as_without_interruption(kind):
     config = TrainConfig(optimizer=kind)
     whole = fresh()
     optimizer = make_optimizer([(whole, 0.01)], config)
-    walk(whole, optimizer, 2)
+    take_steps(whole, optimizer, 2)
     state = {k: v.clone() for k, v in optimizer_state(optimizer, names(whole)).items()}
     assert all(key.endswith((".weight", ".bias")) for key in state) and state
     resumed = fresh()
     resumed.load_state_dict({k: v.clone() for k, v in whole.state_dict().items()})
     other = make_optimizer([(resumed, 0.01)], config)
     restore(other, names(resumed), state)
-    forgetful = fresh()
-    forgetful.load_state_dict({k: v.clone() for k, v in whole.state_dict().items()})
-    walk(whole, optimizer, 3)
-    walk(resumed, other, 3)
+    without_state = fresh()
+    without_state.load_state_dict({k: v.clone() for k, v in whole.state_dict().items()})
+    take_steps(whole, optimizer, 3)
+    take_steps(resumed, other, 3)
     for one, two in zip(whole.parameters(), resumed.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=0)
-    walk(forgetful, make_optimizer([(forgetful, 0.01)], config), 3)
-    assert not torch.equal(forgetful.weight, whole.weight)
+    take_steps(without_state, make_optimizer([(without_state, 0.01)], config), 3)
+    assert not torch.equal(without_state.weight, whole.weight)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
-def test_a_memory_that_was_stored_in_another_order_fits_its_weights(kind):
+def test_restore_accepts_state_in_another_memory_layout(kind):
     def fresh_convolution():
         torch.manual_seed(0)
         return nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)

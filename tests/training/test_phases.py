@@ -1,4 +1,4 @@
-"""Which weights each model's phases move, and which pictures their losses look at."""
+"""Which weights the phases of each model train, and which images their losses use."""
 
 import dataclasses
 
@@ -48,7 +48,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("settings", "expected"), SETTINGS)
-def test_each_phase_moves_all_of_its_own_weights_and_no_others(teacher, batch, settings, expected):
+def test_each_phase_trains_all_of_its_weights_and_no_others(teacher, batch, settings, expected):
     detector, found = phases_of(teacher, **settings)
     assert [(phase.name, phase.steps) for phase in found] == expected
     for phase in found:
@@ -59,11 +59,11 @@ def test_each_phase_moves_all_of_its_own_weights_and_no_others(teacher, batch, s
         moved = {name for name, p in detector.named_parameters() if p.grad is not None}
         own = {name for name, _ in detector.named_parameters() if name.startswith(f"{phase.name}.")}
         assert moved == own
-        rated = [p for part, _ in phase.rates for p in part.parameters()]
+        rated = [p for part, _ in phase.learning_rates for p in part.parameters()]
         assert {id(p) for p in rated} == {id(p) for p in phase.trained.parameters()}
 
 
-def test_dskd_looks_at_good_pictures_alone(teacher, batch):
+def test_the_dskd_loss_uses_good_images_only(teacher, batch):
     detector, (phase,) = phases_of(teacher, model="dskd")
     detector.eval()
     corrupted = dataclasses.replace(batch, corrupted=255 - batch.corrupted)

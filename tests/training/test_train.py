@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/training/train.py: the two phases, resuming, and what a run leaves behind."""
+"""`train`: the two phases, resuming, and the files of a run."""
 
 import csv
 import errno
@@ -19,6 +19,7 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import RESUME, load_run
 from edgeseg.training.train import train
+from tests.kit.errors import fails
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def interrupt_at(monkeypatch, phase, step, number):
     monkeypatch.setattr(Batches, "make", make_and_kill)
 
 
-def test_a_run_holds_weights_card_history_and_pictures(finished, plates):
+def test_train_writes_weights_card_history_and_images(finished, plates):
     run, config = finished
     detector, card = load_run(run)
     assert not detector.training
@@ -60,7 +61,7 @@ def test_a_run_holds_weights_card_history_and_pictures(finished, plates):
     assert not list(run.glob("*.part*"))
 
 
-def test_both_phases_move_their_own_weights_and_only_those(finished, plates, quick, tmp_path):
+def test_each_phase_trains_only_its_own_weights(finished, plates, quick, tmp_path):
     run, _ = finished
     student_only = tmp_path / "student"
     train(plates, replace(quick, head_steps=0), student_only)
@@ -89,9 +90,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     assert [r.split(",")[:3] for r in rows[0]] == [r.split(",")[:3] for r in rows[1]]
 
 
-def test_a_stopped_dskd_goes_on_with_adams_memory_and_the_mean(
-    plates, quick_dskd, tmp_path, monkeypatch
-):
+def test_a_stopped_dskd_resumes_with_optimizer_and_ema(plates, quick_dskd, tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     quick_dskd = replace(quick_dskd, ema_decay=0.5)
     card = train(plates, quick_dskd, whole)
@@ -108,7 +107,7 @@ def test_a_stopped_dskd_goes_on_with_adams_memory_and_the_mean(
     assert type(load_run(whole)[0]) is DSKD
 
 
-def test_the_mean_of_the_weights_is_what_a_run_ends_with(plates, quick_dskd, tmp_path):
+def test_train_ends_with_the_ema_of_the_weights(plates, quick_dskd, tmp_path):
     last, mean = tmp_path / "last", tmp_path / "mean"
     train(plates, quick_dskd, last)
     train(plates, replace(quick_dskd, ema_decay=0.9), mean)
@@ -117,7 +116,7 @@ def test_the_mean_of_the_weights_is_what_a_run_ends_with(plates, quick_dskd, tmp
     assert changed and all(name.startswith("student.") for name in changed)
 
 
-def test_stpm_has_one_phase_and_no_head(plates, tmp_path):
+def test_train_stpm_has_one_phase_and_no_head(plates, tmp_path):
     config = TrainConfig(
         model="stpm",
         teacher="efficientnet_lite0",
@@ -136,7 +135,7 @@ def test_stpm_has_one_phase_and_no_head(plates, tmp_path):
     assert detector(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
 
 
-def test_standard_features_travel_with_the_run(plates, quick, tmp_path):
+def test_standard_features_are_saved_with_the_run(plates, quick, tmp_path):
     train(plates, replace(quick, features="standard", head_steps=0), tmp_path / "run")
     detector, _ = load_run(tmp_path / "run")
     for norm, width in zip(detector.teacher.norms, detector.teacher.channels, strict=True):
@@ -144,37 +143,38 @@ def test_standard_features_travel_with_the_run(plates, quick, tmp_path):
         assert (norm.running_var != 1).all()
 
 
-def test_resuming_with_other_settings_names_them(plates, quick, tmp_path, monkeypatch):
+def test_load_checkpoint_refuses_other_settings(plates, quick, tmp_path, monkeypatch):
     run = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         interrupt_at(patch, 0, 0, signal.SIGINT)
         with pytest.raises(Interrupted):
             train(plates, quick, run)
-    with pytest.raises(ConfigError, match=r"focal_gamma \(4.0 -> 2.0\)"):
+    with fails(ConfigError, "train/settings-changed") as caught:
         train(plates, replace(quick, focal_gamma=2.0), run, resume=True)
+    assert "focal_gamma (4.0 -> 2.0)" in caught.value.problem
     (run / RESUME).write_bytes(b"torn")
-    with pytest.raises(ModelError, match="damaged"):
+    with fails(ModelError, "model/damaged-weights"):
         train(plates, quick, run, resume=True)
 
 
-def test_nothing_to_resume_and_nothing_to_overwrite(finished, plates, quick, tmp_path):
-    with pytest.raises(ModelError, match="no unfinished training"):
+def test_train_refuses_to_resume_nothing_and_to_overwrite_a_run(finished, plates, quick, tmp_path):
+    with fails(ModelError, "train/nothing-to-resume"):
         train(plates, quick, tmp_path / "new", resume=True)
-    with pytest.raises(ConfigError, match="exists and is finished") as caught:
+    with fails(ConfigError, "train/run-exists") as caught:
         train(plates, quick, finished[0])
     assert "--name" in caught.value.remedy
 
 
-def test_a_loss_that_is_no_number_ends_with_a_remedy(plates, quick, tmp_path, monkeypatch):
+def test_train_stops_at_a_nan_loss(plates, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "edgeseg.training.phases.cosine_loss", lambda t, s: s[0].sum() * float("nan")
     )
-    with pytest.raises(ModelError, match="diverged: the loss is nan at step 0") as caught:
+    with fails(ModelError, "train/diverged") as caught:
         train(plates, quick, tmp_path / "run")
     assert "--student-rate" in caught.value.remedy
 
 
-def test_a_full_disk_leaves_an_error_and_no_torn_file(plates, quick, tmp_path, monkeypatch):
+def test_train_on_a_full_disk_leaves_no_partial_file(plates, quick, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -185,23 +185,23 @@ def test_a_full_disk_leaves_an_error_and_no_torn_file(plates, quick, tmp_path, m
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_no_image_left_to_train_on(plates, quick, tmp_path):
+def test_train_refuses_a_split_without_training_images(plates, quick, tmp_path):
     alone = replace(plates, train=plates.train[:1])
-    with pytest.raises(DataError, match="none is left") as caught:
+    with fails(DataError, "data/no-training-images") as caught:
         train(alone, replace(quick, holdout=0.9), tmp_path / "run")
     assert "--holdout 0" in caught.value.remedy
 
 
-def test_weights_that_do_not_fit_their_card_are_refused(finished, tmp_path):
+def test_load_run_refuses_weights_that_do_not_match_the_card(finished, tmp_path):
     run = finished[0]
     for name in ("card.json", "model.safetensors"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     with (tmp_path / "model.safetensors").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ModelError, match="another SHA-256"):
+    with fails(ModelError, "model/weights-changed"):
         load_run(tmp_path)
     card = json.loads((run / "card.json").read_text())
     del card["weights_sha256"]
     (tmp_path / "card.json").write_text(json.dumps(card))
-    with pytest.raises(ModelError, match="lacks weights_sha256"):
+    with pytest.raises(ModelError, match="weights_sha256"):
         load_run(tmp_path)

@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/evaluation/workers.py: one failure leaves the others alone, a stop stops all."""
+"""Jobs in worker processes: a failure does not affect the others, a stop request stops all."""
 
 import os
 import signal
@@ -10,11 +10,11 @@ import pytest
 
 from edgeseg.errors import DataError, Interrupted
 from edgeseg.interrupt import stop_requests
-from edgeseg.reproduce.workers import run_jobs
+from edgeseg.reproduce.jobs import run_jobs
 
 
 def work(job: Path) -> None:
-    """Do what a job's name says; in a process of its own it must be importable."""
+    """Do what the name of a job says; worker processes import this function."""
     print(f"working on {job.name}", flush=True)
     if job.name == "broken":
         raise DataError("The image is torn.", remedy="another image")
@@ -34,7 +34,7 @@ def work(job: Path) -> None:
     job.touch()
 
 
-def log(job: Path) -> Path:
+def log_file(job: Path) -> Path:
     return job.parent / "logs" / f"{job.name}.log"
 
 
@@ -42,15 +42,16 @@ def done(tmp_path, names, processes):
     """Run jobs of these names; return name -> failure."""
     ends = {}
 
-    def ended(job, failure):
+    def on_end(job, failure):
         ends[job.name] = failure
 
-    run_jobs([tmp_path / n for n in names], work, processes=processes, log=log, ended=ended)
+    jobs = [tmp_path / name for name in names]
+    run_jobs(jobs, work, processes=processes, log_file=log_file, on_end=on_end)
     return ends
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_failure_is_told_and_the_others_go_on(tmp_path, processes):
+def test_run_jobs_reports_a_failure_and_continues(tmp_path, processes):
     names = ["broken", "a", "wrong", "b"]
     ends = done(tmp_path, names, processes)
     assert sorted(ends) == sorted(names)
@@ -61,37 +62,37 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path, processes):
     assert ends["wrong"].problem == "ZeroDivisionError: ours"
 
 
-def test_a_process_that_is_killed_is_told_and_the_others_go_on(tmp_path):
+def test_run_jobs_reports_a_killed_process_and_continues(tmp_path):
     ends = done(tmp_path, ["killed", "a"], 2)
-    assert "signal 9" in ends["killed"].problem
-    assert str(log(tmp_path / "killed")) in ends["killed"].remedy
-    assert log(tmp_path / "killed").read_text() == "working on killed\n"
+    assert "killed" in ends["killed"].problem
+    assert str(log_file(tmp_path / "killed")) in ends["killed"].remedy
+    assert log_file(tmp_path / "killed").read_text() == "working on killed\n"
     assert ends["a"] is None
 
 
-def test_one_at_a_time_can_have_a_process_of_its_own(tmp_path):
+def test_run_jobs_isolates_a_single_job_in_its_own_process(tmp_path):
     jobs, ends = [tmp_path / "a", tmp_path / "killed"], []
     run_jobs(
         jobs,
         work,
         processes=1,
-        apart=True,
-        log=log,
-        ended=lambda job, failure: ends.append((job.name, failure is None)),
+        isolate=True,
+        log_file=log_file,
+        on_end=lambda job, failure: ends.append((job.name, failure is None)),
     )
     assert ends == [("a", True), ("killed", False)]
 
 
-def test_a_log_that_cannot_be_written_fails_its_job(tmp_path):
+def test_run_jobs_fails_a_job_whose_log_cannot_be_written(tmp_path):
     (tmp_path / "logs").write_text("a file where the folder should be")
     ends = done(tmp_path, ["a", "b"], 2)
-    assert "a.log cannot be written" in ends["a"].problem
+    assert "a.log" in ends["a"].problem
     assert not (tmp_path / "a").exists()
 
 
 @pytest.fixture
 def in_the_foreground():
-    """Ctrl-C raises, though the tests be a background job, which a shell lets ignore it."""
+    """Raise KeyboardInterrupt on SIGINT, which a shell disables for background jobs."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -101,7 +102,9 @@ def in_the_foreground():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("name", ["patient", "endless"])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_stop_reaches_the_work_and_no_new_job_begins(tmp_path, processes, name, number):
+def test_a_stop_request_reaches_running_jobs_and_starts_no_new_one(
+    tmp_path, processes, name, number
+):
     def ask():
         while not (tmp_path / name).exists():
             time.sleep(0.01)
@@ -109,8 +112,19 @@ def test_a_stop_reaches_the_work_and_no_new_job_begins(tmp_path, processes, name
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with pytest.raises(Interrupted, match="what was done is kept"):
+    with pytest.raises(Interrupted):
         done(tmp_path, [name] * processes + ["a"], processes)
     asking.join()
     assert not (tmp_path / "a").exists()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_error_in_on_end_ends_the_running_jobs(tmp_path):
+    def on_end(job, failure):
+        raise OSError("disk full")
+
+    jobs = [tmp_path / "endless", tmp_path / "a"]
+    began = time.monotonic()
+    with pytest.raises(OSError, match="disk full"):
+        run_jobs(jobs, work, processes=2, log_file=log_file, on_end=on_end)
+    assert time.monotonic() - began < 30

@@ -1,10 +1,10 @@
 """The paper's rotation is taken when it is asked for, and named when it is not."""
 
 import pytest
+from edgeseg.data.policy import settle
 
 from edgeseg.data.augment import rotate
 from edgeseg.data.layouts import open_dataset
-from edgeseg.data.policy import settle
 from edgeseg.data.published import MVTEC_CATEGORIES
 from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig

@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/evaluation/measure.py: one training of a table, in earnest."""
+"""`train_and_evaluate`: a real training of a table, interrupted, resumed and shared by two runs."""
 
 import json
 import os
@@ -9,18 +9,17 @@ import pytest
 from edgeseg.cards import CARD, WEIGHTS
 from edgeseg.errors import Interrupted
 from edgeseg.recipes import TrainConfig
-from edgeseg.reproduce import measure as measuring
-from edgeseg.reproduce.measure import measure
-from edgeseg.reproduce.plan import Run, trainings
+from edgeseg.reproduce import runs as table_runs
+from edgeseg.reproduce.runs import TableRun, open_trainings, train_and_evaluate
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import RESUME
 
 
 @pytest.fixture
 def training(categories, tiny, tmp_path):
-    """Two runs that differ in T: they share a training."""
+    """Two runs that differ in T and share a training."""
     runs = [
-        Run(
+        TableRun(
             category="plates",
             row=f"T = {top}",
             config=TrainConfig(**tiny, head_steps=2, holdout=0.25, top=top),
@@ -29,14 +28,12 @@ def training(categories, tiny, tmp_path):
         )
         for top in (5, 50)
     ]
-    (found,) = trainings(runs, tmp_path)
+    (found,) = open_trainings(runs, tmp_path)
     assert found.runs == tuple(runs)
     return found
 
 
-def test_an_interrupted_training_goes_on_and_its_runs_have_all_in_their_cards(
-    training, monkeypatch
-):
+def test_train_and_evaluate_resumes_and_completes_the_cards(training, monkeypatch):
     first, second = training.runs
     make, made = Batches.make, []
 
@@ -48,11 +45,11 @@ def test_an_interrupted_training_goes_on_and_its_runs_have_all_in_their_cards(
 
     monkeypatch.setattr(Batches, "make", make_and_stop)
     with pytest.raises(Interrupted):
-        measure(training)
+        train_and_evaluate(training)
     assert (first.folder / RESUME).is_file() and not first.finished
     stopped = len(made)
 
-    measure(training)
+    train_and_evaluate(training)
     assert (0, 0) not in made[stopped:] and made[-1] == (1, 1)
     assert first.finished and second.finished
     assert (second.folder / WEIGHTS).samefile(first.folder / WEIGHTS)
@@ -68,10 +65,10 @@ def test_an_interrupted_training_goes_on_and_its_runs_have_all_in_their_cards(
         assert all(seconds > 0 for seconds in card.seconds.values())
 
 
-def test_what_is_done_is_not_done_again(training, monkeypatch):
-    measure(training)
+def test_train_and_evaluate_does_not_repeat_finished_work(training, monkeypatch):
+    train_and_evaluate(training)
     cards = [(run.folder / CARD).stat().st_mtime_ns for run in training.runs]
-    monkeypatch.setattr(measuring, "_train", None)
-    monkeypatch.setattr(measuring, "evaluate", None)
-    measure(training)
+    monkeypatch.setattr(table_runs, "train", None)
+    monkeypatch.setattr(table_runs, "evaluate", None)
+    train_and_evaluate(training)
     assert [(run.folder / CARD).stat().st_mtime_ns for run in training.runs] == cards

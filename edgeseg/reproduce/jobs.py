@@ -1,0 +1,157 @@
+"""Run jobs one after the other in this process, or each in a worker process of its own.
+
+A worker process ends with its job, so all of its memory is released, and a job that fails or is
+killed does not affect the others. Ctrl-C and SIGTERM stop all jobs: a job with safe points
+(`stop_requests`) at the next one, any other at once. A worker ends when its parent process dies.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgeseg.errors import EdgesegError, Interrupted
+from edgeseg.interrupt import Stop, stop_at_once, stop_requests
+from edgeseg.log import install_handler
+
+POLL_S = 0.5  # seconds between checks for a stop request
+AGAIN = "run the same command again to continue"
+
+J = TypeVar("J")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed."""
+
+    problem: str
+    remedy: str
+
+
+def run_jobs(
+    jobs: Sequence[J],
+    work: Callable[[J], None],
+    *,
+    processes: int,
+    log_file: Callable[[J], Path],
+    on_end: Callable[[J, Failure | None], None],
+    isolate: bool = False,
+) -> None:
+    """Run all jobs, `processes` at a time, and call `on_end` in this process after each.
+
+    With one process the jobs run in this one. With more, or with `isolate`, each runs in a new
+    worker process whose output goes to `log_file(job)`; `work` and the jobs are pickled.
+    Interrupted after a stop request.
+    """
+    if processes == 1 and not isolate:
+        stopped = _run_here(jobs, work, on_end)
+    else:
+        with stop_requests() as stop:
+            _run_in_workers(jobs, work, processes, stop, log_file, on_end)
+        stopped = stop.requested
+    if stopped:
+        raise Interrupted("Stopped; finished jobs are kept.", remedy=AGAIN)
+
+
+def _run_here(
+    jobs: Sequence[J], work: Callable[[J], None], on_end: Callable[[J, Failure | None], None]
+) -> bool:
+    """Run the jobs in this process; returns whether they were stopped."""
+    try:
+        with stop_at_once():
+            for job in jobs:
+                on_end(job, _outcome(work, job))
+    except (Interrupted, KeyboardInterrupt):  # Interrupted: raised at a safe point of the job
+        return True
+    return False
+
+
+def _run_in_workers(
+    jobs: Sequence[J],
+    work: Callable[[J], None],
+    processes: int,
+    stop: Stop,
+    log_file: Callable[[J], Path],
+    on_end: Callable[[J, Failure | None], None],
+) -> None:
+    # A terminal sends Ctrl-C to all processes. Workers inherit the signal mask of the thread that
+    # starts them: with SIGINT blocked they leave it to this process, which sends them SIGTERM.
+    block = (signal.SIG_BLOCK, {signal.SIGINT})
+    with ThreadPoolExecutor(processes, initializer=signal.pthread_sigmask, initargs=block) as pool:
+        running = {pool.submit(_run_in_worker, work, j, log_file(j), stop): j for j in jobs}
+        try:
+            while running:
+                ended, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    job, failure = running.pop(future), future.result()
+                    if failure is None or not stop.requested:
+                        on_end(job, failure)
+                if stop.requested:
+                    for worker in multiprocessing.active_children():
+                        worker.terminate()
+        except BaseException:  # a second Ctrl-C, or a report that cannot be written
+            stop.requested = True
+            while wait(running, timeout=0.1).not_done:
+                for worker in multiprocessing.active_children():
+                    worker.kill()
+            raise
+
+
+def _run_in_worker(work: Callable[[J], None], job: J, log_file: Path, stop: Stop) -> Failure | None:
+    """Run one job in a pool of one process, which breaks alone when the process is killed."""
+    if stop.requested:
+        return Failure("not started", AGAIN)
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            return pool.submit(_worker, work, job, log_file).result()
+    except BrokenProcessPool:
+        return Failure(
+            "worker process killed, possibly out of memory",
+            f"use fewer --processes; output of the job: {log_file}",
+        )
+
+
+def _worker(work: Callable[[Any], None], job: Any, log_file: Path) -> Failure | None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("a") as file:
+            for descriptor in (1, 2):  # of the process, because C libraries write to them too
+                os.dup2(file.fileno(), descriptor)
+    except OSError as error:
+        return Failure(f"cannot write {log_file}: {error.strerror}", "choose another --out")
+    install_handler(logging.INFO)
+    try:
+        return _outcome(work, job)
+    except Interrupted as stopped:
+        return Failure(stopped.problem, AGAIN)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait_for([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _outcome(work: Callable[[J], None], job: J) -> Failure | None:
+    try:
+        work(job)
+    except Interrupted:
+        raise
+    except EdgesegError as error:
+        return Failure(error.problem, error.remedy)
+    except Exception as error:
+        traceback.print_exc()
+        return Failure(f"{type(error).__name__}: {error}", "internal error; see the traceback")
+    return None
