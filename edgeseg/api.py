@@ -56,11 +56,11 @@ def train_run(
 ) -> tuple[Path, Thresholds]:
     """Train and set the thresholds; what can be checked before is checked before."""
     from edgeseg.data.layouts import open_dataset
-    from edgeseg.data.policy import settle
+    from edgeseg.data.rotation_policy import resolve_rotation
 
     check_rate(false_reject_rate)
     dataset = open_dataset(data)
-    config = settle(config, dataset)
+    config = resolve_rotation(config, dataset)
     run = runs_dir / (name or dataset.name)
     from edgeseg.training.train import train as run_training  # loads torch: after the checks
 

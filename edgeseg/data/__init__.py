@@ -1,1 +1,1 @@
-"""Images in: folders, layouts, synthetic anomalies and their textures. NumPy and OpenCV only."""
+"""Images, data set layouts and synthetic anomalies, with NumPy and OpenCV."""

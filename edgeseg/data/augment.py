@@ -1,6 +1,6 @@
-"""What may change between two photos of a good part: its rotation, and the light.
+"""Augmentation of good images: rotation and lighting.
 
-Source of the rotation policy: DeSTSeg, supplement A; its fill color is the released code's.
+Source of the rotation: DeSTSeg, supplement A; the fill color is that of the released code.
 """
 
 import cv2
@@ -11,19 +11,20 @@ from edgeseg.data.images import Image
 from edgeseg.errors import ConfigError
 
 FILL = (114, 114, 114)
-WOBBLE = 5.0  # degrees
+MAX_TILT = 5.0  # degrees
 
 
 def rotate(image: Image, policy: str, rng: Generator) -> Image:
-    """Rotate uint8 [S, S, 3] by policy: `none`, `slight` (5 degrees), `full` (any side up too)."""
+    """Rotate uint8 [S, S, 3]: `none`, `slight` (up to 5 degrees), `full` (also by 90, 180, 270)."""
     if policy == "none":
         return image
     if policy == "paper":
         raise ConfigError(
-            "The rotation 'paper' stands for one of none, slight, full, by the data's category.",
-            remedy="call edgeseg.data.policy.settle(config, dataset) before the training",
+            "invalid rotation: paper (expected none, slight or full)",
+            remedy="edgeseg.data.rotation_policy.resolve_rotation(config, dataset)",
+            code="config/unresolved-rotation",
         )
-    angle = rng.uniform(-WOBBLE, WOBBLE)
+    angle = rng.uniform(-MAX_TILT, MAX_TILT)
     if policy == "full":
         angle += 90.0 * rng.integers(4)
     side = image.shape[0]
@@ -32,7 +33,7 @@ def rotate(image: Image, policy: str, rng: Generator) -> Image:
 
 
 def relight(image: Image, strength: float, rng: Generator) -> Image:
-    """Change gain and offset at random: at strength 1 by a factor of 2 and by 64 grey levels."""
+    """Change gain and offset at random, at strength 1 by up to a factor of 2 and 64 gray levels."""
     if strength == 0.0:
         return image
     gain = 2.0 ** rng.uniform(-strength, strength)

@@ -1,9 +1,9 @@
-"""Defects that are drawn on a good image and are no pasted texture: shades, marks, patches.
+"""Synthetic defects without textures: shading, marks and patches.
 
-Real defects of one material rarely look like photographs of another. Here are three kinds that keep
-the material: a region in another light, a fine mark (crack, scratch, pore), and a piece of the part
-itself at a wrong place. The last is CutPaste's idea (Li et al., CVPR 2021) with the outline of
-DeSTSeg's Perlin noise. All are drawn from a NumPy generator; a seed gives the same images.
+Real defects of a material rarely look like photographs of another one. Three kinds keep the
+material: a region with another brightness, a fine mark (crack, scratch, pore), and a region of the
+image copied to another place, as in CutPaste (Li et al., CVPR 2021) but with the outline of
+DeSTSeg's Perlin noise. All random numbers come from a NumPy generator.
 """
 
 import cv2
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from edgeseg.data.images import Image, Mask
 from edgeseg.data.noise import perlin, perlin_mask
 
-SHADE_CELLS, SHADE_ABOVE = (1, 4), 0.2  # shaded regions are large: a fifth of the image
-SHADE_STOPS = (0.15, 0.7)  # lighter or darker by a factor of 2^0.15 to 2^0.7
-MARK_STOPS = (0.25, 2.0)  # a mark is fine, and has to be stronger to be seen
-SCALE = 8  # marks are drawn so many times finer than a pixel
-VISIBLE = 0.25  # a pixel belongs to a mark that covers this share of it
-CRACK_TURN = 0.5  # radians: how far a crack turns at each of its bends, as a deviation
+SHADE_CELLS, SHADE_ABOVE = (1, 4), 0.2  # regions cover about a fifth of the image
+SHADE_STOPS = (0.15, 0.7)  # log2 of the factor of brightness
+MARK_STOPS = (0.25, 2.0)  # fine marks need more contrast to be visible
+SCALE = 8  # marks are drawn at this multiple of the resolution
+VISIBLE = 0.25  # a pixel belongs to a mark that covers at least this share of it
+CRACK_TURN = 0.5  # radians: standard deviation of the turn at each bend of a crack
 
 
 def shade(image: Image, rng: Generator) -> tuple[Image, Mask]:
-    """Make a large region of the part lighter or darker: stains, an uneven finish."""
+    """Make a large region lighter or darker, as by a stain or an uneven finish."""
     rows, columns = rng.integers(*SHADE_CELLS, 2, endpoint=True)
     mask = perlin(rng, image.shape[0], int(rows), int(columns)) > SHADE_ABOVE
     gain = 2.0 ** (rng.choice((-1, 1)) * rng.uniform(*SHADE_STOPS))
@@ -33,7 +33,7 @@ def shade(image: Image, rng: Generator) -> tuple[Image, Mask]:
 
 
 def mark(image: Image, rng: Generator) -> tuple[Image, Mask]:
-    """Draw one to three cracks, scratches or pores, darker or lighter than where they lie."""
+    """Draw one to three cracks, scratches or pores, darker or lighter than the background."""
     side = image.shape[0]
     draw = (_crack, _scratch, _pores)[rng.integers(3)]
     canvas = np.zeros((side * SCALE, side * SCALE), np.uint8)
@@ -46,7 +46,7 @@ def mark(image: Image, rng: Generator) -> tuple[Image, Mask]:
 
 
 def patch(image: Image, rng: Generator) -> tuple[Image, Mask]:
-    """Put a region of the image, shifted, turned or mirrored, over another one."""
+    """Copy a region of the image, shifted, rotated or mirrored, over another one."""
     side = image.shape[0]
     mask = perlin_mask(rng, side)
     turned = np.rot90(image, int(rng.integers(4)))
@@ -60,7 +60,7 @@ def patch(image: Image, rng: Generator) -> tuple[Image, Mask]:
 
 
 def _crack(canvas: NDArray[np.uint8], rng: Generator) -> None:
-    """A line that turns a little at each of many bends."""
+    """A line with many small bends."""
     side = canvas.shape[0]
     length = side * rng.uniform(0.1, 0.8)
     bends = int(rng.integers(6, 30))

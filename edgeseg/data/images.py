@@ -1,8 +1,8 @@
-"""Image files to arrays, and the one resize that training, evaluation and the exported graph share.
+"""Reading image files, and the resize used by training, evaluation and the exported graph.
 
-The resize is Pillow's antialiased bilinear filter written as a matrix for each axis. The exported
-graph multiplies by the same matrices (`model/fused.py`), so a network in the field sees the
-pictures it was trained on, whatever the camera's resolution.
+The resize is Pillow's antialiased bilinear filter, written as one matrix per axis. The exported
+graph multiplies by the same matrices (`model/fused.py`), so the network gets the same input at any
+camera resolution.
 """
 
 from contextlib import suppress
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-TRUTH_FOLDERS = frozenset({"ground_truth", "masks"})  # of the known layouts
+TRUTH_FOLDERS = frozenset({"ground_truth", "masks"})
 RGB_OF_BGR = np.array([2, 1, 0])
 
 Image = NDArray[np.uint8]
@@ -26,16 +26,17 @@ Mask = NDArray[np.bool_]
 def read_image(path: Path) -> Image:
     """Read an image file as RGB, uint8 [H, W, 3].
 
-    Grey becomes three equal channels, 16 bits are scaled to 8, alpha is dropped (of a TIFF, after
-    OpenCV has multiplied it into the colors).
+    Gray images get three equal channels, 16 bits are scaled to 8, alpha is dropped (for TIFF after
+    OpenCV has multiplied the colors by it).
     """
     pixels = _decode(path)
     if pixels.dtype == np.uint16:
         pixels = np.rint(pixels / 257.0).astype(np.uint8)
     if pixels.dtype != np.uint8:
         raise DataError(
-            f"{path} holds {pixels.dtype} pixels; 8 or 16 bits were expected.",
+            f"invalid pixels in {path}: {pixels.dtype} (expected 8 or 16 bits)",
             remedy="convert it to an 8-bit PNG",
+            code="data/pixel-type",
         )
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
@@ -50,18 +51,22 @@ def read_mask(path: Path) -> Mask:
 def list_images(folder: Path) -> list[Path]:
     """Return the image files directly in a folder, sorted by name."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", remedy="name a folder that holds images")
+        raise DataError(
+            f"folder not found: {folder}",
+            remedy="the path of a folder with images",
+            code="data/folder-missing",
+        )
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def walk_images(folder: Path) -> list[Path]:
-    """Return the image files in and below a folder, sorted; ground truth and depth are left out."""
+    """Return the image files in a folder and its subfolders, sorted, without masks and depth."""
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     return [p for p in paths if not _is_truth(p, p.relative_to(folder).parts[:-1])]
 
 
 def _is_truth(path: Path, below: tuple[str, ...]) -> bool:
-    """Whether a file is a mask or a depth image; below: the folders on the way to it."""
+    """Whether a file is a mask or a depth image; below: the folders between root and file."""
     if below and below[-1] in ("gt", "xyz"):  # of MVTec 3D-AD
         return (path.parent.parent / "rgb").is_dir()
     if path.parent.name == "Imgs" and path.suffix == ".png":  # of the magnetic tiles
@@ -74,24 +79,28 @@ def _decode(path: Path) -> NDArray[np.uint8 | np.uint16]:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be opened: {error.strerror}.", remedy="check the path and its rights"
+            f"cannot open {path}: {error.strerror}",
+            remedy="check the path and its permissions",
+            code="data/unreadable",
         ) from error
     pixels = None
     if encoded.size and not _is_cut(encoded.tobytes()):
-        with suppress(cv2.error):  # a damaged header may ask for more pixels than OpenCV allows
+        with suppress(cv2.error):  # raised for a header with more pixels than OpenCV allows
             pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        state = "is empty" if not encoded.size else "is damaged or no image"
+        state = "damaged, or not an image" if encoded.size else "empty"
         raise DataError(
-            f"{path} {state}.", remedy=f"remove it, or replace it by a sound copy: rm '{path}'"
+            f"cannot read {path}: {state}",
+            remedy=f"replace it by an intact copy, or remove it: rm '{path}'",
+            code="data/damaged-image",
         )
-    return pixels  # type: ignore[return-value]  # the stubs know no type of pixel
+    return pixels  # type: ignore[return-value]  # the stubs have no pixel types
 
 
 def _is_cut(data: bytes) -> bool:
-    """Whether the end of a JPEG is missing: OpenCV before 5 then fills in grey, and says nothing.
+    """Whether a JPEG is truncated; OpenCV before version 5 fills the missing part with gray.
 
-    The end marker is looked for behind the headers, since a thumbnail inside them has its own.
+    The end marker is searched after the headers, because a thumbnail in them has its own.
     """
     if not data.startswith(b"\xff\xd8"):
         return False
@@ -105,13 +114,13 @@ def _is_cut(data: bytes) -> bool:
 def resize_matrix(source: int, target: int) -> NDArray[np.float32]:
     """Return the weights of a one-axis resize, float32 [target, source]; each row sums to 1.
 
-    A triangle filter, as wide as the reduction (antialiased) and never narrower than one pixel,
-    centred on half-pixel coordinates. Source: Pillow, `Resample.c`, BILINEAR.
+    A triangle filter, as wide as the reduction factor (antialiased) and at least one pixel wide,
+    centered on half-pixel coordinates. Source: Pillow, `Resample.c`, BILINEAR.
     """
     scale = source / target
     support = max(scale, 1.0)
-    centres = (np.arange(target) + 0.5) * scale
-    distance = np.abs(np.arange(source)[None, :] + 0.5 - centres[:, None]) / support
+    centers = (np.arange(target) + 0.5) * scale
+    distance = np.abs(np.arange(source)[None, :] + 0.5 - centers[:, None]) / support
     weights = np.clip(1.0 - distance, 0.0, None)
     matrix = np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
     matrix.setflags(write=False)
@@ -121,7 +130,7 @@ def resize_matrix(source: int, target: int) -> NDArray[np.float32]:
 def blur_matrix(side: int, sigma: float) -> NDArray[np.float32]:
     """Return the weights of a one-axis Gaussian, float32 [side, side]; each row sums to 1.
 
-    sigma in pixels. At the border the weights beyond it fall to those inside.
+    sigma in pixels. At the border the weights are normalized over the pixels inside.
     """
     places = np.arange(side)
     weights = np.exp(-0.5 * ((places[:, None] - places[None, :]) / sigma) ** 2)
@@ -137,12 +146,12 @@ def resize(image: Image, height: int, width: int) -> Image:
 
 
 def resize_float(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Resize float32 [H, W] or [H, W, C] without rounding; the filter never overshoots."""
+    """Resize float32 [H, W] or [H, W, C] without rounding; the filter does not overshoot."""
     rows = resize_matrix(image.shape[0], height)
     columns = resize_matrix(image.shape[1], width)
     if image.ndim == 2:
         return np.asarray(rows @ image @ columns.T)
-    # One large product for each axis: three times as quick from 640x480 as a product per row.
+    # One large matrix product per axis: three times faster for 640x480 than one per row.
     tall = (rows @ image.reshape(len(image), -1)).reshape(height, -1, image.shape[2])
     lines = np.ascontiguousarray(tall.transpose(0, 2, 1)).reshape(-1, image.shape[1])
     wide = (lines @ columns.T).reshape(height, -1, width)  # [height, C, width]
@@ -150,7 +159,7 @@ def resize_float(image: NDArray[np.float32], height: int, width: int) -> NDArray
 
 
 def resize_mask(mask: Mask, side: int) -> Mask:
-    """Resize ground truth as the DeSTSeg paper does: antialiased bilinear, then >= 0.5."""
+    """Resize a mask as in the DeSTSeg paper: antialiased bilinear, then >= 0.5."""
     return np.asarray(resize_float(mask.astype(np.float32), side, side) >= 0.5)
 
 
@@ -158,7 +167,7 @@ def fill_frame(frame: Image, image: Image, *, source: str, target: str) -> None:
     """Write an image into one frame of a slot.
 
     frame: uint8 [H, W, C], the buffer; image: uint8 [h, w, 3] in `source` order (`rgb`, `bgr`);
-    target: the graph's frame format. Another size is resized with the filter of training.
+    target: frame format of the graph. An image of another size is resized as in training.
     """
     fitted = resize(image, *frame.shape[:2])
     if target == "gray":
@@ -171,11 +180,11 @@ def fill_frame(frame: Image, image: Image, *, source: str, target: str) -> None:
 
 
 def write_png(path: Path, image: Image) -> None:
-    """Write RGB uint8 [H, W, 3] or a mask uint8 [H, W] as PNG, whole or not at all."""
+    """Write RGB uint8 [H, W, 3] or a mask uint8 [H, W] as PNG, atomically."""
     from edgeseg.cards import write_atomic
 
     pixels = image[:, :, ::-1] if image.ndim == 3 else image
     done, encoded = cv2.imencode(".png", pixels)
     if not done:
-        raise DataError(f"{path} cannot be encoded as PNG.", remedy="report this as a bug")
+        raise DataError(f"cannot encode {path} as PNG", remedy="report this", code="data/encode")
     write_atomic(path, encoded.tobytes())

@@ -1,13 +1,12 @@
-"""Folders to samples: the layouts that are recognized, and the split of the good images.
+"""The data set layouts that are recognized, and the split of the good images.
 
     MVTec AD       train/good, test/good, test/<defect>, ground_truth/<defect>/<stem>_mask.png
     MVTec 3D-AD    train/good/rgb, test/good/rgb, test/<defect>/rgb and gt; xyz is not read
     magnetic tile  MT_Free/Imgs, MT_<Defect>/Imgs: JPEG images, their masks beside them as PNG
     plain          good/, optional bad/, optional masks/ (of bad ones: <stem>.png, <stem>_mask.png)
 
-The last two name no test images: when there are bad ones, a fifth of the good ones, the same for
-every seed, is set aside to test with them. A published data set that is not whole is used as it is,
-with a warning of what was found and what was expected.
+The last two have no test images: if there are bad ones, a fifth of the good ones, the same for
+every seed, is used for testing. An incomplete copy of a published data set is used with a warning.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ _EXPECTED = "train/good and test/ (MVTec AD), or good/ with optional bad/ and ma
 
 @dataclass(frozen=True)
 class Sample:
-    """One image; `label` is `good` or the type of defect; `mask` is None where none is known."""
+    """An image; `label` is `good` or the type of defect; `mask` is None if there is none."""
 
     path: Path
     label: str = GOOD
@@ -41,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Good images to learn from, and labelled ones to test on."""
+    """Good images for training, and labeled ones for testing."""
 
     root: Path
     layout: str
@@ -53,25 +52,25 @@ class Dataset:
         return self.root.resolve().name
 
 
-def open_dataset(
-    root: Path,
-) -> Dataset:
-    """Recognize a layout and list its samples; DataError for a folder that fits none.
+def open_dataset(root: Path) -> Dataset:
+    """Recognize the layout of a folder and list its samples; DataError for an unknown layout.
 
-    What a published data set lacks is logged as a warning.
+    Missing files of a published data set are logged as a warning.
     """
     if not root.is_dir():
-        raise DataError(f"There is no folder {root}.", remedy=f"name a folder with {_EXPECTED}")
+        raise DataError(
+            f"folder not found: {root}",
+            remedy=f"the path of a folder with {_EXPECTED}",
+            code="data/folder-missing",
+        )
     reader = _reader(root)
     if reader is None:
         raise _unknown(root)
     return reader(root)
 
 
-def open_datasets(
-    root: Path,
-) -> list[Dataset]:
-    """Return the data set that a folder is, or those that its folders are, its categories."""
+def open_datasets(root: Path) -> list[Dataset]:
+    """Return the data set in a folder, or those in its subfolders (categories)."""
     if root.is_dir() and not _reader(root):
         if categories := [folder for folder in _folders(root) if _reader(folder)]:
             return [open_dataset(folder) for folder in categories]
@@ -93,7 +92,7 @@ def _reader(root: Path) -> Callable[[Path], Dataset] | None:
 def split_good(
     samples: Sequence[Sample], share: float, seed: int
 ) -> tuple[list[Sample], list[Sample]]:
-    """Hold back a share of samples, chosen by seed: (to train on, held out), in their order."""
+    """Split samples at random by seed into (training, held out); the order is kept."""
     count = round(len(samples) * share)
     chosen = set(np.random.default_rng(seed).permutation(len(samples))[:count].tolist())
     kept = [s for i, s in enumerate(samples) if i not in chosen]
@@ -105,7 +104,7 @@ def _mvtec(root: Path) -> Dataset:
     category = published.mvtec_category(root)
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD))
     test: list[Sample] = []
-    if category is None:  # a published mask without its image is a file that got lost
+    if category is None:  # for a published category the counts below show lost files
         for masks in _folders(root / "ground_truth"):
             _refuse_orphans(masks, root / "test" / masks.name)
     for folder in _folders(root / "test"):
@@ -117,7 +116,7 @@ def _mvtec(root: Path) -> Dataset:
     if category is not None:
         _compare(dataset, category.train, category.good, category.bad)
         if lost := sorted(category.defects - {sample.label for sample in test}):
-            log.warning(f"{root / 'test'} lacks the folder {', '.join(lost)}")
+            log.warning(f"missing in {root / 'test'}: {', '.join(lost)}")
     return dataset
 
 
@@ -125,7 +124,7 @@ def _mvtec_3d(root: Path) -> Dataset:
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD / "rgb"))
     test: list[Sample] = []
     for folder in _folders(root / "test"):
-        if folder.name == GOOD:  # it has masks too, and they are empty
+        if folder.name == GOOD:  # its masks are empty
             test += [Sample(path) for path in _images(folder / "rgb")]
         else:
             test += _defects(folder / "rgb", folder.name, folder / "gt")
@@ -159,12 +158,13 @@ def _magnetic_tile(root: Path) -> Dataset:
 
 
 def _tiles(folder: Path) -> list[Path]:
-    """Return the images of one folder of magnetic tiles: every PNG there is a mask."""
+    """Return the images in a folder of magnetic tiles, where PNG files are masks."""
     paths = [path for path in _images(folder / "Imgs") if path.suffix.lower() != ".png"]
     if not paths:
         raise DataError(
-            f"{folder / 'Imgs'} holds masks and no JPEG image.",
-            remedy=f"fetch the images again: {published.ORIGINS[published.TILE]}",
+            f"no JPEG images in {folder / 'Imgs'}, only masks",
+            remedy=f"download the images again: {published.ORIGINS[published.TILE]}",
+            code="data/no-images",
         )
     return paths
 
@@ -175,7 +175,7 @@ def _beside(path: Path) -> Path | None:
 
 
 def _compare(dataset: Dataset, train: int, good: int, bad: int, **more: tuple[int, int]) -> None:
-    """Warn where a category of MVTec AD or 3D-AD has other numbers; more: (found, expected)."""
+    """Warn if the file counts of an MVTec category differ; more: (found, expected)."""
     defects = [sample for sample in dataset.test if not sample.good]
     numbers = {
         "train/good": (len(dataset.train), train),
@@ -195,24 +195,27 @@ def _warn(root: Path, name: str, expected: dict[str, int], found: dict[str, int]
 
 
 def _unknown(root: Path) -> DataError:
-    """Return the refusal of a folder that fits no layout, with what it seems to be."""
+    """Return the error for a folder with an unknown layout."""
     if categories := published.holds_categories(root):
         name, have, lack = categories
-        missing = f" (not there: {', '.join(lack)})" if lack else ""
+        missing = f" (missing: {', '.join(lack)})" if lack else ""
         return DataError(
-            f"{root} holds {len(have)} of the {len(have) + len(lack)} categories of {name}"
-            f"{missing}; a model is made for one.",
-            remedy=f"name one of them: {root / have[0]}",
+            f"{root} contains {len(have)} of the {len(have) + len(lack)} categories of {name}"
+            f"{missing}; a model is trained for one",
+            remedy=f"choose one: {root / have[0]}",
+            code="data/several-categories",
         )
     if published.textures_folder(root):
         return DataError(
-            f"{root} is {published.DTD}: textures, and no photos of parts.",
-            remedy=f"name a folder with {_EXPECTED}, and --textures {root}",
+            f"{root} is {published.DTD}, a data set of textures",
+            remedy=f"a folder with {_EXPECTED}; for synthetic anomalies: --textures {root}",
+            code="data/textures",
         )
     found = ", ".join(sorted(p.name for p in root.iterdir())[:6]) or "nothing"
     return DataError(
-        f"{root} has no known layout: it holds {found}; {_EXPECTED} was expected.",
-        remedy=f"move the photos of good parts into {root / GOOD}",
+        f"unknown layout: {root} contains {found} (expected {_EXPECTED})",
+        remedy=f"move the images of good parts to {root / GOOD}",
+        code="data/unknown-layout",
     )
 
 
@@ -230,8 +233,9 @@ def _images(folder: Path) -> list[Path]:
     paths = list_images(folder)
     if not paths:
         raise DataError(
-            f"{folder} holds no image.",
-            remedy="put PNG, JPEG, BMP or TIFF files there, or remove the folder",
+            f"no images in {folder}",
+            remedy="add PNG, JPEG, BMP or TIFF files, or remove the folder",
+            code="data/no-images",
         )
     return paths
 
@@ -243,19 +247,20 @@ def _defects(folder: Path, label: str, masks: Path) -> list[Sample]:
 
 
 def _refuse_orphans(masks: Path, folder: Path) -> None:
-    """Refuse a mask that fits no image: a name typed wrong would pass for a part without truth."""
+    """DataError for a mask without an image, which may have a misspelled name."""
     found = _masks(masks)
     images = {path.stem for path in list_images(folder)} if folder.is_dir() else set()
     if orphans := sorted(set(found) - images):
         mask = found[orphans[0]]
         raise DataError(
-            f"The mask {mask} fits no image in {folder}.",
+            f"mask without an image in {folder}: {mask}",
             remedy=f"add the image {folder / orphans[0]}.png, or remove the mask: rm '{mask}'",
+            code="data/mask-without-image",
         )
 
 
 def _masks(folder: Path) -> dict[str, Path]:
-    """Return masks by the stem of their image; none where there is no such folder."""
+    """Return masks by the stem of their image; empty if the folder does not exist."""
     if not folder.is_dir():
         return {}
     return {mask.stem.removesuffix("_mask"): mask for mask in list_images(folder)}

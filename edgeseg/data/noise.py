@@ -1,4 +1,4 @@
-"""Perlin noise, and the irregular regions that it outlines.
+"""Perlin noise, and random masks made from it.
 
 Sources: Perlin, Improving Noise, SIGGRAPH 2002 (the fifth-degree fade); DeSTSeg, Zhang et al., CVPR
 2023, section 3.1, with the parameters of the authors' released code.
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from edgeseg.data.images import Mask
 
-MAX_LOG_CELLS = 5  # 2^k noise cells along an axis, k = 0..5, each axis for itself
-MASK_ABOVE = 0.5  # of noise in [-1, 1]
+MAX_LOG_CELLS = 5  # 2^k noise cells per axis, k = 0..5, independently
+MASK_ABOVE = 0.5  # threshold of the noise, in [-1, 1]
 
 
 def perlin_mask(rng: Generator, side: int) -> Mask:
-    """Return where rotated Perlin noise of random scales is high, bool [side, side]."""
+    """Return where rotated Perlin noise of random scale exceeds MASK_ABOVE, bool [side, side]."""
     rows, columns = (int(2**k) for k in rng.integers(0, MAX_LOG_CELLS + 1, 2))
     noise = perlin(rng, side, rows, columns)
-    centre = ((side - 1) / 2, (side - 1) / 2)
-    turn = cv2.getRotationMatrix2D(centre, float(rng.uniform(-90, 90)), 1.0)
+    center = ((side - 1) / 2, (side - 1) / 2)
+    turn = cv2.getRotationMatrix2D(center, float(rng.uniform(-90, 90)), 1.0)
     return np.asarray(cv2.warpAffine(noise, turn, (side, side)) > MASK_ABOVE)
 
 
@@ -42,7 +42,7 @@ def perlin(rng: Generator, side: int, rows: int, columns: int) -> NDArray[np.flo
 
 
 def _cells(side: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return, for each pixel of an axis, its cell and its place inside the cell, 0 to 1."""
+    """Return the cell of each pixel of an axis, and its position inside the cell, 0 to 1."""
     place = np.arange(side) * (count / side)
     cell = place.astype(np.intp)
     return cell, (place - cell).astype(np.float32)

@@ -1,6 +1,6 @@
-"""A small inspection set, drawn from numbers: machined plates on a belt, good and defective.
+"""Generated images of machined plates on a belt, good and defective, in the MVTec AD layout.
 
-The demo and the tests train on it; it is written in the MVTec AD layout, like a real one.
+Used by the demo and the tests.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from edgeseg.data.images import Image, Mask, write_png
 from edgeseg.data.layouts import GOOD
 
 Defect = Callable[[Image, Image, Generator], Image]
-"""(part, canvas to mark, generator) -> the pixels to show where the canvas is marked."""
+"""(image, mask to draw into, generator) -> the pixels that replace those in the mask."""
 
 SIZE = (192, 256)  # height, width in pixels
 PLATE = (28, 40, 164, 216)  # top, left, bottom, right
@@ -22,7 +22,7 @@ HOLES = ((56, 70), (56, 186), (136, 70), (136, 186))  # row, column
 
 
 def write_parts(root: Path, *, train: int, good: int, bad: int, seed: int = 0) -> Path:
-    """Write train/good, test/good and, for each kind of defect, `bad` images with their masks."""
+    """Write train/good, test/good and, for each type of defect, `bad` images with masks."""
     rng = np.random.default_rng(seed)
     for folder, count in ((root / "train" / GOOD, train), (root / "test" / GOOD, good)):
         for number in range(count):
@@ -37,7 +37,7 @@ def write_parts(root: Path, *, train: int, good: int, bad: int, seed: int = 0) -
 
 
 def draw_part(rng: Generator) -> Image:
-    """Draw a good plate, RGB uint8 [192, 256, 3]: its place, light and grain vary a little."""
+    """Draw a good plate, RGB uint8 [192, 256, 3], with random position, lighting and grain."""
     height, width = SIZE
     belt = 48 + rng.normal(0, 3, (height, width)).astype(np.float32)
     grain = cv2.blur(rng.normal(0, 30, (height, width)).astype(np.float32), (25, 1))
@@ -49,17 +49,17 @@ def draw_part(rng: Generator) -> Image:
     ring = np.zeros(SIZE, np.uint8)
     cv2.circle(ring, (width // 2, height // 2), 30, 255, 3, cv2.LINE_AA)
     alpha = plate.astype(np.float32) / 255
-    grey = (1 - alpha) * belt + alpha * (165 + grain - ring * np.float32(40 / 255))
+    gray = (1 - alpha) * belt + alpha * (165 + grain - ring * np.float32(40 / 255))
     light = 1 + rng.uniform(-0.06, 0.06) + rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, width)
     shift = np.array([[1, 0, rng.uniform(-2, 2)], [0, 1, rng.uniform(-2, 2)]], np.float32)
-    placed = cv2.warpAffine(grey * light, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    placed = cv2.warpAffine(gray * light, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
     tinted = placed[:, :, None] * np.array([1.0, 0.98, 0.94])
     noisy: Image = np.clip(tinted + rng.normal(0, 1.5, (*SIZE, 3)), 0, 255).astype(np.uint8)
     return noisy
 
 
 def spoil(image: Image, defect: Defect, rng: Generator) -> tuple[Image, Mask]:
-    """Return the part with one defect, and the mask of the pixels that it touches."""
+    """Return the image with a defect, and the mask of the defect."""
     canvas = np.zeros(SIZE, np.uint8)
     changed = defect(image, canvas, rng)
     mask = canvas > 0
@@ -94,7 +94,7 @@ def stain(image: Image, canvas: Image, rng: Generator) -> Image:
 
 
 def chip(image: Image, canvas: Image, rng: Generator) -> Image:
-    """A piece broken off the plate's edge."""
+    """A chip at the edge of the plate."""
     top, left, bottom, right = PLATE
     x = int(rng.integers(left + 15, right - 15))
     y = top if rng.random() < 0.5 else bottom
@@ -105,7 +105,7 @@ def chip(image: Image, canvas: Image, rng: Generator) -> Image:
 
 
 def plugged(image: Image, canvas: Image, rng: Generator) -> Image:
-    """A hole that was never drilled."""
+    """A missing hole."""
     row, column = HOLES[rng.integers(len(HOLES))]
     cv2.circle(canvas, (column, row), 14, 255, -1)
     return np.full_like(image, int(rng.integers(140, 175)))

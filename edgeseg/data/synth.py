@@ -1,8 +1,7 @@
 """Synthetic anomalies: a texture, blended into a good image where Perlin noise is high.
 
 Source: DeSTSeg, Zhang et al., CVPR 2023, section 3.1, Eq. (1), after DRAEM (Zavrtanik et al., ICCV
-2021); the parameters are those of the authors' released code. Everything is drawn from a NumPy
-generator, so that a seed gives the same images.
+2021), with the parameters of the released code. All random numbers come from a NumPy generator.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,31 +22,31 @@ Drawing = Callable[[Image, Generator], tuple[Image, Mask]]
 
 @dataclass(frozen=True)
 class Corruptor:
-    """Turns a good image into an anomalous one and its mask."""
+    """Adds synthetic anomalies to good images."""
 
     textures: Textures
     opacity: tuple[float, float] = (0.2, 1.0)
-    """The range of beta in Eq. (1)."""
+    """Range of beta in Eq. (1)."""
     gray: bool = False
-    """Paste textures without their color, as a grey part's real defects have none."""
+    """Use textures in gray, as suits gray parts."""
     shading: float = 0.0
-    """The share of anomalies that are a large region, lighter or darker than it was."""
+    """Share of anomalies that are large regions of another brightness."""
     marks: float = 0.0
-    """The share that are cracks, scratches and pores."""
+    """Share that are cracks, scratches and pores."""
     patches: float = 0.0
-    """The share that are a piece of the image itself, from another place."""
+    """Share that are regions of the image copied from another place."""
     intact: float = 0.0
-    """The share of images that get no anomaly."""
+    """Share of images without an anomaly."""
 
     def corrupt(self, image: Image, rng: Generator) -> tuple[Image, Mask]:
         """uint8 [S, S, 3] -> (corrupted uint8 [S, S, 3], mask bool [S, S]).
 
-        The mask may be empty: noise does not always rise above its threshold.
+        The mask may be empty, because the noise does not always exceed its threshold.
         """
         side = image.shape[0]
         if self.intact and rng.random() < self.intact:
             return image, np.zeros((side, side), np.bool_)
-        if drawn := self._other(rng):
+        if drawn := self._choose(rng):
             return drawn(image, rng)
         mask = perlin_mask(rng, side)
         texture = self.textures.draw(rng, side)
@@ -59,8 +58,8 @@ class Corruptor:
         corrupted[mask] = np.rint(blend).astype(np.uint8)
         return corrupted, mask
 
-    def _other(self, rng: Generator) -> Drawing | None:
-        """Return what is drawn instead of a texture this time; None: a texture is pasted."""
+    def _choose(self, rng: Generator) -> Drawing | None:
+        """Return the defect to draw, or None for a texture."""
         if not (self.shading or self.marks or self.patches):
             return None
         place = rng.random()
@@ -72,7 +71,7 @@ class Corruptor:
 
 
 def trained_corruptor(training: Mapping[str, Any], textures: Textures) -> Corruptor:
-    """Return what pastes textures as a training did; training: its settings, from a card."""
+    """Return the corruptor of a training; training: the settings in its card."""
     low, high = Corruptor.opacity
     return Corruptor(
         textures,

@@ -1,7 +1,7 @@
-"""What synthetic anomalies are made of: a folder of pictures, or textures drawn from numbers.
+"""Textures for synthetic anomalies: from a folder of images, or procedural.
 
-The paper pastes pieces of DTD photographs. Without such a folder, ten kinds of procedural texture
-serve: a scalar field between 0 and 1, colored along a ramp of random colors. Nothing is downloaded.
+The papers use photographs of DTD. The default is ten kinds of procedural texture: a scalar field in
+[0, 1], mapped to a ramp of random colors. Nothing is downloaded.
 """
 
 from collections.abc import Callable
@@ -14,38 +14,43 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from edgeseg.data import published
 from edgeseg.data.images import Image, list_images, read_image, resize
 from edgeseg.errors import DataError
+from edgeseg.log import log
 
 Field = NDArray[np.float32]
 
 
 class Textures(Protocol):
-    """A source of anomalous material."""
+    """A source of textures."""
 
     def draw(self, rng: Generator, side: int) -> Image:
-        """Return one texture, RGB uint8 [side, side, 3]; the same generator gives the same one."""
+        """Return a random texture, RGB uint8 [side, side, 3]."""
         ...
 
 
 class FolderTextures:
-    """Any folder of images, searched through its subfolders (DTD's `images/` fits)."""
+    """The images in a folder and its subfolders. An incomplete DTD is logged as a warning."""
 
     def __init__(self, folder: Path) -> None:
         folders = [folder, *sorted(p for p in folder.rglob("*") if p.is_dir())]
         self.paths = [path for each in folders for path in list_images(each)]
         if not self.paths:
             raise DataError(
-                f"{folder} holds no texture.",
-                remedy="--textures DIR with images inside, or leave it out for built-in textures",
+                f"no images in {folder} (--textures)",
+                remedy="--textures FOLDER with images, or no --textures for procedural ones",
+                code="data/no-images",
             )
+        if warning := published.textures_shortfall(folder):
+            log.warning(warning)
 
     def draw(self, rng: Generator, side: int) -> Image:
         return _read_texture(self.paths[rng.integers(len(self.paths))], side)
 
 
 class ProceduralTextures:
-    """Clouds, waves, checks, cells, spots, strokes and grains, in random colors."""
+    """Clouds, waves, checks, cells, spots, strokes and more, in random colors."""
 
     def draw(self, rng: Generator, side: int) -> Image:
         first = FIELDS[rng.integers(len(FIELDS))](rng, side)
@@ -64,13 +69,13 @@ def _read_texture(path: Path, side: int) -> Image:
 def _colorize(field: Field, rng: Generator) -> Image:
     """Map a field in [0, 1] onto a ramp of two to four random colors.
 
-    Dark, bright, faint, strong, pale and gaudy ramps occur alike: with plain random colors nearly
-    every texture has a middling grey, and on a dark part every anomaly would be a bright one.
+    Brightness, contrast and saturation vary independently: plain random colors are medium gray on
+    average, and every anomaly on a dark part would be a bright one.
     """
     stops = int(rng.integers(2, 5))
     middle, contrast, saturation = rng.uniform((0, 8, 0), (255, 160, 100))
-    grey = middle + contrast * rng.uniform(-1, 1, (stops, 1))
-    colors = np.clip(grey + saturation * rng.uniform(-1, 1, (stops, 3)), 0, 255)
+    gray = middle + contrast * rng.uniform(-1, 1, (stops, 1))
+    colors = np.clip(gray + saturation * rng.uniform(-1, 1, (stops, 3)), 0, 255)
     levels = np.linspace(0, 1, 256)
     ramp = np.stack([np.interp(levels, np.linspace(0, 1, stops), c) for c in colors.T], axis=1)
     index = (np.clip(field, 0, 1) * 255).astype(np.uint8)
@@ -78,7 +83,7 @@ def _colorize(field: Field, rng: Generator) -> Image:
 
 
 def _axes(rng: Generator, side: int) -> tuple[Field, Field]:
-    """Return two axes, 0 to 1 across the picture, turned by a random angle."""
+    """Return two axes, 0 to 1 across the image, rotated by a random angle."""
     angle = rng.uniform(0, np.pi)
     line = np.linspace(0, 1, side, dtype=np.float32)
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -87,20 +92,20 @@ def _axes(rng: Generator, side: int) -> tuple[Field, Field]:
 
 
 def _noise(rng: Generator, side: int, cells: int) -> Field:
-    """Return smooth noise in [0, 1] with about `cells` bumps to a side."""
+    """Return smooth noise in [0, 1] with about `cells` maxima per side."""
     grid = rng.random((cells + 3, cells + 3), dtype=np.float32)
     return np.asarray(cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
 def clouds(rng: Generator, side: int) -> Field:
-    """Fractal noise: three octaves, each half as strong."""
+    """Fractal noise: three octaves, each with half the amplitude."""
     cells = int(2 ** rng.integers(1, 4))
     coarse, middle, fine = (_noise(rng, side, cells * 4**k) for k in range(3))
     return (4 * coarse + 2 * middle + fine) / np.float32(7)
 
 
 def waves(rng: Generator, side: int) -> Field:
-    """Parallel bands, bent by noise."""
+    """Parallel bands, distorted by noise."""
     u, _ = _axes(rng, side)
     turns = np.float32(rng.uniform(2, 30))
     bend = np.float32(rng.uniform(0, 2)) * _noise(rng, side, 3)
@@ -108,7 +113,7 @@ def waves(rng: Generator, side: int) -> Field:
 
 
 def checks(rng: Generator, side: int) -> Field:
-    """A checkerboard, or bricks where the two pitches differ."""
+    """A checkerboard, or bricks if the two pitches differ."""
     u, v = _axes(rng, side)
     pitch_u, pitch_v = rng.uniform(3, 20, 2)
     return np.asarray((np.floor(u * pitch_u) + np.floor(v * pitch_v)) % 2, np.float32)
@@ -124,7 +129,7 @@ def cells(rng: Generator, side: int) -> Field:
 
 
 def spots(rng: Generator, side: int) -> Field:
-    """Discs of random size and grey."""
+    """Discs of random size and gray value."""
     canvas = np.full((side, side), rng.random(), np.float32)
     for _ in range(int(rng.integers(5, 60))):
         x, y = (int(value) for value in rng.integers(0, side, 2))
@@ -134,7 +139,7 @@ def spots(rng: Generator, side: int) -> Field:
 
 
 def strokes(rng: Generator, side: int) -> Field:
-    """Straight scratches across the picture."""
+    """Straight lines across the image."""
     canvas = np.full((side, side), rng.random(), np.float32)
     for _ in range(int(rng.integers(5, 80))):
         x0, y0, x1, y1 = (int(value) for value in rng.integers(-side // 4, side * 5 // 4, 4))
@@ -159,7 +164,7 @@ def rings(rng: Generator, side: int) -> Field:
 
 
 def slopes(rng: Generator, side: int) -> Field:
-    """A plain gradient: light that falls off."""
+    """A linear gradient, as of uneven light."""
     u, _ = _axes(rng, side)
     return np.asarray((u - u.min()) / (u.max() - u.min()), np.float32)
 

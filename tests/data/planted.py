@@ -1,4 +1,4 @@
-"""Folder trees of the published data sets, made of empty files: names and numbers are all."""
+"""Folder trees of the published data sets, made of empty files."""
 
 from edgeseg.data.published import MVTEC_3D_CATEGORIES, MVTEC_CATEGORIES, TILES
 
@@ -16,7 +16,7 @@ def shares(total, parts):
 
 
 def mvtec(parent, name):
-    """A whole category of MVTec AD."""
+    """A complete category of MVTec AD."""
     category, root = MVTEC_CATEGORIES[name], parent / name
     plant(root / "train/good", category.train, ".png")
     plant(root / "test/good", category.good, ".png")
@@ -28,7 +28,7 @@ def mvtec(parent, name):
 
 
 def mvtec_3d(parent, name):
-    """A whole category of MVTec 3D-AD, its depth images too; two kinds of defects."""
+    """A complete category of MVTec 3D-AD with depth images and two types of defects."""
     root = parent / name
     train, validation, good, bad = MVTEC_3D_CATEGORIES[name]
     first, second = shares(bad, 2)
@@ -47,7 +47,7 @@ def mvtec_3d(parent, name):
 
 
 def tiles(root):
-    """The magnetic tiles as their authors published them: an image and a mask for each."""
+    """The magnetic tiles as published: an image and a mask for each."""
     for folder, count in TILES.items():
         plant(root / folder / "Imgs", count, ".jpg")
         plant(root / folder / "Imgs", count, ".png")

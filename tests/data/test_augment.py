@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/data/augment.py."""
+"""Rotation and lighting."""
 
 import numpy as np
 
@@ -12,24 +12,24 @@ def corner(policy, seeds=40):
     return image, [rotate(image, policy, np.random.default_rng(seed)) for seed in range(seeds)]
 
 
-def test_none_changes_nothing():
+def test_rotate_none_changes_nothing():
     image, turned = corner("none")
     assert all(t is image for t in turned)
 
 
-def test_slight_keeps_the_corner_and_fills_with_the_released_codes_grey():
+def test_rotate_slight_keeps_the_corner_and_fills_with_gray():
     _, turned = corner("slight")
     assert all(t[8, 8, 0] == 255 for t in turned)
     assert any((t[0, 63] == FILL).all() for t in turned)
 
 
-def test_full_brings_the_corner_to_every_side():
+def test_rotate_full_moves_the_corner_to_every_side():
     _, turned = corner("full")
     places = ((8, 8), (8, 55), (55, 8), (55, 55))
     assert all(any(t[place][0] == 255 for t in turned) for place in places)
 
 
-def test_light_is_off_by_default_and_changes_gain_and_offset_alone():
+def test_relight_changes_gain_and_offset_only():
     image = np.arange(0, 192, dtype=np.uint8).reshape(8, 8, 3)
     assert relight(image, 0.0, np.random.default_rng(0)) is image
     lit = relight(image, 0.3, np.random.default_rng(0)).astype(int)

@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/data/defects.py: each kind of defect, and that it is where its mask says."""
+"""Each type of synthetic defect, and its mask."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from edgeseg.data.noise import perlin_mask
 
 
 @pytest.mark.parametrize("draw", [shade, mark, patch])
-def test_a_seed_gives_the_same_defect_and_the_image_stays(draw):
+def test_a_seed_gives_the_same_defect_and_the_image_is_not_modified(draw):
     image = np.random.default_rng(0).integers(60, 120, (64, 64, 3), np.uint8)
     before = image.copy()
     first, again = (draw(image, np.random.default_rng(3)) for _ in range(2))
@@ -19,7 +19,7 @@ def test_a_seed_gives_the_same_defect_and_the_image_stays(draw):
     assert (first[1].dtype, first[1].shape) == (np.bool_, (64, 64))
 
 
-def test_shading_changes_the_light_of_a_large_region_and_nothing_else():
+def test_shade_changes_only_the_brightness_of_a_large_region():
     image = np.tile(np.arange(40, 104, dtype=np.uint8)[None, :, None], (64, 1, 3))
     areas, gains = [], []
     for seed in range(40):
@@ -38,7 +38,7 @@ def test_shading_changes_the_light_of_a_large_region_and_nothing_else():
     assert np.mean(areas) > 3 * mean
 
 
-def test_marks_are_fine_and_change_the_light_under_them():
+def test_mark_is_fine_and_changes_brightness():
     image = np.full((128, 128, 3), 100, np.uint8)
     areas, dark, light = [], 0, 0
     for seed in range(60):
@@ -48,14 +48,14 @@ def test_marks_are_fine_and_change_the_light_under_them():
         dark += bool(changed.min() < 0)
         light += bool(changed.max() > 0)
         assert not (changed.min() < 0 < changed.max())  # one mark is darker or lighter, not both
-        # 25 % of a pixel under a mark of 2^-0.25 is 4 grey levels.
+        # 25 % of a pixel under a mark of 2^-0.25 is 4 gray levels.
         assert (np.abs(changed[mask]) >= 3).all()
         assert np.abs(changed[~mask]).max() <= 0.25 * 300 + 1
     assert 0.0005 < np.median(areas) < 0.02
     assert dark > 2 * light > 10
 
 
-def test_a_patch_moves_pixels_and_invents_none():
+def test_patch_only_moves_pixels():
     image = np.zeros((64, 64, 3), np.uint8)
     image[..., 0], image[..., 1] = np.arange(64)[:, None] * 4, np.arange(64)[None, :] * 4
     colors = {tuple(pixel) for pixel in image.reshape(-1, 3)}
@@ -70,5 +70,5 @@ def test_a_patch_moves_pixels_and_invents_none():
 
 
 def _first_mask(seed):
-    """The outline is the paper's, and the first thing drawn."""
+    """The outline is the Perlin mask of the paper, drawn first."""
     return perlin_mask(np.random.default_rng(seed), 64)

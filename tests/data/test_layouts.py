@@ -1,4 +1,4 @@
-"""Folders become samples; a folder that fits no layout says what was expected."""
+"""`open_dataset` recognizes layouts; the error for others says what was expected."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import Sample, open_dataset, split_good
 from edgeseg.errors import DataError
+from tests.kit.errors import fails
 
 
 def plant(root, *names):
@@ -32,7 +33,7 @@ def plain(tmp_path):
     return tmp_path
 
 
-def test_mvtec(mvtec):
+def test_open_dataset_mvtec(mvtec):
     data = open_dataset(mvtec)
     assert (data.layout, data.name) == ("MVTec AD", mvtec.name)
     assert names(data.train, mvtec) == [f"train/good/00{i}.png" for i in range(3)]
@@ -75,44 +76,46 @@ def test_a_plain_mask_may_end_in_mask(plain):
     assert open_dataset(plain).test[-1].mask == plain / "masks/x_mask.png"
 
 
-def test_no_folder(tmp_path):
-    with pytest.raises(DataError, match=r"There is no folder .*none") as caught:
+def test_open_dataset_of_a_missing_folder(tmp_path):
+    with fails(DataError, "data/folder-missing") as caught:
         open_dataset(tmp_path / "none")
     assert "train/good and test/ (MVTec AD)" in caught.value.remedy
 
 
-def test_an_unknown_layout_says_what_was_found(tmp_path):
+def test_open_dataset_names_what_an_unknown_layout_contains(tmp_path):
     plant(tmp_path, "photos/a.png", "notes/b.png")
-    with pytest.raises(DataError, match="it holds notes, photos; train/good") as caught:
+    with fails(DataError, "data/unknown-layout") as caught:
         open_dataset(tmp_path)
-    assert caught.value.remedy == f"move the photos of good parts into {tmp_path / 'good'}"
+    assert "notes, photos" in caught.value.problem
+    assert str(tmp_path / "good") in caught.value.remedy
 
 
-def test_an_empty_root(tmp_path):
-    with pytest.raises(DataError, match="it holds nothing; train/good"):
+def test_open_dataset_refuses_an_empty_folder(tmp_path):
+    with fails(DataError, "data/unknown-layout"):
         open_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["train/good", "good"])
-def test_no_good_images(tmp_path, folder):
+def test_open_dataset_refuses_a_layout_without_good_images(tmp_path, folder):
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / folder / "readme.txt").touch()
-    with pytest.raises(DataError, match="good holds no image") as caught:
+    with fails(DataError, "data/no-images") as caught:
         open_dataset(tmp_path)
-    assert "put PNG, JPEG, BMP or TIFF files there" in caught.value.remedy
+    assert str(tmp_path / folder) in caught.value.problem
 
 
 @pytest.mark.parametrize("folder", ["test/scratch", "test/good"])
-def test_an_empty_test_folder_is_refused(tmp_path, folder):
+def test_open_dataset_refuses_an_empty_test_folder(tmp_path, folder):
     plant(tmp_path, "train/good/000.png")
     (tmp_path / folder).mkdir(parents=True)
-    with pytest.raises(DataError, match=f"{folder} holds no image"):
+    with fails(DataError, "data/no-images") as caught:
         open_dataset(tmp_path)
+    assert str(tmp_path / folder) in caught.value.problem
 
 
-def test_an_empty_bad_folder_is_refused(plain):
+def test_open_dataset_refuses_an_empty_bad_folder(plain):
     (plain / "bad").mkdir()
-    with pytest.raises(DataError, match="bad holds no image"):
+    with fails(DataError, "data/no-images"):
         open_dataset(plain)
 
 
@@ -124,12 +127,11 @@ ORPHANS = [
 
 
 @pytest.mark.parametrize(("layout", "mask", "folder"), ORPHANS)
-def test_a_mask_that_fits_no_image_is_refused(request, layout, mask, folder):
+def test_open_dataset_refuses_a_mask_without_image(request, layout, mask, folder):
     root = request.getfixturevalue(layout)
     plant(root, mask)
-    with pytest.raises(DataError) as caught:
+    with fails(DataError, "data/mask-without-image") as caught:
         open_dataset(root)
-    assert caught.value.problem == f"The mask {root / mask} fits no image in {root / folder}."
     assert f"add the image {root / folder}/" in caught.value.remedy
     assert f"rm '{root / mask}'" in caught.value.remedy
 
@@ -138,7 +140,7 @@ def parts(tmp_path, count):
     return [Sample(tmp_path / f"{number}.png") for number in range(count)]
 
 
-def test_the_split_is_disjoint_complete_and_in_order(tmp_path):
+def test_split_good_is_disjoint_complete_and_in_order(tmp_path):
     samples = parts(tmp_path, 50)
     kept, held = split_good(samples, 0.1, seed=3)
     assert (len(kept), len(held)) == (45, 5)
@@ -147,12 +149,12 @@ def test_the_split_is_disjoint_complete_and_in_order(tmp_path):
     assert held == sorted(held, key=samples.index)
 
 
-def test_the_split_follows_its_seed_alone(tmp_path):
+def test_split_good_depends_on_the_seed_only(tmp_path):
     samples = parts(tmp_path, 50)
     assert split_good(samples, 0.2, seed=3) == split_good(samples, 0.2, seed=3)
     assert split_good(samples, 0.2, seed=3) != split_good(samples, 0.2, seed=4)
 
 
-def test_a_share_of_nothing_holds_nothing_back(tmp_path):
+def test_split_good_with_share_0_holds_out_nothing(tmp_path):
     samples = parts(tmp_path, 7)
     assert split_good(samples, 0.0, seed=0) == (samples, [])

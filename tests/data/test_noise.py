@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/data/noise.py."""
+"""Perlin noise and masks."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def test_perlin_noise_is_zero_on_the_grid_and_stays_in_range():
     assert -1 <= noise.min() < -0.2 and 0.2 < noise.max() <= 1
 
 
-def test_masks_of_all_scales_cover_a_small_share_and_are_seldom_empty():
+def test_perlin_mask_covers_a_small_share_and_is_seldom_empty():
     masks = [perlin_mask(np.random.default_rng(seed), 128) for seed in range(200)]
     shares = np.array([mask.mean() for mask in masks])
     assert 0.02 < shares.mean() < 0.08  # the paper's threshold of 0.5 marks about 4 %

@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/data/parts.py."""
+"""The generated parts."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import DEFECTS, SIZE, draw_part, spoil, write_parts
 
 
-def test_the_set_has_the_mvtec_layout_and_a_mask_for_each_defect(tmp_path):
+def test_write_parts_has_the_mvtec_layout_and_a_mask_for_each_defect(tmp_path):
     dataset = open_dataset(write_parts(tmp_path / "plates", train=3, good=2, bad=1))
     assert dataset.layout == "MVTec AD"
     assert len(dataset.train) == 3
@@ -18,7 +18,7 @@ def test_the_set_has_the_mvtec_layout_and_a_mask_for_each_defect(tmp_path):
             assert sample.mask is not None and read_mask(sample.mask).any()
 
 
-def test_a_defect_changes_the_part_where_the_mask_says_and_not_far_from_it():
+def test_spoil_changes_the_part_only_near_the_mask():
     for name, defect in DEFECTS.items():
         rng = np.random.default_rng(5)
         part = draw_part(rng)
@@ -30,6 +30,6 @@ def test_a_defect_changes_the_part_where_the_mask_says_and_not_far_from_it():
         assert not changed.any(), name
 
 
-def test_a_seed_gives_the_same_part():
+def test_draw_part_is_reproducible():
     first, again = (draw_part(np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, again)

@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/data/synth.py."""
+"""`Corruptor`: synthetic anomalies and their masks."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from edgeseg.data.textures import ProceduralTextures
 
 
 class White:
-    """A texture whose blends are known by heart."""
+    """A white texture, whose blends are easy to compute."""
 
     def draw(self, rng, side):
         return np.full((side, side, 3), 255, np.uint8)
@@ -31,7 +31,7 @@ def anomalous(corruptor, image, start=0):
 
 
 @pytest.mark.parametrize("opacity, expected", [(1.0, 255), (0.5, 178), (0.2, 132)])
-def test_equation_one_inside_the_mask_and_nothing_outside(opacity, expected):
+def test_corrupt_applies_equation_1_inside_the_mask_only(opacity, expected):
     image = np.full((64, 64, 3), 101, np.uint8)
     corrupted, mask = anomalous(Corruptor(White(), (opacity, opacity)), image)
     # beta * 255 + (1 - beta) * 101
@@ -40,7 +40,7 @@ def test_equation_one_inside_the_mask_and_nothing_outside(opacity, expected):
     np.testing.assert_array_equal(image, 101)
 
 
-def test_gray_pastes_no_color():
+def test_corruptor_gray_uses_no_color():
     image = np.full((64, 64, 3), 101, np.uint8)
     corrupted, mask = anomalous(Corruptor(Red(), (1.0, 1.0), gray=True), image)
     assert (corrupted[mask] == corrupted[mask][0, 0]).all()
@@ -48,7 +48,7 @@ def test_gray_pastes_no_color():
     np.testing.assert_array_equal(colored[mask][0], (255, 0, 0))
 
 
-def test_a_seed_gives_the_same_image():
+def test_corrupt_is_reproducible():
     image = np.full((64, 64, 3), 101, np.uint8)
     corruptor = Corruptor(ProceduralTextures())
     first, again = (corruptor.corrupt(image, np.random.default_rng(7)) for _ in range(2))
@@ -56,7 +56,7 @@ def test_a_seed_gives_the_same_image():
     np.testing.assert_array_equal(first[1], again[1])
 
 
-def test_a_share_of_the_anomalies_is_shaded():
+def test_shading_is_the_share_of_shaded_anomalies():
     image = np.full((64, 64, 3), 101, np.uint8)
     corruptor = Corruptor(White(), (1.0, 1.0), shading=0.5)
     pasted = shaded = 0
@@ -68,7 +68,7 @@ def test_a_share_of_the_anomalies_is_shaded():
     assert 0.4 < shaded / (shaded + pasted) < 0.65
 
 
-def test_each_kind_of_defect_has_its_share(monkeypatch):
+def test_corruptor_draws_each_type_of_defect_with_its_share(monkeypatch):
     def kind(number):
         return lambda image, rng: (np.full_like(image, number), np.ones(image.shape[:2], np.bool_))
 
@@ -83,7 +83,7 @@ def test_each_kind_of_defect_has_its_share(monkeypatch):
     np.testing.assert_allclose(shares, (0.1, 0.2, 0.3), atol=0.06)  # 3 deviations of 600 draws
 
 
-def test_a_share_of_the_images_stays_whole():
+def test_intact_is_the_share_of_images_without_anomaly():
     image = np.full((64, 64, 3), 100, np.uint8)
     corruptor = Corruptor(White(), (1.0, 1.0), marks=1.0, intact=0.3)
     rng = np.random.default_rng(0)
@@ -93,7 +93,7 @@ def test_a_share_of_the_images_stays_whole():
     assert np.array_equal(same, image) and not mask.any()
 
 
-def test_what_a_training_pasted_is_pasted_again():
+def test_trained_corruptor_repeats_the_settings_of_a_training():
     shares = {"shading": 0.25, "marks": 0.2, "patches": 0.1, "intact": 0.4}
     drawn = {"opacity_min": 0.3, "opacity_max": 0.6, "texture_color": "gray"} | shares
     again = trained_corruptor(drawn | {"batch": 8}, White())
@@ -101,6 +101,6 @@ def test_what_a_training_pasted_is_pasted_again():
     assert (again.shading, again.marks, again.patches, again.intact) == (0.25, 0.2, 0.1, 0.4)
 
 
-def test_a_card_from_before_the_options_means_the_paper_s():
+def test_trained_corruptor_of_an_old_card_has_the_papers_settings():
     again = trained_corruptor({}, White())
     assert (again.opacity, again.gray, again.shading) == ((0.2, 1.0), False, 0.0)

@@ -1,4 +1,4 @@
-"""Mirrors edgeseg/data/textures.py."""
+"""Procedural textures, and textures from a folder."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,14 @@ import pytest
 from edgeseg.data.images import write_png
 from edgeseg.data.textures import FIELDS, FolderTextures, ProceduralTextures
 from edgeseg.errors import DataError
+from tests.data.planted import plant
+from tests.kit.errors import fails
+from tests.kit.logs import logged
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.__name__)
 @pytest.mark.parametrize("side", [32, 96])
-def test_every_field_is_finite_single_precision_of_the_asked_size(field, side):
+def test_every_field_is_finite_fp32_of_the_requested_size(field, side):
     for seed in range(5):
         values = field(np.random.default_rng(seed), side)
         assert values.shape == (side, side)
@@ -18,7 +21,7 @@ def test_every_field_is_finite_single_precision_of_the_asked_size(field, side):
         assert np.isfinite(values).all()
 
 
-def test_the_same_seed_gives_the_same_texture_and_another_seed_another():
+def test_procedural_textures_depend_on_the_seed():
     first, again, other = (
         ProceduralTextures().draw(np.random.default_rng(seed), 64) for seed in (1, 1, 2)
     )
@@ -27,13 +30,13 @@ def test_the_same_seed_gives_the_same_texture_and_another_seed_another():
     assert (first != other).any()
 
 
-def test_dark_and_bright_textures_both_occur():
+def test_procedural_textures_are_dark_and_bright():
     rng = np.random.default_rng(0)
     means = [ProceduralTextures().draw(rng, 32).mean() for _ in range(100)]
     assert min(means) < 50 and max(means) > 205
 
 
-def test_a_folder_is_searched_through_its_subfolders(tmp_path):
+def test_folder_textures_searches_subfolders(tmp_path):
     for name, value in (("a/one.png", 10), ("b/c/two.png", 200)):
         write_png(tmp_path / name, np.full((8, 8, 3), value, np.uint8))
     textures = FolderTextures(tmp_path)
@@ -42,7 +45,15 @@ def test_a_folder_is_searched_through_its_subfolders(tmp_path):
     assert seen == {10, 200}
 
 
-def test_a_folder_without_images_names_the_flag(tmp_path):
-    with pytest.raises(DataError, match="holds no texture") as caught:
+def test_folder_textures_warns_of_an_incomplete_dtd(tmp_path):
+    for name in ("banded", "dotted", "woven"):
+        plant(tmp_path / "images" / name, 120, ".jpg")
+    with logged() as said:
+        FolderTextures(tmp_path)
+    assert "DTD" in said[0] and ": blotchy 0 of 120, " in said[0]
+
+
+def test_folder_textures_refuses_a_folder_without_images(tmp_path):
+    with fails(DataError, "data/no-images") as caught:
         FolderTextures(tmp_path)
     assert "--textures" in caught.value.remedy
