@@ -13,8 +13,8 @@ from edgeseg.accuracy.verify_report import Limits
 from edgeseg.config import VerifyConfig
 from edgeseg.errors import ConfigError, DataError, GateFailed
 from edgeseg.quantize.fp16 import to_fp16
-from tests.kit.red_graph import CARD, CHAIN, SIDE, red_graph, write_plates
 from tests.kit.errors import fails
+from tests.kit.red_graph import CARD, CHAIN, SIDE, red_graph, write_plates
 
 LOOSE = VerifyConfig(max_map_diff=1.0, max_score_diff=1.0, min_iou=0.0, max_flip_rate=1.0)
 
