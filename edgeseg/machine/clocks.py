@@ -18,9 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.machine.state import DeviceState, Reader, read_state
-
-__all__ = ["Clock", "ClockReport", "DeviceState", "Tally", "Watch", "read_state"]
+from edgeseg.machine.state import DeviceState, StateReader
 
 EVERY = 1.0  # seconds between samples
 SHARE = 100  # the pause after a sample, in multiples of its duration: at most 1 % of a core
@@ -121,7 +119,7 @@ class Watch:
         self._over = threading.Event()
 
     def __enter__(self) -> "Watch":
-        self._reader = Reader(self._root)
+        self._reader = StateReader(self._root)
         self._tally.add(self._reader.read())
         self._thread = threading.Thread(target=self._sample, name="clocks", daemon=True)
         self._thread.start()

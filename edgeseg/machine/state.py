@@ -38,14 +38,14 @@ class DeviceState:
 
 def read_state(root: Path = Path("/")) -> DeviceState:
     """Read the state once; tests pass another root."""
-    reader = Reader(root)
+    reader = StateReader(root)
     try:
         return reader.read()
     finally:
         reader.close()
 
 
-class Reader:
+class StateReader:
     """Reads the kernel's files, and NVML unless they list an integrated GPU."""
 
     def __init__(self, root: Path) -> None:

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from edgeseg.machine import clocks
-from edgeseg.machine.clocks import Clock, DeviceState, Tally, Watch
+from edgeseg.machine.clocks import Clock, Tally, Watch
+from edgeseg.machine.state import DeviceState
 from tests.machine.planted import plant, plant_orin, plant_quota
 
 
