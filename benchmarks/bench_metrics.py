@@ -1,10 +1,11 @@
-"""How long score_maps takes on a test set of a thousand maps, and how much memory.
+"""Time and memory of score_maps on a test set of a thousand anomaly maps.
 
-    python benchmarks/bench_metrics.py [--maps 1000] [--side 256] [--runs 5]
+    python benchmarks/bench_metrics.py [--maps 1000] [--side 256] [--rounds 5]
 
-The maps are noise, brighter on the defects: thresholds as many as float32 has values in [0, 1). A
-tenth of the images is good; each of the others has one to four rectangular defects, 3 % of all
-pixels. Not measured: reading images, running a model, resizing masks.
+The maps are noise with higher values on the defects, so that there are as many thresholds as
+float32 values in [0, 1). A tenth of the images is good; each of the others has one to four
+rectangular defects, 3 % of all pixels. Not measured: reading images, running a model, resizing
+masks.
 
 The last line of standard output is one JSON document.
 """
@@ -19,23 +20,22 @@ from numpy.typing import NDArray
 
 from documents import RATIO, Figure, emit, figure
 from edgeseg.evaluation.metrics import score_maps
-from edgeseg.machine.facts import this_machine
 
 
 def main() -> None:
     """Time the calls and print the figures."""
-    parser = argparse.ArgumentParser(description="Times edgeseg.evaluation.metrics.score_maps.")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--maps", type=int, default=1000, help="number of maps")
     parser.add_argument("--side", type=int, default=256, help="their side in pixels")
-    parser.add_argument("--runs", type=int, default=5, help="calls that are timed")
+    parser.add_argument("--rounds", type=int, default=5, help="timed calls")
     options = parser.parse_args()
     maps, masks = make_maps(options.maps, options.side)
     before = peak_mib()
     seconds, sorting, scores = [], [], []
-    for _ in range(options.runs):
+    for _ in range(options.rounds):
         sorting.append(timed(lambda: np.sort(maps, axis=None)))
         seconds.append(timed(lambda: scores.append(score_maps(maps, masks))))
-    peak = peak_mib()
+    memory = Figure(name="peak memory", unit="MiB", p50=round(peak_mib()))
     time_s = figure("score_maps", seconds, unit="s")
     ratio = figure(
         "score_maps, times np.sort of all values",
@@ -44,20 +44,14 @@ def main() -> None:
         of="score_maps",
     )
     print(f"{options.maps} maps of {options.side} x {options.side}, {masks.mean():.1%} anomalous")
-    print(
-        f"score_maps {time_s.p50:.2f} s, {ratio.p50:.2f} times what np.sort takes for all their "
-        f"values; medians of {options.runs} in turn"
-    )
-    print(f"process at {peak:.0f} MiB at its peak, {before:.0f} MiB of it before the first call")
-    print(f"(the maps and masks, {maps.nbytes + masks.nbytes >> 20} MiB, and what made them)")
-    print(f"{this_machine().line()}, numpy {np.__version__}")
-    memory = Figure(name="memory at the peak", unit="MiB", p50=round(peak))
+    print(f"score_maps {time_s.p50:.2f} s, {ratio.p50:.2f} times np.sort of all values (medians)")
+    print(f"peak memory {memory.p50:.0f} MiB, of which {before:.0f} MiB before the first call")
     facts = {"maps": options.maps, "side": options.side, "scores": scores[-1].to_json()}
     emit("metrics", [time_s, ratio, memory], **facts)
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that one call takes."""
+    """Return the seconds of one call."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
@@ -77,7 +71,7 @@ def make_maps(count: int, side: int) -> tuple[NDArray[np.float32], NDArray[np.bo
 
 
 def peak_mib() -> float:
-    """Return the largest memory this process has held so far, MiB."""
+    """Return the peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

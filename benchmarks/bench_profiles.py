@@ -1,12 +1,11 @@
-"""What each size of student and head costs, beside the paper's architecture.
+"""Latency and MACs of students and heads of several sizes, compared with the paper's architecture.
 
-    python benchmarks/bench_profiles.py [--runs 50] [--side 256] [--only edge,edge-head32]
+    python benchmarks/bench_profiles.py [--rounds 50] [--side 256] [--only edge,edge-head32]
 
-Each variant is exported with random weights and built for OpenVINO in FP32 and INT8, the paper's
-architecture for ONNX Runtime and in bfloat16 too; in each round all run one frame in turn, the
-paper's architecture in PyTorch (eager, FP32) among them. Beside each time stand how many times as
-fast it is as that, and the multiply-accumulates of the graph. What a variant is worth on real tiles
-is measured by `edgeseg reproduce benchmarks/edge-variants.toml`.
+Each variant is exported with random weights and built for OpenVINO in FP32 and INT8; the paper's
+architecture also for ONNX Runtime and in BF16, and as PyTorch runs it (eager, FP32), which is the
+base of the comparison. Times do not depend on the weights. The accuracy of the variants is measured
+by `edgeseg reproduce benchmarks/edge-variants.toml`.
 
 The last line of standard output is one JSON document.
 """
@@ -17,14 +16,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench_backends import compared, time_rounds
+import torch
+
 from documents import emit
-from edgeseg.config import Precision, RuntimeName
+from edgeseg.cards import GraphCard
+from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, Precision, RuntimeName
 from edgeseg.data.parts import write_parts
+from edgeseg.engine.build_engine import build_engine
+from edgeseg.export.export import export_graph
+from edgeseg.graph.files import read_graph
+from edgeseg.graph.graph import Graph
+from edgeseg.graph.modules import module_macs
 from edgeseg.loading import open_model
-from edgeseg.machine.facts import this_machine
+from edgeseg.model.detectors import build_detector
+from edgeseg.model.fused import Fused
+from edgeseg.model.teacher import Teacher
+from edgeseg.quantize.calibrate import calibrate
 from edgeseg.recipes import TrainConfig
-from untrained import built, eager, exported, work
+from edgeseg.runtime.pytorch import PyTorchBackend
+from edgeseg.training.train import json_config
+from rounds import inference, speedup, time_rounds
 
 PAPER = "paper"
 NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -44,14 +55,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Time the variants and print the table."""
-    parser = argparse.ArgumentParser(description="Times networks of several sizes, in turn.")
-    parser.add_argument("--runs", type=int, default=50, help="rounds that are timed")
-    parser.add_argument("--warmup", type=int, default=5, help="rounds before them")
-    parser.add_argument("--side", type=int, default=256, help="of the square, in pixels")
-    parser.add_argument("--threads", type=int, help="of a CPU runtime")
-    parser.add_argument("--only", default=",".join(VARIANTS), help="these variants: a,b")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=50, help="timed rounds")
+    parser.add_argument("--warmup", type=int, default=5, help="untimed rounds before them")
+    parser.add_argument("--side", type=int, default=256, help="of the square frames, in pixels")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--only", default=",".join(VARIANTS), help="variants to measure: a,b")
     options = parser.parse_args()
-    options.data = None  # of time_rounds: synthetic frames
     names = [name for name in options.only.split(",") if name != PAPER]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -61,21 +71,53 @@ def main() -> None:
         for name in (PAPER, *names):
             config = TrainConfig(image_size=options.side, **VARIANTS[name])
             with eager(config, name) as network:
-                graph = exported(network, folder)
-            gmac[name] = work(graph)
+                graph = export_graph(network, folder / f"{name}.onnx", ExportConfig()).graph
+            gmac[name] = sum(module_macs(Graph(read_graph(graph)[0])).values()) / 1e9
             for runtime, precision in PAPER_ENGINES if name == PAPER else ENGINES:
                 engine = built(graph, precision, runtime, data)
-                opened = open_model(engine, threads=options.threads)
+                backends.append(stack.enter_context(open_model(engine, threads=options.threads)))
                 titles.append(f"{name}, {NAMES[runtime]} {precision.upper()}")
-                backends.append(stack.enter_context(opened))
-        seconds = time_rounds(backends, options)
+        candidates = [inference(backend, None) for backend in backends]
+        seconds = time_rounds(candidates, options.rounds, options.warmup)
     figures = []
     for title, own in zip(titles, seconds, strict=True):
-        both, line = compared(title, own, seconds[0], titles[0])
+        both, line = speedup(title, own, seconds[0], titles[0])
         figures += both
-        print(f"{line}  {gmac[title.split(',')[0]]:6.2f} GMAC  {title}")
-    print(f"{this_machine().line()}, {options.side} x {options.side}, n {options.runs}")
+        print(f"{line}, {gmac[title.split(',')[0]]:.2f} GMAC")
     emit("profiles", figures, gmac=gmac, side=options.side)
+
+
+def eager(config: TrainConfig, name: str, threads: int | None = None) -> PyTorchBackend:
+    """Return a detector with random weights in PyTorch, on square BGR frames."""
+    torch.manual_seed(config.seed)
+    side, settings = config.image_size, json_config(config)
+    detector = build_detector(config.model, Teacher(config.teacher), settings, side)
+    module = Fused(
+        detector, image_size=side, frame_size=(side, side), frame_format="bgr", top=config.top
+    )
+    card = GraphCard(
+        name=name,
+        model=config.model,
+        frame_format="bgr",
+        frame_shape=(1, side, side, 3),
+        image_size=side,
+        threshold=0.5,
+        image_threshold=0.5,
+        weights_sha256="0" * 64,
+        training=settings,
+        versions={},
+    )
+    return PyTorchBackend(module, card, threads=threads)
+
+
+def built(graph: Path, precision: Precision, runtime: RuntimeName, data: Path) -> Path:
+    """Build an engine; data: the images that INT8 is calibrated on."""
+    folder, ranges = graph.parent, None
+    if precision == "int8":
+        calibrate(graph, data, CalibrateConfig(good_count=4), out=folder)
+        ranges = folder / f"{graph.stem}.ranges.json"
+    config = BuildConfig(precision=precision, runtime=runtime, ranges=ranges)
+    return build_engine(graph, config, out=folder / "engines").path
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""How long edgeseg takes to answer: its help, and the first mask of predict and of stream.
+"""Start-up time of the command line: help, and the first mask of predict and stream.
 
     python benchmarks/bench_startup.py [MODEL.onnx] [--processes 20]
 
-Without a MODEL one is made: DeSTSeg with its EfficientNet-Lite0 teacher at 128 x 128, trained for
-two steps (edgeseg[train]). Each round starts one process of each kind, in an order drawn anew, and
-the ratio is the median of the rounds' ratios to `import numpy, cv2`, which no edgeseg can undercut.
+Without a MODEL one is made: DeSTSeg with an EfficientNet-Lite0 teacher at 128 x 128, trained for
+two steps (edgeseg[train]). Each round starts one process of each kind in a random order. Ratios are
+medians of the rounds' ratios to `import numpy, cv2`, which edgeseg cannot undercut.
 
 python       python -c pass, to the end of the process
 help         edgeseg --help, to the end of the process
-predict      from the start of the process to the mask's file
-stream       from the start of the process to the mask in memory: the arrival and the latency that
-             --jsonl states; the frame is the software camera's
-cold, warm   without and with what an earlier process of OpenVINO compiled and kept. Files were read
-             before in either case: a first start after booting waits for the disk too
+predict      from the start of the process to the mask file
+stream       from the start of the process to the mask in memory, by the arrival and latency in the
+             JSON lines; the source is the synthetic camera
+cold, warm   without and with the model cache that an earlier process of OpenVINO has written. The
+             files are in the page cache in both cases: the first start after booting takes longer
 
 The last line of standard output is one JSON document.
 """
@@ -24,8 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -35,73 +35,63 @@ import numpy as np
 from documents import RATIO, emit, figure
 from edgeseg.data.images import write_png
 from edgeseg.extras import installed
-from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.onnx_card import read_onnx_card
+from rounds import time_rounds
 
 EDGESEG = "from edgeseg.cli import main; main()"
-YARDSTICK = "import numpy, cv2"
+BASE = "import numpy, cv2"
 
-Run = Callable[[], float]
+Start = Callable[[], float]
 """Starts a process and returns its seconds."""
 
 
 def main() -> None:
     """Time the processes and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", type=Path, nargs="?", help="an ONNX file; default: one is made")
+    parser.add_argument("model", type=Path, nargs="?", help="an ONNX file (default: one is made)")
     parser.add_argument("--processes", type=int, default=20, help="of each kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as scratch:
         folder = Path(scratch)
         model = options.model.resolve() if options.model else make_model(folder / "made")
-        seconds = time_rounds(kinds(model, folder), options.processes)
+        found = kinds(model, folder)
+        starts = [lambda _, start=start: start() for start in found.values()]
+        rows = time_rounds(starts, options.processes, warmup=1)
+    seconds = dict(zip(found, rows, strict=True))
     figures = []
     for name, own in seconds.items():
         time_s = figure(name, own, unit="s")
-        title = f"{name}, times {YARDSTICK}"
-        ratio = figure(title, own / seconds[YARDSTICK], unit=RATIO, of=name)
+        ratio = figure(f"{name}, times {BASE}", own / seconds[BASE], unit=RATIO, of=name)
         figures += [time_s, ratio]
         print(
-            f"{time_s.p50:7.3f} s p50 {time_s.p99:7.3f} s p99 {time_s.min:7.3f} s min "
-            f"{ratio.p50:6.2f} times {YARDSTICK} ({ratio.p5:.2f} to {ratio.p95:.2f})  {name}"
+            f"{time_s.p50:7.3f} s p50 {time_s.p99 or time_s.p50:7.3f} s p99 "
+            f"{ratio.p50:6.2f} times {BASE}  {name}"
         )
-    print(f"{this_machine().line()}, n {options.processes}, {model.name}")
     emit("startup", figures, model=model.name)
 
 
-def time_rounds(found: dict[str, Run], rounds: int) -> dict[str, np.ndarray]:
-    """Return the seconds of each kind in each round; a round before them warms the disk's cache."""
-    draw = np.random.default_rng(0)
-    names = list(found)
-    seconds = np.zeros((len(names), rounds + 1))
-    for turn in range(rounds + 1):
-        for place in draw.permutation(len(names)):
-            seconds[place, turn] = found[names[place]]()
-    return {name: seconds[place, 1:] for place, name in enumerate(names)}
-
-
-def kinds(model: Path, folder: Path) -> dict[str, Run]:
-    """Return what is measured, by name; a runtime that is not installed is named and left out."""
-    photo = folder / "photo.png"
+def kinds(model: Path, folder: Path) -> dict[str, Start]:
+    """Return what is measured, by name; runtimes that are not installed are left out."""
+    image = folder / "image.png"
     _, height, width, _ = read_onnx_card(model).frame_shape
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    write_png(photo, pixels)
-    found: dict[str, Run] = {
+    write_png(image, pixels)
+    found: dict[str, Start] = {
         "python": partial(whole, "pass"),
-        YARDSTICK: partial(whole, YARDSTICK),
+        BASE: partial(whole, BASE),
         "help": partial(whole, EDGESEG, "--help"),
     }
     for command, first in {"predict": predict, "stream": stream}.items():
         if installed("onnxruntime"):
-            start = partial(first, model, photo, folder / "out", "onnxruntime")
+            start = partial(first, model, image, folder / "out", "onnxruntime")
             found[f"{command}, ONNX Runtime"] = partial(start, folder / "unused")
         if installed("openvino"):
-            start = partial(first, model, photo, folder / "out", "openvino")
+            start = partial(first, model, image, folder / "out", "openvino")
             found[f"{command}, OpenVINO, cold"] = partial(cold, start)
             found[f"{command}, OpenVINO, warm"] = partial(start, folder / "warm")
     for runtime in ("onnxruntime", "openvino"):
         if not installed(runtime):
-            print(f"{runtime} is not installed: not measured", file=sys.stderr)
+            print(f"not measured: {runtime} is not installed", file=sys.stderr)
     return found
 
 
@@ -112,15 +102,15 @@ def whole(program: str, *words: str) -> float:
     return time.perf_counter() - began
 
 
-def predict(model: Path, photo: Path, out: Path, runtime: str, cache: Path) -> float:
-    """Return the seconds from the start of `edgeseg predict` to its first mask's file."""
-    words = ["predict", str(model), str(photo), "--out", str(out), "--runtime", runtime]
+def predict(model: Path, image: Path, out: Path, runtime: str, cache: Path) -> float:
+    """Return the seconds from the start of `edgeseg predict` to its first mask file."""
+    words = ["predict", str(model), str(image), "--out", str(out), "--runtime", runtime]
     began = time.time()
     call(EDGESEG, *words, cache=cache)
-    return (out / f"{photo.stem}_mask.png").stat().st_mtime - began
+    return (out / f"{image.stem}_mask.png").stat().st_mtime - began
 
 
-def stream(model: Path, photo: Path, out: Path, runtime: str, cache: Path) -> float:
+def stream(model: Path, image: Path, out: Path, runtime: str, cache: Path) -> float:
     """Return the seconds from the start of `edgeseg stream` to its first mask."""
     out.mkdir(exist_ok=True)
     lines = out / "lines.jsonl"
@@ -134,13 +124,13 @@ def stream(model: Path, photo: Path, out: Path, runtime: str, cache: Path) -> fl
 
 
 def cold(start: Callable[[Path], float]) -> float:
-    """Start with a cache that is empty."""
+    """Start with an empty cache."""
     with tempfile.TemporaryDirectory() as empty:
         return start(Path(empty))
 
 
 def call(program: str, *words: str, cache: Path | None = None) -> None:
-    """Run a Python program to its end; its own words are shown when it fails."""
+    """Run a Python program to its end; exit with its output if it fails."""
     environment = os.environ | ({"XDG_CACHE_HOME": str(cache)} if cache else {})
     line = [sys.executable, "-c", program, *words]
     done = subprocess.run(line, env=environment, capture_output=True, text=True)
@@ -150,7 +140,7 @@ def call(program: str, *words: str, cache: Path | None = None) -> None:
 
 def make_model(folder: Path) -> Path:
     """Train for two steps on drawn parts, and export."""
-    with quiet():
+    with redirect_stdout(sys.stderr):  # standard output is for the figures
         from edgeseg.config import ExportConfig
         from edgeseg.data.layouts import open_dataset
         from edgeseg.data.parts import write_parts
@@ -172,16 +162,6 @@ def make_model(folder: Path) -> Path:
         train(open_dataset(data), config, run, preview=False)
         threshold_run(run, data, 0.5)
         return export_run(run, ExportConfig()).graph
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Send what is printed inside to standard error: standard output belongs to the figures."""
-    stdout, sys.stdout = sys.stdout, sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout = stdout
 
 
 if __name__ == "__main__":

@@ -1,30 +1,28 @@
-"""What the streaming loop costs beside the bare backend, on the same frames, in the same run.
+"""Overhead of the streaming loop over the bare backend, on the same frames in the same run.
 
     python benchmarks/bench_stream.py MODEL [--runtime openvino] [--threads 1] [--soak 30]
     python benchmarks/bench_stream.py --fixed-ms 10
 
---fixed-ms stands in for a device beside the processor: each 640x480 frame takes it so long, asleep.
-It shows the loop's own cost where model and loop do not share the cores; it is no device's figure.
-With two in flight a bare run's time has the wait for the other frame in it, and a live one's not.
+--fixed-ms replaces the model by a simulated device that takes so long for each 640x480 frame
+without using the processor. It shows the overhead of the loop where model and loop do not share the
+cores; its times are those of no real device. With two in flight, the time of a bare run includes
+the wait for the other frame, and that of a live one does not.
 
-throughput   rounds of bare runs and rounds of the loop in turn; the share is the median of the
-             rounds' ratios, so that a machine that slows down in between cancels out. The bare
-             backend runs on one frame that lies in its slot; the loop reads each frame from memory
-             into a slot in its capture thread. With two in flight both sides have two.
-latency      arrival to mask in the loop less one bare run, both as medians: saturated, and live at
-             half the frames a second that the backend can do
-allocations  the highest traced memory (tracemalloc: Python's and NumPy's) above the level between
-             two frames, in bytes; what the runtime allocates in its own library is not seen
-soak         resident memory each second while a live source is streamed into a .jsonl file, at 80 %
-             of what the backend can do, 200 frames/s at most
+throughput   rounds of bare runs and rounds of the loop in turn; the median of the rounds' ratios.
+             The bare backend runs on one frame in its slot; the loop copies each frame from memory
+             into a slot in its capture thread. With two in flight, both sides have two.
+latency      arrival to mask in the loop minus one bare run, as medians: saturated, and live at half
+             the frame rate of the backend
+allocations  peak of the traced memory (tracemalloc: Python's and NumPy's) between two frames, in
+             bytes; allocations inside the runtime's library are not traced
+soak         resident memory every second while a live source is streamed into a .jsonl file, at
+             80 % of the frame rate of the backend, 200 frames/s at most
 
-From the start of the process to the first mask: bench_startup.py.
 The last line of standard output is one JSON document.
 """
 
 import argparse
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -34,44 +32,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgeseg.stream.pipeline.ring import Frame, Source
-from edgeseg.stream.sink.sinks import AnySink, JsonlSink
 
 from documents import RATIO, Figure, emit, figure
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
 from edgeseg.data.frames import load_frames
 from edgeseg.loading import open_model
-from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend, Pipelined
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.stream.pipeline.latency import summarize
 from edgeseg.stream.report import StreamReport
+from edgeseg.stream.sink.base import AnySink
+from edgeseg.stream.sink.jsonl import JsonlSink
+from edgeseg.stream.source.base import Frame, Source
 from edgeseg.stream.stream import stream
 
-ROUNDS = 20
 MIB = 1 << 20
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Measures edgeseg's streaming loop.")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path, nargs="?", help="an ONNX file, an engine or a run")
-    parser.add_argument("--fixed-ms", type=float, help="instead of a model: a frame takes so long")
+    parser.add_argument("--fixed-ms", type=float, help="simulate a device with this latency")
     parser.add_argument("--runtime", help="onnxruntime or openvino, for an ONNX file")
-    parser.add_argument("--threads", type=int, help="of a CPU runtime")
-    parser.add_argument("--frames", type=int, default=25, help="frames in each of 20 rounds")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--rounds", type=int, default=20, help="timed rounds")
+    parser.add_argument("--frames", type=int, default=25, help="frames in each round")
     parser.add_argument("--in-flight", type=int, default=1, help="1 or 2")
-    parser.add_argument("--data", type=Path, help="folder of images; default: synthetic ones")
-    parser.add_argument("--soak", type=float, help="minutes; only this is measured then")
+    parser.add_argument("--data", type=Path, help="folder of images (default: synthetic frames)")
+    parser.add_argument("--soak", type=float, help="minutes; nothing else is measured then")
     options = parser.parse_args()
     if (options.model is None) == (options.fixed_ms is None):
-        parser.error("a model or --fixed-ms is needed")
+        parser.error("expected a model or --fixed-ms")
     with open_backend(options) as backend:
         bench = Bench(backend, options)
         figures, facts = bench.soak(options.soak) if options.soak else bench.measure()
         facts |= {"engine": backend.name, "frame": backend.card.frame_shape}
-    print(this_machine().line())
     for name, value in facts.items():
         print(f"{name:<34} {value}")
     for found in figures:
@@ -82,15 +79,14 @@ def main() -> None:
 
 
 def open_backend(options: argparse.Namespace) -> Backend:
-    """Open the model, or what stands in for one."""
+    """Open the model or the simulated device."""
     if options.model is None:
         return Fixed(options.fixed_ms / 1e3)
-    runtime, threads = options.runtime, options.threads
-    return open_model(options.model, runtime=runtime, threads=threads)
+    return open_model(options.model, runtime=options.runtime, threads=options.threads)
 
 
 class Fixed(FakeBackend):
-    """A device that computes one frame after the other, each in the same time."""
+    """A simulated device that takes the same time for each frame, one after the other."""
 
     def __init__(self, seconds: float) -> None:
         card = GraphCard(
@@ -106,9 +102,9 @@ class Fixed(FakeBackend):
             versions={},
         )
         super().__init__(card)
-        self.name = f"a stand-in of {seconds * 1e3:g} ms a frame, asleep"
+        self.name = f"a simulated device, {seconds * 1e3:g} ms per frame"
         self._seconds, self._until = seconds, 0.0
-        self._device = [0.0]  # when it is free, for all twins
+        self._device = [0.0]  # when it is free, shared by all contexts
 
     def start(self) -> None:
         """Queue a frame."""
@@ -126,7 +122,7 @@ class Fixed(FakeBackend):
 
 
 class Memory(Source):
-    """Copies prepared BGR frames into the buffers that it is given; live ones at a fixed rate."""
+    """Copies prepared BGR frames into the given buffers; live ones at a fixed rate."""
 
     def __init__(self, pixels: Any, count: int | None, *, fps: float | None = None) -> None:
         super().__init__("memory", fps or 30.0)
@@ -135,7 +131,7 @@ class Memory(Source):
         self._start = 0.0
 
     def read_into(self, frame: Frame) -> bool:
-        """Copy the next frame, at its time."""
+        """Copy the next frame when it is due."""
         if self._given == self._count or (self.live and not self._wait()):
             return False
         image = self._pixels[self._given % len(self._pixels)]
@@ -153,22 +149,22 @@ class Memory(Source):
 
 
 class Bench:
-    """One backend, and its frames."""
+    """One backend and its frames."""
 
     def __init__(self, backend: Backend, options: argparse.Namespace) -> None:
-        self._backend, self._count = backend, options.frames
+        self._backend, self._rounds, self._count = backend, options.rounds, options.frames
         self._in_flight = options.in_flight
-        self._pixels = load_frames(backend.card, options.data, note).pixels
-        self._lanes = [backend]
+        self._pixels = load_frames(backend.card, options.data).pixels
+        self._contexts = [backend]
         if isinstance(backend, Pipelined):
-            self._lanes += [backend.second() for _ in range(options.in_flight - 1)]
+            self._contexts += [backend.second() for _ in range(options.in_flight - 1)]
 
     def measure(self) -> tuple[list[Figure], dict[str, Any]]:
-        """Return the figures, and under which conditions they hold."""
+        """Return the figures and the settings that they hold for."""
         self._stream(Memory(self._pixels, 20))
         self._bare(20)
         shares, bare, looped = [], [], []
-        for _ in range(ROUNDS):
+        for _ in range(self._rounds):
             rate, seconds = self._bare(self._count)
             report = self._stream(Memory(self._pixels, self._count))
             assert report.latency is not None
@@ -191,23 +187,23 @@ class Bench:
         ]
         return figures, {
             "in_flight": self._in_flight,
-            "rounds": f"{ROUNDS} of {self._count} frames",
+            "rounds": f"{self._rounds} of {self._count} frames",
             "live_fps": round(fps, 1),
             "live_drops": live.drops,
             "frame_bytes": int(self._pixels[0].nbytes),
         }
 
     def soak(self, minutes: float) -> tuple[list[Figure], dict[str, Any]]:
-        """Stream for some minutes and watch the memory."""
+        """Stream for some minutes and sample the memory."""
         self._bare(20)
         _, seconds = self._bare(50)
         fps = min(800.0 / summarize(seconds).p50_ms, 200.0)
-        with tempfile.TemporaryDirectory() as folder, Rss() as rss:
+        with tempfile.TemporaryDirectory() as folder, ResidentMemory() as memory:
             path = Path(folder) / "soak.jsonl"
             with JsonlSink(path) as lines:
                 config = self._config(seconds=minutes * 60)
                 source = Memory(self._pixels, None, fps=fps)
-                report = stream(self._backend, source, [lines], config, note)
+                report = stream(self._backend, source, [lines], config)
             written = sum(1 for _ in path.open())
         assert report.latency is not None
         found = report.latency
@@ -215,8 +211,8 @@ class Bench:
             Figure(name="arrival to mask, p50", unit="ms", p50=found.p50_ms),
             Figure(name="arrival to mask, p99", unit="ms", p50=found.p99_ms),
             Figure(name="arrival to mask, p99.9", unit="ms", p50=found.p999_ms),
-            Figure(name="memory at the end", unit="MiB", p50=rss.settled()[-1]),
-            Figure(name="memory gained", unit="MiB/h", p50=rss.hourly()),
+            Figure(name="memory at the end", unit="MiB", p50=memory.settled()[-1]),
+            Figure(name="memory gained", unit="MiB/h", p50=memory.hourly()),
         ]
         return figures, {
             "soak_minutes": minutes,
@@ -228,39 +224,39 @@ class Bench:
         }
 
     def _bare(self, count: int) -> tuple[float, list[float]]:
-        """Return runs a second, and the seconds of each: begun, and waited for."""
-        lanes: list[Any] = self._lanes
-        for lane in lanes:
-            slot = lane.new_slot()
+        """Return runs per second, and the seconds of each from its start to its end."""
+        contexts: list[Any] = self._contexts
+        for context in contexts:
+            slot = context.new_slot()
             np.copyto(slot.frame[0], self._pixels[0])
-            lane.bind(slot)
-            lane.run()
+            context.bind(slot)
+            context.run()
         flying: deque[tuple[Any, float]] = deque()
         seconds: list[float] = []
+
+        def land() -> None:
+            context, begin = flying.popleft()
+            context.finish()
+            seconds.append(time.perf_counter() - begin)
+
         began = time.perf_counter()
         for i in range(count):
-            lane = lanes[i % len(lanes)]
+            context = contexts[i % len(contexts)]
             begin = time.perf_counter()
-            if len(lanes) == 1:
-                lane.run()
+            if len(contexts) == 1:
+                context.run()
                 seconds.append(time.perf_counter() - begin)
                 continue
-            lane.start()
-            flying.append((lane, begin))
-            if len(flying) == len(lanes):
-                self._land(flying, seconds)
+            context.start()
+            flying.append((context, begin))
+            if len(flying) == len(contexts):
+                land()
         while flying:
-            self._land(flying, seconds)
+            land()
         return count / (time.perf_counter() - began), seconds
 
-    @staticmethod
-    def _land(flying: "deque[tuple[Any, float]]", seconds: list[float]) -> None:
-        lane, begin = flying.popleft()
-        lane.finish()
-        seconds.append(time.perf_counter() - begin)
-
     def _stream(self, source: Source, sinks: tuple[AnySink, ...] = ()) -> StreamReport:
-        return stream(self._backend, source, sinks, self._config(), note)
+        return stream(self._backend, source, sinks, self._config())
 
     def _config(self, **changes: Any) -> StreamConfig:
         return StreamConfig(window=False, in_flight=self._in_flight, **changes)
@@ -284,10 +280,10 @@ class Bench:
         return max(peaks[20:-5])
 
 
-class Rss:
-    """Reads this process's resident memory each second, in bytes."""
+class ResidentMemory:
+    """Samples this process's resident memory every second, in bytes."""
 
-    def __enter__(self) -> "Rss":
+    def __enter__(self) -> "ResidentMemory":
         self.samples: list[int] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -304,18 +300,13 @@ class Rss:
             self.samples.append(pages * os.sysconf("SC_PAGE_SIZE"))
 
     def settled(self) -> list[float]:
-        """Return the samples after a tenth of the time, MiB."""
+        """Return the samples after a tenth of the time, in MiB."""
         return [sample / MIB for sample in self.samples[len(self.samples) // 10 :]]
 
     def hourly(self) -> float:
-        """Return the slope of those, MiB an hour."""
+        """Return the slope of those, in MiB per hour."""
         settled = self.settled()
         return float(np.polyfit(np.arange(len(settled)), settled, 1)[0] * 3600)
-
-
-def note(line: str) -> None:
-    """Tell on standard error: standard output belongs to the figures."""
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

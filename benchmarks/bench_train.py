@@ -1,22 +1,26 @@
-"""A step of training beside the plain loop's, and where its time goes.
+"""A training step compared with a plain training loop, and the time of its parts.
 
     python benchmarks/bench_train.py [--model destseg] [--teacher efficientnet_lite0]
         [--image-size 128] [--batch 8] [--data FOLDER] [--textures FOLDER] [--clock cpu --threads 1]
 
-The plain loop (`plain_loop.py`) decodes every photo and reads every texture at each step, in FP32.
-In each round a few steps of either are made in turn, and the ratio is that of the round. Networks
-have random weights; without FOLDERs, photos are drawn parts of 256 x 192 and textures JPEG files of
-512 x 512.
+The plain loop is a first implementation from the paper and a tutorial: FP32 in PyTorch's default
+memory format; every image decoded and every texture read at each step, between the steps; gradients
+for all weights, so that the frozen networks build a graph that is never used. The networks, losses
+and synthetic anomalies are edgeseg's own.
 
-`--clock cpu` counts the processor's seconds of all threads, for a machine where other programs run;
-with one thread alone, since threads that wait for one another count too. It does not show that the
-next batch is made while a step computes.
+In each round a few steps of either loop are made in turn, and the ratio is that of the round.
+Networks have random weights; without FOLDERs, images are drawn parts of 256 x 192 and textures JPEG
+files of 512 x 512.
 
-speedup      of all steps of the recipe, 1000 + 4000 for DeSTSeg, with what is done before them
-forward      the loss, with the frozen networks
+`--clock cpu` counts the processor time of all threads, for a machine with other load; use it with
+one thread, because waiting threads count too. It does not show that the next batch is prepared
+while a step computes.
+
+speedup      of all steps of the recipe, 1000 + 4000 for DeSTSeg, including the work before them
+forward      the loss, including the frozen networks
 backward     the gradients
 the rest     the wait for the batch, the optimizer, copies
-before       what is done once before the first step: photos decoded, the teacher's features kept
+before       work before the first step: decoding the images, caching the teacher's features
 
 The last line of standard output is one JSON document.
 """
@@ -27,46 +31,52 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from numpy.random import Generator
+from torch import Tensor
 
 from documents import RATIO, Figure, emit, figure
+from edgeseg.data.augment import relight, rotate
+from edgeseg.data.images import Image, Mask, read_image, resize
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
-from edgeseg.data.textures import ProceduralTextures
-from edgeseg.machine.facts import this_machine
+from edgeseg.data.synth import trained_corruptor
+from edgeseg.data.textures import FolderTextures, ProceduralTextures
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
+from edgeseg.model.dskd import DSKD
+from edgeseg.model.head import Aspp
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches, load_images
 from edgeseg.training.checkpoint import Checkpoint
 from edgeseg.training.feature_cache import fill_cache
+from edgeseg.training.losses import cosine_loss, dskd_loss, head_loss
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.step import Stepper
 from edgeseg.training.train import json_config
-from plain_loop import Plain
 
 Clock = Callable[[], float]
 
-RATE = 1e-4  # random weights stay finite with it
+RATE = 1e-4  # low enough for random weights to stay finite
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 TEXTURES, TEXTURE_SIDE = 24, 512
 
 
 def main() -> None:
-    """Time both in turn and print the table."""
+    """Time both loops in turn and print the table."""
     options = _options()
     if options.threads:
         torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as scratch:
         folder = Path(scratch)
         data = options.data or write_parts(folder / "parts", train=16, good=0, bad=0)
-        photos = [sample.path for sample in open_dataset(data).train]
+        images = [sample.path for sample in open_dataset(data).train]
         config = TrainConfig(
             model=options.model,
             teacher=options.teacher,
@@ -80,16 +90,14 @@ def main() -> None:
             device="cpu",
         )
         clock = CLOCKS[options.clock]
-        times = measure(config, photos, clock, rounds=options.rounds, steps=options.steps)
+        times = measure(config, images, clock, rounds=options.rounds, steps=options.steps)
     figures = [each for phase in times for each in phase.figures()]
     figures.append(whole(times))
     for each in times:
         print(each.line())
     print(f"speedup {figures[-1].p50:.2f} over {' + '.join(str(t.steps) for t in times)} steps")
     threads = torch.get_num_threads()
-    print(
-        f"{this_machine().line()}, {threads} threads, n {options.rounds} of {options.steps} steps"
-    )
+    print(f"{threads} threads, n {options.rounds} of {options.steps} steps")
     facts = ("model", "teacher", "image_size", "batch", "rotation", "lighting")
     steps = {each.name: each.steps for each in times}
     settings = {name: getattr(config, name) for name in facts}
@@ -98,11 +106,11 @@ def main() -> None:
 
 @dataclass
 class Times:
-    """Of one phase: seconds of a step in each round, and of its parts."""
+    """One phase: seconds of a step in each round, and of its parts."""
 
     name: str
     steps: int
-    """Of the recipe."""
+    """Steps of the recipe."""
     before: float
     plain: list[float] = field(default_factory=list)
     own: list[float] = field(default_factory=list)
@@ -134,7 +142,7 @@ class Times:
         ]
 
     def line(self) -> str:
-        """Return a row for people."""
+        """Return the row of the table."""
         own, plain, ratio, *_ = self.figures()
         shares = [f"{part} {statistics.median(s):.0%}" for part, s in self.shares().items()]
         return (
@@ -145,7 +153,7 @@ class Times:
 
 
 def whole(times: list[Times]) -> Figure:
-    """Return the ratio of all steps of a training, by round; what is done before them counts."""
+    """Return the ratio of a whole training by round, including the work before the first step."""
     ratios = []
     for turn in range(len(times[0].own)):
         ours = sum(each.own[turn] * each.steps + each.before for each in times)
@@ -155,18 +163,18 @@ def whole(times: list[Times]) -> Figure:
 
 
 def measure(
-    config: TrainConfig, photos: list[Path], clock: Clock, *, rounds: int, steps: int
+    config: TrainConfig, images: list[Path], clock: Clock, *, rounds: int, steps: int
 ) -> list[Times]:
-    """Return the times of each phase; a round before those that count warms up."""
+    """Return the times of each phase; the first round is a warm-up."""
     torch.manual_seed(config.seed)
     settings = json_config(config)
     theirs = build_detector(config.model, Teacher(config.teacher), settings, config.image_size)
     ours = copy.deepcopy(theirs).to(memory_format=torch.channels_last)
     began = clock()
-    batches = Batches(load_images(photos, config.image_size)[0], config)
+    batches = Batches(load_images(images, config.image_size)[0], config)
     decoding = clock() - began
-    plain, found = Plain(config, photos, theirs), []
-    own_phases, their_phases = (list(phases(d, config, len(photos))) for d in (ours, theirs))
+    plain, found = PlainLoop(config, images, theirs), []
+    own_phases, their_phases = (list(phases(d, config, len(images))) for d in (ours, theirs))
     for phase, other in zip(own_phases, their_phases, strict=True):
         before, decoding = decoding + keep(phase, ours, batches, clock), 0.0
         times = Times(phase.name, phase.steps, before)
@@ -186,7 +194,7 @@ def measure(
 
 
 def keep(phase: Phase, detector: Detector, batches: Batches, clock: Clock) -> float:
-    """Keep the teacher's features as a training does; return the seconds."""
+    """Cache the teacher's features as a training does; return the seconds."""
     began = clock()
     detector.eval()
     fill_cache(phase, detector, batches)
@@ -198,7 +206,7 @@ def walk(
 ) -> tuple[float, float, float]:
     """Make some steps as a training does; return the seconds of all, of forward and of backward.
 
-    The first batch is waited for: in a training only the first of thousands is.
+    Includes the wait for the first batch, which in a training is one of thousands.
     """
     began = clock()
     forward = backward = 0.0
@@ -206,7 +214,7 @@ def walk(
     for step, batch in enumerate(stream, start):
         ready = clock()
         loss = stepper.forward(batch)
-        float(loss.detach())  # as a training does, which looks whether it is finite
+        float(loss.detach())  # as a training does, to check that it is finite
         there = clock()
         stepper.backward(loss)
         back = clock()
@@ -215,8 +223,85 @@ def walk(
     return clock() - began, forward, backward
 
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(clean, corrupted, both normalized; mask float32 [B, 1, S, S]) -> the loss."""
+
+
+class PlainLoop:
+    """The plain loop: trains a detector on images that it reads again at each step."""
+
+    def __init__(self, config: TrainConfig, images: list[Path], detector: Detector) -> None:
+        self.config, self.images = config, images
+        self.detector = detector.requires_grad_(True)
+        assert config.textures is not None
+        self.corruptor = trained_corruptor(asdict(config), ReadEachTime(config.textures))
+        self.losses: dict[str, Loss] = {
+            "student": self._students if isinstance(detector, DSKD) else self._student,
+            "head": self._head,
+        }
+
+    def begin(self, phase: Phase) -> torch.optim.Optimizer:
+        """Return the optimizer of a phase."""
+        self.detector.eval()
+        phase.trained.train()
+        for module in phase.trained.modules():
+            if isinstance(module, Aspp):
+                module.training = (
+                    False  # the module itself, not its parts: it fuses all views by one product
+                )
+        parameters = [
+            {"params": list(part.parameters()), "lr": rate} for part, rate in phase.learning_rates
+        ]
+        if self.config.optimizer == "adam":
+            return torch.optim.Adam(parameters, betas=(self.config.momentum, 0.999))
+        decay = self.config.weight_decay
+        return torch.optim.SGD(parameters, momentum=self.config.momentum, weight_decay=decay)
+
+    def step(self, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Make one step."""
+        rng = np.random.default_rng([self.config.seed, phase.index, step])
+        places = rng.integers(len(self.images), size=self.config.batch)
+        triples = [self._triple(self.images[k], rng, phase.index) for k in places]
+        clean, corrupted, mask = (torch.from_numpy(np.stack(p)) for p in zip(*triples, strict=True))
+        inputs = (
+            self.detector.normalize(t.permute(0, 3, 1, 2).float()) for t in (clean, corrupted)
+        )
+        loss = self.losses[phase.name](*inputs, mask[:, None].float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        float(loss.detach())
+
+    def _triple(self, path: Path, rng: Generator, phase: int) -> tuple[Image, Image, Mask]:
+        side = self.config.image_size
+        clean = resize(read_image(path), side, side)
+        clean = relight(rotate(clean, self.config.rotation, rng), self.config.lighting, rng)
+        if self.config.corrupts[phase]:
+            return (clean, *self.corruptor.corrupt(clean, rng))
+        return clean, clean, np.zeros((side, side), np.bool_)
+
+    def _student(self, clean: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
+        target = [level.detach() for level in self.detector.teacher(clean)]
+        return cosine_loss(target, self.detector.student(corrupted))
+
+    def _students(self, clean: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
+        teacher = [level.detach() for level in self.detector.teacher(clean)]
+        return dskd_loss(self.detector.pairs(clean, teacher), self.config.distance_weight)
+
+    def _head(self, clean: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
+        logits = self.detector.head(self.detector.evidence(corrupted).detach())
+        return head_loss(logits, mask, self.config.focal_gamma, l1=self.config.l1)
+
+
+class ReadEachTime(FolderTextures):
+    """A folder of textures, each read and resized at every use."""
+
+    def draw(self, rng: Generator, side: int) -> Image:
+        return resize(read_image(self.paths[rng.integers(len(self.paths))]), side, side)
+
+
 def _write_textures(folder: Path) -> Path:
-    """Draw textures into JPEG files, about the size of DTD's."""
+    """Write textures as JPEG files, about the size of DTD's."""
     folder.mkdir()
     rng, drawn = np.random.default_rng(0), ProceduralTextures()
     for number in range(TEXTURES):
@@ -233,12 +318,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rotation", choices=["none", "slight", "full"], default="none")
     parser.add_argument("--lighting", type=float, default=0.0)
-    parser.add_argument("--data", type=Path, help="a data set; default: drawn parts")
-    parser.add_argument("--textures", type=Path, help="a folder of them; default: drawn ones")
-    parser.add_argument("--rounds", type=int, default=10, help="that are timed, after one")
-    parser.add_argument("--steps", type=int, default=4, help="of either loop in a round")
+    parser.add_argument("--data", type=Path, help="a data set (default: drawn parts)")
+    parser.add_argument("--textures", type=Path, help="a folder of textures (default: drawn ones)")
+    parser.add_argument(
+        "--rounds", type=int, default=10, help="timed rounds, after a warm-up round"
+    )
+    parser.add_argument("--steps", type=int, default=4, help="steps of either loop in a round")
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
-    parser.add_argument("--threads", type=int, help="of PyTorch; default: its own choice")
+    parser.add_argument("--threads", type=int, help="of PyTorch (default: its own choice)")
     return parser.parse_args()
 
 

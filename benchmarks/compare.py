@@ -1,18 +1,18 @@
-"""Tell two result files apart: which figures are better, which worse, which within their noise.
+"""Compare two results of benchmarks: what became better or worse, beyond the noise.
 
     python benchmarks/compare.py OLD NEW [--max-regress 5%]
 
-OLD, NEW: what benchmarks printed (all of it, or the last line), or a file of results/. Figures are
-paired by benchmark and name. Ratios come first: both their sides were measured in one run, so that
-a slow hour or another machine is in neither. Between two machines nothing else is judged.
+OLD, NEW: output of a benchmark (all of it, or its last line), or a file of results/. Figures are
+paired by benchmark and name. Ratios come first: both of their sides were measured in the same run,
+so that they do not depend on the load or the machine. Results of two machines are compared by
+ratios only.
 
-change   new less old, as a share of the old
-noise    how far the two medians may be apart by chance, from their n, p5 and p95: 95 of 100 are
-         nearer. Where a document does not tell (`?`), a time is shown and not judged; a number of
-         bytes has none, and the limit alone decides
+change   new minus old, relative to old
+noise    95 % confidence interval of the change, from n, p5 and p95 of both. A time whose noise is
+         unknown (`?`) is shown but not judged; a number of bytes has no noise
 
-Exit code: 3 where a figure is worse by more than its noise and by more than the limit, 2 for files
-that cannot be read or share no figure, else 0.
+Exit code: 3 if a figure is worse by more than its noise and by more than the limit, 2 if a file
+cannot be read or the two share no figure, else 0.
 """
 
 import argparse
@@ -24,13 +24,12 @@ from pathlib import Path
 
 from documents import RATIO, Document, Figure, read_documents
 from edgeseg.errors import DataError, EdgesegError, GateFailed
+from edgeseg.text import table
 
-TIMES = ("s", "ms", RATIO)
-EXACT = ("bytes", "MiB")  # units of what is counted and not timed
-
+EXACT = ("bytes", "MiB")  # units without noise
 
 ByName = dict[tuple[str, str], tuple[Document, Figure]]
-"""(benchmark, figure) -> where it stands, and what it is."""
+"""(benchmark, figure) -> its document and the figure."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Pair:
 
     @property
     def change(self) -> float:
-        """New less old, as a share of the old; infinite where the old one is 0."""
+        """New minus old, relative to old; infinite if old is 0."""
         difference = self.new.p50 - self.old.p50
         if not self.old.p50:
             return math.copysign(math.inf, difference) if difference else 0.0
@@ -52,37 +51,36 @@ class Pair:
 
     @property
     def noise(self) -> float | None:
-        """Of the change; None where one of the two is not known."""
+        """Noise of the change; None if that of one figure is unknown."""
         if self.old.noise is None or self.new.noise is None:
             return None
         return math.hypot(self.old.noise, self.new.noise)
 
     @property
     def loss(self) -> float:
-        """How much worse the new one is, as a share of the old; below 0: better."""
+        """How much worse the new figure is, relative to old; negative if it is better."""
         return self.change if self.old.better == "lower" else -self.change
 
     @property
     def obstacle(self) -> str:
-        """Why the two cannot be compared; empty when they can."""
+        """Why the two cannot be compared; empty if they can."""
         if not self.same_machine and self.old.unit != RATIO:
             return "another machine"
         if self.noise is None and self.old.unit not in EXACT:
-            return "noise not known"
+            return "noise unknown"
         return ""
 
     def regressed(self, limit: float) -> bool:
-        """Whether it is worse beyond its noise and beyond the limit."""
+        """Whether it is worse by more than its noise and the limit."""
         return not self.obstacle and self.loss > max(limit, self.noise or 0.0)
 
     def verdict(self) -> str:
-        """Return it in words."""
+        """Return the verdict in words."""
         if self.obstacle:
             return self.obstacle
         if abs(self.loss) <= (self.noise or 0.0):
-            return "the same" if not self.change else "within the noise"
-        worse, better = ("slower", "faster") if self.old.unit in TIMES else ("worse", "better")
-        return better if self.loss < 0 else worse
+            return "within the noise" if self.change else "the same"
+        return "better" if self.loss < 0 else "worse"
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of the table."""
@@ -103,7 +101,8 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     try:
         pairs, notes = match(options.old, options.new)
-        print("\n".join([*table(pairs), *notes]))
+        head = ("figure", "old", "new", "unit", "change", "noise", "")
+        print("\n".join([*table([head, *(pair.row() for pair in pairs)], "<>><>><"), *notes]))
         check(pairs, options.max_regress)
     except EdgesegError as error:
         print(f"error: {error.problem}\n  fix: {error.remedy}", file=sys.stderr)
@@ -111,22 +110,10 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def table(pairs: Sequence[Pair]) -> list[str]:
-    """Return aligned lines: names to the left, numbers to the right."""
-    head = ("figure", "old", "new", "unit", "change", "noise", "")
-    rows = [head, *(pair.row() for pair in pairs)]
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    sides = "<>><>><"
-    return [
-        "  ".join(f"{cell:{s}{w}}" for cell, s, w in zip(row, sides, wide, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
 def match(old: Path, new: Path) -> tuple[list[Pair], list[str]]:
-    """Pair the figures of two files, ratios first; and say what has no partner or machine.
+    """Pair the figures of two files, ratios first; also return notes on unpaired figures.
 
-    DataError where nothing is shared.
+    DataError if the files share no figure.
     """
     left, right = _by_name(read_documents(old)), _by_name(read_documents(new))
     pairs = [
@@ -136,25 +123,31 @@ def match(old: Path, new: Path) -> tuple[list[Pair], list[str]]:
     ]
     if not pairs:
         raise DataError(
-            f"{old} and {new} share no figure: {_few(left)} in the one, {_few(right)} in the "
-            "other.",
+            f"{old} and {new} share no figure",
             remedy="name two files of the same benchmark",
+            code="data/no-shared-figure",
         )
-    notes = [*_alone(old, left, right), *_alone(new, right, left)]
+    notes = [
+        f"only in {path}: {': '.join(key)}"
+        for path, own, other in ((old, left, right), (new, right, left))
+        for key in own
+        if key not in other
+    ]
     if not all(pair.same_machine for pair in pairs):
         machines = " | ".join(sorted({d.machine for d, _ in (*left.values(), *right.values())}))
-        notes.append(f"warning: not the same machine, only ratios are judged: {machines}")
+        notes.append(f"warning: different machines, only ratios are judged: {machines}")
     return sorted(pairs, key=lambda pair: pair.old.unit != RATIO), notes
 
 
 def check(pairs: Sequence[Pair], limit: float) -> None:
-    """GateFailed names what got worse by more than the limit and its noise."""
+    """Raise GateFailed if a figure is worse by more than its noise and the limit."""
     worse = [pair for pair in pairs if pair.regressed(limit)]
     if worse:
         names = "; ".join(f"{p.benchmark}: {p.old.name} by {p.loss:.1%}" for p in worse)
         raise GateFailed(
-            f"Worse by more than {limit:.1%} and than the noise: {names}.",
-            remedy="measure both again in a quiet hour, or allow it: --max-regress",
+            f"worse by more than {limit:.1%} and the noise: {names}",
+            remedy="measure both again on an idle machine, or raise the limit: --max-regress",
+            code="gate/regression",
         )
 
 
@@ -167,25 +160,8 @@ def percentage(text: str) -> float:
 
 
 def _by_name(documents: Sequence[Document]) -> ByName:
-    """Return the figures by benchmark and name; of two alike the last one counts."""
+    """Return the figures by benchmark and name; the last of duplicates."""
     return {(d.benchmark, f.name): (d, f) for d in documents for f in d.figures}
-
-
-def _alone(path: Path, figures: ByName, others: ByName) -> list[str]:
-    """Say what only one file has: a benchmark's figures by name, or that it has all of them."""
-    lines = []
-    for benchmark in dict.fromkeys(name for name, _ in figures):
-        names = [name for kind, name in figures if kind == benchmark]
-        missing = [name for name in names if (benchmark, name) not in others]
-        whole = len(missing) == len(names)
-        if missing:
-            lines.append(f"only in {path}: {benchmark}" + f": {', '.join(missing)}" * (not whole))
-    return lines
-
-
-def _few(figures: ByName) -> str:
-    names = [": ".join(key) for key in figures]
-    return ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3) or "none"
 
 
 if __name__ == "__main__":

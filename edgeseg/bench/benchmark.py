@@ -61,7 +61,7 @@ class BenchReport(Conditions):
                 f"mode        {self._mode()}",
                 f"latency     {self.latency.line()}  mean {self.latency.mean_ms:.2f} ms",
                 f"throughput  {self.throughput_fps:.1f} frames/s, including writing frames into "
-                f"the slot{', limited by the pace' if self.period_s else ''}",
+                f"the slot{', at this pace' if self.period_s else ''}",
                 *self.clocks.lines(),
                 PAPER,
             ]

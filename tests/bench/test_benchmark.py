@@ -101,7 +101,7 @@ def test_a_pace_is_named_with_its_missed_starts():
         f"paced: one iteration per 40 ms, idle in between; {missed} of {3 + missed} starts missed"
     )
     assert line in report.summary()
-    assert "limited by the pace" in report.summary()
+    assert "at this pace" in report.summary()
     document = json.loads(json.dumps(report.to_json()))
     assert (document["mode"], document["missed_starts"]) == ("paced", missed)
     assert "throttled" in document["clocks"]

@@ -1,1 +1,1 @@
-"""Tests of benchmarks/, which is no package: its files are scripts."""
+"""Tests of benchmarks/, whose files are scripts and no package."""

