@@ -11,7 +11,7 @@ from edgeseg.config import BenchConfig
 from edgeseg.data.frames import FrameSet
 from edgeseg.errors import ConfigError
 from edgeseg.machine.facts import this_machine
-from edgeseg.machine.state import DeviceState, Reader
+from edgeseg.machine.state import DeviceState, StateReader
 from edgeseg.stream.pipeline.pace import Pace
 from tests.kit.cards import make_card
 from tests.kit.fakes import RedBackend
@@ -132,7 +132,7 @@ def test_a_throttled_device_is_told_with_the_figures(monkeypatch):
     counts = iter([3, 8])
     state = {"temperatures_c": {"cpu": 71.0}, "throttling": None}
     read = lambda self: DeviceState(counters={"quota": next(counts)}, **state)  # noqa: E731
-    monkeypatch.setattr(Reader, "read", read)
+    monkeypatch.setattr(StateReader, "read", read)
     report = paced()
     assert report.clocks.throttled is True
     assert "THROTTLED   quota, 5 times" in report.summary()
@@ -142,7 +142,7 @@ def test_a_throttled_device_is_told_with_the_figures(monkeypatch):
 
 def test_a_machine_that_shows_nothing_adds_nothing(monkeypatch):
     nothing = DeviceState(temperatures_c={}, counters={})
-    monkeypatch.setattr(Reader, "read", lambda self: nothing)
+    monkeypatch.setattr(StateReader, "read", lambda self: nothing)
     report = paced()
     assert report.clocks.lines() == []
     assert not {"THROTTLED", "throttled", "hottest"} & set(report.summary().split())
