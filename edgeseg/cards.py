@@ -1,4 +1,4 @@
-"""Cards: the JSON metadata of runs, graphs and engines; atomic writes.
+"""Cards: the JSON metadata of runs, graphs and engines.
 
 runs/<name>/card.json                            ModelCard, beside model.safetensors
 <name>.onnx, metadata_props `edgeseg.*`          GraphCard, inside the file
@@ -6,17 +6,14 @@ engines/<name>-<precision>-<target>.json         EngineCard, beside the engine
 """
 
 import dataclasses
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
 from typing import Any, TypeVar
 
-from edgeseg.errors import ModelError, WriteError
+from edgeseg.errors import ModelError
+from edgeseg.files import write_atomic
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
@@ -195,48 +192,3 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
             code="model/damaged-metadata",
         ) from error
     return card_from(document, GraphCard, path)
-
-
-@contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
-
-    If the block fails, or the process is killed, the old file is unchanged. durable: wait for the
-    disk, so that the file survives a power cut. WriteError: full disk or missing permission.
-    """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        if durable:
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise WriteError(
-            f"cannot write {path}: {error.strerror or error}",
-            remedy=f"check space and permissions: df -h {quote(str(path.parent))}",
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file atomically: under a temporary name, then rename it."""
-    with replacing(path) as part:
-        part.write_bytes(data)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def newest(folder: Path, pattern: str) -> list[Path]:
-    """Return the matching files of a folder, newest first."""
-    return sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -19,9 +19,10 @@ from types import ModuleType
 from typing import Any, Literal
 
 from edgeseg import __version__
-from edgeseg.cards import CARD, newest
+from edgeseg.cards import CARD
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import installed, require
+from edgeseg.files import newest
 from edgeseg.machine import sysfs
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state

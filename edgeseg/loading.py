@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, newest
+from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
+from edgeseg.files import newest
 from edgeseg.log import log, log_once
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt

@@ -11,9 +11,10 @@ import sys
 import pytest
 
 from edgeseg import doctor
-from edgeseg.cards import EngineCard, write_atomic, write_card
+from edgeseg.cards import EngineCard, write_card
 from edgeseg.doctor import Diagnosis, Finding, examine
 from edgeseg.errors import MissingExtra
+from edgeseg.files import write_atomic
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.state import DeviceState
 from edgeseg.runtime.choice import Candidate

@@ -14,11 +14,11 @@ from edgeseg.bench.conditions import conditions
 from edgeseg.bench.profile_report import LayerRow, ProfileReport, by_module
 from edgeseg.bench.timing import time_iterations
 from edgeseg.bench.trace import chrome_trace
-from edgeseg.cards import write_atomic
 from edgeseg.config import ProfileConfig
 from edgeseg.cuda.nvtx import marker
 from edgeseg.data.frames import FrameSet
 from edgeseg.errors import ConfigError
+from edgeseg.files import write_atomic
 from edgeseg.graph.files import graph_file, read_graph
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.layer_times import Layered

@@ -181,7 +181,7 @@ def fill_frame(frame: Image, image: Image, *, source: str, target: str) -> None:
 
 def write_png(path: Path, image: Image) -> None:
     """Write RGB uint8 [H, W, 3] or a mask uint8 [H, W] as PNG, atomically."""
-    from edgeseg.cards import write_atomic
+    from edgeseg.files import write_atomic
 
     pixels = image[:, :, ::-1] if image.ndim == 3 else image
     done, encoded = cv2.imencode(".png", pixels)

@@ -20,7 +20,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from edgeseg.cards import EngineCard, GraphCard, replacing, sha256, write_card
+from edgeseg.cards import EngineCard, GraphCard, write_card
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.data.frames import KEPT, parity_frames, pick_images
 from edgeseg.data.images import Image
@@ -29,6 +29,7 @@ from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.compare import compare
 from edgeseg.extras import installed, require
+from edgeseg.files import replacing, sha256
 from edgeseg.graph.files import read_graph
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.log import log

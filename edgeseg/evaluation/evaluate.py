@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.cards import GraphCard, write_atomic
+from edgeseg.cards import GraphCard
 from edgeseg.data.images import Image, Mask, read_mask, resize_mask, write_png
 from edgeseg.data.layouts import GOOD, Dataset, Sample
 from edgeseg.errors import DataError
@@ -22,6 +22,7 @@ from edgeseg.evaluation.contact_sheet import Case, draw_sheet
 from edgeseg.evaluation.inference import run_images
 from edgeseg.evaluation.report import Evaluation, Row
 from edgeseg.extras import require
+from edgeseg.files import write_atomic
 from edgeseg.runtime.base import Backend
 
 if TYPE_CHECKING:

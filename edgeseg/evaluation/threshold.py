@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, sha256, write_card
+from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
 from edgeseg.data.images import list_images
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.inference import run_images
+from edgeseg.files import sha256
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend

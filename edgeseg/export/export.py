@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from edgeseg.cards import CARD, GraphCard, ModelCard, metadata_from, read_card, replacing, sha256
+from edgeseg.cards import CARD, GraphCard, ModelCard, metadata_from, read_card
 from edgeseg.config import ExportConfig
 from edgeseg.data.frames import KEPT, parity_frames
 from edgeseg.data.images import Image, read_image
@@ -26,6 +26,7 @@ from edgeseg.evaluation.compare import Parity, compare
 from edgeseg.evaluation.threshold import held_out
 from edgeseg.export.exact import rewrite
 from edgeseg.extras import installed
+from edgeseg.files import replacing, sha256
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.runtime.base import INPUTS, OUTPUTS

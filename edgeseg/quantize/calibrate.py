@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.cards import GraphCard, sha256
+from edgeseg.cards import GraphCard
 from edgeseg.config import CalibrateConfig
 from edgeseg.data.images import fill_frame, read_image, resize
 from edgeseg.data.layouts import Dataset, Sample, open_dataset
@@ -25,6 +25,7 @@ from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError, ModelError
 from edgeseg.extras import installed
+from edgeseg.files import sha256
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph, name_of
 from edgeseg.graph.modules import Module

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cards import sha256, write_atomic
 from edgeseg.errors import ModelError
+from edgeseg.files import sha256, write_atomic
 
 DIGITS = 5
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from onnx import ModelProto
 
-from edgeseg.cards import sha256
 from edgeseg.config import Similarity
+from edgeseg.files import sha256
 from edgeseg.graph.graph import Graph
 from edgeseg.quantize.calibration_file import Ranges
 from edgeseg.quantize.equalize import equalize

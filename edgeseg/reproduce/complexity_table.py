@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cards import write_atomic
 from edgeseg.errors import EdgesegError
 from edgeseg.extras import require
+from edgeseg.files import write_atomic
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.recipes import TrainConfig

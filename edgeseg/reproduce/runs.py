@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, replacing, write_card
+from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, write_card
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.data.published import textures_folder
 from edgeseg.data.rotation_policy import paper_rotation, resolve_rotation
@@ -24,6 +24,7 @@ from edgeseg.errors import ConfigError, ModelError
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.threshold import threshold_run
 from edgeseg.extras import require
+from edgeseg.files import replacing
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.recipes import TrainConfig

@@ -7,8 +7,9 @@ the file's hash, the GPU and version it was built for, and what is needed to bui
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.cards import EngineCard, newest, read_card, sha256
+from edgeseg.cards import EngineCard, read_card
 from edgeseg.errors import EdgesegError, EngineMismatch, ModelError
+from edgeseg.files import newest, sha256
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import Candidate

@@ -18,9 +18,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cards import newest, replacing, sha256
 from edgeseg.errors import WriteError
 from edgeseg.extras import require
+from edgeseg.files import newest, replacing, sha256
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 

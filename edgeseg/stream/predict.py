@@ -19,9 +19,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from edgeseg.cards import replacing
 from edgeseg.data.images import read_image, walk_images, write_png
 from edgeseg.errors import DataError, ModelError, SinkError
+from edgeseg.files import replacing
 from edgeseg.log import log
 from edgeseg.prediction import Model, Prediction
 from edgeseg.progress import task

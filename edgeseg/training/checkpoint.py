@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, sha256, write_atomic, write_card
+from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, write_card
 from edgeseg.errors import ConfigError, ModelError
+from edgeseg.files import sha256, write_atomic
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.teacher import Teacher

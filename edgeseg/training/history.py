@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.cards import write_atomic
 from edgeseg.data.images import Image, write_png
+from edgeseg.files import write_atomic
 
 HISTORY = "train.csv"
 COLUMNS = ("phase", "step", "loss", "seconds", "waited")  # waited for the batch, in seconds

@@ -27,9 +27,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgeseg.cards import CARD, IMPORTED, ModelCard, sha256, write_card
+from edgeseg.cards import CARD, IMPORTED, ModelCard, write_card
 from edgeseg.errors import ConfigError, ModelError, WriteError
 from edgeseg.extras import installed
+from edgeseg.files import sha256
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
 from edgeseg.training.checkpoint import save_weights

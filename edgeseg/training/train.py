@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 
-from edgeseg.cards import CARD, ModelCard, sha256
+from edgeseg.cards import CARD, ModelCard
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
 from edgeseg.extras import installed
+from edgeseg.files import sha256
 from edgeseg.interrupt import stop_requests
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine

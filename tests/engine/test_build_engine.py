@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from edgeseg.cards import EngineCard, read_card, sha256
+from edgeseg.cards import EngineCard, read_card
 from edgeseg.config import BuildConfig, ExportConfig
 from edgeseg.engine import build_engine as engine
 from edgeseg.engine import typed
@@ -16,6 +16,7 @@ from edgeseg.engine.build_engine import build_engine
 from edgeseg.engine.typed import EXACT, NO_GATE
 from edgeseg.errors import ConfigError, GateFailed, ModelError
 from edgeseg.export.export import export_graph
+from edgeseg.files import sha256
 from edgeseg.loading import open_model
 from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.fp16 import to_fp16

@@ -7,10 +7,11 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeseg.cards import EngineCard, read_card, sha256
+from edgeseg.cards import EngineCard, read_card
 from edgeseg.config import BuildConfig
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.errors import ModelError
+from edgeseg.files import sha256
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.loading import open_model

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, sha256, write_card
+from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.threshold import (
     conformal_quantile,
@@ -14,6 +14,7 @@ from edgeseg.evaluation.threshold import (
     fit_thresholds,
     threshold_run,
 )
+from edgeseg.files import sha256
 from tests.kit.red_backend import RedBackend, write_image
 
 

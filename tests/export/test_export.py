@@ -12,12 +12,13 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 
-from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, sha256, write_card
+from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, write_card
 from edgeseg.config import ExportConfig
 from edgeseg.errors import DataError, GateFailed, ModelError
 from edgeseg.export import export
 from edgeseg.export.ensure import exported_graph
 from edgeseg.export.export import export_graph, export_run
+from edgeseg.files import sha256
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from tests.kit.deploy import Toy, toy_backend

@@ -8,12 +8,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeseg.cards import metadata_from, sha256
+from edgeseg.cards import metadata_from
 from edgeseg.config import CalibrateConfig
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.files import sha256
 from edgeseg.graph.graph import Graph
 from edgeseg.quantize.calibrate import calibrate, choose
 from edgeseg.quantize.calibration_file import read_ranges

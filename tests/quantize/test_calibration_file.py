@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from edgeseg.cards import sha256
 from edgeseg.errors import ModelError
+from edgeseg.files import sha256
 from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, read_ranges, write_ranges
 
 

@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from edgeseg.cards import EngineCard, sha256, write_card
+from edgeseg.cards import EngineCard, write_card
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError
+from edgeseg.files import sha256
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import engine_files as engines
 from edgeseg.runtime.base import OUTPUTS, Slot

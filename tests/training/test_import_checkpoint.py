@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from edgeseg.cards import CARD, IMPORTED, WEIGHTS, ModelCard, read_card, sha256
+from edgeseg.cards import CARD, IMPORTED, WEIGHTS, ModelCard, read_card
 from edgeseg.errors import ConfigError, ModelError, WriteError
+from edgeseg.files import sha256
 from edgeseg.loading import open_run
 from edgeseg.training.checkpoint import load_run
 from edgeseg.training.import_checkpoint import import_checkpoint

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgeseg.cards import sha256
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError, WriteError
+from edgeseg.files import sha256
 from edgeseg.model.dskd import DSKD
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
