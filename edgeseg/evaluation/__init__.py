@@ -1,1 +1,1 @@
-"""How good a model is, and where its threshold belongs."""
+"""Metrics, operating points (thresholds) and the comparison of models."""

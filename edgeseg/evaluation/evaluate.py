@@ -1,8 +1,8 @@
-"""Any backend over a test set: six metrics, the verdicts at its card's thresholds, the worst cases.
+"""Evaluate a model on a test set: six metrics, verdicts at its thresholds, the worst errors.
 
-Ground truth is brought to the maps' size as the paper does it, antialiased and then cut at one
-half. An image is good or defective by its folder and not by its mask: a defect that is too fine to
-survive the reduction, or that nobody has drawn, still makes a defective image.
+Masks are resized to the anomaly map as in the paper, antialiased and thresholded at 0.5. An image
+is good or defective by its folder, not by its mask: a defect that vanishes in the resize, or that
+has no mask, still makes a defective image.
 """
 
 import json
@@ -18,9 +18,9 @@ from edgeseg.cards import GraphCard
 from edgeseg.data.images import Image, Mask, read_mask, resize_mask, write_png
 from edgeseg.data.layouts import GOOD, Dataset, Sample
 from edgeseg.errors import DataError
-from edgeseg.evaluation.contact_sheet import Case, draw_sheet
-from edgeseg.evaluation.inference import run_images
-from edgeseg.evaluation.report import Evaluation, Row
+from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
+from edgeseg.evaluation.report import CategoryScores, Evaluation
+from edgeseg.evaluation.run_images import run_images
 from edgeseg.extras import require
 from edgeseg.files import write_atomic
 from edgeseg.runtime.base import Backend
@@ -28,16 +28,16 @@ from edgeseg.runtime.base import Backend
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
 
-WORST = 6  # cases of each kind on the sheet
+WORST = 6  # images of each kind on the contact sheet
 
 Flags = NDArray[np.bool_]
 
 
 def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> Evaluation:
-    """Run the test images through a backend and score what comes out.
+    """Run the test images and compute the metrics.
 
-    out: a folder for evaluation.json and sheet.png, the worst misses and false alarms.
-    Errors: DataError for a dataset without test images, a damaged image, a mask of another size.
+    out: folder for evaluation.json and sheet.png, the worst misses and false rejects.
+    Errors: DataError for a data set without test images, a damaged image, a mask of another size.
     """
     if not dataset.test:
         root = dataset.root
@@ -45,8 +45,9 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
         if dataset.layout != "plain":
             folders = f"{root / 'test' / GOOD} and {root / 'test' / '<defect>'}"
         raise DataError(
-            f"{root} ({dataset.layout} layout) holds no image to test on.",
-            remedy=f"put labelled photos into {folders}",
+            f"no test images in {root} ({dataset.layout} layout)",
+            remedy=f"add labeled images to {folders}",
+            code="data/no-test-images",
         )
     require("scipy", extra="train")
     card = backend.card
@@ -55,8 +56,8 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
     labels = np.array([sample.label for sample in dataset.test])
     defects = sorted(set(labels[~results.good].tolist()))
     evaluation = Evaluation(
-        overall=_row("all", results, ~results.good, rejected, card),
-        per_defect=tuple(_row(d, results, labels == d, rejected, card) for d in defects),
+        overall=_scores("all", results, ~results.good, rejected, card),
+        per_defect=tuple(_scores(d, results, labels == d, rejected, card) for d in defects),
         good=int(results.good.sum()),
         false_rejects=int((rejected & results.good).sum()),
         good_marked=int((results.marked & results.good).sum()),
@@ -76,7 +77,7 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
 
 @dataclass(frozen=True)
 class Results:
-    """What came out for each of N test images, beside what is true of it."""
+    """The outputs for N test images, and their ground truth."""
 
     maps: NDArray[np.float32]
     """[N, S, S]"""
@@ -84,10 +85,10 @@ class Results:
     """[N, S, S]"""
     score: NDArray[np.float64]
     marked: Flags
-    """Whether the mask has a pixel set."""
+    """Whether the mask has an anomalous pixel."""
     good: Flags
     judged: Flags
-    """Whether the truth of every pixel is known: of good images, and of those with a mask."""
+    """Whether the ground truth of the pixels is known: good images, and those with a mask."""
 
 
 def _run(backend: Backend, samples: Sequence[Sample]) -> Results:
@@ -115,33 +116,36 @@ def _run(backend: Backend, samples: Sequence[Sample]) -> Results:
 def read_truth(path: Path, sample: Sample, size: tuple[int, int], side: int) -> Mask:
     """Read the mask of an image of (height, width) `size`, as bool [side, side].
 
-    DataError for a mask that is not as large as its image.
+    DataError for a mask of another size than its image.
     """
     mask = read_mask(path)
     if mask.shape != size:
         raise DataError(
-            f"The mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels, its image {sample.path} "
-            f"{size[1]} x {size[0]}; the same size was expected.",
-            remedy="draw the mask on the image as it is, or remove the mask",
+            f"invalid mask {path}: {mask.shape[1]} x {mask.shape[0]} pixels (expected the size of "
+            f"{sample.path}: {size[1]} x {size[0]})",
+            remedy="draw the mask at the size of the image, or remove it",
+            code="data/mask-size",
         )
     return resize_mask(mask, side)
 
 
 def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
-    """Score some defective images, bool [N], against all good ones."""
+    """Compute the metrics of some defective images, bool [N], against all good ones."""
     from edgeseg.evaluation.metrics import UNDEFINED, auroc, score_maps
 
     known = (defective | results.good) & results.judged
     scores = UNDEFINED
     if known.any():
         scores = score_maps(results.maps[known], results.truth[known], top=top)
-    # By folder, and by the graph's own score: the one that rejects parts.
+    # Labels by folder, and the score of the graph, which decides the verdict.
     image_auroc = auroc(results.score[defective], results.score[results.good])
     return replace(scores, image_auroc=image_auroc)
 
 
-def _row(label: str, results: Results, defective: Flags, rejected: Flags, card: GraphCard) -> Row:
-    return Row(
+def _scores(
+    label: str, results: Results, defective: Flags, rejected: Flags, card: GraphCard
+) -> CategoryScores:
+    return CategoryScores(
         label=label,
         images=int(defective.sum()),
         missed=int((defective & ~rejected).sum()),
@@ -152,11 +156,11 @@ def _row(label: str, results: Results, defective: Flags, rejected: Flags, card: 
 def _sheet(results: Results, dataset: Dataset, rejected: Flags, card: GraphCard) -> Image:
     """Draw the defective images with the lowest scores, and the good ones with the highest."""
 
-    def case(place: int) -> Case:
+    def tile(place: int) -> SheetImage:
         path = dataset.test[place].path
-        verdict = "rejected" if rejected[place] else "passed"
+        verdict = "anomalous" if rejected[place] else "good"
         name = path.relative_to(dataset.root).as_posix()
-        return Case(
+        return SheetImage(
             path=path,
             title=f"{name}  {results.score[place]:.3f} {verdict}",
             anomaly_map=results.maps[place],
@@ -165,5 +169,5 @@ def _sheet(results: Results, dataset: Dataset, rejected: Flags, card: GraphCard)
 
     order = np.argsort(results.score, kind="stable")
     misses = order[~results.good[order]][:WORST]
-    alarms = order[results.good[order]][::-1][:WORST]
-    return draw_sheet([case(i) for i in misses], [case(i) for i in alarms], card.threshold)
+    rejects = order[results.good[order]][::-1][:WORST]
+    return draw_sheet([tile(i) for i in misses], [tile(i) for i in rejects], card.threshold)

@@ -1,4 +1,4 @@
-"""What an evaluation found: a table that people read, a document that programs do."""
+"""The report of an evaluation, as text and as JSON."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import GraphCard
+from edgeseg.text import table
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -18,18 +19,17 @@ COLUMNS = {
     "IAP@90": "iap90",
     "AUPRO": "aupro",
 }
-WIDTH = 12  # of a column, letters
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One type of defect, or all of them, against all good images of the test set."""
+class CategoryScores:
+    """The scores of one type of defect, or of all, against all good images of the test set."""
 
     label: str
     images: int
     """Defective images."""
     missed: int
-    """Those of them that the image threshold lets pass."""
+    """Defective images with the verdict good."""
     scores: "Scores"
 
     def to_json(self) -> dict[str, Any]:
@@ -38,52 +38,54 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How well one model does on one test set; the same on every machine, up to rounding."""
+    """The results of one model on one test set."""
 
-    overall: Row
-    per_defect: tuple[Row, ...]
+    overall: CategoryScores
+    per_defect: tuple[CategoryScores, ...]
     good: int
     """Good images in the test set."""
     false_rejects: int
-    """Good images that score above the image threshold."""
+    """Good images with the verdict anomalous."""
     good_marked: int
-    """Good images with at least one pixel marked."""
+    """Good images with at least one anomalous pixel."""
     without_mask: int
-    """Defective images without ground truth: they count for the image AUROC alone."""
+    """Defective images without a mask, which count for the image AUROC only."""
     card: GraphCard
     backend: str
     dataset: str
     layout: str
     out: Path | None
-    """Where evaluation.json and sheet.png were written."""
+    """Folder of evaluation.json and sheet.png."""
 
     def table(self) -> str:
-        """Return the metrics, overall and by type of defect, as plain text; `-` is undefined."""
-        rows = [self.overall, *self.per_defect]
-        stub = max(len(row.label) for row in rows)
-        head = "".join(f"{name:>{WIDTH}}" for name in ("images", "missed", *COLUMNS))
-        return "\n".join([" " * stub + head, *(_line(row, stub) for row in rows)])
+        """Return the metrics, overall and by type of defect, as text; `-`: undefined."""
+        rows = [["", "images", "missed", *COLUMNS]]
+        for row in (self.overall, *self.per_defect):
+            values = (getattr(row.scores, name) for name in COLUMNS.values())
+            cells = ("-" if math.isnan(value) else f"{value:.3f}" for value in values)
+            rows.append([row.label, str(row.images), str(row.missed), *cells])
+        return "\n".join(table(rows, "<" + ">" * (len(COLUMNS) + 2)))
 
     def summary(self) -> str:
-        """Return the table with what was run, the verdicts and where the files lie."""
+        """Return model, data, metrics, error rates and files, as text."""
         card, defective = self.card, self.overall.images
         lines = [
             f"{card.name} on {self.dataset} ({self.layout} layout), {self.backend}",
             self.table(),
-            f"{_share(self.false_rejects, self.good)} good images are rejected: "
-            f"score above {card.image_threshold:.4g}",
-            f"{_share(self.good_marked, self.good)} good images have a marked pixel: "
-            f"map above {card.threshold:.4g}",
-            f"{_share(self.overall.missed, defective)} defective images are missed",
+            f"false-reject rate (overkill): {_share(self.false_rejects, self.good)} good images, "
+            f"image threshold {card.image_threshold:.4g}",
+            f"miss rate (escape): {_share(self.overall.missed, defective)} defective images",
+            f"with anomalous pixels: {_share(self.good_marked, self.good)} good images, "
+            f"pixel threshold {card.threshold:.4g}",
         ]
         if self.without_mask:
-            lines.append(f"{self.without_mask} of them have no mask: in the image AUROC alone")
+            lines.append(f"without a mask: {self.without_mask} (used for the image AUROC only)")
         if self.out is not None:
-            lines.append(f"worst misses and false alarms: {self.out / 'sheet.png'}")
+            lines.append(f"worst misses and false rejects: {self.out / 'sheet.png'}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the overall metrics at the top level; None where one is undefined."""
+        """Return everything, with the overall metrics at the top level; None if undefined."""
         card = self.card
         return {
             **self.overall.scores.to_json(),
@@ -108,14 +110,6 @@ class Evaluation:
             "backend": self.backend,
             "dataset": {"name": self.dataset, "layout": self.layout},
         }
-
-
-def _line(row: Row, stub: int) -> str:
-    values = (getattr(row.scores, name) for name in COLUMNS.values())
-    cells = ("-" if math.isnan(value) else f"{value:.3f}" for value in values)
-    return f"{row.label:{stub}}" + "".join(
-        f"{c:>{WIDTH}}" for c in (row.images, row.missed, *cells)
-    )
 
 
 def _share(count: int, total: int) -> str:

@@ -1,13 +1,13 @@
-"""Where to draw the line, from good parts alone.
+"""The operating point: thresholds for a false-reject rate, from good images only.
 
-The user says which share of good parts may be rejected. Of n good images that training never saw,
-the k-th smallest score, k = ceil((n + 1)(1 - rate)), is a threshold that a further good part
-exceeds with a probability of at most `rate`, whatever the scores' distribution (the split conformal
-quantile; Vovk et al., Algorithmic Learning in a Random World, 2005). The pixels get the same bound
-on each image's highest map value, so there the rate is the share of good parts with any pixel
-marked. Each bound holds by itself: who rejects on either rejects up to twice as many.
+Of n good images that were not used in training, the k-th smallest score with
+k = ceil((n + 1)(1 - rate)) is exceeded by a further good part with a probability of at most `rate`,
+whatever the distribution (split conformal quantile; Vovk et al., Algorithmic Learning in a Random
+World, 2005). The pixel threshold bounds the highest map value of an image in the same way: there
+the rate is the share of good parts with any anomalous pixel. Each bound holds by itself; rejecting
+on either rejects up to twice as many.
 
-n images support no rate below 1 / (n + 1): 99 are needed for 1 %.
+n images support no rate below 1 / (n + 1): 1 % needs 99 images.
 """
 
 import dataclasses
@@ -24,94 +24,97 @@ from numpy.typing import ArrayLike
 from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
 from edgeseg.data.images import list_images
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.evaluation.inference import run_images
+from edgeseg.evaluation.run_images import run_images
 from edgeseg.files import sha256
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
 
 FALSE_REJECT_RATE = 0.01
-_ROUNDING = (
-    1e-9  # 0.07 * 100 is 7.000000000000001 in floating point, 0.29 * 100 is 28.999999999999996
-)
+_ROUNDING = 1e-9  # 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999999999999996
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Where the line was drawn, and what the good images allow to say about it."""
+    """Two thresholds, and the false-reject rate that they support."""
 
     pixel: float
-    """A pixel is anomalous above this value of the map."""
+    """A pixel is anomalous above this map value."""
     image: float
-    """A part is rejected above this score."""
-    rate: float
-    """The wanted share of good parts that is rejected."""
+    """An image is anomalous above this score."""
+    false_reject_rate: float
+    """Target, 0 to 1."""
     images: int
-    """Good images that the thresholds were found on."""
+    """Number of good images that the thresholds are based on."""
 
     @property
     def supported_rate(self) -> float:
-        """The lowest rate that so many images support."""
+        """The lowest rate that the number of images supports."""
         return 1 / (self.images + 1)
 
     @property
     def images_needed(self) -> int:
-        """How many images the wanted rate takes."""
-        return math.ceil(1 / self.rate - _ROUNDING) - 1
+        """The number of images that the target rate needs."""
+        return math.ceil(1 / self.false_reject_rate - _ROUNDING) - 1
 
     @property
     def warning(self) -> str | None:
-        """What is wrong with too few images; None when there are enough."""
+        """A warning if there are too few images for the target rate, else None."""
         if self.images >= self.images_needed:
             return None
         return (
-            f"{self.images} held-out good images support a false-reject rate of "
-            f"{100 * self.supported_rate:.3g} %, not {100 * self.rate:.3g} %: each threshold is "
-            f"the highest value seen. {self.images_needed} images would do."
+            f"{self.images} good images support a false-reject rate of "
+            f"{100 * self.supported_rate:.3g} %, not {100 * self.false_reject_rate:.3g} %, which "
+            f"needs {self.images_needed}; the thresholds are the highest values"
         )
 
     def summary(self) -> str:
-        """Return the thresholds, their basis and the warning, as text."""
+        """Return the thresholds and the warning, as text."""
         lines = [
             f"image threshold {self.image:.6g}, pixel threshold {self.pixel:.6g}",
-            f"for a false-reject rate of {100 * self.rate:.3g} %, from {self.images} good images",
+            f"for a false-reject rate (overkill) of {100 * self.false_reject_rate:.3g} %, from "
+            f"{self.images} good images",
         ]
         return "\n".join([*lines, f"warning: {self.warning}"] if self.warning else lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything, what follows from the fields included."""
+        """Return the fields and what follows from them."""
         derived = ("supported_rate", "images_needed", "warning")
         return dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
 
 
 def threshold_run(
-    run: Path, data: Path, rate: float = FALSE_REJECT_RATE, *, context: float | None = None
+    run: Path,
+    data: Path,
+    false_reject_rate: float = FALSE_REJECT_RATE,
+    *,
+    context: float | None = None,
 ) -> Thresholds:
-    """Find a run's thresholds on the images its training held back; write them into its card.
+    """Find the thresholds of a run on its held-out images, and write them to its card.
 
-    data: the folder it was trained on, wherever that lies now; of an imported run, a folder with
-    good images that its training never saw. context: the sigma of `Fused`, for the card as well;
-    None leaves it as it is. The weights stay as they are, and so do graphs exported before, which
-    carry the thresholds of their time; they are logged as outdated.
+    data: the data set of the training, at any path; for an imported run, a folder of good images
+    that were not used in training. context: sigma of the blur of the map, also written to the card;
+    None keeps it. Graphs that were exported before keep their thresholds, which is logged.
     """
-    check_rate(rate)
+    check_rate(false_reject_rate)
     card = read_card(run / CARD, ModelCard)
     paths = held_out(card, data)
     if IMPORTED in card.config:
-        log.info(f"{run} was imported: the thresholds hold if its training never saw {data}")
+        log.info(f"imported run {run}: valid only if {data} was not used in training")
     with closing(open_run(run, context=context)) as backend:
-        thresholds = fit_thresholds(backend, paths, rate)
+        thresholds = fit_thresholds(backend, paths, false_reject_rate)
+    same_maps = backend.card.context == card.context
     found = dataclasses.replace(
         card,
         threshold=thresholds.pixel,
         image_threshold=thresholds.image,
         context=backend.card.context,
         threshold_note=thresholds.to_json(),
-        metrics=card.metrics if backend.card.context == card.context else {},  # of other maps
+        metrics=card.metrics if same_maps else {},
     )
     write_card(run / CARD, found)
     for graph in sorted(run.glob("*.onnx")):
-        log.info(f"{graph} still carries its old thresholds: edgeseg export {run}")
+        log.info(f"{graph} has the old thresholds; to update it: edgeseg export {run}")
     return thresholds
 
 
@@ -125,51 +128,53 @@ def fit_thresholds(backend: Backend, paths: Sequence[Path], rate: float) -> Thre
 
 
 def find_thresholds(scores: ArrayLike, peaks: ArrayLike, rate: float) -> Thresholds:
-    """Find the thresholds from good images' scores [n] and highest map values [n]."""
+    """Find the thresholds from the scores [n] and highest map values [n] of good images."""
     check_rate(rate)
     return Thresholds(
         pixel=conformal_quantile(peaks, rate),
         image=conformal_quantile(scores, rate),
-        rate=rate,
+        false_reject_rate=rate,
         images=np.size(scores),
     )
 
 
 def conformal_quantile(values: ArrayLike, rate: float) -> float:
-    """Return the value that one more of its kind exceeds with a probability of at most `rate`.
+    """Return the value that a further one exceeds with a probability of at most `rate`.
 
-    values [n]; the largest of them where n is too small for the rate.
+    values [n]; the largest of them is returned if n is too small for the rate.
     """
     ordered = np.sort(np.asarray(values, np.float64))
     if not ordered.size:
         raise DataError(
-            "There is no good image to find a threshold on.",
-            remedy="train again with more good images or a larger --holdout (0.1 is a tenth)",
+            "no good images to find a threshold on",
+            remedy="train again with more good images or a larger --holdout (share, 0 to 1)",
+            code="threshold/no-images",
         )
-    above = math.floor((ordered.size + 1) * rate + _ROUNDING)  # ranks that may exceed it
+    above = math.floor((ordered.size + 1) * rate + _ROUNDING)  # number of values that may exceed it
     return float(ordered[-max(above, 1)])
 
 
 def held_out(card: ModelCard, data: Path) -> list[Path]:
-    """Return the files that a training held back, each checked to be the one it was.
+    """Return the held-out files of a training, after comparing their hashes.
 
-    An imported run does not know them: there `data` holds them, and nothing else, directly.
+    For an imported run, which has none, the images directly in `data`.
     """
     if IMPORTED in card.config:
         return _unseen(card, data)
     files = {data / name: digest for name, digest in card.split.get("holdout", {}).items()}
     if missing := [path for path in files if not path.is_file()]:
         raise DataError(
-            f"{missing[0]} is not there; the training of {card.name} held it back "
-            f"({len(missing)} of {len(files)} such files are missing).",
-            remedy="name the folder that the model was trained on",
+            f"held-out image of {card.name} not found: {missing[0]} "
+            f"({len(missing)} of {len(files)} are missing)",
+            remedy="the path of the data set that the model was trained on",
+            code="threshold/file-missing",
         )
     for path, digest in files.items():
         if sha256(path) != digest:
             raise DataError(
-                f"{path} is not the file that the training of {card.name} held back "
-                "(another SHA-256).",
-                remedy="restore the file, or train again on the images as they are now",
+                f"held-out image of {card.name} has changed: {path} (different SHA-256)",
+                remedy="restore the file, or train again",
+                code="threshold/file-changed",
             )
     return list(files)
 
@@ -180,17 +185,18 @@ def _unseen(card: ModelCard, data: Path) -> list[Path]:
         inside = data / "test" / "good"
         example = inside if inside.is_dir() else "FOLDER"
         raise DataError(
-            f"{data} itself holds no image. {card.name} was imported, and which images its "
-            "training held back is not known.",
-            remedy=f"name a folder of good parts that it never saw: {example}",
+            f"no images directly in {data}; {card.name} was imported and has no held-out images",
+            remedy=f"a folder of good images that were not used in training: {example}",
+            code="data/no-images",
         )
     return paths
 
 
 def check_rate(rate: float) -> None:
-    """Refuse a rate that is none."""
+    """ConfigError for a false-reject rate outside (0, 1)."""
     if not 0 < rate < 1:
         raise ConfigError(
-            f"The false-reject rate is {rate}; a share between 0 and 1 was expected.",
-            remedy="--false-reject-rate 0.01 rejects one good part in a hundred",
+            f"invalid false_reject_rate: {rate} (expected a share between 0 and 1)",
+            remedy="--false-reject-rate 0.01 rejects 1 % of the good parts",
+            code="config/out-of-range",
         )

@@ -1,19 +1,20 @@
-"""The picture of the worst cases."""
+"""The contact sheet of the worst errors."""
 
 import numpy as np
 
-from edgeseg.evaluation.contact_sheet import GAP, STRIP, TILE, Case, draw_sheet
+from edgeseg.evaluation.contact_sheet import GAP, STRIP, TILE, SheetImage, draw_sheet
 from tests.kit.red_backend import write_image
 
 BLOCK = 3 * (TILE + GAP) + 2 * GAP
-TOP = GAP + 3 * STRIP  # of the first case's tiles: below heading, caption and title
+TOP = GAP + 3 * STRIP  # of the first tiles: below heading, caption and title
 
 
-def case(tmp_path, peak, truth):
+def sheet_image(tmp_path, peak, truth):
     anomaly_map = np.zeros((16, 16), np.float32)
     anomaly_map[8:, 8:] = peak
     path = write_image(tmp_path / "teil-ä.png", 0)
-    return Case(path=path, title="teil-ä.png  0.100 passed", anomaly_map=anomaly_map, truth=truth)
+    title = "teil-ä.png  0.100 good"
+    return SheetImage(path=path, title=title, anomaly_map=anomaly_map, truth=truth)
 
 
 def tile(sheet, place):
@@ -21,30 +22,30 @@ def tile(sheet, place):
     return sheet[TOP : TOP + TILE, left : left + TILE].astype(int)
 
 
-def test_a_case_shows_image_truth_and_heat(tmp_path):
+def test_draw_sheet_shows_image_truth_and_map(tmp_path):
     truth = np.zeros((16, 16), bool)
     truth[:8, :8] = True
-    sheet = draw_sheet([case(tmp_path, 0.9, truth)], [], threshold=0.5)
+    sheet = draw_sheet([sheet_image(tmp_path, 0.9, truth)], [], threshold=0.5)
     assert sheet.shape == (TOP + TILE + GAP, 2 * BLOCK, 3)
     assert (tile(sheet, 0) == (0, 0, 200)).all()
     red = tile(sheet, 1)[..., 0] > tile(sheet, 1)[..., 2] + 50
     assert red[:90, :90].all() and not red[100:].any()
-    heat = tile(sheet, 2)
-    warm = heat[..., 0] > heat[..., 2] + 30
+    colors = tile(sheet, 2)
+    warm = colors[..., 0] > colors[..., 2] + 30
     assert warm[110:, 110:].all() and not warm[:80].any()
 
 
-def test_heat_is_hottest_where_the_map_reaches_the_threshold(tmp_path):
+def test_draw_sheet_colors_end_at_the_threshold(tmp_path):
     at, above, below = (
-        tile(draw_sheet([case(tmp_path, peak, None)], [], threshold=0.5), 2)[-1, -1]
+        tile(draw_sheet([sheet_image(tmp_path, peak, None)], [], threshold=0.5), 2)[-1, -1]
         for peak in (0.5, 1.0, 0.3)
     )
     assert (at == above).all()
     assert (at != below).any()
 
 
-def test_the_shorter_side_is_padded(tmp_path):
-    one = case(tmp_path, 0.9, None)
+def test_draw_sheet_pads_the_shorter_side(tmp_path):
+    one = sheet_image(tmp_path, 0.9, None)
     sheet = draw_sheet([one], [one, one, one], threshold=0.5)
     assert sheet.shape == (GAP + 2 * STRIP + 3 * (STRIP + TILE + GAP), 2 * BLOCK, 3)
     assert not sheet[TOP + TILE + GAP :, :BLOCK].any()

@@ -1,4 +1,4 @@
-"""Any backend over a test set, with answers known by heart."""
+"""`evaluate` on a test set with known results."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from edgeseg.data.images import read_image, resize_mask, write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import DataError
 from edgeseg.evaluation.evaluate import evaluate
+from tests.kit.errors import fails
 from tests.kit.red_backend import RedBackend, write_image
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "iap", "iap90", "aupro")
@@ -31,11 +32,11 @@ def root(tmp_path):
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_metrics_and_verdicts_overall_and_by_defect(root, batch):
+def test_evaluate_metrics_and_verdicts_overall_and_by_defect(root, batch):
     found = evaluate(RedBackend(batch), open_dataset(root))
     assert [row.label for row in found.per_defect] == ["dent", "scratch"]
     dent, scratch = found.per_defect
-    assert found.overall.scores.image_auroc == pytest.approx(8 / 9)  # 180 beats 100 alone
+    assert found.overall.scores.image_auroc == pytest.approx(8 / 9)  # only 180 exceeds 100
     assert dent.scores.image_auroc == 1.0
     assert scratch.scores.image_auroc == pytest.approx(5 / 6)
     assert dent.scores.pixel_ap == 1.0
@@ -48,14 +49,14 @@ def test_metrics_and_verdicts_overall_and_by_defect(root, batch):
     assert found.without_mask == 0
 
 
-def test_the_thresholds_are_the_cards(root):
+def test_evaluate_uses_the_thresholds_of_the_card(root):
     found = evaluate(RedBackend(threshold=0.1, image_threshold=0.9), open_dataset(root))
     assert (found.false_rejects, found.overall.missed) == (0, 2)
-    assert found.good_marked == 2  # 40 and 180; 20 / 255 lies below 0.1
+    assert found.good_marked == 2  # 40 and 180; 20 / 255 is below 0.1
 
 
-def test_ground_truth_is_resized_as_the_paper_does(root):
-    """Antialiased bilinear, then cut at one half: the corner of this patch is lost (4/9)."""
+def test_read_truth_resizes_as_in_the_paper(root):
+    """Antialiased bilinear, then >= 0.5: the corner of this patch is lost (4/9)."""
     shutil.rmtree(root / "test/dent")
     shutil.rmtree(root / "ground_truth/dent")
     (root / "test/good/180.png").unlink()
@@ -63,11 +64,11 @@ def test_ground_truth_is_resized_as_the_paper_does(root):
     big = write_image(root / "test/dent/big.png", 250, (slice(0, 8), slice(0, 8)), side=48)
     write_png(root / "ground_truth/dent/big_mask.png", read_image(big)[..., 0])
     dent = evaluate(RedBackend(), open_dataset(root)).per_defect[0]
-    # The map is resized alike: the truth lies at 167 and above, its lost corner at 111.
+    # The map is resized in the same way: the mask is at 167 and above, its lost corner at 111.
     assert dent.scores.pixel_ap == 1.0
 
 
-def test_a_defect_without_a_mask_counts_for_the_image_auroc_alone(root):
+def test_a_defect_without_a_mask_counts_for_the_image_auroc_only(root):
     (root / "ground_truth/dent/250_mask.png").unlink()
     found = evaluate(RedBackend(), open_dataset(root))
     dent = found.per_defect[0]
@@ -76,11 +77,11 @@ def test_a_defect_without_a_mask_counts_for_the_image_auroc_alone(root):
     assert found.overall.scores.image_auroc == pytest.approx(8 / 9)
     assert found.overall.scores.pixel_ap == found.per_defect[1].scores.pixel_ap
     assert found.without_mask == 1
-    assert "1 of them have no mask" in found.summary()
+    assert "without a mask: 1 " in found.summary()
     assert found.to_json()["per_defect"]["dent"]["pixel_ap"] is None
 
 
-def test_a_defect_too_fine_for_the_map_is_still_a_defective_image(root):
+def test_a_defect_that_vanishes_in_the_resize_is_a_defective_image(root):
     write_image(root / "test/dent/fine.png", 255, (0, 0), side=64)
     mask = np.zeros((64, 64), np.uint8)
     mask[0, 0] = 255
@@ -88,7 +89,7 @@ def test_a_defect_too_fine_for_the_map_is_still_a_defective_image(root):
     assert not resize_mask(mask > 0, 16).any()
     found = evaluate(RedBackend(), open_dataset(root))
     assert found.per_defect[0].images == 2
-    assert found.per_defect[0].scores.image_auroc == pytest.approx(3 / 6)  # it scores below all
+    assert found.per_defect[0].scores.image_auroc == pytest.approx(3 / 6)  # its score is the lowest
 
 
 def test_without_good_images_the_image_auroc_is_undefined(root):
@@ -96,10 +97,10 @@ def test_without_good_images_the_image_auroc_is_undefined(root):
     found = evaluate(RedBackend(), open_dataset(root))
     assert math.isnan(found.overall.scores.image_auroc)
     assert found.overall.scores.pixel_auroc == 1.0
-    assert "0 of 0 good images are rejected" in found.summary()
+    assert "0 of 0 good images" in found.summary()
 
 
-def test_a_plain_folder_without_masks(tmp_path):
+def test_evaluate_a_plain_data_set_without_masks(tmp_path):
     for red in (10, 20, 30, 40, 50):
         write_image(tmp_path / f"good/{red}.png", red)
     write_image(tmp_path / "bad/99.png", 99)
@@ -109,7 +110,7 @@ def test_a_plain_folder_without_masks(tmp_path):
     assert "null" in (tmp_path / "out/evaluation.json").read_text()
 
 
-def test_the_files_it_writes(root, tmp_path):
+def test_evaluate_writes_evaluation_json_and_sheet(root, tmp_path):
     found = evaluate(RedBackend(), open_dataset(root), out=tmp_path / "out")
     document = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert document == found.to_json()
@@ -130,7 +131,7 @@ def test_the_files_it_writes(root, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["evaluation.json", "sheet.png"]
 
 
-def test_the_table(root):
+def test_evaluation_table(root):
     lines = evaluate(RedBackend(), open_dataset(root)).table().splitlines()
     assert lines[0].split() == (
         "images missed image AUROC pixel AUROC pixel AP IAP IAP@90 AUPRO".split()
@@ -143,18 +144,17 @@ def test_the_table(root):
     assert len({len(line) for line in lines}) == 1
 
 
-def test_a_mask_of_another_size_names_both_files(root):
+def test_read_truth_of_another_size_names_both_files(root):
     write_png(root / "ground_truth/dent/250_mask.png", np.zeros((8, 16), np.uint8))
-    with pytest.raises(DataError, match=r"250_mask\.png is 16 x 8 .*250\.png 16 x 16"):
+    with fails(DataError, "data/mask-size") as caught:
         evaluate(RedBackend(), open_dataset(root))
+    assert "250_mask.png: 16 x 8 " in caught.value.problem
+    assert "250.png: 16 x 16" in caught.value.problem
 
 
-@pytest.mark.parametrize(
-    "folders, remedy",
-    [(("good",), r"put labelled photos into .*bad$"), (("train/good",), r"test/<defect>$")],
-)
-def test_nothing_to_test_on(tmp_path, folders, remedy):
-    for folder in folders:
-        write_image(tmp_path / folder / "0.png", 0)
-    with pytest.raises(DataError, match=f"(?s)holds no image to test on.*{remedy}"):
+@pytest.mark.parametrize("folder, expected", [("good", "bad"), ("train/good", "test/<defect>")])
+def test_evaluate_refuses_a_data_set_without_test_images(tmp_path, folder, expected):
+    write_image(tmp_path / folder / "0.png", 0)
+    with fails(DataError, "data/no-test-images") as caught:
         evaluate(RedBackend(), open_dataset(tmp_path))
+    assert caught.value.remedy.endswith(str(tmp_path / expected))

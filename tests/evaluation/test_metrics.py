@@ -1,4 +1,4 @@
-"""The six metrics against scikit-learn, the definitions and answers known by heart."""
+"""The six metrics compared with scikit-learn, their definitions and known values."""
 
 import json
 import math
@@ -11,13 +11,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from edgeseg.errors import DataError
 from edgeseg.evaluation.metrics import Scores, auroc, score_maps
+from tests.kit.errors import fails
 
 EXACT = {"abs": 1e-9}
 
 
 def example(seed):
-    """Eight small maps with many ties; one defect hangs together by its corners alone."""
-    rng = np.random.RandomState(seed)  # its numbers are frozen for ever, unlike default_rng's
+    """Eight small maps with many ties; one defect is connected by its corners only."""
+    rng = np.random.RandomState(seed)  # a frozen sequence, unlike that of default_rng
     masks = np.zeros((8, 32, 32), bool)
     for mask in masks[3:]:
         for _ in range(3):
@@ -30,7 +31,7 @@ def example(seed):
 
 
 def overlap_by_definition(maps, masks, limit=0.3):
-    """AUPRO as the papers put it, one threshold after the other."""
+    """AUPRO as in the papers, threshold by threshold."""
     regions = []
     for values, mask in zip(maps, masks, strict=True):
         numbers, count = label(mask, np.ones((3, 3)))
@@ -44,7 +45,7 @@ def overlap_by_definition(maps, masks, limit=0.3):
     return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(kept)) / limit
 
 
-# Computed once by the steps of the DeSTSeg authors' released code, whose precision is float32.
+# Computed with the steps of the released DeSTSeg code, in FP32.
 @pytest.mark.parametrize(
     "seed, iap, iap90",
     [
@@ -53,7 +54,7 @@ def overlap_by_definition(maps, masks, limit=0.3):
         (3, 0.8007602971047163, 0.1602373868227005),
     ],
 )
-def test_all_six_agree_with_their_references(seed, iap, iap90):
+def test_score_maps_agrees_with_the_references(seed, iap, iap90):
     maps, masks = example(seed)
     scores = score_maps(maps, masks, top=10)
     best = np.sort(maps.reshape(8, -1), axis=1)[:, -10:].mean(axis=1)
@@ -66,13 +67,13 @@ def test_all_six_agree_with_their_references(seed, iap, iap90):
     assert scores.aupro == pytest.approx(overlap_by_definition(maps, masks), **EXACT)
 
 
-def test_a_perfect_map_scores_one_everywhere():
+def test_score_maps_of_a_perfect_map_is_one():
     _, masks = example(1)
     scores = score_maps(masks.astype(np.float32), masks, top=1)
     assert list(scores.to_json().values()) == pytest.approx([1.0] * 6)
 
 
-def test_a_map_that_says_nothing():
+def test_score_maps_of_a_constant_map():
     masks = np.zeros((4, 8, 8), bool)
     masks[2:, :2] = True  # an eighth of all pixels
     scores = score_maps(np.full((4, 8, 8), 0.5, np.float32), masks, top=5)
@@ -86,7 +87,7 @@ def test_a_map_that_says_nothing():
     )
 
 
-def test_a_defect_is_found_when_more_than_half_of_it_is_marked():
+def test_iap_finds_a_defect_when_more_than_half_of_it_is_anomalous():
     maps = np.zeros((1, 4, 8), np.float32)
     maps[0, 0, :3] = 9, 8, 1  # found at 8, its second pixel of three
     maps[0, 3, :2] = 7, 2  # found at 2: one pixel of two is not more than half
@@ -110,16 +111,16 @@ def test_iap90_is_the_precision_where_nine_of_ten_defects_are_found():
     assert scores.iap == pytest.approx((8 + 9 / 12 + 10 / 20) / 10)
 
 
-def test_defects_of_different_images_are_different_defects():
+def test_iap_separates_defects_of_different_images():
     maps = np.zeros((2, 4, 4), np.float32)
     masks = np.zeros((2, 4, 4), bool)
     masks[:, 1, 1] = True
-    maps[0, 1, 1] = 1.0  # found at once; the other only when everything is marked
+    maps[0, 1, 1] = 1.0  # found first; the other only when all pixels are anomalous
     scores = score_maps(maps, masks, top=1)
     assert scores.iap == pytest.approx((1 + 2 / 32) / 2)
 
 
-def test_the_image_score_is_the_mean_of_the_highest_values():
+def test_image_score_is_the_mean_of_the_highest_values():
     maps = np.zeros((2, 4, 4), np.float32)
     maps[0, 0, 0] = 0.9  # good, one bright pixel
     maps[1, :2] = 0.6  # defective, many less bright ones
@@ -128,11 +129,11 @@ def test_the_image_score_is_the_mean_of_the_highest_values():
     assert score_maps(maps, masks, top=2).image_auroc == 1.0
 
 
-def test_ties_count_half():
+def test_auroc_counts_ties_half():
     assert auroc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == 7 / 8
 
 
-def test_what_the_data_leave_undefined_is_nan_and_null_in_json():
+def test_undefined_scores_are_nan_and_null_in_json():
     maps = np.random.RandomState(0).random_sample((2, 16, 16)).astype(np.float32)
     nothing = score_maps(maps, np.zeros(maps.shape, bool))
     assert all(math.isnan(value) for value in vars(nothing).values())
@@ -144,7 +145,7 @@ def test_what_the_data_leave_undefined_is_nan_and_null_in_json():
     assert not math.isnan(only_defective.aupro)
 
 
-def test_the_arrays_are_left_as_they_were():
+def test_score_maps_does_not_modify_its_arguments():
     maps, masks = example(2)
     before = maps.copy(), masks.copy()
     score_maps(maps, masks)
@@ -153,17 +154,17 @@ def test_the_arrays_are_left_as_they_were():
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    "change, code",
     [
-        (lambda maps, masks: (maps, masks[:, :16]), r"maps are \[8, 32, 32\].*resize_mask"),
-        (lambda maps, masks: (maps[0], masks[0]), r"expected as \[N, S, S\]"),
-        (lambda maps, masks: (maps, masks.astype(np.uint8)), "masks uint8; float and bool"),
-        (lambda maps, masks: (maps[:0], masks[:0]), "no map to score"),
-        (lambda maps, masks: (np.where(masks, np.nan, maps), masks), "Map 3 holds NaN"),
-        (lambda maps, masks: (maps[:, :8, :8], masks[:, :8, :8]), "fix: top=64"),
+        (lambda maps, masks: (maps, masks[:, :16]), "metrics/shape"),
+        (lambda maps, masks: (maps[0], masks[0]), "metrics/shape"),
+        (lambda maps, masks: (maps, masks.astype(np.uint8)), "metrics/type"),
+        (lambda maps, masks: (maps[:0], masks[:0]), "metrics/empty"),
+        (lambda maps, masks: (np.where(masks, np.nan, maps), masks), "metrics/not-finite"),
+        (lambda maps, masks: (maps[:, :8, :8], masks[:, :8, :8]), "metrics/top"),
     ],
 )
-def test_arrays_that_cannot_be_scored_are_refused(change, says):
+def test_score_maps_refuses_invalid_arrays(change, code):
     maps, masks = change(*example(1))
-    with pytest.raises(DataError, match=f"(?s){says}"):
+    with fails(DataError, code):
         score_maps(maps, masks)

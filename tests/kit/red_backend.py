@@ -1,32 +1,31 @@
-"""A backend whose every answer is known: the map is the red channel, 0 to 1."""
+"""A backend with known outputs: the anomaly map is the red channel, 0 to 1."""
 
 import numpy as np
 
-from edgeseg.cards import GraphCard
 from edgeseg.data.images import write_png
 from edgeseg.runtime.base import OnHost
+from tests.kit.cards import make_card
 
 SIDE = 16
 TOP = 4
 
 
 class RedBackend(OnHost):
-    """Counts its runs, remembers whether it was closed."""
+    """Counts runs, and records that it was closed."""
 
     name = "red 1.0, CPU"
 
     def __init__(self, batch=1, threshold=0.5, image_threshold=0.5):
-        self.card = GraphCard(
-            name="plates",
-            model="destseg",
+        self.card = make_card(
+            SIDE,
+            SIDE,
+            batch=batch,
             frame_format="rgb",
-            frame_shape=(batch, SIDE, SIDE, 3),
-            image_size=SIDE,
+            side=SIDE,
+            name="plates",
             threshold=threshold,
             image_threshold=image_threshold,
-            weights_sha256="00ff",
             training={"top": TOP},
-            versions={},
         )
         self.runs = 0
         self.closed = False

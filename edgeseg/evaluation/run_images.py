@@ -1,4 +1,4 @@
-"""Image files through a backend, in the batches that its graph takes."""
+"""Run image files through a backend, in batches of its graph."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from edgeseg.runtime.base import Backend
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a graph says of one image; the arrays are views, valid until the next outcome."""
+    """The outputs for one image; the arrays are views, valid until the next outcome."""
 
     path: Path
     size: tuple[int, int]
-    """(height, width) of the image file, before it was fitted to the frame."""
+    """(height, width) of the image file."""
     score: float
     anomaly_map: NDArray[np.float32]
     """[S, S]"""
@@ -28,7 +28,7 @@ class Outcome:
 
 
 def run_images(backend: Backend, paths: Sequence[Path], *, title: str) -> Iterator[Outcome]:
-    """Yield an outcome for each image file, in order, under a progress bar named `title`.
+    """Yield the outcome of each image file, in order, with a progress bar named `title`.
 
     Errors: DataError for a file that cannot be read, ModelError for a map that is not finite.
     """
@@ -40,7 +40,7 @@ def run_images(backend: Backend, paths: Sequence[Path], *, title: str) -> Iterat
         for start in range(0, len(paths), batch):
             part = paths[start : start + batch]
             sizes = []
-            # The last batch may be short; the frames behind it keep what they held.
+            # The last batch may be short; the other frames keep their content.
             for frame, path in zip(slot.frame, part, strict=False):
                 image = read_image(path)
                 sizes.append(image.shape[:2])
@@ -58,6 +58,7 @@ def run_images(backend: Backend, paths: Sequence[Path], *, title: str) -> Iterat
 def _check_finite(backend: Backend, outcome: Outcome) -> None:
     if not (np.isfinite(outcome.score) and np.isfinite(outcome.anomaly_map).all()):
         raise ModelError(
-            f"{backend.card.name} on {backend.name} returns NaN or infinity for {outcome.path}.",
-            remedy="edgeseg verify finds the step at fault; --precision fp32 builds without halves",
+            f"NaN or Inf in the output of {backend.card.name} on {backend.name} for {outcome.path}",
+            remedy="edgeseg verify compares models; edgeseg build-engine --precision fp32",
+            code="model/not-finite",
         )
