@@ -77,12 +77,12 @@ def test_a_test_set_without_defects_is_not_labelled(tmp_path):
 
 def test_a_folder_of_bad_parts_alone_is_refused(tmp_path):
     write_png(tmp_path / "bad/1.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(DataError, match="has no known layout: it holds bad"):
+    with pytest.raises(DataError):
         open_cases(tmp_path, CARD, 400)
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path):
     root = write_plates(tmp_path / "plates", good=1, bad=1)
     write_png(root / "ground_truth/dent/01_mask.png", np.zeros((8, 8), np.uint8))
-    with pytest.raises(DataError, match="the same size was expected"):
+    with pytest.raises(DataError, match="01_mask"):
         open_cases(root, CARD, 400)
