@@ -3,7 +3,7 @@
     python benchmarks/bench_startup.py [MODEL.onnx] [--processes 20]
 
 Without a MODEL one is made: DeSTSeg with an EfficientNet-Lite0 teacher at 128 x 128, trained for
-two steps (edgeseg[train]). Each round starts one process of each kind in a random order. Ratios are
+two steps (extra: train). Each round starts one process of each kind in a random order. Ratios are
 medians of the rounds' ratios to `import numpy, cv2`, which edgeseg cannot undercut.
 
 python       python -c pass, to the end of the process

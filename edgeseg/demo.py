@@ -16,7 +16,7 @@ from edgeseg.text import table
 
 PARTS = {"train": 80, "good": 20, "bad": 6}
 TRAIN = TrainConfig(
-    teacher="efficientnet_lite0",  # its weights are installed with edgeseg[train]
+    teacher="efficientnet_lite0",  # its weights are a Python package
     image_size=96,
     batch=8,
     student_steps=150,

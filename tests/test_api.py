@@ -94,9 +94,9 @@ def test_train_export_build_engine_and_load(here):
 
 
 def test_train_checks_before_it_trains(here):
-    with fails(ConfigError, "config/invalid"):
+    with fails(ConfigError, "config/image-size"):
         edgeseg.train("plates", image_size=63)
-    with fails(ConfigError, "config/invalid"):
+    with fails(ConfigError, "config/out-of-range"):
         edgeseg.train("plates", false_reject_rate=2.0)
     with pytest.raises(DataError):
         edgeseg.train("nowhere")

@@ -14,6 +14,7 @@ from edgeseg import doctor
 from edgeseg.cards import EngineCard, write_card
 from edgeseg.doctor import Diagnosis, Finding, examine
 from edgeseg.errors import MissingExtra
+from edgeseg.extras import install_command
 from edgeseg.files import write_atomic
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.state import DeviceState
@@ -211,13 +212,13 @@ def test_training_names_what_lacks(monkeypatch):
     monkeypatch.setattr(doctor, "installed", versions.get)
     finding = doctor._training()
     assert "timm, safetensors, onnx, onnxscript" in finding.found
-    assert finding.remedy == 'pip install "edgeseg[train]"'
+    assert finding.remedy == install_command("train")
 
 
 def test_weights_that_are_not_on_this_disk(monkeypatch):
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     finding = doctor._teacher()
-    assert (finding.state, finding.remedy) == ("warn", 'pip install "edgeseg[train]"')
+    assert (finding.state, finding.remedy) == ("warn", install_command("train"))
 
 
 def test_gstreamer_matters_on_a_jetson():
@@ -345,4 +346,4 @@ def test_a_damaged_engine_or_card_is_passed_over(engines):
 def test_a_machine_without_any_runtime(tmp_path):
     found = areas(doctor._engines(tmp_path, (FOREIGN, LACKS)))
     assert (found["build-engine"].state, "stream" in found) == ("missing", False)
-    assert found["build-engine"].remedy == 'pip install "edgeseg[cpu]"'
+    assert found["build-engine"].remedy == install_command("cpu")

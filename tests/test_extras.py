@@ -1,9 +1,12 @@
 """A missing package names its extra; a broken one is not called missing."""
 
+from importlib.metadata import PackageNotFoundError
+
 import pytest
 
+from edgeseg import extras
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import installed, require
+from edgeseg.extras import install_command, installed, require
 from tests.kit.errors import fails
 
 
@@ -14,7 +17,7 @@ def test_a_module_that_is_there_is_imported():
 def test_a_missing_module_names_the_extra():
     with fails(MissingExtra, "extra/missing") as caught:
         require("no_such_runtime", extra="openvino")
-    assert caught.value.remedy == 'pip install "edgeseg[openvino]"'
+    assert caught.value.remedy == install_command("openvino")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,29 @@ def test_a_broken_module_speaks_for_itself(tmp_path, monkeypatch, source, words)
     with fails(MissingExtra, "extra/broken") as caught:
         require("broken_runtime", extra="cpu")
     assert words in caught.value.problem
+
+
+METADATA = [
+    "numpy>=1.24",
+    "tomli>=2; python_version < '3.11'",
+    "onnx>=1.16; extra == 'cpu'",
+    "onnxruntime>=1.18; extra == 'cpu'",
+    "torch>=2.6; extra == 'train'",
+]
+
+
+def test_install_command_names_the_packages_of_an_extra(monkeypatch):
+    monkeypatch.setattr(extras, "requires", {"edgeseg": METADATA}.get)
+    assert install_command("cpu") == "pip install 'onnx>=1.16' 'onnxruntime>=1.18'"
+    assert install_command("train", "--upgrade") == "pip install --upgrade 'torch>=2.6'"
+
+
+def test_install_command_of_an_edgeseg_that_is_not_installed(monkeypatch):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(extras, "requires", absent)
+    assert install_command("cpu") == "pip install '.[cpu]'"
 
 
 def test_versions_of_distributions():

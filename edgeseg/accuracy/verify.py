@@ -20,7 +20,7 @@ from edgeseg.data.frames import parity_frames, pick_paths
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.compare import Parity, compare
-from edgeseg.extras import installed
+from edgeseg.extras import install_command, installed
 from edgeseg.graph.files import read_graph
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
@@ -124,7 +124,7 @@ def _headroom(
     """Look at whichever of the two is a graph."""
     files = [(_graph_file(path), card) for path, card in ((a, ours), (b, theirs))]
     if not installed("onnxruntime"):
-        log.info('nothing is said of overflows without ONNX Runtime: pip install "edgeseg[cpu]"')
+        log.info(f"overflows not checked without ONNX Runtime: {install_command('cpu')}")
         return []
     found = {}
     for file, card in files:

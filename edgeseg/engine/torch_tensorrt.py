@@ -25,7 +25,7 @@ from edgeseg.config import BuildConfig
 from edgeseg.engine.half_module import check_types, to_half
 from edgeseg.engine.tensorrt import Plan
 from edgeseg.errors import BuildError, ConfigError, EdgesegError, MissingExtra, ModelError
-from edgeseg.extras import require
+from edgeseg.extras import install_command, require
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.machine import support as matrix
@@ -182,7 +182,7 @@ def _run_of(graph: Path, card: GraphCard) -> Path:
 
 def _package() -> Any:
     """Import Torch-TensorRT; MissingExtra where it is absent, broken or too old."""
-    install = f'pip install --upgrade "edgeseg[{EXTRA}]"'
+    remedy = f"{install_command(EXTRA)}, or {OTHER_WAY}"
     try:
         package: Any = require("torch_tensorrt", extra=EXTRA)
     except EdgesegError:
@@ -190,14 +190,14 @@ def _package() -> Any:
     except Exception as error:  # a plain one, where TensorRT's libraries do not load
         raise MissingExtra(
             f"The package 'torch_tensorrt' is installed and fails to import ({error}).",
-            remedy=f"{install}, or {OTHER_WAY}",
+            remedy=remedy,
         ) from error
     convert = package.dynamo.convert_exported_program_to_serialized_trt_engine
     if "output_binding_names" not in inspect.signature(convert).parameters:
         raise MissingExtra(
             f"torch-tensorrt {package.__version__} cannot name an engine's tensors; 2.14 or newer "
             "was expected.",
-            remedy=f"{install}, or {OTHER_WAY}",
+            remedy=remedy,
         )
     return package
 

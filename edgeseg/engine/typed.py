@@ -64,7 +64,7 @@ def typed_graph(
         lowered = frozenset(int8.placement(model, style).convolutions)
     if config.data is None:
         return Typed(retype(frozenset()), frozenset(), {"line": NO_GATE}, int8)
-    require("scipy", extra="train")  # before minutes of work, and not after
+    require("scipy", extra="cpu")  # before minutes of work, and not after
     cases = open_cases(config.data, card, config.gate_image_count)
     passed = gate(
         model,

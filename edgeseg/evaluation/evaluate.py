@@ -49,7 +49,7 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
             remedy=f"add labeled images to {folders}",
             code="data/no-test-images",
         )
-    require("scipy", extra="train")
+    require("scipy", extra="cpu")
     card = backend.card
     results = _run(backend, dataset.test)
     rejected = results.score > card.image_threshold

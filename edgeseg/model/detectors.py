@@ -27,7 +27,7 @@ def build_detector(model: str, teacher: Teacher, settings: Settings, image_size:
         raise ModelError(
             f"The model is '{model}', which this version of edgeseg does not know (it knows "
             f"{known}).",
-            remedy='pip install --upgrade "edgeseg[train]"',
+            remedy="update edgeseg to the version that trained the run",
         )
     detector = DETECTORS[model](teacher, settings, image_size)
     if share := settings.get("local_contrast", 0.0):

@@ -136,7 +136,7 @@ def _hub_weights(name: str) -> dict[str, Tensor]:
     except Exception as error:  # the hub's client raises its own kinds, by version
         raise MissingWeights(
             f"The ImageNet weights of '{name}' could not be downloaded ({type(error).__name__}).",
-            remedy=f"--teacher {OFFLINE} (its weights come with edgeseg[train]), or\n"
+            remedy=f"--teacher {OFFLINE} (its weights are a Python package), or\n"
             f"       --teacher-weights FILE (a state dict of timm's {name}, from a machine online)",
         ) from error
 

@@ -11,7 +11,7 @@ from itertools import takewhile
 from edgeseg.config import RuntimeName
 from edgeseg.cuda.driver import found_bindings
 from edgeseg.errors import ConfigError, MissingExtra
-from edgeseg.extras import installed, require
+from edgeseg.extras import install_command, installed, require
 from edgeseg.machine.facts import Machine
 from edgeseg.machine.support import Release, jetpack_of, refusal
 
@@ -85,7 +85,7 @@ def best(found: Sequence[Candidate]) -> Candidate:
             return candidate
     raise MissingExtra(
         "no inference runtime is available (expected OpenVINO or ONNX Runtime).",
-        remedy='pip install "edgeseg[cpu]"',
+        remedy=install_command("cpu"),
         code="extra/no-runtime",
     )
 
@@ -105,7 +105,7 @@ def _examine(package: _Package, here: Machine) -> Candidate:
         obstacle = "does not support Jetson"
     elif version is None:
         obstacle = "not installed"
-        remedy = f'pip install "edgeseg[{package.extra}]"'
+        remedy = install_command(package.extra)
         if here.jetson and package.needs_gpu:
             remedy = _FROM_JETPACK
     elif package.needs_gpu and (refused := _refusal(package, version, here)):

@@ -8,6 +8,7 @@ import pytest
 
 from edgeseg.cuda import driver
 from edgeseg.errors import ConfigError, CudaError, MissingExtra
+from edgeseg.extras import install_command
 from tests.kit.errors import fails
 from tests.runtime.test_tensorrt_backend import simulate
 from tools.cudasim.simulator import JETSON
@@ -104,6 +105,6 @@ def test_a_binding_that_is_missing_or_unknown(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycuda", None)
     with pytest.raises(MissingExtra) as missing:
         driver.open_cuda("pycuda")
-    assert missing.value.remedy.endswith('"edgeseg[pycuda]"')
+    assert missing.value.remedy == install_command("pycuda", "--force-reinstall")
     with fails(ConfigError, "config/cuda-binding"):
         driver.open_cuda("cupy")

@@ -7,6 +7,7 @@ import pytest
 
 from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import MissingExtra
+from edgeseg.extras import install_command
 
 
 class Range:
@@ -57,4 +58,4 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nvtx", None)
     with pytest.raises(MissingExtra) as caught:
         marker(on=True)
-    assert caught.value.remedy == 'pip install "edgeseg[nvtx]"'
+    assert caught.value.remedy == install_command("nvtx")

@@ -20,6 +20,7 @@ from edgeseg.engine.build_engine import build_engine
 from edgeseg.engine.torch_tensorrt import halved
 from edgeseg.errors import BuildError, ConfigError, MissingExtra, ModelError
 from edgeseg.export.exact import rewrite
+from edgeseg.extras import install_command
 from edgeseg.loading import open_run
 from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.fp16 import half_nodes
@@ -294,7 +295,7 @@ def test_without_the_package_the_command_is_named(exported, tmp_path, package, m
     monkeypatch.setitem(sys.modules, "torch_tensorrt", None)
     with pytest.raises(MissingExtra, match="torch_tensorrt") as caught:
         build(exported, tmp_path)
-    assert caught.value.remedy == 'pip install "edgeseg[torch-tensorrt]"'
+    assert caught.value.remedy == install_command("torch-tensorrt")
 
 
 def test_a_package_that_breaks_on_import_is_no_trace(exported, tmp_path, package, monkeypatch):

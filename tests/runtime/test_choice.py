@@ -7,6 +7,7 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from edgeseg.errors import MissingExtra
+from edgeseg.extras import install_command
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import choice
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
@@ -53,7 +54,7 @@ def test_onnxruntime_is_the_last(packages):
     found = candidates(NO_GPU)
     assert best(found).runtime == "onnxruntime"
     assert reasons("onnxruntime", found).endswith("; not openvino: not installed")
-    assert runtimes(found)["openvino"].remedy == 'pip install "edgeseg[openvino]"'
+    assert runtimes(found)["openvino"].remedy == install_command("openvino")
 
 
 def test_a_choice_that_was_asked_for_is_said(packages):
@@ -71,7 +72,7 @@ def test_no_runtime_at_all(packages):
     packages()
     with fails(MissingExtra, "extra/no-runtime") as caught:
         best(candidates(NO_GPU))
-    assert caught.value.remedy == 'pip install "edgeseg[cpu]"'
+    assert caught.value.remedy == install_command("cpu")
 
 
 def test_without_a_gpu_nothing_helps_against_its_lack(packages):
@@ -84,7 +85,7 @@ def test_without_a_gpu_nothing_helps_against_its_lack(packages):
 def test_with_a_gpu(packages):
     packages(tensorrt_rtx="1.7", onnxruntime="1.31")
     found = runtimes(candidates(RTX))
-    assert found["tensorrt"].remedy == 'pip install "edgeseg[tensorrt]"'
+    assert found["tensorrt"].remedy == install_command("tensorrt")
     assert found["tensorrt-rtx"].obstacle == NO_BINDING
     assert found["tensorrt-rtx"].remedy == "pip install 'cuda-bindings'"
 
@@ -133,7 +134,7 @@ def test_a_broken_runtime_runs_nothing(tmp_path, monkeypatch):
     probed = probe(Candidate("openvino", "broken_ov", "openvino", "2026.4"))
     assert not probed.runs
     assert "libtbb.so.12 is missing" in probed.obstacle
-    assert probed.remedy == 'pip install --force-reinstall "edgeseg[openvino]"'
+    assert probed.remedy == install_command("openvino", "--force-reinstall")
 
 
 def test_probing_keeps_what_is_sound_or_missing():
