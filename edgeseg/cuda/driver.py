@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.config import Binding
-from edgeseg.cuda.resources import Bytes, CudaContext, Driver, Handle
+from edgeseg.cuda.resources import Bytes, CudaContext, Handle
 from edgeseg.errors import ConfigError, CudaError
 from edgeseg.extras import installed, require
 
@@ -63,7 +63,7 @@ def found_bindings() -> tuple[Binding, ...]:
 
 def open_cuda(binding: Binding = "auto") -> CudaContext:
     """Open the first GPU. MissingExtra without a binding, CudaError without a driver or a GPU."""
-    drivers: dict[str, Callable[[], Driver]] = {"cuda-python": CudaPython, "pycuda": PyCuda}
+    drivers: dict[str, type[Driver]] = {"cuda-python": CudaPython, "pycuda": PyCuda}
     if binding == "auto":
         binding = next(iter(found_bindings()), "cuda-python")
     if binding not in drivers:
@@ -76,7 +76,10 @@ def open_cuda(binding: Binding = "auto") -> CudaContext:
 
 
 class CudaPython:
-    """NVIDIA's cuda-python; each call returns (result code, values...)."""
+    """NVIDIA's cuda-python; each call returns (result code, values...).
+
+    `with driver:` makes the context current.
+    """
 
     def __init__(self) -> None:
         self._cu = _import_driver()
@@ -105,6 +108,7 @@ class CudaPython:
         return values[0] if values else None
 
     def attribute(self, name: str) -> int:
+        """Return a device attribute by its name without `CU_DEVICE_ATTRIBUTE_`."""
         attribute = getattr(self._cu.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}")
         return int(self._call("cuDeviceGetAttribute", attribute, self._device))
 
@@ -113,14 +117,17 @@ class CudaPython:
         return name.split(b"\0")[0].decode()
 
     def close(self) -> None:
+        """Release the context."""
         self._call("cuDevicePrimaryCtxRelease", self._device)
 
     def pinned_new(self, nbytes: int) -> tuple[Handle, Bytes]:
+        """Allocate page-locked memory, mapped into the device's addresses."""
         address = int(self._call("cuMemHostAlloc", nbytes, _DEVICEMAP))
         memory = (ctypes.c_uint8 * nbytes).from_address(address)
         return address, np.ctypeslib.as_array(memory)
 
     def pinned_mapped(self, pinned: Handle) -> int:
+        """Return the address of pinned memory on the device."""
         return int(self._call("cuMemHostGetDevicePointer", pinned, 0))
 
     def pinned_free(self, pinned: Handle) -> None:
@@ -168,6 +175,7 @@ class CudaPython:
         self._call("cuEventDestroy", event)
 
     def copy_in(self, target: int, source: Bytes, address: int, stream: Handle) -> None:
+        """Enqueue a copy of host memory, which begins at `address`, to the device."""
         self._call("cuMemcpyHtoDAsync", target, address, source.nbytes, stream)
 
     def copy_out(self, target: Bytes, address: int, source: int, stream: Handle) -> None:
@@ -178,6 +186,7 @@ class CudaPython:
         self._call("cuStreamBeginCapture", stream, mode)
 
     def capture_end(self, stream: Handle) -> Handle:
+        """Return the instantiated graph."""
         graph = self._call("cuStreamEndCapture", stream)
         try:
             return self._call("cuGraphInstantiate", graph, 0)
@@ -308,6 +317,9 @@ class PyCuda:
 
     def graph_free(self, graph: Handle) -> None:
         self._call("cuGraphExecDestroy", graph)
+
+
+Driver = CudaPython | PyCuda
 
 
 def _import_driver() -> Any:

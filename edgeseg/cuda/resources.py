@@ -15,71 +15,22 @@ import ctypes
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.closing import Closing
 from edgeseg.errors import CudaError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from edgeseg.cuda.driver import Driver
+
 Bytes = NDArray[np.uint8]
 Handle = Any
 """A binding's object for a block of memory, a stream, an event or a graph."""
 
 _BLOCKING_SYNC, _NO_TIMING = 1, 2  # CU_EVENT_BLOCKING_SYNC, CU_EVENT_DISABLE_TIMING
-
-
-class Driver(Protocol):
-    """The driver calls that edgeseg makes. `with driver:` makes the context current."""
-
-    name: str
-    """`cuda-python 13.5.0`."""
-
-    def __enter__(self) -> "Driver": ...
-    def __exit__(self, *raised: object) -> None: ...
-    def attribute(self, name: str) -> int:
-        """Return a device attribute by its name without `CU_DEVICE_ATTRIBUTE_`."""
-        ...
-
-    def device_name(self) -> str: ...
-    def close(self) -> None:
-        """Release the context."""
-        ...
-
-    def pinned_new(self, nbytes: int) -> tuple[Handle, Bytes]:
-        """Allocate page-locked memory, mapped into the device's addresses."""
-        ...
-
-    def pinned_mapped(self, pinned: Handle) -> int:
-        """Return the address of pinned memory on the device."""
-        ...
-
-    def pinned_free(self, pinned: Handle) -> None: ...
-    def device_new(self, nbytes: int) -> Handle: ...
-    def device_free(self, memory: Handle) -> None: ...
-    def stream_new(self) -> Handle: ...
-    def stream_pointer(self, stream: Handle) -> int: ...
-    def stream_wait(self, stream: Handle, event: Handle) -> None: ...
-    def stream_synchronize(self, stream: Handle) -> None: ...
-    def stream_free(self, stream: Handle) -> None: ...
-    def event_new(self, flags: int) -> Handle: ...
-    def event_record(self, event: Handle, stream: Handle) -> None: ...
-    def event_synchronize(self, event: Handle) -> None: ...
-    def event_milliseconds(self, start: Handle, end: Handle) -> float: ...
-    def event_free(self, event: Handle) -> None: ...
-    def copy_in(self, target: int, source: Bytes, address: int, stream: Handle) -> None:
-        """Enqueue a copy of host memory, which begins at `address`, to the device."""
-        ...
-
-    def copy_out(self, target: Bytes, address: int, source: int, stream: Handle) -> None: ...
-    def capture_begin(self, stream: Handle) -> None: ...
-    def capture_end(self, stream: Handle) -> Handle:
-        """Return the instantiated graph."""
-        ...
-
-    def graph_launch(self, graph: Handle, stream: Handle) -> None: ...
-    def graph_free(self, graph: Handle) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -93,17 +44,7 @@ class Device:
     """Whether it shares the CPU's memory, as on a Jetson."""
 
 
-class _Closing:
-    def close(self) -> None: ...
-
-    def __enter__(self: T) -> T:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
-
-class Resource(_Closing):
+class Resource(Closing):
     """Anything allocated through the driver; closing it twice is harmless."""
 
     def __init__(self, cuda: "CudaContext", handle: Handle, free: Callable[[Handle], None]) -> None:
@@ -246,10 +187,10 @@ class Stream(Resource):
         return CudaGraph(self._cuda, driver.capture_end(self.handle), driver.graph_free)
 
 
-class CudaContext(_Closing):
+class CudaContext(Closing):
     """The primary context of the first GPU, through one of the bindings."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: "Driver") -> None:
         self.driver = driver
         self.opened: list[Resource] = []
         """Resources that are still open."""
@@ -266,7 +207,7 @@ class CudaContext(_Closing):
             self.close()
             raise
 
-    def current(self) -> Driver:
+    def current(self) -> "Driver":
         """Return a context manager that makes the context current in this thread."""
         return self.driver
 

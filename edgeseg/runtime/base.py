@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
+from edgeseg.closing import Closing
 
 T = TypeVar("T")
 
@@ -110,19 +111,6 @@ class Pipelined(Backend, Protocol):
     def second(self) -> "Pipelined":
         """Open another request on the same engine; it closes with this backend."""
         ...
-
-
-class Closing:
-    """A context manager that closes at its end."""
-
-    def close(self) -> None:
-        """Free resources; a backend without any inherits this."""
-
-    def __enter__(self: T) -> T:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
 
 
 class OnHost(Closing):

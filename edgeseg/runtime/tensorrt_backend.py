@@ -17,9 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from edgeseg.cards import EngineCard
+from edgeseg.closing import Closing
 from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.cuda.resources import DeviceBuffer, Resource, Stream
-from edgeseg.runtime.base import Closing, Slot
+from edgeseg.runtime.base import Slot
 from edgeseg.runtime.device_slot import DeviceSlot
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each
 from edgeseg.runtime.tensorrt_engine import Execution, OpenEngine

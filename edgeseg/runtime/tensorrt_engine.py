@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.cards import EngineCard
+from edgeseg.closing import Closing
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import open_cuda
 from edgeseg.cuda.resources import CudaContext, CudaGraph, Stream
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.log import log
 from edgeseg.runtime import tensorrt as trt
-from edgeseg.runtime.base import INPUTS, Closing
+from edgeseg.runtime.base import INPUTS
 from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io
 from edgeseg.runtime.engine_files import rebuild
 from edgeseg.runtime.tensorrt_layers import inspected_nodes

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeseg.closing import Closing
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError
-from edgeseg.runtime.base import Backend, Closing, Pipelined, Slot
+from edgeseg.runtime.base import Backend, Pipelined, Slot
 from edgeseg.stream.source.base import Frame
 
 EXTRA = 2  # requests besides those in flight, so that capture never waits

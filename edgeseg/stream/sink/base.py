@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
+from edgeseg.closing import Closing
 from edgeseg.data.images import Image
 from edgeseg.errors import SinkError
-from edgeseg.runtime.base import Closing
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 
 

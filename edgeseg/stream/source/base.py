@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from edgeseg.closing import Closing
 from edgeseg.data.images import Image
-from edgeseg.runtime.base import Closing
 
 CLOSE_SECONDS = 1.0  # a read that is blocked for longer keeps its decoder until the process exits
 
