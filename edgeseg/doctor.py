@@ -144,15 +144,15 @@ def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
     parts = []
     if state.power_mode:
         parts.append(f"power mode {state.power_mode}")
-    if state.gpu_max_mhz:
-        parts.append(f"GPU up to {state.gpu_max_mhz:.0f} MHz")
+    if state.gpu.max_mhz:
+        parts.append(f"GPU up to {state.gpu.max_mhz:.0f} MHz")
     if state.cpu_governor:
         parts.append(f"CPU governor {state.cpu_governor}")
     parts += [f"{count} x {name}" for name, count in state.counters.items() if count]
     parts += state.throttling or ()
     if not parts:
         return
-    locked = state.gpu_min_mhz == state.gpu_max_mhz
+    locked = state.gpu.min_mhz == state.gpu.max_mhz
     slower = fastest is not None and not str(state.power_mode).endswith(f"(mode {fastest})")
     if state.power_mode is None or (locked and not slower):
         yield Finding("clocks", "ok", ", ".join(parts))

@@ -17,6 +17,7 @@ from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command
 from edgeseg.files import write_atomic
 from edgeseg.machine.facts import this_machine
+from edgeseg.machine.nvml import GpuState
 from edgeseg.machine.state import DeviceState
 from edgeseg.runtime.choice import Candidate
 from tests.kit.errors import fails
@@ -173,12 +174,11 @@ def test_a_jetson_is_told_its_jetpack():
 
 
 def clocks(fastest, **values):
-    state = DeviceState(**({"temperatures_c": {}, "counters": {}} | values))
-    return list(doctor._clocks(state, fastest))
+    return list(doctor._clocks(DeviceState(**values), fastest))
 
 
 def test_the_clocks_of_a_jetson_have_a_remedy():
-    budget = {"power_mode": "15W (mode 0)", "gpu_min_mhz": 306.0, "gpu_max_mhz": 612.0}
+    budget = {"power_mode": "15W (mode 0)", "gpu": GpuState(min_mhz=306.0, max_mhz=612.0)}
     (slow,) = clocks(2, **budget)
     assert slow == Finding(
         "clocks",
@@ -190,7 +190,7 @@ def test_the_clocks_of_a_jetson_have_a_remedy():
     assert (sleeps.state, sleeps.remedy) == ("warn", "sudo jetson_clocks")
     (unknown,) = clocks(None, **budget)
     assert unknown.remedy == "sudo jetson_clocks"
-    (locked,) = clocks(0, **(budget | {"gpu_min_mhz": 612.0}))
+    (locked,) = clocks(0, **(budget | {"gpu": GpuState(min_mhz=612.0, max_mhz=612.0)}))
     assert (locked.state, locked.remedy) == ("ok", "")
 
 

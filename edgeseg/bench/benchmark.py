@@ -71,7 +71,7 @@ class BenchReport(Conditions):
         """Return the report as one JSON object with the latency at its top level."""
         document = dataclasses.asdict(self)
         latency: dict[str, Any] = document.pop("latency")
-        return latency | document | {"clocks": self.clocks.to_json()}
+        return latency | document
 
     def _mode(self) -> str:
         if self.period_s is None:

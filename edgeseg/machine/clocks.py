@@ -6,24 +6,23 @@
 
 Measured latency is worse than the device's for two reasons: clocks drop between frames, or heat,
 the power supply or a container's CPU quota throttles the device. The clocks show the first, the
-reasons and counters the second. Values that a machine does not report are absent.
+reasons and counters the second.
 """
 
 import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeseg.machine.state import DeviceState, StateReader
 
 EVERY = 1.0  # seconds between samples
 SHARE = 100  # the pause after a sample, in multiples of its duration: at most 1 % of a core
 KEPT = 1 << 16  # samples: 18 hours
-REASONS = ("throttling reasons of the GPU driver or the kernel",)
+REASONS = "throttling reasons of the GPU driver or the kernel"
 LOW = 0.95  # of the maximum; a lower clock is idle or throttled
 
 
@@ -89,21 +88,12 @@ class ClockReport:
         if self.hottest_c is not None:
             lines.append(f"hottest     {self.hottest_c:.0f} °C, {self.hottest}")
         if self.throttled:
-            lines.append(f"THROTTLED   {'; '.join(self.causes())}")
+            events = self.throttling_events.items()
+            counts = [f"{name}, {n} {'time' if n == 1 else 'times'}" for name, n in events]
+            lines.append(f"THROTTLED   {'; '.join([*self.throttling, *counts])}")
         elif self.throttled is False:
             lines.append(f"throttled   no ({', '.join(self.throttling_sources)})")
         return lines
-
-    def causes(self) -> Iterator[str]:
-        """Yield the causes of throttling."""
-        yield from self.throttling
-        for name, count in self.throttling_events.items():
-            yield f"{name}, {count} {'time' if count == 1 else 'times'}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values that were read; `throttled` is always present."""
-        found = {k: v for k, v in asdict(self).items() if v not in (None, (), {})}
-        return found | {"throttled": self.throttled}
 
 
 class Watch:
@@ -157,7 +147,7 @@ class Tally:
         self._throttling: dict[str, None] = {}
         self._reasons_known = False
         self._watts: float | None = None
-        self._hottest: tuple[float | None, str | None] = (None, None)
+        self._peaks_c: dict[str, float] = {}
 
     def add(self, state: DeviceState) -> None:
         """Add one state; the first sets the counters' start and contributes no clock."""
@@ -169,25 +159,25 @@ class Tally:
             if len(self._states) == 1:
                 return
             self._samples += 1
-            self._gpu.append((state.gpu_mhz, state.gpu_max_mhz))
+            self._gpu.append((state.gpu.mhz, state.gpu.max_mhz))
             self._cpu.append((state.cpu_mhz, state.cpu_max_mhz))
-            self._performance_states |= _word(state.gpu_performance_state)
-            if state.gpu_watts is not None:
-                self._watts = max(state.gpu_watts, self._watts or 0.0)
+            self._performance_states |= _word(state.gpu.performance_state)
+            if state.gpu.watts is not None:
+                self._watts = max(state.gpu.watts, self._watts or 0.0)
             for name, celsius in state.temperatures_c.items():
-                if self._hottest[0] is None or celsius > self._hottest[0]:
-                    self._hottest = (celsius, name)
+                self._peaks_c[name] = max(celsius, self._peaks_c.get(name, celsius))
 
     def report(self) -> ClockReport:
         """Summarize one or more states."""
         with self._lock:
             first, last = self._states[0], self._states[-1]
+            hottest = max(self._peaks_c, key=self._peaks_c.__getitem__, default=None)
             events = {
                 name: count - first.counters[name]
                 for name, count in last.counters.items()
                 if count > first.counters.get(name, count)
             }
-            sources = (*(REASONS if self._reasons_known else ()), *last.counters)
+            sources = (*([REASONS] if self._reasons_known else []), *last.counters)
             return ClockReport(
                 samples=self._samples,
                 power_mode=", then ".join(self._modes) or None,
@@ -196,8 +186,8 @@ class Tally:
                 cpu=_clock(self._cpu),
                 gpu_performance_states=tuple(self._performance_states),
                 gpu_watts_max=self._watts,
-                hottest=self._hottest[1],
-                hottest_c=self._hottest[0],
+                hottest=hottest,
+                hottest_c=None if hottest is None else self._peaks_c[hottest],
                 throttling=tuple(self._throttling),
                 throttling_events=events,
                 throttled=bool(self._throttling or events) if sources else None,

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from edgeseg.closing import Closing
+
 # Reasons for a clock below its maximum that count as throttling; idleness, the user's settings and
 # synchronization with other GPUs do not.
 THROTTLING = {
@@ -35,13 +37,17 @@ class Gpu:
 class GpuState:
     """A GPU at one moment; None where the GPU or its driver does not report a value."""
 
-    mhz: float | None
-    max_mhz: float | None
-    temperature_c: float | None
-    watts: float | None
-    performance_state: str | None
+    mhz: float | None = None
+    min_mhz: float | None = None
+    """The governor's lower limit, of an integrated GPU; the maximum if clocks are locked."""
+    max_mhz: float | None = None
+    """The upper limit, on a Jetson that of the power mode."""
+    temperature_c: float | None = None
+    watts: float | None = None
+    performance_state: str | None = None
     """P0, the fastest, to P15."""
-    throttling: tuple[str, ...] | None
+    throttling: tuple[str, ...] | None = None
+    """Active reasons; None if it reports none."""
 
 
 class NoDriver(Exception):
@@ -64,7 +70,7 @@ def read_gpus() -> list[Gpu]:
         nvml.nvmlShutdown()
 
 
-class Monitor:
+class Monitor(Closing):
     """The first GPU, kept open for repeated reading; close it after use.
 
     Errors: NoDriver, and DriverError where there is no GPU or the driver fails.

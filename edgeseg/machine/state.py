@@ -4,11 +4,14 @@ Values that a machine does not report are None or absent; nothing raises.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from edgeseg.closing import Closing
 from edgeseg.machine import nvml, sysfs
+
+NO_GPU = nvml.GpuState()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,31 +24,21 @@ class DeviceState:
     cpu_mhz: float | None = None
     """Of the fastest core."""
     cpu_max_mhz: float | None = None
-    gpu_mhz: float | None = None
-    gpu_min_mhz: float | None = None
-    """The governor's lower limit; equal to the maximum if clocks are locked."""
-    gpu_max_mhz: float | None = None
-    """The upper limit of the power mode."""
-    gpu_watts: float | None = None
-    gpu_performance_state: str | None = None
-    """P0, the fastest, to P15."""
-    temperatures_c: Mapping[str, float]
+    gpu: nvml.GpuState = NO_GPU
+    temperatures_c: Mapping[str, float] = field(default_factory=dict)
     throttling: tuple[str, ...] | None = None
     """Active reasons for throttling; None if the machine reports none."""
-    counters: Mapping[str, int]
+    counters: Mapping[str, int] = field(default_factory=dict)
     """Throttling events since the start of the machine or container."""
 
 
 def read_state(root: Path = Path("/")) -> DeviceState:
     """Read the state once; tests pass another root."""
-    reader = StateReader(root)
-    try:
+    with StateReader(root) as reader:
         return reader.read()
-    finally:
-        reader.close()
 
 
-class StateReader:
+class StateReader(Closing):
     """Reads the kernel's files, and NVML unless they list an integrated GPU."""
 
     def __init__(self, root: Path) -> None:
@@ -59,23 +52,18 @@ class StateReader:
 
     def read(self) -> DeviceState:
         root = self._root
-        cpu, board = sysfs.cpu(root), sysfs.board_gpu(root)
-        gpu = self._monitor.read() if self._monitor else None
+        cpu_mhz, cpu_max_mhz = sysfs.cpu(root)
+        gpu = self._monitor.read() if self._monitor else sysfs.board_gpu(root) or NO_GPU
         temperatures = sysfs.temperatures(root)
-        if gpu and gpu.temperature_c is not None:
+        if gpu.temperature_c is not None:
             temperatures["GPU"] = gpu.temperature_c
-        sources = (gpu.throttling if gpu else None, sysfs.cooling(root))
-        reasons = [found for found in sources if found is not None]
+        reasons = [found for found in (gpu.throttling, sysfs.cooling(root)) if found is not None]
         return DeviceState(
             power_mode=sysfs.power_mode(root),
             cpu_governor=sysfs.governor(root),
-            cpu_mhz=cpu.now if cpu else None,
-            cpu_max_mhz=cpu.high if cpu else None,
-            gpu_mhz=board.now if board else gpu.mhz if gpu else None,
-            gpu_min_mhz=board.low if board else None,
-            gpu_max_mhz=board.high if board else gpu.max_mhz if gpu else None,
-            gpu_watts=gpu.watts if gpu else None,
-            gpu_performance_state=gpu.performance_state if gpu else None,
+            cpu_mhz=cpu_mhz,
+            cpu_max_mhz=cpu_max_mhz,
+            gpu=gpu,
             temperatures_c=temperatures,
             throttling=tuple(chain(*reasons)) if reasons else None,
             counters=sysfs.counters(root),

@@ -45,7 +45,7 @@ class Span:
         return self.since if until == self.since else f"{self.since} to {until}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class GpuGeneration:
     """A compute capability, and the TensorRT releases that support it."""
 
@@ -59,41 +59,37 @@ class GpuGeneration:
 
 GPUS = (
     GpuGeneration(
-        capability="7.0",
-        name="V100",
-        spans=(Span(until="10.4"),),
+        "7.0",
+        "V100",
+        (Span(until="10.4"),),
         int8=False,
         note="no INT8 tensor cores; CUDA 12.9 or older",
     ),
+    GpuGeneration("7.2", "Xavier", (), note="JetPack 5: TensorRT 8.5, Python 3.8"),
     GpuGeneration(
-        capability="7.2", name="Xavier", spans=(), note="JetPack 5: TensorRT 8.5, Python 3.8"
-    ),
-    GpuGeneration(
-        capability="7.5",
-        name="T4, RTX 20",
-        spans=(Span(rtx=True),),
+        "7.5",
+        "T4, RTX 20",
+        (Span(rtx=True),),
         note="TensorRT-RTX: INT8 computes in FP32, no FP32 GEMM",
     ),
-    GpuGeneration(capability="8.0", name="A100, A30", spans=(Span(rtx=True),)),
-    GpuGeneration(capability="8.6", name="RTX 30, RTX A, A10", spans=(Span(rtx=True),)),
+    GpuGeneration("8.0", "A100, A30", (Span(rtx=True),)),
+    GpuGeneration("8.6", "RTX 30, RTX A, A10", (Span(rtx=True),)),
     GpuGeneration(
-        capability="8.7",
-        name="Orin",
-        spans=(Span(until="8.6"), Span("10.3", "10.7"), Span("10.16", "10"), Span("11.4")),
+        "8.7",
+        "Orin",
+        (Span(until="8.6"), Span("10.3", "10.7"), Span("10.16", "10"), Span("11.4")),
         note="from JetPack; 11.4 only on AGX Orin",
     ),
-    GpuGeneration(capability="8.9", name="RTX 40, L4, L40", spans=(Span(rtx=True),)),
-    GpuGeneration(capability="9.0", name="H100, H200", spans=(Span(),)),
+    GpuGeneration("8.9", "RTX 40, L4, L40", (Span(rtx=True),)),
+    GpuGeneration("9.0", "H100, H200", (Span(),)),
     GpuGeneration(
-        capability="11.0",
-        name="Thor",
-        spans=(Span("10.13", "10"), Span("11.4")),
+        "11.0",
+        "Thor",
+        (Span("10.13", "10"), Span("11.4")),
         note="from JetPack; CUDA 12 calls it 10.1",
     ),
-    GpuGeneration(
-        capability="12.0", name="RTX 50, RTX PRO Blackwell", spans=(Span("10.8", rtx=True),)
-    ),
-    GpuGeneration(capability="12.1", name="GB10", spans=(Span("10.14", rtx=True),)),
+    GpuGeneration("12.0", "RTX 50, RTX PRO Blackwell", (Span("10.8", rtx=True),)),
+    GpuGeneration("12.1", "GB10", (Span("10.14", rtx=True),)),
 )
 
 
@@ -126,7 +122,6 @@ _WEAK, _STRONG = Span(until="10"), Span("9", rtx=True)
 # Opsets as documented; the parser refuses no other (TensorRT-RTX 1.7 parses 7 to 26 without a
 # message). Releases of 10 that name none have 10.0's; for 11, one page says 25, operators.md 24.
 _OPSETS = (("8.6", 7, 17), ("9", 9, 19), ("10.0", 9, 20), ("10.15", 9, 24))
-_RTX_OPSETS = (9, 24)
 
 
 @dataclass(frozen=True)
@@ -185,7 +180,7 @@ class Release:
     def opsets(self) -> tuple[int, int]:
         """The lowest and the highest opset that the parser documents."""
         if self.rtx:
-            return _RTX_OPSETS
+            return 9, 24
         return [row[1:] for row in _OPSETS if not _before(self.version, row[0])][-1]
 
     @property

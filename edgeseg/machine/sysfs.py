@@ -11,7 +11,8 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from edgeseg.machine.nvml import GpuState
 
 # The kernel's names for the GPU of a board: Orin and Thor (*gpu*), Orin on JetPack 5, Xavier.
 BOARD_GPUS = ("*gpu*", "*.ga10b", "*.gv11b")
@@ -22,14 +23,6 @@ PLAUSIBLE_C = (-55.0, 200.0)  # a disabled sensor reports -256
 _MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>")
 
 
-class ClockRange(NamedTuple):
-    """A clock and the limits of its governor, in MHz."""
-
-    now: float
-    low: float | None
-    high: float | None
-
-
 def text(path: Path) -> str:
     """Return a file's text; empty if it cannot be read."""
     try:
@@ -38,39 +31,26 @@ def text(path: Path) -> str:
         return ""
 
 
-def available_bytes(root: Path) -> int | None:
-    """Return the memory that is available to this process, within its control group."""
-    found = []
-    if line := re.search(r"^MemAvailable:\s+(\d+) kB$", text(root / "proc/meminfo"), re.MULTILINE):
-        found.append(int(line[1]) * 1024)
-    group = root / "sys/fs/cgroup"
-    limit, used = text(group / "memory.max"), text(group / "memory.current")
-    if limit.isdecimal() and used.isdecimal():  # without a limit it is `max`
-        found.append(max(int(limit) - int(used), 0))
-    return min(found, default=None)
-
-
-def board_gpu(root: Path) -> ClockRange | None:
-    """Return the clock of an integrated GPU; 0 MHz while it is powered down."""
+def board_gpu(root: Path) -> GpuState | None:
+    """Return the clocks of an integrated GPU; 0 MHz while it is powered down."""
     for pattern in BOARD_GPUS:
         for device in sorted((root / "sys/class/devfreq").glob(pattern)):
-            now = _number(device / "cur_freq", 1e6)
+            now, low, high = (
+                _number(device / f"{name}_freq", 1e6) for name in ("cur", "min", "max")
+            )
             if now is not None:
-                low, high = (_number(device / name, 1e6) for name in ("min_freq", "max_freq"))
-                return ClockRange(now, low, high)
+                return GpuState(mhz=now, min_mhz=low, max_mhz=high)
     return None
 
 
-def cpu(root: Path) -> ClockRange | None:
-    """Return the clock of the fastest core, and the widest limits of all cores."""
+def cpu(root: Path) -> tuple[float | None, float | None]:
+    """Return the clock of the fastest core, and the highest limit of all cores, in MHz."""
     policies = list((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
-    now, low, high = (
+    now, high = (
         [n for policy in policies if (n := _number(policy / f"scaling_{name}", 1e3)) is not None]
-        for name in ("cur_freq", "min_freq", "max_freq")
+        for name in ("cur_freq", "max_freq")
     )
-    if not now:
-        return None
-    return ClockRange(max(now), min(low, default=None), max(high, default=None))
+    return max(now, default=None), max(high, default=None)
 
 
 def governor(root: Path) -> str | None:

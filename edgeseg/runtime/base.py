@@ -24,6 +24,19 @@ INPUTS = ("frame", "threshold")
 OUTPUTS = ("mask", "score", "anomaly_map")
 
 
+def tensor_types(card: GraphCard) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Return the shapes and types of a graph's tensors, inputs first."""
+    n, height, width, _ = card.frame_shape
+    uint8, float32 = np.dtype(np.uint8), np.dtype(np.float32)
+    return {
+        "frame": (card.frame_shape, uint8),
+        "threshold": ((1,), float32),
+        "mask": ((n, height, width), uint8),
+        "score": ((n,), float32),
+        "anomaly_map": ((n, card.image_size, card.image_size), float32),
+    }
+
+
 @dataclass(frozen=True)
 class Slot:
     """The buffers of one request in flight, allocated once and reused.
@@ -44,15 +57,9 @@ class Slot:
     @classmethod
     def on_host(cls, card: GraphCard) -> "Slot":
         """Allocate ordinary memory for a graph, with the card's threshold."""
-        n, height, width, _ = card.frame_shape
-        side = card.image_size
-        return cls(
-            frame=np.zeros(card.frame_shape, np.uint8),
-            threshold=np.full(1, card.threshold, np.float32),
-            mask=np.zeros((n, height, width), np.uint8),
-            score=np.zeros(n, np.float32),
-            anomaly_map=np.zeros((n, side, side), np.float32),
-        )
+        slot = cls(**{name: np.zeros(*tensor) for name, tensor in tensor_types(card).items()})
+        slot.threshold[:] = card.threshold
+        return slot
 
     def keep_until_exit(self) -> None:
         """Keep the memory until the process ends, for a thread that may still write there.

@@ -10,31 +10,32 @@ from itertools import takewhile
 
 from edgeseg.config import RuntimeName
 from edgeseg.cuda.driver import found_bindings
-from edgeseg.errors import ConfigError, MissingExtra
+from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command, installed, require
 from edgeseg.machine.facts import Machine
 from edgeseg.machine.support import Release, jetpack_of, refusal
 
 
 @dataclass(frozen=True)
-class _Package:
+class RuntimePackage:
     """A runtime's module, the distributions that contain it, and the extra that installs it."""
 
     runtime: RuntimeName
     module: str
     distributions: tuple[str, ...]
     extra: str
-    needs_gpu: bool
+    tag: str = ""
+    """TensorRT's, which needs a GPU, in the names of engines: `bottle-fp16-rtx-sm86.engine`."""
 
 
 # The preferred one first.
-_PACKAGES = (
-    _Package("tensorrt", "tensorrt", ("tensorrt",), "tensorrt", True),
-    _Package(
-        "tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12"), "rtx", True
+PACKAGES = (
+    RuntimePackage("tensorrt", "tensorrt", ("tensorrt",), "tensorrt", "trt"),
+    RuntimePackage(
+        "tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12"), "rtx", "rtx"
     ),
-    _Package("openvino", "openvino", ("openvino",), "openvino", False),
-    _Package("onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "cpu", False),
+    RuntimePackage("openvino", "openvino", ("openvino",), "openvino"),
+    RuntimePackage("onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "cpu"),
 )
 # A Jetson has JetPack's TensorRT, for the system's Python; a wheel does not support its GPU.
 _FROM_JETPACK = (
@@ -64,7 +65,7 @@ class Candidate:
 
 def candidates(here: Machine) -> tuple[Candidate, ...]:
     """Return every runtime, the preferred one first, without importing any."""
-    return tuple(_examine(package, here) for package in _PACKAGES)
+    return tuple(_examine(package, here) for package in PACKAGES)
 
 
 def probe(candidate: Candidate) -> Candidate:
@@ -96,22 +97,25 @@ def reasons(taken: str, found: Sequence[Candidate]) -> str:
     return "; ".join(f"not {c.runtime}: {c.obstacle or 'another was requested'}" for c in better)
 
 
-def _examine(package: _Package, here: Machine) -> Candidate:
-    version = _version(package)
+def _examine(package: RuntimePackage, here: Machine) -> Candidate:
+    version, needs_gpu = _version(package), bool(package.tag)
+    refused = None
+    if needs_gpu and version is not None:
+        refused = refusal(Release(package.runtime, version), here.compute_capability)
     obstacle, remedy = "", ""
-    if package.needs_gpu and here.gpu is None:
+    if needs_gpu and here.gpu is None:
         obstacle = here.gpu_note
     elif package.runtime == "tensorrt-rtx" and here.jetson:
         obstacle = "does not support Jetson"
     elif version is None:
         obstacle = "not installed"
         remedy = install_command(package.extra)
-        if here.jetson and package.needs_gpu:
+        if here.jetson and needs_gpu:
             remedy = _FROM_JETPACK
-    elif package.needs_gpu and (refused := _refusal(package, version, here)):
+    elif refused:
         obstacle = refused.problem
         remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # names TensorRT's
-    elif package.needs_gpu and not found_bindings():
+    elif needs_gpu and not found_bindings():
         obstacle = "no CUDA binding is installed (cuda-python or PyCUDA)"
         remedy = f"pip install '{_cuda_python(here)}'"
     return Candidate(package.runtime, package.module, package.extra, version, obstacle, remedy)
@@ -123,11 +127,7 @@ def _cuda_python(here: Machine) -> str:
     return f"cuda-bindings=={pack.cuda.split('.')[0]}.*" if pack else "cuda-bindings"
 
 
-def _refusal(package: _Package, version: str, here: Machine) -> ConfigError | None:
-    return refusal(Release(package.runtime, version), here.compute_capability)
-
-
-def _version(package: _Package) -> str | None:
+def _version(package: RuntimePackage) -> str | None:
     """Return the version of the first installed distribution; None without the module."""
     if find_spec(package.module) is None:
         return None

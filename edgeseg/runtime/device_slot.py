@@ -10,7 +10,7 @@ on a discrete GPU, which would otherwise read the frame over PCIe. Not measured 
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import Io
 from edgeseg.cuda.resources import Bytes, CudaContext, Device, PinnedBuffer, PinnedView
 from edgeseg.errors import ConfigError
-from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
+from edgeseg.runtime.base import INPUTS, Slot, tensor_types
 
 ALIGNMENT = 256  # bytes, of the addresses that TensorRT takes
 
@@ -32,6 +32,10 @@ class TensorPlace:
     """In bytes."""
     shape: tuple[int, ...]
     type: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.type.itemsize
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,10 @@ class Layout:
     @classmethod
     def of(cls, card: GraphCard) -> "Layout":
         """Lay out the tensors of a graph."""
-        n, height, width, _ = card.frame_shape
-        shapes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
-            "frame": (card.frame_shape, np.uint8),
-            "threshold": ((1,), np.float32),
-            "mask": ((n, height, width), np.uint8),
-            "score": ((n,), np.float32),
-            "anomaly_map": ((n, card.image_size, card.image_size), np.float32),
-        }
         tensors, end, inputs = {}, 0, 0
-        for name in INPUTS + OUTPUTS:
-            shape, kind = shapes[name]
-            tensors[name] = TensorPlace(end, shape, np.dtype(kind))
-            nbytes = prod(shape) * np.dtype(kind).itemsize
-            end += -(-nbytes // ALIGNMENT) * ALIGNMENT
+        for name, (shape, kind) in tensor_types(card).items():
+            tensors[name] = TensorPlace(end, shape, kind)
+            end += -(-tensors[name].nbytes // ALIGNMENT) * ALIGNMENT
             inputs = end if name in INPUTS else inputs
         return cls(tensors, inputs, end)
 
@@ -67,7 +61,7 @@ class Layout:
         """Return the tensors of a block as arrays that share its memory."""
         found = {}
         for name, tensor in self.tensors.items():
-            end = tensor.offset + prod(tensor.shape) * tensor.type.itemsize
+            end = tensor.offset + tensor.nbytes
             found[name] = block[tensor.offset : end].view(tensor.type).reshape(tensor.shape)
         return found
 
@@ -115,14 +109,12 @@ class DeviceSlot(Slot):
         self.outputs.array[...] = 0
 
 
-def choose_io(io: str, device: Device) -> Literal["mapped", "copy"]:
+def choose_io(io: str, device: Device) -> str:
     """Return how frames reach a device; `auto` copies where the memory is not shared."""
-    if io == "mapped":
-        return "mapped"
-    if io == "copy":
-        return "copy"
     if io == "auto":
         return "mapped" if device.integrated else "copy"
+    if io in get_args(Io):
+        return io
     raise ConfigError(
         f"invalid --io: {io} (expected {', '.join(get_args(Io))}).",
         remedy="--io auto",

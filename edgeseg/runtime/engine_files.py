@@ -86,17 +86,14 @@ def _check_file(engine: Path, card: EngineCard) -> None:
         raise EngineMismatch(
             f"engine not found: {engine}.", remedy=rebuild(card), code="engine/missing"
         )
-    size = engine.stat().st_size
-    if size != card.bytes:
+    change = ""
+    if (size := engine.stat().st_size) != card.bytes:
+        change = f"it has {size} bytes (expected {card.bytes})"
+    elif sha256(engine) != card.sha256:
+        change = "its SHA-256 differs from the card's"
+    if change:
         raise EngineMismatch(
-            f"{engine} has {size} bytes (expected {card.bytes}); built for {built_for(card)}.",
-            remedy=rebuild(card),
-            code="engine/changed",
-        )
-    if sha256(engine) != card.sha256:
-        raise EngineMismatch(
-            f"{engine} was changed after it was built for {built_for(card)}: its SHA-256 differs "
-            "from the card's.",
+            f"{engine} was changed after it was built for {built_for(card)}: {change}.",
             remedy=rebuild(card),
             code="engine/changed",
         )

@@ -12,7 +12,7 @@ from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
-from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
+from edgeseg.runtime.base import INPUTS, OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each
 
 # This optimizer quantizes biases in graphs with FP16 scales, in steps that FP16 cannot represent:
@@ -81,13 +81,9 @@ class OnnxRuntimeBackend(OnHost):
 def _bound(session: Any, slot: Slot) -> Any:
     """Return a binding of a session to a slot's addresses."""
     binding = session.io_binding()
-    tensors = slot.tensors()
-    for name in INPUTS:
-        array = tensors[name]
-        binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-    for name in OUTPUTS:
-        array = tensors[name]
-        binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+    for name, array in slot.tensors().items():
+        bind = binding.bind_input if name in INPUTS else binding.bind_output
+        bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
     return binding
 
 

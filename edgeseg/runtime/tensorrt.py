@@ -14,25 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.config import RuntimeName
 from edgeseg.extras import require
 from edgeseg.machine.support import Release
+from edgeseg.runtime.choice import PACKAGES, RuntimePackage
 
-
-@dataclass(frozen=True)
-class Flavor:
-    """One of the two packages."""
-
-    runtime: RuntimeName
-    module: str
-    extra: str
-    tag: str
-    """In the names of engine files: `bottle-fp16-rtx-sm86.engine`."""
-
-
-FLAVORS: dict[str, Flavor] = {
-    "tensorrt": Flavor("tensorrt", "tensorrt", "tensorrt", "trt"),
-    "tensorrt-rtx": Flavor("tensorrt-rtx", "tensorrt_rtx", "rtx", "rtx"),
+FLAVORS: dict[str, RuntimePackage] = {
+    package.runtime: package for package in PACKAGES if package.tag
 }
 
 
@@ -40,7 +27,7 @@ FLAVORS: dict[str, Flavor] = {
 class Api:
     """An installed TensorRT or TensorRT-RTX."""
 
-    flavor: Flavor
+    flavor: RuntimePackage
     trt: Any
     """The module."""
 

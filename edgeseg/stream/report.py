@@ -76,7 +76,7 @@ class StreamReport:
         """Return the report as one JSON object with the latency at its top level."""
         document = dataclasses.asdict(self)
         latency = document.pop("latency") or {}
-        return document | latency | {"clocks": self.clocks.to_json()}
+        return document | latency
 
     def check(self) -> None:
         """Raise GateFailed if there were more deadline misses than allowed."""

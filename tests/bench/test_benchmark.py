@@ -141,7 +141,7 @@ def test_a_throttled_device_is_told_with_the_figures(monkeypatch):
 
 
 def test_a_machine_that_shows_nothing_adds_nothing(monkeypatch):
-    nothing = DeviceState(temperatures_c={}, counters={})
+    nothing = DeviceState()
     monkeypatch.setattr(StateReader, "read", lambda self: nothing)
     report = paced()
     assert report.clocks.lines() == []

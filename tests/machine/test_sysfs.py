@@ -3,6 +3,7 @@
 import pytest
 
 from edgeseg.machine import sysfs
+from edgeseg.machine.nvml import GpuState
 from tests.machine.planted import plant, plant_cpu, plant_orin, plant_quota
 
 
@@ -13,18 +14,18 @@ def orin(tmp_path):
 
 
 def test_a_board_s_gpu_is_found_among_the_devices(orin):
-    assert sysfs.board_gpu(orin) == (306.0, 306.0, 612.0)
+    assert sysfs.board_gpu(orin) == GpuState(mhz=306.0, min_mhz=306.0, max_mhz=612.0)
 
 
 @pytest.mark.parametrize("name", ["17000000.ga10b", "17000000.gv11b", "gpu-gpc-0"])
 def test_the_gpu_s_names_differ_by_board_and_release(tmp_path, name):
     plant(tmp_path, f"sys/class/devfreq/{name}/cur_freq", 0)
-    assert sysfs.board_gpu(tmp_path) == (0.0, None, None), "powered down, and still read"
+    assert sysfs.board_gpu(tmp_path) == GpuState(mhz=0.0), "powered down, and still read"
 
 
 def test_cpu_is_the_fastest_core(tmp_path):
     plant_cpu(tmp_path, khz=(800_000, 3_600_000), top=4_700_000, governor="powersave")
-    assert sysfs.cpu(tmp_path) == (3600.0, 400.0, 4700.0)
+    assert sysfs.cpu(tmp_path) == (3600.0, 4700.0)
     assert sysfs.governor(tmp_path) == "powersave"
     plant(tmp_path, "sys/devices/system/cpu/cpufreq/policy1/scaling_governor", "performance")
     assert sysfs.governor(tmp_path) == "performance, powersave"
@@ -131,8 +132,9 @@ def test_the_groups_above_have_quotas_too(tmp_path):
 
 
 def test_a_machine_that_shows_nothing(tmp_path):
-    alone = (sysfs.board_gpu, sysfs.cpu, sysfs.governor, sysfs.power_mode, sysfs.fastest_mode)
-    assert [read(tmp_path) for read in (*alone, sysfs.cooling)] == [None] * 6
+    alone = (sysfs.board_gpu, sysfs.governor, sysfs.power_mode, sysfs.fastest_mode)
+    assert [read(tmp_path) for read in (*alone, sysfs.cooling)] == [None] * 5
+    assert sysfs.cpu(tmp_path) == (None, None)
     assert (sysfs.temperatures(tmp_path), sysfs.counters(tmp_path)) == ({}, {})
 
 
