@@ -101,6 +101,6 @@ class Collector(FrameSink):
         self.closed.set()
 
 
-def picture(red=0, height=48, width=64):
+def solid_image(red=0, height=48, width=64):
     """A BGR image [height, width, 3] of one color."""
     return np.full((height, width, 3), (10, 20, red), np.uint8)

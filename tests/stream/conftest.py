@@ -3,7 +3,7 @@
 import cv2
 import pytest
 
-from tests.kit.fakes import picture
+from tests.kit.fakes import solid_image
 
 REDS = (0, 40, 80, 120, 160, 200, 240)
 
@@ -16,6 +16,6 @@ def clip(tmp_path_factory):
     if not writer.isOpened():
         pytest.skip("this OpenCV has no MJPG encoder")
     for red in REDS:
-        writer.write(picture(red))
+        writer.write(solid_image(red))
     writer.release()
     return path

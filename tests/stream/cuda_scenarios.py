@@ -120,9 +120,9 @@ class Viewer(FrameSink):
 
 
 def looped(frames, *, live=False, end=None, at=None, in_flight=1, **options):
-    """Stream numbered pictures; return what reached the sinks, and what of it is wrong.
+    """Stream numbered images; return what reached the sinks, and what of it is wrong.
 
-    end: what ends the stream when picture `at` is due; None: the source's own end.
+    end: what ends the stream when frame `at` is due; None: the source's own end.
     """
     fills = count_fills()
     with logged() as said, opened(**options) as backend:

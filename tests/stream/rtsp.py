@@ -20,10 +20,10 @@ CLOCK = 90_000  # ticks of RTP's JPEG clock in a second
 
 
 class RtspServer:
-    """Serves what `picture(n)` draws for n = 0, 1, ... to anyone who knows the password."""
+    """Serves what `draw(n)` draws for n = 0, 1, ... to anyone who knows the password."""
 
-    def __init__(self, picture, *, fps=50.0, port=0):
-        self._picture, self._fps = picture, fps
+    def __init__(self, draw, *, fps=50.0, port=0):
+        self._draw, self._fps = draw, fps
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self.url = f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/line"
@@ -109,12 +109,12 @@ class RtspServer:
             if self.paused.is_set():
                 continue
             ticks = int(sent * CLOCK / self._fps)
-            for packet in packets(self._picture(next(self._counter)), ticks, sequence):
+            for packet in packets(self._draw(next(self._counter)), ticks, sequence):
                 client.sendall(struct.pack(">BBH", 0x24, 0, len(packet)) + packet)
 
 
 def packets(image, ticks, sequence):
-    """Cut the JPEG of a BGR picture, with sides that 8 divides, into RTP packets."""
+    """Cut the JPEG of a BGR image, with sides that 8 divides, into RTP packets."""
     height, width = image.shape[:2]
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     tables, scan = dissect(jpeg)

@@ -24,7 +24,7 @@ from edgeseg.stream.sink.video import VideoSink
 from edgeseg.stream.stream import stream, stream_from
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
-from tests.kit.fakes import REQUESTS, Collector, ListSource, PlainBackend, RedBackend, picture
+from tests.kit.fakes import REQUESTS, Collector, ListSource, PlainBackend, RedBackend, solid_image
 
 WAIT = 10.0  # seconds; a longer wait is a failure
 QUIET = StreamConfig(window=False)
@@ -37,7 +37,7 @@ def run(source, sinks=(), *, backend=None, config=QUIET):
 def test_a_file_loses_no_frame_and_every_verdict_is_right():
     collector = Collector()
     reds = [0, 100, 130, 200, 255] * 8
-    report = run(ListSource([picture(red) for red in reds]), [collector])
+    report = run(ListSource([solid_image(red) for red in reds]), [collector])
     assert [r.index for r in collector.results] == list(range(40))
     assert [r.score for r in collector.results] == pytest.approx([red / 255 for red in reds])
     assert [r.verdict for r in collector.results[:5]] == [
@@ -68,7 +68,7 @@ def test_a_slow_backend_drops_frames_of_a_live_source_and_sees_the_newest():
 
     running, delivered, finished = threading.Event(), threading.Event(), threading.Event()
     collector = Collector()
-    source = Camera([picture(red) for red in range(10)], live=True)
+    source = Camera([solid_image(red) for red in range(10)], live=True)
     report = run(source, [collector], backend=RedBackend(on_run=on_run))
     assert [r.index for r in collector.results] == [0, 9]
     assert collector.results[1].score == pytest.approx(9 / 255)
@@ -78,7 +78,7 @@ def test_a_slow_backend_drops_frames_of_a_live_source_and_sees_the_newest():
 def test_latency_starts_when_a_live_frame_arrives(monkeypatch):
     clock = iter(range(0, 10**12, 10_000_000))  # each look at the clock is 10 ms later
     monkeypatch.setattr("time.perf_counter_ns", lambda: next(clock))
-    report = run(ListSource([picture()], live=True))
+    report = run(ListSource([solid_image()], live=True))
     stages = {name: stage.max_ms for name, stage in report.stages.items()}
     assert stages == pytest.approx({"wait": 10.0, "submit": 10.0, "run": 20.0})
     assert report.latency.max_ms == pytest.approx(30.0)
@@ -88,21 +88,21 @@ def test_latency_starts_when_a_live_frame_arrives(monkeypatch):
 def test_frames_reach_the_graph_in_its_format(frame_format):
     collector = Collector()
     backend = RedBackend(make_card(frame_format=frame_format))
-    run(ListSource([picture(255)]), [collector], backend=backend)
+    run(ListSource([solid_image(255)]), [collector], backend=backend)
     assert collector.results[0].score == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("kind", "requests"), [(RedBackend, REQUESTS), (PlainBackend, 1)])
 def test_nothing_is_bound_again_and_each_request_has_one_warm_up_iteration(kind, requests):
     backend = kind()
-    run(ListSource([picture()] * 7), backend=backend)
+    run(ListSource([solid_image()] * 7), backend=backend)
     assert (backend.bound, backend.runs) == (requests, requests + 7)
 
 
 def test_thresholds_of_the_configuration_override_the_card_s():
     collector = Collector()
     config = StreamConfig(window=False, threshold=0.1, image_threshold=0.2)
-    run(ListSource([picture(60)]), [collector], config=config)
+    run(ListSource([solid_image(60)]), [collector], config=config)
     assert collector.results[0].verdict == "anomalous"
     assert collector.masks[0].min() == 255
     assert collector.threshold == pytest.approx(0.1)
@@ -115,12 +115,12 @@ def test_a_score_of_nan_is_anomalous():
             self._slot.score[0] = np.nan
 
     collector = Collector()
-    run(ListSource([picture(0)]), [collector], backend=Broken())
+    run(ListSource([solid_image(0)]), [collector], backend=Broken())
     assert collector.results[0].anomalous
 
 
 def test_a_resize_on_the_cpu_is_logged_once(said):
-    run(ListSource([picture(0, 96, 128), picture(0, 32, 32), picture(0, 96, 128)]))
+    run(ListSource([solid_image(0, 96, 128), solid_image(0, 32, 32), solid_image(0, 96, 128)]))
     assert said == [
         "list: frames are resized from 128x96 to 64x48 on the CPU, included in the latency; "
         "to avoid it: edgeseg export --frame-size 128x96"
@@ -128,8 +128,8 @@ def test_a_resize_on_the_cpu_is_logged_once(said):
 
 
 def test_limits_end_a_stream():
-    assert run(ListSource([picture()] * 50), config=StreamConfig(frames=7)).frames == 7
-    endless = ListSource(repeat(picture()), live=True)
+    assert run(ListSource([solid_image()] * 50), config=StreamConfig(frames=7)).frames == 7
+    endless = ListSource(repeat(solid_image()), live=True)
     report = run(endless, config=StreamConfig(seconds=0.05))
     assert report.frames > 0
     assert report.seconds >= 0.05
@@ -137,7 +137,7 @@ def test_limits_end_a_stream():
 
 def test_a_sink_that_wants_no_more_ends_the_stream():
     full = Collector(limit=3)
-    report = run(ListSource([picture()] * 50), [full, other := Collector()])
+    report = run(ListSource([solid_image()] * 50), [full, other := Collector()])
     assert len(full.results) == 3
     assert len(other.results) == report.frames < 50, "the other has what was computed meanwhile"
 
@@ -150,7 +150,7 @@ def test_a_source_without_frames_is_an_error():
 def test_a_camera_that_dies_ends_with_its_error_after_the_report(tmp_path, said):
     died = SourceError("camera 0 was lost.", remedy="check its cable")
     with JsonlSink(tmp_path / "lines.jsonl") as lines, pytest.raises(SourceError) as caught:
-        run(ListSource([picture()] * 3 + [died]), [lines])
+        run(ListSource([solid_image()] * 3 + [died]), [lines])
     assert caught.value is died
     assert said[-1].startswith("list: 3 frames in")
     assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 3
@@ -188,7 +188,7 @@ def test_buffers_outlast_inference_however_often_ctrl_c_is_typed():
             computed.append(count)
 
     computed = []
-    endless = ListSource(repeat(picture()), live=True)
+    endless = ListSource(repeat(solid_image()), live=True)
     with pytest.raises(KeyboardInterrupt):
         run(endless, backend=RedBackend(on_run=on_run))
     assert computed, "the frame that was under way was waited for"
@@ -202,7 +202,7 @@ def test_a_sink_that_fails_ends_the_stream_and_spares_the_others(tmp_path, said)
                 raise SinkError("no room", remedy="make room")
             return True
 
-    source = ListSource([picture()] * 100)
+    source = ListSource([solid_image()] * 100)
     with JsonlSink(tmp_path / "lines.jsonl") as lines, pytest.raises(SinkError):
         run(source, [lines, Failing()])
     written = len((tmp_path / "lines.jsonl").read_text().splitlines())
@@ -215,12 +215,12 @@ def test_a_sink_that_fails_ends_the_stream_and_spares_the_others(tmp_path, said)
 def test_a_graph_of_several_frames_a_run_is_refused():
     backend = RedBackend(make_card(batch=4))
     with fails(ModelError, "model/batch") as caught:
-        run(ListSource([picture()]), backend=backend)
+        run(ListSource([solid_image()]), backend=backend)
     assert caught.value.remedy == "edgeseg export --batch 1"
 
 
 def test_the_report_in_text_and_json():
-    report = run(ListSource([picture(255)] * 4))
+    report = run(ListSource([solid_image(255)] * 4))
     document = json.loads(json.dumps(report.to_json()))
     assert set(document) == {
         *("source", "engine", "mode", "frames", "anomalous", "drops", "broken", "reconnects"),
@@ -249,7 +249,7 @@ def test_the_report_in_text_and_json():
 
 def test_a_folder_into_a_video_and_lines(tmp_path):
     for number, red in enumerate((0, 255, 0)):
-        write_png(tmp_path / "photos" / f"{number}.png", picture(red)[:, :, ::-1])
+        write_png(tmp_path / "photos" / f"{number}.png", solid_image(red)[:, :, ::-1])
     config = StreamConfig(
         source=str(tmp_path / "photos"),
         out=tmp_path / "out.mp4",
@@ -265,7 +265,7 @@ def test_a_folder_into_a_video_and_lines(tmp_path):
 
 
 def test_a_corrupt_image_in_a_folder_ends_with_complete_files(tmp_path):
-    write_png(tmp_path / "photos" / "0.png", picture()[:, :, ::-1])
+    write_png(tmp_path / "photos" / "0.png", solid_image()[:, :, ::-1])
     (tmp_path / "photos" / "1.png").write_bytes(b"\x89PNG")
     config = StreamConfig(source=str(tmp_path / "photos"), out=tmp_path / "out.mp4", window=False)
     with pytest.raises(DataError) as caught:

@@ -9,7 +9,7 @@ from edgeseg.errors import SourceError
 from edgeseg.stream.pipeline.capture import Capture, Ring
 from edgeseg.stream.source.base import Frame
 from tests.kit.errors import fails
-from tests.kit.fakes import ListSource, picture
+from tests.kit.fakes import ListSource, solid_image
 
 WAIT = 10.0  # seconds; a longer wait is a failure
 DEPTH = 3
@@ -21,7 +21,7 @@ def make_ring(*, live=True):
 
 def publish(ring, red):
     frame = ring.claim()
-    frame.image = picture(red)
+    frame.image = solid_image(red)
     ring.publish(frame)
 
 
@@ -81,7 +81,7 @@ class Filling(ListSource):
 
 
 def test_a_queue_makes_the_reader_wait_and_loses_nothing():
-    source = Filling([picture(red) for red in range(30)])
+    source = Filling([solid_image(red) for red in range(30)])
     ring = make_ring(live=False)
     with Capture(source, ring):
         assert source.filled.wait(WAIT)
@@ -101,11 +101,11 @@ def test_take_returns_none_when_nothing_comes():
 
 
 def test_an_error_is_raised_after_the_frames_before_it():
-    source = ListSource([picture(7), SourceError("the cable broke", remedy="mend it")])
+    source = ListSource([solid_image(7), SourceError("the cable broke", remedy="mend it")])
     ring = make_ring(live=False)
     with Capture(source, ring):
         frame = ring.take(WAIT)
-        assert np.array_equal(frame.image, picture(7))
+        assert np.array_equal(frame.image, solid_image(7))
         with fails(SourceError, "source/unavailable"):
             ring.take(WAIT)
         assert not ring.over, "an error is not an end"
@@ -119,7 +119,7 @@ def test_internal_errors_in_the_thread_reach_the_main_thread():
 
 
 def test_exit_wakes_a_reader_that_waits_for_room():
-    source = Filling([picture(i) for i in range(DEPTH + 5)])
+    source = Filling([solid_image(i) for i in range(DEPTH + 5)])
     capture = Capture(source, make_ring(live=False))
     with capture:
         assert source.filled.wait(WAIT)

@@ -13,7 +13,7 @@ from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
-from tests.kit.fakes import Collector, ListSource, RedBackend, picture
+from tests.kit.fakes import Collector, ListSource, RedBackend, solid_image
 
 WAIT = 10.0  # seconds; a longer wait is a failure
 CARD = make_card()
@@ -73,7 +73,7 @@ def test_a_blocked_sink_does_not_stop_a_live_stream():
             going_on.set()
 
     computed, going_on = [], threading.Event()
-    source = Camera([picture(red) for red in range(40)], live=True)
+    source = Camera([solid_image(red) for red in range(40)], live=True)
     threading.Thread(target=lambda: going_on.wait(WAIT) and blocked.released.set()).start()
     report = stream(RedBackend(on_run=on_run), source, [blocked, records], StreamConfig())
     assert going_on.is_set(), "frames are computed while the sink is blocked"
@@ -179,7 +179,7 @@ def test_a_failing_record_sink_does_not_affect_frame_sinks_and_is_raised(tmp_pat
 
     shown = Collector()
     with JsonlSink(tmp_path / "l.jsonl") as lines, pytest.raises(SinkError):
-        source = ListSource([picture()] * 500)
+        source = ListSource([solid_image()] * 500)
         stream(RedBackend(), source, [Full(), lines, shown], StreamConfig())
     assert len((tmp_path / "l.jsonl").read_text().splitlines()) == len(shown.results)
 
@@ -190,7 +190,7 @@ def test_an_internal_error_in_a_sink_ends_the_threads():
             raise ZeroDivisionError("oops")
 
     with pytest.raises(ZeroDivisionError):
-        source = ListSource([picture()] * 500)
+        source = ListSource([solid_image()] * 500)
         stream(RedBackend(), source, [Wrong()], StreamConfig())
     assert not [t for t in threading.enumerate() if t.name in ("capture", "inference", "clocks")]
 
@@ -207,6 +207,6 @@ def test_an_internal_error_in_a_backend_reaches_the_caller_and_closes_everything
             raise ZeroDivisionError("oops")
 
     with pytest.raises(ZeroDivisionError):
-        stream(Broken(), ListSource([picture()] * 9), [], StreamConfig())
+        stream(Broken(), ListSource([solid_image()] * 9), [], StreamConfig())
     assert [context.closed for context in contexts] == [True, True]
     assert not [t for t in threading.enumerate() if t.name in ("capture", "inference", "clocks")]

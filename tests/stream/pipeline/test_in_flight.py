@@ -6,7 +6,7 @@ import pytest
 from edgeseg.config import StreamConfig
 from edgeseg.stream.pipeline.in_flight import QUEUE_DEPTH, open_requests
 from tests.kit.cards import make_card
-from tests.kit.fakes import PlainBackend, RedBackend, picture
+from tests.kit.fakes import PlainBackend, RedBackend, solid_image
 
 
 def requests_of(backend, **settings):
@@ -47,17 +47,17 @@ def test_fill_copies_only_images_that_are_not_in_the_slot(monkeypatch):
     request.fill(request.frame)
     request.fill(request.frame[:])  # another view of the same bytes
     assert copied == []
-    request.fill(picture(7))
+    request.fill(solid_image(7))
     request.fill(request.frame[::-1])
     assert copied == [1, 1]
 
 
 def test_reset_image_restores_the_slot_s_buffer():
     frame = requests_of(RedBackend()).frames(live=True)[0]
-    frame.image = picture(1, 96, 128)
+    frame.image = solid_image(1, 96, 128)
     frame.reset_image()
     assert frame.image.shape == (96, 128, 3), "a source of another size keeps its buffer"
-    frame.image = picture(1)
+    frame.image = solid_image(1)
     frame.reset_image()
     assert frame.image is frame.slot_image
 

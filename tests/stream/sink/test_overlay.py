@@ -25,27 +25,27 @@ def test_high_values_color_the_image_and_low_values_do_not():
 def test_the_outline_is_red_and_follows_the_mask():
     mask = np.zeros((64, 64), np.uint8)
     mask[20:40, 10:30] = 255
-    picture = gray()
-    result = draw(picture, mask, np.zeros((16, 16), np.float32), 0.5)
+    image = gray()
+    result = draw(image, mask, np.zeros((16, 16), np.float32), 0.5)
     red = (result == RED).all(axis=2)
     assert red[20, 10:30].all() and red[20:40, 29].all()
     assert not red[25:35, 15:25].any(), "the part stays visible inside"
     assert mask[30, 20] == 255
-    np.testing.assert_array_equal(picture, gray())
+    np.testing.assert_array_equal(image, gray())
 
 
 def test_the_verdict_has_its_color():
     for anomalous, color, other in ((True, RED, GREEN), (False, GREEN, RED)):
-        picture = gray(480, 640)
-        write_verdict(picture, "anomalous  0.913  12.3 ms", anomalous=anomalous)
-        assert (picture == color).all(axis=2).any()
-        assert not (picture == other).all(axis=2).any()
+        image = gray(480, 640)
+        write_verdict(image, "anomalous  0.913  12.3 ms", anomalous=anomalous)
+        assert (image == color).all(axis=2).any()
+        assert not (image == other).all(axis=2).any()
 
 
 def test_the_verdict_fits_into_a_narrow_image():
-    picture = gray(400, 60)
-    write_verdict(picture, "anomalous  0.913  12.3 ms", anomalous=True)
-    assert (picture[:, -1] == 128).all()
+    image = gray(400, 60)
+    write_verdict(image, "anomalous  0.913  12.3 ms", anomalous=True)
+    assert (image[:, -1] == 128).all()
 
 
 def test_small_images_are_enlarged_by_an_integer_factor():

@@ -13,7 +13,7 @@ from edgeseg.stream.sink.open import open_sinks
 from edgeseg.stream.sink.video import VideoSink
 from edgeseg.stream.sink.window import WindowSink, has_display
 from tests.kit.cards import make_card
-from tests.kit.fakes import ListSource, picture
+from tests.kit.fakes import ListSource, solid_image
 from tests.stream.sink.results import make_result
 
 
@@ -91,7 +91,7 @@ def test_open_sinks_without_window_support(monkeypatch, said):
 
     monkeypatch.setattr(window.cv2, "namedWindow", refuse)
     with ExitStack() as stack:
-        opened = open_sinks(StreamConfig(), make_card(), ListSource([picture()]), stack=stack)
+        opened = open_sinks(StreamConfig(), make_card(), ListSource([solid_image()]), stack=stack)
     assert opened == []
     assert "no window support" in said[0]
     assert screen.shown == []

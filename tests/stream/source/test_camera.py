@@ -9,7 +9,7 @@ from edgeseg.stream.source import camera as cameras
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, CaptureConnection, Mode
 from tests.kit.errors import fails
-from tests.kit.fakes import picture
+from tests.kit.fakes import solid_image
 from tests.stream.source.captures import FakeCapture
 
 GOOD, BROKEN = True, False
@@ -34,7 +34,7 @@ class Planted:
         good = self.plan.pop(0) if self.plan else BROKEN
         if good:
             frame.stamp()
-            frame.image = picture()
+            frame.image = solid_image()
         return good
 
     def close(self):
@@ -185,7 +185,7 @@ def test_note_names_the_delivered_mode_only_if_it_differs(asked, delivered, note
     "broken", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3))]
 )
 def test_a_frame_of_another_type_is_broken(broken):
-    connection = CaptureConnection(FakeCapture([broken, picture()]))
+    connection = CaptureConnection(FakeCapture([broken, solid_image()]))
     frame = Frame()
     assert not connection.read_into(frame)
     assert connection.read_into(frame)
@@ -193,8 +193,8 @@ def test_a_frame_of_another_type_is_broken(broken):
 
 
 def test_a_frame_is_read_into_the_given_buffer_and_stamped():
-    connection = CaptureConnection(FakeCapture([picture(1), picture(2)]))
-    frame = Frame(image=picture())
+    connection = CaptureConnection(FakeCapture([solid_image(1), solid_image(2)]))
+    frame = Frame(image=solid_image())
     buffer = frame.image
     assert connection.read_into(frame) and connection.read_into(frame)
     assert frame.image is buffer and buffer[0, 0, 2] == 2

@@ -10,7 +10,7 @@ from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.files import open_path
 from edgeseg.stream.source.synthetic import Stamp, draw_stamp, read_stamp
 from tests.kit.errors import fails
-from tests.kit.fakes import picture
+from tests.kit.fakes import solid_image
 from tests.stream.conftest import REDS
 
 
@@ -84,8 +84,8 @@ def test_a_file_that_is_not_a_video_is_refused_without_opencv_warnings(tmp_path,
 
 
 def test_a_folder_gives_its_images_in_bgr_with_their_names(tmp_path):
-    write_png(tmp_path / "test" / "good" / "1.png", picture(200, 10, 20)[:, :, ::-1])
-    write_png(tmp_path / "test" / "bad" / "0.png", picture(100, 30, 40)[:, :, ::-1])
+    write_png(tmp_path / "test" / "good" / "1.png", solid_image(200, 10, 20)[:, :, ::-1])
+    write_png(tmp_path / "test" / "bad" / "0.png", solid_image(100, 30, 40)[:, :, ::-1])
     write_png(tmp_path / "ground_truth" / "bad" / "0.png", np.zeros((30, 40), np.uint8))
     with open_path(tmp_path) as source:
         frames = read_all(source)
@@ -93,13 +93,13 @@ def test_a_folder_gives_its_images_in_bgr_with_their_names(tmp_path):
         str(tmp_path / "test" / "bad" / "0.png"),
         str(tmp_path / "test" / "good" / "1.png"),
     ]
-    np.testing.assert_array_equal(frames[0].image, picture(100, 30, 40))
-    np.testing.assert_array_equal(frames[1].image, picture(200, 10, 20))
+    np.testing.assert_array_equal(frames[0].image, solid_image(100, 30, 40))
+    np.testing.assert_array_equal(frames[1].image, solid_image(200, 10, 20))
     assert not source.live
 
 
 def test_one_image_is_a_source(tmp_path):
-    write_png(tmp_path / "part.png", picture(9)[:, :, ::-1])
+    write_png(tmp_path / "part.png", solid_image(9)[:, :, ::-1])
     with open_path(tmp_path / "part.png") as source:
         assert len(read_all(source)) == 1
 
