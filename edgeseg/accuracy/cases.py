@@ -1,14 +1,16 @@
-"""The frames of the accuracy gate: pictures of which it is known where they are defective.
+"""The frames of the accuracy gate: images with known ground truth.
 
-Labelled test images come first. Where a data set has none, anomalies are drawn on good images as in
-training, each image once as it is and once with an anomaly: they say how far two graphs agree on
-something anomalous, not how well either finds real defects.
+Labeled test images come first. Where a data set has none, anomalies are drawn on good images as in
+training: each image is used once unchanged and once with an anomaly. These show how far two graphs
+agree on anomalous frames, not how well either finds real defects.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,61 +22,93 @@ from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
 from edgeseg.errors import DataError
-from edgeseg.evaluation.evaluate import read_truth
+from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs
+from edgeseg.evaluation.evaluate import Results, read_truth, score_results
 
-ATTEMPTS = 100  # draws until an anomaly has a pixel; one of three or so has none
+if TYPE_CHECKING:
+    from edgeseg.evaluation.metrics import Scores
+
+ATTEMPTS = 100  # draws until an anomaly has a pixel; about one in three has none
 
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cases:
-    """N pictures and what is true of them, as `evaluation.evaluate.Results` has it."""
+    """N images and their ground truth, as in `evaluation.evaluate.Results`."""
 
     read: Sequence[Callable[[], Image]]
-    """Each returns RGB uint8 [h, w, 3]; read when it is needed, a data set may be large."""
+    """Each returns RGB uint8 [h, w, 3], read on demand: a data set may be large."""
     truth: Flags
     """[N, S, S]"""
     good: Flags
     """[N]"""
     judged: Flags
-    """[N], whether the truth of every pixel is known."""
+    """[N], whether the ground truth of every pixel is known."""
+    top: int
+    """The number of map values that the image score of the model averages."""
     origin: str
 
     def __len__(self) -> int:
         return len(self.good)
 
-    def part(self, places: NDArray[np.intp]) -> "Cases":
+    def subset(self, places: NDArray[np.intp]) -> "Cases":
         """Return some of the cases."""
-        read = [self.read[place] for place in places]
-        return Cases(read, self.truth[places], self.good[places], self.judged[places], self.origin)
+        return dataclasses.replace(
+            self,
+            read=[self.read[place] for place in places],
+            truth=self.truth[places],
+            good=self.good[places],
+            judged=self.judged[places],
+        )
+
+    def compare(self, before: Outputs, after: Outputs) -> Comparison:
+        """Compare the outputs of two graphs for all cases, with the metrics of both."""
+        return dataclasses.replace(
+            compare_outputs(before, after), before=self._scores(before), after=self._scores(after)
+        )
+
+    def _scores(self, outputs: Outputs) -> "Scores":
+        """Return the metrics of `edgeseg evaluate`; undefined where an output is not finite."""
+        from edgeseg.evaluation.metrics import UNDEFINED
+
+        if not outputs.finite:
+            return UNDEFINED
+        results = Results(
+            maps=outputs.maps,
+            truth=self.truth,
+            score=outputs.scores.astype(np.float64),
+            marked=np.asarray(outputs.masks.any(axis=(1, 2))),
+            good=self.good,
+            judged=self.judged,
+        )
+        return score_results(results, ~self.good, top=self.top)
 
 
 def open_cases(data: Path, card: GraphCard, most: int) -> Cases:
-    """Return at most `most` cases for a graph from a data set, the same ones every time.
+    """Return at most `most` cases for a graph from a data set, always the same.
 
-    DataError for a folder that fits no layout, a damaged image or mask, no good image.
+    DataError for a folder of unknown layout, a corrupt image or mask, or without a good image.
     """
     dataset = open_dataset(data)
     if any(s.good for s in dataset.test) and not all(s.good for s in dataset.test):
-        return _labelled(dataset, card, most)
+        return _labeled(dataset, card, most)
     return _synthetic(dataset, card, most)
 
 
 def spread(good: Flags, most: int) -> NDArray[np.intp]:
-    """Choose at most `most` of N cases, evenly from the good and from the others, in order.
+    """Choose at most `most` of N cases, evenly among the good and among the others, in order.
 
     good: bool [N]; both keep their share of the cases, and at least one.
     """
     if len(good) <= most:
         return np.arange(len(good))
     count = min(max(round(most * good.mean()), 1), most - 1)
-    parts = [np.flatnonzero(good), np.flatnonzero(~good)]
-    shares = zip(parts, (count, most - count), strict=True)
-    return np.sort(np.concatenate([part[evenly(len(part), share)] for part, share in shares]))
+    kinds = [(np.flatnonzero(good), count), (np.flatnonzero(~good), most - count)]
+    return np.sort(np.concatenate([kind[evenly(len(kind), share)] for kind, share in kinds]))
 
 
-def _labelled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
+def _labeled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     places = spread(np.array([sample.good for sample in dataset.test]), most)
     samples = [dataset.test[place] for place in places]
     side = card.image_size
@@ -84,14 +118,14 @@ def _labelled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
             size = read_image(sample.path).shape[:2]
             truth[place] = read_truth(sample.mask, sample, (size[0], size[1]), side)
     good = np.array([sample.good for sample in samples])
-    drawn = np.array([sample.mask is not None for sample in samples])
     some = f"{len(samples)} of " if len(samples) < len(dataset.test) else ""
     return Cases(
         read=[partial(read_image, sample.path) for sample in samples],
         truth=truth,
         good=good,
-        judged=good | drawn,
-        origin=f"{some}{len(dataset.test)} labelled images of {dataset.root}",
+        judged=good | np.array([sample.mask is not None for sample in samples]),
+        top=card.training["top"],
+        origin=f"{some}{len(dataset.test)} labeled images of {dataset.root}",
     )
 
 
@@ -99,7 +133,9 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     goods = [s for s in (*dataset.train, *dataset.test) if s.good]
     if not goods:
         raise DataError(
-            f"{dataset.root} holds no good image.", remedy="put photos of good parts into good/"
+            f"no good images in {dataset.root}",
+            remedy="put photos of good parts into good/",
+            code="data/no-good-images",
         )
     chosen = [goods[place] for place in evenly(len(goods), max(most // 2, 1))]
     folder = card.training.get("textures")
@@ -115,15 +151,16 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
         truth=np.concatenate([none, np.stack([mask for _, mask in pairs])]),
         good=good,
         judged=np.ones(len(good), np.bool_),
-        origin=f"{len(clean)} good images of {dataset.root}, without and with a drawn anomaly",
+        top=card.training["top"],
+        origin=f"{len(clean)} good images of {dataset.root}, with and without a drawn anomaly",
     )
 
 
 def _anomaly(image: Image, seed: int, corruptor: Corruptor) -> tuple[Image, Flags]:
-    """Draw an anomaly of at least one pixel: a seed gives the same one again."""
+    """Draw an anomaly of at least one pixel; a seed always gives the same one."""
     generator = np.random.default_rng(seed)
     for _ in range(ATTEMPTS):
         corrupted, mask = corruptor.corrupt(image, generator)
         if mask.any():
             return corrupted, mask
-    raise AssertionError("the noise never rises")
+    raise AssertionError("no anomaly has a pixel")

@@ -1,16 +1,17 @@
-"""The accuracy gate: what a lower precision costs on labelled frames, and which layers cost it.
+"""The accuracy gate: what a lower precision costs on labeled frames, and which layers cause it.
 
     source graph, typed graph -> the same frames -> pixel AP and image AUROC of both
-    neither falls too far, and few verdicts flip: passed
-    otherwise, on a few frames, lower one block at a time, and rank the blocks by how far each moves
-    the maps; keep the fewest of the worst that make the few frames accurate; run all frames again
+    neither drops too far and few verdicts flip: passed
+    otherwise, on a few frames: lower one block at a time and rank the blocks by the change of the
+    maps; leave the fewest of the worst in the higher precision that make the few frames accurate;
+    run all frames again
 
-Both graphs run on the same runtime, so that their types are all they differ in. The gate knows
-nothing of FP16 or INT8: `retype` makes a typed graph from the names of the nodes to keep.
+Both graphs run on the same runtime, so only their types differ. The gate does not depend on the
+precision: `retype` makes a typed graph from the names of the nodes to leave as they are.
 
-Each block is lowered alone, and not kept alone while all others are lowered: where several blocks
-spoil the maps, none that is kept changes much, and the ranking is chance (seen with weights of four
-bits: the half that ranked first, kept, made nothing better).
+Each block is lowered alone, rather than left alone while all others are lowered: where several
+blocks spoil the maps, leaving out one changes little and the ranking is random (observed with 4-bit
+weights: leaving out the half that ranked first improved nothing).
 """
 
 import tempfile
@@ -24,21 +25,38 @@ import onnx
 from onnx import ModelProto
 
 from edgeseg.accuracy.cases import Cases, spread
-from edgeseg.accuracy.measure import Accuracy, Allowance, Answers, measure
 from edgeseg.cards import GraphCard
-from edgeseg.data.images import fill_frame
+from edgeseg.data.frames import batches
 from edgeseg.errors import GateFailed, ModelError
+from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs, run_frames
 from edgeseg.graph.blocks import Block
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.runtime.base import Backend
 
-ROUNDS = 3  # of keeping more blocks and running all frames again
-MOST = 0.5  # of the blocks may be kept: with more, the higher precision is the better choice
-FEW = 16  # frames of a search: a map has thousands of pixels, and each block takes a run of each
+ROUNDS = 3  # of leaving more blocks in the higher precision and running all frames again
+MOST = (
+    0.5  # share of the blocks that may be left; beyond it the higher precision is the better choice
+)
+FEW = 16  # frames of a search: a map has thousands of pixels, and each block takes a run over them
 
 Retype = Callable[[frozenset[str]], ModelProto]
 Open = Callable[[Path], Backend]
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a lower precision may cost."""
+
+    drop: float
+    """Of pixel AP and image AUROC."""
+    flip_rate: float
+    """Share of the verdicts that may flip, borderline ones included; a single one always may."""
+
+    def covers(self, found: Comparison) -> bool:
+        """Whether a comparison is within it."""
+        flips = max(1.0, self.flip_rate * found.frames)
+        return found.drop <= self.drop and found.flipped_verdicts <= flips
 
 
 @dataclass(frozen=True)
@@ -46,9 +64,9 @@ class Passed:
     """A typed graph that is accurate enough."""
 
     model: ModelProto
-    accuracy: Accuracy
+    accuracy: Comparison
     kept: tuple[Block, ...]
-    """In the higher precision, the most useful first."""
+    """Left in the higher precision, the most useful first."""
     on: str
     """The runtime that ran both graphs."""
 
@@ -64,45 +82,46 @@ def gate(
     allowed: Allowance,
     higher: str,
 ) -> Passed:
-    """Find the typed graph that costs no more than is allowed and keeps few blocks as they were.
+    """Find a typed graph that costs no more than allowed and leaves few blocks as they were.
 
-    retype: node names -> the typed graph in which those nodes keep the precision `higher` (as
-    `--precision` names it); blocks: all that it changes. GateFailed when no such graph is found;
-    ModelError for a source whose answers are no numbers.
+    retype: node names -> the typed graph in which those nodes keep the precision `higher` (a value
+    of `--precision`); blocks: all that it changes. GateFailed when no such graph is found;
+    ModelError for a source whose outputs are not finite.
     """
     with tempfile.TemporaryDirectory() as folder:
-        bench = _Bench(Path(folder) / "graph.onnx", open_graph)
+        runner = _Runner(Path(folder) / "graph.onnx", open_graph)
         log.info(f"gate: {cases.origin}")
-        reference = bench.run(source, cases, "gate: as exported")
+        reference = runner.run(source, cases, "gate: as exported")
         if not reference.finite:
             raise ModelError(
                 f"{card.name} returns NaN or infinity before its precision is lowered.",
-                remedy="train again, and look at the curves in its run's folder",
+                remedy="train again, and check the loss curves in the run directory",
+                code="model/not-finite",
             )
-        trial = _Trial.of(bench, retype, blocks, cases, reference, card)
+        search = _Search(runner, retype, blocks, cases, reference, allowed)
         kept: tuple[Block, ...] = ()
         for left in reversed(range(ROUNDS + 1)):
             typed = retype(_nodes(kept))
-            answers = bench.run(typed, cases, "gate: lower precision")
-            found = measure(reference, answers, cases, card)
+            found = cases.compare(reference, runner.run(typed, cases, "gate: lower precision"))
             log.info(f"gate: {found.line()}")
             if allowed.covers(found):
-                return Passed(typed, found, kept, bench.name)
-            more = trial.culprits(2 * len(kept), allowed) if left else kept
+                return Passed(typed, found, kept, runner.name)
+            more = search.culprits(2 * len(kept)) if left else kept
             if len(more) == len(kept):
                 break
             kept = more
-            log.info(f"gate: kept in {higher} now: {', '.join(block.name for block in kept)}")
-    names = f", with {len(kept)} of {len(blocks)} blocks in {higher}" if kept else ""
+            log.info(f"gate: now left in {higher}: {', '.join(block.name for block in kept)}")
+    names = f", with {len(kept)} of {len(blocks)} blocks left in {higher}" if kept else ""
     raise GateFailed(
-        f"The lower precision costs too much{names}: {found.line()}; {allowed.line()}, and nothing "
-        "was written.",
+        f"The lower precision costs too much{names}: {found.line()} (allowed: a drop of "
+        f"{allowed.drop:g}, {allowed.flip_rate:.3g} of the verdicts). Nothing was written.",
         remedy=f"--precision {higher}, or a larger --max-drop or --max-flip-rate",
+        code="gate/accuracy",
     )
 
 
 @dataclass
-class _Bench:
+class _Runner:
     """Runs graphs that are not files yet."""
 
     path: Path
@@ -110,43 +129,36 @@ class _Bench:
     name: str = ""
     """Of the runtime that ran last."""
 
-    def run(self, model: ModelProto, cases: Cases, title: str = "") -> Answers:
-        """Return a graph's answers; a bar shows them coming where there is a title."""
+    def run(self, model: ModelProto, cases: Cases, title: str = "") -> Outputs:
+        """Return the outputs of a graph, masks at the map's size; a title gets a progress bar."""
         onnx.save(model, self.path)
         with self.open_graph(self.path) as backend:
             self.name = backend.name
             if not title:
-                return _answers(backend, cases, lambda: None)
+                return _outputs(backend, cases, lambda: None)
             with task(title, len(cases)) as bar:
-                return _answers(backend, cases, bar.advance)
+                return _outputs(backend, cases, bar.advance)
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A few of the frames, to try blocks on."""
+class _Search:
+    """Looks for the blocks to leave in the higher precision, on a few of the frames."""
 
-    bench: _Bench
-    retype: Retype
-    blocks: Sequence[Block]
-    cases: Cases
-    reference: Answers
-    card: GraphCard
-
-    @classmethod
-    def of(
-        cls,
-        bench: _Bench,
+    def __init__(
+        self,
+        runner: _Runner,
         retype: Retype,
         blocks: Sequence[Block],
         cases: Cases,
-        reference: Answers,
-        card: GraphCard,
-    ) -> "_Trial":
+        reference: Outputs,
+        allowed: Allowance,
+    ) -> None:
         few = spread(cases.good, FEW)
-        return cls(bench, retype, blocks, cases.part(few), reference.part(few), card)
+        self.cases, self.reference = cases.subset(few), reference.subset(few)
+        self.runner, self.retype, self.allowed = runner, retype, allowed
+        self.blocks = blocks
 
-    def culprits(self, least: int, allowed: Allowance) -> tuple[Block, ...]:
-        """Return the fewest blocks that have to be kept, but at least `least`; the worst first.
+    def culprits(self, least: int) -> tuple[Block, ...]:
+        """Return the fewest blocks that have to be left, but at least `least`; the worst first.
 
         None where no block moves the maps; as many as allowed where even those are too few.
         """
@@ -154,8 +166,8 @@ class _Trial:
         low, high = min(max(least, 1), len(ranked)), len(ranked)
         while low < high:
             middle = (low + high) // 2
-            answers = self._run(ranked[:middle])
-            if allowed.covers(measure(self.reference, answers, self.cases, self.card)):
+            outputs = self._run(ranked[:middle])
+            if self.allowed.covers(self.cases.compare(self.reference, outputs)):
                 high = middle
             else:
                 low = middle + 1
@@ -167,35 +179,31 @@ class _Trial:
         damage = {}
         with task("gate: searching the layers at fault", len(self.blocks)) as bar:
             for block in self.blocks:
-                others = [other for other in self.blocks if other is not block]
-                damage[block] = self._run(others).distance(self.reference)
+                outputs = self._run([other for other in self.blocks if other is not block])
+                damage[block] = compare_outputs(self.reference, outputs).mean_abs_diff
                 bar.advance(block.name)
         worst = sorted(self.blocks, key=damage.__getitem__, reverse=True)
         return tuple(block for block in worst if damage[block] > 0)
 
-    def _run(self, kept: Sequence[Block]) -> Answers:
-        return self.bench.run(self.retype(_nodes(kept)), self.cases)
+    def _run(self, kept: Sequence[Block]) -> Outputs:
+        return self.runner.run(self.retype(_nodes(kept)), self.cases)
 
 
-def _answers(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Answers:
-    """Run every case, in the batches that the graph takes."""
-    card = backend.card
-    slot = backend.new_slot()
-    backend.bind(slot)
-    side = card.image_size
-    answers = Answers(
-        np.empty((len(cases), side, side), np.float32), np.empty(len(cases), np.float32)
-    )
-    for start in range(0, len(cases), len(slot.frame)):
-        part = range(start, min(start + len(slot.frame), len(cases)))
-        for frame, place in zip(slot.frame, part, strict=False):
-            fill_frame(frame, cases.read[place](), source="rgb", target=card.frame_format)
-        backend.run()
-        answers.maps[start : part.stop] = slot.anomaly_map[: len(part)]
-        answers.scores[start : part.stop] = slot.score[: len(part)]
-        for _ in part:
+def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Outputs:
+    """Run every case."""
+    card, count = backend.card, len(cases)
+    maps = np.empty((count, card.image_size, card.image_size), np.float32)
+    scores = np.empty(count, np.float32)
+    frames = batches(card, count, lambda place: cases.read[place]())
+    for start, found in zip(
+        range(0, count, card.frame_shape[0]), run_frames(backend, frames), strict=True
+    ):
+        batch = slice(start, min(start + card.frame_shape[0], count))
+        maps[batch] = found.maps[: batch.stop - start]
+        scores[batch] = found.scores[: batch.stop - start]
+        for _ in range(start, batch.stop):
             advance()
-    return answers
+    return Outputs(maps, scores, maps > card.threshold, card.threshold, card.image_threshold)
 
 
 def _nodes(blocks: Sequence[Block]) -> frozenset[str]:

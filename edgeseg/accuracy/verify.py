@@ -1,25 +1,24 @@
-"""`edgeseg verify`: two models on the same pictures.
+"""`edgeseg verify`: compare two models on the same frames.
 
-Both see the same bytes. A run takes frames of any size and is opened for the other model's; two
-graphs must take the same, but for the order of their colors. Frames of another size would be
-resized once more on their way to the network, and the differences would be the resize's.
+Both get the same bytes. A run accepts frames of any size and is opened for those of the other
+model; two graphs must take the same frames, except for the order of the color channels. Frames of
+another size would be resized once more, and the comparison would measure that resize.
 """
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.accuracy.verify_report import Limits, Verification
+from edgeseg.accuracy.verify_report import Verification, limits_of
 from edgeseg.cards import EngineCard, GraphCard, read_card
 from edgeseg.config import VerifyConfig
 from edgeseg.data.frames import parity_frames, pick_paths
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError
-from edgeseg.evaluation.compare import Parity, compare
+from edgeseg.evaluation.compare import Comparison, compare_frames, total
 from edgeseg.extras import install_command, installed
 from edgeseg.graph.files import read_graph
 from edgeseg.loading import open_model, open_run
@@ -29,18 +28,11 @@ from edgeseg.runtime.base import Backend
 from edgeseg.runtime.engine_files import card_path, engine_path
 
 NAMED = 5  # frames that a message names
-
-EXTREMES = 3  # black, white and noise, behind the pictures
-
-Frame = NDArray[np.uint8]
+EXTREMES = 3  # black, white and noise, after the pictures
 
 
-def verify(
-    a: Path,
-    b: Path,
-    config: VerifyConfig,
-) -> Verification:
-    """Compare two models: each a run's folder, an ONNX file or an engine.
+def verify(a: Path, b: Path, config: VerifyConfig) -> Verification:
+    """Compare two models: each a run directory, an ONNX file or an engine.
 
     Errors: those of `open_model`; ConfigError for two models that take different frames; DataError
     for a folder without images.
@@ -51,41 +43,44 @@ def verify(
         check_comparable(ours.card, theirs.card)
         images = [read_image(path) for path in paths]
         frames = parity_frames(ours.card, images, most=config.image_count)
-        int8 = _int8(a) or _int8(b)
-        judged = frames[:-EXTREMES] if int8 else frames
-        found = Verification(
-            a=f"{a}: {ours.name}",
-            b=f"{b}: {theirs.name}",
-            pictures=_origin(config.data, len(paths), ours.card),
-            parity=compare(ours, theirs, judged),
-            worst=(),
-            notes=tuple(_notes(ours.card, theirs.card)),
-            headroom=tuple(_headroom(a, b, ours.card, theirs.card, frames)),
-            limits=Limits.of(config, len(judged), int8=int8),
-            extremes=compare(ours, theirs, frames[-EXTREMES:]) if int8 else None,
-        )
-        if not found.problems():
-            return found
-        worst = _worst(ours, theirs, frames, len(judged), [str(path) for path in paths])
-        return replace(found, worst=tuple(worst))
+        found = list(compare_frames(ours, theirs, frames))
+        headroom = _headroom(a, b, ours.card, theirs.card, frames)
+    int8 = _int8(a) or _int8(b)
+    judged = found[:-EXTREMES] if int8 else found
+    comparison = total(judged)
+    limits = limits_of(config, comparison.frames, int8=int8)
+    names = _names(paths, ours.card.frame_shape[0], len(found) - EXTREMES)
+    return Verification(
+        a=f"{a}: {ours.name}",
+        b=f"{b}: {theirs.name}",
+        pictures=_origin(config.data, len(paths), ours.card),
+        comparison=comparison,
+        worst=_worst(judged, names) if limits.problems(comparison) else (),
+        notes=tuple(_notes(ours.card, theirs.card)),
+        headroom=tuple(headroom),
+        limits=limits,
+        extremes=total(found[-EXTREMES:]) if int8 else None,
+    )
 
 
 def check_comparable(a: GraphCard, b: GraphCard) -> None:
-    """ConfigError unless both models can be shown the same bytes and their maps have one size."""
+    """ConfigError unless both models take the same frames and their maps have the same size."""
     if a.image_size != b.image_size:
         raise ConfigError(
-            f"A sees {a.image_size} x {a.image_size} pixels and B {b.image_size} x "
-            f"{b.image_size}: two networks, whose maps cannot be laid over each other.",
-            remedy="name two steps of one model; edgeseg evaluate A DATA compares networks",
+            f"The network of A has {a.image_size} x {a.image_size} pixels, that of B "
+            f"{b.image_size} x {b.image_size}: their maps cannot be compared.",
+            remedy="name two conversions of one model; edgeseg evaluate A DATA scores a network",
+            code="verify/image-size",
         )
     gray = "gray" in (a.frame_format, b.frame_format) and a.frame_format != b.frame_format
     if a.frame_shape == b.frame_shape and not gray:
         return
     n, height, width, _ = a.frame_shape
     raise ConfigError(
-        f"A takes frames of {_frames(a)} and B of {_frames(b)}: they cannot see the same bytes.",
-        remedy=f"edgeseg export {b.name} --frame-size {width}x{height} "
-        f"--format {a.frame_format} --batch {n}, then build B from it again",
+        f"A takes frames of {_frames(a)}, B takes {_frames(b)}.",
+        remedy=f"edgeseg export {b.name} --frame-size {width}x{height} --format {a.frame_format} "
+        f"--batch {n}, then rebuild B from it",
+        code="verify/frames",
     )
 
 
@@ -104,69 +99,70 @@ def _open_both(a: Path, b: Path, stack: ExitStack) -> tuple[Backend, Backend]:
 
 
 def _notes(a: GraphCard, b: GraphCard) -> list[str]:
-    """Say what differs between the models before any frame is run."""
+    """Return what differs between the models before any frame is run."""
     notes = []
     if a.weights_sha256 != b.weights_sha256:
-        notes.append("note: they hold different weights; this compares two trainings")
+        notes.append("note: the models have different weights")
     limits = [(card.threshold, card.image_threshold) for card in (a, b)]
     if limits[0] != limits[1]:
-        (pixel, part), (other_pixel, other_part) = limits
+        (pixel, image), (other_pixel, other_image) = limits
         notes.append(
-            f"note: their thresholds differ, {pixel:.4g} and {other_pixel:.4g} on the map, "
-            f"{part:.4g} and {other_part:.4g} on the score; each is judged by its own"
+            f"note: each model is judged by its own thresholds: pixel {pixel:.4g} and "
+            f"{other_pixel:.4g}, image {image:.4g} and {other_image:.4g}"
         )
     return notes
 
 
 def _headroom(
-    a: Path, b: Path, ours: GraphCard, theirs: GraphCard, frames: Sequence[Frame]
+    a: Path, b: Path, ours: GraphCard, theirs: GraphCard, frames: Sequence[NDArray[np.uint8]]
 ) -> list[Headroom]:
-    """Look at whichever of the two is a graph."""
+    """Measure the FP16 headroom of each model that is a graph."""
     files = [(_graph_file(path), card) for path, card in ((a, ours), (b, theirs))]
     if not installed("onnxruntime"):
-        log.info(f"overflows not checked without ONNX Runtime: {install_command('cpu')}")
+        log.info(f"FP16 overflow is not checked without ONNX Runtime: {install_command('cpu')}")
         return []
     found = {}
     for file, card in files:
         if file is not None and file not in found:
-            turned = card.frame_format != ours.frame_format
-            shown = [np.ascontiguousarray(f[..., ::-1]) for f in frames] if turned else frames
+            swapped = card.frame_format != ours.frame_format
+            shown = [np.ascontiguousarray(f[..., ::-1]) for f in frames] if swapped else frames
             found[file] = read_headroom(file, shown)
     return list(found.values())
 
 
 def _graph_file(path: Path) -> Path | None:
-    """Return the ONNX file that a path names, itself or by its engine's card."""
+    """Return the ONNX file of a path: itself, or the engine of a card."""
     file = engine_path(card_path(path)) if path.suffix == ".json" else path
     return file if file.suffix == ".onnx" else None
 
 
 def _int8(path: Path) -> bool:
-    """Return whether a path names a quantized graph or engine."""
+    """Whether a path names a quantized graph or engine."""
     if (file := _graph_file(path)) is not None:
         return any(node.op_type == "QuantizeLinear" for node in read_graph(file)[0].graph.node)
     return not path.is_dir() and read_card(card_path(path), EngineCard).precision == "int8"
 
 
-def _worst(
-    a: Backend, b: Backend, frames: Sequence[Frame], judged: int, paths: Sequence[str]
-) -> list[str]:
-    """Name the frames that flip, then those whose maps differ most."""
-    batch = a.card.frame_shape[0]
-    pictures = [", ".join(paths[i : i + batch]) for i in range(0, len(paths), batch)]
-    names = pictures or [f"synthetic picture {i + 1}" for i in range(len(frames) - EXTREMES)]
-    names += ["black", "white", "noise"]
-    alone = [compare(a, b, [frame]) for frame in frames[:judged]]
-    order = sorted(range(judged), key=lambda i: _badness(alone[i]), reverse=True)
-    return [f"{names[i]}: {alone[i].line()}" for i in order[:NAMED] if any(_badness(alone[i]))]
+def _names(paths: Sequence[Path], batch: int, count: int) -> list[str]:
+    """Name the frames: `count` batches of pictures, then the three others."""
+    names = [", ".join(map(str, paths[i : i + batch])) for i in range(0, len(paths), batch)]
+    names = names or [f"synthetic picture {i + 1}" for i in range(count)]
+    return [*names, "black", "white", "noise"]
 
 
-def _badness(parity: Parity) -> tuple[bool, int, float]:
-    return not parity.finite, parity.flipped_verdicts, parity.max_abs_diff
+def _worst(found: Sequence[Comparison], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the frames whose verdict flips, then those whose maps differ most."""
+
+    def badness(place: int) -> tuple[bool, int, float]:
+        one = found[place]
+        return not one.finite, one.flipped_verdicts, one.max_abs_diff
+
+    order = sorted(range(len(found)), key=badness, reverse=True)
+    return tuple(f"{names[i]}: {found[i].line()}" for i in order[:NAMED] if any(badness(i)))
 
 
 def _origin(data: Path | None, count: int, card: GraphCard) -> str:
-    pictures = f"{count} images of {data}" if data else "synthetic pictures (--data DIR: your own)"
+    pictures = f"{count} images of {data}" if data else "synthetic pictures (--data: your own)"
     return f"{pictures}, black, white and noise, as {_frames(card)}"
 
 

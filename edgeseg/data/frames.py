@@ -4,7 +4,7 @@ Images are resized to the frames of a graph. Synthetic frames are procedural tex
 frames: the speed of a network on a CPU can depend on its input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,16 +63,24 @@ def parity_frames(
     """
     generator = np.random.default_rng(0)
     images = list(images[:most]) or _textures(card.image_size, generator, KEPT // 2)
-    frames = []
-    for start in range(0, len(images), card.frame_shape[0]):
-        batch = np.empty(card.frame_shape, np.uint8)
-        for k, frame in enumerate(batch):
-            image = images[(start + k) % len(images)]
-            fill_frame(frame, image, source="rgb", target=card.frame_format)
-        frames.append(batch)
+    frames = batches(card, len(images), images.__getitem__)
     black = np.zeros(card.frame_shape, np.uint8)
     noise = generator.integers(0, 256, card.frame_shape, np.uint8)
     return [*frames, black, np.full_like(black, 255), noise]
+
+
+def batches(
+    card: GraphCard, count: int, image: Callable[[int], Image]
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield `count` images in the batches that a graph takes, each a new uint8 [N, H, W, C].
+
+    image: place -> RGB uint8 [h, w, 3]; the first ones again fill up the last batch.
+    """
+    for start in range(0, count, card.frame_shape[0]):
+        batch = np.empty(card.frame_shape, np.uint8)
+        for k, frame in enumerate(batch, start):
+            fill_frame(frame, image(k % count), source="rgb", target=card.frame_format)
+        yield batch
 
 
 def pick_paths(folder: Path, most: int) -> list[Path]:

@@ -1,10 +1,9 @@
-"""A graph to an engine for one runtime and machine, with a card that says what it is.
+"""`edgeseg build-engine`: a graph to an engine for one runtime and machine, and its card.
 
-For the CPU runtimes the engine is the typed graph itself: OpenVINO and ONNX Runtime compile a graph
-while they open it, and OpenVINO's own .xml with its .bin opened no sooner (0.6 to 0.9 s, ResNet18
-at 256 x 256, two cores). It is one file, with its metadata inside, that any version reads; what
-OpenVINO compiled of it is kept in the user's cache (runtime/ov_cache.py). For TensorRT the engine
-is a plan: one GPU, one version.
+For the CPU runtimes the engine is the typed graph itself, one file with its metadata that any
+version reads: OpenVINO and ONNX Runtime compile a graph while they open it. OpenVINO's own .xml and
+.bin opened no faster (0.6 to 0.9 s, ResNet18 at 256 x 256, two cores); its compiled form is cached
+(runtime/openvino_cache.py). For TensorRT the engine is a plan: one GPU, one version.
 """
 
 import dataclasses
@@ -27,7 +26,7 @@ from edgeseg.data.images import Image
 from edgeseg.engine.tensorrt import Plan, build_plan
 from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
-from edgeseg.evaluation.compare import compare
+from edgeseg.evaluation.compare import Limits, compare
 from edgeseg.extras import installed, require
 from edgeseg.files import replacing, sha256
 from edgeseg.graph.files import read_graph
@@ -43,18 +42,19 @@ from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import CPU, card_path
 
-TOLERANCE = 1e-4  # of an FP32 engine's maps; FP16 has no limit here, its differences are reported
+TOLERANCE = 1e-4  # of the maps in FP32; differences of lower precisions are reported
+NOT_RUN = "the engine was not run on a GPU"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that was built, beside its card."""
+    """An engine that was built, and its card."""
 
     path: Path
     card: EngineCard
 
     def summary(self) -> str:
-        """Return the file, what it is for, its layers and its parity, as text."""
+        """Return the file, its target, layers, accuracy and parity, as text."""
         card = self.card
         made = f"{card.runtime} {card.runtime_version}, {card.precision}, for {card.target}"
         made += f", via {card.via}" * (card.via != "onnx")
@@ -67,12 +67,11 @@ class Engine:
         return "\n".join([*lines, f"parity: {card.parity['line']}"])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the paths and the facts of the card."""
+        """Return the paths, and the card without the graph and the build machine."""
+        left_out = ("graph", "file", "built_on", "source_sha256", "inputs", "outputs")
         facts = dataclasses.asdict(self.card)
-        kept = ("runtime", "runtime_version", "precision", "target", "bytes", "sha256", "accuracy")
         paths = {"engine": str(self.path), "card": str(card_path(self.path))}
-        names = (*kept, "quantization", "parity", "layers", "seconds")
-        return paths | {name: facts[name] for name in names}
+        return paths | {name: value for name, value in facts.items() if name not in left_out}
 
 
 def build_engine(
@@ -80,50 +79,41 @@ def build_engine(
 ) -> Engine:
     """Build <out>/<name>-<precision>-<target> and its card from a graph that edgeseg exported.
 
-    images: RGB frames of the parity check; without any, those of `config.data`, or synthetic ones.
+    images: RGB frames of the parity check; default: those of `config.data`, or synthetic ones.
     Errors: ModelError for another file, BuildError when the runtime refuses the graph or computes
-    in other types than it says, GateFailed (no file) when the precision costs too much on
-    `config.data`, or when the engine's answers are no numbers or, in FP32, others.
+    in other types, GateFailed (no file) when the precision costs too much on `config.data`, or when
+    the outputs of the engine are not finite or, in FP32, differ.
     """
     here = this_machine()
-    model, source = read_graph(graph)
+    source, card = read_graph(graph)
     builder = None
     if config.via == "torch-tensorrt":
         require("torch", extra="torch-tensorrt")
         from edgeseg.engine.torch_tensorrt import open_builder
 
-        builder = open_builder(graph, source, config, here)
+        builder = open_builder(graph, card, config, here)
     runtime = builder.api.flavor.runtime if builder else config.runtime or _best(config, here)
     if config.precision == BF16:
         _check_bf16(runtime, here)
-    int8 = _int8(graph, source, runtime, config) if config.precision == "int8" else None
+    int8 = _int8(graph, card, runtime, config) if config.precision == "int8" else None
     if config.data is not None:
         images = images or pick_images(config.data, KEPT)
-    typed = typed_graph(model, source, runtime, config, int8=int8)
+    typed = typed_graph(source, card, runtime, config, int8=int8)
     started = time.perf_counter()
     if builder:
-        plan = builder.build(model, typed.keep, config)
-        ending = f"torch-{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
+        plan = builder.build(source, typed.keep, config)
     elif runtime in trt.FLAVORS:
-        plan = build_plan(runtime, model, config, here, keep=typed.keep, int8=typed.int8)
-        ending = f"{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
+        plan = build_plan(runtime, source, typed, config, here)
     else:
-        plan = _typed_graph(runtime, typed.model, config)
-        ending = f"{runtime}-{plan.target}.onnx"
-    on_gpu: Style = "fp32" if plan.typing == "weak" else "fp16"
-    style = "cpu" if plan.target == CPU else on_gpu
+        plan = _cpu_plan(runtime, typed.model, config)
     seconds = time.perf_counter() - started
 
-    path = out / f"{Path(source.name).name}-{config.precision}-{ending}"
+    path = out / _file_name(card, runtime, plan, config)
     with replacing(path) as part:
         part.write_bytes(plan.data)
-        if plan.target == CPU:
-            half = config.precision == "fp16"  # INT8 leaves nothing in Half there
-            parity = _parity(graph, part, runtime, config, typed.keep, images, half=half)
-        else:
-            parity = _stand_in_parity(graph, typed, config, images)
-    card = EngineCard(
-        graph=source,
+        parity = _parity(graph, part, runtime, plan, typed, config, images)
+    engine_card = EngineCard(
+        graph=card,
         file=path.name,
         sha256=sha256(path),
         bytes=path.stat().st_size,
@@ -133,26 +123,26 @@ def build_engine(
         target=plan.target,
         built_on=dataclasses.asdict(here),
         source_sha256=sha256(graph),
-        inputs=_tensors(model.graph.input),
-        outputs=_tensors(model.graph.output),
+        inputs=_tensors(source.graph.input),
+        outputs=_tensors(source.graph.output),
         layers=plan.layers,
         typing=plan.typing,
         accuracy=typed.accuracy,
-        quantization=typed.int8.to_json(model, style) if typed.int8 else {},
+        quantization=_quantization(typed, source, plan),
         parity=parity,
         seconds=round(seconds, 2),
         via=config.via,
     )
-    write_card(card_path(path), card)
-    return Engine(path, card)
+    write_card(card_path(path), engine_card)
+    return Engine(path, engine_card)
 
 
 def _int8(graph: Path, card: GraphCard, runtime: RuntimeName, config: BuildConfig) -> Int8:
-    """Read the ranges of a graph; ModelError, with the command, when they are missing or stale.
+    """Read the calibration file of a graph; ModelError when it is missing or of another graph.
 
-    The product's convolution is a tenth of all work. On two cores INT8 there saved an eighth of a
-    frame's time and cost 0.0004 of pixel AP; for a GPU it cost 0.0019 and kept 0.0012, and what it
-    would save was not run. (Magnetic tiles, 348 images.)
+    The convolution of the similarity is a tenth of all MACs. On two cores INT8 there saved an
+    eighth of the time of a frame and cost 0.0004 of pixel AP. In the engine for a GPU it cost
+    0.0019 instead of 0.0012; the time it would save was not measured. (Magnetic tiles, 348 images.)
     """
     path = config.ranges or ranges_path(card.name)
     similarity = config.similarity or ("equalized" if runtime in GRAPH_RUNTIMES else "kept")
@@ -160,18 +150,19 @@ def _int8(graph: Path, card: GraphCard, runtime: RuntimeName, config: BuildConfi
 
 
 def _check_bf16(runtime: RuntimeName, here: Machine) -> None:
-    """ConfigError for a runtime without it; a word for a processor without it."""
+    """ConfigError for a runtime without BF16; a log line for a processor without it."""
     if runtime != "openvino":
         raise ConfigError(
-            f"--precision is bf16 and the runtime is {runtime}; of ours, openvino computes in it.",
+            f"invalid runtime for bf16: {runtime} (expected openvino)",
             remedy="--runtime openvino --precision bf16, or --precision fp16",
+            code="config/bf16-runtime",
         )
     if not {"avx512_bf16", "amx_bf16"} & set(here.instructions):
-        log.info("no bfloat16 here (avx512_bf16, amx_bf16): OpenVINO computes in FP32 instead")
+        log.info("this CPU has no BF16 (avx512_bf16, amx_bf16): OpenVINO computes in FP32")
 
 
 def _best(config: BuildConfig, here: Machine) -> RuntimeName:
-    """Choose the best runtime that this machine runs, and say why; one alone has bfloat16."""
+    """Choose the best runtime of this machine and log why; only OpenVINO has BF16."""
     if config.precision == BF16:
         return "openvino"
     found = [probe(c) if c.runs else c for c in candidates(here)]
@@ -181,78 +172,107 @@ def _best(config: BuildConfig, here: Machine) -> RuntimeName:
     return taken.runtime
 
 
-def _typed_graph(runtime: RuntimeName, typed: ModelProto, config: BuildConfig) -> Plan:
-    """Make an engine for a CPU runtime: the graph with its types."""
+def _cpu_plan(runtime: RuntimeName, typed: ModelProto, config: BuildConfig) -> Plan:
+    """Make an engine for a CPU runtime: the typed graph."""
     if config.compute_capability is not None:
         raise ConfigError(
-            f"--compute-capability is {config.compute_capability}, but {runtime} is for the CPU.",
+            f"invalid compute_capability for {runtime}: {config.compute_capability} (the target is "
+            "the CPU)",
             remedy=f"--runtime tensorrt-rtx --compute-capability {config.compute_capability}",
+            code="config/compute-capability",
         )
     if config.precision == "fp16":
         log.info(
-            f"{runtime} on a CPU computes Half in Float: the file is half as large and no faster "
-            "(--precision fp32 keeps every digit)"
+            f"{runtime} computes FP16 layers in FP32 on a CPU: the file is half as large and no "
+            "faster (--precision fp32 is exact)"
         )
     version = next(c.version for c in candidates(this_machine()) if c.runtime == runtime)
     return Plan(data=typed.SerializeToString(), version=version or "?", target=CPU)
+
+
+def _file_name(card: GraphCard, runtime: RuntimeName, plan: Plan, config: BuildConfig) -> str:
+    """Return `bottle-fp16-rtx-sm86.engine`, `bottle-fp16-openvino-cpu.onnx`."""
+    stem = f"{Path(card.name).name}-{config.precision}-"
+    if plan.target == CPU:
+        return f"{stem}{runtime}-{CPU}.onnx"
+    via = "torch-" if config.via == "torch-tensorrt" else ""
+    return f"{stem}{via}{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
+
+
+def _quantization(typed: Typed, source: ModelProto, plan: Plan) -> dict[str, Any]:
+    """Return the quantization record of the card; empty where the precision is not INT8."""
+    if typed.int8 is None:
+        return {}
+    style: Style = "fp32" if plan.typing == "weak" else "fp16"
+    return typed.int8.to_json(source, "cpu" if plan.target == CPU else style)
 
 
 def _parity(
     graph: Path,
     engine: Path,
     runtime: RuntimeName,
+    plan: Plan,
+    typed: Typed,
     config: BuildConfig,
-    keep: frozenset[str],
+    images: Sequence[Image],
+) -> dict[str, Any]:
+    """Compare an engine with its graph; for a GPU its typed graph is run on the CPU instead."""
+    if plan.target == CPU:
+        fp16 = config.precision == "fp16"  # INT8 has no FP16 layers on a CPU
+        return _compared(graph, engine, runtime, typed, config, images, fp16=fp16)
+    if config.precision == "fp32" or not installed("onnxruntime"):
+        return {"line": NOT_RUN}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "typed.onnx"
+        onnx.save(typed.model, path)
+        found = _compared(graph, path, "onnxruntime", typed, config, images, fp16=True)
+    whose = "its" if config.via == "onnx" else "the equally typed"
+    return {**found, "line": f"{NOT_RUN}; {whose} graph on the CPU: {found['line']}"}
+
+
+def _compared(
+    graph: Path,
+    typed_graph: Path,
+    runtime: RuntimeName,
+    typed: Typed,
+    config: BuildConfig,
     images: Sequence[Image],
     *,
-    half: bool,
+    fp16: bool,
 ) -> dict[str, Any]:
     """Compare a typed graph on its runtime with the exported graph on ONNX Runtime."""
     reference: RuntimeName = "onnxruntime" if installed("onnxruntime") else runtime
     opened = graph_opener(runtime, config.precision)
-    with GRAPH_RUNTIMES[reference](graph) as a, opened(engine) as b:
+    with GRAPH_RUNTIMES[reference](graph) as a, opened(typed_graph) as b:
         frames = parity_frames(a.card, images)
         parity = compare(a, b, frames)
-    exact = config.precision == "fp32" and parity.max_abs_diff > TOLERANCE
-    if exact or not parity.finite:
+    limits = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None)
+    if limits.problems(parity):
         raise GateFailed(
-            f"The engine disagrees with {graph}: {parity.line()}; nothing was written.",
+            f"The engine disagrees with {graph}: {parity.line()}. Nothing was written.",
             remedy="--precision fp32, or another --runtime",
+            code="gate/parity",
         )
     found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}
-    if half and installed("onnxruntime"):
-        peak = _peak(graph, keep, frames)
-        found |= {"largest_half": peak.value, "largest_half_node": peak.node}
-        found["line"] += f"; largest value in Half {peak.value:.4g} of {MAX:.0f} ({peak.node})"
+    if fp16 and installed("onnxruntime"):
+        peak = _peak(graph, typed.keep, frames)
+        found |= {"largest_fp16": peak.value, "largest_fp16_node": peak.node}
+        found["line"] += f"; largest FP16 value {peak.value:.4g} of {MAX:.0f} ({peak.node})"
     return found
 
 
 def _peak(graph: Path, keep: frozenset[str], frames: list[NDArray[np.uint8]]) -> Peak:
-    """Return the largest value that Half has to hold; GateFailed when it does not."""
+    """Return the largest value of the FP16 layers; GateFailed when it overflows."""
     model, card = read_graph(graph)
     peak = largest(model, card, half_nodes(model, keep), frames)
     if not peak.fits:
         raise GateFailed(
-            f"{peak.node} writes {peak.value:.4g}, and Half ends at {MAX:.0f}; nothing was "
+            f"{peak.node} overflows FP16: {peak.value:.4g} (maximum {MAX:.0f}). Nothing was "
             "written.",
             remedy="--precision fp32",
+            code="gate/overflow",
         )
     return peak
-
-
-def _stand_in_parity(
-    graph: Path, typed: Typed, config: BuildConfig, images: Sequence[Image]
-) -> dict[str, Any]:
-    """Say what is known of an engine that was not run: its typed graph's answers on the CPU."""
-    line = "the engine was not run on a GPU"
-    if config.precision == "fp32" or not installed("onnxruntime"):
-        return {"line": line}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "typed.onnx"
-        onnx.save(typed.model, path)
-        found = _parity(graph, path, "onnxruntime", config, typed.keep, images, half=True)
-    whose = "its" if config.via == "onnx" else "the equally typed"
-    return {**found, "line": f"{line}; {whose} graph on the CPU: {found['line']}"}
 
 
 def _tensors(tensors: Sequence[onnx.ValueInfoProto]) -> dict[str, list[Any]]:

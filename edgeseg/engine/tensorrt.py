@@ -1,11 +1,12 @@
 """ONNX to a TensorRT plan: one path for TensorRT and TensorRT-RTX.
 
-Precision is in the graph: to_fp16 and quantize type it and the network is created strongly typed.
-TensorRT 8.6 knows no strong typing, and 9 to 10.11 may fail at it: there the FP32 graph is built
-with the flags FP16 and INT8, every layer outside of `half_nodes` held in FP32, which is the same
-division in weaker words.
+The graph carries the types (`typed.py`) and the network is created strongly typed. TensorRT 8.6 has
+no strong typing, and 9 to 10.11 may fail at it: there the FP32 graph is built with the flags FP16
+and INT8, and every layer outside of `half_nodes` is held in FP32. That is the same assignment, but
+the builder may choose a higher precision.
 """
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,19 +15,19 @@ import onnx
 from onnx import ModelProto
 
 from edgeseg.config import BuildConfig, RuntimeName
-from edgeseg.engine.checks import check as lint
+from edgeseg.engine.checks.check import check
 from edgeseg.engine.layers import check_tensors, read_layers, read_types
 from edgeseg.engine.products import as_convolutions
+from edgeseg.engine.typed import Typed
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.log import log
-from edgeseg.machine import support as matrix
+from edgeseg.machine import support
 from edgeseg.machine.facts import Machine
-from edgeseg.quantize.fp16 import half_nodes, to_fp16
-from edgeseg.quantize.int8 import Int8
+from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.tensorrt import Api, capability_of, target_of
 
-# A parser's warning with one of these words says that the engine will not compute the graph.
+# A warning of the parser with one of these words: the engine will not compute the graph as it is.
 MEANING = re.compile(
     r"overflow|underflow|subnormal|clamp|truncat|ignor|unsupported|not supported|fall.?back|"
     r"out of range|outside the range|lossy",
@@ -49,61 +50,54 @@ class Plan:
     layers: dict[str, int] = field(default_factory=dict)
     """Counts of convolutions and norms by type; empty where the build log lists no layers."""
     typing: str = "strong"
-    """`strong`: the graph's types; `weak`: the builder's flags."""
+    """`strong`: the types of the graph; `weak`: the flags of the builder."""
 
 
 def build_plan(
-    runtime: RuntimeName,
-    model: ModelProto,
-    config: BuildConfig,
-    here: Machine,
-    *,
-    keep: frozenset[str] = frozenset(),
-    int8: Int8 | None = None,
+    runtime: RuntimeName, source: ModelProto, typed: Typed, config: BuildConfig, here: Machine
 ) -> Plan:
-    """Build a plan from an FP32 graph: for this machine's GPU, or ahead of time for another.
+    """Build a plan for the GPU of this machine, or ahead of time for another.
 
-    keep: the nodes that stay in FP32 when the precision is FP16; int8: how the graph is quantized,
-    where the precision is INT8. Errors: BuildError with TensorRT's own words; ConfigError for a GPU
-    that it does not build for.
+    source: the FP32 graph; typed: the same in the precision of the configuration. Errors:
+    BuildError with the message of TensorRT; ConfigError for a GPU that it does not build for.
     """
-    assert (int8 is not None) == (config.precision == "int8")
     if runtime == "tensorrt" and here.compute_capability is None:
         raise BuildError(
-            f"TensorRT builds an engine on the GPU that runs it, and there is none here "
-            f"({here.gpu_note}).",
+            f"TensorRT builds on the GPU that runs the engine; none was found ({here.gpu_note}).",
             remedy="--runtime tensorrt-rtx --compute-capability 8.6 (ahead of time, for an RTX "
             "GPU), or --runtime openvino",
+            code="build/no-gpu",
         )
     api = trt.load(runtime)
     target = _target(api, config, here)
     log.info(f"building for {target} with {api.release}")
     if api.release.note:
         log.info(api.release.note)
-    products = not api.release.lacks_fp32_products(capability_of(target))
-    graphs = _Graphs(model, config, keep, int8, float_products=products)
     try:
-        data, typing, build_log = _serialize(api, graphs, config, target)
+        data, typing, build_log = _serialize(api, source, typed, config, target)
     except AttributeError as error:
         if not api.release.newer:
             raise
+        newest = support.RTX if api.release.rtx else support.NEWEST
         raise BuildError(
-            f"{api.release} is newer than edgeseg, and lacks what the build asks for ({error}).",
-            remedy=f'pip install "{runtime}=={matrix.RTX if api.release.rtx else matrix.NEWEST}.*"',
+            f"{api.release} is newer than edgeseg supports ({error}).",
+            remedy=f'pip install "{runtime}=={newest}.*"',
+            code="build/newer-tensorrt",
         ) from error
     for warning in dict.fromkeys(text for severity, text in build_log if severity == "WARNING"):
         log.warning(f"{runtime}: {warning}")
     lines = [line for _, text in build_log for line in text.splitlines()]
     layers = read_layers(lines)
+    plan = Plan(data=data, version=api.version, target=target, typing=typing)
     if not layers:
-        log.info(f"the log of {runtime} {api.version} lists no layers: their types were not read")
-        return Plan(data=data, version=api.version, target=target, typing=typing)
-    types = read_types(model, layers)
-    if typing == "strong":  # flags permit types, they do not fix them
-        halves = half_nodes(model, keep) if config.precision != "fp32" else frozenset()
-        types.check(halves, _reading_int8(api, int8, model, target))
-    check_tensors(lines, model)
-    return Plan(data=data, version=api.version, target=target, layers=types.counts(), typing=typing)
+        log.info(f"the build log of {api.release} lists no layers: their types are not checked")
+        return plan
+    types = read_types(source, layers)
+    if typing == "strong":  # flags allow types, they do not fix them
+        half = half_nodes(source, typed.keep) if config.precision != "fp32" else frozenset()
+        types.check(half, _reading_int8(api, typed, source, target))
+    check_tensors(lines, source)
+    return dataclasses.replace(plan, layers=types.counts())
 
 
 def _target(api: Api, config: BuildConfig, here: Machine) -> str:
@@ -111,76 +105,53 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
     capability = config.compute_capability or here.compute_capability or AHEAD
     if api.release.ahead_of_time and capability not in api.targets:
         raise ConfigError(
-            f"{api.flavor.runtime} {api.version} builds for the compute capabilities "
-            f"{', '.join(api.targets)}; {capability} was asked for.",
-            remedy=f"--compute-capability {AHEAD}, or --runtime tensorrt beside that GPU",
+            f"invalid compute_capability for {api.release}: {capability} (expected one of "
+            f"{', '.join(api.targets)})",
+            remedy=f"--compute-capability {AHEAD}, or --runtime tensorrt on that GPU",
+            code="config/compute-capability",
         )
     if not api.release.ahead_of_time and capability != here.compute_capability:
         raise ConfigError(
-            f"TensorRT builds for the GPU that is there ({here.compute_capability}); "
-            f"{capability} was asked for.",
+            f"invalid compute_capability for TensorRT: {capability} (expected that of this "
+            f"machine's GPU, {here.compute_capability})",
             remedy=f"--runtime tensorrt-rtx --compute-capability {capability}",
+            code="config/compute-capability",
         )
-    matrix.check(api.release, capability, config.precision)
+    support.check(api.release, capability, config.precision)
     return target_of(capability)
 
 
-def _reading_int8(api: Api, int8: Int8 | None, model: ModelProto, target: str) -> frozenset[str]:
-    """Return the names of the convolutions that the engine has to read INT8 in."""
-    if int8 is None:
+def _reading_int8(api: Api, typed: Typed, source: ModelProto, target: str) -> frozenset[str]:
+    """Return the names of the convolutions that have to read INT8 in the engine."""
+    if typed.int8 is None:
         return frozenset()
     if api.release.ahead_of_time and target == TURING:
         log.info(
-            f"{api.flavor.runtime} {api.version} has no INT8 convolution for {target}: it rounds "
-            "to INT8 and then computes in Half; --precision fp16 has less to do"
+            f"{api.release} has no INT8 convolutions for {target}: it rounds to INT8 and computes "
+            "in FP16, which costs more than --precision fp16"
         )
         return frozenset()
-    return frozenset(int8.placement(model, "fp16").convolutions)
-
-
-@dataclass(frozen=True)
-class _Graphs:
-    """One model in the two ways of typing it."""
-
-    model: ModelProto
-    config: BuildConfig
-    keep: frozenset[str]
-    int8: Int8 | None
-    float_products: bool
-    """Whether the builder has matrix products in Float: TensorRT-RTX has none for Turing."""
-
-    def strong(self) -> ModelProto:
-        """Return the graph with its types in it."""
-        typed = self.model
-        if self.config.precision != "fp32":
-            int8 = self.int8
-            typed = int8.apply(typed, "fp16") if int8 else to_fp16(typed, keep=self.keep)
-        return typed if self.float_products else as_convolutions(typed)
-
-    def weak(self) -> ModelProto:
-        """Return the graph in Float, whose types the builder's flags choose."""
-        return self.int8.apply(self.model, "fp32") if self.int8 else self.model
+    return frozenset(typed.int8.placement(source, "fp16").convolutions)
 
 
 def _serialize(
-    api: Api, graphs: _Graphs, config: BuildConfig, target: str
+    api: Api, source: ModelProto, typed: Typed, config: BuildConfig, target: str
 ) -> tuple[bytes, str, Log]:
     """Return the plan, `strong` or `weak`, and the build log."""
     build_log: Log = []
     if api.release.strong:
-        strong = _to_opset(graphs.strong(), api.release.opsets[1])
+        strong = typed.model
+        if api.release.lacks_fp32_products(capability_of(target)):
+            strong = as_convolutions(strong)
         data = _build(api, strong, config, target, build_log)
         if data is not None:
             return data, "strong", build_log
         if not api.release.weak:
             raise _failed(api, build_log)
-        log.info(
-            f"{api.flavor.runtime} {api.version} fails at the strongly typed graph; by flags now"
-        )
+        log.info(f"{api.release} fails at the strongly typed graph: building with flags")
         build_log.clear()
-    old = _to_opset(graphs.weak(), api.release.opsets[1])
-    half = half_nodes(old, graphs.keep)
-    data = _build(api, old, config, target, build_log, weak=True, half=half)
+    weak = typed.int8.apply(source, "fp32") if typed.int8 else source
+    data = _build(api, weak, config, target, build_log, half=half_nodes(weak, typed.keep))
     if data is None:
         raise _failed(api, build_log)
     return data, "weak", build_log
@@ -193,19 +164,20 @@ def _build(
     target: str,
     build_log: Log,
     *,
-    weak: bool = False,
-    half: frozenset[str] = frozenset(),
+    half: frozenset[str] | None = None,
 ) -> bytes | None:
-    """Parse and build once; None when TensorRT fails. BuildError for what the lint finds.
+    """Parse and build once; None when TensorRT fails. BuildError for what the checks find.
 
-    weak: flags choose the types, and not the graph; half: the nodes that may then take Half.
+    half: flags choose the types, and these nodes may be FP16; None: the graph's types are obeyed.
     """
-    lint.check(model, api.release, capability_of(target))
+    weak = half is not None
+    model = _to_opset(model, api.release.opsets[1])
+    check(model, api.release)
     library = api.trt
     logger = trt.logger(library, lambda severity, text: build_log.append((severity, text)))
     builder = library.Builder(logger)
     network = builder.create_network(api.network_flags(weak=weak))
-    # The parser does not keep its network alive: a temporary here is a crash.
+    # The parser does not keep its network alive: a temporary would crash.
     parser = library.OnnxParser(network, logger)
     parsed = parser.parse(model.SerializeToString())
     _check_parse(api, parsed, parser, build_log)
@@ -214,11 +186,11 @@ def _build(
     options.profiling_verbosity = library.ProfilingVerbosity.DETAILED
     options.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.precision == "fp32":
-        options.clear_flag(library.BuilderFlag.TF32)  # on by default: ten bits of a float's 23
-    if weak and config.precision != "fp32":
-        _allow_half(library, network, options, half)
+        options.clear_flag(library.BuilderFlag.TF32)  # on by default: 10 of FP32's 23 bits
+    elif half is not None:
+        _allow_fp16(library, network, options, half)
     if weak and config.precision == "int8":
-        options.set_flag(library.BuilderFlag.INT8)  # for the pairs in the graph: no calibrator
+        options.set_flag(library.BuilderFlag.INT8)  # for the Q/DQ pairs: no calibrator
     if api.release.ahead_of_time:
         options.num_compute_capabilities = 1
         options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)
@@ -226,8 +198,8 @@ def _build(
     return None if plan is None else bytes(plan)
 
 
-def _allow_half(library: Any, network: Any, options: Any, half: frozenset[str]) -> None:
-    """Let the builder take Half, and hold every float layer outside of `half` in FP32."""
+def _allow_fp16(library: Any, network: Any, options: Any, half: frozenset[str]) -> None:
+    """Allow FP16, and hold every float layer outside of `half` in FP32."""
     options.set_flag(library.BuilderFlag.FP16)
     options.set_flag(library.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     for index in range(network.num_layers):
@@ -247,24 +219,25 @@ def _check_parse(api: Api, parsed: bool, parser: Any, build_log: Log) -> None:
     ]
     if parsed and not problems and not changes:
         return
-    said = "; ".join(problems or changes) or "it gives no reason"
+    reason = "; ".join(problems or changes) or "no reason given"
     raise BuildError(
-        f"{api.flavor.runtime} {api.version} cannot take the graph as it is: {said}.",
-        remedy="--runtime openvino or onnxruntime, and report this with the graph's model",
+        f"{api.release} cannot parse the graph without changing it: {reason}.",
+        remedy="--runtime openvino or onnxruntime, and report this with the graph",
+        code="build/parse",
     )
 
 
 def _failed(api: Api, build_log: Log) -> BuildError:
     errors = [text for severity, text in build_log if severity in ("ERROR", "INTERNAL_ERROR")]
     return BuildError(
-        f"{api.flavor.runtime} {api.version} cannot build the graph: "
-        f"{'; '.join(errors[-3:]) or 'it gives no reason'}.",
+        f"{api.release} cannot build the graph: {'; '.join(errors[-3:]) or 'no reason given'}.",
         remedy="--precision fp32, more --workspace-mib, or --runtime openvino",
+        code="build/tensorrt",
     )
 
 
 def _to_opset(model: ModelProto, opset: int) -> ModelProto:
-    """Convert a graph down to an opset that a parser knows; the outputs stay the same."""
+    """Convert a graph down to an opset that the parser knows."""
     if next(o.version for o in model.opset_import if not o.domain) <= opset:
         return model
     old = onnx.version_converter.convert_version(model, opset)

@@ -1,12 +1,12 @@
-"""A run to a TensorRT plan by Torch-TensorRT: a cross-check of the way over ONNX, for a GPU host.
+"""A run to a TensorRT plan by Torch-TensorRT: a cross-check of the conversion by ONNX.
 
-    ONNX             run -> graph -> TensorRT's parser -> plan
+    onnx             run -> graph -> TensorRT's parser -> plan
     torch-tensorrt   run -> fused module -> torch.export -> Torch-TensorRT's converters -> plan
 
-The plan has the same tensors and the same types; only the road differs. Written after the source of
-torch-tensorrt 2.14.0, whose networks are strongly typed, so that the module's types are the
-engine's, and which is the first to name an engine's tensors. Tried with a recorder in its place:
-not run on a GPU.
+The plan has the same tensors, and the same convolutions compute in FP16; everything between them is
+FP32, unlike in the ONNX graph. Written after the source of torch-tensorrt 2.14.0, whose networks
+are strongly typed and which is the first to name the tensors of an engine. Tested against a
+recorder in its place; not run on a GPU.
 """
 
 import inspect
@@ -17,12 +17,11 @@ from typing import Any
 
 import torch
 from onnx import ModelProto
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
 from edgeseg.config import BuildConfig
-from edgeseg.engine.half_module import check_types, to_half
 from edgeseg.engine.tensorrt import Plan
 from edgeseg.errors import BuildError, ConfigError, EdgesegError, MissingExtra, ModelError
 from edgeseg.extras import install_command, require
@@ -33,18 +32,17 @@ from edgeseg.machine.facts import Machine
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import INPUTS, OUTPUTS
-from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.runtime.tensorrt import Api
 
 EXTRA = "torch-tensorrt"
 DEVICE = "cuda:0"
-PREFIX = "detector."  # of a convolution's path, where export.py leaves it out of a node's name
-OTHER_WAY = "--via onnx"
+PREFIX = "detector."  # of a convolution's path; export.py removes it from the node's name
+BY_ONNX = "--via onnx"
 
 
 @dataclass(frozen=True)
 class Builder:
-    """Torch-TensorRT on this machine's GPU, and the run that it is given."""
+    """Torch-TensorRT on this machine's GPU, and the run that it builds from."""
 
     package: Any
     api: Api
@@ -54,18 +52,16 @@ class Builder:
     card: GraphCard
 
     def build(self, model: ModelProto, keep: frozenset[str], config: BuildConfig) -> Plan:
-        """Build a plan; the ONNX graph says which convolutions compute in Half.
+        """Build a plan; the ONNX graph determines which convolutions compute in FP16.
 
-        keep: the graph's nodes that stay in FP32. Errors: BuildError with Torch-TensorRT's words.
+        keep: the nodes of the graph that stay in FP32. BuildError with Torch-TensorRT's message.
         """
         target = trt.target_of(self.capability)
         name = f"torch-tensorrt {self.package.__version__}"
-        log.info(
-            f"building for {target} with {name} and {self.api.release}: a way not run on a GPU yet"
-        )
+        log.info(f"building for {target} with {name} and {self.api.release}: not tested on a GPU")
         program, inputs = self._program(model, keep, config)
         try:
-            _teach_bytes(self.package.dynamo.conversion, self.api.trt.uint8)
+            _add_uint8_converter(self.package.dynamo.conversion, self.api.trt.uint8)
             plan = self.package.dynamo.convert_exported_program_to_serialized_trt_engine(
                 program,
                 arg_inputs=inputs,
@@ -75,63 +71,84 @@ class Builder:
                 arg_input_binding_names=INPUTS,
                 output_binding_names=OUTPUTS,
             )
-        except Exception as error:  # converters, PyTorch and TensorRT raise their own kinds
+        except Exception as error:  # converters, PyTorch and TensorRT raise their own classes
             raise BuildError(
-                f"{name} cannot build the run {self.run}: {error}.", remedy=OTHER_WAY
+                f"{name} cannot build the run {self.run}: {error}.",
+                remedy=BY_ONNX,
+                code="build/torch-tensorrt",
             ) from error
-        log.info(f"{name} lists no layers: their types in the engine were not read")
+        log.info(f"{name} lists no layers: their types in the engine are not checked")
         return Plan(data=bytes(plan), version=self.api.version, target=target)
 
     def _program(
         self, model: ModelProto, keep: frozenset[str], config: BuildConfig
     ) -> tuple[ExportedProgram, tuple[Tensor, ...]]:
-        """Export the fused module, its types in it; also what it takes."""
-        _, height, width, _ = self.card.frame_shape
+        """Export the fused module with its types; also return its inputs."""
+        n, height, width, _ = self.card.frame_shape
         with (
             open_run(
                 self.run,
                 frame_size=(height, width),
                 frame_format=self.card.frame_format,
-                batch=self.card.frame_shape[0],
+                batch=n,
                 context=self.card.context,
             ) as backend,
             torch.no_grad(),
         ):
-            module, inputs = backend.module, _inputs(backend)
-            half = halved(model, keep) if config.precision == "fp16" else frozenset()
-            if half:
-                module = to_half(module, half, inputs, prefix=PREFIX)
-            inputs = tuple(tensor.to(DEVICE) for tensor in inputs)
-            program = torch.export.export(module.to(DEVICE), inputs)
-        count = check_types(program, half, prefix=PREFIX)
-        log.info(f"{count} convolutions of the module compute in Half")
-        return program, inputs
+            if config.precision == "fp16":
+                _lower(backend.module, fp16_convolutions(model, keep))
+            slot = backend.new_slot()
+            slot.frame[:] = 127  # of a black frame every norm is zero
+            inputs = tuple(torch.from_numpy(a).to(DEVICE) for a in (slot.frame, slot.threshold))
+            return torch.export.export(backend.module.to(DEVICE), inputs), inputs
 
 
-def halved(model: ModelProto, keep: frozenset[str]) -> frozenset[str]:
-    """Return the module's convolutions that compute in Half, by the graph's.
+def fp16_convolutions(model: ModelProto, keep: frozenset[str]) -> frozenset[str]:
+    """Return the convolutions of the module that compute in FP16, according to the graph.
 
-    What a rewrite made of one (`conv1`, `conv1/taps/0`) is of one type.
+    Where export makes several nodes of one (`conv1`, `conv1/taps/0`), all have to be FP16.
     """
     half = half_nodes(model, keep)
     names = {node.name for node in model.graph.node if node.op_type == "Conv"}
-    floats = {name.partition("/")[0] for name in names - half}
-    return frozenset(name.partition("/")[0] for name in names & half) - floats
+    others = {name.partition("/")[0] for name in names - half}
+    return frozenset(name.partition("/")[0] for name in names & half) - others
+
+
+def _lower(module: nn.Module, half: frozenset[str]) -> None:
+    """Let the convolutions named in `half` compute in FP16, with FP32 inputs and outputs."""
+    layers = {
+        name.removeprefix(PREFIX): layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Conv2d)
+    }
+    if missing := sorted(half - layers.keys()):
+        raise BuildError(
+            f"{len(missing)} convolutions of the graph are not in the module, for example "
+            f"{missing[0]}.",
+            remedy=f"{BY_ONNX}, or --precision fp32",
+            code="build/module-mismatch",
+        )
+    for name in half:
+        layers[name].half()
+        layers[name].register_forward_pre_hook(lambda _, inputs: (inputs[0].half(),))
+        layers[name].register_forward_hook(lambda _, inputs, output: output.float())
+    log.info(f"{len(half)} convolutions of the module compute in FP16")
 
 
 def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machine) -> Builder:
     """Find the GPU, the package and the run of a graph.
 
-    Errors: ConfigError without a GPU or for what the package does not build, MissingExtra without
-    the package or with one too old, ModelError where the graph's run is not around it.
+    Errors: ConfigError without a GPU or for settings that the package does not support,
+    MissingExtra where it is missing or too old, ModelError where the graph is not in its run
+    directory.
     """
-    _refuse(config)
+    _check_settings(config)
     if here.compute_capability is None or not torch.cuda.is_available():
         note = here.gpu_note if here.compute_capability is None else "PyTorch finds none"
         raise ConfigError(
-            f"Torch-TensorRT builds on the GPU that runs the engine, and there is none here "
-            f"({note}).",
-            remedy=OTHER_WAY,
+            f"Torch-TensorRT builds on the GPU that runs the engine; none was found ({note}).",
+            remedy=BY_ONNX,
+            code="build/no-gpu",
         )
     run = _run_of(graph, card)
     package = _package()
@@ -139,9 +156,9 @@ def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machin
     runtime = "tensorrt-rtx" if rtx else "tensorrt"
     if config.runtime not in (None, runtime):
         raise ConfigError(
-            f"--runtime is {config.runtime}, but the torch-tensorrt that is installed builds for "
-            f"{runtime}.",
-            remedy=f"--runtime {runtime}, or {OTHER_WAY}",
+            f"invalid runtime: {config.runtime} (this torch-tensorrt builds for {runtime})",
+            remedy=f"--runtime {runtime}, or {BY_ONNX}",
+            code="config/torch-tensorrt",
         )
     api = trt.load(runtime)
     major, minor = torch.cuda.get_device_capability(DEVICE)
@@ -149,61 +166,61 @@ def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machin
     return Builder(package, api, f"{major}.{minor}", run, card)
 
 
-def _refuse(config: BuildConfig) -> None:
-    """ConfigError for what Torch-TensorRT does not build, whichever machine this is."""
+def _check_settings(config: BuildConfig) -> None:
+    """ConfigError for settings that Torch-TensorRT does not support on any machine."""
     problem = None
-    if config.precision == "int8":
-        problem = "--precision is int8, whose ranges are those of the ONNX graph"
+    if config.precision not in ("fp32", "fp16"):
+        problem = f"precision: {config.precision} (expected fp32 or fp16)"
     elif config.runtime not in (None, *trt.FLAVORS):
-        problem = f"--runtime is {config.runtime}, which reads no plan of TensorRT"
+        problem = f"runtime: {config.runtime} (expected {' or '.join(trt.FLAVORS)})"
     elif config.compute_capability is not None:
-        problem = (
-            f"--compute-capability is {config.compute_capability}, but Torch-TensorRT builds for "
-            "the GPU that is there"
-        )
+        problem = f"compute_capability: {config.compute_capability} (the target is this GPU)"
     if problem:
         raise ConfigError(
-            f"{problem}; fp32 or fp16 for TensorRT was expected with --via torch-tensorrt.",
-            remedy=OTHER_WAY,
+            f"invalid for --via torch-tensorrt: {problem}",
+            remedy=BY_ONNX,
+            code="config/torch-tensorrt",
         )
 
 
 def _run_of(graph: Path, card: GraphCard) -> Path:
-    """Return the folder of the run that a graph was exported from."""
+    """Return the run directory that a graph was exported from."""
     run = graph.resolve().parent
-    with suppress(ModelError):  # that it is no run is said below, with the way out of it
+    with suppress(ModelError):
         if read_card(run / CARD, ModelCard).weights_sha256 == card.weights_sha256:
             return run
     raise ModelError(
-        f"Torch-TensorRT builds from a run's weights, and those of {graph} are not beside it.",
-        remedy=f"name the run directory that holds them, or {OTHER_WAY}",
+        f"weights of {graph} not found in its folder (Torch-TensorRT builds from the run)",
+        remedy=f"name the run directory as MODEL, or {BY_ONNX}",
+        code="model/no-run",
     )
 
 
 def _package() -> Any:
-    """Import Torch-TensorRT; MissingExtra where it is absent, broken or too old."""
-    remedy = f"{install_command(EXTRA)}, or {OTHER_WAY}"
+    """Import Torch-TensorRT; MissingExtra where it is missing, broken or too old."""
+    remedy = f"{install_command(EXTRA)}, or {BY_ONNX}"
     try:
         package: Any = require("torch_tensorrt", extra=EXTRA)
     except EdgesegError:
         raise
-    except Exception as error:  # a plain one, where TensorRT's libraries do not load
+    except Exception as error:  # where TensorRT's libraries do not load
         raise MissingExtra(
-            f"The package 'torch_tensorrt' is installed and fails to import ({error}).",
+            f"The package 'torch_tensorrt' fails to import: {error}.",
             remedy=remedy,
+            code="extra/broken",
         ) from error
     convert = package.dynamo.convert_exported_program_to_serialized_trt_engine
     if "output_binding_names" not in inspect.signature(convert).parameters:
         raise MissingExtra(
-            f"torch-tensorrt {package.__version__} cannot name an engine's tensors; 2.14 or newer "
-            "was expected.",
+            f"torch-tensorrt {package.__version__} is too old (expected 2.14 or newer)",
             remedy=remedy,
+            code="extra/too-old",
         )
     return package
 
 
-def _teach_bytes(conversion: Any, byte: Any) -> None:
-    """Register a converter for the cast to bytes, which Torch-TensorRT 2.14 has none for."""
+def _add_uint8_converter(conversion: Any, byte: Any) -> None:
+    """Register a converter for the cast to uint8, which Torch-TensorRT 2.14 lacks."""
 
     def to_bytes(ctx: Any, target: Any, args: Any, kwargs: Any, name: str) -> Any:
         layer = ctx.net.add_cast(args[0], byte)
@@ -215,10 +232,3 @@ def _teach_bytes(conversion: Any, byte: Any) -> None:
         capability_validator=lambda node, settings=None: node.kwargs.get("dtype") is torch.uint8,
         priority=conversion.ConverterPriority.HIGH,
     )(to_bytes)
-
-
-def _inputs(backend: PyTorchBackend) -> tuple[Tensor, ...]:
-    """Return a grey frame and the threshold: of a black one, every norm is zero."""
-    slot = backend.new_slot()
-    slot.frame[:] = 127
-    return torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold)

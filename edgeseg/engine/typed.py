@@ -1,13 +1,12 @@
-"""A graph in the precision that was asked for, and what that costs, where it was measured."""
+"""Lower the precision of a graph, and measure what that costs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onnx import ModelProto
 
 from edgeseg.accuracy.cases import open_cases
-from edgeseg.accuracy.gate import Passed, gate
-from edgeseg.accuracy.measure import Allowance
+from edgeseg.accuracy.gate import Allowance, Passed, gate
 from edgeseg.cards import GraphCard
 from edgeseg.config import BuildConfig, Precision, RuntimeName
 from edgeseg.extras import require
@@ -17,20 +16,20 @@ from edgeseg.quantize.fp16 import half_nodes, to_fp16
 from edgeseg.quantize.int8 import Int8
 from edgeseg.quantize.qdq import Style
 
-EXACT = "not measured: fp32 changes no type"
-NO_GATE = "no gate was run: --data DIR measures what the precision costs"
+EXACT = "not measured: fp32 changes no types"
+NO_GATE = "not measured: --data measures the cost of the precision"
 
 
 @dataclass(frozen=True)
 class Typed:
-    """A typed graph, and the card's account of its accuracy."""
+    """A typed graph, and the accuracy record of the card."""
 
     model: ModelProto
-    keep: frozenset[str]
-    """The nodes that were left in FP32 when the rest became Half."""
-    accuracy: dict[str, Any]
+    keep: frozenset[str] = frozenset()
+    """The nodes that were left in FP32, where the precision is FP16."""
+    accuracy: dict[str, Any] = field(default_factory=dict)
     int8: Int8 | None = None
-    """How it was quantized, and which convolutions were left as they were."""
+    """How the graph was quantized, and which convolutions were left."""
 
 
 def typed_graph(
@@ -41,16 +40,15 @@ def typed_graph(
     *,
     int8: Int8 | None = None,
 ) -> Typed:
-    """Lower a graph's precision; with `config.data`, through the accuracy gate.
+    """Lower the precision of a graph; with `config.data`, through the accuracy gate.
 
-    runtime: which one the engine is for; ONNX Runtime stands in for one that is no CPU's; int8: how
-    to quantize, where the precision is INT8. Errors: those of `gate` and `open_cases`.
+    runtime: what the engine is for; ONNX Runtime runs the gate for a runtime that needs a GPU.
+    int8: how to quantize, where the precision is INT8. Errors: those of `gate` and `open_cases`.
     """
     if config.precision == "fp32":
-        return Typed(model, frozenset(), {"line": EXACT})
+        return Typed(model, accuracy={"line": EXACT})
     on_cpu = runtime in GRAPH_RUNTIMES
     style: Style = "cpu" if on_cpu else "fp16"
-    higher: Precision = "fp32" if on_cpu or int8 is None else "fp16"
 
     def retype(keep: frozenset[str]) -> ModelProto:
         if config.precision == BF16:
@@ -59,12 +57,13 @@ def typed_graph(
             return to_fp16(model, keep=keep)
         return replace(int8, keep=keep).apply(model, style)
 
+    if config.data is None:
+        return Typed(retype(frozenset()), accuracy={"line": NO_GATE}, int8=int8)
+    require("scipy", extra="cpu")  # before minutes of work
     lowered = frozenset() if config.precision == BF16 else half_nodes(model)
     if int8:
         lowered = frozenset(int8.placement(model, style).convolutions)
-    if config.data is None:
-        return Typed(retype(frozenset()), frozenset(), {"line": NO_GATE}, int8)
-    require("scipy", extra="cpu")  # before minutes of work, and not after
+    higher: Precision = "fp32" if on_cpu or int8 is None else "fp16"
     cases = open_cases(config.data, card, config.gate_image_count)
     passed = gate(
         model,
@@ -76,24 +75,22 @@ def typed_graph(
         allowed=Allowance(config.max_drop, config.max_flip_rate),
         higher=higher,
     )
-    account = _account(passed, cases.origin, higher, config, None if on_cpu else runtime)
+    record = _record(passed, cases.origin, higher, config, None if on_cpu else runtime)
     keep = frozenset(name for block in passed.kept for name in block.nodes)
     if int8 is None:
-        return Typed(passed.model, keep, account)
-    return Typed(passed.model, frozenset(), account, replace(int8, keep=keep))
+        return Typed(passed.model, keep, record)
+    return Typed(passed.model, accuracy=record, int8=replace(int8, keep=keep))
 
 
-def _account(
+def _record(
     passed: Passed, origin: str, higher: str, config: BuildConfig, stands_in_for: str | None
 ) -> dict[str, Any]:
-    """Return what the card holds; its `line` is what people read."""
+    """Return the accuracy record of the card; `line` is the text for people."""
     kept = [block.name for block in passed.kept]
-    line = f"{passed.accuracy.line()} ({origin}; on {passed.on}"
-    if stands_in_for:
-        line += f", which stands in for {stands_in_for}"
-    line += ")"
+    on = passed.on + (f", in place of {stands_in_for}" if stands_in_for else "")
+    line = f"{passed.accuracy.line()} ({origin}; on {on})"
     if kept:
-        line += f"; kept in {higher}: {', '.join(kept)}"
+        line += f"; left in {higher}: {', '.join(kept)}"
     return {
         **passed.accuracy.to_json(),
         "cases": origin,

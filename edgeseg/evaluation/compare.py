@@ -1,57 +1,146 @@
-"""Parity: how far one runtime's answers are from another's, on the same frames.
+"""Compare two models on the same frames: anomaly maps, scores, masks and verdicts.
 
-Every hop is measured by `compare`: PyTorch -> ONNX, FP32 -> FP16, graph -> engine. The command
-`edgeseg verify` does the same for any two models that a user names; see verification.py.
+Every conversion is checked by `compare`: PyTorch to ONNX, FP32 to a lower precision, graph to
+engine. `edgeseg verify` compares any two models that a user names. Where the frames are labeled,
+the accuracy gate adds the metrics of both models.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.runtime.base import Backend, Slot
+from edgeseg.runtime.base import Backend
 
-NEAR = 1e-4  # a pixel whose map value is this near to the threshold may fall on either side
+if TYPE_CHECKING:
+    from edgeseg.evaluation.metrics import Scores
+
+NEAR = 1e-4  # a pixel whose map value is this near to the threshold may be in the mask or not
+BORDERLINE = 1e-3
+"""A flipped verdict is borderline where both scores are this near to their thresholds: rounding to
+FP16, whose values in 0.5 to 1 are 5e-4 apart, flips it."""
+ENOUGH = 100  # anomalous pixels: the IoU of fewer is not judged
+METRICS = {"pixel AP": "pixel_ap", "image AUROC": "image_auroc"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one model returns for N frames, and the thresholds that it is judged by."""
+
+    maps: NDArray[np.float32]
+    """[N, S, S]"""
+    scores: NDArray[np.float32]
+    """[N]"""
+    masks: NDArray[np.bool_]
+    """[N, H, W], at frame size or at the map's size."""
+    threshold: float
+    image_threshold: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether no map and no score holds NaN or infinity."""
+        return bool(np.isfinite(self.maps).all() and np.isfinite(self.scores).all())
+
+    def subset(self, places: NDArray[np.intp]) -> "Outputs":
+        """Return the outputs of some of the frames."""
+        return dataclasses.replace(
+            self, maps=self.maps[places], scores=self.scores[places], masks=self.masks[places]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parity:
-    """The differences between two backends over some frames."""
+class Comparison:
+    """The differences between model A and model B over some frames."""
 
     max_abs_diff: float
-    """Of the anomaly maps, at any pixel of any frame."""
+    """Of the anomaly maps, at any pixel of any frame; NaN and infinity count as 1."""
     mean_abs_diff: float
     score_diff: float
     """The largest of any frame."""
     mask_iou: float
-    """Of the anomalous pixels of all frames; 1 when neither marks any."""
-    marked_pixels: int
-    """Pixels that either marks: what the IoU is of."""
+    """Intersection over union of the anomalous pixels of all frames; 1 where there are none."""
+    anomalous_pixels: int
+    """The union: pixels that are anomalous for A or B."""
     mask_errors: int
-    """Pixels that differ though the map is farther than 1e-4 from the threshold."""
+    """Pixels that differ although the map of A is farther than 1e-4 from the threshold."""
     flipped_verdicts: int
-    """Frames that one accepts and the other rejects."""
+    """Frames that are good for one and anomalous for the other."""
+    borderline_flips: int
+    """Those of them whose two scores are within 1e-3 of their thresholds."""
     frames: int
     finite: bool
-    """Whether every map and score of both is a number."""
+    """Whether no map and no score of either holds NaN or infinity."""
+    before: "Scores | None" = None
+    """The metrics of A on labeled frames."""
+    after: "Scores | None" = None
+    """The metrics of B; undefined where an output is not finite."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields."""
-        return dataclasses.asdict(self)
+    @property
+    def drop(self) -> float:
+        """The larger drop of pixel AP and image AUROC, of labeled frames; infinite for NaN."""
+        if not self.finite:
+            return math.inf
+        drops = (getattr(self.before, m) - getattr(self.after, m) for m in METRICS.values())
+        return float(max(drop for drop in drops if not math.isnan(drop)))
 
     def line(self) -> str:
         """Return the differences in one line."""
         if not self.finite:
             return f"NaN or infinity within {self.frames} frames"
-        return (
-            f"map within {self.max_abs_diff:.1e}, score within {self.score_diff:.1e}, "
-            f"mask IoU {self.mask_iou:.4f}, {self.flipped_verdicts} flipped verdicts "
-            f"over {self.frames} frames"
-        )
+        if self.before is None:
+            found = [f"map difference {self.max_abs_diff:.1e}"]
+            found.append(f"score difference {self.score_diff:.1e}")
+        else:
+            pairs = {
+                n: (getattr(self.before, m), getattr(self.after, m)) for n, m in METRICS.items()
+            }
+            found = [f"{n} {a:.4f} -> {b:.4f}" for n, (a, b) in pairs.items() if not math.isnan(a)]
+        flips = f"{self.flipped_verdicts} of {self.frames} verdicts flipped"
+        if self.borderline_flips:
+            flips += f" ({self.borderline_flips} borderline)"
+        return ", ".join([*found, f"mask IoU {self.mask_iou:.4f}", flips])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields; `before` and `after` on labeled frames only."""
+        names = [f.name for f in dataclasses.fields(self)[:-2]]
+        found = {name: getattr(self, name) for name in names}
+        if self.before and self.after:
+            found |= {"before": self.before.to_json(), "after": self.after.to_json()}
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How far apart two models may be; None: not judged."""
+
+    max_map_diff: float | None = None
+    max_score_diff: float | None = None
+    min_iou: float | None = None
+    max_flips: int | None = None
+    count_borderline: bool = True
+    """Whether borderline flips count too."""
+
+    def problems(self, found: Comparison) -> list[str]:
+        """Return which limits a comparison exceeds."""
+        if not found.finite:
+            return ["a map or score is NaN or infinite"]
+        problems = []
+        if self.max_map_diff is not None and found.max_abs_diff > self.max_map_diff:
+            problems.append(f"the maps differ by {found.max_abs_diff:.2g}")
+        if self.max_score_diff is not None and found.score_diff > self.max_score_diff:
+            problems.append(f"the scores differ by {found.score_diff:.2g}")
+        enough = found.anomalous_pixels >= ENOUGH
+        if self.min_iou is not None and enough and found.mask_iou < self.min_iou:
+            problems.append(f"the mask IoU is {found.mask_iou:.4f}")
+        flips = found.flipped_verdicts - found.borderline_flips * (not self.count_borderline)
+        if self.max_flips is not None and flips > self.max_flips:
+            problems.append(f"verdicts flipped: {flips}")
+        return problems
 
 
 def compare(
@@ -60,55 +149,97 @@ def compare(
     frames: Sequence[NDArray[np.uint8]],
     *,
     threshold: float | None = None,
-) -> Parity:
-    """Run both over the same frames; each marks and rejects by its own card's thresholds.
+) -> Comparison:
+    """Run both models over the same frames; each is judged by the thresholds of its own card.
 
     frames: each uint8 [N, H, W, C], in the format of `a`; of bgr and rgb, `b` may take the other.
-    threshold: on both maps, instead of the cards'.
+    threshold: pixel threshold of both, instead of the cards'.
     """
+    return total(list(compare_frames(a, b, frames, threshold=threshold)))
+
+
+def compare_frames(
+    a: Backend,
+    b: Backend,
+    frames: Sequence[NDArray[np.uint8]],
+    *,
+    threshold: float | None = None,
+) -> Iterator[Comparison]:
+    """Like `compare`, but yield one comparison for each batch of frames."""
     assert a.card.frame_shape == b.card.frame_shape, "the graphs take different frames"
-    turned = slice(None, None, 1 if a.card.frame_format == b.card.frame_format else -1)
-    ours, theirs = a.new_slot(), b.new_slot()
-    for backend, slot in ((a, ours), (b, theirs)):
-        backend.bind(slot)
-        if threshold is not None:
-            slot.threshold[:] = threshold
-    maps, scores, sums = [0.0], [0.0], []
-    both = either = errors = flips = 0
-    finite = True
+    order = slice(None, None, 1 if a.card.frame_format == b.card.frame_format else -1)
+    ours = run_frames(a, frames, threshold=threshold)
+    theirs = run_frames(b, (frame[..., order] for frame in frames), threshold=threshold)
+    return (compare_outputs(*pair) for pair in zip(ours, theirs, strict=True))
+
+
+def run_frames(
+    backend: Backend, frames: Iterable[NDArray[np.uint8]], *, threshold: float | None = None
+) -> Iterator[Outputs]:
+    """Yield the outputs of each batch of frames; maps and scores are overwritten by the next."""
+    slot = backend.new_slot()
+    backend.bind(slot)
+    if threshold is not None:
+        slot.threshold[:] = threshold
     for frame in frames:
-        np.copyto(ours.frame, frame)
-        np.copyto(theirs.frame, frame[..., turned])
-        for backend, slot in ((a, ours), (b, theirs)):
-            backend.run()
-            finite &= bool(np.isfinite(slot.anomaly_map).all() and np.isfinite(slot.score).all())
-        difference = np.abs(ours.anomaly_map - theirs.anomaly_map)
-        maps.append(float(difference.max()))
-        sums.append(float(difference.mean()))
-        scores.append(float(np.abs(ours.score - theirs.score).max()))
-        marked, too = ours.mask > 0, theirs.mask > 0
-        both += int((marked & too).sum())
-        either += int((marked | too).sum())
-        errors += int(((marked != too) & ~_near(ours)).sum())
-        rejected, also = ours.score > a.card.image_threshold, theirs.score > b.card.image_threshold
-        flips += int((rejected != also).sum())
-    return Parity(
-        max_abs_diff=max(maps),
-        mean_abs_diff=float(np.mean(sums)),
-        score_diff=max(scores),
-        mask_iou=both / either if either else 1.0,
-        marked_pixels=either,
-        mask_errors=errors,
-        flipped_verdicts=flips,
-        frames=len(frames) * len(ours.frame),
-        finite=finite,
+        np.copyto(slot.frame, frame)
+        backend.run()
+        yield Outputs(
+            slot.anomaly_map,
+            slot.score,
+            slot.mask > 0,
+            float(slot.threshold[0]),
+            backend.card.image_threshold,
+        )
+
+
+def compare_outputs(a: Outputs, b: Outputs) -> Comparison:
+    """Compare what two models return for the same frames."""
+    maps, scores = _difference(a.maps, b.maps), _difference(a.scores, b.scores)
+    union = int((a.masks | b.masks).sum())
+    flipped = (a.scores > a.image_threshold) != (b.scores > b.image_threshold)
+    near = [np.abs(o.scores - o.image_threshold) <= BORDERLINE for o in (a, b)]
+    return Comparison(
+        max_abs_diff=float(maps.max()),
+        mean_abs_diff=float(maps.mean()),
+        score_diff=float(scores.max()),
+        mask_iou=int((a.masks & b.masks).sum()) / union if union else 1.0,
+        anomalous_pixels=union,
+        mask_errors=int(((a.masks != b.masks) & ~_near(a)).sum()),
+        flipped_verdicts=int(flipped.sum()),
+        borderline_flips=int((flipped & near[0] & near[1]).sum()),
+        frames=len(a.scores),
+        finite=a.finite and b.finite,
     )
 
 
-def _near(slot: Slot) -> NDArray[np.bool_]:
-    """Return where the map, at frame size, is near to the threshold, bool [N, H, W]."""
-    height, width = slot.mask.shape[1:]
-    full = [
-        cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in slot.anomaly_map
-    ]
-    return np.abs(np.stack(full) - slot.threshold) <= NEAR
+def total(found: Sequence[Comparison]) -> Comparison:
+    """Combine the comparisons of several batches of frames."""
+    frames = sum(c.frames for c in found)
+    union = sum(c.anomalous_pixels for c in found)
+    common = sum(round(c.mask_iou * c.anomalous_pixels) for c in found)
+    return Comparison(
+        max_abs_diff=max(c.max_abs_diff for c in found),
+        mean_abs_diff=sum(c.mean_abs_diff * c.frames for c in found) / frames,
+        score_diff=max(c.score_diff for c in found),
+        mask_iou=common / union if union else 1.0,
+        anomalous_pixels=union,
+        mask_errors=sum(c.mask_errors for c in found),
+        flipped_verdicts=sum(c.flipped_verdicts for c in found),
+        borderline_flips=sum(c.borderline_flips for c in found),
+        frames=frames,
+        finite=all(c.finite for c in found),
+    )
+
+
+def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return |a - b|, and 1 where that is NaN or infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nan_to_num(np.abs(a - b), nan=1.0, posinf=1.0))
+
+
+def _near(outputs: Outputs) -> NDArray[np.bool_]:
+    """Return where the map, resized to the masks, is near to the threshold, bool [N, H, W]."""
+    height, width = outputs.masks.shape[1:]
+    full = [cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in outputs.maps]
+    return np.abs(np.stack(full) - outputs.threshold) <= NEAR

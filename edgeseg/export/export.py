@@ -22,7 +22,7 @@ from edgeseg.config import ExportConfig
 from edgeseg.data.frames import KEPT, parity_frames
 from edgeseg.data.images import Image, read_image
 from edgeseg.errors import BuildError, GateFailed, ModelError
-from edgeseg.evaluation.compare import Parity, compare
+from edgeseg.evaluation.compare import Comparison, Limits, compare
 from edgeseg.evaluation.threshold import held_out
 from edgeseg.export.exact import rewrite
 from edgeseg.extras import installed
@@ -44,7 +44,7 @@ class Exported:
     graph: Path
     card: GraphCard
     bytes: int
-    parity: Parity
+    parity: Comparison
 
     def summary(self) -> str:
         """Return the file, its frames and its parity, as text."""
@@ -165,7 +165,7 @@ def _save(model: ModelProto, card: GraphCard, path: Path) -> None:
 
 def _checked_parity(
     ours: PyTorchBackend, exported: OnnxRuntimeBackend, frames: list[Frame], tolerance: float
-) -> Parity:
+) -> Comparison:
     """Compare, twice: with the model's threshold, and with one that cuts through a picture."""
     parity = compare(ours, exported, frames)
     slot = ours.new_slot()
@@ -173,13 +173,7 @@ def _checked_parity(
     np.copyto(slot.frame, frames[0])
     ours.run()
     middle = compare(ours, exported, frames[:1], threshold=float(np.median(slot.anomaly_map)))
-    problems = []
-    if not parity.finite:
-        problems.append("a map or score is NaN or infinite")
-    if not parity.max_abs_diff <= tolerance:
-        problems.append(f"the maps differ by {parity.max_abs_diff:.2e}")
-    if not parity.score_diff <= tolerance:
-        problems.append(f"the scores differ by {parity.score_diff:.2e}")
+    problems = Limits(max_map_diff=tolerance, max_score_diff=tolerance).problems(parity)
     if wrong := parity.mask_errors + middle.mask_errors:
         problems.append(f"{wrong} mask pixels differ that are far from the threshold")
     if problems:

@@ -1,19 +1,29 @@
-"""The gate's frames: which, and what is true of them."""
+"""The frames of the gate: which are chosen, their ground truth, and comparisons on them."""
+
+import dataclasses
+import json
+import math
 
 import numpy as np
+import onnx
 import pytest
 
-from edgeseg.accuracy.cases import open_cases, spread
+from edgeseg.accuracy.cases import Cases, open_cases, spread
+from edgeseg.accuracy.gate import Allowance, gate
 from edgeseg.data.images import write_png
+from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.errors import DataError
-from tests.kit.red_graph import CARD, SIDE, write_plates
+from edgeseg.evaluation.compare import Outputs
+from edgeseg.evaluation.evaluate import evaluate
+from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from tests.kit.red_graph import CARD, SIDE, red_graph, write_plates
 
 
-def test_labelled_images_with_the_truth_of_their_masks(tmp_path):
+def test_labeled_images_with_the_truth_of_their_masks(tmp_path):
     cases = open_cases(write_plates(tmp_path / "plates", good=2, bad=3), CARD, 400)
     assert len(cases) == 5
-    assert cases.origin == f"5 labelled images of {tmp_path / 'plates'}"
+    assert cases.origin == f"5 labeled images of {tmp_path / 'plates'}"
     assert cases.good.sum() == 2 and cases.judged.all()
     for read, truth, good in zip(cases.read, cases.truth, cases.good, strict=True):
         np.testing.assert_array_equal(read()[..., 0] == 250, truth)
@@ -28,7 +38,7 @@ def test_a_defect_without_a_mask_is_not_judged_by_its_pixels(tmp_path):
 def test_a_large_set_is_thinned_evenly(tmp_path):
     cases = open_cases(write_plates(tmp_path / "plates", good=8, bad=4), CARD, 6)
     assert (len(cases), cases.good.sum()) == (6, 4)
-    assert cases.origin.startswith("6 of 12 labelled images of ")
+    assert cases.origin.startswith("6 of 12 labeled images of ")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +68,7 @@ def test_good_images_get_anomalies_that_a_seed_repeats(tmp_path):
     cases = open_cases(root, CARD, 400)
     assert len(cases) == 6
     np.testing.assert_array_equal(cases.good, [True] * 3 + [False] * 3)
-    assert cases.origin == f"3 good images of {root}, without and with a drawn anomaly"
+    assert cases.origin == f"3 good images of {root}, with and without a drawn anomaly"
     again = open_cases(root, CARD, 400)
     for clean, drawn, truth, other in zip(
         cases.read[:3], cases.read[3:], cases.truth[3:], again.read[3:], strict=True
@@ -70,9 +80,9 @@ def test_good_images_get_anomalies_that_a_seed_repeats(tmp_path):
     assert not cases.truth[:3].any()
 
 
-def test_a_test_set_without_defects_is_not_labelled(tmp_path):
+def test_a_test_set_without_defects_is_not_labeled(tmp_path):
     root = write_plates(tmp_path / "plates", good=3, bad=0)
-    assert "with a drawn anomaly" in open_cases(root, CARD, 400).origin
+    assert "without a drawn anomaly" in open_cases(root, CARD, 400).origin
 
 
 def test_a_folder_of_bad_parts_alone_is_refused(tmp_path):
@@ -86,3 +96,81 @@ def test_a_mask_of_another_size_is_refused(tmp_path):
     write_png(root / "ground_truth/dent/01_mask.png", np.zeros((8, 8), np.uint8))
     with pytest.raises(DataError, match="01_mask"):
         open_cases(root, CARD, 400)
+
+
+@pytest.fixture
+def pair():
+    """One good case, and one with its four left pixels of the first row anomalous."""
+    truth = np.zeros((2, SIDE, SIDE), np.bool_)
+    truth[1, 0, :4] = True
+    good = np.array([True, False])
+    return Cases(
+        read=[], truth=truth, good=good, judged=np.ones(2, np.bool_), top=4, origin="two cases"
+    )
+
+
+def outputs(defect, background=0.1):
+    """The good map is the background; the four pixels of the defective one are given."""
+    maps = np.full((2, SIDE, SIDE), background, np.float32)
+    maps[1, 0, :4] = defect
+    return Outputs(maps, maps.max(axis=(1, 2)), maps > 0.5, 0.5, 0.7)
+
+
+def test_compare_of_equal_outputs(pair):
+    found = pair.compare(outputs(0.9), outputs(0.9))
+    assert (found.drop, found.mask_iou, found.flipped_verdicts) == (0.0, 1.0, 0)
+    assert found.line() == (
+        "pixel AP 1.0000 -> 1.0000, image AUROC 1.0000 -> 1.0000, mask IoU 1.0000, "
+        "0 of 2 verdicts flipped"
+    )
+
+
+def test_compare_of_a_faint_defect_finds_the_verdict_and_the_mask(pair):
+    found = pair.compare(outputs(0.9), outputs(0.4))
+    assert (found.drop, found.mask_iou, found.flipped_verdicts) == (0.0, 0.0, 1)
+
+
+def test_compare_of_a_lost_defect_finds_the_drop(pair):
+    found = pair.compare(outputs(0.9), outputs(0.1))
+    assert found.after.image_auroc == 0.5
+    assert found.after.pixel_ap == pytest.approx(4 / (2 * SIDE * SIDE))
+    assert found.drop == pytest.approx(1 - 4 / (2 * SIDE * SIDE))
+    assert pair.compare(outputs(0.1), outputs(0.9)).drop == pytest.approx(-0.5)
+
+
+def test_compare_without_masks_has_the_image_auroc_alone(pair):
+    unknown = dataclasses.replace(pair, judged=pair.good)
+    found = unknown.compare(outputs(0.9), outputs(0.1))
+    assert math.isnan(found.before.pixel_ap)
+    assert found.drop == 0.5
+    assert found.line().startswith("image AUROC 1.0000 -> 0.5000, mask IoU 0.0000")
+
+
+def test_compare_of_nan_has_an_infinite_drop(pair):
+    found = pair.compare(outputs(0.9), outputs(math.nan))
+    assert found.drop == math.inf
+    assert found.line() == "NaN or infinity within 2 frames"
+    assert found.mean_abs_diff == pytest.approx(4 / (2 * SIDE * SIDE))
+    assert json.loads(json.dumps(found.to_json()))["after"]["pixel_ap"] is None
+
+
+def test_compare_has_the_metrics_of_evaluate(tmp_path):
+    root = write_plates(tmp_path / "plates", good=5, bad=5)
+    for path in sorted((root / "test/dent").iterdir())[:2]:
+        path.write_bytes((root / "test/good/00.png").read_bytes())  # two defects that do not show
+    source = red_graph()
+    onnx.save(source, tmp_path / "red.onnx")
+    with OnnxRuntimeBackend(tmp_path / "red.onnx", threads=1) as backend:
+        expected = evaluate(backend, open_dataset(root)).overall.scores
+    passed = gate(
+        source,
+        lambda keep: source,
+        (),
+        open_cases(root, CARD, 400),
+        card=CARD,
+        open_graph=OnnxRuntimeBackend,
+        allowed=Allowance(0.0, 1.0),
+        higher="fp32",
+    )
+    assert 0.5 < expected.image_auroc < 1.0
+    assert passed.accuracy.before == passed.accuracy.after == expected

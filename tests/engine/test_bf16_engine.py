@@ -1,4 +1,4 @@
-"""bfloat16: the exported graph, and OpenVINO asked to compute in it."""
+"""build_engine in BF16: the exported graph, computed in BF16 by OpenVINO."""
 
 import dataclasses
 
@@ -15,6 +15,7 @@ from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.loading import open_model
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Slot
+from tests.kit.errors import fails
 from tests.kit.red_graph import red_graph, write_plates
 
 NATIVE = {"avx512_bf16", "amx_bf16"}
@@ -33,7 +34,7 @@ def build(graph, folder, **settings):
     return build_engine(graph, config, out=folder / "engines")
 
 
-def test_the_engine_is_the_graph_and_its_card_says_how_to_open_it(red, tmp_path):
+def test_build_engine_in_bf16_is_the_graph_and_opens_in_bf16(red, tmp_path):
     graph, data = red
     built = build(graph, tmp_path, data=data)
     assert built.path.name == "plates-bf16-openvino-cpu.onnx"
@@ -45,7 +46,7 @@ def test_the_engine_is_the_graph_and_its_card_says_how_to_open_it(red, tmp_path)
         assert evaluate(opened, open_dataset(data)).overall.scores.image_auroc == pytest.approx(1.0)
 
 
-def test_it_is_asked_for_and_never_by_itself(red, tmp_path):
+def test_build_engine_in_fp32_does_not_compute_in_bf16(red, tmp_path):
     """Where the processor has bfloat16 the two maps differ in the third digit; elsewhere not."""
     graph, _ = red
     exact = build_engine(
@@ -64,16 +65,18 @@ def test_it_is_asked_for_and_never_by_itself(red, tmp_path):
     assert (apart > 0) == bool(NATIVE & set(this_machine().instructions))
 
 
-def test_another_runtime_has_none(red, tmp_path):
-    with pytest.raises(ConfigError, match="the runtime is onnxruntime; of ours,") as caught:
+def test_build_engine_in_bf16_refuses_another_runtime(red, tmp_path):
+    with fails(ConfigError, "config/bf16-runtime") as caught:
         build(red[0], tmp_path, runtime="onnxruntime")
     assert "--runtime openvino --precision bf16" in caught.value.remedy
     assert not (tmp_path / "engines").exists()
 
 
 @pytest.mark.parametrize(("instructions", "warned"), [(("avx2",), True), (("amx_bf16",), False)])
-def test_a_processor_without_it_is_said(red, tmp_path, monkeypatch, instructions, warned, said):
+def test_build_engine_in_bf16_warns_of_a_cpu_without_it(
+    red, tmp_path, monkeypatch, instructions, warned, said
+):
     here = dataclasses.replace(this_machine(), instructions=instructions)
     monkeypatch.setattr(engine, "this_machine", lambda: here)
     build(red[0], tmp_path)
-    assert any(line.startswith("no bfloat16 here") for line in said) is warned
+    assert any(line.startswith("this CPU has no BF16") for line in said) is warned

@@ -5,6 +5,7 @@ from onnx import TensorProto, helper
 
 from edgeseg.engine.layers import check_tensors, read_layers, read_types
 from edgeseg.errors import BuildError
+from tests.kit.errors import fails
 
 TENSOR = "{{ Name: {name}, Dimensions: [1,3,64,64], Strides: [1], Datatype: {type}, Format: x }}"
 
@@ -61,35 +62,35 @@ def swap(name, old, new):
     return read_layers(found)
 
 
-def test_layers_are_read_with_their_types_and_nodes():
+def test_read_layers():
     layers = read_layers(LOG)
     assert [layer.kind for layer in layers] == [
         *("kgen", "correlation", "runtime_fusion", "kgen", "kgen", "signal")
     ]
     assert layers[3].name == "__myl_CastMulSum_myl0_49"
-    assert (layers[3].inputs, layers[3].outputs) == (("Half",), ("Float", "Float"))
+    assert (layers[3].inputs, layers[3].outputs) == (("FP16",), ("FP32", "FP32"))
     assert layers[3].nodes == {"cast", "norm"}
     assert layers[5].inputs == ()
 
 
-def test_a_log_without_layers_has_none():
+def test_read_layers_of_a_log_without_layers():
     assert read_layers(["[INFO] built", "Name: x"]) == []
 
 
-def test_convolutions_and_norms_are_counted_by_type(model):
+def test_read_types_counts_by_type(model):
     types = read_types(model, read_layers(LOG))
-    assert types.convolutions == {"stem": "Half", "pool.1": "Half"}
-    assert types.norms == {"norm": "Float"}
+    assert types.convolutions == {"stem": "FP16", "pool.1": "FP16"}
+    assert types.norms == {"norm": "FP32"}
     assert types.counts() == {
         "convolutions": 2,
         "norms": 1,
-        "convolutions_half": 2,
-        "norms_float": 1,
+        "convolutions_fp16": 2,
+        "norms_fp32": 1,
     }
     types.check(frozenset({"stem", "pool.1", "relu"}))
 
 
-def test_a_convolution_in_float_is_refused_in_fp16_and_right_in_fp32(model):
+def test_types_check_refuses_a_convolution_in_fp32(model):
     types = read_types(
         model,
         swap(
@@ -98,14 +99,15 @@ def test_a_convolution_in_float_is_refused_in_fp16_and_right_in_fp32(model):
             "Inputs: [ { Name: t0, Dimensions: [1,3,64,64], Strides: [1], Datatype: Float",
         ),
     )
-    assert types.counts()["convolutions_float"] == 1
-    with pytest.raises(BuildError, match=r"stem computes in Float in the engine; Half was expec"):
+    assert types.counts()["convolutions_fp32"] == 1
+    with fails(BuildError, "build/types") as caught:
         types.check(frozenset({"stem", "pool.1"}))
+    assert "stem computes in FP32" in caught.value.problem
     types.check(frozenset({"pool.1"}))
 
 
-@pytest.mark.parametrize(("weights", "expected"), [(["Half"], "Half"), (["Float"], "Float")])
-def test_a_sum_that_is_fused_does_not_hide_what_the_convolution_reads(model, weights, expected):
+@pytest.mark.parametrize(("weights", "expected"), [(["Half"], "FP16"), (["Float"], "FP32")])
+def test_read_types_of_a_convolution_with_a_fused_addition(model, weights, expected):
     # As TensorRT-RTX lists a residual block behind one that stays in Float: the sum comes first.
     name = "__myl_CorrCastAddCastRelu_myl0_58"
     fused = line(name, "runtime_fusion", ["Float", "Half"], ["Half"], ["pool.1", "add"], weights)
@@ -113,36 +115,38 @@ def test_a_sum_that_is_fused_does_not_hide_what_the_convolution_reads(model, wei
     assert read_types(model, read_layers([*kept, fused])).convolutions["pool.1"] == expected
 
 
-def test_a_norm_in_half_is_refused(model):
+def test_types_check_refuses_a_norm_in_fp16(model):
     types = read_types(model, swap("__myl_CastMulSum", "Datatype: Float", "Datatype: Half"))
-    with pytest.raises(BuildError, match="norm computes in Half in the engine; Float was expected"):
+    with fails(BuildError, "build/types") as caught:
         types.check(frozenset({"stem", "pool.1"}))
+    assert "norm computes in FP16" in caught.value.problem
 
 
-def test_a_norm_inside_one_kernel_is_in_float_between_its_casts(model):
+def test_read_types_of_a_norm_inside_one_kernel(model):
     # As TensorRT-RTX lists unit vectors, product and cast that a convolution alone reads.
     kept = [text for text in LOG if "[ONNX Layer: norm]" not in text]
     name = "__myl_CastMulSumSqrtMaxMinDivMulNegMulCast_myl0_79"
     for nodes, expected in [
-        (["x/fp32", "norm", "mul/fp16"], "Float"),
-        (["norm", "mul/fp16"], "Half"),
-        (["x/fp32", "norm"], "Half"),
-        (["other/fp32", "norm", "mul/fp16"], "Half"),
+        (["x/fp32", "norm", "mul/fp16"], "FP32"),
+        (["norm", "mul/fp16"], "FP16"),
+        (["x/fp32", "norm"], "FP16"),
+        (["other/fp32", "norm", "mul/fp16"], "FP16"),
     ]:
         layers = read_layers([*kept, line(name, "kgen", ["Half"], ["Half"], nodes)])
         assert read_types(model, layers).norms == {"norm": expected}
 
 
-def test_a_node_that_no_layer_names_is_refused(model):
+def test_types_check_refuses_a_node_without_a_layer(model):
     types = read_types(model, [layer for layer in read_layers(LOG) if "norm" not in layer.nodes])
-    with pytest.raises(BuildError, match="norm computes in an unknown type"):
+    with fails(BuildError, "build/types"):
         types.check(frozenset({"stem", "pool.1"}))
 
 
-def test_inputs_and_outputs_are_the_graphs(model):
+def test_check_tensors(model):
     check_tensors(LOG, model)
     wrong = [text.replace("DataType: UInt8", "DataType: Float") for text in LOG]
-    with pytest.raises(BuildError, match=r"tensor x is .*Float.*; UInt8 \[1,48,80,3\] was expect"):
+    with fails(BuildError, "build/tensors") as caught:
         check_tensors(wrong, model)
-    with pytest.raises(BuildError, match="tensor y is None"):
+    assert "tensor x" in caught.value.problem and "UInt8 [1,48,80,3]" in caught.value.problem
+    with fails(BuildError, "build/tensors"):
         check_tensors(LOG[:-1], model)

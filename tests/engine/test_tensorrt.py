@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.config import BuildConfig
-from edgeseg.engine.tensorrt import _to_opset, build_plan
+from edgeseg.engine.tensorrt import _to_opset
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.graph.blocks import blocks_of
 from edgeseg.machine.facts import this_machine
@@ -18,6 +18,7 @@ from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from tests.kit.errors import fails
 from tests.kit.old_tensorrt import FLOAT
+from tests.kit.plans import plan_of
 
 HALF = BuildConfig(precision="fp16", runtime="tensorrt-rtx")
 FULL = BuildConfig(precision="fp32", runtime="tensorrt-rtx")
@@ -58,72 +59,76 @@ def small_model(op="Relu", **attributes):
     return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[opset]))
 
 
-def test_ahead_of_time(no_gpu, said):
+def test_build_plan_ahead_of_time(no_gpu, said):
     pytest.importorskip("tensorrt_rtx")
-    plan = build_plan("tensorrt-rtx", small_model(), HALF, no_gpu)
-    assert plan.layers == {"convolutions": 1, "convolutions_half": 1, "norms": 0}
+    plan = plan_of("tensorrt-rtx", small_model(), HALF, no_gpu)
+    assert plan.layers == {"convolutions": 1, "convolutions_fp16": 1, "norms": 0}
     assert (plan.target, plan.typing) == ("sm86", "strong")
     assert plan.version == trt.load("tensorrt-rtx").version
     assert said == [f"building for sm86 with tensorrt-rtx {plan.version}"]
 
 
 @pytest.mark.parametrize("name", ["teacher.encoder.layer1.0", "student.layer3.0"])
-def test_a_block_that_is_kept_computes_in_float_and_its_neighbors_in_half(model, no_gpu, name):
+def test_build_plan_leaves_a_block_in_fp32(model, no_gpu, name):
     pytest.importorskip("tensorrt_rtx")
     (block,) = (b for b in blocks_of(model, half_nodes(model)) if b.name == name)
     kept = sum(n.op_type == "Conv" and n.name in block.nodes for n in model.graph.node)
-    plan = build_plan("tensorrt-rtx", model, HALF, no_gpu, keep=block.nodes)
-    assert plan.layers["convolutions_float"] == kept
-    assert plan.layers["convolutions_half"] == 66 - kept
+    plan = plan_of("tensorrt-rtx", model, HALF, no_gpu, keep=block.nodes)
+    assert plan.layers["convolutions_fp32"] == kept
+    assert plan.layers["convolutions_fp16"] == 66 - kept
 
 
-def test_another_compute_capability(no_gpu):
+def test_build_plan_for_another_compute_capability(no_gpu):
     pytest.importorskip("tensorrt_rtx")
     config = dataclasses.replace(HALF, compute_capability="12.0")
-    plan = build_plan("tensorrt-rtx", small_model(), config, no_gpu)
+    plan = plan_of("tensorrt-rtx", small_model(), config, no_gpu)
     assert plan.target == "sm120"
 
 
-def test_rtx_has_no_kernels_for_a_jetson(no_gpu):
+def test_build_plan_of_rtx_refuses_a_jetson(no_gpu):
     pytest.importorskip("tensorrt_rtx")
     config = dataclasses.replace(HALF, compute_capability="8.7")
-    with pytest.raises(ConfigError, match=r"builds for .* 8\.6, 8\.9, 12\.0.*; 8\.7 was asked"):
-        build_plan("tensorrt-rtx", small_model(), config, no_gpu)
+    with fails(ConfigError, "config/compute-capability") as caught:
+        plan_of("tensorrt-rtx", small_model(), config, no_gpu)
+    assert "8.7 (expected one of" in caught.value.problem
 
 
-def test_a_graph_that_the_parser_refuses_is_an_error_in_its_words(no_gpu):
+def test_build_plan_reports_the_message_of_the_parser(no_gpu):
     pytest.importorskip("tensorrt_rtx")
     cubes = small_model("LpPool", kernel_shape=[2, 2], p=3)
-    with pytest.raises(BuildError, match=r"cannot take the graph as it is: .*Only L1 and L2"):
-        build_plan("tensorrt-rtx", cubes, FULL, no_gpu)
+    with fails(BuildError, "build/parse") as caught:
+        plan_of("tensorrt-rtx", cubes, FULL, no_gpu)
+    assert "Only L1 and L2" in caught.value.problem
 
 
-def test_tensorrt_builds_beside_its_gpu_only(no_gpu):
-    with pytest.raises(BuildError, match="there is none here") as caught:
-        build_plan("tensorrt", small_model(), HALF, no_gpu)
+def test_build_plan_of_tensorrt_needs_a_gpu(no_gpu):
+    with fails(BuildError, "build/no-gpu") as caught:
+        plan_of("tensorrt", small_model(), HALF, no_gpu)
     assert "--runtime tensorrt-rtx --compute-capability 8.6" in caught.value.remedy
     assert "--runtime openvino" in caught.value.remedy
 
 
-def test_what_the_lint_finds_never_reaches_tensorrt(install, orin):
+def test_build_plan_checks_the_graph_before_tensorrt(install, orin):
     recorder = install("10.3.0")
-    smooth = small_model("Resize", mode="linear", antialias=1)
-    with pytest.raises(BuildError, match=r"^tensorrt 10\.3\.0 would not .*: last has antialias ="):
-        build_plan("tensorrt", smooth, HALF, orin)
+    old = small_model()
+    old.opset_import[0].version = 7
+    with fails(BuildError, "build/checks"):
+        plan_of("tensorrt", old, FULL, orin)
     assert recorder.builds == []
 
 
-def test_a_gpu_that_the_release_does_not_serve(install, orin):
+def test_build_plan_refuses_a_gpu_of_another_release(install, orin):
     install("10.13.3")
     with fails(ConfigError, "config/unsupported-gpu"):
-        build_plan("tensorrt", small_model(), HALF, orin)
+        plan_of("tensorrt", small_model(), HALF, orin)
 
 
-def test_a_release_newer_than_the_matrix_is_named(install, orin, said):
+def test_build_plan_with_an_unknown_newer_release(install, orin, said):
     recorder = install("12.0.0")
     del recorder.BuilderFlag
-    with pytest.raises(BuildError, match=r"tensorrt 12\.0\.0 is newer .* lacks .*BuilderFlag") as e:
-        build_plan("tensorrt", small_model(), FULL, orin)
+    with fails(BuildError, "build/newer-tensorrt") as e:
+        plan_of("tensorrt", small_model(), FULL, orin)
+    assert "12.0.0" in e.value.problem and "BuilderFlag" in e.value.problem
     assert e.value.remedy == 'pip install "tensorrt==11.4.*"'
     assert "tensorrt 12.0.0 is newer than 11.4, the newest known release" in said[1]
 
@@ -131,27 +136,30 @@ def test_a_release_newer_than_the_matrix_is_named(install, orin, said):
 @pytest.mark.parametrize(("version", "flags"), [("10.3.0", 1 << 1), ("11.4.0", 0)])
 def test_build_plan_is_strongly_typed_without_precision_flags(install, orin, said, version, flags):
     recorder = install(version)
-    plan = build_plan("tensorrt", small_model(), HALF, orin)
+    plan = plan_of("tensorrt", small_model(), HALF, orin)
     ((network, options, model),) = recorder.builds
     assert network.flags == flags  # STRONGLY_TYPED, until 10
     assert options.flags == {"TF32"}
     assert options.pool == {"workspace": 1024 << 20}
     assert any(n.op_type == "Cast" for n in model.graph.node)
     assert (plan.data, plan.target, plan.typing, plan.layers) == (b"plan", "sm87", "strong", {})
-    assert said[-1] == f"the log of tensorrt {version} lists no layers: their types were not read"
+    assert (
+        said[-1]
+        == f"the build log of tensorrt {version} lists no layers: their types are not checked"
+    )
 
 
-def test_where_strong_typing_fails_the_flags_serve(install, orin, said):
+def test_build_plan_falls_back_to_flags(install, orin, said):
     recorder = install("10.3.0", strong_builds=False)
-    plan = build_plan("tensorrt", small_model(), HALF, orin)
+    plan = plan_of("tensorrt", small_model(), HALF, orin)
     assert plan.typing == "weak"
     assert [network.flags for network, _, _ in recorder.builds] == [1 << 1, 0]
-    assert "tensorrt 10.3.0 fails at the strongly typed graph; by flags now" in said
+    assert "tensorrt 10.3.0 fails at the strongly typed graph: building with flags" in said
 
 
-def test_tensorrt_8_gets_flags_an_older_opset_and_float_islands(install, orin, model):
+def test_build_plan_of_tensorrt_8_sets_flags_and_holds_layers_in_fp32(install, orin, model):
     recorder = install("8.6.1")
-    plan = build_plan("tensorrt", model, HALF, orin)
+    plan = plan_of("tensorrt", model, HALF, orin)
     ((network, options, given),) = recorder.builds
     assert plan.typing == "weak"
     assert network.flags == 1 << 0  # EXPLICIT_BATCH
@@ -166,31 +174,32 @@ def test_tensorrt_8_gets_flags_an_older_opset_and_float_islands(install, orin, m
 
 
 @pytest.mark.parametrize("version", ["8.6.1", "11.4.0"])
-def test_fp32_turns_tf32_off(install, orin, version):
+def test_build_plan_in_fp32_turns_tf32_off(install, orin, version):
     recorder = install(version)
-    build_plan("tensorrt", small_model(), FULL, orin)
+    plan_of("tensorrt", small_model(), FULL, orin)
     ((_, options, _),) = recorder.builds
     assert options.flags == set()
 
 
-def test_a_warning_that_changes_the_meaning_is_an_error(install, orin, said):
+def test_build_plan_refuses_a_warning_that_changes_the_graph(install, orin, said):
     install("10.3.0", warning="One or more weights outside the range of INT32 was clamped")
-    with pytest.raises(BuildError, match="cannot take the graph as it is: One or more weights"):
-        build_plan("tensorrt", small_model(), HALF, orin)
+    with fails(BuildError, "build/parse") as caught:
+        plan_of("tensorrt", small_model(), HALF, orin)
+    assert "One or more weights" in caught.value.problem
     install("10.3.0", warning="CUDA lazy loading is not enabled")
-    build_plan("tensorrt", small_model(), HALF, orin)
+    plan_of("tensorrt", small_model(), HALF, orin)
     assert "tensorrt: CUDA lazy loading is not enabled" in said
 
 
-def test_tensorrt_builds_for_the_gpu_that_is_there(install, orin):
+def test_build_plan_of_tensorrt_refuses_another_compute_capability(install, orin):
     install("10.3.0")
     config = dataclasses.replace(HALF, compute_capability="8.6")
-    with pytest.raises(ConfigError, match=r"the GPU that is there \(8\.7\); 8\.6 was asked") as e:
-        build_plan("tensorrt", small_model(), config, orin)
+    with fails(ConfigError, "config/compute-capability") as e:
+        plan_of("tensorrt", small_model(), config, orin)
     assert e.value.remedy == "--runtime tensorrt-rtx --compute-capability 8.6"
 
 
-def test_the_graph_in_an_older_opset_answers_the_same(model):
+def test_to_opset_keeps_the_outputs(model):
     old = _to_opset(model, OLD_OPSET)
     onnx.checker.check_model(old)
     frame = np.random.default_rng(0).integers(0, 256, (1, 48, 80, 3), np.uint8)

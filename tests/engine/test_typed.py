@@ -1,4 +1,4 @@
-"""Lowering a precision: with a gate, without, and what the card is told."""
+"""typed_graph: with a gate, without, and the accuracy record of the card."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def source():
     return red_graph(fragile=[FRAGILE])
 
 
-def test_tensorrt_is_stood_in_for_and_the_card_says_so(source, tmp_path):
+def test_typed_graph_for_tensorrt_is_gated_on_onnx_runtime(source, tmp_path):
     config = BuildConfig(data=write_plates(tmp_path / "plates"), gate_image_count=4)
     typed = typed_graph(source, CARD, "tensorrt-rtx", config)
     assert typed.keep == {f"{FRAGILE}.conv1", f"{FRAGILE}.conv2", "relu_10"}
@@ -23,28 +23,28 @@ def test_tensorrt_is_stood_in_for_and_the_card_says_so(source, tmp_path):
     assert account["on"].startswith("onnxruntime ")
     assert account["stands_in_for"] == "tensorrt-rtx"
     assert (account["kept"], account["kept_in"]) == ([FRAGILE], "fp32")
-    assert account["cases"] == f"4 of 12 labelled images of {tmp_path / 'plates'}"
+    assert account["cases"] == f"4 of 12 labeled images of {tmp_path / 'plates'}"
     assert account["line"].endswith(
-        f"({account['cases']}; on {account['on']}, which stands in for tensorrt-rtx); "
-        f"kept in fp32: {FRAGILE}"
+        f"({account['cases']}; on {account['on']}, in place of tensorrt-rtx); "
+        f"left in fp32: {FRAGILE}"
     )
 
 
-def test_a_cpus_runtime_runs_its_own_graphs(source, tmp_path):
+def test_typed_graph_for_a_cpu_is_gated_on_its_runtime(source, tmp_path):
     pytest.importorskip("openvino")
     config = BuildConfig(data=write_plates(tmp_path / "plates"), gate_image_count=4)
     account = typed_graph(source, CARD, "openvino", config).accuracy
     assert account["on"].startswith("openvino ")
     assert account["stands_in_for"] is None
-    assert account["line"].endswith(f"on {account['on']}); kept in fp32: {FRAGILE}")
+    assert account["line"].endswith(f"on {account['on']}); left in fp32: {FRAGILE}")
 
 
 @pytest.mark.parametrize(("precision", "line"), [("fp16", NO_GATE), ("fp32", EXACT)])
-def test_without_data_nothing_is_run(source, precision, line):
+def test_typed_graph_without_data_runs_nothing(source, precision, line):
     typed = typed_graph(source, CARD, "openvino", BuildConfig(precision=precision))
     assert (typed.keep, typed.accuracy) == (frozenset(), {"line": line})
 
 
-def test_a_folder_that_is_no_data_set_is_refused_before_anything_runs(source, tmp_path):
-    with pytest.raises(DataError, match="has no known layout"):
+def test_typed_graph_refuses_a_folder_without_a_data_set(source, tmp_path):
+    with pytest.raises(DataError):
         typed_graph(source, CARD, "onnxruntime", BuildConfig(data=tmp_path))

@@ -1,11 +1,12 @@
-"""Parity: known differences give known figures."""
+"""compare: known differences give known figures."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
-from edgeseg.evaluation.compare import compare
+from edgeseg.evaluation.compare import Limits, compare, compare_frames, total
 from edgeseg.runtime.fake import FakeBackend
 
 
@@ -36,61 +37,91 @@ def frames(graph_card):
     return [black, np.full_like(black, 255), half]
 
 
-def test_a_backend_agrees_with_itself(graph_card, frames):
-    parity = compare(FakeBackend(graph_card), FakeBackend(graph_card), frames)
-    assert parity.to_json() == {
+def test_compare_of_a_backend_with_itself(graph_card, frames):
+    found = compare(FakeBackend(graph_card), FakeBackend(graph_card), frames)
+    assert found.to_json() == {
         "max_abs_diff": 0.0,
         "mean_abs_diff": 0.0,
         "score_diff": 0.0,
         "mask_iou": 1.0,
-        "marked_pixels": 48 * 64 + 24 * 64,
+        "anomalous_pixels": 48 * 64 + 24 * 64,
         "mask_errors": 0,
         "flipped_verdicts": 0,
+        "borderline_flips": 0,
         "frames": 3,
         "finite": True,
     }
-    assert parity.line() == (
-        "map within 0.0e+00, score within 0.0e+00, mask IoU 1.0000, "
-        "0 flipped verdicts over 3 frames"
+    assert found.line() == (
+        "map difference 0.0e+00, score difference 0.0e+00, mask IoU 1.0000, 0 of 3 verdicts flipped"
     )
 
 
-def test_a_shift_is_measured(graph_card, frames):
-    parity = compare(FakeBackend(graph_card), Shifted(graph_card, 0.125), frames)
-    assert parity.max_abs_diff == pytest.approx(0.125)
-    assert parity.mean_abs_diff == pytest.approx(0.125)
-    assert parity.score_diff == pytest.approx(0.125)
-    assert parity.flipped_verdicts == 0
+def test_compare_measures_a_shift(graph_card, frames):
+    found = compare(FakeBackend(graph_card), Shifted(graph_card, 0.125), frames)
+    assert found.max_abs_diff == pytest.approx(0.125)
+    assert found.mean_abs_diff == pytest.approx(0.125)
+    assert found.score_diff == pytest.approx(0.125)
+    assert found.flipped_verdicts == 0
     assert compare(FakeBackend(graph_card), Shifted(graph_card, 0.6), frames).flipped_verdicts == 1
 
 
-def test_a_mask_cut_elsewhere_is_an_error_of_its_own(graph_card, frames):
+def test_compare_counts_mask_errors(graph_card, frames):
     # The card's threshold is 0.25; 60 / 255 is 0.235. Cut 0.1 lower, the lower half is marked too.
-    parity = compare(FakeBackend(graph_card), Shifted(graph_card, 0.0, cut=-0.1), frames)
+    found = compare(FakeBackend(graph_card), Shifted(graph_card, 0.0, cut=-0.1), frames)
     _, height, width, _ = graph_card.frame_shape
-    assert parity.max_abs_diff == 0.0
-    assert parity.mask_errors == height // 2 * width
-    assert parity.mask_iou == pytest.approx(0.75)  # white: whole, half: 1 of 2 halves
+    assert found.max_abs_diff == 0.0
+    assert found.mask_errors == height // 2 * width
+    assert found.mask_iou == pytest.approx(0.75)  # white: whole, half: 1 of 2 halves
 
 
-def test_each_judges_by_its_own_thresholds(graph_card, frames):
+def test_compare_judges_each_by_the_thresholds_of_its_card(graph_card, frames):
     # 60 / 255 is 0.235 and white 1: the other card marks the lower half too, and rejects nothing.
     other = dataclasses.replace(graph_card, threshold=0.2, image_threshold=2.0)
-    parity = compare(FakeBackend(graph_card), FakeBackend(other), frames)
-    assert parity.max_abs_diff == 0.0
-    assert parity.mask_iou == pytest.approx(0.75)
-    assert parity.flipped_verdicts == 2
+    found = compare(FakeBackend(graph_card), FakeBackend(other), frames)
+    assert found.max_abs_diff == 0.0
+    assert found.mask_iou == pytest.approx(0.75)
+    assert found.flipped_verdicts == 2
 
 
-def test_pixels_at_the_threshold_may_fall_on_either_side(graph_card):
+def test_compare_ignores_mask_pixels_at_the_threshold(graph_card):
     frame = np.full(graph_card.frame_shape, 51, np.uint8)  # 0.2
     a, b = FakeBackend(graph_card), Shifted(graph_card, 0.0, cut=2e-5)
-    parity = compare(a, b, [frame], threshold=0.19999)
-    assert parity.mask_errors == 0
-    assert parity.mask_iou == 0.0
+    found = compare(a, b, [frame], threshold=0.19999)
+    assert found.mask_errors == 0
+    assert found.mask_iou == 0.0
 
 
-def test_nan_is_not_finite(graph_card, frames):
-    parity = compare(FakeBackend(graph_card), Shifted(graph_card, np.nan), frames)
-    assert not parity.finite
-    assert parity.line() == "NaN or infinity within 3 frames"
+def test_compare_finds_nan(graph_card, frames):
+    found = compare(FakeBackend(graph_card), Shifted(graph_card, np.nan), frames)
+    assert not found.finite
+    assert (found.max_abs_diff, found.mean_abs_diff, found.drop) == (1.0, 1.0, math.inf)
+    assert found.line() == "NaN or infinity within 3 frames"
+
+
+def test_compare_frames_adds_up_to_compare(graph_card, frames):
+    a, b = FakeBackend(graph_card), Shifted(graph_card, 0.6, cut=-0.1)
+    each = list(compare_frames(a, b, frames))
+    assert [one.frames for one in each] == [1, 1, 1]
+    assert [one.flipped_verdicts for one in each] == [1, 0, 0]
+    assert total(each) == compare(a, b, frames)
+
+
+@pytest.mark.parametrize(("shift", "borderline"), [(0.0015, 1), (0.0025, 0)])
+def test_borderline_flips_have_both_scores_near_the_threshold(graph_card, shift, borderline):
+    # The score is 60 / 255; the threshold lies 0.0008 above it.
+    card = dataclasses.replace(graph_card, image_threshold=60 / 255 + 0.0008)
+    frame = np.full(card.frame_shape, 60, np.uint8)
+    found = compare(FakeBackend(card), Shifted(card, shift), [frame])
+    assert (found.flipped_verdicts, found.borderline_flips) == (1, borderline)
+    assert found.line().endswith("1 of 1 verdicts flipped" + " (1 borderline)" * borderline)
+    strict = Limits(max_flips=0)
+    assert strict.problems(found) == ["verdicts flipped: 1"]
+    lenient = dataclasses.replace(strict, count_borderline=False)
+    assert lenient.problems(found) == ([] if borderline else ["verdicts flipped: 1"])
+
+
+def test_limits_judge_the_iou_of_enough_pixels_only(graph_card, frames):
+    found = compare(FakeBackend(graph_card), Shifted(graph_card, 0.0, cut=-0.1), frames)
+    limits = Limits(max_map_diff=0.0, min_iou=0.95)
+    assert limits.problems(found) == ["the mask IoU is 0.7500"]
+    assert limits.problems(dataclasses.replace(found, anomalous_pixels=99)) == []

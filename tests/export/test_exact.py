@@ -7,7 +7,6 @@ import onnx
 import pytest
 
 from edgeseg.config import AUTO_REWRITES, REWRITES, BuildConfig, ExportConfig
-from edgeseg.engine.tensorrt import build_plan
 from edgeseg.export.exact import PASSES, rewrite
 from edgeseg.export.export import export_graph
 from edgeseg.graph.graph import Graph
@@ -19,6 +18,7 @@ from edgeseg.quantize.int8 import Int8
 from edgeseg.quantize.placement import measured, place
 from edgeseg.runtime.onnx_card import read_onnx_card
 from tests.kit.deploy import toy_backend
+from tests.kit.plans import plan_of
 from tests.kit.small_head import answer, features
 from tests.kit.tiny import two_levels
 
@@ -112,11 +112,11 @@ def test_tensorrt_rtx_builds_it_with_the_planned_types(rewritten, ranges, export
     pytest.importorskip("tensorrt_rtx")
     config = BuildConfig(precision=precision, runtime="tensorrt-rtx", compute_capability="8.6")
     int8 = Int8(ranges=ranges, file=exported.graph) if precision == "int8" else None
-    plan = build_plan("tensorrt-rtx", rewritten, config, this_machine(), int8=int8)
+    plan = plan_of("tensorrt-rtx", rewritten, config, this_machine(), int8=int8)
     count = sum(n.op_type == "Conv" for n in rewritten.graph.node)
-    types = {"fp32": {"float": count}, "fp16": {"half": count}}
+    types = {"fp32": {"fp32": count}, "fp16": {"fp16": count}}
     if int8:
         eight = len(int8.placement(rewritten, "fp16").convolutions)
-        types["int8"] = {"int8": eight, "half": count - eight}
+        types["int8"] = {"int8": eight, "fp16": count - eight}
     expected = {f"convolutions_{kind}": n for kind, n in types[precision].items()}
-    assert plan.layers == {"convolutions": count, "norms": 6, "norms_float": 6, **expected}
+    assert plan.layers == {"convolutions": count, "norms": 6, "norms_fp32": 6, **expected}

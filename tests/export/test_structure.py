@@ -14,17 +14,18 @@ from onnx import ModelProto
 from edgeseg.config import BuildConfig
 from edgeseg.engine import tensorrt as tensorrt_build
 from edgeseg.engine.layers import Layer, read_layers, read_types
-from edgeseg.engine.tensorrt import Plan, build_plan
+from edgeseg.engine.tensorrt import Plan
 from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from tests.kit.hand_made import FLOAT, HALF, quantized
+from tests.kit.plans import plan_of
 
 CAPABILITIES = ("7.5", "8.6", "12.0")  # Turing, Ampere, Blackwell
-# precision -> the type of each convolution that does not read Float, and the bytes of a weight
+# precision -> the type of each convolution that does not read FP32, and the bytes of a weight
 PLANNED = {
     "fp32": (lambda model: {}, 4),
-    "fp16": (lambda model: dict.fromkeys(half_nodes(model), "Half"), 2),
+    "fp16": (lambda model: dict.fromkeys(half_nodes(model), "FP16"), 2),
 }
 
 
@@ -43,7 +44,7 @@ class Built:
     @property
     def planned(self):
         types = PLANNED[self.precision][0](self.model)
-        return {name: types.get(name, "Float") for name in self.convolutions}
+        return {name: types.get(name, "FP32") for name in self.convolutions}
 
 
 def build(model, precision, capability):
@@ -58,7 +59,7 @@ def build(model, precision, capability):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tensorrt_build, "read_layers", read)
-        plan = build_plan("tensorrt-rtx", model, config, this_machine())
+        plan = plan_of("tensorrt-rtx", model, config, this_machine())
     return Built(precision, capability, model, plan, layers)
 
 
@@ -79,7 +80,7 @@ def test_the_card_counts_them_by_type(built):
     convolutions = len(built.convolutions)
     norms = sum(node.op_type == "ReduceL2" for node in built.model.graph.node)
     assert convolutions > 60 and norms == 6  # the fixture is DeSTSeg: two encoders and a head
-    counts = {"convolutions": convolutions, "norms": norms, "norms_float": norms}
+    counts = {"convolutions": convolutions, "norms": norms, "norms_fp32": norms}
     types = Counter(built.planned.values())
     counts |= {f"convolutions_{kind.lower()}": number for kind, number in types.items()}
     assert built.plan.layers == counts
@@ -99,7 +100,7 @@ def test_the_plan_holds_the_weights_in_their_type(built):
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
-@pytest.mark.parametrize(("kind", "word"), [(FLOAT, "Float"), (HALF, "Half")])
+@pytest.mark.parametrize(("kind", "word"), [(FLOAT, "FP32"), (HALF, "FP16")])
 def test_int8_is_computed_in_floats_on_turing(kind, word, capability):
     """One explicitly quantized convolution: 7.5 has no INT8 kernel for it in TensorRT-RTX."""
     pytest.importorskip("tensorrt_rtx")
@@ -108,4 +109,4 @@ def test_int8_is_computed_in_floats_on_turing(kind, word, capability):
     assert tensorrt_build._build(api, model, config, trt.target_of(capability), log)
     layers = read_layers(line for _, text in log for line in text.splitlines())
     found = read_types(model, layers).convolutions
-    assert found == {"conv": word if capability == "7.5" else "Int8"}
+    assert found == {"conv": word if capability == "7.5" else "INT8"}

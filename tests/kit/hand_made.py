@@ -46,12 +46,6 @@ def one(op, *, inputs=("x",), shape=SHAPE, kind=FLOAT, out=None, constants=None,
     )
 
 
-def sampled(size=(1, 8, 32, 32), **attributes):
-    """x -> Resize -> y."""
-    constants = {"size": np.array(size)}
-    return one("Resize", inputs=("x", "", "", "size"), constants=constants, **attributes)
-
-
 def quantized(
     *,
     kind=FLOAT,

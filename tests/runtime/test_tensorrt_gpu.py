@@ -9,12 +9,12 @@ import pytest
 from edgeseg.cards import EngineCard
 from edgeseg.config import BuildConfig, GpuConfig
 from edgeseg.cuda.driver import found_bindings
-from edgeseg.engine.tensorrt import build_plan
 from edgeseg.errors import MissingExtra
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import OUTPUTS
 from edgeseg.runtime.tensorrt_backend import TrtBackend
+from tests.kit.plans import plan_of
 
 pytestmark = pytest.mark.gpu
 
@@ -31,7 +31,7 @@ def engine(request, tmp_path_factory, red_graph, red_card):
     except MissingExtra as missing:
         pytest.skip(missing.problem)
     config = BuildConfig(precision="fp32", runtime=request.param)
-    plan = build_plan(request.param, onnx.load(red_graph), config, here)
+    plan = plan_of(request.param, onnx.load(red_graph), config, here)
     path = tmp_path_factory.mktemp("engines") / "red.engine"
     path.write_bytes(plan.data)
     fields = {field.name: {} for field in dataclasses.fields(EngineCard)}

@@ -1,36 +1,38 @@
-"""What TensorRT would refuse, or build and compute badly, said before TensorRT sees the graph.
+"""Check a typed graph for what TensorRT refuses, or builds and computes badly.
 
-TensorRT's own words name layers that the user never wrote, come minutes late, or do not come at
-all: it builds per-channel activations in Float, uint8 as int8, and infinite constants as they are.
-The rules are in rules/, each with its source; here they are put to one graph and one target.
+TensorRT names layers that the user never wrote, minutes into a build, or reports nothing: it builds
+infinite constants, per-channel activations and uint8 tensors without an error. Each check states
+its source; "tried" means with TensorRT-RTX 1.7.1, parsing and building for compute capability 8.6.
 """
 
 from onnx import ModelProto
 
-from edgeseg.engine.checks import operators, quantized, types
-from edgeseg.engine.checks.graph import Fault, Graph, Rule, Target
+from edgeseg.engine.checks import quantized, types
+from edgeseg.engine.checks.types import Check, Finding
 from edgeseg.errors import BuildError
+from edgeseg.graph.graph import Graph
 from edgeseg.machine.support import Release
 
-RULES: tuple[Rule, ...] = (*operators.RULES, *types.RULES, *quantized.RULES)
+CHECKS: tuple[Check, ...] = (*types.CHECKS, *quantized.CHECKS)
 SHOWN = 3
 
 
-def faults(model: ModelProto, target: Target) -> list[Fault]:
-    """Return everything that breaks a rule, in the rules' order."""
+def findings(model: ModelProto, release: Release) -> list[Finding]:
+    """Return what all checks find, in their order."""
     graph = Graph(model)
-    return [fault for rule in RULES for fault in rule(graph, target)]
+    return [finding for check in CHECKS for finding in check(graph, release)]
 
 
-def check(model: ModelProto, release: Release, capability: str) -> None:
-    """BuildError when a graph breaks a rule; the first faults with what to do about the first."""
-    found = faults(model, Target(release, capability))
+def check(model: ModelProto, release: Release) -> None:
+    """BuildError with the first findings, and the remedy of the first."""
+    found = findings(model, release)
     if not found:
         return
-    problems = [fault.problem for fault in found[:SHOWN]]
+    problems = [finding.problem for finding in found[:SHOWN]]
     if len(found) > SHOWN:
         problems.append(f"and {len(found) - SHOWN} more")
     raise BuildError(
-        f"{release} would not compute this graph as it is: {'; '.join(problems)}.",
+        f"{release} cannot compute this graph correctly: {'; '.join(problems)}.",
         remedy=found[0].remedy,
+        code="build/checks",
     )

@@ -1,175 +1,150 @@
-"""Rules of types: bytes at the two ends, Half where it holds the values, Float for the norms.
+"""Checks of operations and types: uint8 at both ends, FP16 within its range, sums in FP32."""
 
-"Tried" means with TensorRT-RTX 1.7.1, parsing and building for compute capability 8.6.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto
+import onnx_ir as ir
+from numpy.typing import NDArray
 
-from edgeseg.engine.checks.graph import (
-    Fault,
-    Graph,
-    Rule,
-    Target,
-    attribute,
-    bad_values,
-    input_of,
-    word,
-)
+from edgeseg.graph.graph import Graph, constant, dtype, input_of
+from edgeseg.machine.support import Release
 from edgeseg.quantize.fp16 import MAX, QUANTIZERS, TINY
 
-HALF, FLOAT, BYTES = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.UINT8
-KNOWN = (HALF, FLOAT, BYTES, *(getattr(TensorProto, k) for k in ("BFLOAT16", "INT32", "INT64")))
-KNOWN = (*KNOWN, TensorProto.INT8, TensorProto.BOOL, TensorProto.UNDEFINED)
-FLOATS = (HALF, FLOAT, TensorProto.BFLOAT16)
-ONE_TYPE = "Add Concat Conv ConvTranspose Div Gemm MatMul Max Min Mul PRelu Pow Sub Sum Where"
-SUMS = "LpNormalization ReduceL1 ReduceL2 ReduceMean ReduceSum ReduceSumSquare"
-TYPE_AGAIN = "edgeseg build-engine from the graph that edgeseg export writes"
+FP16, FP32, UINT8 = ir.DataType.FLOAT16, ir.DataType.FLOAT, ir.DataType.UINT8
+MOST_VALUES = 3840  # of TopK
+SUMS = "LpNormalization ReduceL1 ReduceL2 ReduceMean ReduceSum ReduceSumSquare".split()
+EXPORT = "edgeseg export, and build from the graph that it writes"
 
 
-def bytes_are_cast(graph: Graph, _: Target) -> Iterator[Fault]:
-    """Only Cast reads or writes uint8.
+@dataclass(frozen=True)
+class Finding:
+    """What was found and expected, and what to do about it."""
 
-    NvInferRuntimeBase.h 11.1: convert uint8 inputs before any other layer. Tried: Transpose of
-    uint8 "must have type Float, Half, ...".
+    problem: str
+    remedy: str
+
+
+Check = Callable[[Graph, Release], Iterator[Finding]]
+
+
+def opset(graph: Graph, release: Release) -> Iterator[Finding]:
+    """The opset is one that the parser documents (operators.md of the release).
+
+    Tried: TensorRT-RTX parses opsets 7 to 26 without a message, by the meaning of those it knows.
+    """
+    lowest, highest = release.opsets
+    if not lowest <= graph.opset <= highest:
+        yield Finding(f"opset {graph.opset} (expected {lowest} to {highest})", EXPORT)
+
+
+def static_shapes(graph: Graph, _: Release) -> Iterator[Finding]:
+    """Every input has a fixed size.
+
+    Tried: "Network has dynamic or shape inputs, but no optimization profile has been defined".
+    """
+    for tensor in graph.inputs:
+        if tensor.shape is None or not tensor.shape.is_static():
+            yield Finding(
+                f"input {tensor.name} has the size {tensor.shape} (expected a fixed size)",
+                "edgeseg export --frame-size 640x480",
+            )
+
+
+def topk(graph: Graph, _: Release) -> Iterator[Finding]:
+    """TopK takes a constant k up to 3840. Tried: "K exceeds the maximum value allowed (3840)"."""
+    for node in graph.of("TopK"):
+        k = constant(input_of(node, 1))
+        if k is None or k.item() > MOST_VALUES:
+            found = "computed" if k is None else k.item()
+            yield Finding(
+                f"k of {node.name} is {found} (expected a constant up to {MOST_VALUES})",
+                f"edgeseg train DATA --top {MOST_VALUES}, or --runtime openvino or onnxruntime",
+            )
+
+
+def bytes_are_cast(graph: Graph, release: Release) -> Iterator[Finding]:
+    """A uint8 tensor is an input or output of the graph, and only a Cast from or to float uses it.
+
+    NvInferRuntimeBase.h 11.1: convert uint8 inputs before any other layer, to FP32 or FP16. Tried:
+    Transpose of uint8 "must have type Float, Half, ..."; "TensorRT does not support UINT8 types for
+    intermediate tensors"; a uint8 constant becomes INT32; TensorRT-RTX casts from int32 too.
     """
     for node in graph.nodes:
-        if node.op_type in ("Cast", *QUANTIZERS):
+        tensors = [tensor for tensor in (*node.inputs, *node.outputs) if tensor]
+        used = [tensor for tensor in tensors if dtype(tensor) is UINT8]
+        if not used or node.op_type in QUANTIZERS:
             continue
-        names = [n for n in (*node.input, *node.output) if graph.type_of(n) == BYTES]
-        if names:
-            yield Fault(
-                f"{node.name} ({node.op_type}) works on the uint8 tensor {names[0]}; a Cast was "
-                "expected there",
-                TYPE_AGAIN,
+        inner = [t for t in used if not (t.is_graph_input() or t.is_graph_output())]
+        others = [dtype(t) for t in tensors if dtype(t) not in (UINT8, FP32, FP16)]
+        if node.op_type != "Cast":
+            yield Finding(f"{node.name} ({node.op_type}) uses uint8 (expected a Cast)", EXPORT)
+        elif inner:
+            yield Finding(f"{inner[0].name} is uint8 inside the graph (expected float)", EXPORT)
+        elif others and not release.rtx:
+            yield Finding(
+                f"{node.name} casts between uint8 and {word(others[0])} (expected float)", EXPORT
             )
 
 
-def bytes_at_the_ends(graph: Graph, _: Target) -> Iterator[Fault]:
-    """A uint8 tensor is an input or an output of the graph.
+def fp16_constants(graph: Graph, _: Release) -> Iterator[Finding]:
+    """FP16 holds its constants: none overflows, no scalar underflows, no divisor is 0.
 
-    Tried: "TensorRT does not support UINT8 types for intermediate tensors"; a uint8 constant
-    becomes INT32, with a warning.
+    Tried: TensorRT-RTX builds infinities and NaN without a message. FP16 ends at 65504, and an
+    epsilon of 1e-12 is 0. Some of a convolution's many weights are always tiny; a scalar is an
+    epsilon.
     """
-    ends = graph.outputs | {tensor.name for tensor in graph.inputs}
-    pairs = {name for node in graph.of(*QUANTIZERS) for name in (*node.input, *node.output)}
-    for name, kind in graph.types.items():
-        if kind == BYTES and name not in ends | pairs:
-            yield Fault(
-                f"the tensor {name} inside the graph is uint8; uint8 was expected at its inputs "
-                "and outputs only",
-                TYPE_AGAIN,
-            )
-
-
-def bytes_from_floats(graph: Graph, target: Target) -> Iterator[Fault]:
-    """A Cast from or to uint8 has Float or Half on its other side.
-
-    NvInferRuntimeBase.h 11.1 promises no other. Tried: TensorRT-RTX takes int32 too, and is let.
-    """
-    if target.release.rtx:
-        return
-    for node in graph.of("Cast"):
-        kinds = [graph.type_of(node.input[0]), graph.type_of(node.output[0])]
-        if BYTES in kinds:
-            kinds.remove(BYTES)
-            if kinds[0] not in (FLOAT, HALF, TensorProto.UNDEFINED):
-                yield Fault(
-                    f"{node.name} casts between uint8 and {word(kinds[0])}; float or float16 was "
-                    "expected",
-                    TYPE_AGAIN,
-                )
-
-
-def known_types(graph: Graph, _: Target) -> Iterator[Fault]:
-    """Every tensor has a type that the parser keeps.
-
-    operators.md 10.15. Tried: INT16 and UINT16 are "Unsupported ONNX data type"; DOUBLE is cast
-    down to Float.
-    """
-    for name, kind in graph.types.items():
-        if kind not in KNOWN:
-            yield Fault(f"the tensor {name} is {word(kind)}; float was expected", TYPE_AGAIN)
-
-
-def one_float_type(graph: Graph, _: Target) -> Iterator[Fault]:
-    """A node's inputs have one floating-point type.
-
-    Tried: "IConvolutionLayer `input` and `kernel` must be of same type".
-    """
-    for node in graph.of(*ONE_TYPE.split()):
-        kinds = {graph.type_of(name) for name in node.input if name}
-        found = sorted(kinds.intersection(FLOATS))
-        if len(found) > 1:
-            yield Fault(
-                f"{node.name} ({node.op_type}) reads {' and '.join(map(word, found))}; one type "
-                "was expected",
-                TYPE_AGAIN,
-            )
-
-
-def half_constants(graph: Graph, _: Target) -> Iterator[Fault]:
-    """Half holds its constants: none overflows, no lone one vanishes, none divides by 0.
-
-    Tried: TensorRT-RTX builds infinities and NaN without a word. The largest Half is 65504, and an
-    epsilon of 1e-12 is 0 in Half. Among many weights some are always tiny; a scalar is an epsilon.
-    """
-    for name, constant in graph.constants.items():
-        if constant.data_type == HALF:
-            readers = graph.readers[name]
-            yield from _judge(graph, name, name, any(_divides(n, name) for n in readers))
-    for node in graph.of("Cast"):
-        into_half = attribute(node, "to", 0) == HALF
-        if into_half and graph.type_of(node.input[0]) == FLOAT and node.input[0] in graph.constants:
-            readers = graph.readers[node.output[0]]
-            divides = any(_divides(n, node.output[0]) for n in readers)
-            yield from _judge(graph, node.input[0], node.output[0], divides)
-
-
-def sums_in_float(graph: Graph, _: Target) -> Iterator[Fault]:
-    """Sums over many values, norms and means among them, are computed in Float.
-
-    Arithmetic: squares over 256 channels overflow Half where their mean size is 16, and vanish
-    below 2.4e-4. TensorRT computes them in the type that the graph gives.
-    """
-    for node in graph.of(*SUMS.split()):
-        if graph.type_of(node.input[0]) == HALF:
-            yield Fault(
-                f"{node.name} ({node.op_type}) sums in float16, which ends at {MAX:.0f}; float was "
-                "expected",
-                TYPE_AGAIN,
-            )
-
-
-def _divides(node: NodeProto, name: str) -> bool:
-    return node.op_type == "Div" and input_of(node, 1) == name
-
-
-def _judge(graph: Graph, constant: str, name: str, divides: bool) -> Iterator[Fault]:
-    values = graph.value(constant)
-    assert values is not None
-    exact = values.astype(np.float64)
-    over = ~(np.abs(exact) <= MAX)  # NaN too
-    tiny = np.abs(exact) < TINY
-    if not divides:  # 0 is an honest constant everywhere else, and so are tiny weights
-        tiny &= (exact != 0) & (values.size == 1)
-    for bad in (over, tiny):
+    for tensor in graph.tensors().values():
+        if dtype(tensor) is not FP16:
+            continue
+        node = tensor.producer()
+        source = node.inputs[0] if node and node.op_type == "Cast" else tensor
+        values = constant(source)
+        if values is None:
+            continue
+        exact = values.astype(np.float64)
+        bad = ~(np.abs(exact) <= MAX)  # NaN too
+        if any(user.op_type == "Div" and index == 1 for user, index in tensor.uses()):
+            bad |= np.abs(exact) < TINY
+        elif exact.size == 1:
+            bad |= (np.abs(exact) < TINY) & (exact != 0)
         if bad.any():
-            yield Fault(
-                f"the constant {name} is {bad_values(exact, bad)} in float16; sizes from "
-                f"{TINY:.1e} to {MAX:.0f} were expected",
-                f"keep the nodes that read {name} in float, or --precision fp32",
+            yield Finding(
+                f"constant {tensor.name} is {bad_values(exact, bad)} in FP16 (expected magnitudes "
+                f"from {TINY:.1e} to {MAX:.0f})",
+                "--precision fp32, or --data to let the accuracy gate choose the layers",
             )
 
 
-RULES: tuple[Rule, ...] = (
+def sums_in_fp32(graph: Graph, _: Release) -> Iterator[Finding]:
+    """Sums over many values, such as norms and means, are computed in FP32.
+
+    Arithmetic: the sum of 256 squares overflows FP16 at a root mean square of 16, and the square of
+    2.4e-4 underflows. TensorRT computes in the type that the graph gives.
+    """
+    for node in graph.of(*SUMS):
+        if dtype(node.inputs[0]) is FP16:
+            yield Finding(f"{node.name} ({node.op_type}) sums in FP16 (expected FP32)", EXPORT)
+
+
+def word(kind: ir.DataType) -> str:
+    """Return a type as ONNX names it: `float16`."""
+    return kind.name.lower()
+
+
+def bad_values(values: NDArray[Any], bad: NDArray[np.bool_]) -> str:
+    """Return which values of an array are bad: `0.0 (2 of 64 values)`."""
+    first = float(values[bad][0])
+    total = f" ({int(bad.sum())} of {values.size} values)" if values.size > 1 else ""
+    return f"{first:g}{total}"
+
+
+CHECKS: tuple[Check, ...] = (
+    opset,
+    static_shapes,
+    topk,
     bytes_are_cast,
-    bytes_at_the_ends,
-    bytes_from_floats,
-    known_types,
-    one_float_type,
-    half_constants,
-    sums_in_float,
+    fp16_constants,
+    sums_in_fp32,
 )
