@@ -49,6 +49,20 @@ def context() -> Iterator[Any]:
         do(driver.cuDevicePrimaryCtxRelease(device))
 
 
+@contextmanager
+def new_stream(flags: int = NON_BLOCKING) -> Iterator[Any]:
+    stream = do(driver.cuStreamCreate(flags))
+    yield stream
+    do(driver.cuStreamDestroy(stream))
+
+
+@contextmanager
+def new_event(flags: int = 0) -> Iterator[Any]:
+    event = do(driver.cuEventCreate(flags))
+    yield event
+    do(driver.cuEventDestroy(event))
+
+
 class Pinned:
     """Pinned memory: `address` for the host, `device` for the device (0: not mapped), `array`."""
 
@@ -76,10 +90,9 @@ class Device:
 def stage(*sizes: int) -> Iterator[tuple[Any, list[Pinned], list[Device]]]:
     """Yield a stream, and for each size pinned and device memory; wait, and release all."""
     with context():
-        stream = do(driver.cuStreamCreate(NON_BLOCKING))
         hosts, devices = [Pinned(size) for size in sizes], [Device(size) for size in sizes]
-        yield stream, hosts, devices
-        do(driver.cuStreamSynchronize(stream))
-        do(driver.cuStreamDestroy(stream))
+        with new_stream() as stream:
+            yield stream, hosts, devices
+            do(driver.cuStreamSynchronize(stream))
         for buffer in hosts + devices:
             buffer.free()

@@ -18,6 +18,8 @@ from tools.cudasim.cuda import (
     code,
     context,
     do,
+    new_event,
+    new_stream,
     stage,
 )
 
@@ -150,31 +152,23 @@ def host_touches_freed(wrong: bool) -> int:
 
 def leak(wrong: bool, what: str) -> None:
     with stage(N) as (stream, (a,), (d,)):
-        if what == "device buffer":
-            device = Device(N)
-            if not wrong:
-                device.free()
-        elif what == "pinned buffer":
-            pinned = Pinned(N)
-            if not wrong:
-                pinned.free()
-        elif what == "stream":
-            other = do(driver.cuStreamCreate(NON_BLOCKING))
-            if not wrong:
-                do(driver.cuStreamDestroy(other))
-        elif what == "event":
-            event = do(driver.cuEventCreate(0))
-            if not wrong:
-                do(driver.cuEventDestroy(event))
-        else:
-            do(driver.cuStreamBeginCapture(stream, THREAD_LOCAL))
-            do(driver.cuMemcpyHtoDAsync(d.device, a.address, N, stream))
-            graph = do(driver.cuStreamEndCapture(stream))
-            launch = do(driver.cuGraphInstantiate(graph, 0))
-            if not wrong or what != "graph":
-                do(driver.cuGraphDestroy(graph))
-            if not wrong or what != "graph exec":
-                do(driver.cuGraphExecDestroy(launch))
+        do(driver.cuStreamBeginCapture(stream, THREAD_LOCAL))
+        do(driver.cuMemcpyHtoDAsync(d.device, a.address, N, stream))
+        graph = do(driver.cuStreamEndCapture(stream))
+        launch = do(driver.cuGraphInstantiate(graph, 0))
+        device, pinned = Device(N), Pinned(N)
+        other, event = do(driver.cuStreamCreate(NON_BLOCKING)), do(driver.cuEventCreate(0))
+        frees: dict[str, Callable[[], Any]] = {
+            "device buffer": device.free,
+            "pinned buffer": pinned.free,
+            "stream": lambda: do(driver.cuStreamDestroy(other)),
+            "event": lambda: do(driver.cuEventDestroy(event)),
+            "graph": lambda: do(driver.cuGraphDestroy(graph)),
+            "graph exec": lambda: do(driver.cuGraphExecDestroy(launch)),
+        }
+        for kind, free in frees.items():
+            if not wrong or kind != what:
+                free()
 
 
 def context_kept(wrong: bool) -> None:
@@ -201,16 +195,13 @@ def freed_while_used(wrong: bool) -> None:
 
 
 def stream_destroyed_while_used(wrong: bool) -> None:
-    with stage(N) as (_, (a,), (d,)):
-        other = do(driver.cuStreamCreate(NON_BLOCKING))
-        do(driver.cuMemcpyHtoDAsync(d.device, a.address, N, other))
-        event = do(driver.cuEventCreate(0))
-        do(driver.cuEventRecord(event, other))
-        if not wrong:
-            do(driver.cuStreamSynchronize(other))
-        do(driver.cuStreamDestroy(other))
+    with stage(N) as (_, (a,), (d,)), new_event() as event:
+        with new_stream() as other:
+            do(driver.cuMemcpyHtoDAsync(d.device, a.address, N, other))
+            do(driver.cuEventRecord(event, other))
+            if not wrong:
+                do(driver.cuStreamSynchronize(other))
         do(driver.cuEventSynchronize(event))
-        do(driver.cuEventDestroy(event))
 
 
 def destroyed_stream(wrong: bool) -> None:

@@ -10,12 +10,13 @@ from cuda.bindings import driver
 from tools.cudasim import simulator
 from tools.cudasim.cuda import (
     GLOBAL,
-    NON_BLOCKING,
     THREAD_LOCAL,
     Device,
     Pinned,
     code,
     do,
+    new_event,
+    new_stream,
     stage,
 )
 from tools.cudasim.memory_faults import N, infer_small
@@ -66,58 +67,51 @@ def destination_written_early(wrong: bool) -> None:
 
 def output_read_early(wrong: bool) -> int:
     """Return the mask's first byte, which is right as 0."""
-    with stage(*[N] * 5) as (stream, hosts, _):
+    with stage(*[N] * 5) as (stream, hosts, _), new_event() as event:
         hosts[0].array[:] = hosts[1].array[:] = 0
-        event = do(driver.cuEventCreate(0))
         assert infer_small(stream, hosts) == 0
         do(driver.cuEventRecord(event, stream))
         if not wrong:
             do(driver.cuEventSynchronize(event))
-        value = int(hosts[2].array[0])
-        do(driver.cuEventDestroy(event))
-        return value
+        return int(hosts[2].array[0])
 
 
 def missing_wait(wrong: bool) -> None:
     """A copy on one stream, an inference of what it brings on another."""
-    with stage(*[N] * 5) as (stream, hosts, devices):
-        upload = do(driver.cuStreamCreate(NON_BLOCKING))
-        event = do(driver.cuEventCreate(0))
+    with (
+        stage(*[N] * 5) as (stream, hosts, devices),
+        new_stream() as upload,
+        new_event() as event,
+    ):
         do(driver.cuMemcpyHtoDAsync(devices[0].device, hosts[0].address, N, upload))
         do(driver.cuEventRecord(event, upload))
         if not wrong:
             do(driver.cuStreamWaitEvent(stream, event, 0))
         assert infer_small(stream, devices) == 0
-        do(driver.cuStreamSynchronize(stream))
-        do(driver.cuStreamSynchronize(upload))
-        do(driver.cuEventDestroy(event))
-        do(driver.cuStreamDestroy(upload))
+        do(driver.cuCtxSynchronize())
 
 
 def overwritten_early(wrong: bool) -> None:
     """The next frame goes up while an inference may still read the last one."""
-    with stage(*[N] * 5) as (stream, hosts, devices):
-        upload = do(driver.cuStreamCreate(NON_BLOCKING))
-        event = do(driver.cuEventCreate(0))
+    with (
+        stage(*[N] * 5) as (stream, hosts, devices),
+        new_stream() as upload,
+        new_event() as event,
+    ):
         assert infer_small(stream, devices) == 0
         do(driver.cuEventRecord(event, stream))
         if not wrong:
             do(driver.cuStreamWaitEvent(upload, event, 0))
         do(driver.cuMemcpyHtoDAsync(devices[0].device, hosts[0].address, N, upload))
-        do(driver.cuStreamSynchronize(upload))
-        do(driver.cuStreamSynchronize(stream))
-        do(driver.cuEventDestroy(event))
-        do(driver.cuStreamDestroy(upload))
+        do(driver.cuCtxSynchronize())
 
 
 def waits_for_nothing(wrong: bool) -> None:
-    with stage(N) as (stream, _, _):
-        event = do(driver.cuEventCreate(0))
+    with stage(N) as (stream, _, _), new_event() as event:
         if not wrong:
             do(driver.cuEventRecord(event, stream))
         do(driver.cuStreamWaitEvent(stream, event, 0))
         do(driver.cuEventSynchronize(event))
-        do(driver.cuEventDestroy(event))
 
 
 def default_stream(wrong: bool) -> None:
@@ -170,60 +164,45 @@ def unsafe_call_elsewhere(wrong: bool) -> list[str]:
 
 
 def event_asked_elsewhere(wrong: bool) -> list[str]:
+    with stage(N) as (stream, (a,), (d,)), new_event() as event:
+        primary = do(driver.cuCtxGetCurrent())
+
+        def ask() -> Any:
+            return _elsewhere(lambda _: code(driver.cuEventQuery(event)), primary)
+
+        return _capture(stream, a, d, GLOBAL if wrong else THREAD_LOCAL, ask)
+
+
+def unsafe_call_here(wrong: bool, wait: bool) -> list[str]:
     with stage(N) as (stream, (a,), (d,)):
-        primary, event = do(driver.cuCtxGetCurrent()), do(driver.cuEventCreate(0))
-        mode = GLOBAL if wrong else THREAD_LOCAL
-        answers = _capture(
-            stream,
-            a,
-            d,
-            mode,
-            lambda: _elsewhere(lambda _: code(driver.cuEventQuery(event)), primary),
-        )
-        do(driver.cuEventDestroy(event))
-        return answers
 
+        def call() -> str:
+            return code(driver.cuStreamSynchronize(stream) if wait else driver.cuMemAlloc(N))
 
-def unsafe_call_here(wrong: bool) -> list[str]:
-    with stage(N) as (stream, (a,), (d,)):
-        return _capture(
-            stream, a, d, THREAD_LOCAL, lambda: code(driver.cuMemAlloc(N)) if wrong else "SUCCESS"
-        )
-
-
-def waited_for(wrong: bool) -> list[str]:
-    with stage(N) as (stream, (a,), (d,)):
-        return _capture(
-            stream,
-            a,
-            d,
-            THREAD_LOCAL,
-            lambda: code(driver.cuStreamSynchronize(stream)) if wrong else "SUCCESS",
-        )
+        return _capture(stream, a, d, THREAD_LOCAL, call if wrong else lambda: "SUCCESS")
 
 
 def isolation(wrong: bool) -> list[str]:
     """The capture waits for an event from outside."""
-    with stage(N) as (stream, (a,), (d,)):
-        event = do(driver.cuEventCreate(0))
-        other = do(driver.cuStreamCreate(NON_BLOCKING))
+    with stage(N) as (stream, (a,), (d,)), new_stream() as other, new_event() as event:
         do(driver.cuEventRecord(event, other))
 
         def wait() -> str:
             return code(driver.cuStreamWaitEvent(stream, event, 0)) if wrong else "SUCCESS"
 
         answers = _capture(stream, a, d, THREAD_LOCAL, wait)
-        do(driver.cuEventDestroy(event))
         do(driver.cuStreamSynchronize(other))
-        do(driver.cuStreamDestroy(other))
         return answers
 
 
 def unjoined(wrong: bool) -> list[str]:
     """A second stream joins the capture, works, and does not come back."""
-    with stage(N, N) as (stream, (a, b), (d, e)):
-        other = do(driver.cuStreamCreate(NON_BLOCKING))
-        fork, back = do(driver.cuEventCreate(0)), do(driver.cuEventCreate(0))
+    with (
+        stage(N, N) as (stream, (a, b), (d, e)),
+        new_stream() as other,
+        new_event() as fork,
+        new_event() as back,
+    ):
 
         def branch() -> str:
             do(driver.cuEventRecord(fork, stream))
@@ -234,18 +213,17 @@ def unjoined(wrong: bool) -> list[str]:
                 do(driver.cuStreamWaitEvent(stream, back, 0))
             return answer
 
-        answers = _capture(stream, a, d, THREAD_LOCAL, branch)
-        do(driver.cuEventDestroy(fork))
-        do(driver.cuEventDestroy(back))
-        do(driver.cuStreamDestroy(other))
-        return answers
+        return _capture(stream, a, d, THREAD_LOCAL, branch)
 
 
 def race_in_graph(wrong: bool) -> None:
     """Two branches of one graph write the same bytes."""
-    with stage(N, N) as (stream, (a, b), (d, e)):
-        other = do(driver.cuStreamCreate(NON_BLOCKING))
-        fork, back = do(driver.cuEventCreate(0)), do(driver.cuEventCreate(0))
+    with (
+        stage(N, N) as (stream, (a, b), (d, e)),
+        new_stream() as other,
+        new_event() as fork,
+        new_event() as back,
+    ):
         do(driver.cuStreamBeginCapture(stream, THREAD_LOCAL))
         do(driver.cuEventRecord(fork, stream))
         do(driver.cuStreamWaitEvent(other, fork, 0))
@@ -260,9 +238,6 @@ def race_in_graph(wrong: bool) -> None:
         do(driver.cuStreamSynchronize(stream))
         do(driver.cuGraphExecDestroy(launch))
         do(driver.cuGraphDestroy(graph))
-        do(driver.cuEventDestroy(fork))
-        do(driver.cuEventDestroy(back))
-        do(driver.cuStreamDestroy(other))
 
 
 def ended_elsewhere(wrong: bool) -> str:

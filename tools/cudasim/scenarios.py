@@ -13,7 +13,7 @@ from edgeseg.runtime.base import Slot
 from edgeseg.runtime.fake import FakeBackend
 from tests.kit.cards import make_card
 from tools.cudasim import simulator
-from tools.cudasim.cuda import NON_BLOCKING, Pinned, code, context, do, stage
+from tools.cudasim.cuda import NON_BLOCKING, Pinned, code, context, do, new_event, new_stream, stage
 
 
 def round_trip() -> dict[str, Any]:
@@ -221,21 +221,22 @@ def alone() -> bool:
 
 def synchronous_copy_waits() -> int:
     """A copy without a stream comes after the work of blocking streams."""
-    with stage(64) as (_, _, (d,)):
-        blocking = do(driver.cuStreamCreate(0))
+    with stage(64) as (_, _, (d,)), new_stream(0) as blocking:
         ordinary = np.zeros(64, np.uint8)
         do(driver.cuMemsetD8Async(d.device, 3, 64, blocking))
         do(driver.cuMemcpyDtoH(ordinary.ctypes.data, d.device, 64))
-        do(driver.cuStreamDestroy(blocking))
         return int(ordinary[5])
 
 
 def captured() -> dict[str, Any]:
     """What is captured does not run until launched, and then each time, in every branch."""
     answers: dict[str, Any] = {}
-    with stage(64, 64) as (stream, (a, b), (d, e)):
-        other = do(driver.cuStreamCreate(NON_BLOCKING))
-        fork, back = (do(driver.cuEventCreate(2)) for _ in range(2))
+    with (
+        stage(64, 64) as (stream, (a, b), (d, e)),
+        new_stream() as other,
+        new_event(2) as fork,
+        new_event(2) as back,
+    ):
         a.array[:] = b.array[:] = 1
         answers["before"] = int(do(driver.cuStreamIsCapturing(stream)))
         do(driver.cuStreamBeginCapture(stream, driver.CUstreamCaptureMode(1)))
@@ -264,9 +265,6 @@ def captured() -> dict[str, Any]:
             do(driver.cuStreamSynchronize(other))
             answers["results"].append(int(b.array[0]))
         do(driver.cuGraphExecDestroy(launch))
-        for event in (fork, back):
-            do(driver.cuEventDestroy(event))
-        do(driver.cuStreamDestroy(other))
     return answers
 
 

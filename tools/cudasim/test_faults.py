@@ -41,8 +41,8 @@ ORDER_FAULTS = [
     ("driver_in_host_function", "callback", {}, "which CUDA forbids"),
     ("unsafe_call_elsewhere", "capture", {}, "on another thread breaks a capture of mode GLOBAL"),
     ("event_asked_elsewhere", "capture", {}, "on another thread breaks a capture of mode GLOBAL"),
-    ("unsafe_call_here", "capture", {}, "on the same thread breaks"),
-    ("waited_for", "capture", {}, "nothing to wait for"),
+    ("unsafe_call_here", "capture", {"wait": False}, "on the same thread breaks"),
+    ("unsafe_call_here", "capture", {"wait": True}, "nothing to wait for"),
     ("isolation", "capture", {}, "recorded outside of it"),
     ("unjoined", "capture", {}, "never came back"),
     ("ended_elsewhere", "capture", {}, "on the thread that began it"),
@@ -67,11 +67,7 @@ def test_a_fault_is_reported_and_its_correct_variant_is_clean(scenario, kind, ar
 @pytest.mark.parametrize("lateness", ["eager", "late"])
 @pytest.mark.parametrize(
     "scenario",
-    [
-        ORDER + "missing_wait",
-        ORDER + "overwritten_early",
-        MEMORY + "freed_while_used",
-    ],
+    [ORDER + "missing_wait", ORDER + "overwritten_early", MEMORY + "freed_while_used"],
 )
 def test_order_is_judged_whatever_the_timing(scenario, lateness):
     assert run(scenario, wrong=True, lateness=lateness).faults
@@ -116,19 +112,19 @@ def test_an_allocation_for_each_frame_is_counted():
 
 
 @pytest.mark.parametrize(
-    ("scenario", "answers"),
+    ("scenario", "arguments", "answers"),
     [
-        (ORDER + "unsafe_call_elsewhere", [UNSUPPORTED, INVALIDATED]),
-        (ORDER + "event_asked_elsewhere", [UNSUPPORTED, INVALIDATED]),
-        (ORDER + "unsafe_call_here", [UNSUPPORTED, INVALIDATED]),
-        (ORDER + "waited_for", [UNSUPPORTED, INVALIDATED]),
-        (ORDER + "isolation", ["STREAM_CAPTURE_ISOLATION", INVALIDATED]),
-        (ORDER + "unjoined", ["SUCCESS", "STREAM_CAPTURE_UNJOINED"]),
+        ("unsafe_call_elsewhere", {}, [UNSUPPORTED, INVALIDATED]),
+        ("event_asked_elsewhere", {}, [UNSUPPORTED, INVALIDATED]),
+        ("unsafe_call_here", {"wait": False}, [UNSUPPORTED, INVALIDATED]),
+        ("unsafe_call_here", {"wait": True}, [UNSUPPORTED, INVALIDATED]),
+        ("isolation", {}, ["STREAM_CAPTURE_ISOLATION", INVALIDATED]),
+        ("unjoined", {}, ["SUCCESS", "STREAM_CAPTURE_UNJOINED"]),
     ],
 )
-def test_a_broken_capture_answers_as_the_driver_does(scenario, answers):
-    assert run(scenario, wrong=True).result == answers
-    assert run(scenario, wrong=False).result == ["SUCCESS", "SUCCESS"]
+def test_a_broken_capture_answers_as_the_driver_does(scenario, arguments, answers):
+    assert run(ORDER + scenario, wrong=True, **arguments).result == answers
+    assert run(ORDER + scenario, wrong=False, **arguments).result == ["SUCCESS", "SUCCESS"]
 
 
 def test_an_engine_that_cannot_be_captured_still_runs():
