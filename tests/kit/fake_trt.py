@@ -176,7 +176,8 @@ def install(version, *, rtx=False):
     sys.modules[module.__name__] = module
 
 
-def plan(card, red):
+def plan(card):
     """Return the bytes of an engine for an EngineCard."""
+    red = 2 if card.graph.frame_format == "bgr" else 0
     tensors = {**card.inputs, **card.outputs}
     return json.dumps({"tensors": tensors, "inputs": list(card.inputs), "red": red}).encode()

@@ -12,50 +12,50 @@ from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
 from tests.runtime.tensorrt_scenarios import stream
 
+PLANTED = {}
+"""By name: a function that breaks the backend."""
 
-def planted(fault, frames=60, **options):
+
+def fault(function):
+    PLANTED[function.__name__] = function
+    return function
+
+
+def planted(name, frames=60, **options):
     """Stream with a fault in the backend; what the driver says is in the report."""
-    PLANTED[fault]()
+    PLANTED[name]()
     try:
         return stream(frames, **options)
     except AssertionError as error:
         return {"checked": 0, "wrong": str(error)[:200]}
 
 
+@fault
 def no_wait_for_the_frame():
-    def wait(self, event):
-        if self is not getattr(Current.engine, "compute", None):
-            sound_wait(self, event)
-
-    sound_wait = Stream.wait
-    Stream.wait = wait
-    _remember_engine()
+    _skip_waits_of("compute")
 
 
+@fault
 def no_wait_for_the_mask():
+    _skip_waits_of("leaving")
+
+
+def _skip_waits_of(stream):
+    engines = []
+    begin, sound = tensorrt_engine.OpenEngine.__init__, Stream.wait
+
+    def remember(self, *arguments, **options):
+        engines.append(self)
+        begin(self, *arguments, **options)
+
     def wait(self, event):
-        if self is not getattr(Current.engine, "leaving", None):
-            sound_wait(self, event)
+        if self is not getattr(engines[-1], stream, None):
+            sound(self, event)
 
-    sound_wait = Stream.wait
-    Stream.wait = wait
-    _remember_engine()
+    tensorrt_engine.OpenEngine.__init__, Stream.wait = remember, wait
 
 
-class Current:
-    engine = None
-
-
-def _remember_engine():
-    sound = tensorrt_engine.OpenEngine.__init__
-
-    def begin(self, *arguments, **options):
-        Current.engine = self
-        sound(self, *arguments, **options)
-
-    tensorrt_engine.OpenEngine.__init__ = begin
-
-
+@fault
 def read_before_its_event():
     def finish(self):
         self.compute_seconds = 0.0
@@ -63,6 +63,7 @@ def read_before_its_event():
     TrtBackend.finish = finish
 
 
+@fault
 def leaked_graph():
     tensorrt_engine.Execution.close = lambda self: setattr(self, "_context", None)
     sound = CudaContext.close
@@ -74,6 +75,7 @@ def leaked_graph():
     CudaContext.close = close
 
 
+@fault
 def leaked_context():
     kept = []
     sound = tensorrt_engine.Execution.close
@@ -86,10 +88,12 @@ def leaked_context():
     fake_trt.IExecutionContext.__del__ = lambda self: None
 
 
+@fault
 def leaked_memory():
     Resource.close = lambda self: None
 
 
+@fault
 def an_allocation_for_each_frame():
     sound = TrtBackend.start
 
@@ -100,6 +104,7 @@ def an_allocation_for_each_frame():
     TrtBackend.start = start
 
 
+@fault
 def freed_while_in_use():
     sound = TrtBackend.start
 
@@ -112,6 +117,7 @@ def freed_while_in_use():
     TrtBackend.start = start
 
 
+@fault
 def global_capture():
     """The camera's thread allocates while this one captures."""
 
@@ -129,6 +135,7 @@ def global_capture():
     CudaPython.capture_begin = begin
 
 
+@fault
 def reused_too_early():
     """The next frame is written into the slot before the last one was fetched."""
     sound = TrtBackend.start
@@ -138,20 +145,3 @@ def reused_too_early():
         self._slot.frame[...] = 0
 
     TrtBackend.start = start
-
-
-PLANTED = {
-    function.__name__: function
-    for function in (
-        no_wait_for_the_frame,
-        no_wait_for_the_mask,
-        read_before_its_event,
-        leaked_graph,
-        leaked_context,
-        leaked_memory,
-        an_allocation_for_each_frame,
-        freed_while_in_use,
-        global_capture,
-        reused_too_early,
-    )
-}

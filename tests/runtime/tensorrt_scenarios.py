@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 
 from edgeseg.cards import EngineCard, write_card
 from edgeseg.config import GpuConfig
@@ -16,21 +17,22 @@ from edgeseg.errors import CudaError, EdgesegError
 from edgeseg.files import sha256
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import engine_files as engines
-from edgeseg.runtime.base import OUTPUTS, Slot
+from edgeseg.runtime.base import Slot
 from edgeseg.runtime.device_slot import ALIGNMENT
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
 from tests.kit.cards import make_card
 from tests.kit.logs import logged
+from tests.runtime import test_backends
 from tools.cudasim import simulator
 
-RED = 2  # frames are BGR
 
-
-def card_of(runtime="tensorrt", version="10.3.0", shape=(1, 24, 20, 3), side=8):
+def card_of(
+    runtime="tensorrt", version="10.3.0", *, shape=(1, 24, 20, 3), side=8, frame_format="bgr"
+):
     n, height, width, _ = shape
-    graph = make_card(height, width, batch=n, side=side, name="bottle", image_threshold=0.5)
+    graph = make_card(height, width, batch=n, side=side, frame_format=frame_format, name="bottle")
     return EngineCard(
         graph=graph,
         file="bottle.engine",
@@ -52,12 +54,17 @@ def card_of(runtime="tensorrt", version="10.3.0", shape=(1, 24, 20, 3), side=8):
 
 
 @contextmanager
-def opened(*, version="10.3.0", rtx=False, plan=None, kind=TrtBackend, **options):
+def opened(
+    *, version="10.3.0", rtx=False, plan=None, kind=TrtBackend, shape=(1, 24, 20, 3),
+    frame_format="bgr", **options,
+):  # fmt: skip
     fake_trt.install(version, rtx=rtx)
-    card = card_of("tensorrt-rtx" if rtx else "tensorrt", version)
+    card = card_of(
+        "tensorrt-rtx" if rtx else "tensorrt", version, shape=shape, frame_format=frame_format
+    )
     with TemporaryDirectory() as folder:
         path = Path(folder) / card.file
-        path.write_bytes(fake_trt.plan(card, RED) if plan is None else plan(card))
+        path.write_bytes(fake_trt.plan(card) if plan is None else plan(card))
         with kind.open(path, card, gpu=GpuConfig(**options)) as backend:
             yield backend
 
@@ -128,35 +135,19 @@ def run_requests(judge, requests, rings, frames):
 
 
 def contract(**options):
-    """What tests/runtime/test_backends.py asks of every backend."""
-    with opened(**options) as backend:
-        first, second = backend.new_slot(), backend.new_slot()
-        for slot in (first, second):
-            assert not any(slot.tensors()[name].any() for name in ("frame", *OUTPUTS))
-            assert slot.threshold == backend.card.threshold
-        first.frame[...] = 255
-        for slot in (first, second, first):
-            backend.bind(slot)
-            backend.run()
-        assert (first.mask == 255).all() and (second.mask == 0).all()
-        before = {name: second.tensors()[name].copy() for name in OUTPUTS}
-        second.frame[...] = 255
-        backend.run()  # bound to the first
-        for name in OUTPUTS:
-            np.testing.assert_array_equal(second.tensors()[name], before[name])
-        first.frame[...] = 100  # 0.392
-        for threshold, expected in ((0.5, 0), (0.39, 255), (0.4, 0)):
-            first.threshold[:] = threshold
-            backend.run()
-            assert (first.mask == expected).all()
-        for slot in (first, second):
-            assert all(a.ctypes.data % ALIGNMENT == 0 for a in slot.tensors().values())
-        try:
+    """Run the tests of every backend, on the same frames; then what only this one promises."""
+    with opened(shape=(2, 8, 8, 3), frame_format="rgb", **options) as backend:
+        test_backends.test_new_slot_is_zeroed_and_has_the_card_s_threshold(backend)
+        test_backends.test_new_slot_is_zeroed_and_has_the_card_s_threshold(backend)
+        test_backends.test_run_rewrites_the_bound_arrays_in_place(backend)
+        test_backends.test_each_pixel_and_each_frame_has_its_own_answer(backend)
+        test_backends.test_the_threshold_is_read_in_every_run(backend)
+        test_backends.test_bind_turns_to_another_slot(backend)
+        test_backends.test_second_has_a_request_of_its_own_in_flight(backend)
+        tensors = backend.new_slot().tensors().values()
+        assert all(array.ctypes.data % ALIGNMENT == 0 for array in tensors)
+        with pytest.raises(TypeError):  # not page-locked
             backend.bind(Slot.on_host(backend.card))
-        except TypeError:
-            pass
-        else:
-            raise AssertionError("a slot that is not page-locked was taken")
         alone = backend.second()
         alone.close()
         alone.close()
@@ -248,7 +239,7 @@ def refused_plan(what, **options):
             card.inputs["mask"] = card.outputs.pop("mask")
         elif what == "file":
             return b"nothing"
-        return fake_trt.plan(card, RED)
+        return fake_trt.plan(card)
 
     return failure(plan=other, **options)
 
@@ -330,7 +321,7 @@ def through_the_opener(**options):
     engines.this_machine = lambda: here
     with logged() as said, TemporaryDirectory() as folder:
         path, card = Path(folder) / "bottle.engine", card_of()
-        path.write_bytes(fake_trt.plan(card, RED))
+        path.write_bytes(fake_trt.plan(card))
         digest, size = sha256(path), path.stat().st_size
         write_card(
             path.with_suffix(".json"),

@@ -1,4 +1,7 @@
-"""The contract of all backends, on a graph with known results."""
+"""The contract of all backends, on a graph with known results.
+
+tensorrt_scenarios.py runs the same tests with TensorRT's backend.
+"""
 
 import dataclasses
 import os
@@ -36,8 +39,8 @@ def backend(request, red_card, red_graph, red_module):
         yield opened
 
 
-def test_run_rewrites_the_bound_arrays_in_place(backend, red_card):
-    slot = Slot.on_host(red_card)
+def test_run_rewrites_the_bound_arrays_in_place(backend):
+    slot = backend.new_slot()
     backend.bind(slot)
     for red in (0, 51, 255):
         slot.frame[...] = 7  # the other channels mean nothing
@@ -49,8 +52,8 @@ def test_run_rewrites_the_bound_arrays_in_place(backend, red_card):
         assert (slot.frame[..., 1] == 7).all()
 
 
-def test_each_pixel_and_each_frame_has_its_own_answer(backend, red_card):
-    slot = Slot.on_host(red_card)
+def test_each_pixel_and_each_frame_has_its_own_answer(backend):
+    slot = backend.new_slot()
     backend.bind(slot)
     slot.frame[...] = np.random.default_rng(0).integers(0, 256, slot.frame.shape)
     slot.frame[1, ..., 0] //= 2
@@ -61,8 +64,8 @@ def test_each_pixel_and_each_frame_has_its_own_answer(backend, red_card):
     np.testing.assert_array_equal(slot.mask, np.where(slot.frame[..., 0] > 127, 255, 0))
 
 
-def test_the_threshold_is_read_in_every_run(backend, red_card):
-    slot = Slot.on_host(red_card)
+def test_the_threshold_is_read_in_every_run(backend):
+    slot = backend.new_slot()
     backend.bind(slot)
     slot.frame[..., 0] = 100  # 0.392
     for threshold, expected in ((0.5, 0), (0.39, 255), (0.4, 0)):
@@ -71,8 +74,8 @@ def test_the_threshold_is_read_in_every_run(backend, red_card):
         assert (slot.mask == expected).all()
 
 
-def test_bind_turns_to_another_slot(backend, red_card):
-    first, second = Slot.on_host(red_card), Slot.on_host(red_card)
+def test_bind_turns_to_another_slot(backend):
+    first, second = backend.new_slot(), backend.new_slot()
     first.frame[..., 0] = 255
     for slot in (first, second, first):
         backend.bind(slot)
@@ -86,11 +89,11 @@ def test_bind_turns_to_another_slot(backend, red_card):
         np.testing.assert_array_equal(second.tensors()[name], before[name])
 
 
-def test_new_slot_is_zeroed_and_has_the_card_s_threshold(backend, red_card):
+def test_new_slot_is_zeroed_and_has_the_card_s_threshold(backend):
     slot = backend.new_slot()
-    assert slot.frame.shape == red_card.frame_shape
+    assert slot.frame.shape == backend.card.frame_shape
     assert not any(slot.tensors()[name].any() for name in ("frame", *OUTPUTS))
-    assert slot.threshold == red_card.threshold
+    assert slot.threshold == backend.card.threshold
 
 
 def test_second_has_a_request_of_its_own_in_flight(backend):

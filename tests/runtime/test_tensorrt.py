@@ -1,28 +1,10 @@
 """The switch between TensorRT and TensorRT-RTX: features by name, whatever their numbers."""
 
-from enum import IntEnum
-from types import SimpleNamespace
-
 import pytest
 
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.tensorrt_engine import CAPTURES_ITSELF
-
-
-def library(version, creation, flags):
-    return SimpleNamespace(
-        __version__=version,
-        NetworkDefinitionCreationFlag=IntEnum("NetworkDefinitionCreationFlag", creation),
-        BuilderFlag=IntEnum("BuilderFlag", flags),
-    )
-
-
-# The names and numbers of NVIDIA's bindings at these versions.
-KNOWN = {
-    "8.6.1": ({"EXPLICIT_BATCH": 0}, ["FP16", "TF32"]),
-    "10.3.0": ({"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, ["FP16", "TF32"]),
-    "11.1.0": ({"STRONGLY_TYPED": 0}, ["TF32"]),
-}
+from tests.kit.old_tensorrt import library
 
 
 @pytest.mark.parametrize(
@@ -34,7 +16,7 @@ KNOWN = {
     ],
 )
 def test_what_each_version_can_do(version, weak, strong, strong_flags, weak_flags):
-    api = trt.Api(trt.FLAVORS["tensorrt"], library(version, *KNOWN[version]))
+    api = trt.Api(trt.FLAVORS["tensorrt"], library(version))
     release = api.release
     assert (release.weak, release.strong, release.ahead_of_time) == (weak, strong, False)
     assert api.targets == ()

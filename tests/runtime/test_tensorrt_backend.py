@@ -32,15 +32,8 @@ def io(request):
 @pytest.mark.parametrize("cuda_graph", [True, False], ids=["graph", "enqueue"])
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_thousands_of_frames_have_their_own_masks(io, in_flight, cuda_graph):
-    report = simulate(
-        "stream",
-        frames=2000,
-        in_flight=in_flight,
-        slots=3,
-        io=io,
-        cuda_graph=cuda_graph,
-        cuda=BINDINGS[0],
-    ).clean()
+    options = {"io": io, "cuda_graph": cuda_graph, "cuda": BINDINGS[0]}
+    report = simulate("stream", frames=2000, in_flight=in_flight, slots=3, **options).clean()
     assert report.result["checked"] == 2000
     assert report.counters["steady_allocations"] == report.counters["steady_creations"] == 0
     assert (report.counters["graph_launches"] == 2000) is cuda_graph
@@ -201,11 +194,11 @@ FAULTS = [
 
 @pytest.mark.parametrize(("fault", "options", "kind"), FAULTS)
 def test_a_planted_fault_is_reported(fault, options, kind):
-    assert kind in simulate("planted", fault=fault, **options).kinds
+    assert kind in simulate("planted", name=fault, **options).kinds
 
 
 def test_a_mask_that_is_read_before_its_event_is_wrong(io):
-    report = simulate("planted", fault="read_before_its_event", io=io)
+    report = simulate("planted", name="read_before_its_event", io=io)
     assert "Arrays are not equal" in report.result["wrong"]
 
 
