@@ -46,7 +46,7 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
     _check_file(engine, card)
     if card.target != CPU:
         _check_target(engine, card, here)
-        _check_version(engine, card, here)
+        _check_version(engine, card)
     return card
 
 
@@ -68,11 +68,6 @@ def newest_that_runs(
     return None, problems
 
 
-def built_for(card: EngineCard) -> str:
-    """Describe what an engine needs: `tensorrt-rtx 1.7.1.116 on sm86`."""
-    return f"{card.runtime} {card.runtime_version} on {card.target}"
-
-
 def rebuild(card: EngineCard) -> str:
     """Return the command that builds an engine of the same kind on this machine."""
     return (
@@ -86,42 +81,39 @@ def _check_file(engine: Path, card: EngineCard) -> None:
         raise EngineMismatch(
             f"engine not found: {engine}.", remedy=rebuild(card), code="engine/missing"
         )
-    change = ""
-    if (size := engine.stat().st_size) != card.bytes:
-        change = f"it has {size} bytes (expected {card.bytes})"
-    elif sha256(engine) != card.sha256:
-        change = "its SHA-256 differs from the card's"
-    if change:
-        raise EngineMismatch(
-            f"{engine} was changed after it was built for {built_for(card)}: {change}.",
-            remedy=rebuild(card),
-            code="engine/changed",
-        )
+    size = engine.stat().st_size
+    if size != card.bytes:
+        changed = f"it was changed to {size} bytes (expected {card.bytes})"
+        raise _mismatch(engine, card, changed, "engine/changed")
+    if sha256(engine) != card.sha256:
+        changed = "it was changed: its SHA-256 differs from the card's"
+        raise _mismatch(engine, card, changed, "engine/changed")
 
 
 def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
     if here.compute_capability is None:
-        raise EngineMismatch(
-            f"{engine} was built for {built_for(card)}; this machine has no GPU ({here.gpu_note}).",
-            remedy=f"edgeseg build-engine {card.graph.name} --runtime openvino",
-            code="engine/no-gpu",
-        )
+        remedy = f"edgeseg build-engine {card.graph.name} --runtime openvino"
+        found = f"this machine has no GPU ({here.gpu_note})"
+        raise _mismatch(engine, card, found, "engine/no-gpu", remedy)
     target = trt.target_of(here.compute_capability)
     if target != card.target:
-        raise EngineMismatch(
-            f"{engine} was built for {built_for(card)}; the GPU of this machine is {here.gpu}, "
-            f"{target}.",
-            remedy=rebuild(card),
-            code="engine/other-gpu",
-        )
+        found = f"the GPU of this machine is {here.gpu}, {target}"
+        raise _mismatch(engine, card, found, "engine/other-gpu")
 
 
-def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
+def _check_version(engine: Path, card: EngineCard) -> None:
     """TensorRT plans need the same version in all four numbers."""
-    found = trt.load(card.runtime).version
-    if found != card.runtime_version:
-        raise EngineMismatch(
-            f"{engine} was built for {built_for(card)}; this machine has {card.runtime} {found}.",
-            remedy=rebuild(card),
-            code="engine/other-version",
-        )
+    version = trt.load(card.runtime).version
+    if version != card.runtime_version:
+        found = f"this machine has {card.runtime} {version}"
+        raise _mismatch(engine, card, found, "engine/other-version")
+
+
+def _mismatch(
+    engine: Path, card: EngineCard, found: str, code: str, remedy: str | None = None
+) -> EngineMismatch:
+    return EngineMismatch(
+        f"{engine} was built for {card.runtime} {card.runtime_version} on {card.target}; {found}.",
+        remedy=remedy or rebuild(card),
+        code=code,
+    )

@@ -12,6 +12,7 @@ import pytest
 
 from edgeseg.machine import facts as machine
 from edgeseg.machine.facts import Machine, read_machine, this_machine
+from tests.machine.planted import plant
 
 XEON = """\
 processor\t: 0
@@ -34,18 +35,11 @@ def root(tmp_path, monkeypatch, no_driver):
     """A machine with two threads on one core, 16 GiB, and no driver."""
     monkeypatch.setattr(machine, "_allowed", lambda: {0, 1})
     plant(tmp_path, "proc/cpuinfo", XEON)
-    plant(tmp_path, "proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  1 kB\n")
+    plant(tmp_path, "proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  1 kB")
     for number in (0, 1):
-        plant(
-            tmp_path, f"sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list", "0-1\n"
-        )
+        topology = f"sys/devices/system/cpu/cpu{number}/topology"
+        plant(tmp_path, f"{topology}/thread_siblings_list", "0-1")
     return tmp_path
-
-
-def plant(root, path, text):
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
 
 
 def plant_jetson(root):
@@ -53,7 +47,7 @@ def plant_jetson(root):
     plant(root, "proc/device-tree/model", "NVIDIA Jetson Orin Nano Developer Kit\0")
     chips = "nvidia,p3768-0000+p3767-0005-super\0nvidia,p3767-0005\0nvidia,tegra234\0"
     plant(root, "proc/device-tree/compatible", chips)
-    release = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n"
+    release = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64"
     plant(root, "etc/nv_tegra_release", release)
 
 
@@ -79,8 +73,8 @@ def test_no_driver_and_no_card_is_no_gpu(root):
 
 
 def test_a_card_without_a_driver_is_no_silent_no_gpu(root):
-    plant(root, "sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de\n")
-    plant(root, "sys/bus/pci/devices/0000:01:00.0/class", "0x030000\n")
+    plant(root, "sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de")
+    plant(root, "sys/bus/pci/devices/0000:01:00.0/class", "0x030000")
     here = read_machine(root)
     assert (here.gpu, here.gpu_broken) == (None, True)
     assert here.gpu_note == (
@@ -90,8 +84,8 @@ def test_a_card_without_a_driver_is_no_silent_no_gpu(root):
 
 
 def test_nvidias_sound_chip_is_no_gpu(root):
-    plant(root, "sys/bus/pci/devices/0000:01:00.1/vendor", "0x10de\n")
-    plant(root, "sys/bus/pci/devices/0000:01:00.1/class", "0x040300\n")
+    plant(root, "sys/bus/pci/devices/0000:01:00.1/vendor", "0x10de")
+    plant(root, "sys/bus/pci/devices/0000:01:00.1/class", "0x040300")
     assert read_machine(root).gpu_note.startswith("no NVIDIA GPU")
 
 

@@ -17,7 +17,9 @@ NO_GPU = dataclasses.replace(
     this_machine(), gpu=None, compute_capability=None, gpu_note="no GPU", jetson=None
 )
 RTX = dataclasses.replace(NO_GPU, gpu="NVIDIA RTX A2000", compute_capability="8.6", gpu_note="it")
-ORIN = dataclasses.replace(RTX, gpu="Orin", compute_capability="8.7", jetson="Jetson Orin Nano")
+ORIN = dataclasses.replace(RTX, gpu="Orin", compute_capability="8.7", jetson="Nano", l4t="36.4.3")
+V100 = dataclasses.replace(RTX, gpu="V100", compute_capability="7.0")
+TENSORRT_10_4 = 'pip install "tensorrt-cu12==10.4.0"'
 NO_BINDING = "no CUDA binding is installed (cuda-python or PyCUDA)"
 
 
@@ -40,32 +42,67 @@ def runtimes(found):
     return {candidate.runtime: candidate for candidate in found}
 
 
-def test_openvino_is_taken_before_onnxruntime(packages):
-    packages(openvino="2026.4", onnxruntime="1.31")
-    found = candidates(NO_GPU)
+OPENVINO = {"openvino": "2026.4", "onnxruntime": "1.31"}
+CPU, RTX_ALONE = {"onnxruntime": "1.31"}, {"tensorrt_rtx": "1.7"}
+
+
+@pytest.mark.parametrize(
+    ("here", "versions", "expected"),
+    [
+        (NO_GPU, OPENVINO, "openvino"),
+        (NO_GPU, CPU, "onnxruntime"),
+        (RTX, {"tensorrt": "10.3.0", "cuda": "12.9"} | RTX_ALONE | CPU, "tensorrt"),
+        (RTX, {"cuda": "12.9"} | RTX_ALONE | CPU, "tensorrt-rtx"),
+        (
+            V100,
+            {"tensorrt": "10.13.0", "tensorrt_rtx": "1.7.1", "cuda": "12.9"} | CPU,
+            "onnxruntime",
+        ),
+    ],
+)
+def test_best_is_the_first_that_runs(packages, here, versions, expected):
+    packages(**versions)
+    found = candidates(here)
     order = ["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
     assert [candidate.runtime for candidate in found] == order
-    assert best(found) == Candidate("openvino", "openvino", "openvino", "2026.4")
-    assert reasons("openvino", found) == "not tensorrt: no GPU; not tensorrt-rtx: no GPU"
+    assert best(found).runtime == expected
 
 
-def test_onnxruntime_is_the_last(packages):
-    packages(onnxruntime="1.31")
-    found = candidates(NO_GPU)
-    assert best(found).runtime == "onnxruntime"
-    assert reasons("onnxruntime", found).endswith("; not openvino: not installed")
-    assert runtimes(found)["openvino"].remedy == install_command("openvino")
+@pytest.mark.parametrize(
+    ("here", "versions", "runtime", "obstacle", "remedy"),
+    [
+        (NO_GPU, CPU, "openvino", "not installed", install_command("openvino")),
+        (NO_GPU, RTX_ALONE, "tensorrt", "no GPU", ""),
+        (NO_GPU, RTX_ALONE, "tensorrt-rtx", "no GPU", ""),
+        (RTX, RTX_ALONE, "tensorrt", "not installed", install_command("tensorrt")),
+        (RTX, RTX_ALONE, "tensorrt-rtx", NO_BINDING, "pip install 'cuda-bindings'"),
+        (ORIN, {"tensorrt": "10.3.0"}, "tensorrt", NO_BINDING, "pip install 'cuda-bindings==12.*'"),
+        (ORIN, RTX_ALONE, "tensorrt", "not installed", choice._FROM_JETPACK),
+        (ORIN, RTX_ALONE, "tensorrt-rtx", "does not support Jetson", ""),
+        (V100, {"tensorrt": "10.13.0"}, "tensorrt", "10.13.0 does not", TENSORRT_10_4),
+        (V100, {"tensorrt_rtx": "1.7.1"}, "tensorrt-rtx", "1.7.1 does not", ""),
+    ],
+)
+def test_candidates_have_an_obstacle_and_its_remedy(
+    packages, here, versions, runtime, obstacle, remedy
+):
+    packages(**versions)
+    found = runtimes(candidates(here))[runtime]
+    assert obstacle in found.obstacle and not found.runs
+    assert found.remedy == remedy
+    assert found.version == versions.get(runtime.replace("-", "_"))
 
 
-def test_a_choice_that_was_asked_for_is_said(packages):
-    packages(openvino="2026.4", onnxruntime="1.31")
-    why = reasons("onnxruntime", candidates(NO_GPU))
-    assert why.endswith("not openvino: another was requested")
-
-
-def test_the_best_has_no_reasons(packages):
-    packages(onnxruntime="1.31")
+def test_reasons_name_the_runtimes_before_the_one_taken(packages):
+    packages(**OPENVINO)
+    no_gpu = "not tensorrt: no GPU; not tensorrt-rtx: no GPU"
     assert reasons("tensorrt", candidates(NO_GPU)) == ""
+    assert reasons("openvino", candidates(NO_GPU)) == no_gpu
+    requested = f"{no_gpu}; not openvino: another was requested"
+    assert reasons("onnxruntime", candidates(NO_GPU)) == requested
+    packages(**CPU)
+    missing = f"{no_gpu}; not openvino: not installed"
+    assert reasons("onnxruntime", candidates(NO_GPU)) == missing
 
 
 def test_no_runtime_at_all(packages):
@@ -73,53 +110,6 @@ def test_no_runtime_at_all(packages):
     with fails(MissingExtra, "extra/no-runtime") as caught:
         best(candidates(NO_GPU))
     assert caught.value.remedy == install_command("cpu")
-
-
-def test_without_a_gpu_nothing_helps_against_its_lack(packages):
-    packages(tensorrt_rtx="1.7")
-    found = runtimes(candidates(NO_GPU))
-    assert (found["tensorrt"].version, found["tensorrt"].remedy) == (None, "")
-    assert (found["tensorrt-rtx"].version, found["tensorrt-rtx"].obstacle) == ("1.7", "no GPU")
-
-
-def test_with_a_gpu(packages):
-    packages(tensorrt_rtx="1.7", onnxruntime="1.31")
-    found = runtimes(candidates(RTX))
-    assert found["tensorrt"].remedy == install_command("tensorrt")
-    assert found["tensorrt-rtx"].obstacle == NO_BINDING
-    assert found["tensorrt-rtx"].remedy == "pip install 'cuda-bindings'"
-
-
-def test_a_jetson_gets_the_binding_of_its_cuda(packages):
-    packages(tensorrt="10.3.0")
-    orin = dataclasses.replace(ORIN, l4t="36.4.3")
-    found = runtimes(candidates(orin))["tensorrt"]
-    assert (found.obstacle, found.remedy) == (NO_BINDING, "pip install 'cuda-bindings==12.*'")
-
-
-def test_a_gpu_with_a_binding_runs_tensorrt(packages):
-    packages(tensorrt="10.3.0", tensorrt_rtx="1.7", cuda="12.9", onnxruntime="1.31")
-    found = candidates(RTX)
-    assert best(found).runtime == "tensorrt"
-    assert runtimes(found)["tensorrt-rtx"].runs
-
-
-def test_a_jetson_has_jetpacks_tensorrt_and_no_rtx(packages):
-    packages(tensorrt_rtx="1.7", onnxruntime="1.31")
-    found = runtimes(candidates(ORIN))
-    assert found["tensorrt"].remedy.startswith("sudo apt-get install python3-libnvinfer")
-    assert found["tensorrt-rtx"].obstacle == "does not support Jetson"
-
-
-def test_a_tensorrt_without_kernels_for_the_gpu(packages):
-    packages(tensorrt="10.13.0", tensorrt_rtx="1.7.1", onnxruntime="1.31")
-    v100 = dataclasses.replace(RTX, gpu="V100", compute_capability="7.0")
-    found = runtimes(candidates(v100))
-    assert "tensorrt 10.13.0" in found["tensorrt"].obstacle
-    assert found["tensorrt"].remedy == 'pip install "tensorrt-cu12==10.4.0"'
-    assert "tensorrt-rtx 1.7.1" in found["tensorrt-rtx"].obstacle
-    assert found["tensorrt-rtx"].remedy == ""
-    assert best(candidates(v100)).runtime == "onnxruntime"
 
 
 def test_a_module_without_a_distribution_is_still_there(monkeypatch):

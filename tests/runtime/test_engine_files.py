@@ -1,6 +1,7 @@
 """Engines are checked against their card and this machine before a runtime opens them."""
 
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -13,12 +14,12 @@ from edgeseg.runtime.engine_files import check_engine, engine_path
 from tests.kit.errors import fails
 
 PLAN = b"a plan of TensorRT-RTX" * 10
+BUILD = "edgeseg build-engine screws --precision fp16 --runtime tensorrt-rtx"
+NO_GPU = {"gpu": None, "compute_capability": None, "gpu_note": "no driver"}
 
 
 @pytest.fixture
 def card(graph_card):
-    import hashlib
-
     return EngineCard(
         graph=graph_card,
         file="screws-fp16-rtx-sm86.engine",
@@ -69,9 +70,7 @@ def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data):
     with fails(EngineMismatch, "engine/changed") as caught:
         check_engine(place(card, data), rtx_3080)
     assert "tensorrt-rtx 1.7.1.116 on sm86" in caught.value.problem
-    assert caught.value.remedy == (
-        "edgeseg build-engine screws --precision fp16 --runtime tensorrt-rtx"
-    )
+    assert caught.value.remedy == BUILD
 
 
 def test_a_missing_file_is_refused(card, place, rtx_3080):
@@ -81,26 +80,33 @@ def test_a_missing_file_is_refused(card, place, rtx_3080):
         check_engine(path.with_suffix(".json"), rtx_3080)
 
 
-def test_another_gpu_is_refused(card, place, rtx_3080):
-    orin = dataclasses.replace(rtx_3080, gpu="Orin", compute_capability="8.7")
-    with fails(EngineMismatch, "engine/other-gpu") as caught:
-        check_engine(place(card), orin)
-    assert "sm86" in caught.value.problem and "Orin, sm87" in caught.value.problem
-
-
-def test_a_machine_without_a_gpu_is_refused(card, place, rtx_3080):
-    bare = dataclasses.replace(rtx_3080, gpu=None, compute_capability=None, gpu_note="no driver")
-    with fails(EngineMismatch, "engine/no-gpu") as caught:
-        check_engine(place(card), bare)
-    assert "no driver" in caught.value.problem
-    assert caught.value.remedy == "edgeseg build-engine screws --runtime openvino"
-
-
-def test_another_version_is_refused(card, place, rtx_3080):
-    older = dataclasses.replace(card, runtime_version="1.6.0.80")
-    with fails(EngineMismatch, "engine/other-version") as caught:
-        check_engine(place(older), rtx_3080)
-    assert {"1.6.0.80", "1.7.1.116."} <= set(caught.value.problem.split())
+@pytest.mark.parametrize(
+    ("here", "version", "code", "words", "remedy"),
+    [
+        (
+            {"gpu": "Orin", "compute_capability": "8.7"},
+            "1.7.1.116",
+            "other-gpu",
+            "Orin, sm87",
+            BUILD,
+        ),
+        (
+            NO_GPU,
+            "1.7.1.116",
+            "no-gpu",
+            "no driver",
+            "edgeseg build-engine screws --runtime openvino",
+        ),
+        ({}, "1.6.0.80", "other-version", "has tensorrt-rtx 1.7.1.116", BUILD),
+    ],
+)
+def test_another_machine_is_refused(card, place, rtx_3080, here, version, code, words, remedy):
+    path = place(dataclasses.replace(card, runtime_version=version))
+    with fails(EngineMismatch, f"engine/{code}") as caught:
+        check_engine(path, dataclasses.replace(rtx_3080, **here))
+    assert f"built for tensorrt-rtx {version} on sm86" in caught.value.problem
+    assert words in caught.value.problem
+    assert caught.value.remedy == remedy
 
 
 def test_a_runtime_that_is_not_installed(card, place, rtx_3080, monkeypatch):
