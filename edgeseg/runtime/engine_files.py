@@ -83,7 +83,7 @@ def _check_file(engine: Path, card: EngineCard) -> None:
         )
     size = engine.stat().st_size
     if size != card.bytes:
-        changed = f"it was changed to {size} bytes (expected {card.bytes})"
+        changed = f"it was changed: it has {size} bytes (expected {card.bytes})"
         raise _mismatch(engine, card, changed, "engine/changed")
     if sha256(engine) != card.sha256:
         changed = "it was changed: its SHA-256 differs from the card's"
