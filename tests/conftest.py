@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeseg.cards import GraphCard
+from tests.kit.cards import make_card
 from tests.kit.logs import logged
 
 pytest_plugins = ["tests.kit.deploy"]
@@ -11,15 +11,11 @@ pytest_plugins = ["tests.kit.deploy"]
 @pytest.fixture
 def graph_card():
     """The card of a small graph: frames of 48 x 64, a network of 32 x 32."""
-    return GraphCard(
+    return make_card(
         name="screws",
-        model="destseg",
-        frame_format="bgr",
-        frame_shape=(1, 48, 64, 3),
-        image_size=32,
+        side=32,
         threshold=0.25,
         image_threshold=0.5,
-        weights_sha256="0" * 64,
         training={"teacher": "resnet18", "rotation": "none"},
         versions={"torch": "2.6.0"},
     )

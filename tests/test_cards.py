@@ -8,20 +8,16 @@ import pytest
 from edgeseg import cards
 from edgeseg.cards import EngineCard, GraphCard, ModelCard, read_card, write_card
 from edgeseg.errors import ModelError
+from tests.kit.cards import make_engine_card, make_run_card
 from tests.kit.errors import fails
 
 
 @pytest.fixture
 def model_card():
-    return ModelCard(
-        name="screws",
-        model="destseg",
-        image_size=256,
+    return make_run_card(
         frame_size=(480, 640),
         config={"teacher": "resnet18", "textures": None},
         split={"train": {"good/000.png": "ab" * 32}, "holdout": {}},
-        weights_sha256="cd" * 32,
-        versions={"torch": "2.6.0"},
         steps={"student": 10, "head": 20},
         threshold_note={"rate": 0.01, "images": 24},
     )
@@ -29,17 +25,9 @@ def model_card():
 
 @pytest.fixture
 def engine_card(graph_card):
-    return EngineCard(
-        graph=graph_card,
-        file="screws-fp16-cpu.xml",
-        sha256="ef" * 32,
-        bytes=1234,
-        runtime="openvino",
-        runtime_version="2026.4.1",
-        precision="fp16",
-        target="cpu",
+    return make_engine_card(
+        graph_card,
         built_on={"cpu": "AMD EPYC"},
-        source_sha256="12" * 32,
         inputs={"frame": ["uint8", [1, 48, 64, 3]], "threshold": ["float32", [1]]},
         outputs={"mask": ["uint8", [1, 48, 64]]},
     )

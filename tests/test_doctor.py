@@ -1,7 +1,6 @@
 """The doctor looks, is quick, and has a remedy for everything that is missing."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import shlex
@@ -11,7 +10,6 @@ import sys
 import pytest
 
 from edgeseg import doctor
-from edgeseg.cards import EngineCard, write_card
 from edgeseg.doctor import Diagnosis, Finding, examine
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command
@@ -20,6 +18,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.machine.nvml import GpuState
 from edgeseg.machine.state import DeviceState
 from edgeseg.runtime.choice import Candidate
+from tests.kit.cards import write_engine
 from tests.kit.errors import fails
 
 RUNS = Candidate("openvino", "openvino", "openvino", "2026.4")
@@ -36,23 +35,6 @@ HERE = dataclasses.replace(
 @pytest.fixture(scope="module")
 def diagnosis(tmp_path_factory):
     return examine(tmp_path_factory.mktemp("project"))
-
-
-def engine(graph_card, runtime, target, file):
-    return EngineCard(
-        graph=graph_card,
-        file=file,
-        sha256=hashlib.sha256(b"plan").hexdigest(),
-        bytes=len(b"plan"),
-        runtime=runtime,
-        runtime_version="1",
-        precision="fp16",
-        target=target,
-        built_on={},
-        source_sha256="0" * 64,
-        inputs={},
-        outputs={},
-    )
 
 
 def areas(findings):
@@ -298,15 +280,13 @@ def test_the_newest_run_is_named(tmp_path):
 
 
 @pytest.fixture
-def engines(tmp_path, graph_card):
+def engines(tmp_path):
     """Write engines with their cards, the newest first: (runtime, target, file)."""
 
     def write(*kinds):
         for age, (runtime, target, file) in enumerate(kinds):
-            (tmp_path / file).write_bytes(b"plan")
-            card = (tmp_path / file).with_suffix(".json")
-            write_card(card, engine(graph_card, runtime, target, file))
-            os.utime(card, (1000 - age, 1000 - age))
+            path = write_engine(tmp_path / file, runtime=runtime, target=target)
+            os.utime(path.with_suffix(".json"), (1000 - age, 1000 - age))
         return tmp_path
 
     return write

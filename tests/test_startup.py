@@ -3,7 +3,6 @@
 Each command really runs, in an interpreter of its own, on the red graph; the lists are exact.
 """
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import sys
 import onnx
 import pytest
 
-from edgeseg.cards import EngineCard, write_card
+from tests.kit.cards import write_engine
 from tests.kit.red_graph import CARD, red_graph, write_plates
 
 HEAVY = (
@@ -37,22 +36,7 @@ def project(tmp_path_factory):
     write_plates(folder / "photos")
     for runtime in ("onnxruntime", "openvino"):
         path = folder / f"{runtime}.onnx"
-        onnx.save(graph, path)
-        card = EngineCard(
-            graph=CARD,
-            file=path.name,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            bytes=path.stat().st_size,
-            runtime=runtime,
-            runtime_version="",
-            precision="fp32",
-            target="cpu",
-            built_on={},
-            source_sha256="",
-            inputs={},
-            outputs={},
-        )
-        write_card(path.with_suffix(".json"), card)
+        write_engine(path, graph.SerializeToString(), CARD, runtime=runtime, precision="fp32")
     return folder
 
 

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 
-from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
+from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
@@ -35,8 +35,9 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.train import train
-from tests.kit.deploy import SIDE
+from tests.kit.cards import make_card
 
+SIDE = 64
 MODELS = {
     "dskd": {"model": "dskd", "epochs": 1, "student_rate": 1e-4},
     "stpm": {"model": "stpm", "student_steps": 3},
@@ -177,18 +178,7 @@ def test_an_ablation_exports(settings, tmp_path):
     module = Fused(
         detector, image_size=SIDE, frame_size=(48, 80), frame_format="bgr", top=config.top
     )
-    card = GraphCard(
-        name="ablation",
-        model=config.model,
-        frame_format="bgr",
-        frame_shape=(1, 48, 80, 3),
-        image_size=SIDE,
-        threshold=0.5,
-        image_threshold=0.5,
-        weights_sha256="0" * 64,
-        training=values,
-        versions={},
-    )
+    card = make_card(48, 80, side=SIDE, name="ablation", model=config.model, training=values)
     with PyTorchBackend(module, card) as backend:
         found = export_graph(backend, tmp_path / "a.onnx", ExportConfig())
     assert found.parity.max_abs_diff <= 1e-4

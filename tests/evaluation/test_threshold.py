@@ -15,6 +15,7 @@ from edgeseg.evaluation.threshold import (
     threshold_run,
 )
 from edgeseg.files import sha256
+from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 from tests.kit.red_backend import RedBackend, write_image
 
@@ -94,17 +95,8 @@ def run(tmp_path, monkeypatch):
     """A run with three held-out images, opened as a RedBackend."""
     data, run = tmp_path / "data", tmp_path / "runs" / "plates"
     held = [write_image(data / "good" / f"{red}.png", red) for red in (30, 60, 90)]
-    card = ModelCard(
-        name="plates",
-        model="destseg",
-        image_size=16,
-        frame_size=(16, 16),
-        config={"teacher": "resnet18"},
-        split={"train": {}, "holdout": {f"good/{p.name}": sha256(p) for p in held}},
-        weights_sha256="00ff",
-        versions={},
-        steps={},
-    )
+    split = {"train": {}, "holdout": {f"good/{p.name}": sha256(p) for p in held}}
+    card = make_run_card(name="plates", image_size=16, split=split)
     write_card(run / CARD, card)
     backend = RedBackend()
 

@@ -1,10 +1,12 @@
-"""Cards for tests."""
+"""Cards for tests; every function takes changes by the name of the field."""
 
-from edgeseg.cards import GraphCard
+import hashlib
+
+from edgeseg.cards import EngineCard, GraphCard, ModelCard, write_card
 
 
 def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **changes):
-    """A card of a graph: frames of 48 x 64, a network of 16 x 16; `changes` by field."""
+    """A card of a graph: frames of 48 x 64, a network of 16 x 16."""
     values = {
         "name": "red",
         "model": "destseg",
@@ -18,3 +20,47 @@ def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **ch
         "versions": {},
     }
     return GraphCard(**(values | changes))
+
+
+def make_run_card(**changes):
+    """A card of a run, without thresholds."""
+    values = {
+        "name": "screws",
+        "model": "destseg",
+        "image_size": 64,
+        "frame_size": None,
+        "config": {"teacher": "resnet18", "top": 100},
+        "split": {"train": {}, "holdout": {}},
+        "weights_sha256": "0" * 64,
+        "versions": {},
+        "steps": {},
+    }
+    return ModelCard(**(values | changes))
+
+
+def make_engine_card(graph=None, *, file="red-fp16-openvino-cpu.onnx", data=b"plan", **changes):
+    """A card of an engine of OpenVINO; data: the content of the file."""
+    values = {
+        "graph": graph or make_card(),
+        "file": file,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "runtime": "openvino",
+        "runtime_version": "2026.4.1",
+        "precision": "fp16",
+        "target": "cpu",
+        "built_on": {},
+        "source_sha256": "0" * 64,
+        "inputs": {},
+        "outputs": {},
+    }
+    return EngineCard(**(values | changes))
+
+
+def write_engine(path, data=b"plan", graph=None, **changes):
+    """Write an engine and its card beside it; return the path of the engine."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    card = make_engine_card(graph, file=path.name, data=data, **changes)
+    write_card(path.with_suffix(".json"), card)
+    return path

@@ -8,36 +8,26 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from edgeseg.cards import CARD, GraphCard, ModelCard, write_card
+from edgeseg.cards import CARD, write_card
 from edgeseg.config import ExportConfig
 from edgeseg.export.export import export_run
 from edgeseg.model.destseg import DeSTSeg
-from edgeseg.model.fused import CHANNELS, Fused
+from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.checkpoint import save_weights
+from tests.kit.cards import make_card, make_run_card
 from tests.kit.old_tensorrt import library
 from tests.kit.small_head import SIZES, small_head
 
-SIDE = 64
 TOY_SIDE = 32
 
 
 @pytest.fixture(scope="session")
 def run_card():
-    return ModelCard(
-        name="screws",
-        model="destseg",
-        image_size=SIDE,
-        frame_size=(48, 80),
-        config={"teacher": "resnet18", "top": 100},
-        split={"train": {}, "holdout": {}},
-        weights_sha256="",
-        versions={"edgeseg": "0.1.0"},
-        steps={"student": 0, "head": 0},
-        threshold=0.5,
-        image_threshold=0.6,
+    return make_run_card(
+        frame_size=(48, 80), versions={"edgeseg": "0.1.0"}, threshold=0.5, image_threshold=0.6
     )
 
 
@@ -85,17 +75,14 @@ def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch
         frame_format=frame_format,
         top=10,
     )
-    card = GraphCard(
-        name="toy",
-        model="destseg",
+    card = make_card(
+        *frame_size,
+        batch=batch,
         frame_format=frame_format,
-        frame_shape=(batch, *frame_size, CHANNELS[frame_format]),
-        image_size=TOY_SIDE,
-        threshold=0.5,
+        side=TOY_SIDE,
+        name="toy",
         image_threshold=0.5,
-        weights_sha256="0" * 64,
         training={"teacher": "resnet18"},
-        versions={},
     )
     return PyTorchBackend(module, card)
 

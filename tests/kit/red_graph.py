@@ -9,8 +9,9 @@ it multiplies by 1 and by 1 + 2^-12, which Half rounds to 1, and returns 4096 ti
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from edgeseg.cards import GraphCard, metadata_from
+from edgeseg.cards import metadata_from
 from edgeseg.data.images import write_png
+from tests.kit.cards import make_card
 
 SIDE = 16
 CHAIN = (
@@ -21,17 +22,14 @@ CHAIN = (
     "head.blocks.0",
     "head.aspp.4",
 )
-CARD = GraphCard(
-    name="plates",
-    model="destseg",
+CARD = make_card(
+    SIDE,
+    SIDE,
     frame_format="rgb",
-    frame_shape=(1, SIDE, SIDE, 3),
-    image_size=SIDE,
-    threshold=0.5,
+    name="plates",
     image_threshold=0.7,
     weights_sha256="00ff",
     training={"top": 4},
-    versions={},
 )
 
 

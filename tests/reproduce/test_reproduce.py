@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.cards import CARD, WEIGHTS, ModelCard, write_card
+from edgeseg.cards import CARD, WEIGHTS, write_card
 from edgeseg.config import ReproduceConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import ConfigError, DataError, EdgesegError, Interrupted, WriteError
 from edgeseg.reproduce.reproduce import reproduce
 from edgeseg.training.train import json_config, split_hashes
+from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 
 TABLE = """
@@ -41,15 +42,12 @@ def finish(run):
     score = 0.5 + 0.1 * run.config.seed
     write_card(
         run.folder / CARD,
-        ModelCard(
+        make_run_card(
             name=run.folder.name,
             model=run.config.model,
             image_size=256,
-            frame_size=None,
             config=json_config(run.config),
             split=split_hashes(open_dataset(run.data), run.config),
-            weights_sha256="0" * 64,
-            versions={},
             steps={"student": 3},
             seconds={"student": 20.0 + 20 * run.config.seed, "head": 30.0},
             trained_on="a machine, 1 threads",

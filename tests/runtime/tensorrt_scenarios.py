@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from edgeseg.cards import EngineCard, write_card
+from edgeseg.cards import write_card
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError
@@ -22,7 +22,7 @@ from edgeseg.runtime.device_slot import ALIGNMENT
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
-from tests.kit.cards import make_card
+from tests.kit.cards import make_card, make_engine_card
 from tests.kit.logs import logged
 from tests.runtime import test_backends
 from tools.cudasim import simulator
@@ -33,17 +33,12 @@ def card_of(
 ):
     n, height, width, _ = shape
     graph = make_card(height, width, batch=n, side=side, frame_format=frame_format, name="bottle")
-    return EngineCard(
-        graph=graph,
+    return make_engine_card(
+        graph,
         file="bottle.engine",
-        sha256="0" * 64,
-        bytes=1,
         runtime=runtime,
         runtime_version=version,
-        precision="fp16",
         target="sm87",
-        built_on={},
-        source_sha256="0" * 64,
         inputs={"frame": ["uint8", list(shape)], "threshold": ["float32", [1]]},
         outputs={
             "mask": ["uint8", [n, height, width]],

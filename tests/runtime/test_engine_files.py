@@ -1,16 +1,16 @@
 """Engines are checked against their card and this machine before a runtime opens them."""
 
 import dataclasses
-import hashlib
 
 import pytest
 
-from edgeseg.cards import EngineCard, write_card
+from edgeseg.cards import write_card
 from edgeseg.errors import EngineMismatch, MissingExtra, ModelError
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import engine_files as engines
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.engine_files import check_engine, engine_path
+from tests.kit.cards import make_engine_card
 from tests.kit.errors import fails
 
 PLAN = b"a plan of TensorRT-RTX" * 10
@@ -20,19 +20,13 @@ NO_GPU = {"gpu": None, "compute_capability": None, "gpu_note": "no driver"}
 
 @pytest.fixture
 def card(graph_card):
-    return EngineCard(
-        graph=graph_card,
+    return make_engine_card(
+        graph_card,
         file="screws-fp16-rtx-sm86.engine",
-        sha256=hashlib.sha256(PLAN).hexdigest(),
-        bytes=len(PLAN),
+        data=PLAN,
         runtime="tensorrt-rtx",
         runtime_version="1.7.1.116",
-        precision="fp16",
         target="sm86",
-        built_on={},
-        source_sha256="0" * 64,
-        inputs={},
-        outputs={},
     )
 
 

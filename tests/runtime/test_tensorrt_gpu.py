@@ -1,12 +1,9 @@
 """TrtBackend on a GPU, with an engine that TensorRT builds on the spot."""
 
-import dataclasses
-
 import numpy as np
 import onnx
 import pytest
 
-from edgeseg.cards import EngineCard
 from edgeseg.config import BuildConfig, GpuConfig
 from edgeseg.cuda.driver import found_bindings
 from edgeseg.errors import MissingExtra
@@ -14,6 +11,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import OUTPUTS
 from edgeseg.runtime.tensorrt_backend import TrtBackend
+from tests.kit.cards import make_engine_card
 from tests.kit.plans import plan_of
 
 pytestmark = pytest.mark.gpu
@@ -34,10 +32,11 @@ def engine(request, tmp_path_factory, red_graph, red_card):
     plan = plan_of(request.param, onnx.load(red_graph), config, here)
     path = tmp_path_factory.mktemp("engines") / "red.engine"
     path.write_bytes(plan.data)
-    fields = {field.name: {} for field in dataclasses.fields(EngineCard)}
-    known = {"graph": red_card, "file": path.name, "precision": "fp32", "target": plan.target}
-    known |= {"runtime": request.param, "runtime_version": plan.version}
-    return path, EngineCard(**fields | known)
+    versions = {"runtime": request.param, "runtime_version": plan.version}
+    card = make_engine_card(
+        red_card, file=path.name, precision="fp32", target=plan.target, **versions
+    )
+    return path, card
 
 
 @pytest.mark.parametrize("cuda_graph", [True, False], ids=["graph", "enqueue"])
