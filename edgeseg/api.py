@@ -7,12 +7,11 @@ engine = edgeseg.build_engine(run, precision="int8")
 from pathlib import Path
 from typing import Any
 
+from edgeseg.cards import ENGINES, RUNS
 from edgeseg.config import BuildConfig, ExportConfig
 from edgeseg.errors import ModelError
 from edgeseg.evaluation.threshold import FALSE_REJECT_RATE, Thresholds, check_rate, threshold_run
 from edgeseg.recipes import TrainConfig
-
-RUNS, ENGINES = Path("runs"), Path("engines")
 
 
 def train(
@@ -78,7 +77,7 @@ def export(
     as `frame_size="640x480"`, `format="gray"`.
     """
     config = ExportConfig(**settings)
-    path = run_of(None if run is None else Path(run))
+    path = run_of(run)
     from edgeseg.export.export import export_run
 
     return export_run(path, config, data=None if data is None else Path(data)).graph
@@ -96,14 +95,14 @@ def build_engine(
     from edgeseg.engine.build_engine import build_engine as build
 
     config = BuildConfig(**settings)
-    return build(graph_of(None if model is None else Path(model)), config, out=Path(out)).path
+    return build(graph_of(model), config, out=Path(out)).path
 
 
-def run_of(given: Path | None) -> Path:
+def run_of(given: str | Path | None) -> Path:
     """Return a run directory; ModelError (`model/not-a-run`) for an ONNX file or an engine."""
     from edgeseg.loading import find_model
 
-    path = find_model(given, RUNS)
+    path = find_model(given)
     if not path.is_dir():
         raise ModelError(
             f"not a run: {path} (expected a run directory or the name of a run)",
@@ -113,14 +112,14 @@ def run_of(given: Path | None) -> Path:
     return path
 
 
-def graph_of(given: Path | None) -> Path:
+def graph_of(given: str | Path | None) -> Path:
     """Return the ONNX file of a run, exported if it is not yet.
 
     ModelError (`model/not-a-graph`) for an engine.
     """
     from edgeseg.loading import find_model
 
-    path = find_model(given, RUNS)
+    path = find_model(given)
     if path.is_dir():
         from edgeseg.export.ensure import exported_graph
 

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from edgeseg.errors import ModelError
 from edgeseg.files import write_atomic
 
+RUNS, ENGINES = Path("runs"), Path("engines")
+"""The default folders."""
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
 IMPORTED = "imported"  # key of ModelCard.config: the file that a run was imported from

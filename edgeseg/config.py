@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
-from edgeseg.settings import parse_duration, parse_pace, parse_size, setting, validate
+from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 Clipping = Literal["entropy", "percentile", "max"]
@@ -32,7 +32,7 @@ AUTO_REWRITES = REWRITES
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(Settings):
     """The input of the exported graph, and the tolerance of its parity check."""
 
     frame_size: str | None = setting(
@@ -40,16 +40,14 @@ class ExportConfig:
     )
     format: FrameFormat = setting("bgr", "Channel order of the frames; OpenCV's is bgr")
     batch: int = setting(1, "Frames per inference", low=1, high=256)
-    tolerance: float = setting(
-        1e-4, "Largest difference from PyTorch's anomaly map", low=0.0, high=1.0
-    )
+    tolerance: float = fraction(1e-4, "Largest difference from PyTorch's anomaly map")
     rewrites: str = setting(
         "auto",
         f"Exact rewrites that save work: auto, none, or names with commas: {','.join(REWRITES)}",
     )
 
     def __post_init__(self) -> None:
-        validate(self)
+        super().__post_init__()
         self.size()
         self.rewrite_names()
 
@@ -75,7 +73,7 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateConfig:
+class CalibrateConfig(Settings):
     """The frames on which INT8 calibration ranges are measured, and how outliers are clipped."""
 
     good_count: int = setting(200, "Good images, from the training set", low=0, high=1_000_000)
@@ -90,7 +88,7 @@ class CalibrateConfig:
     )
 
     def __post_init__(self) -> None:
-        validate(self)
+        super().__post_init__()
         if not self.good_count + self.defective_count + self.synthetic_count:
             raise ConfigError(
                 "good_count, defective_count and synthetic_count are all 0 "
@@ -110,7 +108,7 @@ class CalibrateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildConfig:
+class BuildConfig(Settings):
     """Precision, runtime and target of an engine, and the limits of its accuracy gate."""
 
     PANELS: ClassVar[dict[str, str]] = {
@@ -136,61 +134,39 @@ class BuildConfig:
         1024, "Scratch memory of TensorRT's builder, in MiB", low=1, high=1 << 20
     )
     data: Path | None = setting(None, "Images for the accuracy gate: labelled, or good ones only")
-    max_drop: float = setting(
+    max_drop: float = fraction(
         0.01,
         "Largest drop of pixel AP and image AUROC; layers fall back to a higher precision, "
         "else the build fails",
-        low=0.0,
-        high=1.0,
     )
-    max_flip_rate: float = setting(
-        0.01,
-        "Largest share of verdicts that change, 0..1; a single one is always allowed",
-        low=0.0,
-        high=1.0,
+    max_flip_rate: float = fraction(
+        0.01, "Largest share of verdicts that change, 0..1; a single one is always allowed"
     )
     gate_image_count: int = setting(
         400, "Most images to evaluate, sampled evenly", low=2, high=1_000_000
     )
 
-    def __post_init__(self) -> None:
-        validate(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyConfig:
+class VerifyConfig(Settings):
     """The frames on which two models are compared, and the limits of their differences."""
 
     data: Path | None = setting(None, "Folder of images [default: synthetic frames]")
     image_count: int = setting(16, "Images to use, sampled evenly", low=1, high=100_000)
-    max_map_diff: float | None = setting(
-        None,
-        "Largest difference of the anomaly maps at any pixel [default: 0.05; INT8: 0.2]",
-        low=0.0,
-        high=1.0,
+    max_map_diff: float | None = fraction(
+        None, "Largest difference of the anomaly maps at any pixel [default: 0.05; INT8: 0.2]"
     )
-    max_score_diff: float = setting(
-        0.05, "Largest difference of the image scores", low=0.0, high=1.0
+    max_score_diff: float = fraction(0.05, "Largest difference of the image scores")
+    min_iou: float | None = fraction(
+        None, "Smallest intersection over union of the masks [default: 0.95; INT8: 0.7]"
     )
-    min_iou: float | None = setting(
-        None,
-        "Smallest intersection over union of the masks [default: 0.95; INT8: 0.7]",
-        low=0.0,
-        high=1.0,
+    max_flip_rate: float | None = fraction(
+        None, "Largest share of verdicts that change, 0..1 [default: 0; INT8: 0.01, at least one]"
     )
-    max_flip_rate: float | None = setting(
-        None,
-        "Largest share of verdicts that change, 0..1 [default: 0; INT8: 0.01, at least one]",
-        low=0.0,
-        high=1.0,
-    )
-
-    def __post_init__(self) -> None:
-        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceConfig:
+class ReproduceConfig(Settings):
     """Which part of a table is run, on which data, and how many trainings at a time."""
 
     data: Path | None = setting(
@@ -210,16 +186,13 @@ class ReproduceConfig:
     out: Path = setting(Path("reproductions"), "Folder for runs and reports")
     processes: int = setting(1, "Parallel trainings, which share the cores", low=1, high=1024)
 
-    def __post_init__(self) -> None:
-        validate(self)
-
     def names(self) -> list[str] | None:
         """Return the selected categories, or None for all of them."""
         return None if self.categories is None else self.categories.split(",")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuConfig:
+class GpuConfig(Settings):
     """How frames reach an engine on an NVIDIA GPU; ignored by CPU runtimes."""
 
     PANELS: ClassVar[dict[str, str]] = {"NVIDIA GPU": "io cuda_graph cuda"}
@@ -305,7 +278,7 @@ class StreamConfig(GpuConfig):
                 remedy="--width 1280 --height 720",
                 code="config/conflict",
             )
-        validate(self)
+        super().__post_init__()
         self.every()
 
     def address(self) -> str:
@@ -336,14 +309,14 @@ class BenchConfig(GpuConfig):
     threads: int | None = setting(None, "CPU threads [default: all cores]", low=1, high=4096)
 
     def __post_init__(self) -> None:
-        validate(self)
-        if self.keep_warm and self.period() is None:
+        super().__post_init__()
+        period = self.period()
+        if self.keep_warm and period is None:
             raise ConfigError(
                 "keep_warm needs idle time between inferences (expected a pace)",
                 remedy="--keep-warm --pace 10s",
                 code="config/no-pace",
             )
-        self.period()
 
     def period(self) -> float | None:
         """Return the seconds from the start of one inference to the next; None: back to back."""
@@ -351,7 +324,7 @@ class BenchConfig(GpuConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileConfig:
+class ProfileConfig(Settings):
     """How a model's layers are timed, and where the result goes."""
 
     data: Path | None = setting(None, "Folder of images [default: synthetic frames]")
@@ -364,6 +337,3 @@ class ProfileConfig:
     threads: int | None = setting(None, "CPU threads [default: all cores]", low=1, high=4096)
     graph: Path | None = setting(None, "ONNX file that a TensorRT engine was built from")
     nvtx: bool = setting(False, "Annotate the stages for Nsight Systems")
-
-    def __post_init__(self) -> None:
-        validate(self)

@@ -2,9 +2,11 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 class Stop:
@@ -23,27 +25,24 @@ class Stop:
 @contextmanager
 def stop_at_once() -> Iterator[None]:
     """Treat SIGTERM like Ctrl-C, a KeyboardInterrupt; only in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
+    with _handling(signal.default_int_handler, signal.SIGTERM):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
     """Catch SIGINT and SIGTERM inside the block; only in the main thread."""
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
+    with _handling(stop.ask, signal.SIGINT, signal.SIGTERM):
         yield stop
-        return
-    caught = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stop.ask) for number in caught}
+
+
+@contextmanager
+def _handling(handler: Handler, *signals: signal.Signals) -> Iterator[None]:
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = {each: signal.signal(each, handler) for each in signals if in_main_thread}
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, earlier in before.items():
+            signal.signal(each, earlier)

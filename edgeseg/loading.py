@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard
+from edgeseg.cards import CARD, ENGINES, RUNS, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
@@ -57,14 +57,14 @@ def open_model(
             f"not found: {path}", remedy="name a run, an ONNX file or an engine", code=NOT_FOUND
         )
     if path.suffix in (".engine", ".json") or card_path(path).is_file():
-        card = _check_engine(path, runtime)
+        card = check_engine(path)
+        _check_runtime(runtime, card.runtime, "an engine", f"--runtime {card.runtime}")
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
             return _open_graph(
                 engine, card.runtime, threads, digest=card.sha256, precision=card.precision
             )
-        on_gpu = TrtBackend.open(engine, card, gpu=gpu)
-        return _opened(engine, on_gpu, card.runtime)
+        return _opened(engine, TrtBackend.open(engine, card, gpu=gpu), card.runtime)
     if path.suffix != ".onnx":
         raise ModelError(
             f"not a model: {path} (expected a run directory, an ONNX file or an engine)",
@@ -119,16 +119,14 @@ def open_run(
     return backend
 
 
-def find_model(
-    given: Path | None,
-    runs: Path,
-) -> Path:
+def find_model(given: str | Path | None, runs: Path = RUNS) -> Path:
     """Return the path of a model: `given` is a path or the name of a run; None: the newest run.
 
     ModelError lists the existing runs.
     """
     if given is None:
         return newest_run(runs)
+    given = Path(given)
     for path in (given, runs / given):
         if path.is_file() or (path / CARD).is_file():  # not a data folder of the same name
             return path
@@ -142,20 +140,12 @@ def find_model(
     )
 
 
-def find_engine(
-    given: Path | None,
-    engines: Path,
-    runs: Path,
-) -> Path:
+def find_engine(given: str | Path | None) -> Path:
     """Return the path of a model; None: the newest engine that runs on this machine."""
-    if given is None:
-        return newest_engine(engines)
-    return find_model(given, runs)
+    return newest_engine(ENGINES) if given is None else find_model(given)
 
 
-def newest_run(
-    runs: Path,
-) -> Path:
+def newest_run(runs: Path) -> Path:
     """Return the run whose card was written last."""
     found = _runs(runs)
     if not found:
@@ -190,12 +180,7 @@ def graph_opener(runtime: RuntimeName, precision: str) -> Callable[..., Backend]
 
 
 def _open_graph(
-    path: Path,
-    runtime: str,
-    threads: int | None,
-    *,
-    digest: str | None = None,
-    precision: str = "",
+    path: Path, runtime: str, threads: int | None, *, digest: str | None = None, precision: str = ""
 ) -> Backend:
     """Open a graph on a CPU runtime.
 
@@ -213,18 +198,10 @@ def _open_graph(
     return _opened(path, graph_opener(runtime, precision)(path, **options), runtime)
 
 
-def _check_engine(path: Path, runtime: str | None) -> EngineCard:
-    """Return the card of an engine that runs on this machine."""
-    card = check_engine(path)
-    _check_runtime(runtime, card.runtime, "an engine", f"--runtime {card.runtime}")
-    return card
-
-
 def _opened(path: Path, backend: Backend, runtime: str) -> Backend:
     """Log what was opened, and why no faster runtime was."""
-    why = reasons(runtime, candidates(this_machine()))
     log.info(f"{path}: {backend.name}")
-    if why:
+    if why := reasons(runtime, candidates(this_machine())):
         log_once(why)
     return backend
 

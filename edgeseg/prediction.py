@@ -197,8 +197,7 @@ def load(
     for name, value in (("threshold", threshold), ("image_threshold", image_threshold)):
         if value is not None and not np.isfinite(value):
             raise ConfigError(f"invalid {name}: {value} (expected a number).", remedy=f"{name}=0.5")
-    found = find_engine(None if path is None else Path(path), Path("engines"), Path("runs"))
-    backend = open_model(found, runtime=runtime, threads=threads, gpu=gpu)
+    backend = open_model(find_engine(path), runtime=runtime, threads=threads, gpu=gpu)
     try:
         return Model(backend, threshold=threshold, image_threshold=image_threshold)
     except BaseException:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from edgeseg.errors import ConfigError
-from edgeseg.settings import by_model, check_choices, setting, validate
+from edgeseg.settings import by_model, check_choices, fraction, setting, validate
 
 STRIDE = 32  # of the students' deepest features
 
@@ -138,41 +138,31 @@ class TrainConfig:
         "none",
         "slight: 5 degrees; full: any right angle and 5 degrees; paper: per MVTec AD category",
     )
-    lighting: float = setting(
-        0.0, "Random gain and offset of the brightness, 0..1", low=0.0, high=1.0
-    )
-    local_contrast: float = setting(
+    lighting: float = fraction(0.0, "Random gain and offset of the brightness, 0..1")
+    local_contrast: float = fraction(
         0.0,
         "Normalize gray values by local mean and deviation: sigma of the Gaussian as a share of "
         "the side; 0 disables",
-        low=0.0,
-        high=1.0,
     )
 
     textures: Path | None = setting(
         None, "Folder of images pasted as anomalies, e.g. DTD [default: generated]"
     )
     texture_color: TextureColor = setting("color", "gray: paste textures without color")
-    shading: float = by_model(
-        "Share of anomalies that are lighter or darker regions [default: 0; edge: 0.2]",
-        low=0.0,
-        high=1.0,
+    shading: float = fraction(
+        None, "Share of anomalies that are lighter or darker regions [default: 0; edge: 0.2]"
     )
-    marks: float = by_model(
-        "Share of anomalies that are cracks, scratches and pores [default: 0; edge: 0.2]",
-        low=0.0,
-        high=1.0,
+    marks: float = fraction(
+        None, "Share of anomalies that are cracks, scratches and pores [default: 0; edge: 0.2]"
     )
-    patches: float = by_model(
-        "Share of anomalies that are patches moved within the image [default: 0; edge: 0.2]",
-        low=0.0,
-        high=1.0,
+    patches: float = fraction(
+        None, "Share of anomalies that are patches moved within the image [default: 0; edge: 0.2]"
     )
-    intact: float = setting(0.0, "Share of training images without an anomaly", low=0.0, high=1.0)
+    intact: float = fraction(0.0, "Share of training images without an anomaly")
     opacity_min: float = setting(
         0.2, "Lowest opacity of an anomaly", low=0.0, high=lambda config: config.opacity_max
     )
-    opacity_max: float = setting(1.0, "Highest opacity of an anomaly", low=0.0, high=1.0)
+    opacity_max: float = fraction(1.0, "Highest opacity of an anomaly")
 
     optimizer: Optimizer = by_model("Optimizer [default: sgd; dskd and edge: adam]")
     student_rate: float = by_model(
@@ -191,9 +181,7 @@ class TrainConfig:
         low=0.0,
         high=lambda config: 1.0 if config.optimizer == "sgd" else 0.9999,
     )
-    weight_decay: float = by_model(
-        "Weight decay [default: 0.0001; dskd and edge: 0]", low=0.0, high=1.0
-    )
+    weight_decay: float = fraction(None, "Weight decay [default: 0.0001; dskd and edge: 0]")
     schedule: Schedule = by_model(
         "Learning rate schedule per phase [default: constant; edge: cosine]"
     )

@@ -40,6 +40,18 @@ def by_model(help: str, *, low: Bound = None, high: Bound = None) -> Any:
     return setting(None, help, low=low, high=high)
 
 
+def fraction(default: Any, help: str) -> Any:
+    """Declare a field from 0 to 1; a default of None depends on the model."""
+    return setting(default, help, low=0.0, high=1.0)
+
+
+class Settings:
+    """Base of the settings classes, which are validated on construction."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
 def validate(config: Any) -> None:
     """Check every field of a configuration against its choices and its bounds."""
     check_choices(config)

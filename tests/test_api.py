@@ -12,17 +12,7 @@ from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, DataError
 from tests.kit.errors import fails
 
-NAMES = [
-    "EdgesegError",
-    "Model",
-    "Prediction",
-    "Region",
-    "__version__",
-    "build_engine",
-    "export",
-    "load",
-    "train",
-]
+NAMES = "EdgesegError Model Prediction Region __version__ build_engine export load train".split()
 
 
 def test_all_public_names_are_there_and_sorted():

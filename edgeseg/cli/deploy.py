@@ -3,18 +3,17 @@
 from pathlib import Path
 from typing import Annotated
 
+from edgeseg.cards import ENGINES
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import (
-    ENGINES,
     Graph,
     MaybeData,
     Model,
     Run,
     SourceGraph,
     argument,
-    model_of,
     split,
 )
 from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, VerifyConfig
@@ -81,13 +80,15 @@ def verify(
 ) -> Report:
     """Compare two models on the same frames. Exit code 3 beyond a limit."""
     from edgeseg.accuracy.verify import verify as run_verification
+    from edgeseg.loading import find_model
 
-    return run_verification(model_of(model_a), model_of(model_b), config)
+    return run_verification(find_model(model_a), find_model(model_b), config)
 
 
 @command(PANEL)
 def inspect(model: Model = None, graph: SourceGraph = None) -> Report:
     """Show MACs and parameters per module of the network."""
     from edgeseg.export.inspect import inspect_model
+    from edgeseg.loading import find_model
 
-    return inspect_model(model_of(model), graph=graph)
+    return inspect_model(find_model(model), graph=graph)

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from edgeseg.cards import CARD
+from edgeseg.cards import CARD, RUNS
 from edgeseg.cli.flags import option
 from edgeseg.errors import ConfigError
 
-RUNS, ENGINES = Path("runs"), Path("engines")
 GRAPHS = (".onnx", ".engine", ".json")
 
 
@@ -46,20 +45,6 @@ Rate = Annotated[float, option("Target false-reject rate, 0..1 [default: 0.01]",
 SourceGraph = Annotated[
     Path | None, option("ONNX file that a TensorRT engine was built from", "PATH")
 ]
-
-
-def model_of(given: Path | None) -> Path:
-    """Return the path of a model; None: the newest run."""
-    from edgeseg.loading import find_model
-
-    return find_model(given, RUNS)
-
-
-def engine_of(given: Path | None) -> Path:
-    """Return the path of a model; None: the newest engine that this machine can run."""
-    from edgeseg.loading import find_engine
-
-    return find_engine(given, ENGINES, RUNS)
 
 
 def split(command: str, first: Path | None, second: Path | None) -> tuple[Path | None, Path]:

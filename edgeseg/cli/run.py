@@ -6,7 +6,7 @@ from typing import Annotated
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import Engine, Runtime, Threads, argument, engine_of, is_model
+from edgeseg.cli.models import Engine, Runtime, Threads, argument, is_model
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
 
 PANEL = GROUPS[3]
@@ -27,12 +27,12 @@ def predict(
     threads: Threads = None,
 ) -> Report:
     """Write mask, overlay, anomaly map and verdict of each image."""
-    from edgeseg.loading import open_model
+    from edgeseg.loading import find_engine, open_model
     from edgeseg.stream.predict import predict as run_predict
 
     model = images.pop(0) if len(images) > 1 and is_model(images[0]) else None
     limits = {"threshold": threshold, "image_threshold": image_threshold}
-    with open_model(engine_of(model), runtime=runtime, threads=threads) as backend:
+    with open_model(find_engine(model), runtime=runtime, threads=threads) as backend:
         return run_predict(backend, images, out, **limits)
 
 
@@ -45,11 +45,10 @@ def stream(
     threads: Threads = None,
 ) -> Report:
     """Run on a camera, a video or a folder, and report the latency."""
-    from edgeseg.loading import open_model
+    from edgeseg.loading import find_engine, open_model
     from edgeseg.stream.stream import stream_from
 
-    path = engine_of(model)
-    with open_model(path, runtime=runtime, threads=threads, gpu=config) as backend:
+    with open_model(find_engine(model), runtime=runtime, threads=threads, gpu=config) as backend:
         return stream_from(backend, config)
 
 
@@ -59,10 +58,11 @@ def benchmark(config: BenchConfig, model: Engine = None, runtime: Runtime = None
     """Measure the latency on this machine: median, p99, maximum."""
     from edgeseg.bench.benchmark import benchmark as run_benchmark
     from edgeseg.data.frames import load_frames
-    from edgeseg.loading import open_model
+    from edgeseg.loading import find_engine, open_model
 
-    path = engine_of(model)
-    with open_model(path, runtime=runtime, threads=config.threads, gpu=config) as backend:
+    with open_model(
+        find_engine(model), runtime=runtime, threads=config.threads, gpu=config
+    ) as backend:
         return run_benchmark(backend, load_frames(backend.card, config.data), config)
 
 
@@ -72,8 +72,8 @@ def profile(config: ProfileConfig, model: Engine = None, runtime: Runtime = None
     """Measure the time of each layer and each module."""
     from edgeseg.bench.profile import profile as run_profile
     from edgeseg.data.frames import load_frames
-    from edgeseg.loading import open_model
+    from edgeseg.loading import find_engine, open_model
 
-    path = engine_of(model)
+    path = find_engine(model)
     with open_model(path, runtime=runtime, threads=config.threads) as backend:
         return run_profile(backend, path, load_frames(backend.card, config.data), config)

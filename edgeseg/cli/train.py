@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
+from edgeseg.cards import RUNS
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import (
-    RUNS,
     Data,
     MaybeData,
     Model,
@@ -16,7 +16,6 @@ from edgeseg.cli.models import (
     Runtime,
     Threads,
     argument,
-    model_of,
     split,
 )
 from edgeseg.config import ReproduceConfig
@@ -88,10 +87,10 @@ def evaluate(
     """Measure a model on labelled images. Writes the worst errors as a contact sheet."""
     from edgeseg.data.layouts import open_dataset
     from edgeseg.evaluation.evaluate import evaluate as run_evaluation
-    from edgeseg.loading import open_model
+    from edgeseg.loading import find_model, open_model
 
     named, images = split("evaluate", model, data)
-    path = model_of(named)
+    path = find_model(named)
     with open_model(path, runtime=runtime, threads=threads) as backend:
         folder = out or Path("evaluations") / path.stem
         return run_evaluation(backend, open_dataset(images), out=folder)

@@ -10,9 +10,7 @@ from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.settings import make
 
 
-def exported_graph(
-    run: Path,
-) -> Path:
+def exported_graph(run: Path) -> Path:
     """Return a run's graph; export it first when there is none, or an older one.
 
     Older: of other weights, thresholds or context than the run has now.

@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg.api import graph_of, run_of
 from edgeseg.cards import CARD
-from edgeseg.cli.models import is_model, model_of, split
+from edgeseg.cli.models import is_model, split
 from edgeseg.errors import ConfigError, ModelError
 from tests.kit.errors import fails
 
@@ -47,7 +47,6 @@ def test_split_takes_a_folder_of_the_name_of_a_run_for_data(here):
 
 def test_run_of_takes_runs_only(here):
     assert run_of(Path("bottle")) == run_of(None) == Path("runs/bottle")
-    assert model_of(Path("bottle.onnx")) == Path("bottle.onnx")
     with fails(ModelError, "model/not-a-run") as caught:
         run_of(Path("bottle.onnx"))
     assert "bottle.onnx" in caught.value.problem
