@@ -246,9 +246,8 @@ class PlainLoop:
         phase.trained.train()
         for module in phase.trained.modules():
             if isinstance(module, Aspp):
-                module.training = (
-                    False  # the module itself, not its parts: it fuses all views by one product
-                )
+                # The module itself, not its parts: it fuses all views by one product.
+                module.training = False
         parameters = [
             {"params": list(part.parameters()), "lr": rate} for part, rate in phase.learning_rates
         ]

@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgeseg.bench.conditions import versions
+from edgeseg.bench.conditions import PACKAGES
 from edgeseg.errors import DataError
+from edgeseg.extras import versions
 from edgeseg.machine.facts import this_machine
 
 RATIO = "x"
@@ -94,7 +95,7 @@ def emit(benchmark: str, figures: Sequence[Figure], **facts: Any) -> None:
         day=date.today().isoformat(),
         machine=this_machine().line(),
         command=shlex.join(["python", *sys.argv]),
-        versions=versions(),
+        versions=versions(*PACKAGES),
         figures=tuple(figures),
     )
     print(document.machine)

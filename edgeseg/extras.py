@@ -1,10 +1,12 @@
 """Optional packages, imported at first use."""
 
+import platform
 import shlex
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from types import ModuleType
 
+from edgeseg import __version__
 from edgeseg.errors import MissingExtra
 
 
@@ -34,6 +36,13 @@ def install_command(extra: str, *options: str) -> str:
         lines = []
     packages = [name.strip() for name, _, marker in lines if f"'{extra}'" in marker]
     return shlex.join(["pip", "install", *options, *(packages or [f".[{extra}]"])])
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Return the versions of edgeseg, Python and those of the distributions that are installed."""
+    found = {name: installed(name) for name in distributions}
+    known = {name: version for name, version in found.items() if version}
+    return {"edgeseg": __version__, "python": platform.python_version()} | known
 
 
 def installed(distribution: str) -> str | None:

@@ -11,6 +11,7 @@ from edgeseg.config import (
     BuildConfig,
     CalibrateConfig,
     ExportConfig,
+    GpuConfig,
     ProfileConfig,
     ReproduceConfig,
     StreamConfig,
@@ -57,6 +58,8 @@ INVALID = [
     (BuildConfig, {"workspace_mib": 0}, RANGE, "--workspace-mib 1"),
     (VerifyConfig, {"max_flip_rate": 7.0}, RANGE, "--max-flip-rate 1.0"),
     (ReproduceConfig, {"seeds": 0}, RANGE, "--seeds 1"),
+    (GpuConfig, {"io": "fast"}, CHOICE, "--io auto"),
+    (GpuConfig, {"cuda": "cupy"}, CHOICE, "--cuda auto"),
     (StreamConfig, {"camera": "0", "source": "a.mp4"}, CONFLICT, "--source a.mp4"),
     (StreamConfig, {"frames": 0}, RANGE, "--frames 1"),
     (StreamConfig, {"width": 640}, CONFLICT, "--width 1280 --height 720"),
@@ -64,10 +67,16 @@ INVALID = [
     (StreamConfig, {"fps": 0.0}, RANGE, "--fps 0.1"),
     (StreamConfig, {"camera_format": "mjpg"}, CHOICE, "--camera-format mjpeg"),
     (BenchConfig, {"iterations": 0}, RANGE, "--iterations 1"),
+    (BenchConfig, {"warmup": -1}, RANGE, "--warmup 0"),
+    (BenchConfig, {"seconds": 0.0}, RANGE, "--seconds 0.001"),
     (BenchConfig, {"threads": 0}, RANGE, "--threads 1"),
     (BenchConfig, {"pace": "soon"}, "config/not-a-duration", "--pace 10s"),
     (BenchConfig, {"keep_warm": True}, "config/no-pace", "--keep-warm --pace 10s"),
+    (ProfileConfig, {"iterations": 0}, RANGE, "--iterations 1"),
     (ProfileConfig, {"iterations": 1001}, RANGE, "--iterations 1000"),
+    (ProfileConfig, {"warmup": -1}, RANGE, "--warmup 0"),
+    (ProfileConfig, {"slowest": -1}, RANGE, "--slowest 0"),
+    (ProfileConfig, {"threads": 0}, RANGE, "--threads 1"),
 ]
 
 

@@ -1,16 +1,15 @@
 """The conditions of a measurement: model, engine, machine, versions, frames."""
 
-import platform
 from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.config import BenchConfig, ProfileConfig
 from edgeseg.data.frames import FrameSet
-from edgeseg.extras import installed
+from edgeseg.extras import versions
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend
 
-PACKAGES = ("edgeseg", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
+PACKAGES = ("numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +52,9 @@ def conditions(
         "engine": backend.name,
         "machine": this_machine().line(),
         "threads": config.threads,
-        "versions": versions(),
+        "versions": versions(*PACKAGES),
         "frames": frames.origin,
         "frame_shape": card.frame_shape,
         "image_size": card.image_size,
         "warmup": config.warmup,
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that affect a measurement."""
-    found = {name: installed(name) for name in PACKAGES}
-    return {"python": platform.python_version()} | {k: v for k, v in found.items() if v}

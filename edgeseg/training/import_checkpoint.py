@@ -29,7 +29,7 @@ from torch import Tensor
 
 from edgeseg.cards import CARD, IMPORTED, ModelCard, write_card
 from edgeseg.errors import ConfigError, ModelError, WriteError
-from edgeseg.extras import installed
+from edgeseg.extras import versions
 from edgeseg.files import sha256
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
@@ -208,7 +208,6 @@ def _some(names: Sequence[str]) -> str:
 def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
     """Write to a temporary folder, then rename it."""
     part = run.with_name(f".{run.name}.{os.getpid()}.part")
-    packages = ("edgeseg", "timm", "torch")
     try:
         part.mkdir(parents=True)
         card = ModelCard(
@@ -219,7 +218,7 @@ def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
             config=config,
             split={"train": {}, "holdout": {}},
             weights_sha256=save_weights(part, detector),
-            versions={name: installed(name) or "?" for name in packages},
+            versions=versions("timm", "torch"),
             steps={},
         )
         write_card(part / CARD, card)

@@ -8,17 +8,16 @@ resumed ends with the same weights as one that was not.
 
 import dataclasses
 import math
-import platform
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from edgeseg import extras
 from edgeseg.cards import CARD, ModelCard
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
-from edgeseg.extras import installed
 from edgeseg.files import sha256
 from edgeseg.interrupt import stop_requests
 from edgeseg.log import log
@@ -180,6 +179,4 @@ def _hashes(dataset: Dataset, samples: list[Sample]) -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that affect the weights."""
-    packages = ("edgeseg", "numpy", "opencv-python", "timm", "torch")
-    found = {package: installed(package) for package in packages}
-    return {k: v for k, v in found.items() if v} | {"python": platform.python_version()}
+    return extras.versions("numpy", "opencv-python", "timm", "torch")

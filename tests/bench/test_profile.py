@@ -137,15 +137,6 @@ def test_a_plan_needs_its_graph(red, tmp_path):
     assert graph_file(red) == red
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [{"iterations": 0}, {"iterations": 1001}, {"warmup": -1}, {"slowest": -1}, {"threads": 0}],
-)
-def test_profile_config_refuses_invalid_settings(setting):
-    with pytest.raises(ConfigError):
-        ProfileConfig(**setting)
-
-
 def test_the_marks_enclose_every_plain_run(red, tmp_path, monkeypatch):
     seen = []
 

@@ -12,7 +12,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import DataError
 from edgeseg.evaluation.evaluate import evaluate
 from tests.kit.errors import fails
-from tests.kit.red_backend import RedBackend, write_image
+from tests.kit.red_backend import PlateBackend, write_image
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "iap", "iap90", "aupro")
 
@@ -33,7 +33,7 @@ def root(tmp_path):
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_evaluate_metrics_and_verdicts_overall_and_by_defect(root, batch):
-    found = evaluate(RedBackend(batch), open_dataset(root))
+    found = evaluate(PlateBackend(batch), open_dataset(root))
     assert [row.label for row in found.per_defect] == ["dent", "scratch"]
     dent, scratch = found.per_defect
     assert found.overall.scores.image_auroc == pytest.approx(8 / 9)  # only 180 exceeds 100
@@ -50,7 +50,7 @@ def test_evaluate_metrics_and_verdicts_overall_and_by_defect(root, batch):
 
 
 def test_evaluate_uses_the_thresholds_of_the_card(root):
-    found = evaluate(RedBackend(threshold=0.1, image_threshold=0.9), open_dataset(root))
+    found = evaluate(PlateBackend(threshold=0.1, image_threshold=0.9), open_dataset(root))
     assert (found.false_rejects, found.overall.missed) == (0, 2)
     assert found.good_marked == 2  # 40 and 180; 20 / 255 is below 0.1
 
@@ -63,14 +63,14 @@ def test_read_truth_resizes_as_in_the_paper(root):
     write_image(root / "test/good/120.png", 120)
     big = write_image(root / "test/dent/big.png", 250, (slice(0, 8), slice(0, 8)), side=48)
     write_png(root / "ground_truth/dent/big_mask.png", read_image(big)[..., 0])
-    dent = evaluate(RedBackend(), open_dataset(root)).per_defect[0]
+    dent = evaluate(PlateBackend(), open_dataset(root)).per_defect[0]
     # The map is resized in the same way: the mask is at 167 and above, its lost corner at 111.
     assert dent.scores.pixel_ap == 1.0
 
 
 def test_a_defect_without_a_mask_counts_for_the_image_auroc_only(root):
     (root / "ground_truth/dent/250_mask.png").unlink()
-    found = evaluate(RedBackend(), open_dataset(root))
+    found = evaluate(PlateBackend(), open_dataset(root))
     dent = found.per_defect[0]
     assert dent.scores.image_auroc == 1.0
     assert all(math.isnan(getattr(dent.scores, name)) for name in METRICS[1:])
@@ -87,14 +87,14 @@ def test_a_defect_that_vanishes_in_the_resize_is_a_defective_image(root):
     mask[0, 0] = 255
     write_png(root / "ground_truth/dent/fine_mask.png", mask)
     assert not resize_mask(mask > 0, 16).any()
-    found = evaluate(RedBackend(), open_dataset(root))
+    found = evaluate(PlateBackend(), open_dataset(root))
     assert found.per_defect[0].images == 2
     assert found.per_defect[0].scores.image_auroc == pytest.approx(3 / 6)  # its score is the lowest
 
 
 def test_without_good_images_the_image_auroc_is_undefined(root):
     shutil.rmtree(root / "test/good")
-    found = evaluate(RedBackend(), open_dataset(root))
+    found = evaluate(PlateBackend(), open_dataset(root))
     assert math.isnan(found.overall.scores.image_auroc)
     assert found.overall.scores.pixel_auroc == 1.0
     assert "0 of 0 good images" in found.summary()
@@ -104,14 +104,14 @@ def test_evaluate_a_plain_data_set_without_masks(tmp_path):
     for red in (10, 20, 30, 40, 50):
         write_image(tmp_path / f"good/{red}.png", red)
     write_image(tmp_path / "bad/99.png", 99)
-    found = evaluate(RedBackend(), open_dataset(tmp_path), out=tmp_path / "out")
+    found = evaluate(PlateBackend(), open_dataset(tmp_path), out=tmp_path / "out")
     assert found.overall.scores.image_auroc == 1.0
     assert found.overall.scores.to_json()["aupro"] is None
     assert "null" in (tmp_path / "out/evaluation.json").read_text()
 
 
 def test_evaluate_writes_evaluation_json_and_sheet(root, tmp_path):
-    found = evaluate(RedBackend(), open_dataset(root), out=tmp_path / "out")
+    found = evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out")
     document = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert document == found.to_json()
     assert set(METRICS) <= set(document)
@@ -132,7 +132,7 @@ def test_evaluate_writes_evaluation_json_and_sheet(root, tmp_path):
 
 
 def test_evaluation_table(root):
-    lines = evaluate(RedBackend(), open_dataset(root)).table().splitlines()
+    lines = evaluate(PlateBackend(), open_dataset(root)).table().splitlines()
     assert lines[0].split() == (
         "images missed image AUROC pixel AUROC pixel AP IAP IAP@90 AUPRO".split()
     )
@@ -147,7 +147,7 @@ def test_evaluation_table(root):
 def test_read_truth_of_another_size_names_both_files(root):
     write_png(root / "ground_truth/dent/250_mask.png", np.zeros((8, 16), np.uint8))
     with fails(DataError, "data/mask-size") as caught:
-        evaluate(RedBackend(), open_dataset(root))
+        evaluate(PlateBackend(), open_dataset(root))
     assert "250_mask.png: 16 x 8 " in caught.value.problem
     assert "250.png: 16 x 16" in caught.value.problem
 
@@ -156,5 +156,5 @@ def test_read_truth_of_another_size_names_both_files(root):
 def test_evaluate_refuses_a_data_set_without_test_images(tmp_path, folder, expected):
     write_image(tmp_path / folder / "0.png", 0)
     with fails(DataError, "data/no-test-images") as caught:
-        evaluate(RedBackend(), open_dataset(tmp_path))
+        evaluate(PlateBackend(), open_dataset(tmp_path))
     assert caught.value.remedy.endswith(str(tmp_path / expected))

@@ -17,7 +17,7 @@ from edgeseg.evaluation.threshold import (
 from edgeseg.files import sha256
 from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
-from tests.kit.red_backend import RedBackend, write_image
+from tests.kit.red_backend import PlateBackend, write_image
 
 
 @pytest.mark.parametrize(
@@ -85,20 +85,20 @@ def test_fit_thresholds_uses_the_highest_map_value_of_each_image(tmp_path):
         write_image(tmp_path / "a.png", 51),  # four pixels and more at 0.2: score 0.2
         write_image(tmp_path / "b.png", 204, where=(slice(0, 1), slice(0, 1))),  # one at 0.8
     ]
-    found = fit_thresholds(RedBackend(), paths, 0.34)
+    found = fit_thresholds(PlateBackend(), paths, 0.34)
     assert found.image == pytest.approx(0.2)
     assert found.pixel == pytest.approx(0.8)
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A run with three held-out images, opened as a RedBackend."""
+    """A run with three held-out images, opened as a PlateBackend."""
     data, run = tmp_path / "data", tmp_path / "runs" / "plates"
     held = [write_image(data / "good" / f"{red}.png", red) for red in (30, 60, 90)]
     split = {"train": {}, "holdout": {f"good/{p.name}": sha256(p) for p in held}}
     card = make_run_card(name="plates", image_size=16, split=split)
     write_card(run / CARD, card)
-    backend = RedBackend()
+    backend = PlateBackend()
 
     def open_run(path, *, context):
         backend.card = replace(backend.card, context=context or 0.0)
