@@ -116,7 +116,6 @@ class Fixed(FakeBackend):
         time.sleep(max(self._until - time.perf_counter(), 0.0))
 
     def run(self) -> None:
-        """Queue a frame and wait for it."""
         self.start()
         self.finish()
 

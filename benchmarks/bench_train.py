@@ -142,7 +142,6 @@ class Times:
         ]
 
     def line(self) -> str:
-        """Return the row of the table."""
         own, plain, ratio, *_ = self.figures()
         shares = [f"{part} {statistics.median(s):.0%}" for part, s in self.shares().items()]
         return (
@@ -257,7 +256,6 @@ class PlainLoop:
         return torch.optim.SGD(parameters, momentum=self.config.momentum, weight_decay=decay)
 
     def step(self, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Make one step."""
         rng = np.random.default_rng([self.config.seed, phase.index, step])
         places = rng.integers(len(self.images), size=self.config.batch)
         triples = [self._triple(self.images[k], rng, phase.index) for k in places]

@@ -75,7 +75,6 @@ class Pair:
         return not self.obstacle and self.loss > max(limit, self.noise or 0.0)
 
     def verdict(self) -> str:
-        """Return the verdict in words."""
         if self.obstacle:
             return self.obstacle
         if abs(self.loss) <= (self.noise or 0.0):

@@ -282,7 +282,6 @@ class StreamConfig(GpuConfig):
         self.every()
 
     def address(self) -> str:
-        """Return the source to open."""
         return self.source or self.camera or "0"
 
     def every(self) -> float | None:

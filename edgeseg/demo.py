@@ -37,7 +37,6 @@ class DemoReport:
     paths: dict[str, Path]
 
     def summary(self) -> str:
-        """Return the results as text."""
         bench = self.latency
         rows = [("step", "seconds"), *((k, f"{v:.1f}") for k, v in self.seconds.items())]
         rows += [("", ""), ("metric", "value"), *((k, f"{v:.4f}") for k, v in self.metrics.items())]
@@ -113,7 +112,6 @@ class _Stopwatch:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a block."""
         log.info(f"\n== {name}")
         began = time.perf_counter()
         yield

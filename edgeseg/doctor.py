@@ -72,7 +72,6 @@ class Diagnosis:
         return "\n".join([*lines, f"Finished in {self.seconds:.1f} s."])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the diagnosis as JSON."""
         return asdict(self)
 
     def check(self) -> None:

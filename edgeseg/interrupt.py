@@ -16,7 +16,6 @@ class Stop:
         self.requested = False
 
     def ask(self, signum: int, frame: FrameType | None) -> None:
-        """Handle a signal."""
         if self.requested and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True

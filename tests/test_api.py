@@ -38,15 +38,6 @@ print([name for name in ("load", "train", "export", "build_engine")
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
-def test_import_edgeseg_loads_no_heavy_package():
-    code = """
-import sys, edgeseg
-print(sorted({"cv2", "numpy", "onnx", "openvino", "torch", "typer"} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """An empty working folder with drawn plates in `plates`."""

@@ -17,13 +17,6 @@ def toml(tmp_path, text):
     return path
 
 
-def test_file_beats_default_and_flag_beats_file(tmp_path):
-    path = toml(tmp_path, "image_size = 128\nbatch = 8\n")
-    flags = {"batch": 16, "seed": None}
-    config = make(TrainConfig, flags, path)
-    assert (config.image_size, config.batch, config.seed) == (128, 16, 0)
-
-
 def test_toml_values_become_the_fields_types(tmp_path):
     text = 'focal_gamma = 4\nteacher_weights = "w.pth"\ntextures = "/dtd"\nrotation = "full"\n'
     config = make(TrainConfig, {}, toml(tmp_path, text))

@@ -52,7 +52,6 @@ class BenchReport(Conditions):
     """Clocks, temperatures and throttling, where the machine reports them."""
 
     def summary(self) -> str:
-        """Return the report as text."""
         return "\n".join(
             [
                 *self.lines(),

@@ -112,7 +112,6 @@ class ProfileReport(Conditions):
         return max(self.halves) <= STEADY * min(self.halves)
 
     def summary(self) -> str:
-        """Return the report as text."""
         head = ["module", "layers", "ms", "time", "GMAC", "MACs", "GMAC/s"]
         slowest = sorted(self.layers, key=lambda layer: layer.ms, reverse=True)[: self.slowest]
         return "\n".join(
@@ -136,7 +135,6 @@ class ProfileReport(Conditions):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as one JSON object."""
         document = dataclasses.asdict(self)
         derived = {"layers_ms": self.layers_ms, "slowdown": self.slowdown, "steady": self.steady}
         paths = {"document": str(self.document), "trace": str(self.trace)}

@@ -5,9 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from edgeseg.cli.flags import takes
-from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig
-from tests.kit.errors import fails
 
 
 @pytest.fixture
@@ -46,9 +44,3 @@ def test_an_invalid_choice_is_a_usage_error(run):
     result = run("bottle", "--rotation", "upside-down")
     assert result.exit_code == 2
     assert "slight" in result.output
-
-
-def test_an_invalid_value_names_the_flag(run):
-    with fails(ConfigError, "config/image-size") as caught:
-        run("bottle", "--image-size", "250")
-    assert caught.value.remedy == "--image-size 256"
