@@ -95,9 +95,9 @@ def split_good(
     """Split samples at random by seed into (training, held out); the order is kept."""
     count = round(len(samples) * share)
     chosen = set(np.random.default_rng(seed).permutation(len(samples))[:count].tolist())
-    kept = [s for i, s in enumerate(samples) if i not in chosen]
+    training = [s for i, s in enumerate(samples) if i not in chosen]
     held = [s for i, s in enumerate(samples) if i in chosen]
-    return kept, held
+    return training, held
 
 
 def _mvtec(root: Path) -> Dataset:

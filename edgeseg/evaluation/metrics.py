@@ -159,28 +159,19 @@ def _at_or_above(amount: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check(maps: Values, masks: NDArray[np.bool_], top: int) -> None:
-    if maps.ndim != 3 or maps.shape != masks.shape:
+    types = (maps.dtype.kind, masks.dtype) == ("f", np.bool_)
+    if not types or maps.ndim != 3 or maps.shape != masks.shape or not len(maps):
         raise DataError(
-            f"invalid shapes: maps {list(maps.shape)}, masks {list(masks.shape)} (expected "
-            "[N, S, S] for both)",
+            f"invalid arrays: maps {maps.dtype} {list(maps.shape)}, masks {masks.dtype} "
+            f"{list(masks.shape)} (expected float and bool [N, S, S])",
             remedy="resize each mask to its map: edgeseg.data.images.resize_mask(mask, S)",
-            code="metrics/shape",
-        )
-    if maps.dtype.kind != "f" or masks.dtype != np.bool_:
-        raise DataError(
-            f"invalid types: maps {maps.dtype}, masks {masks.dtype} (expected float and bool)",
-            remedy="pass maps.astype(np.float32) and masks >= 128 (or masks > 0)",
-            code="metrics/type",
-        )
-    if not len(maps):
-        raise DataError(
-            "no maps", remedy="pass the map of at least one image", code="metrics/empty"
+            code="metrics/invalid-arrays",
         )
     if not 1 <= top <= maps[0].size:
         raise DataError(
             f"invalid top: {top} (expected 1 to {maps[0].size}, the pixels of a map)",
             remedy=f"top={min(max(top, 1), maps[0].size)}",
-            code="metrics/top",
+            code="metrics/invalid-top",
         )
     damaged = np.flatnonzero(~np.isfinite(maps).all(axis=(1, 2)))
     if damaged.size:

@@ -1,26 +1,35 @@
-"""The cost of a model on this machine: parameters, MACs, memory and time.
+"""A table of complexity: parameters, MACs, memory and time of each row's model on this machine.
 
 Measured in PyTorch on the network that is exported, with random weights and random images:
 
     parameters_m   of teacher, students and head, as far as inference uses them
     gmac           multiply-accumulates for one image: half of PyTorch's FLOP count, which covers
                    convolutions and matrix products
-    memory_mb      the parameters, four bytes each; the peaks add what inference and training use
+    memory_mb      the parameters, four bytes each
     training_min   EXTRAPOLATED from a few steps to the number of steps of the paper; the teacher
                    runs at each step, synthetic anomalies are not included
-    inference_ms   one frame, bytes to mask: median and 99th percentile
+    inference_ms   one frame, bytes to mask: median
+
+OUT/<table>/report.txt, report.json      updated after every row
 """
 
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeseg.errors import EdgesegError
 from edgeseg.extras import require
+from edgeseg.log import log
+from edgeseg.machine.facts import this_machine
 from edgeseg.recipes import TrainConfig
+from edgeseg.reproduce.jobs import Failure, run_jobs
+from edgeseg.reproduce.report import write_report
+from edgeseg.reproduce.table import MEASURES, Row, Table
+from edgeseg.text import table as text_table
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +39,6 @@ if TYPE_CHECKING:
 IMAGES = 242  # good training images of a category of MVTec AD: 3629 / 15
 STEPS, WARM_STEPS = 3, 1  # of each phase
 FRAMES, WARM_FRAMES = 100, 5
-MB = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,27 +48,140 @@ class Complexity:
     parameters_m: float
     gmac: float
     memory_mb: float
-    peak_mb: float | None
-    """Added by inference to the memory of the process or of the GPU; None if unknown."""
     training_min: float
-    training_peak_mb: float | None
-    """Added by training steps."""
+    inference_ms: float
+    inference_p99_ms: float
     seconds_per_step: dict[str, float]
     """Median, by phase."""
     steps: dict[str, int]
     """Training steps of the configuration, by phase."""
-    inference_ms: float
-    inference_p99_ms: float
     frames: int
     device: str
     threads: int
 
 
-def measure_complexity(config: TrainConfig) -> Complexity:
-    """Measure one model: seconds on a GPU, minutes on a CPU.
+@dataclass(kw_only=True)
+class ComplexityReport:
+    """The measurements so far, beside the published figures."""
 
-    Run it in a new process: peaks do not show in memory that earlier work freed and kept.
-    """
+    table: Table
+    rows: Sequence[Row]
+    configs: dict[str, TrainConfig]
+    """By label of the row, as all that follow."""
+    departures: tuple[str, ...]
+    """Settings that differ from those of the table."""
+    machine: str
+    versions: dict[str, str]
+    found: dict[str, Complexity] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """Return the table with its method, as text."""
+        table = self.table
+        lines = [f"{table.name}: {table.title}", f"machine   {self.machine}"]
+        where = dict.fromkeys(f"{x.device}, {x.threads} threads" for x in self.found.values())
+        lines += [f"          PyTorch {self.versions['torch']} on {place}" for place in where]
+        if self.departures:
+            lines.append(f"settings  not those of the table: {', '.join(self.departures)}")
+        if table.machine:
+            lines.append(f"paper     {table.source}; measured on {table.machine}")
+            lines.append("          (another machine: times are not comparable)")
+        measured = [row for row in self.rows if row.label in self.found]
+        cells = [["", *(text for row in measured for text in (row.label, "paper"))]]
+        for measure, name in (MEASURES | {"inference_p99_ms": "  99th percentile"}).items():
+            line = [name]
+            for row in measured:
+                paper = row.figures.get(measure)
+                digits = 2 if measure == "gmac" else 1
+                line.append(f"{getattr(self.found[row.label], measure):.{digits}f}")
+                line.append(f"{paper[0].mean:g}" if paper else "-")
+            cells.append(line)
+        lines += ["", *text_table(cells, "<" + ">>" * len(measured))]
+        lines += [f"failed    {label}: {why.problem}" for label, why in self.failures.items()]
+        config = next(iter(self.configs.values()))
+        lines += [
+            "",
+            f"inference: {FRAMES} frames, one at a time, bytes to mask, random weights; training:",
+            f"EXTRAPOLATED from {STEPS} steps per phase with {config.batch} images of "
+            f"{config.image_size} x {config.image_size},",
+            f"for {IMAGES} good images. MACs: of convolutions and matrix products",
+        ]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the measurements and the published figures."""
+        return {
+            "table": self.table.name,
+            "title": self.table.title,
+            "source": self.table.source,
+            "paper_machine": self.table.machine,
+            "machine": self.machine,
+            "versions": self.versions,
+            "departures": list(self.departures),
+            "failures": {label: why.problem for label, why in self.failures.items()},
+            "rows": {
+                row.label: {
+                    "ours": asdict(self.found[row.label]),
+                    "paper": {name: figure.mean for name, (figure,) in row.figures.items()},
+                    "image_size": self.configs[row.label].image_size,
+                    "batch": self.configs[row.label].batch,
+                }
+                for row in self.rows
+                if row.label in self.found
+            },
+        }
+
+    def check(self) -> None:
+        """EdgesegError if a row was not measured."""
+        for label, why in self.failures.items():
+            raise EdgesegError(
+                f"{label} was not measured: {why.problem}",
+                remedy=why.remedy,
+                code="reproduce/runs-failed",
+            )
+
+
+def measure_table(
+    table: Table, rows: Sequence[Row], overrides: dict[str, Any], out: Path
+) -> ComplexityReport:
+    """Measure the model of each row, and write the report to OUT/<table>/."""
+    require("torch", extra="train")
+    from edgeseg.training.checkpoint import changed_settings
+    from edgeseg.training.train import json_config, versions
+
+    folder = out / table.name
+    configs = {row.label: table.config(row, overrides) for row in rows}
+    departures: dict[str, None] = {}
+    for row in rows:
+        paper = json_config(table.config(row, {}))
+        departures |= dict.fromkeys(changed_settings(paper, json_config(configs[row.label])))
+    report = ComplexityReport(
+        table=table,
+        rows=rows,
+        configs=configs,
+        departures=tuple(departures),
+        machine=this_machine().line(),
+        versions=versions(),
+    )
+
+    def work(row: Row) -> None:
+        report.found[row.label] = measure_complexity(configs[row.label])
+
+    def on_end(row: Row, failure: Failure | None) -> None:
+        if failure is not None:
+            report.failures[row.label] = failure
+        log.info(f"{row.label}: " + ("done" if failure is None else f"FAILED: {failure.problem}"))
+        write_report(folder, report.summary(), report.to_json())
+
+    write_report(folder, report.summary(), report.to_json())
+    log.info(f"{len(rows)} models: {FRAMES} frames each, then {STEPS} steps of each phase")
+    run_jobs(rows, work, on_end=on_end)
+    log.info(f"report: {folder / 'report.txt'}")
+    return report
+
+
+def measure_complexity(config: TrainConfig) -> Complexity:
+    """Measure one model: seconds on a GPU, minutes on a CPU."""
     torch = require("torch", extra="train")
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -77,32 +198,26 @@ def measure_complexity(config: TrainConfig) -> Complexity:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         detector(torch.zeros(1, 3, side, side, device=device))
     parameters = list(detector.parameters())
-    seconds, peak = _inference(detector, config, device)
-    training_peak = _Peak(device)
-    per_step, steps = _training(detector, config, device)
-    total = sum(per_step[name] * steps[name] for name in steps)
+    seconds = _time_frames(detector, config, device)
     median, p99 = 1e3 * np.percentile(seconds, (50, 99))
+    per_step, steps = _time_steps(detector, config, device)
     return Complexity(
         parameters_m=sum(p.numel() for p in parameters) / 1e6,
         gmac=counter.get_total_flops() / 2e9,
-        memory_mb=sum(p.nbytes for p in parameters) / MB,
-        peak_mb=peak,
-        training_min=total / 60,
-        training_peak_mb=training_peak.mb(),
-        seconds_per_step=per_step,
-        steps=steps,
+        memory_mb=sum(p.nbytes for p in parameters) / 1e6,
+        training_min=sum(per_step[name] * steps[name] for name in steps) / 60,
         inference_ms=float(median),
         inference_p99_ms=float(p99),
+        seconds_per_step=per_step,
+        steps=steps,
         frames=len(seconds),
         device=str(device),
         threads=torch.get_num_threads(),
     )
 
 
-def _inference(
-    detector: "Detector", config: TrainConfig, device: "torch.device"
-) -> tuple[list[float], float | None]:
-    """Return the duration of each frame in seconds, bytes to mask, and the peak memory in MB."""
+def _time_frames(detector: "Detector", config: TrainConfig, device: "torch.device") -> list[float]:
+    """Return the duration of each frame in seconds, bytes to mask."""
     torch = require("torch", extra="train")
     from edgeseg.model.fused import Fused
 
@@ -114,18 +229,16 @@ def _inference(
     frame = torch.from_numpy(rng.integers(0, 256, (1, side, side, 3), dtype=np.uint8))
     threshold = torch.full((1,), 0.5)
     seconds = []
-    peak = _Peak(device)
     with torch.inference_mode():
-        for number in range(WARM_FRAMES + FRAMES):
+        for _ in range(WARM_FRAMES + FRAMES):
             began = time.perf_counter()
             mask, _, _ = fused(frame.to(device), threshold.to(device))
             mask.cpu()  # synchronizes
-            if number >= WARM_FRAMES:
-                seconds.append(time.perf_counter() - began)
-    return seconds, peak.mb()
+            seconds.append(time.perf_counter() - began)
+    return seconds[WARM_FRAMES:]
 
 
-def _training(
+def _time_steps(
     detector: "Detector", config: TrainConfig, device: "torch.device"
 ) -> tuple[dict[str, float], dict[str, int]]:
     """Return the median duration of a step, and the number of steps, by phase."""
@@ -156,31 +269,3 @@ def _training(
         steps[phase.name] = phase.steps
         phase.trained.eval()
     return per_step, steps
-
-
-class _Peak:
-    """Peak memory added since creation: of PyTorch on a GPU, resident memory on Linux."""
-
-    def __init__(self, device: "torch.device") -> None:
-        self._cuda = require("torch", extra="train").cuda
-        self._device = device
-        self._before: int | None = None
-        if device.type == "cuda":
-            self._cuda.reset_peak_memory_stats(device)
-            self._before = self._cuda.memory_allocated(device)
-            return
-        with suppress(OSError):  # not Linux
-            Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
-            self._before = _resident("VmRSS")
-
-    def mb(self) -> float | None:
-        if self._before is None:
-            return None
-        on_gpu = self._device.type == "cuda"
-        after = self._cuda.max_memory_allocated(self._device) if on_gpu else _resident("VmHWM")
-        return float((after - self._before) / MB)
-
-
-def _resident(field: str) -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{field}:")[1].split()[0]) * 1024

@@ -41,20 +41,20 @@ def run_jobs(
     jobs: Sequence[J],
     work: Callable[[J], None],
     *,
-    processes: int,
-    log_file: Callable[[J], Path],
     on_end: Callable[[J, Failure | None], None],
-    isolate: bool = False,
+    processes: int = 1,
+    log_file: Callable[[J], Path] | None = None,
 ) -> None:
     """Run all jobs, `processes` at a time, and call `on_end` in this process after each.
 
-    With one process the jobs run in this one. With more, or with `isolate`, each runs in a new
-    worker process whose output goes to `log_file(job)`; `work` and the jobs are pickled.
+    With one process the jobs run in this one. With more, each runs in a new worker process whose
+    output goes to `log_file(job)`; `work` and the jobs are pickled.
     Interrupted after a stop request.
     """
-    if processes == 1 and not isolate:
+    if processes == 1:
         stopped = _run_here(jobs, work, on_end)
     else:
+        assert log_file is not None, "worker processes need log files"
         with stop_requests() as stop:
             _run_in_workers(jobs, work, processes, stop, log_file, on_end)
         stopped = stop.requested

@@ -39,7 +39,7 @@ class ReproduceReport:
     """The data set, and how it differs from the paper's."""
     comparable: bool
     """The data are those of the paper."""
-    whole: bool
+    complete: bool
     """The categories are all categories of the paper."""
     departures: tuple[str, ...]
     """Settings that differ from those of the table."""
@@ -60,7 +60,7 @@ class ReproduceReport:
                 [found for found in self.results.values() if found.run.row == row.label],
                 self.categories,
                 comparable=self.comparable,
-                whole=self.whole,
+                complete=self.complete,
             )
             for row in self.rows
         }

@@ -19,7 +19,7 @@ from edgeseg.errors import ConfigError, DataError
 from edgeseg.extras import require
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
-from edgeseg.reproduce.complexity_table import ComplexityReport, measure_table
+from edgeseg.reproduce.complexity import ComplexityReport, measure_table
 from edgeseg.reproduce.jobs import Failure, run_jobs
 from edgeseg.reproduce.report import ReproduceReport
 from edgeseg.reproduce.table import (
@@ -72,14 +72,14 @@ def reproduce(
     seeds = config.seeds or table.seeds
     runs = table_runs.make_runs(table, rows, datasets, seeds, overrides, config.out)
     table_runs.check_unchanged(runs, datasets)
-    data, comparable, whole = _compare(table, datasets)
+    data, comparable, complete = _compare(table, datasets)
     report = ReproduceReport(
         table=table,
         rows=rows,
         categories=[dataset.name for dataset in datasets],
         data=data,
         comparable=comparable,
-        whole=whole,
+        complete=complete,
         departures=table_runs.departures(table, rows, datasets, overrides),
         runs=runs,
         machine=this_machine().line(),

@@ -96,12 +96,12 @@ def lines_of(
     categories: Sequence[str],
     *,
     comparable: bool,
-    whole: bool,
+    complete: bool,
 ) -> list[Line]:
     """Return a line per category with results, followed by their average if there are several.
 
-    results: of this row; comparable: the data are those of the paper; whole: `categories` are all
-    categories of the paper.
+    results: of this row; comparable: the data are those of the paper; complete: `categories` are
+    all categories of the paper.
     """
     found = {c: [r for r in results if r.run.category == c] for c in categories}
     found = {category: those for category, those in found.items() if those}
@@ -110,15 +110,15 @@ def lines_of(
         figures = row.figures.get(category)
         if figures is None and len(categories) == 1:
             figures = row.figures.get(AVERAGE)
-            comparable = comparable and whole
+            comparable = comparable and complete
         cells = {
             metric: Cell(_stat(those, metric), figures[place] if figures else None, comparable)
             for place, metric in enumerate(metrics)
         }
         lines.append(Line(category, cells, len(those), _stat(those, SECONDS)))
     if len(categories) > 1 and found:
-        whole = whole and len(found) == len(categories)
-        lines.append(_average(row, metrics, found, comparable, whole))
+        complete = complete and len(found) == len(categories)
+        lines.append(_average(row, metrics, found, comparable, complete))
     return lines
 
 
@@ -127,7 +127,7 @@ def _average(
     metrics: Sequence[str],
     found: dict[str, list[RowResult]],
     comparable: bool,
-    whole: bool,
+    complete: bool,
 ) -> Line:
     """Average over the categories with results; the paper's over the same ones if published."""
     cells = {}
@@ -135,11 +135,11 @@ def _average(
         ours = _over_categories(found, metric)
         figures = [row.figures[category][place] for category in found if category in row.figures]
         printed = row.figures[AVERAGE][place] if AVERAGE in row.figures else None
-        if not whole and len(figures) == len(found):
+        if not complete and len(figures) == len(found):
             same = Figure(round(statistics.fmean(f.mean for f in figures), 1))
             cells[metric] = Cell(ours, same, comparable)
         else:
-            cells[metric] = Cell(ours, printed, comparable and whole)
+            cells[metric] = Cell(ours, printed, comparable and complete)
     runs = sum(len(those) for those in found.values())
     return Line(AVERAGE, cells, runs, _over_categories(found, SECONDS))
 

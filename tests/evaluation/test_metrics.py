@@ -156,12 +156,12 @@ def test_score_maps_does_not_modify_its_arguments():
 @pytest.mark.parametrize(
     "change, code",
     [
-        (lambda maps, masks: (maps, masks[:, :16]), "metrics/shape"),
-        (lambda maps, masks: (maps[0], masks[0]), "metrics/shape"),
-        (lambda maps, masks: (maps, masks.astype(np.uint8)), "metrics/type"),
-        (lambda maps, masks: (maps[:0], masks[:0]), "metrics/empty"),
+        (lambda maps, masks: (maps, masks[:, :16]), "metrics/invalid-arrays"),
+        (lambda maps, masks: (maps[0], masks[0]), "metrics/invalid-arrays"),
+        (lambda maps, masks: (maps, masks.astype(np.uint8)), "metrics/invalid-arrays"),
+        (lambda maps, masks: (maps[:0], masks[:0]), "metrics/invalid-arrays"),
         (lambda maps, masks: (np.where(masks, np.nan, maps), masks), "metrics/not-finite"),
-        (lambda maps, masks: (maps[:, :8, :8], masks[:, :8, :8]), "metrics/top"),
+        (lambda maps, masks: (maps[:, :8, :8], masks[:, :8, :8]), "metrics/invalid-top"),
     ],
 )
 def test_score_maps_refuses_invalid_arrays(change, code):

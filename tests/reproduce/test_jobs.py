@@ -70,19 +70,6 @@ def test_run_jobs_reports_a_killed_process_and_continues(tmp_path):
     assert ends["a"] is None
 
 
-def test_run_jobs_isolates_a_single_job_in_its_own_process(tmp_path):
-    jobs, ends = [tmp_path / "a", tmp_path / "killed"], []
-    run_jobs(
-        jobs,
-        work,
-        processes=1,
-        isolate=True,
-        log_file=log_file,
-        on_end=lambda job, failure: ends.append((job.name, failure is None)),
-    )
-    assert ends == [("a", True), ("killed", False)]
-
-
 def test_run_jobs_fails_a_job_whose_log_cannot_be_written(tmp_path):
     (tmp_path / "logs").write_text("a file where the folder should be")
     ends = done(tmp_path, ["a", "b"], 2)

@@ -33,8 +33,8 @@ def result(category, seed, image_auroc, pixel_ap, seconds=10.0):
     return RowResult(run, {"image_auroc": image_auroc, "pixel_ap": pixel_ap, SECONDS: seconds})
 
 
-def lines(results, categories=("bottle", "cable"), comparable=True, whole=True, row=ROW):
-    found = lines_of(row, METRICS, results, categories, comparable=comparable, whole=whole)
+def lines(results, categories=("bottle", "cable"), comparable=True, complete=True, row=ROW):
+    found = lines_of(row, METRICS, results, categories, comparable=comparable, complete=complete)
     return {line.category: line for line in found}
 
 
