@@ -159,7 +159,7 @@ def _at_or_above(amount: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check(maps: Values, masks: NDArray[np.bool_], top: int) -> None:
-    types = (maps.dtype.kind, masks.dtype) == ("f", np.bool_)
+    types = maps.dtype.kind == "f" and masks.dtype == np.bool_
     if not types or maps.ndim != 3 or maps.shape != masks.shape or not len(maps):
         raise DataError(
             f"invalid arrays: maps {maps.dtype} {list(maps.shape)}, masks {masks.dtype} "
