@@ -63,6 +63,7 @@ def test_build_engine_writes_a_card(toy_graph, tmp_path):
     assert card.file == built.path.name
     assert (card.sha256, card.bytes) == (sha256(built.path), built.path.stat().st_size)
     assert (card.runtime, card.precision, card.target) == ("openvino", "fp16", "cpu")
+    assert card.quantization == {}
     assert card.runtime_version[0].isdigit()
     assert card.source_sha256 == sha256(toy_graph)
     assert card.built_on == json.loads(json.dumps(dataclasses.asdict(this_machine())))

@@ -86,19 +86,16 @@ def test_build_engine_in_int8_ahead_of_time(exported, folder):
     assert built.card.quantization["activations"] == 58
 
 
-def test_build_engine_in_int8_with_similarity_kept(exported, folder):
-    built = build(exported.graph, runtime="onnxruntime", similarity="kept")
-    assert built.card.quantization["similarity"] == "kept"
-    assert built.card.quantization["convolutions"] == 62
-
-
-def test_build_engine_in_int8_with_another_calibration_file(
+def test_build_engine_in_int8_with_another_calibration_file_and_similarity_kept(
     exported, ranges, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     write_ranges(tmp_path / "mine.json", ranges)
-    built = build(exported.graph, runtime="onnxruntime", ranges=tmp_path / "mine.json")
-    assert built.card.quantization["ranges"] == "mine.json"
+    settings = {"ranges": tmp_path / "mine.json", "similarity": "kept"}
+    found = build(exported.graph, runtime="onnxruntime", **settings).card.quantization
+    assert (found["ranges"], found["similarity"]) == ("mine.json", "kept")
+    assert found["convolutions"] == 62
+    assert found["left"] == place(Graph(onnx.load(exported.graph)), processor="cpu").left
 
 
 def test_build_engine_in_int8_without_a_calibration_file(exported, tmp_path, monkeypatch):
@@ -114,15 +111,3 @@ def test_build_engine_in_int8_refuses_stale_ranges(exported, ranges, folder):
     with pytest.raises(ModelError) as caught:
         build(exported.graph, runtime="openvino")
     assert caught.value.remedy == f"edgeseg calibrate {exported.graph} DATA"
-
-
-def test_build_engine_in_fp16_records_no_quantization(exported, tmp_path):
-    config = BuildConfig(precision="fp16", runtime="onnxruntime")
-    built = build_engine(exported.graph, config, out=tmp_path)
-    assert built.card.quantization == {}
-
-
-def test_build_engine_in_int8_records_the_placement(exported, folder):
-    built = build(exported.graph, runtime="onnxruntime", similarity="kept")
-    graph = Graph(onnx.load(exported.graph))
-    assert built.card.quantization["left"] == place(graph, processor="cpu").left

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto
@@ -22,11 +21,6 @@ from tests.kit.plans import plan_of
 
 CONVOLUTIONS = 66
 QUANTIZED = {"kept": 60, "equalized": 62}
-
-
-@pytest.fixture(scope="session")
-def model(exported):
-    return onnx.load(exported.graph)
 
 
 @pytest.fixture(scope="session")

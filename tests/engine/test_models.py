@@ -80,7 +80,7 @@ def frames_of(backend):
     return [rng.integers(0, 256, backend.card.frame_shape, np.uint8) for _ in range(2)]
 
 
-def test_the_card_names_the_model_and_its_thresholds(trained):
+def test_card_names_the_model_and_its_thresholds(trained):
     run, exported = trained
     card = read_card(run / CARD, ModelCard)
     assert card.model == exported.card.model == MODELS[run.name].get("model", "destseg")
@@ -90,18 +90,18 @@ def test_the_card_names_the_model_and_its_thresholds(trained):
         assert 0 < card.threshold < 10 and backend.card.threshold == card.threshold
 
 
-def test_the_graph_is_pytorchs_within_the_tolerance(trained):
+def test_compare_of_the_graph_with_pytorch(trained):
     run, exported = trained
     height, width = exported.card.frame_shape[1:3]
     with (
         open_run(run, frame_size=(height, width), frame_format="bgr") as ours,
         OnnxRuntimeBackend(exported.graph) as theirs,
     ):
-        parity = compare(ours, theirs, frames_of(ours))
-    assert parity.max_abs_diff <= 1e-4 and parity.score_diff <= 1e-4
+        found = compare(ours, theirs, frames_of(ours))
+    assert found.max_abs_diff <= 1e-4 and found.score_diff <= 1e-4
 
 
-def test_the_score_is_the_maximum_or_the_mean_of_the_highest(trained):
+def test_score_is_the_maximum_or_the_mean_of_the_highest_values(trained):
     run, exported = trained
     kinds = {n.op_type for n in onnx.load(exported.graph).graph.node}
     scored_by = "ReduceMax" if run.name.startswith("dskd") else "TopK"
@@ -118,7 +118,7 @@ def test_the_score_is_the_maximum_or_the_mean_of_the_highest(trained):
         assert slot.score[0] == pytest.approx(highest.mean(), rel=1e-5)
 
 
-def test_the_norms_stay_float_and_the_students_are_half(trained):
+def test_half_nodes_leave_the_norms_in_fp32(trained):
     _, exported = trained
     model = onnx.load(exported.graph)
     half = half_nodes(model)
@@ -129,7 +129,7 @@ def test_the_norms_stay_float_and_the_students_are_half(trained):
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_an_engine_of_each_precision_answers_like_the_graph(
+def test_build_engine_of_each_precision_gives_the_outputs_of_the_graph(
     trained, data, tmp_path, monkeypatch, precision
 ):
     _, exported = trained
@@ -146,7 +146,7 @@ def test_an_engine_of_each_precision_answers_like_the_graph(
     assert found.good == 2 and found.card.model == exported.card.model
 
 
-def test_a_profile_knows_the_parts_of_a_model(trained):
+def test_node_modules_of_a_model(trained):
     run, exported = trained
     graph = Graph(read_graph(exported.graph)[0])
     work = module_macs(graph)
@@ -170,7 +170,7 @@ ABLATIONS = [
 
 
 @pytest.mark.parametrize("settings", ABLATIONS, ids=str)
-def test_an_ablation_exports(settings, tmp_path):
+def test_export_graph_of_an_ablation(settings, tmp_path):
     config = TrainConfig(image_size=SIDE, **settings)
     torch.manual_seed(0)
     values = dataclasses.asdict(config)

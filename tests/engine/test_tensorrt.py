@@ -25,11 +25,6 @@ FULL = BuildConfig(precision="fp32", runtime="tensorrt-rtx")
 OLD_OPSET = Release("tensorrt", "8.6.1").opsets[1]
 
 
-@pytest.fixture(scope="session")
-def model(exported):
-    return onnx.load(exported.graph)
-
-
 @pytest.fixture
 def no_gpu():
     return dataclasses.replace(this_machine(), gpu=None, compute_capability=None, gpu_note="none")
