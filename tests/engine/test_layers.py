@@ -1,11 +1,12 @@
 """The layer list of a build log: lines as TensorRT-RTX 1.7.1 wrote them, some types changed."""
 
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 from edgeseg.engine.layers import check_tensors, read_layers, read_types
 from edgeseg.errors import BuildError
 from tests.kit.errors import fails
+from tests.kit.graphs import BYTES, FLOAT, make_graph
 
 TENSOR = "{{ Name: {name}, Dimensions: [1,3,64,64], Strides: [1], Datatype: {type}, Format: x }}"
 
@@ -46,13 +47,9 @@ def model():
     def node(op, name):
         return helper.make_node(op, ["x"], [name], name)
 
-    graph = helper.make_graph(
-        [node("Conv", "stem"), node("Conv", "pool.1"), node("ReduceL2", "norm")],
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 48, 80, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64, 64])],
-    )
-    return helper.make_model(graph)
+    nodes = [node("Conv", "stem"), node("Conv", "pool.1"), node("ReduceL2", "norm")]
+    inputs, outputs = {"x": (BYTES, [1, 48, 80, 3])}, {"y": (FLOAT, [1, 64, 64])}
+    return make_graph(nodes, inputs=inputs, outputs=outputs)
 
 
 def swap(name, old, new):

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from edgeseg.config import BuildConfig
 from edgeseg.engine.tensorrt import _to_opset
@@ -17,6 +17,7 @@ from edgeseg.machine.support import Release
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from tests.kit.errors import fails
+from tests.kit.graphs import make_graph
 from tests.kit.old_tensorrt import FLOAT
 from tests.kit.plans import plan_of
 
@@ -37,21 +38,14 @@ def orin():
 
 def small_model(op="Relu", **attributes):
     """x -> convolution -> one more node -> y."""
-    weight = np.ones((1, 1, 3, 3), np.float32)
-    sizes = np.array([1, 1, 4, 4])
+    constants = {"w": np.ones((1, 1, 3, 3), np.float32), "sizes": np.array([1, 1, 4, 4])}
     inputs = ["a", "", "", "sizes"] if op == "Resize" else ["a"]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Conv", ["x", "w"], ["a"], "stem", pads=[1, 1, 1, 1]),
-            helper.make_node(op, inputs, ["y"], "last", **attributes),
-        ],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(sizes, "sizes")],
-    )
-    opset = helper.make_opsetid("", 19)
-    return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[opset]))
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "stem", pads=[1, 1, 1, 1]),
+        helper.make_node(op, inputs, ["y"], "last", **attributes),
+    ]
+    x, y = (TensorProto.FLOAT, [1, 1, 8, 8]), (TensorProto.FLOAT, None)
+    return make_graph(nodes, constants, inputs={"x": x}, outputs={"y": y})
 
 
 def test_build_plan_ahead_of_time(no_gpu, said):

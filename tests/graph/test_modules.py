@@ -1,11 +1,10 @@
 """The network module and the MACs of each node, on a network small enough to count by hand."""
 
-from onnx import TensorProto, helper
-
 from edgeseg.errors import ModelError
 from edgeseg.graph.graph import Graph
 from edgeseg.graph.modules import MODULES, module_macs, node_macs, node_modules
 from tests.kit.errors import fails
+from tests.kit.graphs import FLOAT, make_graph
 from tests.kit.tiny import MACS, named, small_destseg, two_levels
 
 
@@ -14,16 +13,10 @@ def test_node_macs():
 
 
 def test_a_turned_gemm_adds_along_its_first_axis():
-    graph = helper.make_graph(
-        [named("Gemm", "gemm", "a b", "y", transA=1)],
-        "turned",
-        [
-            helper.make_tensor_value_info("a", TensorProto.FLOAT, [7, 2]),
-            helper.make_tensor_value_info("b", TensorProto.FLOAT, [7, 3]),
-        ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
-    )
-    assert node_macs(Graph(helper.make_model(graph))) == {"gemm": 2 * 3 * 7}
+    nodes = [named("Gemm", "gemm", "a b", "y", transA=1)]
+    inputs = {"a": (FLOAT, [7, 2]), "b": (FLOAT, [7, 3])}
+    model = make_graph(nodes, inputs=inputs, outputs={"y": (FLOAT, [2, 3])})
+    assert node_macs(Graph(model)) == {"gemm": 2 * 3 * 7}
 
 
 def test_unknown_shapes_are_refused():

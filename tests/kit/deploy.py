@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import nn
 
 from edgeseg.cards import CARD, write_card
@@ -18,6 +18,7 @@ from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.training.checkpoint import save_weights
 from tests.kit.cards import make_card, make_run_card
+from tests.kit.graphs import BYTES, FLOAT, make_graph
 from tests.kit.old_tensorrt import library
 from tests.kit.small_head import SIZES, small_head
 
@@ -95,17 +96,12 @@ def tenfold():
         helper.make_node("Conv", [f"t{k}", "ten"], [f"t{k + 1}"], f"conv{k}") for k in range(4)
     ]
     nodes.append(helper.make_node("Add", ["t4", "threshold"], ["y"], "end"))
-    graph = helper.make_graph(
+    return make_graph(
         nodes,
-        "test",
-        [
-            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 1, 4, 4]),
-            helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [1]),
-        ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
-        [numpy_helper.from_array(np.full((1, 1, 1, 1), -10, np.float32), "ten")],
+        {"ten": np.full((1, 1, 1, 1), -10, np.float32)},
+        inputs={"frame": (BYTES, [1, 1, 4, 4]), "threshold": (FLOAT, [1])},
+        outputs={"y": (FLOAT, [1, 1, 4, 4])},
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
 
 
 @pytest.fixture

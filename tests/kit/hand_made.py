@@ -1,13 +1,11 @@
 """Graphs of a few nodes by hand, each as small as the rule that it keeps or breaks."""
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
-FLOAT, HALF, BYTES, INT8 = (
-    *(TensorProto.FLOAT, TensorProto.FLOAT16),
-    *(TensorProto.UINT8, TensorProto.INT8),
-)
+from tests.kit.graphs import BYTES, FLOAT, HALF, INT8, make_graph
+
+__all__ = ["BYTES", "FLOAT", "HALF", "INT8", "SHAPE", "graph", "node", "one", "quantized"]
 SHAPE = [1, 8, 16, 16]
 
 
@@ -17,20 +15,9 @@ def node(op, inputs, output, name=None, **attributes):
 
 
 def graph(nodes, *, constants=None, inputs=None, outputs=None, opset=19):
-    """A model from x to y; `constants` by name, `inputs` and `outputs` as name -> (type, shape)."""
-    inputs = inputs or {"x": (FLOAT, SHAPE)}
-    outputs = outputs or {"y": (FLOAT, None)}
-    made = helper.make_graph(
-        nodes,
-        "hand_made",
-        [helper.make_tensor_value_info(name, *kind) for name, kind in inputs.items()],
-        [helper.make_tensor_value_info(name, *kind) for name, kind in outputs.items()],
-        [numpy_helper.from_array(np.asarray(v), name) for name, v in (constants or {}).items()],
-    )
-    domains = [helper.make_opsetid("", opset)]
-    domains += [helper.make_opsetid(n.domain, 1) for n in nodes if n.domain]
-    model = helper.make_model(made, opset_imports=domains, ir_version=10)
-    return onnx.shape_inference.infer_shapes(model)
+    """A model from x to y, see make_graph."""
+    inputs, outputs = inputs or {"x": (FLOAT, SHAPE)}, outputs or {"y": (FLOAT, None)}
+    return make_graph(nodes, constants, inputs=inputs, outputs=outputs, opset=opset)
 
 
 def one(op, *, inputs=("x",), shape=SHAPE, kind=FLOAT, out=None, constants=None, **attributes):

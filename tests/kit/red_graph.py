@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edgeseg.cards import metadata_from
 from edgeseg.data.images import write_png
 from tests.kit.cards import make_card
+from tests.kit.graphs import BYTES, FLOAT, make_graph
 
 SIDE = 16
 CHAIN = (
@@ -72,25 +73,16 @@ def red_graph(chain=CHAIN, *, fragile=(), card=CARD):
     ]
     used = {name for n in nodes for name in n.input}
     n, side = card.frame_shape[0], card.image_size
-    graph = helper.make_graph(
+    model = make_graph(
         nodes,
-        "red",
-        [
-            helper.make_tensor_value_info("frame", TensorProto.UINT8, list(card.frame_shape)),
-            helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [1]),
-        ],
-        [
-            helper.make_tensor_value_info("mask", TensorProto.UINT8, [n, side, side]),
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, [n]),
-            helper.make_tensor_value_info("anomaly_map", TensorProto.FLOAT, [n, side, side]),
-        ],
-        [
-            numpy_helper.from_array(np.asarray(value), name)
-            for name, value in constants.items()
-            if name in used
-        ],
+        {name: value for name, value in constants.items() if name in used},
+        inputs={"frame": (BYTES, card.frame_shape), "threshold": (FLOAT, [1])},
+        outputs={
+            "mask": (BYTES, [n, side, side]),
+            "score": (FLOAT, [n]),
+            "anomaly_map": (FLOAT, [n, side, side]),
+        },
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     helper.set_model_props(model, metadata_from(card))
     return model
 

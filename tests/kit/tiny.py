@@ -1,9 +1,10 @@
 """Graphs small enough to count by hand."""
 
 import numpy as np
-import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+
+from tests.kit.graphs import FLOAT, make_graph
 
 WEIGHT = np.random.default_rng(0).normal(0, 0.1, (8, 8, 3, 3)).astype(np.float32)
 
@@ -22,16 +23,10 @@ def conv(source, output, weight="weight", *, module="conv:", **attributes):
 
 def graph_of(nodes, constants, output, channels=8):
     """A graph of one input x [1, channels, 6, 6] and one output of any shape, both float."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, channels, 6, 6])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    inputs = {"x": (FLOAT, [1, channels, 6, 6])}
+    model = make_graph(nodes, constants, inputs=inputs, outputs={output: (FLOAT, None)})
     helper.set_model_props(model, {"edgeseg.name": '"screws"'})
-    return onnx.shape_inference.infer_shapes(model)
+    return model
 
 
 def types(model):
@@ -145,14 +140,8 @@ def small_destseg():
         named("Reshape", "node_view", "map flat", "row"),
         named("Gemm", "node_gemm", "row gemm.w", "score"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 5])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    inputs, outputs = {"x": (FLOAT, [1, 3, 8, 8])}, {"score": (FLOAT, [1, 5])}
+    return make_graph(nodes, constants, inputs=inputs, outputs=outputs)
 
 
 MACS = {

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from edgeseg.cards import metadata_from
 from edgeseg.config import CalibrateConfig
@@ -20,6 +20,7 @@ from edgeseg.quantize.calibrate import calibrate, choose
 from edgeseg.quantize.calibration_file import read_ranges
 from edgeseg.quantize.placement import place
 from tests.kit.errors import fails
+from tests.kit.graphs import BYTES, FLOAT, make_graph
 
 SIDE = 8
 
@@ -37,28 +38,14 @@ def write_graph(path, card, weight=None, batch=1):
         helper.make_node("ReduceMean", ["back", "axes"], ["anomaly_map"], "mean", keepdims=0),
         helper.make_node("Add", ["anomaly_map", "threshold"], ["score"], "score"),
     ]
-    frame = [batch, SIDE, SIDE, 3]
-    graph = helper.make_graph(
+    model = make_graph(
         nodes,
-        "toy",
-        [
-            helper.make_tensor_value_info("frame", TensorProto.UINT8, frame),
-            helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [1]),
-        ],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-            for name in ("anomaly_map", "score")
-        ],
-        [
-            numpy_helper.from_array(stem, "stem"),
-            numpy_helper.from_array(negate, "negate"),
-            numpy_helper.from_array(np.array([1]), "axes"),
-        ],
+        {"stem": stem, "negate": negate, "axes": np.array([1])},
+        inputs={"frame": (BYTES, [batch, SIDE, SIDE, 3]), "threshold": (FLOAT, [1])},
+        outputs={"anomaly_map": (FLOAT, None), "score": (FLOAT, None)},
     )
-    opset = helper.make_opsetid("", 19)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
     helper.set_model_props(model, metadata_from(card))
-    onnx.save(onnx.shape_inference.infer_shapes(model), path)
+    onnx.save(model, path)
     return path
 
 

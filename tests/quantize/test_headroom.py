@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeseg.cards import metadata_from
 from edgeseg.quantize.fp16 import to_fp16
 from edgeseg.quantize.headroom import read_headroom
+from tests.kit.graphs import BYTES, FLOAT, make_graph
 
 
 @pytest.fixture
@@ -64,12 +65,7 @@ def test_the_constants_that_half_loses(tenfold, save):
 
 def test_a_graph_with_nothing_to_type_says_so(save):
     cast = helper.make_node("Cast", ["frame"], ["y"], "cast", to=TensorProto.FLOAT)
-    graph = helper.make_graph(
-        [cast],
-        "test",
-        [helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 1, 4, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
-    )
-    path = save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9))
-    room = read_headroom(path, [np.ones((1, 1, 4, 4), np.uint8)])
+    shape = [1, 1, 4, 4]
+    model = make_graph([cast], inputs={"frame": (BYTES, shape)}, outputs={"y": (FLOAT, shape)})
+    room = read_headroom(save(model), [np.ones((1, 1, 4, 4), np.uint8)])
     assert (room.tensors, room.peaks, room.fits) == (0, (), True)
