@@ -286,7 +286,7 @@ class PlainLoop:
         return dskd_loss(self.detector.pairs(clean, teacher), self.config.distance_weight)
 
     def _head(self, clean: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
-        logits = self.detector.head(self.detector.evidence(corrupted).detach())
+        logits = self.detector.head(self.detector.head_input(corrupted).detach())
         return head_loss(logits, mask, self.config.focal_gamma, l1=self.config.l1)
 
 

@@ -82,8 +82,8 @@ class GraphCard:
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)
     """Differences from PyTorch on real frames."""
-    rewrites: tuple[str, ...] | None = None
-    """The exact rewrites that it went through; None: exported before there were any."""
+    inference_precision: str = "f32"
+    """What OpenVINO's INFERENCE_PRECISION_HINT must be: the precision of the parity check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ def card_from(document: Any, kind: type[C], path: Path) -> C:
             code="model/incomplete-card",
         )
     values = {name: document[name] for name in names if name in found}
-    for name in ("frame_size", "frame_shape", "classes", "rewrites"):
+    for name in ("frame_size", "frame_shape", "classes"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     if kind is EngineCard:

@@ -5,7 +5,6 @@ The CLI turns each field into a flag (`--frame-size`); a TOML file sets fields b
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -25,11 +24,6 @@ CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
 MOST = 1 << 62
 
-REWRITES = ("pooled", "taps")
-"""The exact rewrites of a graph by name, in their order; deploy/exact.py has them."""
-AUTO_REWRITES = REWRITES
-"""Those that save time: all of them."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(Settings):
@@ -41,35 +35,16 @@ class ExportConfig(Settings):
     format: FrameFormat = setting("bgr", "Channel order of the frames; OpenCV's is bgr")
     batch: int = setting(1, "Frames per inference", low=1, high=256)
     tolerance: float = fraction(1e-4, "Largest difference from PyTorch's anomaly map")
-    rewrites: str = setting(
-        "auto",
-        f"Exact rewrites that save work: auto, none, or names with commas: {','.join(REWRITES)}",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.size()
-        self.rewrite_names()
 
     def size(self) -> tuple[int, int] | None:
         """Return (height, width), or None if it was not given."""
         if self.frame_size is None:
             return None
         return parse_size(self.frame_size, "--frame-size")
-
-    def rewrite_names(self) -> tuple[str, ...]:
-        """Return the names of the rewrites to try, in their order."""
-        if self.rewrites in ("auto", "none"):
-            return AUTO_REWRITES if self.rewrites == "auto" else ()
-        wanted = [name.strip() for name in self.rewrites.split(",")]
-        for name in wanted:
-            if name not in REWRITES:
-                near = get_close_matches(name, REWRITES, 1) or ["auto"]
-                raise ConfigError(
-                    f"rewrites has '{name}'; auto, none, or of {', '.join(REWRITES)} was expected.",
-                    remedy=f"--rewrites {near[0]}",
-                )
-        return tuple(name for name in REWRITES if name in wanted)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.machine import support as matrix
 from edgeseg.machine.facts import Machine
+from edgeseg.model.export_head import export_form
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import INPUTS, OUTPUTS
@@ -95,23 +96,19 @@ class Builder:
             ) as backend,
             torch.no_grad(),
         ):
+            module = export_form(backend.module)
             if config.precision == "fp16":
-                _lower(backend.module, fp16_convolutions(model, keep))
+                _lower(module, fp16_convolutions(model, keep))
             slot = backend.new_slot()
             slot.frame[:] = 127  # of a black frame every norm is zero
             inputs = tuple(torch.from_numpy(a).to(DEVICE) for a in (slot.frame, slot.threshold))
-            return torch.export.export(backend.module.to(DEVICE), inputs), inputs
+            return torch.export.export(module.to(DEVICE), inputs), inputs
 
 
 def fp16_convolutions(model: ModelProto, keep: frozenset[str]) -> frozenset[str]:
-    """Return the convolutions of the module that compute in FP16, according to the graph.
-
-    Where export makes several nodes of one (`conv1`, `conv1/taps/0`), all have to be FP16.
-    """
+    """Return the convolutions of the module that compute in FP16, according to the graph."""
     half = half_nodes(model, keep)
-    names = {node.name for node in model.graph.node if node.op_type == "Conv"}
-    others = {name.partition("/")[0] for name in names - half}
-    return frozenset(name.partition("/")[0] for name in names & half) - others
+    return half & {node.name for node in model.graph.node if node.op_type == "Conv"}
 
 
 def _lower(module: nn.Module, half: frozenset[str]) -> None:

@@ -1,9 +1,8 @@
-"""A run to one ONNX graph: camera bytes in, mask bytes out; not written unless it agrees.
+"""Exports a run to one ONNX graph, camera bytes in, mask bytes out, and checks it against PyTorch.
 
-PyTorch's exporter traces the fused module, folds batch normalization into the convolutions and
-leaves plain, static operations that each runtime of this project reads (opset 19: the first in
-which a quantization scale may be Half). Exact rewrites take work out of it. The same frames then go
-through PyTorch and through the new graph in ONNX Runtime. Only a graph that agrees gets its name.
+The graph is that of the fused module with the export form of the head. The same frames go through
+training's own module in PyTorch and through the graph in ONNX Runtime; a graph that does not agree
+is not written.
 """
 
 from collections.abc import Sequence
@@ -24,16 +23,16 @@ from edgeseg.data.images import Image, read_image
 from edgeseg.errors import BuildError, GateFailed, ModelError
 from edgeseg.evaluation.compare import Comparison, Limits, compare
 from edgeseg.evaluation.threshold import held_out
-from edgeseg.export.exact import rewrite
+from edgeseg.export.trace import OPSET, trace
 from edgeseg.extras import installed
 from edgeseg.files import replacing, sha256
 from edgeseg.loading import open_run
 from edgeseg.log import log
+from edgeseg.model.export_head import export_form
 from edgeseg.runtime.base import INPUTS, OUTPUTS
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
 
-OPSET = 19
 Frame = NDArray[np.uint8]
 
 
@@ -50,17 +49,14 @@ class Exported:
         """Return the file, its frames and its parity, as text."""
         n, height, width, _ = self.card.frame_shape
         frames = f"{n} x {width} x {height} {self.card.frame_format}"
-        rewrites = ", ".join(self.card.rewrites or ()) or "none"
         return (
-            f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}, "
-            f"rewrites {rewrites}\n"
+            f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}\n"
             f"parity with PyTorch: {self.parity.line()}"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the path, the size, the hash and the parity."""
         facts = {"graph": str(self.graph), "bytes": self.bytes, "sha256": sha256(self.graph)}
-        facts["rewrites"] = list(self.card.rewrites or ())
         return {**facts, "parity": self.parity.to_json()}
 
 
@@ -81,11 +77,8 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
         return export_graph(backend, run / f"{card.name}.onnx", config, images=images)
 
 
-def traced_run(
-    run: Path,
-    config: ExportConfig,
-) -> tuple[ModelProto, GraphCard]:
-    """Return a run's graph as PyTorch traces it, nothing rewritten, nothing written; its card."""
+def traced_run(run: Path, config: ExportConfig) -> tuple[ModelProto, GraphCard]:
+    """Return the graph that would be exported, and its card; nothing is written or checked."""
     with _opened(run, read_card(run / CARD, ModelCard), config) as backend:
         return _trace(backend), backend.card
 
@@ -99,9 +92,9 @@ def export_graph(
     backend: PyTorchBackend, path: Path, config: ExportConfig, *, images: Sequence[Image] = ()
 ) -> Exported:
     """Export an opened run to a path; `images` (RGB) are the frames of the parity check."""
-    model, rewrites = rewrite(_trace(backend), config.rewrite_names())
+    model = _trace(backend)
     versions = {name: installed(name) or "?" for name in ("torch", "onnx", "onnxscript")}
-    card = replace(backend.card, versions=backend.card.versions | versions, rewrites=rewrites)
+    card = replace(backend.card, versions=backend.card.versions | versions)
     frames = parity_frames(card, images)
     with replacing(path) as part:
         _save(model, card, part)
@@ -116,45 +109,19 @@ def export_graph(
 
 
 def _trace(backend: PyTorchBackend) -> ModelProto:
-    """Run PyTorch's exporter on the fused module; BuildError when it cannot."""
+    """Trace the export form of an opened run; BuildError if PyTorch cannot."""
     slot = backend.new_slot()
     inputs = (torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold))
     try:
-        program = torch.onnx.export(
-            backend.module,
-            inputs,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            verbose=False,
-        )
+        return trace(export_form(backend.module), inputs, INPUTS, OUTPUTS)
     except torch.onnx.OnnxExporterError as error:
         teacher = backend.card.training.get("teacher")
         raise BuildError(
             f"PyTorch {torch.__version__} cannot export a model with the teacher '{teacher}': "
             f"{str(error).splitlines()[0]}",
             remedy="train with --teacher resnet18 or efficientnet_lite0, and report this",
+            code="build/export",
         ) from error
-    assert program is not None, "only a call with a path returns nothing"
-    model: ModelProto = program.model_proto
-    _tidy(model)
-    return model
-
-
-def _tidy(model: ModelProto) -> None:
-    """Name the convolutions after their weights; drop the exporter's notes.
-
-    The names show up in every runtime's profile. The notes hold the paths of this machine.
-    """
-    for message in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        del message.metadata_props[:]
-    names = {node.name for node in model.graph.node}
-    for node in model.graph.node:
-        name = node.input[1].removeprefix("detector.") if node.op_type == "Conv" else node.name
-        if name.endswith(".weight") and name.removesuffix(".weight") not in names:
-            node.name = name.removesuffix(".weight")
-            names.add(node.name)
 
 
 def _save(model: ModelProto, card: GraphCard, path: Path) -> None:

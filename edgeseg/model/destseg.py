@@ -13,9 +13,21 @@ from edgeseg.model.blocks import WIDTH, upsample
 from edgeseg.model.detector import Detector
 from edgeseg.model.head import WIDTH as HEAD_WIDTH
 from edgeseg.model.head import SegmentationHead
-from edgeseg.model.similarity import Agreement, Concatenation, CosineDistances, Reading, distance
+from edgeseg.model.similarity import (
+    CosineDistances,
+    FeatureConcatenation,
+    HeadInput,
+    SimilarityProduct,
+    distance,
+)
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
+
+HEAD_INPUTS: dict[str, type[HeadInput]] = {
+    "product": SimilarityProduct,
+    "concatenation": FeatureConcatenation,
+    "cosine": CosineDistances,
+}
 
 
 class DeSTSeg(Detector):
@@ -44,32 +56,27 @@ class DeSTSeg(Detector):
     ) -> None:
         super().__init__(teacher)
         self.student = (Student if decoder else EncoderStudent)(teacher.channels, student_width)
-        width = sum(teacher.channels)
-        readings: dict[str, tuple[type[Reading], int]] = {
-            "product": (Agreement, width),
-            "concatenation": (Concatenation, 2 * width),
-            "cosine": (CosineDistances, len(teacher.channels)),
-        }
-        if head_input not in readings:
+        if head_input not in HEAD_INPUTS:
             raise ConfigError(
-                f"head_input is '{head_input}'; one of {', '.join(readings)} was expected.",
+                f"invalid head_input: {head_input} (expected {', '.join(HEAD_INPUTS)})",
                 remedy="--head-input product",
+                code="config/head-input",
             )
-        reading, channels = readings[head_input]
-        self.agreement = reading(halved=head_stride == 8)
+        self.similarity = HEAD_INPUTS[head_input](halved=head_stride == 8)
+        channels = sum(self.similarity.channels(width) for width in teacher.channels)
         self.head = SegmentationHead(channels, head_width) if head else None
         self.map_stride = head_stride if head else 1
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the head's output before the sigmoid, [B, 1, S/4, S/4] (S/8 where halved)."""
         assert self.head is not None, "there is no head"
-        logits: Tensor = self.head(self.evidence(x))
+        logits: Tensor = self.head(self.head_input(x))
         return logits
 
-    def evidence(self, x: Tensor) -> Tensor:
-        """Return what the head reads: [B, C, h, w] on its grid."""
-        agreement: Tensor = self.agreement(self.teacher(x), self.student(x))
-        return agreement
+    def head_input(self, x: Tensor) -> Tensor:
+        """Return the input of the head: [B, C, h, w] on its grid."""
+        similarity: Tensor = self.similarity(self.teacher(x), self.student(x))
+        return similarity
 
     def forward(self, x: Tensor) -> Tensor:
         if self.head is not None:

@@ -30,7 +30,7 @@ from edgeseg.model.blocks import WIDTH, BasicBlock, ends, initialize, stage, ups
 from edgeseg.model.detector import Detector, Maps
 from edgeseg.model.head import WIDTH as HEAD_WIDTH
 from edgeseg.model.head import SegmentationHead
-from edgeseg.model.similarity import Agreement, unit
+from edgeseg.model.similarity import SimilarityProduct, unit
 from edgeseg.model.student import EncoderStudent
 from edgeseg.model.teacher import Teacher
 
@@ -75,7 +75,7 @@ class DSKD(Detector):
         self.weight = weight
         self.structure = structure
         self.student = Students(teacher.channels, structure, student_width, embedding=embedding)
-        self.agreement = Agreement()
+        self.similarity = SimilarityProduct()
         self.head = SegmentationHead(sum(teacher.channels), head_width) if head else None
         self.levels, self.score_levels = LEVELS[maps], LEVELS[score_maps or maps]
         # Upsampling and blur are linear: one matrix for each axis and level does both.
@@ -102,10 +102,10 @@ class DSKD(Detector):
         followed = teacher if self.structure == "ds" else fixed
         return [(teacher, encoded), (followed, self.student.decode(fixed))]
 
-    def evidence(self, x: Tensor) -> Tensor:
-        """Return what the head reads: [B, C, S/4, S/4]."""
-        agreement: Tensor = self.agreement(*self.pairs(x)[-1])
-        return agreement
+    def head_input(self, x: Tensor) -> Tensor:
+        """Return the input of the head: [B, C, S/4, S/4]."""
+        similarity: Tensor = self.similarity(*self.pairs(x)[-1])
+        return similarity
 
     def forward(self, x: Tensor) -> Maps:
         followed, follower = self.pairs(x)[-1]
@@ -116,7 +116,7 @@ class DSKD(Detector):
         if self.score_levels != self.levels:
             scored = reduce(add, [full[k] for k in self.score_levels])
         if self.head is not None:
-            found = self.head(self.agreement(followed, follower)).float().sigmoid()
+            found = self.head(self.similarity(followed, follower)).float().sigmoid()
             return apart * (UNSEEN + upsample(found, apart.shape[2:])), scored
         return apart if scored is apart else (apart, scored)
 

@@ -1,8 +1,8 @@
-"""Where the student agrees with the teacher: the evidence that the head turns into a mask.
+"""Where the student's features match the teacher's: what the segmentation head reads.
 
 Source: DeSTSeg, Zhang et al., CVPR 2023, Eq. (2) and (3); section 4.5 for the two alternatives.
-Axes: B images; h, w the stride-4 grid, 64 x 64 for a 256 x 256 image; C the sum of the widths. A
-reading with `halved` is on the stride-8 grid: the finest level is averaged there, 2 x 2 to one.
+Axes: B images; h, w the stride-4 grid, 64 x 64 for a 256 x 256 image; C the sum of the levels'
+channels. With `halved` the grid has stride 8: the finest level is averaged there, 2 x 2 to one.
 """
 
 from torch import Tensor, cat, nn
@@ -11,49 +11,69 @@ from torch.nn.functional import avg_pool2d
 
 from edgeseg.model.blocks import upsample
 
-EPS = 1e-12  # the authors' value; 0 in float16, so this module stays float32 in every export
+EPS = 1e-12  # the authors' value; 0 in FP16, so this module stays FP32 in every export
 
 
-class Reading(nn.Module):
-    """What the head reads of teacher and student, on one grid."""
+class HeadInput(nn.Module):
+    """Combines the features of teacher and student, level by level, on one grid.
+
+    teacher, student: [B, C_k, h / 2^k, w / 2^k] for k = 0, 1, 2; returns [B, C, h, w].
+    """
 
     def __init__(self, *, halved: bool = False) -> None:
         super().__init__()
         self.halved = halved
 
-    def joined(self, levels: list[Tensor]) -> Tensor:
-        """Concatenate the levels on the grid."""
-        finest, *coarser = levels
-        if self.halved:
-            finest = avg_pool2d(finest, 2)
+    def forward(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
+        finest, *coarser = self.levels(teacher, student)
         return cat([finest, *(upsample(level, finest.shape[2:]) for level in coarser)], dim=1)
 
+    def levels(self, teacher: list[Tensor], student: list[Tensor]) -> list[Tensor]:
+        """Return the levels before the upsampling, the finest first."""
+        finest, *coarser = [self.level(t, s) for t, s in zip(teacher, student, strict=True)]
+        return [avg_pool2d(finest, 2) if self.halved else finest, *coarser]
 
-class Agreement(Reading):
-    """Multiply unit feature vectors, level by level, on the finest grid.
+    def level(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """Combine the features of one level."""
+        raise NotImplementedError
 
-    teacher, student: [B, C_k, h / 2^k, w / 2^k] for k = 0, 1, 2
-    returns:          [B, C, h, w] in [-1, 1]; over one level the channels sum to the cosine
+    @staticmethod
+    def channels(width: int) -> int:
+        """Return the channels of a level whose features have `width`."""
+        return width
 
-    The sign is the authors': the head reads the negated product, so that disagreement is high.
+
+class SimilarityProduct(HeadInput):
+    """The negated product of the unit feature vectors, in [-1, 1]; over one level its channels sum
+    to the negated cosine.
+
+    The sign is the authors': the head's input is high where the features differ.
     """
 
-    def forward(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
-        return self.joined([-unit(t) * unit(s) for t, s in zip(teacher, student, strict=True)])
+    def level(self, teacher: Tensor, student: Tensor) -> Tensor:
+        return -unit(teacher) * unit(student)
 
 
-class Concatenation(Reading):
-    """The features themselves, the teacher's and the student's of each level: [B, 2 C, h, w]."""
+class FeatureConcatenation(HeadInput):
+    """The features themselves, the teacher's and the student's of each level."""
 
-    def forward(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
-        return self.joined([cat([t, s], dim=1) for t, s in zip(teacher, student, strict=True)])
+    def level(self, teacher: Tensor, student: Tensor) -> Tensor:
+        return cat([teacher, student], dim=1)
+
+    @staticmethod
+    def channels(width: int) -> int:
+        return 2 * width
 
 
-class CosineDistances(Reading):
-    """One number for each level: [B, 3, h, w] in [0, 2]."""
+class CosineDistances(HeadInput):
+    """One number in [0, 2] per level and position."""
 
-    def forward(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
-        return self.joined([distance(t, s) for t, s in zip(teacher, student, strict=True)])
+    def level(self, teacher: Tensor, student: Tensor) -> Tensor:
+        return distance(teacher, student)
+
+    @staticmethod
+    def channels(width: int) -> int:
+        return 1
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:

@@ -13,13 +13,12 @@ import pytest
 import torch
 
 from edgeseg.cards import EngineCard, read_card
-from edgeseg.config import REWRITES, BuildConfig
+from edgeseg.config import BuildConfig
 from edgeseg.engine import build_engine as engine
 from edgeseg.engine import torch_tensorrt
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.engine.torch_tensorrt import fp16_convolutions
 from edgeseg.errors import BuildError, ConfigError, MissingExtra, ModelError
-from edgeseg.export.exact import rewrite
 from edgeseg.extras import install_command
 from edgeseg.loading import open_run
 from edgeseg.machine.facts import this_machine
@@ -194,17 +193,12 @@ def test_lower_refuses_a_convolution_that_the_module_lacks(exported):
         torch_tensorrt._lower(backend.module, frozenset({"head.conv9"}))
 
 
-def test_fp16_convolutions_of_a_rewritten_graph(exported):
+def test_fp16_convolutions_are_those_of_the_module(exported):
     model = onnx.load(exported.graph)
-    rewritten, done = rewrite(model, REWRITES)
-    assert "taps" in done
     every = {n.name for n in model.graph.node if n.op_type == "Conv"}
-    assert (
-        fp16_convolutions(rewritten, frozenset()) == fp16_convolutions(model, frozenset()) == every
-    )
-    one = "head.blocks.0.conv1"
-    for name in (one, f"{one}/taps/0"):
-        assert fp16_convolutions(rewritten, frozenset({name})) == every - {one}
+    assert fp16_convolutions(model, frozenset()) == every
+    kept = frozenset({"head.blocks.0.conv1.kept"})
+    assert fp16_convolutions(model, kept) == every - kept
 
 
 def test_program_in_fp16_gives_the_outputs_of_the_run(call, exported):

@@ -20,7 +20,6 @@ from edgeseg.training.checkpoint import save_weights
 from tests.kit.cards import make_card, make_run_card
 from tests.kit.graphs import BYTES, FLOAT, make_graph
 from tests.kit.old_tensorrt import library
-from tests.kit.small_head import SIZES, small_head
 
 TOY_SIDE = 32
 
@@ -44,8 +43,8 @@ def run(tmp_path_factory, run_card):
 
 @pytest.fixture(scope="session")
 def exported(run):
-    """What `edgeseg export` makes of the run: frames of 80 x 48, bgr; nothing rewritten."""
-    return export_run(run, ExportConfig(rewrites="none"))
+    """What `edgeseg export` makes of the run: frames of 80 x 48, bgr."""
+    return export_run(run, ExportConfig())
 
 
 class Toy(nn.Module):
@@ -115,10 +114,3 @@ def install(monkeypatch):
         return recorder
 
     return pretend
-
-
-@pytest.fixture(scope="session", params=SIZES, ids=lambda size: f"picture{size}")
-def head(request):
-    """(Side of the map, the small head's graph) for pictures of several sizes."""
-    side = request.param // 4
-    return side, small_head(side, side)

@@ -5,7 +5,7 @@ import torch
 
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.head import SegmentationHead
-from edgeseg.model.similarity import Agreement, Concatenation, CosineDistances, unit
+from edgeseg.model.similarity import CosineDistances, FeatureConcatenation, SimilarityProduct, unit
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
 
@@ -16,17 +16,17 @@ def levels(value):
 
 
 def test_equal_features_agree_fully_and_opposite_ones_not_at_all():
-    same = Agreement()(levels(2.0), levels(3.0))
+    same = SimilarityProduct()(levels(2.0), levels(3.0))
     assert same.shape == (1, 28, 4, 4)
     # Each of C channels holds -1/C, so a level sums to the negated cosine.
     torch.testing.assert_close(same[:, :4].sum(1), torch.full((1, 4, 4), -1.0))
     torch.testing.assert_close(same[:, 12:], torch.full((1, 16, 4, 4), -1 / 16))
-    opposite = Agreement()(levels(2.0), levels(-3.0))
+    opposite = SimilarityProduct()(levels(2.0), levels(-3.0))
     torch.testing.assert_close(opposite, -same)
 
 
 def test_the_concatenation_holds_both_features_level_by_level():
-    found = Concatenation()(levels(2.0), levels(3.0))
+    found = FeatureConcatenation()(levels(2.0), levels(3.0))
     expected = [2.0] * 4 + [3.0] * 4 + [2.0] * 8 + [3.0] * 8 + [2.0] * 16 + [3.0] * 16
     torch.testing.assert_close(found[0, :, 0, 0], torch.tensor(expected))
     assert found.shape == (1, 56, 4, 4)

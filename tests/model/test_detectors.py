@@ -9,7 +9,7 @@ from edgeseg.errors import ModelError
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.detectors import DETECTORS, build_detector
 from edgeseg.model.dskd import DSKD
-from edgeseg.model.similarity import Agreement, Concatenation, CosineDistances
+from edgeseg.model.similarity import CosineDistances, FeatureConcatenation, SimilarityProduct
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import RECIPES, TrainConfig
@@ -62,14 +62,14 @@ def test_local_contrast_takes_the_place_of_mean_and_deviation(teacher, model):
 @pytest.mark.parametrize(
     ("head_input", "kind", "channels"),
     [
-        ("product", Agreement, 448),
-        ("concatenation", Concatenation, 896),
+        ("product", SimilarityProduct, 448),
+        ("concatenation", FeatureConcatenation, 896),
         ("cosine", CosineDistances, 3),
     ],
 )
 def test_what_the_head_reads(teacher, decoder, head_input, kind, channels):
     found = build(teacher, decoder=decoder, head_input=head_input).eval()
-    assert type(found.agreement) is kind
+    assert type(found.similarity) is kind
     assert type(found.student) is (Student if decoder else EncoderStudent)
     assert found.head.blocks[0].conv1.in_channels == channels
     with torch.no_grad():

@@ -6,7 +6,7 @@ import torch
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.head import SegmentationHead
 from edgeseg.model.resnet import LightEncoder
-from edgeseg.model.similarity import Agreement, CosineDistances
+from edgeseg.model.similarity import CosineDistances, HeadInput, SimilarityProduct
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
 
@@ -45,12 +45,16 @@ def test_half_the_width_is_about_a_quarter_of_the_weights():
 
 
 def test_on_the_coarser_grid_the_finest_level_is_averaged():
+    class Teacher(HeadInput):
+        def level(self, teacher, student):
+            return teacher
+
     finest = torch.arange(16.0).view(1, 1, 4, 4)
     ones = [finest, torch.ones(1, 1, 2, 2), torch.ones(1, 1, 1, 1)]
-    joined = Agreement(halved=True).joined(ones)
+    joined = Teacher(halved=True)(ones, ones)
     expected = torch.tensor([[2.5, 4.5], [10.5, 12.5]])
     torch.testing.assert_close(joined[0, 0], expected)
-    assert joined.shape == (1, 3, 2, 2) and not Agreement(halved=True).state_dict()
+    assert joined.shape == (1, 3, 2, 2) and not SimilarityProduct(halved=True).state_dict()
     same = [torch.ones(1, 4, s, s) for s in (8, 4, 2)]
     torch.testing.assert_close(CosineDistances(halved=True)(same, same), torch.zeros(1, 3, 4, 4))
 

@@ -175,16 +175,24 @@ def test_tensors_that_are_never_negative():
 def test_the_whole_model(exported):
     model = onnx.load(exported.graph)
     placed = place(model)
+    first = "head.blocks.0"
     assert placed.left == {
         "teacher.encoder.conv1": "stem",
         "student.encoder.conv1": "stem",
-        "head.blocks.0.conv1": "similarity",
-        "head.blocks.0.downsample.0": "similarity",
+        **{
+            f"{first}.{name}": "similarity"
+            for conv in ("conv1", "downsample")
+            for name in (f"{conv}.kept", f"{conv}.moved.0", f"{conv}.moved.1")
+        },
         "head.aspp.0.pool.1": "pooled",
         "head.aspp.4": "output",
     }
     assert len(placed.convolutions) == 60
     kinds = {n.name: n.op_type for n in model.graph.node}
     readers = [kinds[name] for edges in placed.edges.values() for name, _ in edges]
-    assert (readers.count("Conv"), readers.count("Add"), len(readers)) == (60, 23, 83)
-    assert len(placed.edges) == 58
+    assert (readers.count("Conv"), readers.count("Add"), len(readers)) == (60, 22, 82)
+    assert len(placed.edges) == 57
+    assert place(model, similarity="equalized").left.keys() == {
+        *("teacher.encoder.conv1", "student.encoder.conv1"),
+        *("head.aspp.0.pool.1", "head.aspp.4"),
+    }
