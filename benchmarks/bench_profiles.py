@@ -23,7 +23,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, Precision, RuntimeName
 from edgeseg.data.parts import write_parts
 from edgeseg.engine.build_engine import build_engine
-from edgeseg.export.export import export_graph
+from edgeseg.exporter.export import export_graph
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.graph.modules import module_macs

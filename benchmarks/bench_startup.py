@@ -145,7 +145,7 @@ def make_model(folder: Path) -> Path:
         from edgeseg.data.layouts import open_dataset
         from edgeseg.data.parts import write_parts
         from edgeseg.evaluation.threshold import threshold_run
-        from edgeseg.export.export import export_run
+        from edgeseg.exporter.export import export_run
         from edgeseg.recipes import TrainConfig
         from edgeseg.training.train import train
 

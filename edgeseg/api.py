@@ -78,7 +78,7 @@ def export(
     """
     config = ExportConfig(**settings)
     path = run_of(run)
-    from edgeseg.export.export import export_run
+    from edgeseg.exporter.export import export_run
 
     return export_run(path, config, data=None if data is None else Path(data)).graph
 
@@ -121,7 +121,7 @@ def graph_of(given: str | Path | None) -> Path:
 
     path = find_model(given)
     if path.is_dir():
-        from edgeseg.export.ensure import exported_graph
+        from edgeseg.exporter.ensure import exported_graph
 
         return exported_graph(path)
     if path.suffix != ".onnx" or path.with_suffix(".json").is_file():

@@ -61,7 +61,7 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
     from edgeseg.engine.build_engine import build_engine
     from edgeseg.evaluation.evaluate import evaluate
     from edgeseg.evaluation.threshold import threshold_run
-    from edgeseg.export.export import export_run
+    from edgeseg.exporter.export import export_run
     from edgeseg.loading import open_model
     from edgeseg.stream.stream import stream_from
     from edgeseg.training.train import train

@@ -5,8 +5,6 @@ import dataclasses
 import pytest
 
 from edgeseg.config import (
-    AUTO_REWRITES,
-    REWRITES,
     BenchConfig,
     BuildConfig,
     CalibrateConfig,
@@ -103,9 +101,3 @@ def test_the_pace_of_a_benchmark_is_a_rate_or_a_period():
 def test_a_frame_size_is_height_by_width():
     assert ExportConfig(frame_size="1920X1080").size() == (1080, 1920)
     assert ExportConfig().size() is None
-
-
-def test_rewrites_by_name_and_in_their_order():
-    assert ExportConfig().rewrite_names() == AUTO_REWRITES
-    assert ExportConfig(rewrites="none").rewrite_names() == ()
-    assert ExportConfig(rewrites=" , ".join(REWRITES[::-1])).rewrite_names() == REWRITES

@@ -36,7 +36,7 @@ def export(
     from edgeseg.api import run_of
 
     path = run_of(model)
-    from edgeseg.export.export import export_run  # loads torch: after the path is known
+    from edgeseg.exporter.export import export_run  # loads torch: after the path is known
 
     return export_run(path, config, data=data)
 
@@ -88,7 +88,7 @@ def verify(
 @command(PANEL)
 def inspect(model: Model = None, graph: SourceGraph = None) -> Report:
     """Show MACs and parameters per module of the network."""
-    from edgeseg.export.inspect import inspect_model
+    from edgeseg.exporter.inspect import inspect_model
     from edgeseg.loading import find_model
 
     return inspect_model(find_model(model), graph=graph)

@@ -15,7 +15,7 @@ from edgeseg.engine import typed
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.engine.typed import EXACT, NO_GATE
 from edgeseg.errors import ConfigError, GateFailed, ModelError
-from edgeseg.export.export import export_graph
+from edgeseg.exporter.export import export_graph
 from edgeseg.files import sha256
 from edgeseg.loading import open_model
 from edgeseg.machine.facts import this_machine

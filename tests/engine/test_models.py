@@ -20,7 +20,7 @@ from edgeseg.engine.build_engine import build_engine
 from edgeseg.evaluation.compare import compare
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.threshold import threshold_run
-from edgeseg.export.export import export_graph, export_run
+from edgeseg.exporter.export import export_graph, export_run
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.graph.modules import module_macs, node_modules

@@ -10,7 +10,7 @@ from torch import nn
 
 from edgeseg.cards import CARD, write_card
 from edgeseg.config import ExportConfig
-from edgeseg.export.export import export_run
+from edgeseg.exporter.export import export_run
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher

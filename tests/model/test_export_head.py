@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, interpolate, pad
 
-from edgeseg.export.trace import trace
+from edgeseg.exporter.trace import trace
 from edgeseg.graph.graph import Graph
 from edgeseg.graph.modules import module_macs, node_macs
 from edgeseg.model import export_head

@@ -10,14 +10,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from edgeseg.export import export
 from onnx import TensorProto, numpy_helper
 
 from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, write_card
 from edgeseg.config import ExportConfig
 from edgeseg.errors import DataError, GateFailed, ModelError
-from edgeseg.export import export
-from edgeseg.export.ensure import exported_graph
-from edgeseg.export.export import export_graph, export_run
+from edgeseg.exporter.ensure import exported_graph
+from edgeseg.exporter.export import export_graph, export_run
 from edgeseg.files import sha256
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from edgeseg.errors import ModelError
-from edgeseg.export.inspect import inspect_model, module_sizes
+from edgeseg.exporter.inspect import inspect_model, module_sizes
 from tests.kit.hand_made import graph, node, quantized
 
 

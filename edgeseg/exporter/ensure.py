@@ -29,6 +29,6 @@ def exported_graph(run: Path) -> Path:
         config = make(ExportConfig, settings | {"batch": batch})
     else:
         log.info(f"{run} has no graph: exporting it")
-    from edgeseg.export.export import export_run
+    from edgeseg.exporter.export import export_run
 
     return export_run(run, config).graph

@@ -23,7 +23,7 @@ from edgeseg.data.images import Image, read_image
 from edgeseg.errors import BuildError, GateFailed, ModelError
 from edgeseg.evaluation.compare import Comparison, Limits, compare
 from edgeseg.evaluation.threshold import held_out
-from edgeseg.export.trace import OPSET, trace
+from edgeseg.exporter.trace import OPSET, trace
 from edgeseg.extras import installed
 from edgeseg.files import replacing, sha256
 from edgeseg.loading import open_run

@@ -80,7 +80,7 @@ def inspect_model(path: Path, *, graph: Path | None = None) -> Inspection:
     Errors: ModelError for a path that is none of these.
     """
     if path.is_dir():
-        from edgeseg.export.export import traced_run
+        from edgeseg.exporter.export import traced_run
 
         model, card = traced_run(path, ExportConfig())
     else:
