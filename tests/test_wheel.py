@@ -34,17 +34,9 @@ def bare(wheel, tmp_path_factory):
     """A fresh virtual environment with the wheel and nothing else."""
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder)
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(folder),
-        "install",
-        "--no-deps",
-        "--no-index",
-    ]
-    done = subprocess.run([*pip, wheel.filename], capture_output=True, text=True)
+    pip = [sys.executable, *"-m pip --python".split(), str(folder)]
+    command = [*pip, *"install --no-deps --no-index".split(), wheel.filename]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
 
