@@ -29,7 +29,7 @@ from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.compare import Limits, compare
 from edgeseg.extras import installed, require
 from edgeseg.files import replacing, sha256
-from edgeseg.graph.files import read_graph
+from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.log import log
 from edgeseg.machine.facts import Machine, this_machine
@@ -86,6 +86,8 @@ def build_engine(
     """
     here = this_machine()
     source, card = read_graph(graph)
+    if config.precision == BF16:
+        card = dataclasses.replace(card, inference_precision=BF16)
     builder = None
     if config.via == "torch-tensorrt":
         require("torch", extra="torch-tensorrt")
@@ -105,7 +107,7 @@ def build_engine(
     elif runtime in trt.FLAVORS:
         plan = build_plan(runtime, source, typed, config, here)
     else:
-        plan = _cpu_plan(runtime, typed.model, config)
+        plan = _cpu_plan(runtime, typed.model, card, config)
     seconds = time.perf_counter() - started
 
     path = out / _file_name(card, runtime, plan, config)
@@ -172,7 +174,9 @@ def _best(config: BuildConfig, here: Machine) -> RuntimeName:
     return taken.runtime
 
 
-def _cpu_plan(runtime: RuntimeName, typed: ModelProto, config: BuildConfig) -> Plan:
+def _cpu_plan(
+    runtime: RuntimeName, typed: ModelProto, card: GraphCard, config: BuildConfig
+) -> Plan:
     """Make an engine for a CPU runtime: the typed graph."""
     if config.compute_capability is not None:
         raise ConfigError(
@@ -187,7 +191,7 @@ def _cpu_plan(runtime: RuntimeName, typed: ModelProto, config: BuildConfig) -> P
             "faster (--precision fp32 is exact)"
         )
     version = next(c.version for c in candidates(this_machine()) if c.runtime == runtime)
-    return Plan(data=typed.SerializeToString(), version=version or "?", target=CPU)
+    return Plan(data=graph_bytes(typed, card), version=version or "?", target=CPU)
 
 
 def _file_name(card: GraphCard, runtime: RuntimeName, plan: Plan, config: BuildConfig) -> str:

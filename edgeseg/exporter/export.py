@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto
 
-from edgeseg.cards import CARD, GraphCard, ModelCard, metadata_from, read_card
+from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
 from edgeseg.config import ExportConfig
 from edgeseg.data.frames import KEPT, parity_frames
 from edgeseg.data.images import Image, read_image
@@ -26,6 +25,7 @@ from edgeseg.evaluation.threshold import held_out
 from edgeseg.exporter.trace import OPSET, trace
 from edgeseg.extras import installed
 from edgeseg.files import replacing, sha256
+from edgeseg.graph.files import graph_bytes
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.model.export_head import export_form
@@ -97,14 +97,14 @@ def export_graph(
     card = replace(backend.card, versions=backend.card.versions | versions)
     frames = parity_frames(card, images)
     with replacing(path) as part:
-        _save(model, card, part)
+        part.write_bytes(graph_bytes(model, card))
         with OnnxRuntimeBackend(part) as exported:
             log.info(f"parity: {len(frames)} runs of {backend.name} and {exported.name}")
             parity = _checked_parity(backend, exported, frames, config.tolerance)
         source = "held-out images" if images else "synthetic pictures"
         report = parity.to_json() | {"against": backend.name, "pictures": source}
         card = replace(card, parity=report)
-        _save(model, card, part)
+        part.write_bytes(graph_bytes(model, card))
     return Exported(path, card, path.stat().st_size, parity)
 
 
@@ -122,12 +122,6 @@ def _trace(backend: PyTorchBackend) -> ModelProto:
             remedy="train with --teacher resnet18 or efficientnet_lite0, and report this",
             code="build/export",
         ) from error
-
-
-def _save(model: ModelProto, card: GraphCard, path: Path) -> None:
-    helper.set_model_props(model, metadata_from(card))
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
 
 
 def _checked_parity(

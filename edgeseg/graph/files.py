@@ -1,9 +1,14 @@
-"""ONNX files as messages: for whoever needs more of a graph than to run it."""
+"""Reading and writing the ONNX files of edgeseg: the graph and its card.
+
+In a file the input `threshold` has a default, an initializer of the same name, so that a program
+may leave it out. In memory it has none: TensorRT and OpenVINO take an input with an initializer for
+a constant.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.cards import GraphCard, card_from_metadata
+from edgeseg.cards import GraphCard, card_from_metadata, metadata_from
 from edgeseg.errors import ModelError
 from edgeseg.extras import require
 from edgeseg.runtime.engine_files import card_path, engine_path
@@ -24,7 +29,10 @@ def graph_file(path: Path) -> Path:
 
 
 def read_graph(path: Path) -> "tuple[ModelProto, GraphCard]":
-    """Read a graph that edgeseg exported, and its card; ModelError for any other file."""
+    """Read a graph that edgeseg exported, and its card; ModelError for any other file.
+
+    `threshold` is a plain input of it.
+    """
     onnx = require("onnx", extra="cpu")
     try:
         model = onnx.load(str(path))
@@ -32,4 +40,20 @@ def read_graph(path: Path) -> "tuple[ModelProto, GraphCard]":
         raise ModelError(
             f"{path} is no ONNX file: {error}.", remedy="edgeseg export RUN"
         ) from error
-    return model, card_from_metadata({p.key: p.value for p in model.metadata_props}, path)
+    card = card_from_metadata({p.key: p.value for p in model.metadata_props}, path)
+    for default in [i for i in model.graph.initializer if i.name == "threshold"]:
+        model.graph.initializer.remove(default)
+    return model, card
+
+
+def graph_bytes(model: "ModelProto", card: GraphCard) -> bytes:
+    """Return the file of a graph: its card as metadata, and the card's threshold as the default."""
+    onnx = require("onnx", extra="cpu")
+    file = onnx.ModelProto()
+    file.CopyFrom(model)
+    onnx.helper.set_model_props(file, metadata_from(card))
+    kind = onnx.TensorProto.FLOAT
+    file.graph.initializer.append(onnx.helper.make_tensor("threshold", kind, [1], [card.threshold]))
+    onnx.checker.check_model(file)
+    data: bytes = file.SerializeToString()
+    return data

@@ -45,9 +45,9 @@ class OpenVinoBackend(OnHost):
         version = ov.__version__.split("-")[0]
         try:
             if cache is None:
-                compiled = _core().compile_model(str(graph), "CPU", self._options)
+                compiled = _core().compile_model(read_model(graph), "CPU", self._options)
             else:
-                compiled = cache.compile(_core(), self._options)
+                compiled = cache.compile(_core(), read_model, self._options)
         except RuntimeError as error:
             raise ModelError(
                 f"OpenVINO {version} cannot open {graph}: {error}.",
@@ -86,7 +86,7 @@ class OpenVinoBackend(OnHost):
         fused into others or are shorter than that, are omitted.
         """
         options = self._options | {"PERF_COUNT": True}
-        compiled = _core().compile_model(str(self._graph), "CPU", options)
+        compiled = _core().compile_model(read_model(self._graph), "CPU", options)
         nodes = _fused_nodes(compiled)
         request = compiled.create_infer_request()
         self._bind(request)
@@ -100,6 +100,23 @@ class OpenVinoBackend(OnHost):
     def _bind(self, request: Any) -> None:
         for name, array in self._slot.tensors().items():
             request.set_tensor(name, self._tensor(array, shared_memory=True))
+
+
+def read_model(graph: Path) -> Any:
+    """Read a graph with `threshold` as an input; RuntimeError if OpenVINO cannot read it.
+
+    OpenVINO takes an input that has a default for a constant.
+    """
+    model = _core().read_model(str(graph))
+    defaults = [op for op in model.get_ops() if op.get_friendly_name() == "threshold"]
+    for constant in (op for op in defaults if op.get_type_name() == "Constant"):
+        ov = require("openvino", extra="openvino")
+        threshold = ov.opset13.parameter([1], ov.Type.f32, name="threshold")
+        for reader in constant.output(0).get_target_inputs():
+            reader.replace_source_output(threshold.output(0))
+        threshold.output(0).set_names({"threshold"})
+        model.add_parameters([threshold])
+    return model
 
 
 def _counted(request: Any, nodes: dict[str, tuple[str, ...]]) -> list[LayerTime]:

@@ -13,6 +13,7 @@ happen, but it opens a blob with 64 changed bytes among the weights without a me
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -48,19 +49,19 @@ class CompiledGraphs:
         self._graph, self._digest = graph, digest
         self._folder = cache_folder()
 
-    def compile(self, core: Any, options: dict[str, Any]) -> Any:
+    def compile(self, core: Any, read: Callable[[Path], Any], options: dict[str, Any]) -> Any:
         """Return the compiled graph, from the cache or new; a new one is cached.
 
-        RuntimeError if OpenVINO cannot open the graph.
+        read: returns OpenVINO's model of a graph. RuntimeError if OpenVINO cannot open the graph.
         """
         if self._folder is None:
             log.info("no home directory: the compiled graph is not cached")
-            return core.compile_model(str(self._graph), "CPU", options)
+            return core.compile_model(read(self._graph), "CPU", options)
         key = self._key(options)
         for path in self._folder.glob(f"{key}-*.blob"):
             if (cached := self._import(path, core, options)) is not None:
                 return cached
-        compiled = core.compile_model(str(self._graph), "CPU", options)
+        compiled = core.compile_model(read(self._graph), "CPU", options)
         self._store(self._folder, key, compiled)
         return compiled
 

@@ -1,10 +1,12 @@
-"""Reading ONNX files as messages."""
+"""Reading and writing the ONNX files of edgeseg."""
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 from edgeseg.errors import ModelError
-from edgeseg.graph.files import read_graph
+from edgeseg.graph.files import graph_bytes, read_graph
 from tests.kit.red_graph import CARD, red_graph
 
 
@@ -28,3 +30,25 @@ def test_a_graph_of_somebody_else(tmp_path):
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "other", [], [])), path)
     with pytest.raises(ModelError, match=r"a\.onnx was not exported by edgeseg"):
         read_graph(path)
+
+
+def test_graph_bytes_give_the_threshold_a_default_that_read_graph_takes_out(exported, tmp_path):
+    model, card = read_graph(exported.graph)
+    path = tmp_path / "with.onnx"
+    path.write_bytes(graph_bytes(model, card))
+    session = ort.InferenceSession(path)
+    assert [i.name for i in session.get_inputs()] == ["frame"]
+    frame = np.random.default_rng(0).integers(0, 256, card.frame_shape, np.uint8)
+    default, own, low = (
+        session.run(["mask"], {"frame": frame} | given)[0]
+        for given in (
+            {},
+            {"threshold": np.array([card.threshold], np.float32)},
+            {"threshold": np.array([-1], np.float32)},
+        )
+    )
+    np.testing.assert_array_equal(default, own)
+    assert low.min() == 255
+    again, same = read_graph(path)
+    assert same == card
+    assert again.graph == model.graph
