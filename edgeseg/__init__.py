@@ -7,8 +7,6 @@
 Names are imported at first use: `import edgeseg` loads neither OpenCV nor a runtime.
 """
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import EdgesegError
@@ -49,14 +47,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Keeps `edgeseg.export` the function when Python imports the subpackage `edgeseg.export`."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _PLACES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
