@@ -5,13 +5,16 @@ engine = edgeseg.build_engine(run, precision="int8")
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeseg.cards import ENGINES, RUNS
 from edgeseg.config import BuildConfig, ExportConfig
-from edgeseg.errors import ModelError
+from edgeseg.errors import ConfigError, ModelError
 from edgeseg.evaluation.threshold import FALSE_REJECT_RATE, Thresholds, check_rate, threshold_run
 from edgeseg.recipes import TrainConfig
+from edgeseg.settings import fit
+
+S = TypeVar("S")
 
 
 def train(
@@ -30,7 +33,7 @@ def train(
     `model="dskd"`, `profile="edge"`, `image_size=256`.
     Errors: DataError, ConfigError, MissingWeights; Interrupted keeps what can be resumed.
     """
-    config = TrainConfig(**settings)
+    config = _settings(TrainConfig, settings)
     run, _ = train_run(
         Path(data),
         config,
@@ -58,6 +61,12 @@ def train_run(
     from edgeseg.data.rotation_policy import resolve_rotation
 
     check_rate(false_reject_rate)
+    if name is not None and (Path(name).name != name or name == ".."):
+        raise ConfigError(
+            f"invalid name: '{name}' (expected a name without separators)",
+            remedy=f"--name {Path(name).name or 'NAME'} --runs-dir FOLDER",
+            code="config/run-name",
+        )
     dataset = open_dataset(data)
     config = resolve_rotation(config, dataset)
     run = runs_dir / (name or dataset.name)
@@ -76,7 +85,7 @@ def export(
     on, whose held-out images are used for the parity check. settings: fields of ExportConfig, such
     as `frame_size="640x480"`, `format="gray"`.
     """
-    config = ExportConfig(**settings)
+    config = _settings(ExportConfig, settings)
     path = run_of(run)
     from edgeseg.exporter.export import export_run
 
@@ -94,7 +103,7 @@ def build_engine(
     """
     from edgeseg.engine.build_engine import build_engine as build
 
-    config = BuildConfig(**settings)
+    config = _settings(BuildConfig, settings)
     return build(graph_of(model), config, out=Path(out)).path
 
 
@@ -131,3 +140,12 @@ def graph_of(given: str | Path | None) -> Path:
             code="model/not-a-graph",
         )
     return path
+
+
+def _settings(kind: type[S], values: dict[str, Any]) -> S:
+    """Build a configuration from keyword arguments; paths may be str.
+
+    ConfigError for an unknown name, a wrong type or a value out of bounds.
+    """
+    plain = {k: str(v) if isinstance(v, Path) else v for k, v in values.items() if v is not None}
+    return kind(**fit(plain, kind, Path("keyword arguments")))

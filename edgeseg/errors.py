@@ -18,6 +18,9 @@
 Internal errors are ordinary Python exceptions and end with a traceback and exit code 1.
 """
 
+from functools import partial
+from typing import Any
+
 
 class EdgesegError(Exception):
     """What went wrong and how to fix it; the CLI prints both and exits with `exit_code`.
@@ -34,6 +37,10 @@ class EdgesegError(Exception):
         self.problem = problem
         self.remedy = remedy
         self.code = code or self.default_code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive the way from a worker process, which pickles the error."""
+        return partial(type(self), remedy=self.remedy, code=self.code), (self.problem,)
 
 
 class ConfigError(EdgesegError):

@@ -5,7 +5,7 @@
     engines/bottle-fp16-openvino-cpu.onnx        the runtime in its card (.json, beside it)
     engines/bottle-fp16-rtx-sm86.engine          TensorRT, if its card matches this machine
 
-The choice is logged, with the reason why no faster runtime was chosen.
+What was opened is logged, with its runtime.
 """
 
 import dataclasses
@@ -19,11 +19,11 @@ from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
 from edgeseg.files import newest
-from edgeseg.log import log, log_once
+from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.choice import candidates, reasons
+from edgeseg.runtime.choice import candidates
 from edgeseg.runtime.engine_files import card_path, check_engine, engine_path, newest_that_runs
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
@@ -91,13 +91,16 @@ def open_run(
     """
     require("torch", extra="train")
     from edgeseg.model.fused import CHANNELS, Fused
-    from edgeseg.training.checkpoint import load_run, torch_device
+    from edgeseg.training.checkpoint import RESUME, load_run, torch_device
 
     if not (run / CARD).is_file():
+        unfinished = (run / RESUME).is_file()
         raise ModelError(
-            f"not a run: {run} has no {CARD} (another folder, or an unfinished training)",
-            remedy=f"edgeseg train DATA --name {run.name} --resume",
-            code="model/not-a-run",
+            f"not a run: {run} has no {CARD}" + unfinished * " (its training was interrupted)",
+            remedy=f"edgeseg train DATA --name {run.name} --resume, with the flags it began with"
+            if unfinished
+            else "name a run directory, the name of a run, an ONNX file or an engine",
+            code="model/unfinished" if unfinished else "model/not-a-run",
         )
     detector, card = load_run(run)
     height, width = frame_size or (card.image_size, card.image_size)
@@ -195,14 +198,11 @@ def _open_graph(
     options: dict[str, Any] = {"threads": threads}
     if runtime == "openvino":
         options["cache"] = CompiledGraphs(path, digest=digest)
-    return _opened(path, graph_opener(runtime, precision)(path, **options), runtime)
+    return _opened(path, graph_opener(runtime, precision)(path, **options))
 
 
-def _opened(path: Path, backend: Backend, runtime: str) -> Backend:
-    """Log what was opened, and why no faster runtime was."""
+def _opened(path: Path, backend: Backend) -> Backend:
     log.info(f"{path}: {backend.name}")
-    if why := reasons(runtime, candidates(this_machine())):
-        log_once(why)
     return backend
 
 

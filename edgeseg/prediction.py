@@ -9,8 +9,9 @@
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -23,6 +24,11 @@ from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.runtime.base import Backend
 
 Channels = Literal["bgr", "rgb"]
+_TO_UINT8 = {
+    "u": "scale 16 bits to 8: (frame >> 8).astype(numpy.uint8)",
+    "f": "scale 0..1 to 0..255: (frame * 255).round().astype(numpy.uint8)",
+    "b": "scale to 0 and 255: frame.astype(numpy.uint8) * 255",
+}
 
 
 @dataclass(frozen=True)
@@ -127,14 +133,20 @@ class Model:
 
         frame: uint8 [H, W], [H, W, 1] or [H, W, 3] of any size; another size than the graph's is
         resized with the filter of training. channels: order of the three channels.
-        Errors: DataError (`frame/dtype`, `frame/shape`), ModelError (`model/closed`,
-        `model/not-finite`).
+        Errors: DataError (`frame/dtype`, `frame/shape`), ConfigError (`frame/channels`), ModelError
+        (`model/closed`, `model/not-finite`).
         """
         if self._closed:
             raise ModelError(
                 f"{self.card.name} is closed.",
                 remedy="call edgeseg.load again",
                 code="model/closed",
+            )
+        if channels not in get_args(Channels):
+            raise ConfigError(
+                f"invalid channels: {channels!r} (expected 'bgr' or 'rgb')",
+                remedy='channels="bgr" for frames of OpenCV',
+                code="frame/channels",
             )
         image = _three_channels(frame)
         slot, card = self._slot, self.card
@@ -195,8 +207,14 @@ def load(
     from edgeseg.loading import find_engine, open_model
 
     for name, value in (("threshold", threshold), ("image_threshold", image_threshold)):
-        if value is not None and not np.isfinite(value):
-            raise ConfigError(f"invalid {name}: {value} (expected a number).", remedy=f"{name}=0.5")
+        if value is not None and not (isinstance(value, Real) and np.isfinite(float(value))):
+            raise ConfigError(
+                f"invalid {name}: {value!r} (expected a number)", remedy=f"{name}=0.5"
+            )
+    if threads is not None and not (isinstance(threads, int) and threads > 0):
+        raise ConfigError(
+            f"invalid threads: {threads!r} (expected a whole number from 1)", remedy="threads=2"
+        )
     backend = open_model(find_engine(path), runtime=runtime, threads=threads, gpu=gpu)
     try:
         return Model(backend, threshold=threshold, image_threshold=image_threshold)
@@ -227,19 +245,25 @@ def mask_of(anomaly_map: NDArray[np.float32], threshold: float, size: tuple[int,
     return np.where(full > threshold, np.uint8(255), np.uint8(0))
 
 
-def _three_channels(frame: NDArray[np.uint8]) -> Image:
+def _three_channels(frame: Any) -> Image:
     """Return a frame as uint8 [H, W, 3]; gray is repeated."""
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-        found = f"an array of {frame.dtype}" if isinstance(frame, np.ndarray) else type(frame)
+    if not isinstance(frame, np.ndarray):
         raise DataError(
-            f"invalid frame: {found} (expected a NumPy array of uint8).",
-            remedy="scale the pixels to 0..255 and convert: frame.astype(numpy.uint8)",
+            f"invalid frame: {type(frame).__name__} (expected a NumPy array of uint8)",
+            remedy="pass an array; cv2.imread returns None for a file that it cannot read",
+            code="frame/dtype",
+        )
+    if frame.dtype != np.uint8:
+        raise DataError(
+            f"invalid frame: array of {frame.dtype} (expected uint8)",
+            remedy=_TO_UINT8.get(frame.dtype.kind, "convert it to numpy.uint8, 0 to 255"),
             code="frame/dtype",
         )
     if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (1,), (3,)) or not frame.size:
         raise DataError(
-            f"invalid frame: shape {list(frame.shape)} (expected [H, W], [H, W, 1] or [H, W, 3]).",
-            remedy="pass one image; drop an alpha channel: frame[:, :, :3]",
+            f"invalid frame: shape {list(frame.shape)} (expected [H, W], [H, W, 1] or [H, W, 3], "
+            "not empty)",
+            remedy="pass one image; of a batch frame[0], without an alpha channel frame[:, :, :3]",
             code="frame/shape",
         )
     if frame.shape[2:] == (3,):

@@ -61,7 +61,7 @@ def test_train_export_build_engine_and_load(here):
     )
     assert run.as_posix() == "runs/plates"
     graph = edgeseg.export(run, data="plates")
-    engine = edgeseg.build_engine("plates", precision="fp32", runtime="onnxruntime")
+    engine = edgeseg.build_engine("plates", precision="fp32", runtime="onnxruntime", data="plates")
     frame = cv2.imread(str(next((here / "plates" / "test").rglob("*.png"))))
     maps = []
     for path in (run, "plates", graph, str(engine), None):
@@ -82,3 +82,18 @@ def test_train_checks_before_it_trains(here):
     with pytest.raises(DataError):
         edgeseg.train("nowhere")
     assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".."])
+def test_train_refuses_a_name_outside_the_runs(here, name):
+    with fails(ConfigError, "config/run-name"):
+        edgeseg.train("plates", name=name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [({"bogus": 1}, "config/unknown-setting"), ({"student_steps": "5"}, "config/wrong-type")],
+)
+def test_settings_of_the_python_api_are_checked_as_those_of_a_file(here, settings, code):
+    with fails(ConfigError, code):
+        edgeseg.train("plates", **settings)

@@ -1,9 +1,11 @@
 """Every error says what was found and what to type."""
 
+import pickle
+
 import pytest
 
 from edgeseg import errors
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, ModelError
 
 EXIT_CODES = {"GateFailed": 3, "Interrupted": 130}  # 130: what a shell expects after Ctrl-C
 
@@ -31,3 +33,13 @@ def test_exit_codes(kind):
 def test_the_module_draws_the_whole_tree():
     drawn = [line.split()[1] for line in errors.__doc__.splitlines() if "+--" in line]
     assert drawn == [kind.__name__ for kind in kinds()]
+
+
+def test_an_error_survives_pickling():
+    error = pickle.loads(pickle.dumps(ModelError("found", remedy="type", code="model/x")))
+    assert (type(error), error.problem, error.remedy, error.code) == (
+        ModelError,
+        "found",
+        "type",
+        "model/x",
+    )

@@ -82,6 +82,23 @@ def test_model_rejects_what_is_no_frame(model, frame, code):
         model(frame)
 
 
+@pytest.mark.parametrize("channels", ["BGR", "gray", None, 3])
+def test_model_rejects_channels_that_it_does_not_know(model, channels):
+    with fails(ConfigError, "frame/channels"):
+        model(red_square(), channels=channels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scaled"), [(np.uint16, 0xFF00), (np.float32, 1.0), (np.bool_, True)]
+)
+def test_the_remedy_for_a_type_of_frame_scales_it(model, kind, scaled):
+    frame = np.full((4, 4), scaled, kind)
+    with fails(DataError, "frame/dtype") as caught:
+        model(frame)
+    expression = caught.value.remedy.partition(": ")[2]
+    assert (eval(expression, {"frame": frame, "numpy": np}) == 255).all()
+
+
 def test_model_that_is_closed_says_so():
     model = Model(RedBackend())
     model.close()
@@ -114,6 +131,12 @@ def test_thresholds_override_the_card():
 def test_load_refuses_a_threshold_that_is_no_number():
     with fails(ConfigError, "config/invalid"):
         load("nowhere", image_threshold=float("nan"))
+
+
+@pytest.mark.parametrize("wrong", [{"threads": "2"}, {"threads": 0}, {"threshold": "a"}])
+def test_load_refuses_settings_of_another_type(wrong):
+    with fails(ConfigError, "config/invalid"):
+        load("nowhere", **wrong)
 
 
 def test_load_names_what_is_missing(tmp_path, monkeypatch):

@@ -82,7 +82,8 @@ class Verification:
             lines.append(f"black, white and noise, not judged: {self.extremes.line()}")
         problems = self.problems()
         lines += ["", f"failed: {'; '.join(problems)}" if problems else "passed"]
-        lines += [*(f"  {name}" for name in self.worst), "", UNSEEN]
+        lines += [f"  {name}" for name in self.worst]
+        lines += ["", UNSEEN] if self.headroom else []
         for graph in self.headroom:
             lines += graph.lines()
         return "\n".join(lines)

@@ -86,7 +86,7 @@ def main() -> None:
     """Run a command; an error of the user becomes two lines and an exit code."""
     install_handler(logging.INFO)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(prog_name="edgeseg", standalone_mode=False) or 0)
     except EdgesegError as error:
         if log.isEnabledFor(logging.DEBUG):
             traceback.print_exc()

@@ -8,6 +8,7 @@ from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import Engine, Runtime, Threads, argument, is_model
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
+from edgeseg.errors import ConfigError
 
 PANEL = GROUPS[3]
 _IMAGES = "Model [default: newest engine], then image files or folders"
@@ -31,6 +32,12 @@ def predict(
     from edgeseg.stream.predict import predict as run_predict
 
     model = images.pop(0) if len(images) > 1 and is_model(images[0]) else None
+    if misplaced := [path for path in images if is_model(path)]:
+        raise ConfigError(
+            f"missing IMAGES: {misplaced[0]} is a model (expected image files or folders after it)",
+            remedy=f"edgeseg predict {misplaced[0]} IMAGES --out {out}",
+            code="config/no-data",
+        )
     limits = {"threshold": threshold, "image_threshold": image_threshold}
     with open_model(find_engine(model), runtime=runtime, threads=threads) as backend:
         return run_predict(backend, images, out, **limits)
