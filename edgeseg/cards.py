@@ -83,7 +83,7 @@ class GraphCard:
     parity: dict[str, Any] = field(default_factory=dict)
     """Differences from PyTorch on real frames."""
     inference_precision: str = "f32"
-    """What OpenVINO's INFERENCE_PRECISION_HINT must be: the precision of the parity check."""
+    """What OpenVINO's INFERENCE_PRECISION_HINT has to be: `f32`, or `bf16` of a BF16 engine."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ Frame = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Exported:
-    """A graph that was written, and how far it is from PyTorch."""
+    """A graph that was written, and its differences from PyTorch."""
 
     graph: Path
     card: GraphCard
@@ -69,8 +69,9 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
     card = read_card(run / CARD, ModelCard)
     if card.threshold is None or card.image_threshold is None:
         raise ModelError(
-            f"{run} has no thresholds, and a graph carries them.",
+            f"{run} has no thresholds (they are stored in the graph)",
             remedy=f"edgeseg threshold {run} DATA",
+            code="model/no-thresholds",
         )
     images = [read_image(path) for path in held_out(card, data)[:KEPT]] if data else []
     with _opened(run, card, config) as backend:
@@ -99,10 +100,10 @@ def export_graph(
     with replacing(path) as part:
         part.write_bytes(graph_bytes(model, card))
         with OnnxRuntimeBackend(part) as exported:
-            log.info(f"parity: {len(frames)} runs of {backend.name} and {exported.name}")
+            log.info(f"parity: {len(frames)} batches on {backend.name} and {exported.name}")
             parity = _checked_parity(backend, exported, frames, config.tolerance)
-        source = "held-out images" if images else "synthetic pictures"
-        report = parity.to_json() | {"against": backend.name, "pictures": source}
+        source = "held-out images" if images else "synthetic images"
+        report = parity.to_json() | {"against": backend.name, "images": source}
         card = replace(card, parity=report)
         part.write_bytes(graph_bytes(model, card))
     return Exported(path, card, path.stat().st_size, parity)
@@ -127,7 +128,7 @@ def _trace(backend: PyTorchBackend) -> ModelProto:
 def _checked_parity(
     ours: PyTorchBackend, exported: OnnxRuntimeBackend, frames: list[Frame], tolerance: float
 ) -> Comparison:
-    """Compare, twice: with the model's threshold, and with one that cuts through a picture."""
+    """Compare with the model's threshold, and with one at the median of an anomaly map."""
     parity = compare(ours, exported, frames)
     slot = ours.new_slot()
     ours.bind(slot)
@@ -139,8 +140,9 @@ def _checked_parity(
         problems.append(f"{wrong} mask pixels differ that are far from the threshold")
     if problems:
         raise GateFailed(
-            f"The exported graph disagrees with PyTorch: {', '.join(problems)} (tolerance "
-            f"{tolerance:g}, {parity.frames} frames on {exported.name}); nothing was written.",
-            remedy="--tolerance, if the difference is acceptable; otherwise report this",
+            f"the exported graph differs from PyTorch: {', '.join(problems)} (tolerance "
+            f"{tolerance:g}, {parity.frames} frames on {exported.name}); nothing was written",
+            remedy="raise --tolerance if the difference is acceptable; otherwise report this",
+            code="gate/export-parity",
         )
     return parity

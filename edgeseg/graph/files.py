@@ -22,8 +22,9 @@ def graph_file(path: Path) -> Path:
     file = engine_path(path) if path == card_path(path) else path
     if file.suffix != ".onnx":
         raise ModelError(
-            f"{file} is an engine that names its layers and not their shapes.",
-            remedy="--graph runs/NAME/NAME.onnx, the graph that it was built from",
+            f"{file} is an engine without layer shapes",
+            remedy="--graph runs/NAME/NAME.onnx (the graph that it was built from)",
+            code="model/no-shapes",
         )
     return file
 
@@ -38,7 +39,9 @@ def read_graph(path: Path) -> "tuple[ModelProto, GraphCard]":
         model = onnx.load(str(path))
     except Exception as error:  # protobuf's DecodeError has a name of its own in each version
         raise ModelError(
-            f"{path} is no ONNX file: {error}.", remedy="edgeseg export RUN"
+            f"cannot read the ONNX file {path}: {error}",
+            remedy="edgeseg export RUN",
+            code="model/unreadable",
         ) from error
     card = card_from_metadata({p.key: p.value for p in model.metadata_props}, path)
     for default in [i for i in model.graph.initializer if i.name == "threshold"]:

@@ -1,4 +1,4 @@
-"""The residual block of ResNet18 and ResNet34, the brick of students and head; what joins them.
+"""The residual block of ResNet18 and ResNet34, of which students and head are built.
 
 Source: He et al., Deep Residual Learning for Image Recognition, CVPR 2016, figure 3.
 """
@@ -43,26 +43,24 @@ def stage(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-def ends(channels: list[int], width: int = WIDTH) -> nn.ModuleList:
-    """Return what ends a ResNet18's first three levels in other widths, where they differ.
+def projections(channels: list[int], width: int = WIDTH) -> nn.ModuleList:
+    """Return 1x1 convolutions from a ResNet18's first three levels to the teacher's channels.
 
-    width: the ResNet18's own at the first level.
-
-    A 1x1 convolution: it may be negative, as the features of an inverted-residual backbone are.
+    width: the ResNet18's channels at the first level. Identity where the channels are equal.
     """
     return nn.ModuleList(
-        nn.Identity() if own == end else nn.Conv2d(own, end, 1)
-        for own, end in zip((width, 2 * width, 4 * width), channels, strict=True)
+        nn.Identity() if own == wanted else nn.Conv2d(own, wanted, 1)
+        for own, wanted in zip((width, 2 * width, 4 * width), channels, strict=True)
     )
 
 
 def upsample(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bring [B, C, h, w] to (height, width), bilinear."""
+    """Resize [B, C, h, w] to (height, width), bilinear."""
     return interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def initialize(module: nn.Module) -> None:
-    """Kaiming fan-out for convolutions, as the authors' released code does."""
+    """Initialize convolutions by Kaiming fan-out, as the authors' released code does."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

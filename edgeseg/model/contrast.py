@@ -1,8 +1,8 @@
-"""Local contrast normalization: the light of the place divided out, before any network looks.
+"""Local contrast normalization of the network input, against uneven lighting.
 
 Source: Jarrett et al., What is the Best Multi-Stage Architecture for Object Recognition?, ICCV
 2009, section 2.1, over the grey values: all three channels share one mean and one deviation, so
-that colors stay what they were relative to their surroundings.
+that colors keep their relation to their surroundings.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgeseg.data.images import blur_matrix
 
-FLOOR = 2.0  # grey levels: a smooth surface stays smooth, and its sensor noise small
+FLOOR = 2.0  # gray levels: keeps the sensor noise of a smooth surface small
 
 
 class LocalContrast(nn.Module):
@@ -29,7 +29,7 @@ class LocalContrast(nn.Module):
         mean = self._around(rgb.mean(dim=1, keepdim=True))
         apart = rgb - mean
         grey = apart.mean(dim=1, keepdim=True)
-        # Of what is left, not E[x^2] - E[x]^2: that cancels where a surface is bright and smooth.
+        # Not E[x^2] - E[x]^2, which loses all digits where a surface is bright and smooth.
         deviation = (self._around(grey * grey) + FLOOR**2).sqrt()
         return apart / deviation
 

@@ -1,4 +1,4 @@
-"""DeSTSeg: teacher, denoising student and segmentation head, joined; and what its ablations leave.
+"""DeSTSeg: teacher, denoising student and segmentation head, and the ablations of the paper.
 
 Source: Zhang et al., DeSTSeg: Segmentation Guided Denoising Student-Teacher for Anomaly Detection,
 CVPR 2023, arXiv:2211.11317; Tables 4 and 6 for the ablations.
@@ -33,14 +33,14 @@ HEAD_INPUTS: dict[str, type[HeadInput]] = {
 class DeSTSeg(Detector):
     """[B, 3, S, S], normalized -> anomaly map [B, 1, S/4, S/4] in (0, 1); S a multiple of 32.
 
-    decoder: whether the student is an encoder and a decoder, or an encoder alone; head_input: what
-    the head reads: product, concatenation or cosine. student_width, head_width: their channels, the
-    student's at stride 4; head_stride: 4, or 8 for a head, and a map, of half the side.
+    decoder: whether the student has a decoder, or is an encoder only; head_input: the input of the
+    head: product, concatenation or cosine. student_width, head_width: their channels, the student's
+    at stride 4; head_stride: 4, or 8 for a head and a map of half the side.
 
-    Without the head the map is the geometric mean over the levels of the cosine distances, each
-    brought to the picture's size: [B, 1, S, S] in [0, 2]. The paper speaks of a sum; its released
-    code, and STPM, multiply. The root changes no pixel's rank, and keeps the values as large as the
-    distances: a product of three small ones lies below every tolerance.
+    Without a head the map is the geometric mean over the levels of the cosine distances, each
+    resized to the image: [B, 1, S, S] in [0, 2]. The paper describes a sum; its released code and
+    STPM multiply. The root does not change the order of the pixels and keeps values as large as the
+    distances: the product of three small ones lies below every tolerance.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""The detectors by name: what a card's `model` and settings build.
+"""Builds a detector from the `model` and the settings of a card.
 
-A card that was written before a setting existed has the setting's default here.
+Settings that an older card lacks have their defaults here.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from edgeseg.model.dskd import DSKD
 from edgeseg.model.teacher import Teacher
 
 Settings = Mapping[str, Any]
-"""A TrainConfig as its card has it."""
+"""A TrainConfig as stored in a card."""
 
 
 def build_detector(model: str, teacher: Teacher, settings: Settings, image_size: int) -> Detector:
@@ -25,9 +25,9 @@ def build_detector(model: str, teacher: Teacher, settings: Settings, image_size:
     if model not in DETECTORS:
         known = ", ".join(DETECTORS)
         raise ModelError(
-            f"The model is '{model}', which this version of edgeseg does not know (it knows "
-            f"{known}).",
+            f"unknown model: {model} (expected {known})",
             remedy="update edgeseg to the version that trained the run",
+            code="model/unknown-kind",
         )
     detector = DETECTORS[model](teacher, settings, image_size)
     if share := settings.get("local_contrast", 0.0):

@@ -9,15 +9,16 @@ the square the vectors would have the length 1 / |F|, without bound where a feat
 the Euclidean term of Eq. (4) equals the cosine term of Eq. (5), so lambda scales the loss and the
 map, and changes no ranking; it is kept so that values are the paper's.
 
-The paper normalizes images "by the l2 function"; here they get the teacher's mean and deviation,
-which its weights need. Table 6 has 39.3 M parameters and 6.17 G; with ResNet18 these are 16.6 M and
-6.67 G multiply-accumulates for 256 x 256: the paper does not say how its blocks are made.
+The paper normalizes images "by the l2 function"; here they are normalized by the teacher's mean and
+standard deviation, which its weights need. Table 6 has 39.3 M parameters and 6.17 G; with ResNet18
+these are 16.6 M and 6.67 G multiply-accumulates for 256 x 256: the paper does not say how its
+blocks are built.
 
-Not the paper's: DeSTSeg's head on what teacher and decoder agree on. The head knows only defects
-that were drawn, and is blind to some that were not; the discrepancy was never shown one, but marks
-roughly. So the head sharpens the map, and the score stays the discrepancy's. And the score of some
-levels beside the map of all: the finest places a defect best and tells it from good parts worst
-(docs/experiments.md has the measurements of both).
+Not in the paper: DeSTSeg's head on the similarity of teacher and decoder. The head knows only
+synthetic defects and misses some real ones; the discrepancy was trained without defects, but
+localizes them roughly. So the head sharpens the map, and the score is computed from the discrepancy
+alone. Also the score of some levels beside the map of all levels: the finest level localizes a
+defect best and separates it from good parts worst (docs/experiments.md has the measurements).
 """
 
 from functools import reduce
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor, add, cat, nn
 
 from edgeseg.data.images import blur_matrix, resize_matrix
-from edgeseg.model.blocks import WIDTH, BasicBlock, ends, initialize, stage, upsample
+from edgeseg.model.blocks import WIDTH, BasicBlock, initialize, projections, stage, upsample
 from edgeseg.model.detector import Detector, Maps
 from edgeseg.model.head import WIDTH as HEAD_WIDTH
 from edgeseg.model.head import SegmentationHead
@@ -45,16 +46,17 @@ Levels = list[Tensor]
 class DSKD(Detector):
     """[B, 3, S, S], normalized -> anomaly map [B, 1, S, S], Eq. (8) and (9), not negative.
 
-    image_size: S; weight: lambda. structure: who learns from whom, the last of which is measured:
+    image_size: S; weight: lambda. structure: which student learns from which network; the last pair
+    is the one whose discrepancy is the map:
 
         ds     the encoder from the teacher; the decoder from the teacher, fed by the encoder
         t-e    the encoder from the teacher
         t-d    the decoder from the teacher, fed by the teacher
         e-d    the encoder from the teacher; the decoder from the encoder, fed by it
 
-    maps, score_maps: the levels of the map, and of what the image score is taken from; by default
-    the same. head: whether a head of `head_width` channels reads the last pair's agreement, and
-    sharpens the map. With either the answer is two maps, the second one the score's.
+    maps, score_maps: the levels of the map, and of the image score; by default the same. head:
+    whether a head of `head_width` channels reads the similarity of the last pair and sharpens the
+    map. With either, two maps are returned, the second one for the score.
     """
 
     def __init__(
@@ -85,12 +87,12 @@ class DSKD(Detector):
             self.register_buffer(f"smooth{k}", torch.from_numpy(matrix), persistent=False)
 
     def pairs(self, x: Tensor, known: Levels | None = None) -> list[tuple[Levels, Levels]]:
-        """Return the features of who is followed and of who follows; the last pair is measured.
+        """Return the features of each target and of its student; the last pair is measured.
 
-        known: the teacher's features of x, where the caller has them.
+        known: the teacher's features of x, if the caller has them.
 
-        Each student learns by its own loss alone, as Algorithm 1 has it: what the decoder is fed
-        with, and what is followed, carries no gradient.
+        Each student learns by its own loss only, as in Algorithm 1: targets and the input of the
+        decoder carry no gradient.
         """
         teacher: Levels = self.teacher(x) if known is None else known
         if self.student.encoder is None:
@@ -190,7 +192,7 @@ class Decoder(nn.Module):
         self.layer3 = stage(8 * width, 4 * width)
         self.layer2 = stage(4 * width, 2 * width)
         self.layer1 = stage(2 * width, width)
-        self.ends = ends(channels, width)
+        self.ends = projections(channels, width)
         initialize(self)
 
     def forward(self, embedded: Tensor) -> Levels:

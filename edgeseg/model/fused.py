@@ -1,13 +1,14 @@
 """The exported graph: camera bytes in, mask bytes out, everything between them inside.
 
     frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector
-    detector -> anomaly_map float32 [N, S, S], brought to S x S where it is smaller
+    detector -> anomaly_map float32 [N, S, S], enlarged to S x S where it is smaller
     anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
 
-`forward` is written for the exporter: no control flow on data, constant shapes, Cast first and last
-because TensorRT allows nothing else on bytes. The resize is the antialiased filter of training as
-two matrix products: TensorRT's own Resize has no antialiasing. The map is enlarged by two more, for
-a CPU is slow to resize a single channel. Frames that are S x S already have no resize at all.
+`forward` is written for the exporter: no control flow on data, constant shapes, and Cast first and
+last because TensorRT allows no other operation on bytes. The resize is the antialiased filter of
+training as two matrix products, because TensorRT's Resize has no antialiasing. Two more products
+enlarge the map, because CPU runtimes resize a single channel slowly. Frames of S x S are not
+resized.
 """
 
 import torch
@@ -21,11 +22,11 @@ CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
 
 
 class Fused(nn.Module):
-    """One frame format and size, fixed at birth; see the module for the tensors.
+    """One frame format and size, fixed at construction; see the module for the tensors.
 
     top: the score is the mean of this many highest values of the map; 1: the maximum.
-    context: sigma of a Gaussian, in pixels of the map; each value becomes the mean of itself and of
-    its surroundings. Regions whose border alone stands out fill up, and points stay visible.
+    context: sigma of a Gaussian, in pixels of the map; each value becomes the mean of itself and
+    its surroundings, which fills regions whose border alone is anomalous and keeps small defects.
     """
 
     def __init__(
@@ -63,8 +64,8 @@ class Fused(nn.Module):
         self.eval()
 
     def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        picture = self.rgb(frame)
-        found = self.detector(self.detector.normalize(picture))
+        image = self.rgb(frame)
+        found = self.detector(self.detector.normalize(image))
         square, scored = found if isinstance(found, tuple) else (found, None)
         side = self.image_size
         if square.shape[-1] != side:
@@ -79,10 +80,10 @@ class Fused(nn.Module):
         return mask, score, square.squeeze(1)
 
     def rgb(self, frame: Tensor) -> Tensor:
-        """uint8 [N, H, W, C] -> float32 [N, 3, S, S] in 0..255: the picture that training saw."""
-        picture = frame.float().permute(0, 3, 1, 2)
+        """uint8 [N, H, W, C] -> float32 [N, 3, S, S] in 0..255, resized as in training."""
+        image = frame.float().permute(0, 3, 1, 2)
         if self.resized:
-            picture = self.rows @ (picture @ self.columns)
+            image = self.rows @ (image @ self.columns)
         if self.frame_format == "bgr":
-            return picture.index_select(1, self.rgb_of_bgr)
-        return picture.expand(-1, 3, -1, -1)
+            return image.index_select(1, self.rgb_of_bgr)
+        return image.expand(-1, 3, -1, -1)

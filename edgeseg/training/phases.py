@@ -61,8 +61,8 @@ def _student(detector: DeSTSeg, config: TrainConfig, steps: int) -> Phase:
 def _head(detector: DeSTSeg | DSKD, head: SegmentationHead, config: TrainConfig) -> Phase:
     def loss(batch: Batch) -> Tensor:
         with torch.no_grad():
-            evidence = detector.head_input(detector.normalize(batch.corrupted))
-        return head_loss(head(evidence), batch.mask.float(), config.focal_gamma, l1=config.l1)
+            inputs = detector.head_input(detector.normalize(batch.corrupted))
+        return head_loss(head(inputs), batch.mask.float(), config.focal_gamma, l1=config.l1)
 
     rates: list[tuple[nn.Module, float]] = [
         (head.blocks, config.blocks_rate),

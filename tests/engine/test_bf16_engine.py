@@ -43,6 +43,7 @@ def test_build_engine_in_bf16_is_the_graph_and_opens_in_bf16(red, tmp_path):
     assert account["after"]["pixel_ap"] == pytest.approx(1.0) and not account["kept"]
     with open_model(built.path) as opened:
         assert ", bfloat16, " in opened.name
+        assert opened.card.inference_precision == "bf16"
         assert evaluate(opened, open_dataset(data)).overall.scores.image_auroc == pytest.approx(1.0)
 
 

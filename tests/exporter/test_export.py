@@ -113,7 +113,7 @@ def test_everything_to_run_it_travels_in_the_file(exported, run, model):
     assert card.weights_sha256 == read_card(run / CARD, ModelCard).weights_sha256
     assert {"torch", "onnx", "onnxscript", "edgeseg"} <= set(card.versions)
     assert card.parity["frames"] == 7
-    assert card.parity["pictures"] == "synthetic pictures"
+    assert card.parity["images"] == "synthetic images"
 
 
 def test_the_report(exported):
@@ -178,8 +178,8 @@ class Dividing(Toy):
 @pytest.mark.parametrize(
     ("detector", "problem"),
     [
-        (Drifting, r"disagrees with PyTorch: the maps differ by 0\.00\d+, the scores differ"),
-        (Dividing, "disagrees with PyTorch: a map or score is NaN or infinite"),
+        (Drifting, r"the maps differ by 0\.00\d+, the scores differ"),
+        (Dividing, "a map or score is NaN or infinite"),
     ],
 )
 def test_a_graph_that_fails_is_not_written(tmp_path, detector, problem):
@@ -187,12 +187,12 @@ def test_a_graph_that_fails_is_not_written(tmp_path, detector, problem):
     old.write_bytes(b"the graph of yesterday")
     with (
         toy_backend(detector()) as backend,
-        pytest.raises(GateFailed, match=problem) as caught,
+        fails(GateFailed, "gate/export-parity") as caught,
         np.errstate(invalid="ignore"),
     ):
         export_graph(backend, old, ExportConfig())
     assert caught.value.exit_code == 3
-    assert "nothing was written" in caught.value.problem
+    assert re.search(problem, caught.value.problem)
     assert old.read_bytes() == b"the graph of yesterday"
     assert list(tmp_path.iterdir()) == [old]
 
@@ -204,7 +204,7 @@ def test_a_mask_that_is_not_the_maps_is_noticed(tmp_path, monkeypatch):
             np.bitwise_not(self._slot.mask, out=self._slot.mask)
 
     monkeypatch.setattr(export, "OnnxRuntimeBackend", Inverting)
-    with toy_backend() as backend, pytest.raises(GateFailed, match=r"\d+ mask pixels differ"):
+    with toy_backend() as backend, fails(GateFailed, "gate/export-parity"):
         export_graph(backend, tmp_path / "toy.onnx", ExportConfig())
 
 
@@ -216,14 +216,14 @@ class Untraceable(Toy):
 def test_a_model_that_pytorch_cannot_export(tmp_path):
     with (
         toy_backend(Untraceable()) as backend,
-        pytest.raises(export.BuildError, match="cannot export a model with the teacher 'resnet18'"),
+        fails(export.BuildError, "build/export"),
     ):
         export_graph(backend, tmp_path / "toy.onnx", ExportConfig())
 
 
 def test_a_run_without_thresholds_is_refused(run_card, tmp_path):
     write_card(tmp_path / CARD, dataclasses.replace(run_card, threshold=None))
-    with pytest.raises(ModelError, match="has no thresholds, and a graph carries them") as caught:
+    with fails(ModelError, "model/no-thresholds") as caught:
         export_run(tmp_path, ExportConfig())
     assert caught.value.remedy == f"edgeseg threshold {tmp_path} DATA"
 
@@ -259,7 +259,7 @@ def toy_run(tmp_path, run_card, monkeypatch):
 
 def test_the_pictures_are_the_runs_own(toy_run):
     found = export_run(toy_run, ExportConfig(), data=toy_run.parent)
-    assert found.card.parity["pictures"] == "held-out images"
+    assert found.card.parity["images"] == "held-out images"
     assert found.parity.frames == 1 + 3
 
 

@@ -212,7 +212,7 @@ def test_the_graph_has_fewer_macs_and_no_helper_operation():
     kinds = Counter(node.op_type for node in exported.nodes)
     assert not {"Shape", "Slice", "Identity", "Constant", "Expand", "Resize"} & set(kinds)
     assert (kinds["Conv"], kinds["MatMul"], kinds["Concat"]) == (16, 8, 3)
-    assert module_macs(exported)["head"] < 0.75 * module_macs(plain)["head"]
+    assert module_macs(exported)["head"] < 0.85 * module_macs(plain)["head"]
     fusion = node_macs(plain)["head.aspp.0.fusion.0"] - node_macs(exported)["head.aspp.0.fusion"]
     assert fusion == 9 * 256 * 256 * 16 * 16
     feeds = {name: level.numpy() for name, level in zip(names, levels, strict=True)}

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from edgeseg.errors import ConfigError, MissingWeights
 from edgeseg.model.teacher import Teacher, pretrained_teacher
+from tests.kit.errors import fails
 
 
 @pytest.mark.parametrize(
@@ -49,14 +50,14 @@ def test_weights_from_a_file_replace_the_download(tmp_path):
 def test_a_file_of_another_network_is_refused_by_name(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"conv1.weight": torch.zeros(3)}, path)
-    with pytest.raises(MissingWeights, match="does not hold the weights of timm's 'resnet18'"):
+    with fails(MissingWeights, "weights/mismatch"):
         pretrained_teacher("resnet18", path)
 
 
 def test_a_damaged_file_is_refused(tmp_path):
     path = tmp_path / "damaged.pth"
     path.write_bytes(b"no weights")
-    with pytest.raises(MissingWeights, match="cannot be read"):
+    with fails(MissingWeights, "weights/unreadable"):
         pretrained_teacher("resnet18", path)
 
 
@@ -68,7 +69,7 @@ def test_a_download_that_fails_gives_two_remedies(monkeypatch):
 
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(MissingWeights, match="could not be downloaded") as caught:
+    with fails(MissingWeights, "weights/no-download") as caught:
         pretrained_teacher("resnet18")
     assert "--teacher efficientnet_lite0" in caught.value.remedy
     assert "--teacher-weights FILE" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""The file of ranges: small, sorted, one tensor a line, and for one graph alone."""
+"""The calibration file: sorted, one tensor per line, for one graph."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 from edgeseg.errors import ModelError
 from edgeseg.files import sha256
 from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, read_ranges, write_ranges
+from tests.kit.errors import fails
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_what_was_written_is_read(ranges, graph, tmp_path):
 
 
 def test_missing_ranges_name_the_command(graph, tmp_path):
-    with pytest.raises(ModelError, match=r"no ranges .*screws\.ranges\.json, and INT8") as caught:
+    with fails(ModelError, "model/no-calibration") as caught:
         read_ranges(tmp_path / "screws.ranges.json", graph)
     assert caught.value.remedy == f"edgeseg calibrate {graph} DATA"
 
@@ -70,7 +71,7 @@ def test_ranges_of_another_graph_are_refused(ranges, graph, tmp_path):
     path = tmp_path / "screws.ranges.json"
     write_ranges(path, ranges)
     graph.write_bytes(b"the graph, trained again")
-    with pytest.raises(ModelError, match="measured on another graph than") as caught:
+    with fails(ModelError, "model/other-calibration") as caught:
         read_ranges(path, graph)
     assert caught.value.remedy == f"edgeseg calibrate {graph} DATA"
 
@@ -90,15 +91,14 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("text", DAMAGED)
-def test_a_damaged_file_is_two_lines_and_no_trace(text, graph, tmp_path):
+def test_read_ranges_refuses_a_damaged_file(text, graph, tmp_path):
     path = tmp_path / "screws.ranges.json"
     path.write_text(text)
-    with pytest.raises(ModelError, match="cannot be read") as caught:
+    with fails(ModelError, "model/damaged-calibration") as caught:
         read_ranges(path, graph)
     assert "edgeseg calibrate" in caught.value.remedy
 
 
 def test_a_tensor_that_was_not_measured(ranges):
-    with pytest.raises(ModelError, match=r"screws\.onnx lack the tensor mul_7") as caught:
+    with fails(ModelError, "model/no-range"):
         ranges.limit("mul_7")
-    assert caught.value.remedy == "edgeseg calibrate, again"

@@ -180,9 +180,9 @@ def test_the_whole_model(exported):
     kinds = {n.name: n.op_type for n in model.graph.node}
     convolutions = {name for name, kind in kinds.items() if kind == "Conv"}
     assert convolutions <= half
-    assert len(convolutions) == 66
+    assert len(convolutions) == 70
     assert {kinds[name] for name in half} == {
-        *("Conv", "Relu", "Add", "MaxPool", "Resize", "Concat", "Expand")
+        *("Conv", "Relu", "Add", "MaxPool", "Resize", "Concat", "MatMul", "Reshape", "Transpose")
     }
     typed = to_fp16(model)
     weights = sum(len(i.raw_data) for i in model.graph.initializer)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgeseg.quantize.histogram import BINS, SAMPLES, STEP, Histogram, _divergence
+from edgeseg.quantize.histogram import BINS, SAMPLES, STRIDE, Histogram, _divergence
 
 
 def of(*frames):
@@ -87,7 +87,7 @@ def test_levels_as_wide_as_bins_lose_nothing():
     counts = np.random.default_rng(0).integers(1, 99, BINS).astype(float)
     counts[128:] = 0
     assert _divergence(counts, 128) == pytest.approx(0.0, abs=1e-12)
-    assert _divergence(counts, 128 + 8 * STEP) > 0.01
+    assert _divergence(counts, 128 + 8 * STRIDE) > 0.01
 
 
 def test_a_divergence_by_hand():

@@ -190,8 +190,8 @@ def test_the_whole_model(exported):
     assert len(placed.convolutions) == 60
     kinds = {n.name: n.op_type for n in model.graph.node}
     readers = [kinds[name] for edges in placed.edges.values() for name, _ in edges]
-    assert (readers.count("Conv"), readers.count("Add"), len(readers)) == (60, 22, 82)
-    assert len(placed.edges) == 57
+    assert (readers.count("Conv"), readers.count("Add"), len(readers)) == (60, 24, 84)
+    assert len(placed.edges) == 59
     assert place(model, similarity="equalized").left.keys() == {
         *("teacher.encoder.conv1", "student.encoder.conv1"),
         *("head.aspp.0.pool.1", "head.aspp.4"),
