@@ -64,7 +64,7 @@ def open_model(
             return _open_graph(
                 engine, card.runtime, threads, digest=card.sha256, precision=card.precision
             )
-        return _opened(engine, TrtBackend.open(engine, card, gpu=gpu), card.runtime)
+        return _opened(engine, TrtBackend.open(engine, card, gpu=gpu))
     if path.suffix != ".onnx":
         raise ModelError(
             f"not a model: {path} (expected a run directory, an ONNX file or an engine)",
