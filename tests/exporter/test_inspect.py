@@ -3,11 +3,11 @@
 import json
 
 import numpy as np
-import onnx
 import pytest
 
 from edgeseg.errors import ModelError
 from edgeseg.exporter.inspect import inspect_model, module_sizes
+from edgeseg.graph.files import read_graph
 from tests.kit.errors import fails
 from tests.kit.hand_made import graph, node, quantized
 
@@ -44,7 +44,7 @@ def test_of_a_quantized_graph_the_levels_count_and_the_scales_do_not():
 
 def test_inspect_model_of_a_file(exported):
     found = inspect_model(exported.graph)
-    assert found.sizes == module_sizes(onnx.load(exported.graph))
+    assert found.sizes == module_sizes(read_graph(exported.graph)[0])
     text = found.summary()
     assert "64 x 64" in text and "bgr" in text and "similarity" in text
     assert json.loads(json.dumps(found.to_json()))["modules"]["head"]["gmac"] > 1
