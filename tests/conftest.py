@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgeseg.log import log
 from tests.kit.cards import make_card
 from tests.kit.logs import logged
 
@@ -34,3 +35,11 @@ def said():
     """The lines that edgeseg logs during the test."""
     with logged() as lines:
         yield lines
+
+
+@pytest.fixture(autouse=True)
+def own_log_handler():
+    """Take away the handler that a test of the command line installs."""
+    before = log.handlers[:], log.level, log.propagate
+    yield
+    log.handlers[:], log.level, log.propagate = before

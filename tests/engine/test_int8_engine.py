@@ -95,7 +95,7 @@ def test_build_engine_in_int8_with_another_calibration_file_and_similarity_kept(
     found = build(exported.graph, runtime="onnxruntime", **settings).card.quantization
     assert (found["ranges"], found["similarity"]) == ("mine.json", "kept")
     assert found["convolutions"] == 62
-    assert found["left"] == place(Graph(onnx.load(exported.graph)), processor="cpu").left
+    assert found["left"] == place(Graph(read_graph(exported.graph)[0]), processor="cpu").left
 
 
 def test_build_engine_in_int8_without_a_calibration_file(exported, tmp_path, monkeypatch):

@@ -8,7 +8,6 @@ graph, each is exported with random weights and compared with PyTorch.
 import dataclasses
 
 import numpy as np
-import onnx
 import pytest
 import torch
 
@@ -103,7 +102,7 @@ def test_compare_of_the_graph_with_pytorch(trained):
 
 def test_score_is_the_maximum_or_the_mean_of_the_highest_values(trained):
     run, exported = trained
-    kinds = {n.op_type for n in onnx.load(exported.graph).graph.node}
+    kinds = {n.op_type for n in read_graph(exported.graph)[0].graph.node}
     scored_by = "ReduceMax" if run.name.startswith("dskd") else "TopK"
     assert {"ReduceMax", "TopK"} & kinds == {scored_by}
     if run.name == "dskd-head":
@@ -120,7 +119,7 @@ def test_score_is_the_maximum_or_the_mean_of_the_highest_values(trained):
 
 def test_half_nodes_leave_the_norms_in_fp32(trained):
     _, exported = trained
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     half = half_nodes(model)
     modules, kinds = node_modules(Graph(model)), {n.name: n.op_type for n in model.graph.node}
     measuring = {kinds[name] for name in half if modules[name] != "head"}  # the head's are plain
@@ -182,7 +181,7 @@ def test_export_graph_of_an_ablation(settings, tmp_path):
     with PyTorchBackend(module, card) as backend:
         found = export_graph(backend, tmp_path / "a.onnx", ExportConfig())
     assert found.parity.max_abs_diff <= 1e-4
-    model = onnx.load(found.graph)
+    model = read_graph(found.graph)[0]
     names = [n.name for n in model.graph.node if n.op_type == "Conv"]
     assert any(n.startswith("teacher.") for n in names) == (settings.get("structure") != "e-d")
     graph = Graph(model)

@@ -1,11 +1,11 @@
 """Products as convolutions: the same sums, the same answers, and what is left alone."""
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
 from edgeseg.engine.products import as_convolutions
+from edgeseg.graph.files import read_graph
 from edgeseg.quantize.fp16 import half_nodes, to_fp16
 from tests.kit.hand_made import FLOAT, HALF, graph, node, one
 
@@ -45,7 +45,7 @@ def test_other_products_stay():
 
 
 def test_the_exported_graph_answers_the_same(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     products = [n.name for n in model.graph.node if n.op_type == "MatMul"]
     rewritten = as_convolutions(model)
     assert products and not [n for n in rewritten.graph.node if n.op_type == "MatMul"]
@@ -56,7 +56,7 @@ def test_the_exported_graph_answers_the_same(exported):
 
 
 def test_after_the_typing_they_stay_in_float(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     products = {n.name for n in model.graph.node if n.op_type == "MatMul"} - half_nodes(model)
     assert len(products) == 4  # the resize of the frame and of the map; the head's are FP16
     weights = {i.name: i.data_type for i in as_convolutions(to_fp16(model)).graph.initializer}

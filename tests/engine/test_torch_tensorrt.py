@@ -8,7 +8,6 @@ import shutil
 import sys
 from types import ModuleType, SimpleNamespace
 
-import onnx
 import pytest
 import torch
 
@@ -20,6 +19,7 @@ from edgeseg.engine.build_engine import build_engine
 from edgeseg.engine.torch_tensorrt import fp16_convolutions
 from edgeseg.errors import BuildError, ConfigError, MissingExtra, ModelError
 from edgeseg.extras import install_command
+from edgeseg.graph.files import read_graph
 from edgeseg.loading import open_run
 from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.fp16 import half_nodes
@@ -168,7 +168,7 @@ def test_program_in_fp32_is_the_module(call):
 def test_program_has_the_fp16_convolutions_of_the_graph(call, exported):
     told = call("fp16")
     assert told.disable_tf32 is False
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     halves = half_nodes(model)
     expected = {
         f"detector.{n.name}": torch.float16 if n.name in halves else torch.float32
@@ -194,7 +194,7 @@ def test_lower_refuses_a_convolution_that_the_module_lacks(exported):
 
 
 def test_fp16_convolutions_are_those_of_the_module(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     every = {n.name for n in model.graph.node if n.op_type == "Conv"}
     assert fp16_convolutions(model, frozenset()) == every
     kept = frozenset({"head.blocks.0.conv1.kept"})

@@ -1,10 +1,10 @@
 """Blocks: which nodes change their precision together."""
 
-import onnx
 import pytest
 from onnx import helper
 
 from edgeseg.graph.blocks import block_name, blocks_of
+from edgeseg.graph.files import read_graph
 from edgeseg.quantize.fp16 import half_nodes
 
 
@@ -57,7 +57,7 @@ def test_a_node_that_reaches_no_path_is_in_no_block():
 
 
 def test_the_whole_model_is_divided(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     half = half_nodes(model)
     blocks = blocks_of(model, half)
     names = [block.name for block in blocks]

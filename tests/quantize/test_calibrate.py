@@ -15,6 +15,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.files import sha256
+from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.quantize.calibrate import calibrate, choose
 from edgeseg.quantize.calibration_file import read_ranges
@@ -166,7 +167,7 @@ def test_every_tensor_of_the_whole_model_has_a_range(exported, tmp_path):
     parts = write_parts(tmp_path / "plates", train=2, good=0, bad=0)
     done = calibrate(exported.graph, parts, CalibrateConfig(), out=tmp_path)
     tensors = done.ranges.tensors
-    graph = Graph(onnx.load(exported.graph))
+    graph = Graph(read_graph(exported.graph)[0])
     placed = [set(place(graph, processor=each).edges) for each in ("gpu", "cpu")]
     assert len(placed[0]) == 59 and placed[0] < placed[1] <= set(tensors)
     methods = {found.reader: found.method for found in tensors.values()}

@@ -3,10 +3,10 @@
 from collections import Counter
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edgeseg.graph.files import read_graph
 from edgeseg.quantize.fp16 import half_nodes, to_fp16
 from tests.kit.tiny import WEIGHT, conv, graph_of, node, run, types
 
@@ -175,7 +175,7 @@ def test_an_output_of_the_graph_stays_float():
 
 
 def test_the_whole_model(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     half = half_nodes(model)
     kinds = {n.name: n.op_type for n in model.graph.node}
     convolutions = {name for name, kind in kinds.items() if kind == "Conv"}

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
 from edgeseg.errors import ModelError
+from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.quantize.calibration_file import Range, Ranges, write_ranges
 from edgeseg.quantize.int8 import Int8, describe
@@ -189,7 +189,7 @@ def test_the_answers_stay_near(style):
 
 
 def test_inputs_outputs_metadata_and_the_graph_that_was_given_stay(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     before = model.SerializeToString()
     limits = ranges(**dict.fromkeys(measured(Graph(model)), 4.0))
     quantized = quantize(model, limits)
@@ -204,7 +204,7 @@ def test_inputs_outputs_metadata_and_the_graph_that_was_given_stay(exported):
 
 
 def test_unit_vectors_and_what_follows_the_head_are_as_they_were(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     quantized = quantize(
         model, ranges(**dict.fromkeys(measured(Graph(model)), 4.0)), similarity="equalized"
     )

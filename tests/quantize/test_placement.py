@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph, name_of
 from edgeseg.quantize.placement import measured
 from edgeseg.quantize.placement import place as place_in
@@ -173,7 +174,7 @@ def test_tensors_that_are_never_negative():
 
 
 def test_the_whole_model(exported):
-    model = onnx.load(exported.graph)
+    model = read_graph(exported.graph)[0]
     placed = place(model)
     first = "head.blocks.0"
     assert placed.left == {
