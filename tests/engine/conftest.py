@@ -1,10 +1,11 @@
 """What the tests of engines share."""
 
-import onnx
 import pytest
+
+from edgeseg.graph.files import read_graph
 
 
 @pytest.fixture(scope="session")
 def model(exported):
     """The exported graph of DeSTSeg."""
-    return onnx.load(exported.graph)
+    return read_graph(exported.graph)[0]

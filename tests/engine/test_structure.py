@@ -7,7 +7,6 @@ all that can be seen where no GPU is: the engines were not run.
 from collections import Counter
 from dataclasses import dataclass
 
-import onnx
 import pytest
 from onnx import ModelProto
 
@@ -15,6 +14,7 @@ from edgeseg.config import BuildConfig
 from edgeseg.engine import tensorrt as tensorrt_build
 from edgeseg.engine.layers import Layer, read_layers, read_types
 from edgeseg.engine.tensorrt import Plan
+from edgeseg.graph.files import read_graph
 from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
@@ -69,7 +69,7 @@ def build(model, precision, capability):
     ids=lambda param: "-".join(param),
 )
 def built(request, exported):
-    return build(onnx.load(exported.graph), *request.param)
+    return build(read_graph(exported.graph)[0], *request.param)
 
 
 def test_every_convolution_reads_what_the_plan_says(built):

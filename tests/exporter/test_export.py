@@ -19,6 +19,7 @@ from edgeseg.exporter import export
 from edgeseg.exporter.ensure import exported_graph
 from edgeseg.exporter.export import export_graph, export_run
 from edgeseg.files import sha256
+from edgeseg.graph.files import read_graph
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from tests.kit.deploy import Toy, toy_backend
@@ -27,7 +28,7 @@ from tests.kit.errors import fails
 
 @pytest.fixture(scope="session")
 def model(exported):
-    return onnx.load(exported.graph)
+    return read_graph(exported.graph)[0]
 
 
 def signature(tensors):
