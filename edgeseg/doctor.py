@@ -41,7 +41,7 @@ COLUMNS = 100
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of the diagnosis."""
 
     area: str
@@ -56,7 +56,7 @@ class Diagnosis:
     """The findings, and the runtimes of this machine, best first."""
 
     machine: Machine
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
     runtimes: tuple[Candidate, ...]
     seconds: float
 
@@ -101,44 +101,44 @@ def examine(folder: Path = Path()) -> Diagnosis:
     return Diagnosis(here, findings, runtimes, time.perf_counter() - start)
 
 
-def _machine(here: Machine) -> Iterator[Finding]:
-    yield Finding("edgeseg", "ok", f"{__version__}, Python {here.python} in {sys.prefix}")
+def _machine(here: Machine) -> Iterator[CheckResult]:
+    yield CheckResult("edgeseg", "ok", f"{__version__}, Python {here.python} in {sys.prefix}")
     known = f": {', '.join(here.instructions)}" if here.instructions else ""
     processor = f"{here.cpu}, {here.architecture}, {here.cores} cores, {here.threads} threads"
-    yield Finding("processor", "ok", processor + known)
+    yield CheckResult("processor", "ok", processor + known)
     memory = "of unknown size" if here.memory_gib is None else f"{here.memory_gib:g} GiB"
-    yield Finding("memory", "ok", memory)
+    yield CheckResult("memory", "ok", memory)
     if here.gpu is not None:
         board = f"{here.jetson}, L4T {here.l4t}: " if here.jetson else ""
         gpu = f"{here.gpu}, compute capability {here.compute_capability}"
         found = f"{board}{gpu}, {here.gpu_memory_gib:g} GiB; {here.gpu_note}"
         if row := gpu_of(here.compute_capability or ""):
             found += f"; supported by {served_by(row)}" + (f"; {row.note}" if row.note else "")
-        yield Finding("GPU", "ok", found)
+        yield CheckResult("GPU", "ok", found)
     elif here.gpu_broken:
         found = f"{here.gpu_note}; in a container, start it with --gpus all"
         remedy = "sudo ubuntu-drivers install && sudo reboot"
-        yield Finding("GPU", "missing", found, remedy)
+        yield CheckResult("GPU", "missing", found, remedy)
     else:
-        yield Finding("GPU", "none", f"{here.gpu_note}; engines run on the CPU")
+        yield CheckResult("GPU", "none", f"{here.gpu_note}; engines run on the CPU")
 
 
-def _jetpack(here: Machine) -> Iterator[Finding]:
+def _jetpack(here: Machine) -> Iterator[CheckResult]:
     """Report the versions of a Jetson's JetPack."""
     if here.l4t is None:
         return
     pack = jetpack_of(here.l4t)
     if pack is None:
         found = f"unknown JetPack: L4T {here.l4t}"
-        yield Finding("JetPack", "warn", found, "edgeseg doctor --matrix")
+        yield CheckResult("JetPack", "warn", found, "edgeseg doctor --matrix")
         return
     brings, *later = pack.tensorrt
     upgrade = f" (up to {later[-1]} by upgrade)" if later else ""
     system = f"CUDA {pack.cuda}, TensorRT {brings}{upgrade}, Python {pack.python}"
-    yield Finding("JetPack", "ok", f"{pack.name} (L4T {here.l4t}): {system}")
+    yield CheckResult("JetPack", "ok", f"{pack.name} (L4T {here.l4t}): {system}")
 
 
-def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
+def _clocks(state: DeviceState, fastest: int | None) -> Iterator[CheckResult]:
     """Report power mode and clocks, where the machine shows them."""
     parts = []
     if state.power_mode:
@@ -154,25 +154,25 @@ def _clocks(state: DeviceState, fastest: int | None) -> Iterator[Finding]:
     locked = state.gpu.min_mhz == state.gpu.max_mhz
     slower = fastest is not None and not str(state.power_mode).endswith(f"(mode {fastest})")
     if state.power_mode is None or (locked and not slower):
-        yield Finding("clocks", "ok", ", ".join(parts))
+        yield CheckResult("clocks", "ok", ", ".join(parts))
         return
     parts.append("not the fastest mode" if slower else "GPU clock not locked: lower when idle")
     lock = "sudo jetson_clocks"
     remedy = f"sudo nvpmodel -m {fastest} && {lock}" if slower else lock
-    yield Finding("clocks", "warn", ", ".join(parts), remedy)
+    yield CheckResult("clocks", "warn", ", ".join(parts), remedy)
 
 
-def _runtime(candidate: Candidate) -> Finding:
+def _runtime(candidate: Candidate) -> CheckResult:
     if candidate.runs:
-        return Finding(candidate.runtime, "ok", str(candidate.version) + _note(candidate))
+        return CheckResult(candidate.runtime, "ok", str(candidate.version) + _note(candidate))
     if candidate.remedy:
-        return Finding(candidate.runtime, "missing", candidate.obstacle, candidate.remedy)
+        return CheckResult(candidate.runtime, "missing", candidate.obstacle, candidate.remedy)
     if candidate.version is None:
-        return Finding(candidate.runtime, "none", f"not installed; {candidate.obstacle}")
+        return CheckResult(candidate.runtime, "none", f"not installed; {candidate.obstacle}")
     found = f"{candidate.version}; cannot run engines here: {candidate.obstacle}"
     if candidate.runtime == "tensorrt-rtx":
         found += "; can build for other GPUs (--compute-capability 8.6)"
-    return Finding(candidate.runtime, "ok", found + _note(candidate))
+    return CheckResult(candidate.runtime, "ok", found + _note(candidate))
 
 
 def _note(candidate: Candidate) -> str:
@@ -183,45 +183,45 @@ def _note(candidate: Candidate) -> str:
     return f"; {note}" if note else ""
 
 
-def _training() -> Finding:
+def _training() -> CheckResult:
     versions = {name: installed(name) for name in TRAINING}
     lacking = [name for name, version in versions.items() if version is None]
     if lacking:
         found = f"not installed: {', '.join(lacking)}; needed by train and export"
-        return Finding("training", "missing", found, install_command("train"))
-    return Finding("training", "ok", ", ".join(f"{k} {v}" for k, v in versions.items()))
+        return CheckResult("training", "missing", found, install_command("train"))
+    return CheckResult("training", "ok", ", ".join(f"{k} {v}" for k, v in versions.items()))
 
 
-def _teacher() -> Finding:
+def _teacher() -> CheckResult:
     if find_spec(WEIGHTS) is None:
         found = "ImageNet weights not installed; they are downloaded at first use"
-        return Finding("teacher", "warn", found, install_command("train"))
+        return CheckResult("teacher", "warn", found, install_command("train"))
     found = "efficientnet_lite0 installed; others are downloaded at first use"
-    return Finding("teacher", "ok", found)
+    return CheckResult("teacher", "ok", found)
 
 
-def _opencv(here: Machine) -> Iterator[Finding]:
+def _opencv(here: Machine) -> Iterator[CheckResult]:
     try:
         cv2 = require("cv2", extra="cpu")
     except MissingExtra as broken:
         remedy = "sudo apt-get install libgl1 libglib2.0-0"
-        yield Finding("OpenCV", "missing", broken.problem, remedy)
+        yield CheckResult("OpenCV", "missing", broken.problem, remedy)
         return
     build = cv2.getBuildInformation()
     windows = built(build, "GUI") or "NONE"
-    yield Finding("OpenCV", "ok", f"{cv2.__version__}, windows: {windows}")
+    yield CheckResult("OpenCV", "ok", f"{cv2.__version__}, windows: {windows}")
     if _writes_video(cv2):
-        yield Finding("video", "ok", "writes MP4")
+        yield CheckResult("video", "ok", "writes MP4")
     else:
         found = "OpenCV cannot write MP4; stream --jsonl FILE works"
-        yield Finding("video", "warn", found, "pip install --force-reinstall opencv-python")
+        yield CheckResult("video", "warn", found, "pip install --force-reinstall opencv-python")
     if has_gstreamer(cv2):
-        yield Finding("GStreamer", "ok", built(build, "GStreamer"))
+        yield CheckResult("GStreamer", "ok", built(build, "GStreamer"))
     elif here.jetson:
-        yield Finding("GStreamer", "warn", NO_GSTREAMER, GET_GSTREAMER)
+        yield CheckResult("GStreamer", "warn", NO_GSTREAMER, GET_GSTREAMER)
     else:
         found = f"{NO_GSTREAMER}; not needed for USB cameras, network cameras and files"
-        yield Finding("GStreamer", "none", found, GET_GSTREAMER)
+        yield CheckResult("GStreamer", "none", found, GET_GSTREAMER)
 
 
 def _writes_video(cv2: ModuleType) -> bool:
@@ -233,18 +233,18 @@ def _writes_video(cv2: ModuleType) -> bool:
     return opened
 
 
-def _display() -> Finding:
+def _display() -> CheckResult:
     if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY"):
-        return Finding("display", "ok", os.environ.get("DISPLAY", "desktop"))
-    return Finding("display", "none", "stream shows no window; use --out or --jsonl")
+        return CheckResult("display", "ok", os.environ.get("DISPLAY", "desktop"))
+    return CheckResult("display", "none", "stream shows no window; use --out or --jsonl")
 
 
-def _cameras(devices: Path, names: Path) -> Finding:
+def _cameras(devices: Path, names: Path) -> CheckResult:
     """List the video devices; a camera may have several, not all of which deliver frames."""
     cameras = sorted(devices.glob("video[0-9]*"))
     if not cameras:
         found = "no /dev/video*; stream --source takes files, folders and test://640x480@30"
-        return Finding("cameras", "none", found)
+        return CheckResult("cameras", "none", found)
     titles = [names / camera.name / "name" for camera in cameras]
     found = ", ".join(
         f"{camera.name} {title.read_text().strip() if title.is_file() else ''}".strip()
@@ -253,47 +253,49 @@ def _cameras(devices: Path, names: Path) -> Finding:
     if locked := [c.name for c in cameras if not os.access(c, os.R_OK | os.W_OK)]:
         found += f"; no permission for {', '.join(locked)}"
         remedy = "sudo usermod -aG video $USER && newgrp video"
-        return Finding("cameras", "missing", found, remedy)
-    return Finding("cameras", "ok", found)
+        return CheckResult("cameras", "missing", found, remedy)
+    return CheckResult("cameras", "ok", found)
 
 
-def _disk(folder: Path) -> Finding:
+def _disk(folder: Path) -> CheckResult:
     free = shutil.disk_usage(folder).free / 2**30
     found = f"{free:.1f} GiB free in {folder.resolve()}"
     if not os.access(folder, os.W_OK):
-        return Finding("disk", "missing", f"{folder.resolve()} is read-only", "cd ~")
+        return CheckResult("disk", "missing", f"{folder.resolve()} is read-only", "cd ~")
     if free < LOW_DISK_GIB:
         found += f"; a project needs about {LOW_DISK_GIB:g} GiB"
-        return Finding("disk", "warn", found, f"du -sh {quote(str(folder.resolve()))}/* | sort -h")
-    return Finding("disk", "ok", found)
+        return CheckResult(
+            "disk", "warn", found, f"du -sh {quote(str(folder.resolve()))}/* | sort -h"
+        )
+    return CheckResult("disk", "ok", found)
 
 
-def _runs(folder: Path) -> Finding:
+def _runs(folder: Path) -> CheckResult:
     cards = newest(folder, f"*/{CARD}")
     if not cards:
-        return Finding("runs", "none", f"no trained model in {folder}/", "edgeseg train DATA")
-    return Finding("runs", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].parent.name}")
+        return CheckResult("runs", "none", f"no trained model in {folder}/", "edgeseg train DATA")
+    return CheckResult("runs", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].parent.name}")
 
 
-def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[Finding]:
+def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[CheckResult]:
     """Report the engines, the default of build-engine and the default of stream."""
     cards = newest(folder, "*.json")
     card, problems = newest_that_runs(folder, runtimes)
     build = "edgeseg build-engine"
     if cards:
-        yield Finding("engines", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].stem}")
+        yield CheckResult("engines", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].stem}")
     else:
-        yield Finding("engines", "none", f"no engine in {folder}/", build)
+        yield CheckResult("engines", "none", f"no engine in {folder}/", build)
     try:
         taken = best(runtimes)
     except MissingExtra as error:
-        yield Finding("build-engine", "missing", error.problem, error.remedy)
+        yield CheckResult("build-engine", "missing", error.problem, error.remedy)
         return
     why = reasons(taken.runtime, runtimes)
-    yield Finding("build-engine", "ok", f"uses {taken.runtime}" + (f"; {why}" if why else ""))
+    yield CheckResult("build-engine", "ok", f"uses {taken.runtime}" + (f"; {why}" if why else ""))
     skipped = f"; skipped {'; skipped '.join(problems)}" if problems else ""
     if card is not None:
         found = f"uses {card.file} ({card.runtime}, {card.precision}){skipped}"
-        yield Finding("stream", "ok", found)
+        yield CheckResult("stream", "ok", found)
     else:
-        yield Finding("stream", "none", f"no engine for this machine{skipped}", build)
+        yield CheckResult("stream", "none", f"no engine for this machine{skipped}", build)

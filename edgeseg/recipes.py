@@ -20,9 +20,9 @@ TextureColor = Literal["color", "gray"]
 Schedule = Literal["constant", "cosine"]
 Features = Literal["raw", "standard"]
 Optimizer = Literal["sgd", "adam"]
-HeadInput = Literal["product", "concatenation", "cosine"]
+HeadInputName = Literal["product", "concatenation", "cosine"]
 Structure = Literal["ds", "t-e", "t-d", "e-d"]
-Maps = Literal["all", "m1", "m2", "m3", "m23"]
+MapLevels = Literal["all", "m1", "m2", "m3", "m23"]
 
 _COMMON: dict[str, Any] = {
     "profile": "paper",
@@ -214,7 +214,7 @@ class TrainConfig:
     head: bool = by_model(
         "Segmentation head [default: yes; stpm and dskd: no]. With dskd it sharpens the map only"
     )
-    head_input: HeadInput = by_model("Input of the head [default: product]")
+    head_input: HeadInputName = by_model("Input of the head [default: product]")
     l1: bool = by_model("L1 term in the loss of the head [default: yes]")
     denoising: bool = by_model(
         "Train the student on images with anomalies [default: yes; stpm: no]"
@@ -229,8 +229,8 @@ class TrainConfig:
     embedding: bool = by_model(
         "dskd: the decoder reads all levels of the encoder, not only the last [default: yes]"
     )
-    maps: Maps = by_model("dskd: levels in the anomaly map [default: all]")
-    score_maps: Maps | None = by_model("dskd: levels in the image score [default: as --maps]")
+    maps: MapLevels = by_model("dskd: levels in the anomaly map [default: all]")
+    score_maps: MapLevels | None = by_model("dskd: levels in the image score [default: as --maps]")
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -214,3 +214,22 @@ def test_no_file_is_longer_than_the_cap_and_no_room_is_crowded():
     assert {str(file): n for file, n in lengths.items() if n > LONGEST} == {}
     rooms = {path.parent: len(list(path.parent.glob("*.py"))) for path in FILES}
     assert {str(room): n for room, n in rooms.items() if n > CROWDED and room != PACKAGE} == {}
+
+
+SHARED = {"Counts", "Flags"}  # aliases of one type of array in two files
+
+
+def test_no_two_classes_or_aliases_share_a_name():
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = [n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+        for node in tree.body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            if isinstance(target, ast.Name) and target.id[0].isupper() and not target.id.isupper():
+                names.append(target.id)
+        for name in names:
+            places.setdefault(name.strip("_"), []).append(path.relative_to(PACKAGE).as_posix())
+    assert len(places) > 100
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert set(twice) <= SHARED, twice

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from edgeseg import doctor
-from edgeseg.doctor import Diagnosis, Finding, examine
+from edgeseg.doctor import CheckResult, Diagnosis, examine
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command
 from edgeseg.files import write_atomic
@@ -60,8 +60,8 @@ def test_whatever_is_missing_has_a_remedy_that_can_be_typed(diagnosis):
 
 def test_the_summary_shows_each_remedy_below_its_finding():
     findings = (
-        Finding("memory", "ok", "16 GiB"),
-        Finding("onnxruntime", "missing", "it is not installed", "pip install x"),
+        CheckResult("memory", "ok", "16 GiB"),
+        CheckResult("onnxruntime", "missing", "it is not installed", "pip install x"),
     )
     assert Diagnosis(HERE, findings, (RUNS,), 1.26).summary().splitlines() == [
         "ok      memory       16 GiB",
@@ -73,7 +73,7 @@ def test_the_summary_shows_each_remedy_below_its_finding():
 
 def test_long_findings_are_wrapped_and_remedies_are_not(diagnosis):
     remedy = "sudo " * 40
-    findings = (Finding("GPU", "warn", "word " * 60, remedy),)
+    findings = (CheckResult("GPU", "warn", "word " * 60, remedy),)
     *wrapped, last, _ = Diagnosis(HERE, findings, (RUNS,), 1).summary().splitlines()
     assert len(wrapped) > 2
     assert max(map(len, wrapped)) <= 100
@@ -146,7 +146,7 @@ def test_the_gpu_is_told_which_tensorrt_serves_it():
 def test_a_jetson_is_told_its_jetpack():
     assert list(doctor._jetpack(HERE)) == []
     (found,) = doctor._jetpack(dataclasses.replace(HERE, l4t="36.4.3"))
-    assert found == Finding(
+    assert found == CheckResult(
         "JetPack",
         "ok",
         "6.1 and 6.2 (L4T 36.4.3): CUDA 12.6, TensorRT 10.3 (up to 10.7 by upgrade), Python 3.10",
@@ -162,7 +162,7 @@ def clocks(fastest, **values):
 def test_the_clocks_of_a_jetson_have_a_remedy():
     budget = {"power_mode": "15W (mode 0)", "gpu": GpuState(min_mhz=306.0, max_mhz=612.0)}
     (slow,) = clocks(2, **budget)
-    assert slow == Finding(
+    assert slow == CheckResult(
         "clocks",
         "warn",
         "power mode 15W (mode 0), GPU up to 612 MHz, not the fastest mode",
@@ -179,7 +179,7 @@ def test_the_clocks_of_a_jetson_have_a_remedy():
 def test_the_clocks_of_others_are_told_where_they_show():
     assert clocks(None) == clocks(None, counters={"quota": 0}) == []
     (found,) = clocks(None, cpu_governor="powersave", counters={"quota": 7})
-    assert found == Finding("clocks", "ok", "CPU governor powersave, 7 x quota")
+    assert found == CheckResult("clocks", "ok", "CPU governor powersave, 7 x quota")
 
 
 def test_a_tensorrt_newer_than_the_matrix_is_named():
@@ -233,7 +233,7 @@ def test_a_display_is_found_by_its_name(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     assert doctor._display().state == "none"
     monkeypatch.setenv("DISPLAY", ":7")
-    assert doctor._display() == Finding("display", "ok", ":7")
+    assert doctor._display() == CheckResult("display", "ok", ":7")
 
 
 def test_cameras_are_listed_with_their_names(tmp_path, monkeypatch):
@@ -299,7 +299,7 @@ def test_stream_takes_the_newest_engine_that_runs_here(engines):
         ("openvino", "cpu", "c.onnx"),
     )
     found = areas(doctor._engines(folder, (FOREIGN, RUNS)))
-    assert found["engines"] == Finding("engines", "ok", f"3 in {folder}/, newest: a")
+    assert found["engines"] == CheckResult("engines", "ok", f"3 in {folder}/, newest: a")
     assert found["stream"].state == "ok"
     assert found["stream"].found.startswith(
         f"uses b.onnx (openvino, fp16); skipped a: {folder}/a.eng"

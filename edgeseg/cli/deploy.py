@@ -8,10 +8,10 @@ from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import (
-    Graph,
+    GraphArgument,
     MaybeData,
-    Model,
-    Run,
+    ModelArgument,
+    RunArgument,
     SourceGraph,
     argument,
     split,
@@ -27,7 +27,7 @@ _SIDE = "Run directory or name, ONNX file or engine"
 @takes(ExportConfig)
 def export(
     config: ExportConfig,
-    model: Run = None,
+    model: RunArgument = None,
     data: Annotated[
         Path | None, option("Training data, for the frames of the parity check", "DIR")
     ] = None,
@@ -45,7 +45,7 @@ def export(
 @takes(CalibrateConfig)
 def calibrate(
     config: CalibrateConfig,
-    model: Graph = None,
+    model: GraphArgument = None,
     data: MaybeData = None,
     out: Annotated[Path, option("Folder for the file [default: calibration]", "DIR")] = CALIBRATION,
 ) -> Report:
@@ -61,7 +61,7 @@ def calibrate(
 @takes(BuildConfig)
 def build_engine(
     config: BuildConfig,
-    model: Graph = None,
+    model: GraphArgument = None,
     out: Annotated[Path, option("Folder for engine and card [default: engines]", "DIR")] = ENGINES,
 ) -> Report:
     """Build an engine for this machine or another GPU."""
@@ -86,7 +86,7 @@ def verify(
 
 
 @command(PANEL)
-def inspect(model: Model = None, graph: SourceGraph = None) -> Report:
+def inspect(model: ModelArgument = None, graph: SourceGraph = None) -> Report:
     """Show MACs and parameters per module of the network."""
     from edgeseg.exporter.inspect import inspect_model
     from edgeseg.loading import find_model

@@ -24,15 +24,17 @@ def argument(metavar: str, help: str) -> Any:
 IMAGES = "Images: MVTec AD layout, or good/ [bad/ masks/]"
 Data = Annotated[Path, argument("DATA", IMAGES)]
 MaybeData = Annotated[Path | None, argument("DATA", IMAGES)]
-Run = Annotated[Path | None, argument("[MODEL]", "Run directory or name [default: the newest]")]
-Graph = Annotated[
+RunArgument = Annotated[
+    Path | None, argument("[MODEL]", "Run directory or name [default: the newest]")
+]
+GraphArgument = Annotated[
     Path | None, argument("[MODEL]", "Run directory or name, or ONNX file [default: newest run]")
 ]
-Model = Annotated[
+ModelArgument = Annotated[
     Path | None,
     argument("[MODEL]", "Run directory or name, ONNX file or engine [default: newest run]"),
 ]
-Engine = Annotated[
+EngineArgument = Annotated[
     Path | None,
     argument("[MODEL]", "Engine, ONNX file, run directory or name [default: newest engine]"),
 ]

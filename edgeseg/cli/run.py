@@ -6,7 +6,7 @@ from typing import Annotated
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import Engine, Runtime, Threads, argument, is_model
+from edgeseg.cli.models import EngineArgument, Runtime, Threads, argument, is_model
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
 from edgeseg.errors import ConfigError
 
@@ -47,7 +47,7 @@ def predict(
 @takes(StreamConfig)
 def stream(
     config: StreamConfig,
-    model: Engine = None,
+    model: EngineArgument = None,
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> Report:
@@ -61,7 +61,7 @@ def stream(
 
 @command(PANEL)
 @takes(BenchConfig)
-def benchmark(config: BenchConfig, model: Engine = None, runtime: Runtime = None) -> Report:
+def benchmark(config: BenchConfig, model: EngineArgument = None, runtime: Runtime = None) -> Report:
     """Measure the latency on this machine: median, p99, maximum."""
     from edgeseg.bench.benchmark import benchmark as run_benchmark
     from edgeseg.data.frames import load_frames
@@ -75,7 +75,7 @@ def benchmark(config: BenchConfig, model: Engine = None, runtime: Runtime = None
 
 @command(PANEL)
 @takes(ProfileConfig)
-def profile(config: ProfileConfig, model: Engine = None, runtime: Runtime = None) -> Report:
+def profile(config: ProfileConfig, model: EngineArgument = None, runtime: Runtime = None) -> Report:
     """Measure the time of each layer and each module."""
     from edgeseg.bench.profile import profile as run_profile
     from edgeseg.data.frames import load_frames

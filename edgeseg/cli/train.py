@@ -10,9 +10,9 @@ from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import (
     Data,
     MaybeData,
-    Model,
+    ModelArgument,
     Rate,
-    Run,
+    RunArgument,
     Runtime,
     Threads,
     argument,
@@ -61,7 +61,7 @@ def train(
 
 @command(PANEL)
 def threshold(
-    model: Run = None,
+    model: RunArgument = None,
     data: MaybeData = None,
     false_reject_rate: Rate = 0.01,
     context: Context = None,
@@ -76,7 +76,7 @@ def threshold(
 
 @command(PANEL)
 def evaluate(
-    model: Model = None,
+    model: ModelArgument = None,
     data: MaybeData = None,
     out: Annotated[
         Path | None, option("Folder for the results [default: evaluations/NAME]", "DIR")

@@ -33,7 +33,7 @@ from edgeseg.runtime.base import INPUTS, OUTPUTS
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
 
-Frame = NDArray[np.uint8]
+FrameArray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _trace(backend: PyTorchBackend) -> ModelProto:
 
 
 def _checked_parity(
-    ours: PyTorchBackend, exported: OnnxRuntimeBackend, frames: list[Frame], tolerance: float
+    ours: PyTorchBackend, exported: OnnxRuntimeBackend, frames: list[FrameArray], tolerance: float
 ) -> Comparison:
     """Compare with the model's threshold, and with one at the median of an anomaly map."""
     parity = compare(ours, exported, frames)

@@ -13,11 +13,13 @@ from edgeseg.model.detector import Detector
 from edgeseg.model.dskd import DSKD
 from edgeseg.model.teacher import Teacher
 
-Settings = Mapping[str, Any]
+ModelSettings = Mapping[str, Any]
 """A TrainConfig as stored in a card."""
 
 
-def build_detector(model: str, teacher: Teacher, settings: Settings, image_size: int) -> Detector:
+def build_detector(
+    model: str, teacher: Teacher, settings: ModelSettings, image_size: int
+) -> Detector:
     """Return a detector with new students around a teacher.
 
     ModelError for a model that this version does not know.
@@ -35,7 +37,7 @@ def build_detector(model: str, teacher: Teacher, settings: Settings, image_size:
     return detector
 
 
-def _destseg(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
+def _destseg(teacher: Teacher, settings: ModelSettings, image_size: int) -> Detector:
     return DeSTSeg(
         teacher,
         decoder=settings.get("decoder", True),
@@ -47,7 +49,7 @@ def _destseg(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
     )
 
 
-def _dskd(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
+def _dskd(teacher: Teacher, settings: ModelSettings, image_size: int) -> Detector:
     return DSKD(
         teacher,
         image_size=image_size,
@@ -62,7 +64,7 @@ def _dskd(teacher: Teacher, settings: Settings, image_size: int) -> Detector:
     )
 
 
-DETECTORS: dict[str, Callable[[Teacher, Settings, int], Detector]] = {
+DETECTORS: dict[str, Callable[[Teacher, ModelSettings, int], Detector]] = {
     "destseg": _destseg,
     "stpm": _destseg,  # with its own defaults: no decoder, no head
     "dskd": _dskd,

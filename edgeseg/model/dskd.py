@@ -40,7 +40,7 @@ UNSEEN = 0.05  # of the discrepancy is left in the map where the head sees nothi
 LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,), "m23": (1, 2)}
 ENCODED, DECODED = ("ds", "t-e", "e-d"), ("ds", "t-d", "e-d")  # structures with such a student
 
-Levels = list[Tensor]
+FeatureLevels = list[Tensor]
 
 
 class DSKD(Detector):
@@ -86,7 +86,9 @@ class DSKD(Detector):
             matrix = blur @ resize_matrix(image_size >> (2 + k), image_size)
             self.register_buffer(f"smooth{k}", torch.from_numpy(matrix), persistent=False)
 
-    def pairs(self, x: Tensor, known: Levels | None = None) -> list[tuple[Levels, Levels]]:
+    def pairs(
+        self, x: Tensor, known: FeatureLevels | None = None
+    ) -> list[tuple[FeatureLevels, FeatureLevels]]:
         """Return the features of each target and of its student; the last pair is measured.
 
         known: the teacher's features of x, if the caller has them.
@@ -94,10 +96,10 @@ class DSKD(Detector):
         Each student learns by its own loss only, as in Algorithm 1: targets and the input of the
         decoder carry no gradient.
         """
-        teacher: Levels = self.teacher(x) if known is None else known
+        teacher: FeatureLevels = self.teacher(x) if known is None else known
         if self.student.encoder is None:
             return [(teacher, self.student.decode(teacher))]
-        encoded: Levels = self.student.encoder(x)
+        encoded: FeatureLevels = self.student.encoder(x)
         if self.structure == "t-e":
             return [(teacher, encoded)]
         fixed = [level.detach() for level in encoded]
@@ -141,10 +143,10 @@ class Students(nn.Module):
             self.embedding = (Embedding if embedding else Downsampling)(channels, width)
             self.decoder = Decoder(channels, width)
 
-    def decode(self, levels: Levels) -> Levels:
+    def decode(self, levels: FeatureLevels) -> FeatureLevels:
         """Return the decoder's answer to an encoder's features."""
         assert self.embedding is not None and self.decoder is not None
-        answer: Levels = self.decoder(self.embedding(levels))
+        answer: FeatureLevels = self.decoder(self.embedding(levels))
         return answer
 
 
@@ -165,7 +167,7 @@ class Embedding(nn.Module):
         self.fusion = BasicBlock(3 * third, 8 * width, stride=2)
         initialize(self)
 
-    def forward(self, levels: Levels) -> Tensor:
+    def forward(self, levels: FeatureLevels) -> Tensor:
         fine, middle, coarse = levels
         fused: Tensor = self.fusion(cat([self.down1(fine), self.down2(middle), coarse], dim=1))
         return fused
@@ -179,7 +181,7 @@ class Downsampling(nn.Module):
         self.down3 = nn.Sequential(*_halving(channels[2], 8 * width))
         initialize(self)
 
-    def forward(self, levels: Levels) -> Tensor:
+    def forward(self, levels: FeatureLevels) -> Tensor:
         down: Tensor = self.down3(levels[2])
         return down
 
@@ -195,8 +197,8 @@ class Decoder(nn.Module):
         self.ends = projections(channels, width)
         initialize(self)
 
-    def forward(self, embedded: Tensor) -> Levels:
-        levels: Levels = []
+    def forward(self, embedded: Tensor) -> FeatureLevels:
+        levels: FeatureLevels = []
         x = embedded
         for layer in (self.layer3, self.layer2, self.layer1):
             height, width = x.shape[2:]

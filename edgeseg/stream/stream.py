@@ -68,7 +68,7 @@ def stream(
     """
     single_frame(backend)
     with stop_requests() as stop, open_requests(backend, config) as requests:
-        run = _Run(backend, requests, source, sinks, config)
+        run = _StreamRun(backend, requests, source, sinks, config)
         try:
             with run.watch, run.capture, run.inference:
                 while run.dispatcher.dispatch(run.inference.stop, timeout=POLL):
@@ -97,7 +97,7 @@ def stream(
     return report
 
 
-class _Run:
+class _StreamRun:
     """The components of one stream, allocated before its first frame."""
 
     def __init__(

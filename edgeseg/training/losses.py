@@ -6,7 +6,7 @@ Sources: DeSTSeg, Zhang et al., CVPR 2023, Eq. (2)-(7); DSKD, Yao, Eq. (4)-(7).
 from torch import Tensor
 from torch.nn.functional import interpolate, logsigmoid
 
-from edgeseg.model.dskd import Levels, discrepancy
+from edgeseg.model.dskd import FeatureLevels, discrepancy
 from edgeseg.model.similarity import distance
 
 
@@ -22,7 +22,7 @@ def cosine_loss(teacher: list[Tensor], student: list[Tensor]) -> Tensor:
     return total
 
 
-def dskd_loss(pairs: list[tuple[Levels, Levels]], weight: float) -> Tensor:
+def dskd_loss(pairs: list[tuple[FeatureLevels, FeatureLevels]], weight: float) -> Tensor:
     """Eq. (7), summed over the students: mean over positions, levels and images.
 
     pairs: (target, student), each [B, C_k, h_k, w_k] for k = 0, 1, 2; weight: lambda. The
