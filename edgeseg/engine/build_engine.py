@@ -31,7 +31,7 @@ from edgeseg.extras import installed, require
 from edgeseg.files import replacing, sha256
 from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
-from edgeseg.log import log
+from edgeseg.log import log, log_once
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.quantize.calibration_file import ranges_path, read_ranges
 from edgeseg.quantize.fp16 import MAX, half_nodes
@@ -170,7 +170,9 @@ def _best(config: BuildConfig, here: Machine) -> RuntimeName:
     found = [probe(c) if c.runs else c for c in candidates(here)]
     taken = best(found)
     why = reasons(taken.runtime, found)
-    log.info(f"runtime: {taken.runtime} {taken.version}" + (f" ({why})" if why else ""))
+    log.info(f"runtime: {taken.runtime} {taken.version}")
+    if why:
+        log_once(why)
     return taken.runtime
 
 
