@@ -96,12 +96,11 @@ def test_frames_without_a_free_buffer_are_counted_and_their_records_kept():
     assert records.indices == list(range(10))
 
 
-def test_a_file_s_frames_wait_for_a_free_buffer():
-    shown = Collector()
-    dispatcher = make_dispatcher([shown], live=False)
+def dispatch_all(dispatcher, count):
+    """Offer so many records from a thread of their own, as inference does, and dispatch them."""
 
     def infer():
-        for index in range(50):
+        for index in range(count):
             dispatcher.offer(make_record(index), SLOT, 0)
         dispatcher.end()
 
@@ -110,6 +109,12 @@ def test_a_file_s_frames_wait_for_a_free_buffer():
     while dispatcher.dispatch(lambda: None, timeout=0.1):
         pass
     thread.join(WAIT)
+
+
+def test_a_file_s_frames_wait_for_a_free_buffer():
+    shown = Collector()
+    dispatcher = make_dispatcher([shown], live=False)
+    dispatch_all(dispatcher, 50)
     assert [r.index for r in shown.results] == list(range(50))
     assert dispatcher.not_shown == 0
 
@@ -125,17 +130,7 @@ def test_too_many_records_are_an_error_and_not_a_full_memory():
 def test_on_a_file_inference_waits_for_records_to_be_written():
     records = Records()
     dispatcher = make_dispatcher([records], live=False, limit=5)
-
-    def infer():
-        for index in range(200):
-            dispatcher.offer(make_record(index), SLOT, 0)
-        dispatcher.end()
-
-    thread = threading.Thread(target=infer)
-    thread.start()
-    while dispatcher.dispatch(lambda: None, timeout=0.1):
-        pass
-    thread.join(WAIT)
+    dispatch_all(dispatcher, 200)
     assert records.indices == list(range(200))
 
 
