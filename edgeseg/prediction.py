@@ -9,7 +9,6 @@
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +21,7 @@ from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.runtime.base import Backend
+from edgeseg.verdict import checked_threshold, is_anomalous
 
 Channels = Literal["bgr", "rgb"]
 _TO_UINT8 = {
@@ -111,9 +111,7 @@ class Model:
         self._closed = False
         card = backend.card
         self.threshold = card.threshold if threshold is None else threshold
-        """Pixel threshold, on the anomaly map."""
         self.image_threshold = card.image_threshold if image_threshold is None else image_threshold
-        """Image threshold, on the score."""
         self._slot = backend.new_slot()
         backend.bind(self._slot)
         backend.run()  # warm-up: the first run of a runtime takes longer
@@ -127,6 +125,24 @@ class Model:
     def card(self) -> GraphCard:
         """What the model is: its frames, thresholds and training."""
         return self._backend.card
+
+    @property
+    def threshold(self) -> float:
+        """Pixel threshold, on the anomaly map; ConfigError for a value that is not finite."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self._threshold = checked_threshold("threshold", value)
+
+    @property
+    def image_threshold(self) -> float:
+        """Image threshold, on the score; ConfigError for a value that is not finite."""
+        return self._image_threshold
+
+    @image_threshold.setter
+    def image_threshold(self, value: float) -> None:
+        self._image_threshold = checked_threshold("image_threshold", value)
 
     def __call__(self, frame: NDArray[np.uint8], *, channels: Channels = "bgr") -> Prediction:
         """Inspect one frame.
@@ -165,7 +181,7 @@ class Model:
         anomaly_map, size = slot.anomaly_map[0].copy(), image.shape[:2]
         same_size = slot.mask.shape[1:] == size
         return Prediction(
-            verdict=card.classes[score > self.image_threshold],
+            verdict=card.classes[is_anomalous(score, self.image_threshold)],
             score=score,
             mask=slot.mask[0].copy() if same_size else mask_of(anomaly_map, self.threshold, size),
             anomaly_map=anomaly_map,
@@ -207,10 +223,8 @@ def load(
     from edgeseg.loading import find_engine, open_model
 
     for name, value in (("threshold", threshold), ("image_threshold", image_threshold)):
-        if value is not None and not (isinstance(value, Real) and np.isfinite(float(value))):
-            raise ConfigError(
-                f"invalid {name}: {value!r} (expected a number)", remedy=f"{name}=0.5"
-            )
+        if value is not None:
+            checked_threshold(name, value)
     if threads is not None and not (isinstance(threads, int) and threads > 0):
         raise ConfigError(
             f"invalid threads: {threads!r} (expected a whole number from 1)", remedy="threads=2"

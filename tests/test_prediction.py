@@ -128,6 +128,18 @@ def test_thresholds_override_the_card():
     assert (low.verdict, low.mask.min(), low.threshold) == ("anomalous", 255, 0.4)
 
 
+@pytest.mark.parametrize("name", ["threshold", "image_threshold"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "0.5"])
+def test_no_threshold_of_a_model_may_be_something_else_than_a_number(model, name, value):
+    with fails(ConfigError, "config/invalid"):
+        setattr(model, name, value)
+    with fails(ConfigError, "config/invalid"):
+        Model(RedBackend(), **{name: value})
+    with fails(ConfigError, "config/invalid"):
+        Model(RedBackend(make_card(**{name: value})))
+    assert getattr(model, name) == getattr(model.card, name)
+
+
 def test_load_refuses_a_threshold_that_is_no_number():
     with fails(ConfigError, "config/invalid"):
         load("nowhere", image_threshold=float("nan"))

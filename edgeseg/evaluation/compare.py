@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.runtime.base import Backend
+from edgeseg.verdict import are_anomalous
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -197,7 +198,8 @@ def compare_outputs(a: Outputs, b: Outputs) -> Comparison:
     """Compare what two models return for the same frames."""
     maps, scores = _difference(a.maps, b.maps), _difference(a.scores, b.scores)
     union = int((a.masks | b.masks).sum())
-    flipped = (a.scores > a.image_threshold) != (b.scores > b.image_threshold)
+    ours, theirs = (are_anomalous(o.scores, o.image_threshold) for o in (a, b))
+    flipped = ours != theirs
     near = [np.abs(o.scores - o.image_threshold) <= BORDERLINE for o in (a, b)]
     return Comparison(
         max_abs_diff=float(maps.max()),

@@ -24,6 +24,7 @@ from edgeseg.evaluation.run_images import run_images
 from edgeseg.extras import require
 from edgeseg.files import write_atomic
 from edgeseg.runtime.base import Backend
+from edgeseg.verdict import are_anomalous
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -52,7 +53,7 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
     require("scipy", extra="cpu")
     card = backend.card
     results = _run(backend, dataset.test)
-    rejected = results.score > card.image_threshold
+    rejected = are_anomalous(results.score, card.image_threshold)
     labels = np.array([sample.label for sample in dataset.test])
     defects = sorted(set(labels[~results.good].tolist()))
     evaluation = Evaluation(

@@ -150,6 +150,12 @@ def conformal_quantile(values: ArrayLike, rate: float) -> float:
             remedy="train again with more good images or a larger --holdout (share, 0 to 1)",
             code="threshold/no-images",
         )
+    if not np.isfinite(ordered).all():
+        raise DataError(
+            "a score or an anomaly map of a good image is NaN or infinite",
+            remedy="train again, and check the loss curves in the run directory",
+            code="threshold/not-finite",
+        )
     above = math.floor((ordered.size + 1) * rate + _ROUNDING)  # number of values that may exceed it
     return float(ordered[-max(above, 1)])
 

@@ -80,6 +80,13 @@ def test_find_thresholds_refuses_no_images():
         find_thresholds([], [], 0.01)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_find_thresholds_refuses_values_that_are_not_finite(value):
+    for scores, peaks in ([0.1, value], [0.1, 0.2]), ([0.1, 0.2], [value, 0.2]):
+        with fails(DataError, "threshold/not-finite"):
+            find_thresholds(scores, peaks, 0.5)
+
+
 def test_fit_thresholds_uses_the_highest_map_value_of_each_image(tmp_path):
     paths = [
         write_image(tmp_path / "a.png", 51),  # four pixels and more at 0.2: score 0.2

@@ -23,6 +23,7 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
+from edgeseg.verdict import is_anomalous
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
 
@@ -152,7 +153,7 @@ class Inference:
         )
         self._longest_ns = max(self._longest_ns, frame.done - frame.started)
         score = float(request.slot.score[0])
-        anomalous = not score <= self._image_threshold  # NaN counts as anomalous
+        anomalous = is_anomalous(score, self._image_threshold)
         self.anomalous += anomalous
         self.misses += self._budget is not None and seconds * 1e3 > self._budget
         record = Record(
