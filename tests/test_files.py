@@ -1,12 +1,26 @@
-"""Mirrors edgeseg/files.py: writes that fail leave the old file."""
+"""Mirrors edgeseg/files.py: writing, locks, names, and the walk over folders."""
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import WriteError
-from edgeseg.files import newest, replacing, sha256, write_atomic
+from edgeseg.errors import ConfigError, DataError, EdgesegError, WriteError
+from edgeseg.files import (
+    check_outputs,
+    locked,
+    natural_key,
+    newest,
+    quoted,
+    replacing,
+    sha256,
+    shown,
+    walk,
+    write_atomic,
+)
 from tests.kit.errors import fails
 
 
@@ -65,3 +79,131 @@ def test_the_newest_file_comes_first(tmp_path):
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     assert [path.name for path in newest(tmp_path, "*.json")] == ["a.json", "b.json"]
     assert newest(tmp_path / "none", "*.json") == []
+
+
+def test_a_temporary_file_of_a_dead_process_is_removed(tmp_path):
+    script = "import os, pathlib, sys\nfrom edgeseg.files import replacing\n" + (
+        "with replacing(pathlib.Path(sys.argv[1])) as part:\n    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "model.bin"], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_atomic(tmp_path / "other.bin", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["other.bin"]
+
+
+def test_a_temporary_file_in_use_is_kept(tmp_path):
+    with replacing(tmp_path / "a.bin") as part:
+        write_atomic(tmp_path / "b.bin", b"b")
+        part.write_bytes(b"a")
+    assert (tmp_path / "a.bin").read_bytes() == b"a"
+
+
+def test_a_link_at_the_target_is_replaced_and_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "out").symlink_to(victim)
+    write_atomic(tmp_path / "out", b"new")
+    assert victim.read_bytes() == b"precious"
+    assert not (tmp_path / "out").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_second_lock_is_refused_and_ends_with_the_first(tmp_path, kind):
+    path = tmp_path / "x"
+    if kind == "folder":
+        path.mkdir()
+    with locked(path), fails(EdgesegError, "files/locked"), locked(path):
+        pass
+    with locked(path):
+        pass
+
+
+def test_an_output_never_is_or_contains_an_input(tmp_path):
+    photo = tmp_path / "in" / "photo.png"
+    photo.parent.mkdir()
+    photo.touch()
+    (tmp_path / "hard.png").hardlink_to(photo)
+    (tmp_path / "soft").symlink_to(photo.parent)
+    for out in (
+        photo,
+        photo.parent,
+        tmp_path,
+        tmp_path / "hard.png",
+        tmp_path / "soft",
+        tmp_path / "soft" / "photo.png",
+        tmp_path / "IN" / "Photo.PNG",
+        tmp_path / "in" / ".." / "in" / "photo.png",
+    ):
+        with fails(ConfigError, "output/is-input"):
+            check_outputs({"--out": out}, [photo])
+    check_outputs({"--out": tmp_path / "in2", "--jsonl": None}, [photo])
+    check_outputs({"--out": photo.parent / "results"}, [photo])
+
+
+def test_two_outputs_are_never_one_file(tmp_path):
+    with fails(ConfigError, "output/same"):
+        check_outputs({"--out": tmp_path / "a.mp4", "--jsonl": tmp_path / "A.mp4"}, [])
+
+
+def test_a_walk_takes_and_counts_by_one_rule(tmp_path):
+    for name in (
+        "10.png", "2.PNG", "a/1.png", ".hidden.png", "._2.png", ".ipynb_checkpoints/2.png",
+        "__MACOSX/2.png", "note.txt", "README",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken.png").symlink_to("nothing")
+    os.mkfifo(tmp_path / "pipe.png")
+    found = walk(tmp_path, {".png"})
+    assert [str(path.relative_to(tmp_path)) for path in found.files] == [
+        "2.PNG", "10.png", "a/1.png",
+    ]  # fmt: skip
+    assert found.left_out == {
+        "hidden": 4, "linked again": 1, "no file": 2, ".txt": 1, "without suffix": 1,
+    }  # fmt: skip
+    flat = walk(tmp_path, {".png"}, deep=False)
+    assert [path.name for path in flat.files] == ["2.PNG", "10.png"]
+    with fails(DataError, "data/unreadable"):
+        walk(tmp_path / "none", {".png"})
+
+
+def test_a_linked_folder_is_walked_once(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "1.png").touch()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "camera1").symlink_to(tmp_path / "real")
+    (tmp_path / "in" / "camera2").symlink_to(tmp_path / "real")
+    found = walk(tmp_path / "in", {".png"})
+    assert len(found.files) == 1
+    assert found.note() == "1 linked again"
+
+
+def test_names_of_frames_are_in_natural_order():
+    names = ["f10.png", "f9.png", "F1.png", "f01.png", "f٣.png", "f" + "9" * 5000 + ".png"]
+    ordered = sorted(map(Path, names), key=natural_key)
+    assert [str(path)[:7] for path in ordered] == [
+        "F1.png", "f01.png", "f9.png", "f10.png", "f999999", "f٣.png",
+    ]  # fmt: skip
+
+
+HOSTILE = [
+    b"plain.png", b"Max's photo.png", b"-rf", b"a\nfix: b.png", b"\x1b[31m.png", b"Pr\xfcf.png",
+    "Prüf.png".encode(), b"$(touch x).png", b"\\x41.png",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_quoted_name_is_one_argument_of_the_shell(name):
+    text = quoted(os.fsdecode(name))
+    done = subprocess.run(["bash", "-c", f"printf %s {text}"], capture_output=True, check=True)
+    assert done.stdout.removeprefix(b"./") == name
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_shown_name_is_printable(name):
+    assert shown(os.fsdecode(name)).isprintable()
+
+
+def test_a_shown_name_has_its_bytes():
+    assert shown(os.fsdecode(b"Pr\xfcf\n.png")) == r"Pr\xfcf\n.png"
