@@ -21,13 +21,13 @@ from typing import Any, Literal
 from edgeseg import __version__
 from edgeseg.cards import CARD
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import install_command, installed, require
+from edgeseg.extras import install_command, installed
 from edgeseg.files import newest
 from edgeseg.machine import sysfs
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state
 from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
-from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER, built, has_gstreamer
+from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER, built, has_gstreamer, import_opencv
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.tensorrt import FLAVORS
@@ -202,10 +202,9 @@ def _teacher() -> CheckResult:
 
 def _opencv(here: Machine) -> Iterator[CheckResult]:
     try:
-        cv2 = require("cv2", extra="cpu")
+        cv2 = import_opencv()
     except MissingExtra as broken:
-        remedy = "sudo apt-get install libgl1 libglib2.0-0"
-        yield CheckResult("OpenCV", "missing", broken.problem, remedy)
+        yield CheckResult("OpenCV", "missing", broken.problem, broken.remedy)
         return
     build = cv2.getBuildInformation()
     windows = built(build, "GUI") or "NONE"

@@ -20,6 +20,7 @@ from edgeseg import __version__
 from edgeseg.cli.help import HelpCommand, HelpGroup
 from edgeseg.errors import EdgesegError
 from edgeseg.log import install_handler, log
+from edgeseg.opencv import failed_import
 
 UsageError = typer.BadParameter.__base__  # of the click that this Typer brings or requires
 assert UsageError is not None
@@ -95,6 +96,11 @@ def main() -> None:
         place = error.ctx.command_path if error.ctx else "edgeseg"
         problem = error.format_message().replace("Value error, ", "")  # of Typer 0.29
         _fail(problem, f"{place} --help", "usage", 2)
+    except ImportError as error:
+        missing = failed_import(error)
+        if missing is None:
+            raise
+        _fail(missing.problem, missing.remedy, missing.code, missing.exit_code)
 
 
 def _fail(problem: str, remedy: str, code: str, exit_code: int) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 
 from edgeseg.errors import SinkError
+from edgeseg.opencv import silence
 from edgeseg.stream.sink.base import FrameSink, Result, make_parent
 from edgeseg.stream.sink.overlay import zoom
-from edgeseg.stream.source.base import silence_opencv
 
 # H.264 plays in browsers, but few OpenCV packages include it; all of them include MPEG-4.
 CODECS = {
@@ -45,7 +45,7 @@ class VideoSink(FrameSink):
         self._last: float | None = None
 
     def _open(self, codecs: tuple[str, ...]) -> cv2.VideoWriter:
-        silence_opencv()
+        silence(cv2)
         make_parent(self._path)
         height, width = self._size
         for codec in codecs:

@@ -1,12 +1,10 @@
 """Frame buffers and the interface of the sources that fill them."""
 
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from edgeseg.closing import Closing
@@ -71,9 +69,3 @@ class Source(Closing, ABC):
 
         Returns False at the end. SourceError if the source failed permanently.
         """
-
-
-def silence_opencv() -> None:
-    """Suppress warnings of OpenCV and FFmpeg on standard error; our errors report the cause."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET

@@ -9,7 +9,8 @@ import numpy as np
 from edgeseg.data.images import SUFFIXES, read_image, walk_images
 from edgeseg.errors import SourceError
 from edgeseg.log import log
-from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source, silence_opencv
+from edgeseg.opencv import silence
+from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
 
 FOLDER_FPS = 5.0  # of a video made from single images
 MIN_SHARE = 0.98  # of the frames in the header, which is an estimate; fewer mean a damaged file
@@ -35,7 +36,7 @@ class VideoFile(Source):
     """Every frame of a video."""
 
     def __init__(self, path: Path) -> None:
-        silence_opencv()
+        silence(cv2)
         self._path = path
         self._reading = threading.Lock()
         self._capture = cv2.VideoCapture(str(path))

@@ -13,8 +13,15 @@ import cv2
 from edgeseg.addresses import public
 from edgeseg.errors import SourceError
 from edgeseg.log import log
-from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER, has_gstreamer
-from edgeseg.stream.source.base import silence_opencv
+from edgeseg.opencv import (
+    GET_GSTREAMER,
+    GSTREAMER_TIMEOUTS,
+    NO_GSTREAMER,
+    has_gstreamer,
+    parameters,
+    silence,
+    version,
+)
 from edgeseg.stream.source.camera import Camera, CameraOptions, CaptureConnection, Mode
 
 OPEN_SECONDS, READ_SECONDS = 10.0, 5.0  # timeouts
@@ -68,13 +75,13 @@ class GStreamerConnection(CaptureConnection):
     def __init__(self, name: str, pipeline: str, requested: Mode | None = None) -> None:
         """Start the pipeline; `requested` is the mode that it asks a camera for, for the log."""
         _need_gstreamer(name)
-        silence_opencv()
-        parameters: list[int] = []
-        major, minor, *_ = cv2.__version__.split(".")
-        if (int(major), int(minor)) >= (4, 7):  # older versions have no timeouts
-            parameters += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_SECONDS * 1000)]
-            parameters += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(READ_SECONDS * 1000)]
-        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, parameters)
+        silence(cv2)
+        timeouts = {
+            "CAP_PROP_OPEN_TIMEOUT_MSEC": int(OPEN_SECONDS * 1000),
+            "CAP_PROP_READ_TIMEOUT_MSEC": int(READ_SECONDS * 1000),
+        }
+        asked = parameters(cv2, timeouts) if version(cv2) >= GSTREAMER_TIMEOUTS else []
+        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, asked)
         if not capture.isOpened():
             shown = public(pipeline.partition(" ! appsink")[0])
             raise SourceError(

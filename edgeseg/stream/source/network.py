@@ -19,8 +19,7 @@ import cv2
 from edgeseg.addresses import public
 from edgeseg.errors import SourceError
 from edgeseg.machine.facts import this_machine
-from edgeseg.opencv import has_gstreamer
-from edgeseg.stream.source.base import silence_opencv
+from edgeseg.opencv import has_gstreamer, parameters, silence
 from edgeseg.stream.source.camera import TRY_WITHOUT, Camera, CameraOptions, CaptureConnection
 from edgeseg.stream.source.gstreamer import (
     APPSINK,
@@ -62,14 +61,14 @@ class FFmpegConnection(CaptureConnection):
     """A network stream that OpenCV's FFmpeg receives and decodes."""
 
     def __init__(self, url: str) -> None:
-        silence_opencv()
-        parameters = [
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_SECONDS * 1000)),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(READ_SECONDS * 1000)),
-            *(cv2.CAP_PROP_N_THREADS, 1),  # each FFmpeg frame thread delays the stream by a frame
-        ]
+        silence(cv2)
+        wanted = {
+            "CAP_PROP_OPEN_TIMEOUT_MSEC": int(OPEN_SECONDS * 1000),
+            "CAP_PROP_READ_TIMEOUT_MSEC": int(READ_SECONDS * 1000),
+            "CAP_PROP_N_THREADS": 1,  # each FFmpeg frame thread delays the stream by a frame
+        }
         with _low_latency():
-            capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
+            capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters(cv2, wanted))
         if not capture.isOpened():
             raise _unreachable(url)
         if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:

@@ -8,7 +8,7 @@ import cv2
 
 from edgeseg.config import CameraFormat
 from edgeseg.errors import SourceError
-from edgeseg.stream.source.base import silence_opencv
+from edgeseg.opencv import silence
 from edgeseg.stream.source.camera import (
     TRY_WITHOUT,
     Camera,
@@ -42,7 +42,7 @@ class V4L2Connection(CaptureConnection):
     max_broken = 5  # one or two follow a USB glitch
 
     def __init__(self, address: int | str, requested: Mode) -> None:
-        silence_opencv()
+        silence(cv2)
         driver = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
         capture = cv2.VideoCapture(address, driver)
         if not capture.isOpened():
