@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C) and SIGTERM stop a loop at its next safe point."""
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP (a closed terminal) stop a loop at its next safe point."""
 
 import signal
 import threading
@@ -23,17 +23,24 @@ class Stop:
 
 @contextmanager
 def stop_at_once() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, a KeyboardInterrupt; only in the main thread."""
-    with _handling(signal.default_int_handler, signal.SIGTERM):
+    """Treat SIGTERM and SIGHUP like Ctrl-C, a KeyboardInterrupt; only in the main thread."""
+    with _handling(signal.default_int_handler, signal.SIGTERM, *_hangup()):
         yield
 
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
-    """Catch SIGINT and SIGTERM inside the block; only in the main thread."""
+    """Catch SIGINT, SIGTERM and SIGHUP inside the block; only in the main thread."""
     stop = Stop()
-    with _handling(stop.ask, signal.SIGINT, signal.SIGTERM):
+    with _handling(stop.ask, signal.SIGINT, signal.SIGTERM, *_hangup()):
         yield stop
+
+
+def _hangup() -> tuple[signal.Signals, ...]:
+    """Return SIGHUP, unless it is ignored (nohup) or unknown (Windows)."""
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)
+    ignored = hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN
+    return () if hangup is None or ignored else (hangup,)
 
 
 @contextmanager
