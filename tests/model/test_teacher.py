@@ -61,20 +61,6 @@ def test_a_damaged_file_is_refused(tmp_path):
         pretrained_teacher("resnet18", path)
 
 
-def test_a_download_that_fails_gives_two_remedies(monkeypatch):
-    def offline(name, pretrained=False, **options):
-        if pretrained:
-            raise OSError("no route to host")
-        return create(name, **options)
-
-    create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", offline)
-    with fails(MissingWeights, "weights/no-download") as caught:
-        pretrained_teacher("resnet18")
-    assert "--teacher efficientnet_lite0" in caught.value.remedy
-    assert "--teacher-weights FILE" in caught.value.remedy
-
-
 @pytest.mark.parametrize("name", ["resnet81", "vit_tiny_patch16_224"])
 def test_an_unfit_backbone_is_refused(name):
     with pytest.raises(ConfigError) as caught:
