@@ -19,6 +19,7 @@ from pathlib import Path
 from shlex import quote
 
 from edgeseg.errors import ConfigError, DataError, EdgesegError, WriteError
+from edgeseg.index import INDEX, indexed_names
 
 try:
     import fcntl
@@ -135,8 +136,9 @@ class Listing:
 def walk(folder: Path, suffixes: Collection[str], *, deep: bool = True) -> Listing:
     """List the files of a folder that have one of the suffixes, in natural order of their paths.
 
-    Left out and counted: hidden entries and resource forks of macOS, other suffixes, and what is no
-    regular file. Links are followed; a folder that several links lead to is listed once.
+    Left out and counted: hidden entries and resource forks of macOS, other suffixes, what is no
+    regular file, and what `edgeseg predict` wrote there (index.py). Links are followed; a folder
+    that several links lead to is listed once.
     deep: subfolders too. DataError (`data/unreadable`): a folder cannot be read.
     """
     files: list[Path] = []
@@ -253,10 +255,14 @@ def _walk(
         left["linked again"] += 1
         return
     seen.add((status.st_dev, status.st_ino))
+    names = {entry.name for entry in entries}
+    written = indexed_names(folder) | {INDEX} if INDEX in names else frozenset()
     for entry in entries:
         suffix = entry.suffix.lower()
         if entry.name.startswith(".") or entry.name == _MAC_ARCHIVE:
             left["hidden"] += 1
+        elif entry.name in written:
+            left["written by predict"] += 1
         elif entry.is_dir():
             if deep:
                 _walk(entry, suffixes, deep, files, left, seen)
