@@ -2,12 +2,12 @@
 
 import platform
 import shlex
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from types import ModuleType
 
 from edgeseg import __version__
 from edgeseg.errors import MissingExtra
+from edgeseg.telemetry import import_silently
 
 
 def require(module: str, *, extra: str) -> ModuleType:
@@ -17,7 +17,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     reported as a missing one.
     """
     try:
-        return import_module(module)
+        return import_silently(module)
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         missing = isinstance(error, ModuleNotFoundError) and error.name == module.split(".")[0]
         state = "is not installed" if missing else "is installed but fails to import"

@@ -7,11 +7,9 @@ import json
 import subprocess
 import sys
 
-import onnx
 import pytest
 
-from tests.kit.cards import write_engine
-from tests.kit.red_graph import CARD, red_graph, write_plates
+from tests.kit.red_graph import write_project
 
 HEAVY = (
     "numpy cv2 rich scipy onnx onnxscript onnxruntime openvino tensorrt tensorrt_rtx torch timm "
@@ -29,15 +27,7 @@ except SystemExit as ended:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A folder with a graph, an engine of it for each CPU runtime, and photos."""
-    folder = tmp_path_factory.mktemp("project")
-    graph = red_graph()
-    onnx.save(graph, folder / "plates.onnx")
-    write_plates(folder / "photos")
-    for runtime in ("onnxruntime", "openvino"):
-        path = folder / f"{runtime}.onnx"
-        write_engine(path, graph.SerializeToString(), CARD, runtime=runtime, precision="fp32")
-    return folder
+    return write_project(tmp_path_factory.mktemp("project"))
 
 
 STREAM = "--source photos --no-window --frames 2"

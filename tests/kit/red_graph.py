@@ -7,11 +7,11 @@ it multiplies by 1 and by 1 + 2^-12, which Half rounds to 1, and returns 4096 ti
 """
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper, save
 
 from edgeseg.cards import metadata_from
 from edgeseg.data.images import write_png
-from tests.kit.cards import make_card
+from tests.kit.cards import make_card, write_engine
 from tests.kit.graphs import BYTES, FLOAT, make_graph
 
 SIDE = 16
@@ -122,3 +122,14 @@ def write_plates(root, *, good=6, bad=6, masks=True):
         write_png(root / f"test/{folder}/{k:02}.png", image)
     write_png(root / "train/good/0.png", np.zeros((SIDE, SIDE, 3), np.uint8))
     return root
+
+
+def write_project(folder):
+    """Write the graph, an engine of it for each CPU runtime, and photos."""
+    graph = red_graph()
+    save(graph, folder / "plates.onnx")
+    write_plates(folder / "photos")
+    for runtime in ("onnxruntime", "openvino"):
+        path = folder / f"{runtime}.onnx"
+        write_engine(path, graph.SerializeToString(), CARD, runtime=runtime, precision="fp32")
+    return folder
