@@ -4,7 +4,8 @@ The library logs and prints nothing: a program that imports it decides what is s
 """
 
 import logging
-import sys
+
+from edgeseg.console import STDERR, printable
 
 log = logging.getLogger("edgeseg")
 
@@ -18,20 +19,17 @@ def log_once(line: str) -> None:
         log.info(line, extra={"once": True})
 
 
-class _StandardError(logging.Handler):
-    """Write messages to whatever `sys.stderr` is at the moment, and never raise."""
+class _ToStandardError(logging.Handler):
+    """Write messages to standard error, and never raise."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno == logging.WARNING else ""
-        try:
-            print(prefix + record.getMessage(), file=sys.stderr, flush=True)
-        except (OSError, ValueError):  # a closed pipe or a full disk must not end the work
-            pass
+        STDERR.write(f"{prefix}{printable(record.getMessage())}\n")
 
 
 def install_handler(level: int, *, machine_readable: bool = False) -> None:
     """Show messages of `level` and above on standard error; for programs, not for libraries."""
-    handler = _StandardError()
+    handler = _ToStandardError()
     if machine_readable:
         handler.addFilter(lambda record: not getattr(record, "once", False))
     log.handlers[:] = [handler]

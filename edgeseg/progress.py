@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO, cast
 
+from edgeseg.console import STDERR, StandardError
 from edgeseg.log import log
 
 LOG_EVERY = 30.0  # seconds between lines where there is no terminal
@@ -39,7 +41,7 @@ class Task:
 @contextmanager
 def task(title: str, total: int, done: int = 0) -> Iterator[Task]:
     """Show a bar on standard error, or log lines, while the block runs."""
-    if not (sys.stderr.isatty() and log.isEnabledFor(logging.INFO)):
+    if not (STDERR.isatty() and log.isEnabledFor(logging.INFO)):
         yield Task(title, total, done)
         return
     from rich.console import Console  # only a terminal needs it
@@ -61,6 +63,7 @@ def task(title: str, total: int, done: int = 0) -> Iterator[Task]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    file = cast(TextIO, StandardError(sys.stderr))
+    with Progress(*columns, console=Console(file=file)) as progress:
         bar = progress.add_task(title, total=total, completed=done, note="")
         yield Task(title, total, done, lambda n, text: progress.update(bar, completed=n, note=text))

@@ -18,6 +18,7 @@ import typer
 
 from edgeseg import __version__
 from edgeseg.cli.help import HelpCommand, HelpGroup
+from edgeseg.console import STDERR, prepare, printable, write_report
 from edgeseg.errors import EdgesegError
 from edgeseg.log import install_handler, log
 from edgeseg.opencv import failed_import
@@ -59,9 +60,9 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
             level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
             install_handler(level, machine_readable=as_json)
             report = function(**values)
-            print(report.summary())
+            write_report(report.summary())
             if as_json:
-                print(json.dumps(report.to_json()))
+                write_report(json.dumps(report.to_json()))
             if check := getattr(report, "check", None):
                 check()
 
@@ -85,12 +86,13 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
 
 def main() -> None:
     """Run a command; an error of the user becomes two lines and an exit code."""
+    prepare()
     install_handler(logging.INFO)
     try:
         sys.exit(app(prog_name="edgeseg", standalone_mode=False) or 0)
     except EdgesegError as error:
         if log.isEnabledFor(logging.DEBUG):
-            traceback.print_exc()
+            traceback.print_exc(file=STDERR)
         _fail(error.problem, error.remedy, error.code, error.exit_code)
     except UsageError as error:  # type: ignore[misc]
         place = error.ctx.command_path if error.ctx else "edgeseg"
@@ -104,13 +106,13 @@ def main() -> None:
 
 
 def _fail(problem: str, remedy: str, code: str, exit_code: int) -> None:
-    print(f"error: {problem} [{code}]\n  fix: {remedy}", file=sys.stderr)
+    STDERR.write(printable(f"error: {problem} [{code}]\n  fix: {remedy}\n"))
     sys.exit(exit_code)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"edgeseg {__version__}")
+        write_report(f"edgeseg {__version__}")
         raise typer.Exit
 
 
@@ -124,4 +126,4 @@ def edgeseg(
 ) -> None:
     """From photos of good parts to a defect mask for every camera frame."""
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        write_report(context.get_help())
