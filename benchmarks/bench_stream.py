@@ -98,7 +98,7 @@ class Fixed(FakeBackend):
             threshold=0.5,
             image_threshold=0.5,
             weights_sha256="0" * 64,
-            training={},
+            training={"top": 100},
             versions={},
         )
         super().__init__(card)

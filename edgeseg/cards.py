@@ -10,10 +10,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from edgeseg import __version__
+from edgeseg.config import FrameFormat, Precision, RuntimeName, Typing, Via
 from edgeseg.errors import ModelError
 from edgeseg.files import write_atomic
+from edgeseg.limits import limit
+from edgeseg.recipes import TrainConfig
+from edgeseg.schema import (
+    Invalid,
+    bounded,
+    build,
+    check_given,
+    check_range,
+    parse,
+    read_text,
+    without_nan,
+)
+from edgeseg.settings import LARGEST_SIDE
 
 RUNS, ENGINES = Path("runs"), Path("engines")
 """The default folders."""
@@ -21,6 +36,15 @@ WEIGHTS = "model.safetensors"
 CARD = "card.json"
 IMPORTED = "imported"  # key of ModelCard.config: the file that a run was imported from
 PREFIX = "edgeseg."  # of the keys in an ONNX file's metadata_props
+VERSION = 1  # of the cards; an older card has fewer fields, and their defaults
+THRESHOLD = (-1e6, 1e6)
+NETWORK = {
+    "": ("teacher", "top"),
+    "dskd": ("teacher", "top", "distance_weight", "structure", "embedding", "maps"),
+}
+"""By model: the settings without which its network cannot be built; others have defaults."""
+AGAIN = "make it again: edgeseg train, export or build-engine"
+UPDATE = "pip install --upgrade edgeseg"
 
 C = TypeVar("C", "ModelCard", "GraphCard", "EngineCard")
 
@@ -29,12 +53,12 @@ C = TypeVar("C", "ModelCard", "GraphCard", "EngineCard")
 class ModelCard:
     """A trained model: settings, training files, weights and thresholds."""
 
-    name: str
+    name: str = bounded(name=True)
     model: str
     """The method: `destseg`, `stpm` or `dskd`."""
-    image_size: int
+    image_size: int = bounded(1)
     """Side of the square the network sees, in pixels."""
-    frame_size: tuple[int, int] | None
+    frame_size: tuple[int, int] | None = bounded(1, LARGEST_SIDE)
     """(height, width) of the training images when all share one size."""
     config: dict[str, Any]
     """The TrainConfig; of an imported run, its network and the imported file."""
@@ -42,48 +66,49 @@ class ModelCard:
     """`train` and `holdout`: relative path -> SHA-256 of the file."""
     weights_sha256: str
     versions: dict[str, str]
-    steps: dict[str, int]
+    steps: dict[str, int] = bounded(0)
     """Optimizer steps, by phase."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Duration of the phases, including the wait for batches."""
     trained_on: str = ""
     """The machine and the number of threads."""
-    threshold: float | None = None
+    threshold: float | None = bounded(*THRESHOLD, default=None)
     """Pixel threshold, on the anomaly map."""
-    image_threshold: float | None = None
+    image_threshold: float | None = bounded(*THRESHOLD, default=None)
     """Image threshold, on the image score."""
-    context: float = 0.0
+    context: float = bounded(0, 10_000, default=0.0)
     """Sigma of the Gaussian that the anomaly map is averaged with, in its pixels; 0 disables."""
     threshold_note: dict[str, Any] = field(default_factory=dict)
     """How the thresholds were set: false-reject rate, number of images, what it supports."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of a run of `edgeseg reproduce`: its evaluation, in [0, 1] or None."""
+    card_version: int = bounded(1, VERSION, default=VERSION)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphCard:
     """An exported graph: what is needed to run it; stored inside the ONNX file."""
 
-    name: str
+    name: str = bounded(name=True)
     model: str
-    frame_format: str
-    """`bgr`, `rgb` or `gray`."""
-    frame_shape: tuple[int, int, int, int]
+    frame_format: FrameFormat
+    frame_shape: tuple[int, int, int, int] = bounded(1, LARGEST_SIDE)
     """[N, H, W, C] of the `frame` input."""
-    image_size: int
-    threshold: float
-    image_threshold: float
+    image_size: int = bounded(1)
+    threshold: float = bounded(*THRESHOLD)
+    image_threshold: float = bounded(*THRESHOLD)
     classes: tuple[str, str] = ("good", "anomalous")
     weights_sha256: str
     training: dict[str, Any]
     """The TrainConfig of the weights."""
-    context: float = 0.0
+    context: float = bounded(0, 10_000, default=0.0)
     """As in ModelCard."""
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)
     """Differences from PyTorch on real frames."""
-    inference_precision: str = "f32"
+    inference_precision: Literal["f32", "bf16"] = "f32"
     """What OpenVINO's INFERENCE_PRECISION_HINT has to be: `f32`, or `bf16` of a BF16 engine."""
+    card_version: int = bounded(1, VERSION, default=VERSION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +116,13 @@ class EngineCard:
     """An engine: its graph, its builder and its target machine."""
 
     graph: GraphCard
-    file: str
+    file: str = bounded(name=True)
     """File name of the engine, in the folder of the card."""
     sha256: str
-    bytes: int
-    runtime: str
+    bytes: int = bounded(0)
+    runtime: RuntimeName
     runtime_version: str
-    precision: str
+    precision: Precision
     target: str
     """`cpu`, or a compute capability such as `sm86`."""
     built_on: dict[str, Any]
@@ -113,66 +138,59 @@ class EngineCard:
     quantization: dict[str, Any] = field(default_factory=dict)
     """Of an INT8 engine: calibration file, its hash, and the placement of Q/DQ pairs."""
     parity: dict[str, Any] = field(default_factory=dict)
-    typing: str = "strong"
+    typing: Typing = "strong"
     """`strong`: the types of the graph; `weak`: builder flags (TensorRT 8.6)."""
-    seconds: float = 0.0
+    seconds: float = bounded(0, default=0.0)
     """Build time in seconds."""
-    via: str = "onnx"
+    via: Via = "onnx"
     """Builder input: `onnx`, the graph; `torch-tensorrt`, the run."""
+    card_version: int = bounded(1, VERSION, default=VERSION)
 
 
 def read_card(path: Path, kind: type[C]) -> C:
-    """Read a card; ModelError if it is missing, damaged or of another kind."""
+    """Read a card; ModelError if it is missing, damaged or of another kind or version."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse(read_text(path))
     except FileNotFoundError as error:
         raise ModelError(
             f"card not found: {path}",
             remedy="name a run, an ONNX file or an engine of edgeseg",
             code="model/no-card",
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(
-            f"cannot read the card {path}: {error}",
-            remedy="make the artefact again: edgeseg train, export or build-engine",
-            code="model/damaged-card",
+            f"cannot read the card {path}: {error}", remedy=AGAIN, code="model/damaged-card"
         ) from error
     return card_from(document, kind, path)
 
 
 def card_from(document: Any, kind: type[C], path: Path) -> C:
     """Convert a JSON document to a card; errors name `path`."""
-    names = {f.name: f for f in dataclasses.fields(kind)}
-    required = {
-        name
-        for name, f in names.items()
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    }
-    found = set(document) if isinstance(document, dict) else set()
-    if missing := sorted(required - found):
+    try:
+        card = build(kind, document)
+        _check(card)
+    except Invalid as error:
+        version = document.get("card_version", VERSION) if isinstance(document, dict) else VERSION
+        newer = error.kind == "unknown" or (type(version) is int and version > VERSION)
+        found = "newer" if newer else "incomplete" if error.kind == "missing" else "invalid"
+        note = f"; a newer edgeseg wrote it, this is {__version__}" * newer
         raise ModelError(
-            f"invalid {kind.__name__} in {path}: missing {', '.join(missing)}",
-            remedy="name an artefact of this version of edgeseg, or make it again",
-            code="model/incomplete-card",
-        )
-    values = {name: document[name] for name in names if name in found}
-    for name in ("frame_size", "frame_shape", "classes"):
-        if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
-    if kind is EngineCard:
-        values["graph"] = card_from(values["graph"], GraphCard, path)
-    return kind(**values)
+            f"invalid {kind.__name__} in {path}: {error}{note}",
+            remedy=UPDATE if newer else AGAIN,
+            code=f"model/{found}-card",
+        ) from error
+    return card
 
 
-def write_card(path: Path, card: "ModelCard | GraphCard | EngineCard") -> None:
-    """Write a card atomically."""
-    text = json.dumps(dataclasses.asdict(card), indent=1, ensure_ascii=False)
+def write_card(path: Path, card: ModelCard | GraphCard | EngineCard) -> None:
+    """Write a card atomically; ModelError if a value is beyond its bounds."""
+    text = json.dumps(_document(card, path), indent=1)
     write_atomic(path, (text + "\n").encode())
 
 
 def metadata_from(card: GraphCard) -> dict[str, str]:
     """Convert a card to ONNX metadata: `edgeseg.<field>` -> JSON."""
-    document = dataclasses.asdict(card)
+    document = _document(card, Path(f"{card.name}.onnx"))
     return {PREFIX + key: json.dumps(value, sort_keys=True) for key, value in document.items()}
 
 
@@ -186,11 +204,51 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
             code="model/foreign-graph",
         )
     try:
-        document = {key: json.loads(value) for key, value in ours.items()}
-    except json.JSONDecodeError as error:
+        document = {key: parse(value) for key, value in ours.items()}
+    except ValueError as error:
         raise ModelError(
             f"invalid metadata in {path}: {error}",
             remedy="edgeseg export RUN",
             code="model/damaged-metadata",
         ) from error
     return card_from(document, GraphCard, path)
+
+
+def _document(card: ModelCard | GraphCard | EngineCard, path: Path) -> dict[str, Any]:
+    """Return a card as JSON has it: measurements that are not finite are null."""
+    values = dataclasses.asdict(card).items()
+    document = {k: without_nan(v) if isinstance(v, dict) else v for k, v in values}
+    kind: Any = type(card)
+    card_from(document, kind, path)
+    return document
+
+
+def _check(card: ModelCard | GraphCard | EngineCard) -> None:
+    """Check what no single field tells: settings, and sizes before memory is allocated."""
+    if isinstance(card, EngineCard):
+        return _check(card.graph)
+    _check_most("image_size", card.image_size, "EDGESEG_MAX_IMAGE_SIZE")
+    if isinstance(card, ModelCard):
+        return _check_settings("config", card.config, NETWORK.get(card.model, NETWORK[""]), card)
+    _check_settings("training", card.training, ("top",), card)
+    count, height, width, channels = card.frame_shape
+    if channels != (1 if card.frame_format == "gray" else 3):
+        raise Invalid(f"frame_shape has {channels} channels for {card.frame_format}", "value")
+    _check_most("the product of frame_shape", count * height * width, "EDGESEG_MAX_PIXELS")
+
+
+def _check_most(what: str, found: int, name: str) -> None:
+    if found > (most := limit(name)):
+        raise Invalid(
+            f"{what} is {found} (expected at most {most}; {name} raises the limit)", "value"
+        )
+
+
+def _check_settings(
+    place: str, config: dict[str, Any], needed: tuple[str, ...], card: ModelCard | GraphCard
+) -> None:
+    missing = [f"{place}.{name}" for name in needed if config.get(name) is None]
+    if missing:
+        raise Invalid("missing " + ", ".join(missing), "missing")
+    check_given(TrainConfig, {k: v for k, v in config.items() if k != IMPORTED}, place)
+    check_range(f"{place}.top", config["top"], 1, card.image_size**2)

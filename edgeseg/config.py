@@ -10,11 +10,13 @@ from typing import ClassVar, Literal
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
+from edgeseg.limits import check_limit
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 Clipping = Literal["entropy", "percentile", "max"]
 Similarity = Literal["kept", "equalized"]
+Typing = Literal["strong", "weak"]
 Via = Literal["onnx", "torch-tensorrt"]
 Io = Literal["auto", "mapped", "copy"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
@@ -44,7 +46,9 @@ class ExportConfig(Settings):
         """Return (height, width), or None if it was not given."""
         if self.frame_size is None:
             return None
-        return parse_size(self.frame_size, "--frame-size")
+        height, width = parse_size(self.frame_size, "--frame-size")
+        check_limit("EDGESEG_MAX_PIXELS", self.batch * height * width, "pixels of a batch")
+        return height, width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,9 @@ class CalibrateConfig(Settings):
     good_count: int = setting(200, "Good images, from the training set", low=0, high=1_000_000)
     defective_count: int = setting(0, "Defective images, from the test set", low=0, high=1_000_000)
     synthetic_count: int = setting(0, "Good images with a synthetic anomaly", low=0, high=1_000_000)
-    seed: int = setting(0, "Seed of the image selection and the synthetic anomalies")
+    seed: int = setting(
+        0, "Seed of the image selection and the synthetic anomalies", low=0, high=MOST
+    )
     clip_backbone: Clipping = setting("entropy", "Clipping method in teacher and student")
     clip_similarity: Clipping = setting("max", "Clipping method of the similarity")
     clip_head: Clipping = setting("max", "Clipping method in the segmentation head")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.cards import CARD, ENGINES, RUNS, GraphCard, ModelCard
-from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
+from edgeseg.config import ANY_GPU, FrameFormat, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
 from edgeseg.files import newest
@@ -78,7 +78,7 @@ def open_run(
     run: Path,
     *,
     frame_size: tuple[int, int] | None = None,
-    frame_format: str = "rgb",
+    frame_format: FrameFormat = "rgb",
     batch: int = 1,
     threads: int | None = None,
     device: str = "cpu",
@@ -219,7 +219,9 @@ def _runs(runs: Path) -> list[Path]:
     return [card.parent for card in newest(runs, f"*/{CARD}")]
 
 
-def _graph_card(card: ModelCard, frame_format: str, shape: tuple[int, int, int, int]) -> GraphCard:
+def _graph_card(
+    card: ModelCard, frame_format: FrameFormat, shape: tuple[int, int, int, int]
+) -> GraphCard:
     return GraphCard(
         name=card.name,
         model=card.model,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from edgeseg.errors import ConfigError
+from edgeseg.limits import limit
 from edgeseg.settings import by_model, check_choices, fraction, setting, validate
 
 STRIDE = 32  # of the students' deepest features
@@ -116,7 +117,12 @@ class TrainConfig:
 
     model: ModelName = setting("destseg", "Method")
     profile: Profile = by_model("Preset; edge: for small devices [default: paper]")
-    image_size: int = setting(256, "Side of the network input, px")
+    image_size: int = setting(
+        256,
+        "Side of the network input, px",
+        low=STRIDE,
+        high=lambda _: limit("EDGESEG_MAX_IMAGE_SIZE"),
+    )
     batch: int = setting(  # batch normalization of pooled features needs two
         32, "Images per step", low=2, high=4096
     )
@@ -127,7 +133,7 @@ class TrainConfig:
         "Student epochs instead [default of dskd: 200]", low=0, high=10_000_000
     )
     head_steps: int = setting(4000, "Head training steps", low=0, high=10_000_000)
-    seed: int = setting(0, "Random seed")
+    seed: int = setting(0, "Random seed", low=0, high=1 << 62)
     device: str = setting("auto", "auto, cpu, cuda or cuda:1")
 
     holdout: float = setting(

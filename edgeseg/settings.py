@@ -9,15 +9,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from edgeseg import schema
 from edgeseg.errors import ConfigError
+from edgeseg.schema import Invalid
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+LARGEST_SIDE = 65_536  # of an image or a frame, in pixels
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
-_IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _EXAMPLES = {int: "100", float: "0.5", bool: "true"}  # for settings without a default
 
 Bound = float | Callable[[Any], float] | None
@@ -53,16 +56,26 @@ class Settings:
 
 
 def validate(config: Any) -> None:
-    """Check every field of a configuration against its choices and its bounds."""
+    """Check every field of a configuration against its choices, its type and its bounds."""
     check_choices(config)
-    for each in dataclasses.fields(config):
-        value = getattr(config, each.name)
+    for name, (each, hint) in _fields(type(config)).items():
+        value = getattr(config, name)
+        if value is None or isinstance(value, Path):
+            continue
         low, high = (
             bound(config) if callable(bound) else bound
             for bound in (each.metadata["low"], each.metadata["high"])
         )
-        if value is not None and not (low is None and high is None):
-            _check_range(each.name, value, low, high)
+        try:
+            schema.fit(value, hint, {"low": low, "high": high}, name)
+        except Invalid as error:
+            above = high is not None and type(value) in (int, float) and value > high
+            inside = high if above else _example(hint, each.default) if low is None else low
+            raise ConfigError(
+                f"invalid setting: {error}",
+                remedy=f"{_flag(name)} {inside}",
+                code="config/wrong-type" if error.kind == "type" else "config/out-of-range",
+            ) from error
 
 
 def check_choices(config: Any) -> None:
@@ -80,27 +93,17 @@ def check_choices(config: Any) -> None:
                 )
 
 
-def _check_range(name: str, value: float, low: float | None, high: float | None) -> None:
-    too_low = low is not None and not value >= low  # true for NaN
-    if too_low or (high is not None and not value <= high):
-        wanted = f"{low} to {high}" if high is not None else f"at least {low}"
-        raise ConfigError(
-            f"invalid {name}: {value} (expected {wanted})",
-            remedy=f"{_flag(name)} {low if too_low else high}",
-            code="config/out-of-range",
-        )
-
-
 def parse_size(text: str, flag: str) -> tuple[int, int]:
-    """Turn `640x480` into (height 480, width 640)."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    """Turn `640x480` into (height 480, width 640), each 1 to 65536."""
+    found = _SIZE.fullmatch(text.strip().lower())
+    width, height = map(int, found.groups()) if found else (0, 0)
+    if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
         raise ConfigError(
-            f"invalid {flag}: '{text}' (expected WIDTHxHEIGHT in pixels)",
+            f"invalid {flag}: '{text[:40]}' (expected WIDTHxHEIGHT in pixels, 1 to {LARGEST_SIDE})",
             remedy=f"{flag} 640x480",
             code="config/not-a-size",
         )
-    return int(height), int(width)
+    return height, width
 
 
 def parse_duration(text: str, flag: str) -> float:
@@ -134,8 +137,8 @@ def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; ConfigError if it is missing or not valid TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(schema.read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"cannot read the settings file {path}: {error}",
             remedy="correct the TOML file",
@@ -168,18 +171,28 @@ def known(names: Iterable[str], expected: Collection[str], path: Path, of: str =
 def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
     """Convert a TOML value to the field's type; relative paths are relative to the TOML file."""
     kind = get_args(hint)[0] if type(None) in get_args(hint) else hint  # Path of `Path | None`
-    if kind is float and type(value) is int:
-        return float(value)
-    wanted = kind if kind in (int, float, bool) else str  # a path and a choice are text in TOML
-    if type(value) is not wanted:
-        shown = _EXAMPLES.get(wanted) if default is None else default
-        example = f'{name} = "{value}"' if wanted is str else f"{name} = {shown}"
+    try:
+        fitted = schema.fit(value, str if get_origin(kind) is Literal else kind, {}, name)
+    except Invalid as error:
+        text = type(value) is not str and kind not in (int, float, bool)
+        example = f'"{value}"' if text else _example(kind, default)
         raise ConfigError(
-            f"invalid {name} in {path}: {value!r} (expected {_IN_WORDS[wanted]})",
-            remedy=f"for example: {example}",
+            f"invalid setting in {path}: {error}",
+            remedy=f"for example: {name} = {example}",
             code="config/wrong-type",
-        )
-    return path.parent / value if kind is Path else value
+        ) from error
+    return path.parent / fitted if kind is Path else fitted
+
+
+def _example(kind: Any, default: Any) -> Any:
+    if default is None or kind not in _EXAMPLES:
+        return _EXAMPLES.get(kind, '"TEXT"')
+    return str(default).lower()
+
+
+def _fields(kind: type[Any]) -> dict[str, tuple["dataclasses.Field[Any]", Any]]:
+    hints = get_type_hints(kind)
+    return {each.name: (each, hints[each.name]) for each in dataclasses.fields(kind)}
 
 
 def _flag(name: str) -> str:

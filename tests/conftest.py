@@ -17,7 +17,7 @@ def graph_card():
         side=32,
         threshold=0.25,
         image_threshold=0.5,
-        training={"teacher": "resnet18", "rotation": "none"},
+        training={"teacher": "resnet18", "rotation": "none", "top": 100},
         versions={"torch": "2.6.0"},
     )
 

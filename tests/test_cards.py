@@ -16,7 +16,7 @@ from tests.kit.errors import fails
 def model_card():
     return make_run_card(
         frame_size=(480, 640),
-        config={"teacher": "resnet18", "textures": None},
+        config={"teacher": "resnet18", "top": 100, "textures": None},
         split={"train": {"good/000.png": "ab" * 32}, "holdout": {}},
         steps={"student": 10, "head": 20},
         threshold_note={"rate": 0.01, "images": 24},
@@ -45,8 +45,26 @@ def test_engine_card_round_trip(tmp_path, engine_card):
     assert again.graph.frame_shape == (1, 48, 64, 3)
 
 
-def test_a_card_that_knows_more_is_read(tmp_path, model_card):
-    document = dataclasses.asdict(model_card) | {"of_a_later_version": 1}
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"of_a_later_version": 1},
+        {"card_version": 2},
+        {"config": {"teacher": "resnet18", "top": 1, "x": 1}},
+    ],
+)
+def test_a_card_of_a_newer_version_is_refused(tmp_path, model_card, more):
+    document = dataclasses.asdict(model_card) | more
+    (tmp_path / "card.json").write_text(json.dumps(document))
+    with fails(ModelError, "model/newer-card") as caught:
+        read_card(tmp_path / "card.json", ModelCard)
+    assert "pip install --upgrade edgeseg" in caught.value.remedy
+
+
+def test_a_card_of_version_0_2_is_read(tmp_path, model_card):
+    document = dataclasses.asdict(model_card)
+    for name in ("seconds", "trained_on", "context", "metrics", "card_version"):
+        del document[name]
     (tmp_path / "card.json").write_text(json.dumps(document))
     assert read_card(tmp_path / "card.json", ModelCard) == model_card
 
@@ -95,7 +113,8 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 @pytest.mark.parametrize("document", [[], 7, "text", {}])
 def test_json_that_is_no_card_is_refused(tmp_path, document):
     (tmp_path / "card.json").write_text(json.dumps(document))
-    with fails(ModelError, "model/incomplete-card"):
+    code = "model/incomplete-card" if document == {} else "model/invalid-card"
+    with fails(ModelError, code):
         read_card(tmp_path / "card.json", ModelCard)
 
 
@@ -111,7 +130,7 @@ def test_missing_keys_are_named(tmp_path, engine_card):
     (tmp_path / "e.json").write_text(json.dumps(document))
     with fails(ModelError, "model/incomplete-card") as caught:
         read_card(tmp_path / "e.json", EngineCard)
-    assert "GraphCard" in caught.value.problem and caught.value.problem.endswith("threshold")
+    assert caught.value.problem.endswith("missing graph.threshold")
 
 
 def test_another_kind_of_card_is_refused(tmp_path, model_card):

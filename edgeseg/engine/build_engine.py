@@ -87,7 +87,7 @@ def build_engine(
     here = this_machine()
     source, card = read_graph(graph)
     if config.precision == BF16:
-        card = dataclasses.replace(card, inference_precision=BF16)
+        card = dataclasses.replace(card, inference_precision="bf16")
     builder = None
     if config.via == "torch-tensorrt":
         require("torch", extra="torch-tensorrt")

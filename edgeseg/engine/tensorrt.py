@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 from onnx import ModelProto
 
-from edgeseg.config import BuildConfig, RuntimeName
+from edgeseg.config import BuildConfig, RuntimeName, Typing
 from edgeseg.engine.checks.check import check
 from edgeseg.engine.layers import check_tensors, read_layers, read_types
 from edgeseg.engine.products import as_convolutions
@@ -49,7 +49,7 @@ class Plan:
     """`sm86`, or `cpu`."""
     layers: dict[str, int] = field(default_factory=dict)
     """Counts of convolutions and norms by type; empty where the build log lists no layers."""
-    typing: str = "strong"
+    typing: Typing = "strong"
     """`strong`: the types of the graph; `weak`: the flags of the builder."""
 
 
@@ -136,7 +136,7 @@ def _reading_int8(api: Api, typed: Typed, source: ModelProto, target: str) -> fr
 
 def _serialize(
     api: Api, source: ModelProto, typed: Typed, config: BuildConfig, target: str
-) -> tuple[bytes, str, Log]:
+) -> tuple[bytes, Typing, Log]:
     """Return the plan, `strong` or `weak`, and the build log."""
     build_log: Log = []
     if api.release.strong:

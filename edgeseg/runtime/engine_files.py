@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.cards import EngineCard, read_card
-from edgeseg.errors import EdgesegError, EngineMismatch, ModelError
+from edgeseg.errors import EdgesegError, EngineMismatch
 from edgeseg.files import newest, sha256
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.runtime import tensorrt as trt
@@ -24,14 +24,7 @@ def card_path(engine: Path) -> Path:
 
 def engine_path(card: Path) -> Path:
     """Return the path of a card's engine, which is in the same folder."""
-    name = read_card(card, EngineCard).file
-    if Path(name).name != name:
-        raise ModelError(
-            f"invalid card {card}: the engine {name} is outside its folder.",
-            remedy="edgeseg build-engine",
-            code="engine/outside-folder",
-        )
-    return card.with_name(name)
+    return card.with_name(read_card(card, EngineCard).file)
 
 
 def check_engine(path: Path, here: Machine | None = None) -> EngineCard:

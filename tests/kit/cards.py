@@ -16,7 +16,7 @@ def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **ch
         "threshold": 0.5,
         "image_threshold": 0.75,
         "weights_sha256": "0" * 64,
-        "training": {},
+        "training": {"top": 1},
         "versions": {},
     }
     return GraphCard(**(values | changes))

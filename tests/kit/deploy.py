@@ -82,7 +82,7 @@ def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch
         side=TOY_SIDE,
         name="toy",
         image_threshold=0.5,
-        training={"teacher": "resnet18"},
+        training={"teacher": "resnet18", "top": 100},
     )
     return PyTorchBackend(module, card)
 

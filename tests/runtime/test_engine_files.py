@@ -1,6 +1,7 @@
 """Engines are checked against their card and this machine before a runtime opens them."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -124,8 +125,12 @@ def test_an_engine_without_a_card(tmp_path):
         check_engine(path)
 
 
-@pytest.mark.parametrize("name", ["../screws.engine", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "name", ["../screws.engine", "/etc/passwd", "a\\b", "a\nb", "..", "", "x" * 201]
+)
 def test_a_card_that_points_out_of_its_folder(card, place, name):
-    path = place(dataclasses.replace(card, file=name))
-    with fails(ModelError, "engine/outside-folder"):
-        check_engine(path)
+    path = place(card).with_suffix(".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"file": name}))
+    with fails(ModelError, "model/invalid-card") as caught:
+        engine_path(path)
+    assert caught.value.problem.isprintable() and "plain name" in caught.value.problem

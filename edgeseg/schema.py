@@ -1,0 +1,250 @@
+"""JSON and TOML from files become typed, bounded values, or `Invalid` says which field is wrong.
+
+    document = parse(read_text(path))       of bounded size, without NaN and infinity
+    card = build(ModelCard, document)       each field by its annotation and its bounds
+
+Every border uses it: cards, the metadata of ONNX files, calibration files, checkpoints, settings.
+A schema is a frozen dataclass. Its fields have the annotations bool, int, float, str, Path, Any,
+Literal, `X | None`, list, tuple, dict with keys of text, and other dataclasses; `bounded` adds
+bounds. Numbers are finite, text is at most LONGEST characters.
+"""
+
+import dataclasses
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from edgeseg.limits import limit
+
+T = TypeVar("T")
+LONGEST, LONGEST_NAME = 65_536, 200  # characters
+DEEPEST = 40  # nested lists and objects
+_SHOWN = 60  # characters of a wrong value in a message
+_IN_WORDS: dict[Any, str] = {
+    **{int: "a whole number", float: "a number", bool: "true or false", str: "text"},
+    **{dict: "an object", list: "a list"},
+}
+
+
+class Invalid(ValueError):
+    """A value that does not fit its schema; str() names the field, the value and what is expected.
+
+    kind: `missing`, `unknown` (a field of another version), `type` or `value`.
+    """
+
+    def __init__(self, problem: str, kind: Literal["missing", "unknown", "type", "value"]) -> None:
+        super().__init__(problem)
+        self.kind = kind
+
+
+def bounded(
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    name: bool = False,
+    default: Any = dataclasses.MISSING,
+) -> Any:
+    """Declare a field with inclusive bounds of its numbers, also of those within a list.
+
+    name: its text is a plain file name, as `is_plain` tells.
+    """
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, "name": name})
+
+
+def is_plain(name: str) -> bool:
+    """Whether text is the name of a file or folder that leads nowhere else.
+
+    At most LONGEST_NAME characters, no separators, no control characters, not `.` or `..`.
+    """
+    return (
+        0 < len(name) <= LONGEST_NAME
+        and name not in (".", "..")
+        and not any(c in "/\\" or unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name)
+    )
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file; OSError if it is missing, ValueError if it is too large or not UTF-8."""
+    most = limit("EDGESEG_MAX_JSON_MB") << 20
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"larger than {most >> 20} MB (EDGESEG_MAX_JSON_MB raises the limit)")
+    return data.decode("utf-8")
+
+
+def parse(text: str | bytes) -> Any:
+    """Parse JSON; ValueError for malformed text, for NaN and infinity, and for deep nesting."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def without_nan(value: Any) -> Any:
+    """Return a document with None in place of NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def build(kind: type[T], document: Any, place: str = "") -> T:
+    """Convert a document to a dataclass; Invalid for what is missing, unknown or wrong in it."""
+    if not isinstance(document, Mapping):
+        raise Invalid(
+            f"{place or kind.__name__} is {_shown(document)} (expected an object)", "type"
+        )
+    fields, hints = _schema(kind)
+    prefix = f"{place}." if place else ""
+    if missing := [name for name, field in fields.items() if _required(field, name, document)]:
+        raise Invalid("missing " + ", ".join(prefix + name for name in missing), "missing")
+    if unknown := sorted(set(map(str, document)) - set(fields)):
+        raise Invalid(
+            "unknown " + ", ".join(prefix + _cut(name) for name in unknown[:5]), "unknown"
+        )
+    return kind(
+        **{
+            name: fit(value, hints[name], fields[name].metadata, prefix + name)
+            for name, value in document.items()
+        }
+    )
+
+
+def check_given(kind: type[Any], values: Mapping[str, Any], place: str) -> None:
+    """Check the fields of a configuration that are given; None stands for one that is not.
+
+    Invalid: an unknown or wrong one. Bounds that depend on other fields are not checked.
+    """
+    fields, hints = _schema(kind)
+    for name, value in values.items():
+        if name not in fields:
+            raise Invalid(f"unknown {place}.{_cut(str(name))}", "unknown")
+        if value is not None:
+            fit(value, hints[name], fields[name].metadata, f"{place}.{name}")
+
+
+def fit(value: Any, hint: Any, bounds: Mapping[str, Any], place: str) -> Any:
+    """Convert a value to an annotation; Invalid names `place`. bounds: of `bounded`."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return _plain_json(value, place, 0)
+    if origin in (Union, UnionType):
+        return None if value is None and NoneType in args else fit(value, args[0], bounds, place)
+    if origin is Literal:
+        if value not in args or type(value) not in map(type, args):
+            _refuse(place, value, f"one of {', '.join(map(str, args))}", "value")
+        return value
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, place)  # type: ignore[arg-type]
+    if origin is dict:
+        _check_type(place, value, dict)
+        return {
+            _text(key, {}, place): fit(each, args[1], bounds, f"{place}.{_cut(str(key))}")
+            for key, each in value.items()
+        }
+    if origin in (list, tuple):
+        return _sequence(value, origin, args, bounds, place)
+    return _scalar(value, hint, bounds, place)
+
+
+def check_range(place: str, value: float, low: float | None, high: float | None) -> None:
+    """Raise Invalid for a number beyond its inclusive bounds, and for NaN."""
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        words = f"{low} to {high}" if None not in (low, high) else f"at {_side(low, high)}"
+        _refuse(place, value, words, "value")
+
+
+def _side(low: float | None, high: float | None) -> str:
+    return f"least {low}" if high is None else f"most {high}"
+
+
+def _schema(kind: Any) -> tuple[dict[str, "dataclasses.Field[Any]"], dict[str, Any]]:
+    return {f.name: f for f in dataclasses.fields(kind)}, get_type_hints(kind)
+
+
+def _required(field: "dataclasses.Field[Any]", name: str, document: Mapping[str, Any]) -> bool:
+    missing = dataclasses.MISSING
+    return name not in document and field.default is missing and field.default_factory is missing
+
+
+def _sequence(
+    value: Any, origin: Any, args: tuple[Any, ...], bounds: Mapping[str, Any], place: str
+) -> Any:
+    _check_type(place, value, list, tuple)
+    kinds = list(args)
+    if origin is list or args[-1] is Ellipsis:
+        kinds = [args[0]] * len(value)
+    if len(value) != len(kinds):
+        _refuse(place, value, f"{len(kinds)} values", "value")
+    pairs = enumerate(zip(value, kinds, strict=True))
+    return origin(fit(each, kind, bounds, f"{place}[{k}]") for k, (each, kind) in pairs)
+
+
+def _scalar(value: Any, hint: Any, bounds: Mapping[str, Any], place: str) -> Any:
+    if hint in (str, Path):
+        return hint(_text(value, bounds, place))
+    if hint is float and type(value) is int and abs(value) < 1e300:
+        value = float(value)
+    _check_type(place, value, hint)
+    if hint is float and not math.isfinite(value):
+        _refuse(place, value, "a finite number", "value")
+    low, high = (None if callable(side) else side for side in map(bounds.get, ("low", "high")))
+    check_range(place, value, low, high)
+    return value
+
+
+def _text(value: Any, bounds: Mapping[str, Any], place: str) -> str:
+    _check_type(place, value, str)
+    if len(value) > LONGEST:
+        _refuse(place, value, f"at most {LONGEST} characters", "value")
+    if bounds.get("name") and not is_plain(value):
+        words = f"a plain name: 1 to {LONGEST_NAME} characters, no separators"
+        _refuse(place, value, words, "value")
+    return str(value)
+
+
+def _check_type(place: str, value: Any, *kinds: type[Any]) -> None:
+    if type(value) not in kinds:
+        _refuse(place, value, _IN_WORDS[kinds[0]], "type")
+
+
+def _plain_json(value: Any, place: str, depth: int) -> Any:
+    """Check a value without a schema: finite numbers, and nesting that a reader can follow."""
+    if depth > DEEPEST:
+        _refuse(place, value, "less nesting", "value")
+    if isinstance(value, float) and not math.isfinite(value):
+        _refuse(place, value, "a finite number", "value")
+    if isinstance(value, dict | list | tuple):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            _plain_json(each, f"{place}.{_cut(str(key))}", depth + 1)
+    return value
+
+
+def _refuse(place: str, value: Any, expected: str, kind: Literal["type", "value"]) -> NoReturn:
+    raise Invalid(f"{place} is {_shown(value)} (expected {expected})", kind)
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number (expected finite numbers)")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{_cut(text)} is out of range (expected finite numbers)")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return _cut(ascii(value))
+
+
+def _cut(text: str) -> str:
+    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
