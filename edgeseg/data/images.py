@@ -5,7 +5,6 @@ graph multiplies by the same matrices (`model/fused.py`), so the network gets th
 camera resolution.
 """
 
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.data.formats.decode import Pixels, decode
 from edgeseg.errors import DataError
+from edgeseg.files import shown
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 TRUTH_FOLDERS = frozenset({"ground_truth", "masks"})
@@ -23,24 +24,48 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def read_image(path: Path) -> Image:
-    """Read an image file as RGB, uint8 [H, W, 3].
+def read_image(path: Path, bit_depth: int = 16) -> Image:
+    """Read an image file as RGB, uint8 [H, W, 3], upright.
 
-    Gray images get three equal channels, 16 bits are scaled to 8, alpha is dropped (for TIFF after
-    OpenCV has multiplied the colors by it).
+    Gray images get three equal channels, alpha is dropped. bit_depth: of the values in 16-bit
+    files, which are scaled to 8 bits; it comes from the card of the model.
     """
-    pixels = _decode(path)
-    if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels / 257.0).astype(np.uint8)
-    if pixels.dtype != np.uint8:
+    pixels = to_8_bits(read_pixels(path), bit_depth, path)
+    if pixels.ndim == 2:
+        return np.repeat(pixels[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(pixels[:, :, :3])
+
+
+def read_pixels(path: Path, *, indices: bool = False) -> Pixels:
+    """Decode an image file as it is: gray, RGB or RGBA of 8 or 16 bits; as `decode`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
         raise DataError(
-            f"invalid pixels in {path}: {pixels.dtype} (expected 8 or 16 bits)",
-            remedy="convert it to an 8-bit PNG",
-            code="data/pixel-type",
+            f"cannot open {shown(path)}: {error.strerror}",
+            remedy="check the path and its permissions",
+            code="data/unreadable",
+        ) from error
+    return decode(data, shown(path), indices=indices)
+
+
+def to_8_bits(pixels: Pixels, bit_depth: int, path: Path) -> NDArray[np.uint8]:
+    """Scale 0 to 2^bit_depth - 1 of a 16-bit image to 0 to 255; 8-bit images are unchanged.
+
+    DataError (`data/bit-depth`): a value is above that range.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    largest = (1 << bit_depth) - 1
+    if (found := int(pixels.max(initial=0))) > largest:
+        raise DataError(
+            f"{shown(path)} has the value {found} (expected {bit_depth} bits, at most {largest}, "
+            "as in the training images)",
+            remedy="set the pixel format of the camera as it was, or train with images like this",
+            code="data/bit-depth",
         )
-    if pixels.ndim == 2 or pixels.shape[2] == 1:
-        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(pixels[:, :, RGB_OF_BGR])
+    scaled: NDArray[np.uint8] = np.rint(pixels * (255 / largest)).astype(np.uint8)
+    return scaled
 
 
 def read_mask(path: Path) -> Mask:
@@ -72,42 +97,6 @@ def _is_truth(path: Path, below: tuple[str, ...]) -> bool:
     if path.parent.name == "Imgs" and path.suffix == ".png":  # of the magnetic tiles
         return path.with_suffix(".jpg").is_file()
     return not TRUTH_FOLDERS.isdisjoint(below)
-
-
-def _decode(path: Path) -> NDArray[np.uint8 | np.uint16]:
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(
-            f"cannot open {path}: {error.strerror}",
-            remedy="check the path and its permissions",
-            code="data/unreadable",
-        ) from error
-    pixels = None
-    if encoded.size and not _is_cut(encoded.tobytes()):
-        with suppress(cv2.error):  # raised for a header with more pixels than OpenCV allows
-            pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        state = "damaged, or not an image" if encoded.size else "empty"
-        raise DataError(
-            f"cannot read {path}: {state}",
-            remedy=f"replace it by an intact copy, or remove it: rm '{path}'",
-            code="data/damaged-image",
-        )
-    return pixels  # type: ignore[return-value]  # the stubs have no pixel types
-
-
-def _is_cut(data: bytes) -> bool:
-    """Whether a JPEG is truncated; OpenCV before version 5 fills the missing part with gray.
-
-    The end marker is searched after the headers, because a thumbnail in them has its own.
-    """
-    if not data.startswith(b"\xff\xd8"):
-        return False
-    at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data.find(b"\xff\xd9", at) < 0
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,6 @@
 """Reading image files of all kinds, and a resize that equals Pillow's."""
 
 import struct
-import zlib
 
 import cv2
 import numpy as np
@@ -107,33 +106,14 @@ def test_read_image_refuses_a_truncated_file(tmp_path, name, share):
     path.write_bytes(whole[: int(len(whole) * share)])
     with fails(DataError, "data/damaged-image") as caught:
         read_image(path)
-    assert f"rm '{path}'" in caught.value.remedy
-
-
-def test_is_cut_ignores_the_end_marker_of_a_thumbnail(tmp_path):
-    """The check itself, independent of the version of OpenCV."""
-    with_thumbnail(tmp_path / "a.jpg", noise(40, 40))
-    whole = (tmp_path / "a.jpg").read_bytes()
-    assert not images._is_cut(whole)
-    assert images._is_cut(whole[:-2])
-    assert not images._is_cut(b"\x89PNG")
-
-
-def test_read_image_refuses_a_header_with_too_many_pixels(tmp_path):
-    path = save(tmp_path / "a.png", RGB)
-    data = bytearray(path.read_bytes())
-    data[16:24] = struct.pack(">II", 60_000, 60_000)  # IHDR: width, height, and its checksum
-    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
-    path.write_bytes(data)
-    with fails(DataError, "data/damaged-image"):
-        read_image(path)
+    assert "rm " not in caught.value.remedy
 
 
 def test_read_image_refuses_empty_missing_and_other_files(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("no image")
-    for name in ("empty.png", "text.jpg"):
-        with fails(DataError, "data/damaged-image"):
+    for name, code in (("empty.png", "data/damaged-image"), ("text.jpg", "data/format")):
+        with fails(DataError, code):
             read_image(tmp_path / name)
     with fails(DataError, "data/unreadable"):
         read_image(tmp_path / "none.png")

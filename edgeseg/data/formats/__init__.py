@@ -1,0 +1,1 @@
+"""The image formats that are read: PNG, JPEG, TIFF and BMP."""

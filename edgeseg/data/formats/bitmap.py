@@ -1,0 +1,16 @@
+"""BMP: without compression and without checksum, so only a truncated file is recognized."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.BmpImagePlugin import BmpImageFile
+
+from edgeseg.data.formats.header import Header, SizeCheck, gray_or_color, opened
+
+
+def decode_bmp(
+    data: bytes, check: SizeCheck, indices: bool
+) -> tuple[NDArray[np.uint8 | np.uint16], int]:
+    """Return the pixels; a BMP has no orientation."""
+    image = opened(BmpImageFile, data)
+    check(Header(*image.size))
+    return gray_or_color(image, indices), 1

@@ -1,0 +1,92 @@
+"""TIFF: one page of 8 or 16 bits, uncompressed, LZW, Deflate or PackBits.
+
+Damage is found where the compression shows it: in LZW and, by its checksum, in Deflate.
+Uncompressed and PackBits data have nothing to compare with; only a truncated file is recognized.
+"""
+
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.TiffImagePlugin import TiffImageFile
+
+from edgeseg.data.formats.header import (
+    ORIENTATION,
+    Damaged,
+    Header,
+    Refused,
+    SizeCheck,
+    gray_or_color,
+    opened,
+    several_pages,
+    wrong_type,
+)
+from edgeseg.data.formats.png import opencv
+
+_BITS, _OFFSETS, _COUNTS, _SAMPLE_FORMAT, _TILE_OFFSETS, _TILE_COUNTS = 258, 273, 279, 339, 324, 325
+_DEFLATE = ("tiff_deflate", "tiff_adobe_deflate")
+_UNCHECKED = ("jpeg", "tiff_jpeg", "webp")  # libtiff ignores the warnings of their decoders
+_BLOCK = 1 << 20
+
+
+def decode_tiff(
+    data: bytes, check: SizeCheck, indices: bool
+) -> tuple[NDArray[np.uint8 | np.uint16], int]:
+    """Return the pixels and the orientation; Refused for several pages or other pixels."""
+    try:
+        image = opened(TiffImageFile, data)
+    except Damaged as error:
+        if "unknown pixel mode" in str(error):
+            raise wrong_type("another kind of pixels, such as floating-point colors") from error
+        raise
+    check(Header(*image.size))
+    if (pages := _pages(image)) > 1:
+        raise several_pages(pages, "pages")
+    compression = image.info.get("compression", "raw")
+    if compression in _UNCHECKED:
+        raise Refused(
+            "data/pixel-type",
+            f"{compression} compression, in which damage goes unnoticed",
+            "convert it to PNG",
+        )
+    if compression in _DEFLATE:
+        _compare_checksums(data, image.tag_v2)
+    orientation = int(image.tag_v2.get(ORIENTATION, 1))
+    bits = max(image.tag_v2.get(_BITS, (1,)))
+    if bits == 16 and image.mode in ("RGB", "RGBA", "RGBX"):
+        if set(image.tag_v2.get(_SAMPLE_FORMAT, (1,))) != {1}:
+            raise wrong_type("signed or floating-point values")
+        if orientation != 1:  # OpenCV's versions differ in what they make of it
+            raise wrong_type(f"16-bit colors with the orientation {orientation}")
+        return opencv(data, Header(*image.size)), 1
+    pixels = gray_or_color(image, indices)
+    return pixels, 1 if _turned_by_pillow(image, orientation) else orientation
+
+
+def _pages(image: Any) -> int:
+    try:
+        return int(image.n_frames)
+    except Exception as error:
+        raise Damaged(f"in its list of pages: {error}") from error
+
+
+def _turned_by_pillow(image: Any, orientation: int) -> bool:
+    """Whether load() has applied the orientation, as Pillow does for TIFF since version 7."""
+    return orientation != 1 and ORIENTATION not in image.getexif()
+
+
+def _compare_checksums(data: bytes, tags: Any) -> None:
+    """Compare the checksum at the end of every strip, to which libtiff does not read."""
+    offsets = tags.get(_OFFSETS) or tags.get(_TILE_OFFSETS) or ()
+    counts = tags.get(_COUNTS) or tags.get(_TILE_COUNTS) or ()
+    for offset, count in zip(offsets, counts, strict=False):
+        stream, rest = zlib.decompressobj(), data[offset : offset + count]
+        try:
+            while not stream.eof and rest:
+                stream.decompress(rest, _BLOCK)
+                rest = stream.unconsumed_tail
+        except zlib.error as error:
+            raise Damaged(str(error)) from error
+        if not stream.eof:
+            raise Damaged("a strip is truncated")

@@ -1,0 +1,53 @@
+"""Whether a JPEG, such as a camera's MJPEG frame, is whole."""
+
+import pytest
+
+from edgeseg.data.formats.jpeg import damaged
+from tests.data.formats.encoded import encode, noise, overwritten, smooth, without_rows
+
+WHOLE = encode(noise(), "JPEG", quality=90)
+
+
+def test_a_whole_frame_is_not_damaged():
+    assert damaged(WHOLE) is None
+    assert damaged(encode(smooth(), "JPEG", progressive=True)) is None
+    assert damaged(encode(noise()[..., 0], "JPEG")) is None
+
+
+@pytest.mark.parametrize("filling", [bytes(512), b"\xff\xd9", b"next frame"])
+def test_bytes_after_the_end_are_the_buffers(filling):
+    assert damaged(WHOLE + filling) is None
+
+
+@pytest.mark.parametrize("filling", [bytes(3), bytes(40), b"\xff" * 9])
+def test_padding_before_the_end_marker_is_no_damage(filling):
+    assert damaged(WHOLE[:-2] + filling + b"\xff\xd9") is None
+
+
+CUT = [
+    WHOLE[:-2],
+    WHOLE[: len(WHOLE) // 2],
+    without_rows(WHOLE),
+    without_rows(WHOLE) + WHOLE,
+    WHOLE[:300],
+    b"",
+    b"\xff\xd8",
+    WHOLE[: len(WHOLE) // 2] + bytes(500) + b"\xff\xd9",
+]
+
+
+@pytest.mark.parametrize("data", CUT, ids=range(len(CUT)))
+def test_a_cut_frame_is_damaged(data):
+    assert damaged(data)
+
+
+def test_a_lost_packet_is_damage():
+    assert damaged(WHOLE[:2000] + WHOLE[2512:])
+
+
+def test_changed_bytes_are_damage():
+    assert damaged(overwritten(WHOLE, len(WHOLE) // 2, b"edge" * 50))
+
+
+def test_another_format_is_damaged():
+    assert damaged(encode(smooth(), "PNG"))
