@@ -44,6 +44,9 @@ Runtime = Annotated[
 ]
 Threads = Annotated[int | None, option("CPU threads [default: all cores]", "N", min=1)]
 Rate = Annotated[float, option("Target false-reject rate, 0..1 [default: 0.01]", "X")]
+Strict = Annotated[
+    bool, option("Exit code 2 if an image is damaged [default: a warning]", None, "--strict")
+]
 SourceGraph = Annotated[
     Path | None, option("ONNX file that a TensorRT engine was built from", "PATH")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import EngineArgument, Runtime, Threads, argument, is_model
+from edgeseg.cli.models import EngineArgument, Runtime, Strict, Threads, argument, is_model
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
 from edgeseg.errors import ConfigError
 
@@ -24,12 +24,15 @@ def predict(
     image_threshold: Annotated[
         float | None, option("Image threshold [default: the model's]", "X")
     ] = None,
+    strict: Strict = False,
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> Report:
     """Write mask, overlay, anomaly map and verdict of each image."""
     from edgeseg.loading import find_engine, open_model
+    from edgeseg.stream.predict import image_files
     from edgeseg.stream.predict import predict as run_predict
+    from edgeseg.verdict import checked_threshold
 
     model = images.pop(0) if len(images) > 1 and is_model(images[0]) else None
     if misplaced := [path for path in images if is_model(path)]:
@@ -39,8 +42,13 @@ def predict(
             code="config/no-data",
         )
     limits = {"threshold": threshold, "image_threshold": image_threshold}
-    with open_model(find_engine(model), runtime=runtime, threads=threads) as backend:
-        return run_predict(backend, images, out, **limits)
+    for name, value in limits.items():
+        if value is not None:
+            checked_threshold(name, value)
+    path = find_engine(model)
+    files = image_files(images, out, model=path)
+    with open_model(path, runtime=runtime, threads=threads) as backend:
+        return run_predict(backend, files, out, **limits, strict=strict)
 
 
 @command(PANEL)

@@ -172,8 +172,14 @@ def write_png(path: Path, image: Image) -> None:
     """Write RGB uint8 [H, W, 3] or a mask uint8 [H, W] as PNG, atomically."""
     from edgeseg.files import write_atomic
 
+    write_atomic(path, encode_png(image))
+
+
+def encode_png(image: Image) -> bytes:
+    """Return RGB uint8 [H, W, 3] or a mask uint8 [H, W] as a PNG file."""
     pixels = image[:, :, ::-1] if image.ndim == 3 else image
     done, encoded = cv2.imencode(".png", pixels)
     if not done:
-        raise DataError(f"cannot encode {path} as PNG", remedy="report this", code="data/encode")
-    write_atomic(path, encoded.tobytes())
+        shape = list(image.shape)
+        raise DataError(f"cannot encode {shape} as PNG", remedy="report this", code="data/encode")
+    return encoded.tobytes()

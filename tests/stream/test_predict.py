@@ -1,37 +1,18 @@
 """predict: masks, overlays, maps and JSON lines for images of every size and name."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from edgeseg.data.images import read_image, write_png
-from edgeseg.errors import DataError, ModelError, SinkError
-from edgeseg.stream.predict import LINES, output_names, predict
+from edgeseg.errors import ConfigError, DataError, ModelError, WriteError
+from edgeseg.stream.results_folder import LINES
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import RedBackend
-
-
-def write_photo(path, *, height=48, width=64, red_from=None):
-    """Write a black RGB photo, red from a column on."""
-    photo = np.zeros((height, width, 3), np.uint8)
-    if red_from is not None:
-        photo[:, red_from:, 0] = 255
-    write_png(path, photo)
-    return path
-
-
-def run(images, out, *, backend=None, threshold=None, image_threshold=None, said=None):
-    return predict(
-        backend or RedBackend(), images, out, threshold=threshold, image_threshold=image_threshold
-    )
-
-
-def lines_of(out):
-    return [json.loads(line) for line in (out / LINES).read_text(encoding="utf-8").splitlines()]
+from tests.kit.predictions import lines_of, run, write_photo
 
 
 def mask_at(path):
@@ -43,7 +24,8 @@ def test_an_image_of_the_frame_s_size(tmp_path):
     out = tmp_path / "out"
     result = run([photo], out).images[0]
     assert sorted(p.name for p in out.iterdir()) == [
-        *("part_map.npy", "part_mask.png", "part_overlay.png", "predictions.jsonl")
+        *("part_map.npy", "part_mask.png", "part_overlay.png"),
+        *("predictions.index", "predictions.jsonl"),
     ]
     mask = mask_at(out / "part_mask.png")
     assert (mask.dtype, mask.shape) == (np.uint8, (48, 64))
@@ -97,42 +79,52 @@ def test_thresholds_of_the_call_beat_the_card_s(tmp_path):
 def test_folders_are_walked_and_equal_names_do_not_meet(tmp_path, said):
     for name in ("good/000.png", "bad/000.png", "bad/001.png"):
         write_photo(tmp_path / "test" / name)
-    result = run([tmp_path / "test"], tmp_path / "out", said=said)
+    result = run([tmp_path / "test"], tmp_path / "out")
     masks = [p.outputs["mask"] for p in result.images]
     assert masks == ["bad_000_mask.png", "001_mask.png", "good_000_mask.png"]
     assert all((tmp_path / "out" / mask).exists() for mask in masks)
     assert said == ["images share a file name: the names of their outputs include the folder"]
 
 
-@pytest.mark.parametrize(
-    ("files", "names"),
-    [
-        (["a/1.png", "a/2.png"], ["1", "2"]),
-        (["a/1.png", "b/1.png"], ["a_1", "b_1"]),
-        (["a/1.png", "a/1.jpg"], ["a_1_png", "a_1_jpg"]),
-        (["a/1.png", "b/1.png", "b/1.jpg", "b/2.png"], ["a_1", "b_1_png", "b_1_jpg", "2"]),
-        (["x/a/1.png", "y/a/1.png"], ["a_1_png", "a_1_png-2"]),
-        (["a/P.png", "b/p.png"], ["a_P", "b_p"]),
-        (["a/1.png", "b/1.png", "c/a_1.png"], ["a_1_png", "b_1", "c_a_1_png"]),
-    ],
-)
-def test_names_are_unique_even_where_case_is_no_difference(files, names):
-    assert output_names([Path(file) for file in files]) == names
-    assert len({name.casefold() for name in names}) == len(files)
-
-
-def test_a_corrupt_image_is_named_and_what_was_written_stays(tmp_path):
-    good = write_photo(tmp_path / "0.png", red_from=0)
-    bad = tmp_path / "1.png"
+@pytest.fixture
+def with_damage(tmp_path):
+    """Three photos, the second of them damaged."""
+    good = write_photo(tmp_path / "photos" / "0.png", red_from=0)
+    bad = tmp_path / "photos" / "1.png"
     bad.write_bytes(b"\x89PNG and no more")
-    last = write_photo(tmp_path / "2.png")
+    return good, bad, write_photo(tmp_path / "photos" / "2.png")
+
+
+def test_a_damaged_image_is_listed_and_the_others_are_judged(with_damage, tmp_path):
+    good, bad, last = with_damage
     out = tmp_path / "out"
-    with pytest.raises(DataError) as caught:
-        run([good, bad, last], out)
-    assert str(bad) in caught.value.problem
-    assert [line["file"] for line in lines_of(out)] == [str(good)]
+    report = run([good.parent], out)
+    assert [line["file"] for line in lines_of(out)] == [str(good), str(last)]
     assert mask_at(out / "0_mask.png").min() == 255
     assert not list(out.glob("1_*")) and not list(out.glob(".*"))
+    document = json.loads(json.dumps(report.to_json()))
+    assert [damaged["file"] for damaged in document["damaged"]] == [str(bad)]
+    assert document["warnings"] == 1
+    assert "warning: 1 image could not be read" in report.summary()
+    assert str(bad) in report.summary()
+    report.check()
+
+
+def test_a_damaged_image_is_an_error_where_that_is_asked_for(with_damage, tmp_path):
+    report = run(with_damage, tmp_path / "out", strict=True)
+    assert len(report.images) == 2, "the others are judged all the same"
+    with fails(DataError, "data/damaged-images") as caught:
+        report.check()
+    assert str(with_damage[1]) in caught.value.problem
+
+
+def test_without_any_sound_image_the_earlier_lines_stay(with_damage, tmp_path):
+    out = tmp_path / "out"
+    run(with_damage, out)
+    before = (out / LINES).read_bytes()
+    with pytest.raises(DataError, match=r"1\.png"):
+        run([with_damage[1]], out)
+    assert (out / LINES).read_bytes() == before
 
 
 def test_a_missing_image_an_empty_folder_and_no_image_are_errors(tmp_path):
@@ -153,9 +145,12 @@ def test_a_file_that_is_named_twice_is_taken_once(tmp_path):
 
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     photo = write_photo(tmp_path / "0.png")
-    with fails(SinkError, "sink/cannot-write") as caught:
+    (tmp_path / "out").touch()
+    with fails(ConfigError, "output/is-input"):
         run([photo], photo)
-    assert str(photo) in caught.value.problem
+    with fails(WriteError, "write/failed") as caught:
+        run([photo], tmp_path / "out")
+    assert str(tmp_path / "out") in caught.value.problem
 
 
 def test_a_score_that_is_no_number_is_an_error_that_names_the_image(tmp_path):

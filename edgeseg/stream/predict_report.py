@@ -1,0 +1,64 @@
+"""The result of `predict`: each image with its verdict, and the images that could not be read."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.data.damaged import Damaged, damaged_lines, damaged_to_json, refuse_damaged
+from edgeseg.files import shown
+from edgeseg.text import table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageResult:
+    """The result of one image, as in its line of predictions.jsonl."""
+
+    file: str
+    score: float
+    verdict: str
+    milliseconds: float
+    """From the decoded image to the graph's mask."""
+    outputs: dict[str, str]
+    """`mask`, `overlay`, `map` -> file name in the output folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictReport:
+    """The results of one call, in the order of the images."""
+
+    out: Path
+    engine: str
+    threshold: float
+    image_threshold: float
+    images: tuple[ImageResult, ...]
+    damaged: tuple[Damaged, ...] = ()
+    strict: bool = False
+    """Whether a damaged image is an error."""
+
+    def summary(self) -> str:
+        """Return the results as text."""
+        rows = [
+            (shown(each.file), f"{each.score:.4f}", each.verdict, f"{each.milliseconds:.1f} ms")
+            for each in self.images
+        ]
+        verdicts = Counter(each.verdict for each in self.images)
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        end = [f"{counts}  ({self.engine})", f"written to {shown(self.out)}"]
+        return "\n".join([*table(rows, "<><>"), *end, *damaged_lines(self.damaged)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the results as one JSON object."""
+        return {
+            "out": str(self.out),
+            "engine": self.engine,
+            "threshold": self.threshold,
+            "image_threshold": self.image_threshold,
+            "images": [asdict(image) for image in self.images],
+            **damaged_to_json(self.damaged),
+        }
+
+    def check(self) -> None:
+        """DataError (`data/damaged-images`) for a damaged image, where that is an error."""
+        if self.strict:
+            refuse_damaged(self.damaged)
