@@ -11,7 +11,7 @@ from edgeseg.log import log
 
 
 @dataclass(frozen=True)
-class Damaged:
+class DamagedImage:
     """An image that was not judged, and why."""
 
     file: str
@@ -22,13 +22,13 @@ class DamagedImages:
     """Collects the damaged images of one command, and logs each."""
 
     def __init__(self) -> None:
-        self.found: list[Damaged] = []
+        self.found: list[DamagedImage] = []
         self._first: DataError | None = None
 
     def add(self, path: Path, error: DataError) -> None:
         """Take note of an image that raised an error."""
         log.warning(f"not judged: {error.problem}")
-        self.found.append(Damaged(str(path), error.problem))
+        self.found.append(DamagedImage(str(path), error.problem))
         self._first = self._first or error
 
     def refuse_all(self, count: int) -> None:
@@ -37,7 +37,7 @@ class DamagedImages:
             raise self._first
 
 
-def damaged_lines(found: Sequence[Damaged]) -> list[str]:
+def damaged_lines(found: Sequence[DamagedImage]) -> list[str]:
     """Return the end of a report: a warning with the number, and a line for each image."""
     if not found:
         return []
@@ -49,12 +49,12 @@ def damaged_lines(found: Sequence[Damaged]) -> list[str]:
     ]
 
 
-def damaged_to_json(found: Sequence[Damaged]) -> dict[str, Any]:
+def damaged_to_json(found: Sequence[DamagedImage]) -> dict[str, Any]:
     """Return the images and their number, as fields of a report."""
     return {"damaged": [asdict(each) for each in found], "warnings": len(found)}
 
 
-def refuse_damaged(found: Sequence[Damaged]) -> None:
+def refuse_damaged(found: Sequence[DamagedImage]) -> None:
     """DataError (`data/damaged-images`) if there is any, for `--strict`."""
     if found:
         raise DataError(

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.data.damaged import Damaged, damaged_lines, damaged_to_json, refuse_damaged
+from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
 from edgeseg.files import shown
 from edgeseg.text import table
 
@@ -32,7 +32,7 @@ class PredictReport:
     threshold: float
     image_threshold: float
     images: tuple[ImageResult, ...]
-    damaged: tuple[Damaged, ...] = ()
+    damaged: tuple[DamagedImage, ...] = ()
     strict: bool = False
     """Whether a damaged image is an error."""
 
