@@ -1,8 +1,8 @@
 """The program: the options that every command has, its report, its errors and exit codes.
 
-Exit codes: 0 done; 2 usage, input or environment error; 3 a gate failed; 1 internal error.
-Reports are written to standard output, everything else to standard error. With `--json` the last
-line of standard output is one JSON document.
+Exit codes: 0 done; 2 usage, input or environment error; 3 a gate failed; 130 interrupted; 1 a
+mistake of edgeseg itself. Reports are written to standard output, everything else to standard
+error. With `--json` the last line of standard output is one JSON document, also of an error.
 """
 
 import inspect
@@ -11,20 +11,19 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Annotated, Any, Protocol
 
 import typer
 
 from edgeseg import __version__
+from edgeseg.cli.failures import REPORT, as_error, error_json, error_line
 from edgeseg.cli.help import HelpCommand, HelpGroup
 from edgeseg.console import STDERR, prepare, printable, write_report
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, Interrupted, WriteError
 from edgeseg.log import install_handler, log
-from edgeseg.opencv import failed_import
-
-UsageError = typer.BadParameter.__base__  # of the click that this Typer brings or requires
-assert UsageError is not None
+from edgeseg.schema import without_nan
 
 app = typer.Typer(
     cls=HelpGroup,
@@ -59,12 +58,17 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
         def run(*, as_json: bool, quiet: bool, verbose: bool, **values: Any) -> None:
             level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
             install_handler(level, machine_readable=as_json)
-            report = function(**values)
+            try:
+                report = function(**values)
+            except KeyboardInterrupt as error:  # Typer would end the process without a word
+                raise Interrupted("interrupted", remedy="run the command again") from error
+            failed = _failure(report)
             write_report(report.summary())
             if as_json:
-                write_report(json.dumps(report.to_json()))
-            if check := getattr(report, "check", None):
-                check()
+                document = report.to_json() | ({"error": error_json(failed)} if failed else {})
+                write_report(json.dumps(without_nan(document)))
+            if failed:
+                raise typer.Exit(_tell(failed))
 
         signature = inspect.signature(function)
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -85,29 +89,37 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
 
 
 def main() -> None:
-    """Run a command; an error of the user becomes two lines and an exit code."""
+    """Run a command; an error of the user or the system becomes two lines and an exit code."""
     prepare()
     install_handler(logging.INFO)
     try:
         sys.exit(app(prog_name="edgeseg", standalone_mode=False) or 0)
+    except (Exception, KeyboardInterrupt) as raised:
+        error = as_error(raised)
+        if error is None or log.isEnabledFor(logging.DEBUG):
+            STDERR.write(printable(traceback.format_exc()))
+        if error is None:
+            STDERR.write(f"{REPORT}\n")
+            sys.exit(1)
+        if "--json" in sys.argv:
+            with suppress(WriteError):
+                write_report(error_line(error))
+        sys.exit(_tell(error))
+
+
+def _failure(report: Report) -> EdgesegError | None:
+    """Return why the result of a command is not good enough, if it is not."""
+    try:
+        getattr(report, "check", lambda: None)()
     except EdgesegError as error:
-        if log.isEnabledFor(logging.DEBUG):
-            traceback.print_exc(file=STDERR)
-        _fail(error.problem, error.remedy, error.code, error.exit_code)
-    except UsageError as error:  # type: ignore[misc]
-        place = error.ctx.command_path if error.ctx else "edgeseg"
-        problem = error.format_message().replace("Value error, ", "")  # of Typer 0.29
-        _fail(problem, f"{place} --help", "usage", 2)
-    except ImportError as error:
-        missing = failed_import(error)
-        if missing is None:
-            raise
-        _fail(missing.problem, missing.remedy, missing.code, missing.exit_code)
+        return error
+    return None
 
 
-def _fail(problem: str, remedy: str, code: str, exit_code: int) -> None:
-    STDERR.write(printable(f"error: {problem} [{code}]\n  fix: {remedy}\n"))
-    sys.exit(exit_code)
+def _tell(error: EdgesegError) -> int:
+    """Write an error to standard error; return its exit code."""
+    STDERR.write(printable(f"error: {error.problem} [{error.code}]\n  fix: {error.remedy}\n"))
+    return error.exit_code
 
 
 def _version(wanted: bool) -> None:
