@@ -6,6 +6,7 @@
 `Model` owns a backend and one slot. The streaming loop uses the backend itself.
 """
 
+import threading
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -95,7 +96,7 @@ class Prediction:
 class Model:
     """An opened model: call it with a frame, close it or use it in a `with` block.
 
-    One call at a time; use one model per thread.
+    One call at a time: a second thread gets an error (`model/busy`); open a model per thread.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Model:
         single_frame(backend)
         self._backend = backend
         self._closed = False
+        self._running = threading.Lock()
         card = backend.card
         self.threshold = card.threshold if threshold is None else threshold
         self.image_threshold = card.image_threshold if image_threshold is None else image_threshold
@@ -150,14 +152,8 @@ class Model:
         frame: uint8 [H, W], [H, W, 1] or [H, W, 3] of any size; another size than the graph's is
         resized with the filter of training. channels: order of the three channels.
         Errors: DataError (`frame/dtype`, `frame/shape`), ConfigError (`frame/channels`), ModelError
-        (`model/closed`, `model/not-finite`).
+        (`model/closed`, `model/busy`, `model/not-finite`).
         """
-        if self._closed:
-            raise ModelError(
-                f"{self.card.name} is closed.",
-                remedy="call edgeseg.load again",
-                code="model/closed",
-            )
         if channels not in get_args(Channels):
             raise ConfigError(
                 f"invalid channels: {channels!r} (expected 'bgr' or 'rgb')",
@@ -165,6 +161,25 @@ class Model:
                 code="frame/channels",
             )
         image = _three_channels(frame)
+        if not self._running.acquire(blocking=False):
+            raise ModelError(
+                f"{self.card.name} is busy with a frame of another thread.",
+                remedy="edgeseg.load a model for each thread, or hold a lock around the call",
+                code="model/busy",
+            )
+        try:
+            return self._predict(image, channels)
+        finally:
+            self._running.release()
+
+    def _predict(self, image: Image, channels: Channels) -> Prediction:
+        """Run one frame, uint8 [H, W, 3]."""
+        if self._closed:
+            raise ModelError(
+                f"{self.card.name} is closed.",
+                remedy="call edgeseg.load again",
+                code="model/closed",
+            )
         slot, card = self._slot, self.card
         begin = time.perf_counter_ns()
         slot.threshold[0] = self.threshold
@@ -191,10 +206,14 @@ class Model:
         )
 
     def close(self) -> None:
-        """Release the runtime, its memory and its device; may be called twice."""
-        if not self._closed:
-            self._closed = True
-            self._backend.close()
+        """Release the runtime, its memory and its device, after the frame of another thread.
+
+        May be called twice.
+        """
+        with self._running:
+            if not self._closed:
+                self._closed = True
+                self._backend.close()
 
     def __enter__(self) -> "Model":
         return self

@@ -1,5 +1,7 @@
 """Mirrors edgeseg/prediction.py: any frame in, a Prediction out."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,49 @@ def test_model_that_is_closed_says_so():
     model.close()
     with fails(ModelError, "model/closed"):
         model(red_square())
+
+
+def test_a_frame_of_another_thread_is_refused_and_the_first_is_not_disturbed():
+    errors = []
+
+    def call_again(runs):
+        if runs == 2:  # the first is the warm-up
+            other = threading.Thread(target=call)
+            other.start()
+            other.join()
+
+    def call():
+        with fails(ModelError, "model/busy"):
+            model(red_square())
+        errors.append("busy")
+
+    model = Model(RedBackend(on_run=call_again))
+    assert model(red_square()).verdict == "anomalous"
+    assert errors == ["busy"]
+    assert model(red_square()).verdict == "anomalous"
+
+
+def test_close_waits_for_the_frame_of_another_thread():
+    started, closing = threading.Event(), threading.Event()
+    closed_while_running = []
+
+    def wait(runs):
+        if runs == 2:
+            started.set()
+            closing.wait(5)
+            closed_while_running.append(backend.closed)
+
+    backend = RedBackend(on_run=wait)
+    model = Model(backend)
+    caller = threading.Thread(target=model, args=(red_square(),))
+    caller.start()
+    assert started.wait(5)
+    closer = threading.Thread(target=model.close)
+    closer.start()
+    closing.set()
+    caller.join()
+    closer.join()
+    assert closed_while_running == [False] and backend.closed
 
 
 def test_model_refuses_a_score_that_is_no_number(model, monkeypatch):

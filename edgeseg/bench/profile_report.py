@@ -118,7 +118,7 @@ class ProfileReport(Conditions):
             [
                 *self.lines(),
                 f"latency     {self.latency.line()}, after {self.warmup} warm-up iterations",
-                f"layer times {self.timed.line()}: slower by a factor of {self.slowdown:.2f}",
+                f"layer times {self.timed.line()}: {self.slowdown:.2f} times the latency",
                 *self._unsteady(),
                 f"layers      {len(self.layers)}, means of {self.timed.n} iterations; sum "
                 f"{self.layers_ms:.2f} ms of {self.timed.mean_ms:.2f}",

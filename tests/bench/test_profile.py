@@ -86,7 +86,7 @@ def test_the_summary_names_the_conditions(red, tmp_path):
     report = replace(report, latency=replace(report.latency, p50_ms=16.0), halves=(16.0, 16.0))
     text = report.summary()
     for part in (
-        "n 3: slower by a factor of 1.25",
+        "n 3: 1.25 times the latency",
         "4, means of 3 iterations; sum 10.00 ms of 20.00",
         "threads     2",
         report.machine,
