@@ -24,7 +24,8 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates
-from edgeseg.runtime.engine_files import card_path, check_engine, engine_path, newest_that_runs
+from edgeseg.runtime.engine_files import check_engine, newest_that_runs
+from edgeseg.runtime.engine_pair import card_path, engine_path
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
 from edgeseg.runtime.openvino_cache import CompiledGraphs
@@ -52,7 +53,7 @@ def open_model(
     if path.is_dir():
         _check_runtime(runtime, "pytorch", "a run", f"edgeseg export {path}")
         return open_run(path, threads=threads, device="auto")
-    if not path.exists():
+    if not path.exists() and not card_path(path).is_file():
         raise ModelError(
             f"not found: {path}", remedy="name a run, an ONNX file or an engine", code=NOT_FOUND
         )

@@ -25,7 +25,7 @@ from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
 from edgeseg.quantize.headroom import Headroom, read_headroom
 from edgeseg.runtime.base import Backend
-from edgeseg.runtime.engine_files import card_path, engine_path
+from edgeseg.runtime.engine_pair import card_path, engine_path
 
 NAMED = 5  # frames that a message names
 EXTREMES = 3  # black, white and noise, after the pictures

@@ -7,6 +7,7 @@ version reads: OpenVINO and ONNX Runtime compile a graph while they open it. Ope
 """
 
 import dataclasses
+import hashlib
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from edgeseg.cards import EngineCard, GraphCard, write_card
+from edgeseg.cards import EngineCard, GraphCard
 from edgeseg.config import BuildConfig, RuntimeName
 from edgeseg.data.frames import KEPT, parity_frames, pick_images
 from edgeseg.data.images import Image
@@ -28,7 +29,7 @@ from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.compare import Limits, compare
 from edgeseg.extras import installed, require
-from edgeseg.files import replacing, sha256
+from edgeseg.files import sha256
 from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.log import log, log_once
@@ -40,7 +41,8 @@ from edgeseg.quantize.qdq import Style
 from edgeseg.quantize.ranges import Peak, largest
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import best, candidates, probe, reasons
-from edgeseg.runtime.engine_files import CPU, card_path
+from edgeseg.runtime.engine_files import CPU
+from edgeseg.runtime.engine_pair import card_path, new_engine, replace_pair
 
 TOLERANCE = 1e-4  # of the maps in FP32; differences of lower precisions are reported
 NOT_RUN = "the engine was not run on a GPU"
@@ -111,14 +113,15 @@ def build_engine(
     seconds = time.perf_counter() - started
 
     path = out / _file_name(card, runtime, plan, config)
-    with replacing(path) as part:
+    digest = hashlib.sha256(plan.data).hexdigest()
+    with new_engine(path, digest) as part:
         part.write_bytes(plan.data)
         parity = _parity(graph, part, runtime, plan, typed, config, images)
     engine_card = EngineCard(
         graph=card,
         file=path.name,
-        sha256=sha256(path),
-        bytes=path.stat().st_size,
+        sha256=digest,
+        bytes=len(plan.data),
         runtime=runtime,
         runtime_version=plan.version,
         precision=config.precision,
@@ -135,7 +138,7 @@ def build_engine(
         seconds=round(seconds, 2),
         via=config.via,
     )
-    write_card(card_path(path), engine_card)
+    replace_pair(path, engine_card)
     return Engine(path, engine_card)
 
 

@@ -13,18 +13,9 @@ from edgeseg.files import newest, sha256
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import Candidate
+from edgeseg.runtime.engine_pair import card_path, engine_path
 
 CPU = "cpu"  # the target of engines that are typed graphs, portable between machines
-
-
-def card_path(engine: Path) -> Path:
-    """Return the path of an engine's card; a card's own path is returned unchanged."""
-    return engine.with_suffix(".json")
-
-
-def engine_path(card: Path) -> Path:
-    """Return the path of a card's engine, which is in the same folder."""
-    return card.with_name(read_card(card, EngineCard).file)
 
 
 def check_engine(path: Path, here: Machine | None = None) -> EngineCard:

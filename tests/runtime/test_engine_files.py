@@ -10,7 +10,8 @@ from edgeseg.errors import EngineMismatch, MissingExtra, ModelError
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import engine_files as engines
 from edgeseg.runtime import tensorrt as trt
-from edgeseg.runtime.engine_files import check_engine, engine_path
+from edgeseg.runtime.engine_files import check_engine
+from edgeseg.runtime.engine_pair import engine_path
 from tests.kit.cards import make_engine_card
 from tests.kit.errors import fails
 
