@@ -8,7 +8,10 @@ headless        no windows
 
 import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 from edgeseg.errors import MissingExtra
@@ -41,6 +44,24 @@ def parameters(cv2: ModuleType, wanted: Mapping[str, int]) -> list[int]:
     """
     known = ((getattr(cv2, name, None), value) for name, value in wanted.items())
     return [number for key, value in known if key is not None for number in (key, value)]
+
+
+@contextmanager
+def openable(path: Path) -> Iterator[str]:
+    """Yield a name of a file for VideoCapture and VideoWriter, valid while it is opened.
+
+    OpenCV crashes on a name that is not UTF-8, takes `%` for a number of images and `a:b` for a
+    protocol. Such a file is reached through a link to its folder or to itself.
+    """
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow links
+    if _plain(str(absolute)):
+        yield str(absolute)
+        return
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
+        plain = _plain(absolute.name)
+        link = Path(folder) / ("folder" if plain else f"file{_suffix(absolute)}")
+        link.symlink_to(absolute.parent if plain else absolute)
+        yield str(link / absolute.name if plain else link)
 
 
 def version(cv2: ModuleType) -> tuple[int, int]:
@@ -99,6 +120,15 @@ def failed_import(error: ImportError) -> MissingExtra | None:
         remedy="pip install --force-reinstall opencv-python",
         code="extra/broken",
     )
+
+
+def _plain(name: str) -> bool:
+    return name.isprintable() and "%" not in name
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix, by which OpenCV chooses a container; empty if it is not plain."""
+    return path.suffix if _plain(path.suffix) else ""
 
 
 def _is_opencv(error: ImportError) -> bool:

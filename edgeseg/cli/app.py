@@ -18,6 +18,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from edgeseg import __version__
+from edgeseg.addresses import scrub
 from edgeseg.cli.failures import REPORT, as_error, error_json, error_line
 from edgeseg.cli.help import HelpCommand, HelpGroup
 from edgeseg.console import STDERR, prepare, printable, write_report
@@ -97,10 +98,11 @@ def main() -> None:
     except (Exception, KeyboardInterrupt) as raised:
         error = as_error(raised)
         if error is None or log.isEnabledFor(logging.DEBUG):
-            STDERR.write(printable(traceback.format_exc()))
+            STDERR.write(printable(scrub(traceback.format_exc(), sys.argv)))
         if error is None:
             STDERR.write(f"{REPORT}\n")
             sys.exit(1)
+        error.problem, error.remedy = (scrub(t, sys.argv) for t in (error.problem, error.remedy))
         if "--json" in sys.argv:
             with suppress(WriteError):
                 write_report(error_line(error))

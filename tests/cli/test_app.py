@@ -1,6 +1,7 @@
 """The program: exit codes, the two lines of an error, one line of JSON, quiet and verbose."""
 
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -69,6 +70,35 @@ def test_an_error_is_two_lines_and_exit_code_2(run, words, code, remedy):
     assert error.startswith("error: ") and f"[{code}" in error and error.endswith("]")
     assert remedy in fix and fix.count("\n") == 1
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stream {}",
+        "stream x.onnx {}",
+        "stream --source={}",
+        "stream --camera 0 --source {}",
+        "stream --fps {}",
+        "train {} --verbose",
+        "{}",
+    ],
+)
+@pytest.mark.parametrize("address", ["rtsp://me:S3cret@h/x", "rtsp://me:S3/cret@h/x"])
+def test_no_error_shows_a_password(run, words, address):
+    code, out, err = run(*words.format(address).split())
+    assert code == 2
+    assert "cret" not in out + err
+
+
+def test_an_internal_error_is_a_traceback_without_passwords(run, monkeypatch):
+    def failing(*_, **__):
+        raise RuntimeError(" ".join(sys.argv))
+
+    monkeypatch.setattr("edgeseg.loading.find_engine", failing)
+    code, _, err = run("stream", "--source", "rtsp://me:S3cret@h/x")
+    assert code == 1
+    assert "Traceback" in err and "rtsp://h/x" in err and "S3cret" not in err
 
 
 def test_verbose_shows_the_traceback_of_an_error(run):

@@ -22,11 +22,11 @@ CLOCK = 90_000  # ticks of RTP's JPEG clock in a second
 class RtspServer:
     """Serves what `draw(n)` draws for n = 0, 1, ... to anyone who knows the password."""
 
-    def __init__(self, draw, *, fps=50.0, port=0):
-        self._draw, self._fps = draw, fps
+    def __init__(self, draw, *, fps=50.0, port=0, password=PASSWORD):
+        self._draw, self._fps, self._password = draw, fps, password
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
-        self.url = f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/line"
+        self.url = f"rtsp://{USER}:{password}@127.0.0.1:{self.port}/line"
         self._counter = itertools.count()
         self._clients = []
         self._stopped = threading.Event()
@@ -83,7 +83,7 @@ class RtspServer:
     def _answer(self, method, headers):
         body, status = "", "200 OK"
         extra = ["Session: 1"]
-        wanted = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        wanted = "Basic " + base64.b64encode(f"{USER}:{self._password}".encode()).decode()
         if method == "OPTIONS":
             extra = ["Public: DESCRIBE, SETUP, PLAY, TEARDOWN"]
         elif headers.get("authorization") != wanted:

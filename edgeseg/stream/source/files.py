@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 
 from edgeseg.data.images import SUFFIXES, read_image, walk_images
-from edgeseg.errors import SourceError
+from edgeseg.errors import DataError, SourceError
+from edgeseg.files import quoted, shown
 from edgeseg.log import log
-from edgeseg.opencv import silence
+from edgeseg.opencv import openable, silence
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
 
 FOLDER_FPS = 5.0  # of a video made from single images
@@ -22,13 +23,13 @@ def open_path(path: Path) -> Source | None:
         paths = walk_images(path)
         if not paths:
             raise SourceError(
-                f"no images in {path}.",
+                f"no images in {shown(path)}.",
                 remedy="put PNG, JPEG, BMP or TIFF files there",
                 code="source/no-images",
             )
-        return ImageFiles(str(path), paths)
+        return ImageFiles(shown(path), paths)
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        return ImageFiles(str(path), [path])
+        return ImageFiles(shown(path), [path])
     return VideoFile(path) if path.is_file() else None
 
 
@@ -37,19 +38,19 @@ class VideoFile(Source):
 
     def __init__(self, path: Path) -> None:
         silence(cv2)
-        self._path = path
         self._reading = threading.Lock()
-        self._capture = cv2.VideoCapture(str(path))
+        with openable(path) as name:
+            self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
             raise SourceError(
-                f"cannot read video {path}: it is damaged, truncated, or its format is not "
+                f"cannot read video {shown(path)}: it is damaged, truncated, or its format is not "
                 "supported by this OpenCV.",
-                remedy=f"ffmpeg -i '{path}' -c:v mpeg4 -q:v 2 repaired.mp4",
+                remedy=f"ffmpeg -i {quoted(path)} -c:v mpeg4 -q:v 2 repaired.mp4",
                 code="source/unreadable-video",
             )
         self._expected = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._count = 0
-        super().__init__(str(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
+        super().__init__(shown(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
 
     def read_into(self, frame: Frame) -> bool:
         with self._reading:
@@ -59,7 +60,7 @@ class VideoFile(Source):
             self._count += 1
         elif self._count < MIN_SHARE * self._expected:
             log.warning(
-                f"{self._path}: only {self._count} of {self._expected:.0f} frames could be decoded"
+                f"{self.name}: only {self._count} of {self._expected:.0f} frames could be decoded"
             )
         return done
 
@@ -71,19 +72,26 @@ class VideoFile(Source):
 
 
 class ImageFiles(Source):
-    """Images of any sizes, one after the other."""
+    """Images of any sizes, one after the other. One that cannot be read is listed and left out."""
 
     def __init__(self, name: str, paths: list[Path]) -> None:
         super().__init__(name, FOLDER_FPS)
-        self._paths = iter(paths)
+        self._paths, self._count = iter(paths), len(paths)
 
     def read_into(self, frame: Frame) -> bool:
-        path = next(self._paths, None)
-        if path is None:
-            return False
-        image = read_image(path)
-        if frame.image.shape != image.shape:
-            frame.image = np.empty_like(image)
-        cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=frame.image)
-        frame.label = str(path)
-        return True
+        """Read the next image; DataError if none of them can be read."""
+        for path in self._paths:
+            try:
+                image = read_image(path)
+            except DataError as error:
+                self.broken += 1
+                if self.broken == self._count:
+                    raise
+                log.warning(f"{error.problem}; left out")
+                continue
+            if frame.image.shape != image.shape:
+                frame.image = np.empty_like(image)
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=frame.image)
+            frame.label = str(path)
+            return True
+        return False

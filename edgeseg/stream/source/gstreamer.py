@@ -10,8 +10,9 @@ from functools import partial
 
 import cv2
 
-from edgeseg.addresses import public
+from edgeseg.addresses import public, public_pipeline
 from edgeseg.errors import SourceError
+from edgeseg.files import quoted
 from edgeseg.log import log
 from edgeseg.opencv import (
     GET_GSTREAMER,
@@ -57,11 +58,11 @@ def open_pipeline(text: str, options: CameraOptions) -> Camera:
     name = public(f"gst://{text}")
     _need_gstreamer(name)
     pipeline, missing = complete(text)
-    if not pipeline:
+    if not pipeline or not pipeline.isprintable():
         raise SourceError(
-            "gst:// has no pipeline.",
+            f"gst:// has {'characters that are no text' if pipeline else 'no pipeline'}.",
             remedy="--source 'gst://v4l2src device=/dev/video0'",
-            code="source/empty-pipeline",
+            code="source/invalid-pipeline" if pipeline else "source/empty-pipeline",
         )
     if missing:
         log.warning(f"{name}: its appsink lacks {missing}; use: {APPSINK}")
@@ -83,11 +84,11 @@ class GStreamerConnection(CaptureConnection):
         asked = parameters(cv2, timeouts) if version(cv2) >= GSTREAMER_TIMEOUTS else []
         capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, asked)
         if not capture.isOpened():
-            shown = public(pipeline.partition(" ! appsink")[0])
+            shown = public_pipeline(pipeline.partition(" ! appsink")[0])
             raise SourceError(
                 f"cannot start {name}: a GStreamer element is not installed, the camera is missing "
                 "or in use, or two elements do not match.",
-                remedy=f"to see the cause: gst-launch-1.0 -v {shown} ! fakesink",
+                remedy=f"to see the cause: gst-launch-1.0 -v {quoted(f'{shown} ! fakesink')}",
                 code="source/pipeline-failed",
             )
         super().__init__(capture)

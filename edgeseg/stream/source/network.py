@@ -10,13 +10,13 @@ frame, and both keep as few frames back as they can. A lost camera is reconnecte
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
 import cv2
 
-from edgeseg.addresses import public
+from edgeseg.addresses import ESCAPES, HIDDEN, encoded, public
 from edgeseg.errors import SourceError
 from edgeseg.machine.facts import this_machine
 from edgeseg.opencv import has_gstreamer, parameters, silence
@@ -37,7 +37,7 @@ FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 def open_network(url: str, options: CameraOptions) -> Camera:
     """Open a network camera; its name is the URL without the password."""
-    name = public(url)
+    name, url = public(url), encoded(url)
     options.warn_unused(name)
     if url.lower().startswith("rtsp") and has_gstreamer(cv2):
         pipeline = rtsp_pipeline(url, jetson=this_machine().jetson is not None)
@@ -96,21 +96,19 @@ def _low_latency() -> Iterator[None]:
 
 def _unreachable(url: str) -> SourceError:
     """Distinguish a host that does not answer from one that sends no video."""
-    shown = public(url)
-    with suppress(ValueError):  # not a port
-        parts = urlsplit(shown)
-        host, port = parts.hostname or "", parts.port or PORTS[parts.scheme.lower()]
-        try:
-            socket.create_connection((host, port), OPEN_SECONDS / 4).close()
-        except OSError as error:
-            return SourceError(
-                f"cannot connect to {shown}: {error.strerror or error}.",
-                remedy=f"check the camera's power, cable and address; or {TRY_WITHOUT}",
-                code="source/unreachable",
-            )
+    shown, parts = public(url), urlsplit(url)
+    try:
+        port = parts.port or PORTS[parts.scheme.lower()]
+        socket.create_connection((parts.hostname or "", port), OPEN_SECONDS / 4).close()
+    except OSError as error:
+        hint = f"{ESCAPES}; or " if shown.endswith(HIDDEN) else ""
+        return SourceError(
+            f"cannot connect to {shown}: {error.strerror or error}.",
+            remedy=f"{hint}check the camera's power, cable and address; or {TRY_WITHOUT}",
+            code="source/unreachable",
+        )
     return SourceError(
         f"no video from {shown}: wrong path, user or password, or unsupported codec.",
-        remedy="use rtsp://USER:PASSWORD@HOST/PATH as in the camera's manual; in the password "
-        "write @ as %40, / as %2F and ? as %3F",
+        remedy=f"use rtsp://USER:PASSWORD@HOST/PATH as in the camera's manual; {ESCAPES}",
         code="source/no-video",
     )

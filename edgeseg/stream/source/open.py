@@ -1,21 +1,23 @@
 """Open a source by its address.
 
-0, 1                   camera by number
+0, 1                   camera by number, unless there is a file or folder of that name
 /dev/video0            camera by device path; also v4l2:///dev/video0
 csi://0                camera on a Jetson's CSI connector, through GStreamer
 rtsp://host/path       network camera; also rtsps://, and http:// or https:// for MJPEG
 gst://PIPELINE         GStreamer pipeline
 clip.mp4               video file
-photos/                images in a folder and its subfolders, in the order of their names
+photos/                images in a folder and its subfolders, in natural order (2 before 10)
 part.png               one image
 test://640x480@30      synthetic camera: width x height @ frames per second
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from edgeseg.addresses import public
 from edgeseg.errors import SourceError
+from edgeseg.files import shown
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import CameraOptions, Mode
 from edgeseg.stream.source.files import open_path
@@ -39,7 +41,7 @@ def open_source(
     size; attempts: to reconnect to a lost camera.
     """
     options = CameraOptions(requested or Mode(), size, attempts)
-    if address.isdecimal():
+    if address.isdecimal() and not os.path.lexists(address):
         return open_v4l2(int(address), options)
     scheme, separator, rest = address.partition("://")
     scheme = scheme.lower()
@@ -65,12 +67,19 @@ def open_source(
 
 
 def _open_path(path: Path, options: CameraOptions) -> Source:
-    if path.is_char_device():
-        return open_v4l2(str(path), options)
-    source = open_path(path)
+    try:
+        if path.is_char_device():
+            return open_v4l2(str(path), options)
+        source = open_path(path)
+    except OSError as error:  # no permission, or a name that is too long
+        raise SourceError(
+            f"cannot open {shown(path)}: {error.strerror}.",
+            remedy="check the path and its permissions",
+            code="source/unreadable",
+        ) from error
     if source is None:
         raise SourceError(
-            f"not found: '{path}' (expected {SUPPORTED}).",
+            f"not found: '{shown(public(str(path)))}' (expected {SUPPORTED}).",
             remedy="check the path, or: edgeseg stream --camera 0",
             code="source/not-found",
         )

@@ -1,5 +1,6 @@
 """USB and other local cameras through OpenCV (V4L2 on Linux): `0`, `/dev/video0`."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,8 @@ import cv2
 
 from edgeseg.config import CameraFormat
 from edgeseg.errors import SourceError
-from edgeseg.opencv import silence
+from edgeseg.files import natural_key, shown
+from edgeseg.opencv import openable, silence
 from edgeseg.stream.source.camera import (
     TRY_WITHOUT,
     Camera,
@@ -17,6 +19,8 @@ from edgeseg.stream.source.camera import (
     Mode,
 )
 
+DEVICES = Path("/dev")
+MOST_CAMERAS = 255  # OpenCV takes a larger number for a number and a driver
 # FOURCC codes of V4L2; OpenCV converts each of these formats to BGR.
 CODES: dict[CameraFormat, str] = {
     "mjpeg": "MJPG",
@@ -43,8 +47,7 @@ class V4L2Connection(CaptureConnection):
 
     def __init__(self, address: int | str, requested: Mode) -> None:
         silence(cv2)
-        driver = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
-        capture = cv2.VideoCapture(address, driver)
+        capture = _capture(address)
         if not capture.isOpened():
             raise _unavailable(address)
         if requested.format:  # first: sizes and rates depend on it
@@ -61,6 +64,16 @@ class V4L2Connection(CaptureConnection):
         self.note = requested.note(self.mode)
 
 
+def _capture(address: int | str) -> cv2.VideoCapture:
+    driver = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+    if isinstance(address, str):
+        with openable(Path(address)) as name:
+            return cv2.VideoCapture(name, driver)
+    if address > MOST_CAMERAS:
+        raise _unavailable(address)
+    return cv2.VideoCapture(address, driver)
+
+
 def _format(capture: cv2.VideoCapture) -> str | None:
     """Return the name of the pixel format, or its FOURCC if it has no name here."""
     code = int(capture.get(cv2.CAP_PROP_FOURCC))
@@ -71,17 +84,18 @@ def _format(capture: cv2.VideoCapture) -> str | None:
 def _unavailable(address: int | str) -> SourceError:
     """Distinguish a missing camera from one that cannot be opened."""
     node = Path(f"/dev/video{address}" if isinstance(address, int) else address)
-    if node.exists():
+    if os.path.lexists(node):
         return SourceError(
-            f"cannot open camera {node}: it is in use by another program, this user has no "
+            f"cannot open camera {shown(node)}: it is in use by another program, this user has no "
             "permission, or it is not a capture device.",
             remedy=f"close the other program, or: sudo usermod -aG video $USER; or {TRY_WITHOUT}",
             code="source/camera-busy",
         )
-    present = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*")))
-    found = f" (found {present or 'no /dev/video*'})" if sys.platform == "linux" else ""
+    present = sorted(DEVICES.glob("video[0-9]*"), key=natural_key)
+    found = f" (found {', '.join(map(str, present)) or 'no /dev/video*'})"
+    other = f", or choose another: --camera {present[0].name[5:]}" if present else ""
     return SourceError(
-        f"camera not found: {address}{found}.",
-        remedy=f"connect it, or choose another: --camera 1; or {TRY_WITHOUT}",
+        f"camera not found: {shown(str(address))}{found if sys.platform == 'linux' else ''}.",
+        remedy=f"connect it{other}; or {TRY_WITHOUT}",
         code="source/camera-missing",
     )

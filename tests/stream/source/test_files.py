@@ -119,11 +119,48 @@ def test_one_image_is_a_source(tmp_path):
         assert len(read_all(source)) == 1
 
 
-def test_a_corrupt_image_in_a_folder_is_named(tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG nothing more")
+def test_a_damaged_image_in_a_folder_is_listed_and_the_others_are_read(tmp_path, said):
+    for name in ("1.png", "2.png", "10.png"):
+        write_png(tmp_path / name, solid_image())
+    whole = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2])
+    with open_path(tmp_path) as source:
+        labels = [frame.label for frame in read_all(source)]
+    assert labels == [str(tmp_path / "1.png"), str(tmp_path / "10.png")]
+    assert source.broken == 1
+    (line,) = said
+    assert str(tmp_path / "2.png") in line and line.endswith("left out")
+
+
+def test_a_folder_without_any_sound_image_is_an_error(tmp_path):
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(b"\x89PNG nothing more")
     with open_path(tmp_path) as source, pytest.raises(DataError) as caught:
         source.read_into(Frame())
-    assert "broken.png" in caught.value.problem
+    assert "2.png" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Pr\udcfcf", "a%03d", "x:y", "-x", "q'\"z", "new\nline", "\x1b[31m", "e\u0301", "n" * 240],
+)
+def test_a_video_and_its_folder_may_have_any_name(clip, tmp_path, name):
+    path = tmp_path / name / f"{name}.avi"
+    path.parent.mkdir()
+    path.write_bytes(clip.read_bytes())
+    with open_path(path) as source:
+        assert len(read_all(source)) == len(REDS)
+    assert source.name.isprintable()
+
+
+def test_images_may_have_any_name(tmp_path):
+    names = ["Pr\udcfcf.png", "new\nline.png", "-x.png"]
+    for name in names:
+        write_png(tmp_path / name, solid_image())
+    with open_path(tmp_path) as source:
+        assert sorted(frame.label for frame in read_all(source)) == sorted(
+            str(tmp_path / name) for name in names
+        )
 
 
 def test_an_empty_folder_is_refused(tmp_path):

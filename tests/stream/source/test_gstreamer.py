@@ -91,5 +91,5 @@ def test_a_pipeline_that_does_not_start(plant):
         GStreamerConnection(
             "gst://x", "rtspsrc location=rtsp://u:secret@h/1 ! x ! appsink drop=true"
         )
-    line = "gst-launch-1.0 -v rtspsrc location=rtsp://h/1 ! x ! fakesink"
+    line = "gst-launch-1.0 -v 'rtspsrc location=rtsp://h/1 ! x ! fakesink'"
     assert caught.value.remedy.endswith(line)

@@ -144,11 +144,22 @@ def test_a_host_that_does_not_answer_is_named():
 
 
 def test_the_remedy_explains_a_password_with_a_slash():
-    with RtspServer(stamped) as server:
-        with fails(SourceError, "source/no-video") as caught:
-            FFmpegConnection(server.url.replace(PASSWORD, "12/x"))
-    assert "%2F" in caught.value.remedy
-    assert "12/x" not in str(caught.value)
+    # What comes before the slash is a host and a port to FFmpeg, and to every parser of URLs.
+    with fails(SourceError, "source/unreachable") as caught:
+        open_source("rtsp://127.0.0.1:1/x@127.0.0.1/line", size=(8, 8), attempts=1)
+    assert "rtsp://...: Connection refused" in caught.value.problem
+    assert "/ as %2F" in caught.value.remedy
+
+
+@pytest.mark.parametrize("password", ["p@ss", "50%", "a b", "quo\"te's", "a:b", "p@%2F#?"])
+def test_a_password_with_reserved_characters_opens_the_camera(password, capfd):
+    typed = password.replace("#", "%23").replace("?", "%3F").replace("%2F", "%252F")
+    with RtspServer(stamped, fps=100.0, password=password) as server:
+        address = f"rtsp://inspector:{typed}@127.0.0.1:{server.port}/line"
+        with opened(address) as (camera, said):
+            assert stamps(camera, 1)
+    assert camera.name == f"rtsp://127.0.0.1:{server.port}/line"
+    assert password not in "".join(said) + capfd.readouterr().err
 
 
 def test_the_end_of_the_stream_ends_the_attempts():

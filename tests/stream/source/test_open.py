@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgeseg.data.images import write_png
 from edgeseg.errors import SourceError
 from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER
 from edgeseg.stream.source import gstreamer, network, v4l2
@@ -10,6 +11,7 @@ from edgeseg.stream.source.camera import Camera, Mode
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import SyntheticCamera
 from tests.kit.errors import fails
+from tests.kit.fakes import solid_image
 
 
 def open_it(address, **requested):
@@ -53,9 +55,30 @@ def test_an_unknown_scheme_gets_the_list_of_what_is_supported(text):
     assert "secret" not in str(caught.value)
 
 
-def test_a_path_that_is_not_there_is_refused():
-    with fails(SourceError, "source/not-found"):
-        open_it("nowhere/clip.mp4")
+@pytest.mark.parametrize("name", ["nowhere/clip.mp4", "Pr\udcfcf.mp4", "a\nb\x1b[31m.mp4", "-x"])
+def test_a_path_that_is_not_there_is_refused(name):
+    with fails(SourceError, "source/not-found") as caught:
+        open_it(name)
+    assert caught.value.problem.isprintable()
+
+
+def test_a_name_that_is_too_long_is_refused():
+    with fails(SourceError, "source/unreadable"):
+        open_it("n" * 5000)
+
+
+def test_an_address_without_its_scheme_is_not_shown():
+    with fails(SourceError, "source/not-found") as caught:
+        open_it("admin:s3cret@10.0.0.9/live")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_folder_named_by_its_date_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_png(tmp_path / "20240131" / "part.png", solid_image())
+    with open_it("20240131") as source:
+        assert source.read_into(frame := Frame())
+    assert (source.live, frame.label) == (False, "20240131/part.png")
 
 
 class Opened:

@@ -6,6 +6,7 @@ import cv2
 import pytest
 
 from edgeseg.errors import SourceError
+from edgeseg.stream.source import v4l2
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.v4l2 import V4L2Connection
 from tests.kit.errors import fails
@@ -18,6 +19,29 @@ def test_a_missing_camera(capfd):
         V4L2Connection(63, Mode((48, 64)))
     assert "63" in caught.value.problem
     assert capfd.readouterr().err == "", "no warnings of OpenCV"
+
+
+@pytest.mark.parametrize(
+    ("present", "found", "offered"),
+    [
+        ([], "found no /dev/video*", ""),
+        (["video10", "video2", "video-codec"], "video2, ", ", or choose another: --camera 2"),
+    ],
+)
+def test_only_cameras_that_are_there_are_offered(tmp_path, monkeypatch, present, found, offered):
+    for name in present:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(v4l2, "DEVICES", tmp_path)
+    with fails(SourceError, "source/camera-missing") as caught:
+        V4L2Connection(99_999_999_999, Mode((48, 64)))
+    assert found in caught.value.problem and "video-codec" not in caught.value.problem
+    assert caught.value.remedy.startswith(f"connect it{offered}; or without a camera: ")
+
+
+def test_a_camera_of_any_name_is_refused_cleanly():
+    with fails(SourceError, "source/camera-missing") as caught:
+        V4L2Connection("/dev/v\udcfcdeo\n", Mode((48, 64)))
+    assert caught.value.problem.isprintable()
 
 
 def test_a_camera_that_cannot_be_opened(tmp_path):
