@@ -8,7 +8,7 @@ import os
 from edgeseg.errors import ConfigError
 
 LIMITS = {
-    "EDGESEG_MAX_PIXELS": 1 << 27,
+    "EDGESEG_MAX_PIXELS": 1 << 28,
     "EDGESEG_MAX_IMAGE_SIZE": 4096,
     "EDGESEG_MAX_JSON_MB": 256,
 }

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
-from edgeseg.data.images import Image, fill_frame, read_image, walk_images
+from edgeseg.data.images import Image, fill_frame, read_image
 from edgeseg.data.layouts import open_dataset
+from edgeseg.data.listing import walk_images
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError
+from edgeseg.files import shown
 from edgeseg.log import log
 from edgeseg.runtime.base import Slot
 
@@ -91,16 +93,17 @@ def pick_paths(folder: Path, most: int) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(
-            f"folder not found: {folder}",
+            f"folder not found: {shown(folder)}",
             remedy="--data FOLDER with images",
             code="data/folder-missing",
         )
-    paths = walk_images(folder)
+    paths: list[Path] = []
     with suppress(DataError):  # any folder of images will do
-        paths = [sample.path for sample in open_dataset(folder).test] or paths
+        paths = [sample.path for sample in open_dataset(folder).test]
+    paths = paths or walk_images(folder)
     if not paths:
         raise DataError(
-            f"no images in {folder}",
+            f"no images in {shown(folder)}",
             remedy="put PNG, JPEG, BMP or TIFF files there",
             code="data/no-images",
         )

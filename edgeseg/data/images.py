@@ -5,6 +5,7 @@ graph multiplies by the same matrices (`model/fused.py`), so the network gets th
 camera resolution.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.data.formats.decode import Pixels, decode
+from edgeseg.data.formats.decode import LIMIT, Pixels, decode
 from edgeseg.errors import DataError
 from edgeseg.files import shown
+from edgeseg.limits import limit
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-TRUTH_FOLDERS = frozenset({"ground_truth", "masks"})
+BYTES_PER_PIXEL, HEADERS = 8, 1 << 24  # at most, in a file
 RGB_OF_BGR = np.array([2, 1, 0])
 
 Image = NDArray[np.uint8]
@@ -36,17 +37,26 @@ def read_image(path: Path, bit_depth: int = 16) -> Image:
     return np.ascontiguousarray(pixels[:, :, :3])
 
 
-def read_pixels(path: Path, *, indices: bool = False) -> Pixels:
+def read_pixels(path: Path) -> Pixels:
     """Decode an image file as it is: gray, RGB or RGBA of 8 or 16 bits; as `decode`."""
+    most = limit(LIMIT) * BYTES_PER_PIXEL + HEADERS
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read() if size <= most else b""
     except OSError as error:
         raise DataError(
             f"cannot open {shown(path)}: {error.strerror}",
             remedy="check the path and its permissions",
             code="data/unreadable",
         ) from error
-    return decode(data, shown(path), indices=indices)
+    if size > most:
+        raise DataError(
+            f"cannot read {shown(path)}: {size} bytes, too large for an image",
+            remedy=f"export {LIMIT}={10 * limit(LIMIT)}",
+            code="data/image-size",
+        )
+    return decode(data, shown(path))
 
 
 def to_8_bits(pixels: Pixels, bit_depth: int, path: Path) -> NDArray[np.uint8]:
@@ -66,37 +76,6 @@ def to_8_bits(pixels: Pixels, bit_depth: int, path: Path) -> NDArray[np.uint8]:
         )
     scaled: NDArray[np.uint8] = np.rint(pixels * (255 / largest)).astype(np.uint8)
     return scaled
-
-
-def read_mask(path: Path) -> Mask:
-    """Read a ground-truth mask, bool [H, W]; True (128 and above) is anomalous."""
-    return np.asarray(read_image(path).max(axis=2) >= 128)
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Return the image files directly in a folder, sorted by name."""
-    if not folder.is_dir():
-        raise DataError(
-            f"folder not found: {folder}",
-            remedy="the path of a folder with images",
-            code="data/folder-missing",
-        )
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-
-
-def walk_images(folder: Path) -> list[Path]:
-    """Return the image files in a folder and its subfolders, sorted, without masks and depth."""
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return [p for p in paths if not _is_truth(p, p.relative_to(folder).parts[:-1])]
-
-
-def _is_truth(path: Path, below: tuple[str, ...]) -> bool:
-    """Whether a file is a mask or a depth image; below: the folders between root and file."""
-    if below and below[-1] in ("gt", "xyz"):  # of MVTec 3D-AD
-        return (path.parent.parent / "rgb").is_dir()
-    if path.parent.name == "Imgs" and path.suffix == ".png":  # of the magnetic tiles
-        return path.with_suffix(".jpg").is_file()
-    return not TRUTH_FOLDERS.isdisjoint(below)
 
 
 @lru_cache(maxsize=64)

@@ -9,15 +9,17 @@ The last two have no test images: if there are bad ones, a fifth of the good one
 every seed, is used for testing. An incomplete copy of a published data set is used with a warning.
 """
 
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgeseg.data import published
-from edgeseg.data.images import list_images
+from edgeseg.data.listing import SUFFIXES, list_images, log_left_out, subfolders
 from edgeseg.errors import DataError
+from edgeseg.files import quoted, shown, walk
 from edgeseg.log import log
 
 GOOD = "good"
@@ -46,6 +48,8 @@ class Dataset:
     layout: str
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    good_masks: tuple[Path, ...] = ()
+    """Masks of good images, which are not used."""
 
     @property
     def name(self) -> str:
@@ -59,20 +63,21 @@ def open_dataset(root: Path) -> Dataset:
     """
     if not root.is_dir():
         raise DataError(
-            f"folder not found: {root}",
+            f"folder not found: {shown(root)}",
             remedy=f"the path of a folder with {_EXPECTED}",
             code="data/folder-missing",
         )
     reader = _reader(root)
     if reader is None:
         raise _unknown(root)
+    log_left_out(root, walk(root, SUFFIXES).left_out)
     return reader(root)
 
 
 def open_datasets(root: Path) -> list[Dataset]:
     """Return the data set in a folder, or those in its subfolders (categories)."""
     if root.is_dir() and not _reader(root):
-        if categories := [folder for folder in _folders(root) if _reader(folder)]:
+        if categories := [folder for folder in subfolders(root) if _reader(folder)]:
             return [open_dataset(folder) for folder in categories]
     return [open_dataset(root)]
 
@@ -105,25 +110,26 @@ def _mvtec(root: Path) -> Dataset:
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD))
     test: list[Sample] = []
     if category is None:  # for a published category the counts below show lost files
-        for masks in _folders(root / "ground_truth"):
+        for masks in subfolders(root / "ground_truth"):
             _refuse_orphans(masks, root / "test" / masks.name)
-    for folder in _folders(root / "test"):
+    for folder in subfolders(root / "test"):
         if folder.name == GOOD:
             test += [Sample(path) for path in _images(folder)]
         else:
             test += _defects(folder, folder.name, root / "ground_truth" / folder.name)
-    dataset = Dataset(root, published.MVTEC, train, tuple(test))
+    of_good = tuple(_masks(root / "ground_truth" / GOOD).values())
+    dataset = Dataset(root, published.MVTEC, train, tuple(test), of_good)
     if category is not None:
         _compare(dataset, category.train, category.good, category.bad)
         if lost := sorted(category.defects - {sample.label for sample in test}):
-            log.warning(f"missing in {root / 'test'}: {', '.join(lost)}")
+            log.warning(f"missing in {shown(root / 'test')}: {', '.join(lost)}")
     return dataset
 
 
 def _mvtec_3d(root: Path) -> Dataset:
     train = tuple(Sample(path) for path in _images(root / "train" / GOOD / "rgb"))
     test: list[Sample] = []
-    for folder in _folders(root / "test"):
+    for folder in subfolders(root / "test"):
         if folder.name == GOOD:  # its masks are empty
             test += [Sample(path) for path in _images(folder / "rgb")]
         else:
@@ -141,7 +147,7 @@ def _magnetic_tile(root: Path) -> Dataset:
     good = [Sample(path) for path in _tiles(root / "MT_Free")]
     bad: list[Sample] = []
     found = {folder: 0 for folder in published.TILES} | {"MT_Free": len(good)}
-    for folder in _folders(root):
+    for folder in subfolders(root):
         if folder.name.startswith("MT_") and folder.name != "MT_Free":
             defects = [
                 Sample(path, folder.name.removeprefix("MT_").lower(), _beside(path))
@@ -162,7 +168,7 @@ def _tiles(folder: Path) -> list[Path]:
     paths = [path for path in _images(folder / "Imgs") if path.suffix.lower() != ".png"]
     if not paths:
         raise DataError(
-            f"no JPEG images in {folder / 'Imgs'}, only masks",
+            f"no JPEG images in {shown(folder / 'Imgs')}, only masks",
             remedy=f"download the images again: {published.ORIGINS[published.TILE]}",
             code="data/no-images",
         )
@@ -200,41 +206,47 @@ def _unknown(root: Path) -> DataError:
         name, have, lack = categories
         missing = f" (missing: {', '.join(lack)})" if lack else ""
         return DataError(
-            f"{root} contains {len(have)} of the {len(have) + len(lack)} categories of {name}"
-            f"{missing}; a model is trained for one",
-            remedy=f"choose one: {root / have[0]}",
+            f"{shown(root)} contains {len(have)} of the {len(have) + len(lack)} categories of "
+            f"{name}{missing}; a model is trained for one",
+            remedy=f"choose one: {quoted(root / have[0])}",
             code="data/several-categories",
         )
     if published.textures_folder(root):
         return DataError(
-            f"{root} is {published.DTD}, a data set of textures",
-            remedy=f"a folder with {_EXPECTED}; for synthetic anomalies: --textures {root}",
+            f"{shown(root)} is {published.DTD}, a data set of textures",
+            remedy=f"a folder with {_EXPECTED}; for synthetic anomalies: --textures {quoted(root)}",
             code="data/textures",
         )
-    found = ", ".join(sorted(p.name for p in root.iterdir())[:6]) or "nothing"
+    names = [path.name for path in root.iterdir() if not path.name.startswith(".")]
+    found = ", ".join(map(shown, sorted(names)[:6])) or "nothing"
     return DataError(
-        f"unknown layout: {root} contains {found} (expected {_EXPECTED})",
-        remedy=f"move the images of good parts to {root / GOOD}",
+        f"unknown layout: {shown(root)} contains {found} (expected {_EXPECTED})",
+        remedy=f"move the images of good parts to {quoted(root / GOOD)}",
         code="data/unknown-layout",
     )
 
 
 def _plain(root: Path) -> Dataset:
     good = [Sample(path) for path in _images(root / GOOD)]
-    _refuse_orphans(root / "masks", root / "bad")
+    stems = {_stem(sample.path) for sample in good}
+    of_good = {stem: mask for stem, mask in _masks(root / "masks").items() if stem in stems}
     if not (root / "bad").is_dir():
-        return Dataset(root, "plain", tuple(good), ())
+        _refuse_orphans(root / "masks", root / "bad", of_good)
+        return Dataset(root, "plain", tuple(good), (), tuple(of_good.values()))
     train, held = split_good(good, TEST_SHARE, seed=0)
     bad = _defects(root / "bad", "bad", root / "masks")
-    return Dataset(root, "plain", tuple(train), (*held, *bad))
+    for sample in bad:
+        of_good.pop(_stem(sample.path), None)
+    _refuse_orphans(root / "masks", root / "bad", of_good)
+    return Dataset(root, "plain", tuple(train), (*held, *bad), tuple(of_good.values()))
 
 
 def _images(folder: Path) -> list[Path]:
-    paths = list_images(folder)
+    paths = list_images(folder) if folder.is_dir() else []
     if not paths:
         raise DataError(
-            f"no images in {folder}",
-            remedy="add PNG, JPEG, BMP or TIFF files, or remove the folder",
+            f"no images in {shown(folder)}",
+            remedy="add PNG, JPEG, BMP or TIFF files, or take the folder away",
             code="data/no-images",
         )
     return paths
@@ -243,28 +255,41 @@ def _images(folder: Path) -> list[Path]:
 def _defects(folder: Path, label: str, masks: Path) -> list[Sample]:
     """Pair defective images with their masks."""
     found = _masks(masks)
-    return [Sample(path, label, found.get(path.stem)) for path in _images(folder)]
+    return [Sample(path, label, found.get(_stem(path))) for path in _images(folder)]
 
 
-def _refuse_orphans(masks: Path, folder: Path) -> None:
-    """DataError for a mask without an image, which may have a misspelled name."""
+def _refuse_orphans(masks: Path, folder: Path, known: Collection[str] = ()) -> None:
+    """DataError for a mask without an image, which may have a misspelled name.
+
+    known: the masks of good images.
+    """
     found = _masks(masks)
-    images = {path.stem for path in list_images(folder)} if folder.is_dir() else set()
-    if orphans := sorted(set(found) - images):
+    images = {_stem(path) for path in list_images(folder)} if folder.is_dir() else set()
+    if orphans := sorted(set(found) - images - set(known)):
         mask = found[orphans[0]]
         raise DataError(
-            f"mask without an image in {folder}: {mask}",
-            remedy=f"add the image {folder / orphans[0]}.png, or remove the mask: rm '{mask}'",
+            f"mask without an image in {shown(folder)}: {shown(mask)}",
+            remedy=f"add the image {quoted(folder / orphans[0])}.png, or move the mask to another "
+            "folder",
             code="data/mask-without-image",
         )
 
 
 def _masks(folder: Path) -> dict[str, Path]:
     """Return masks by the stem of their image; empty if the folder does not exist."""
-    if not folder.is_dir():
-        return {}
-    return {mask.stem.removesuffix("_mask"): mask for mask in list_images(folder)}
+    found: dict[str, Path] = {}
+    for mask in list_images(folder) if folder.is_dir() else ():
+        stem = _stem(mask).removesuffix("_mask")
+        if stem in found:
+            raise DataError(
+                f"two masks for one image: {shown(found[stem])} and {shown(mask.name)}",
+                remedy="keep one of them in the folder",
+                code="data/two-masks",
+            )
+        found[stem] = mask
+    return found
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_dir())
+def _stem(path: Path) -> str:
+    """Return the stem of a name with composed letters: macOS decomposes them in archives."""
+    return unicodedata.normalize("NFC", path.stem)

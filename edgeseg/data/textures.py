@@ -15,8 +15,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from edgeseg.data import published
-from edgeseg.data.images import Image, list_images, read_image, resize
+from edgeseg.data.images import Image, read_image, resize
+from edgeseg.data.listing import walk_images
 from edgeseg.errors import DataError
+from edgeseg.files import shown
 from edgeseg.log import log
 
 Field = NDArray[np.float32]
@@ -34,11 +36,10 @@ class FolderTextures:
     """The images in a folder and its subfolders. An incomplete DTD is logged as a warning."""
 
     def __init__(self, folder: Path) -> None:
-        folders = [folder, *sorted(p for p in folder.rglob("*") if p.is_dir())]
-        self.paths = [path for each in folders for path in list_images(each)]
+        self.paths = walk_images(folder)
         if not self.paths:
             raise DataError(
-                f"no images in {folder} (--textures)",
+                f"no images in {shown(folder)} (--textures)",
                 remedy="--textures FOLDER with images, or no --textures for procedural ones",
                 code="data/no-images",
             )

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
-from edgeseg.data.images import Image, Mask, read_mask, resize_mask, write_png
+from edgeseg.data.images import Image, Mask, resize_mask, write_png
 from edgeseg.data.layouts import GOOD, Dataset, Sample
+from edgeseg.data.truth import read_mask
 from edgeseg.errors import DataError
 from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
 from edgeseg.evaluation.report import CategoryScores, Evaluation

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
-from edgeseg.data.images import list_images
+from edgeseg.data.listing import list_images
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.files import sha256

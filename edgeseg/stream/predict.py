@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edgeseg.data.damaged import DamagedImages
-from edgeseg.data.images import read_image, walk_images
+from edgeseg.data.images import read_image
+from edgeseg.data.listing import walk_images
 from edgeseg.errors import DataError, ModelError
 from edgeseg.files import check_outputs, shown
 from edgeseg.log import log

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 from edgeseg.data import images
-from edgeseg.data.images import fill_frame, read_image, read_mask, resize, resize_mask
+from edgeseg.data.images import fill_frame, read_image, resize, resize_mask
 from edgeseg.errors import DataError
 from tests.kit.errors import fails
 
@@ -65,6 +65,33 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path, name):
     np.testing.assert_array_equal(read_image(tmp_path / name)[..., 2], GRAY)
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_the_depth_of_16_bit_files_is_their_real_one(tmp_path, bits):
+    largest = 2**bits - 1
+    deep = np.array([[0, largest // 2, largest]], np.uint16)
+    assert cv2.imwrite(str(tmp_path / "a.png"), deep)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", bits)[0, :, 1], [0, 127, 255])
+
+
+def test_a_value_above_the_depth_of_the_training_is_refused(tmp_path):
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.array([[7, 4096]], np.uint16))
+    with fails(DataError, "data/bit-depth") as caught:
+        read_image(tmp_path / "a.png", 12)
+    assert "4096" in caught.value.problem and "a.png" in caught.value.problem
+
+
+def test_the_depth_does_not_concern_8_bit_files(tmp_path):
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", RGB), 10), RGB)
+
+
+def test_a_file_too_large_for_an_image_is_not_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGESEG_MAX_PIXELS", "1")
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(1 << 25)  # a hole: no space on the disk
+    with fails(DataError, "data/image-size"):
+        read_image(tmp_path / "a.png")
+
+
 def test_sixteen_bit_color(tmp_path):
     assert cv2.imwrite(str(tmp_path / "a.png"), RGB[..., ::-1].astype(np.uint16) * 257)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), RGB)
@@ -117,21 +144,6 @@ def test_read_image_refuses_empty_missing_and_other_files(tmp_path):
             read_image(tmp_path / name)
     with fails(DataError, "data/unreadable"):
         read_image(tmp_path / "none.png")
-
-
-def test_list_images_is_sorted_and_without_other_files(tmp_path):
-    for name in ("b.PNG", "a.jpeg", "c.tiff", "notes.txt", "d.bmp"):
-        (tmp_path / name).touch()
-    (tmp_path / "e.png").mkdir()
-    names = [path.name for path in images.list_images(tmp_path)]
-    assert names == ["a.jpeg", "b.PNG", "c.tiff", "d.bmp"]
-    with fails(DataError, "data/folder-missing"):
-        images.list_images(tmp_path / "none")
-
-
-def test_read_mask_is_true_from_128(tmp_path):
-    path = save(tmp_path / "m.png", np.array([[0, 127, 128, 255]], np.uint8))
-    np.testing.assert_array_equal(read_mask(path), [[False, False, True, True]])
 
 
 SIZES = [(1080, 1920, 256), (480, 640, 256), (600, 200, 256), (100, 100, 256), (97, 131, 64)]

@@ -1,5 +1,7 @@
 """`open_dataset` recognizes layouts; the error for others says what was expected."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from edgeseg.data.images import write_png
 from edgeseg.data.layouts import Sample, open_dataset, split_good
 from edgeseg.errors import DataError
 from tests.kit.errors import fails
+from tests.kit.logs import logged
 
 
 def plant(root, *names):
@@ -133,7 +136,58 @@ def test_open_dataset_refuses_a_mask_without_image(request, layout, mask, folder
     with fails(DataError, "data/mask-without-image") as caught:
         open_dataset(root)
     assert f"add the image {root / folder}/" in caught.value.remedy
-    assert f"rm '{root / mask}'" in caught.value.remedy
+    assert "rm " not in caught.value.remedy
+
+
+@pytest.mark.parametrize("root", ["mvtec", "plain"])
+def test_masks_of_good_images_are_listed_and_not_used(request, root):
+    folder = request.getfixturevalue(root)
+    mask = {"mvtec": "ground_truth/good/000_mask.png", "plain": "masks/003.png"}[root]
+    plant(folder, mask)
+    data = open_dataset(folder)
+    assert data.good_masks == (folder / mask,)
+    assert all(sample.mask is None for sample in data.test if sample.good)
+
+
+def test_two_masks_for_one_image_are_refused(mvtec):
+    plant(mvtec, "ground_truth/crack/000.png")
+    with fails(DataError, "data/two-masks"):
+        open_dataset(mvtec)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_mask_matches_its_image_however_its_letters_are_composed(plain, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    plant(plain, "bad/" + unicodedata.normalize(form, "Prüfling é.png"))
+    plant(plain, "masks/" + unicodedata.normalize(other, "Prüfling é.png"))
+    assert open_dataset(plain).test[-1].mask is not None
+
+
+def test_hidden_folders_and_files_are_no_data(mvtec):
+    plant(mvtec, "test/.ipynb_checkpoints/000.png", "train/good/._000.png", "test/good/.a.png")
+    plant(mvtec, "train/good/.thumbnails/b.png")
+    data = open_dataset(mvtec)
+    assert {sample.label for sample in data.test} == {"crack", "dent", "good"}
+    assert (len(data.train), len(data.test)) == (3, 3)
+
+
+def test_an_empty_hidden_folder_is_no_data(mvtec):
+    (mvtec / "test/.ipynb_checkpoints").mkdir()
+    assert len(open_dataset(mvtec).test) == 3
+
+
+def test_what_is_left_out_is_said_in_one_line(mvtec):
+    plant(mvtec, "test/good/.a.png", "test/good/.b.png")
+    (mvtec / "test/good/c.webp").touch()
+    with logged() as lines:
+        open_dataset(mvtec)
+    (line,) = [line for line in lines if "left out" in line]
+    assert "2 hidden" in line and "1 .webp" in line
+
+
+def test_frames_are_in_natural_order(tmp_path):
+    plant(tmp_path, *(f"good/{number}.png" for number in (10, 9, 2, 1)))
+    assert [s.path.stem for s in open_dataset(tmp_path).train] == ["1", "2", "9", "10"]
 
 
 def parts(tmp_path, count):

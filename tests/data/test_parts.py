@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from edgeseg.data.images import read_image, read_mask
+from edgeseg.data.images import read_image
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import DEFECTS, SIZE, draw_part, spoil, write_parts
+from edgeseg.data.truth import read_mask
 
 
 def test_write_parts_has_the_mvtec_layout_and_a_mask_for_each_defect(tmp_path):

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from edgeseg.data.images import walk_images
 from edgeseg.data.layouts import open_dataset
+from edgeseg.data.listing import walk_images
 from edgeseg.data.published import (
     MVTEC_3D_CATEGORIES,
     MVTEC_CATEGORIES,

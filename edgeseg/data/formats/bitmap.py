@@ -7,10 +7,8 @@ from PIL.BmpImagePlugin import BmpImageFile
 from edgeseg.data.formats.header import Header, SizeCheck, gray_or_color, opened
 
 
-def decode_bmp(
-    data: bytes, check: SizeCheck, indices: bool
-) -> tuple[NDArray[np.uint8 | np.uint16], int]:
+def decode_bmp(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.uint16], int]:
     """Return the pixels; a BMP has no orientation."""
     image = opened(BmpImageFile, data)
     check(Header(*image.size))
-    return gray_or_color(image, indices), 1
+    return gray_or_color(image), 1

@@ -1,14 +1,13 @@
 """The one function that turns the bytes of an image file into pixels, or refuses them by name.
 
 A file is known by its content, not by its suffix. Its size is read from the header and compared
-with MAX_PIXELS before memory is allocated; what is truncated or damaged is never completed; the
-orientation of EXIF is applied, so the pixels are those that every viewer shows.
+with EDGESEG_MAX_PIXELS before memory is allocated; what is truncated or damaged is never completed;
+the orientation of EXIF is applied, so the pixels are those that every viewer shows.
 
 Cost of 640 x 480 on one core, beside OpenCV's: JPEG 1.7 ms (1.8 ms), PNG 11.8 ms (10.3 ms), TIFF
 8.5 ms (7.2 ms).
 """
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,16 +19,15 @@ from edgeseg.data.formats.header import Damaged, Header, Refused, SizeCheck
 from edgeseg.data.formats.jpeg import decode_jpeg
 from edgeseg.data.formats.png import decode_png
 from edgeseg.data.formats.tiff import decode_tiff
-from edgeseg.errors import ConfigError, DataError
+from edgeseg.errors import DataError
+from edgeseg.limits import limit
 
 LIMIT = "EDGESEG_MAX_PIXELS"
-"""Environment variable: the most pixels of an image; default 2^28, 16384 x 16384."""
-DEFAULT_LIMIT = 1 << 28
 
 Pixels = NDArray[np.uint8 | np.uint16]
 """[H, W] gray, [H, W, 3] RGB or [H, W, 4] RGB and alpha, in the type of the file."""
 
-FormatDecoder = Callable[[bytes, SizeCheck, bool], tuple[Any, int]]
+FormatDecoder = Callable[[bytes, SizeCheck], tuple[Any, int]]
 
 DECODERS: dict[bytes, FormatDecoder] = {
     b"\xff\xd8\xff": decode_jpeg,
@@ -51,24 +49,24 @@ OTHERS = {  # what is recognized, to name it
 }
 
 
-def decode(data: bytes, name: str, *, indices: bool = False) -> Pixels:
+def decode(data: bytes, name: str) -> Pixels:
     """Decode PNG, JPEG, TIFF or BMP, upright; DataError names `name`.
 
-    indices: return the class indices [H, W] of an image with a palette instead of its colors.
+    An image with a palette gives its colors.
     """
     decoder = _decoder(data, name)
 
     def check(header: Header) -> None:
-        limit = pixel_limit()
-        if header.width * header.height > limit:
+        most = limit(LIMIT)
+        if header.width * header.height > most:
             raise Refused(
                 "data/image-size",
-                f"{header.width} x {header.height} is more than {limit} pixels",
+                f"{header.width} x {header.height} is more than {most} pixels",
                 f"export {LIMIT}={header.width * header.height}",
             )
 
     try:
-        pixels, orientation = decoder(data, check, indices)
+        pixels, orientation = decoder(data, check)
     except Damaged as error:
         raise _damaged(name, f"damaged ({error})") from error
     except Refused as error:
@@ -90,20 +88,6 @@ def _decoder(data: bytes, name: str) -> FormatDecoder:
         remedy="convert it to PNG",
         code="data/format",
     )
-
-
-def pixel_limit() -> int:
-    """Return the most pixels that an image may have, from the environment."""
-    text = os.environ.get(LIMIT, "")
-    if not text:
-        return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise ConfigError(
-            f"invalid {LIMIT}: {text!r} (expected a number of pixels)",
-            remedy=f"export {LIMIT}={DEFAULT_LIMIT}",
-            code="config/max-pixels",
-        )
-    return int(text)
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:

@@ -86,17 +86,14 @@ def orientation_of(block: bytes) -> int:
         return 1
 
 
-def gray_or_color(image: Any, indices: bool) -> NDArray[np.uint8 | np.uint16]:
-    """Return the pixels of a Pillow image of a mode that is read; wrong_type otherwise.
-
-    indices: those of a palette instead of its colors.
-    """
+def gray_or_color(image: Any) -> NDArray[np.uint8 | np.uint16]:
+    """Return the pixels of a Pillow image of a mode that is read; wrong_type otherwise."""
     mode = image.mode
-    if mode in ("P", "PA") and not (indices and mode == "P"):
+    if mode in ("P", "PA"):
         alpha = mode == "PA" or "transparency" in image.info
         loaded(image)
         return np.asarray(image.convert("RGBA" if alpha else "RGB"))
-    if mode in ("L", "P", "RGB", "RGBA"):
+    if mode in ("L", "RGB", "RGBA"):
         return loaded(image)
     if mode == "1":
         return loaded(image).astype(np.uint8) * np.uint8(255)

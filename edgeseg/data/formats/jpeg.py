@@ -21,7 +21,7 @@ from edgeseg.data.formats.header import (
 _PADDING = re.compile(rb"(?:\x00+|\xff+)\xff\xd9\s*\x00*\Z")
 
 
-def decode_jpeg(data: bytes, check: SizeCheck, indices: bool) -> tuple[NDArray[np.uint8], int]:
+def decode_jpeg(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8], int]:
     """Return RGB uint8 [H, W, 3] or gray [H, W], and the orientation.
 
     Of a file with several pictures (MPO) this is the first one; the others are previews.

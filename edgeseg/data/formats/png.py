@@ -23,9 +23,7 @@ _GRAY = 0  # color type in the header
 OPENCV_LIMIT = 1 << 30  # pixels; OpenCV reads OPENCV_IO_MAX_IMAGE_PIXELS when it is loaded
 
 
-def decode_png(
-    data: bytes, check: SizeCheck, indices: bool
-) -> tuple[NDArray[np.uint8 | np.uint16], int]:
+def decode_png(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.uint16], int]:
     """Return the pixels and the orientation; Refused for an animation."""
     kind, head = next(_chunks(data), (b"", b""))
     if kind != b"IHDR" or len(head) != 13:
@@ -45,7 +43,7 @@ def decode_png(
     if image.mode == "I":  # what Pillow before version 11 makes of 16 bits
         image.load()
         return np.asarray(image).astype(np.uint16), orientation
-    return gray_or_color(image, indices), orientation
+    return gray_or_color(image), orientation
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:

@@ -30,9 +30,7 @@ _UNCHECKED = ("jpeg", "tiff_jpeg", "webp")  # libtiff ignores the warnings of th
 _BLOCK = 1 << 20
 
 
-def decode_tiff(
-    data: bytes, check: SizeCheck, indices: bool
-) -> tuple[NDArray[np.uint8 | np.uint16], int]:
+def decode_tiff(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.uint16], int]:
     """Return the pixels and the orientation; Refused for several pages or other pixels."""
     try:
         image = opened(TiffImageFile, data)
@@ -60,7 +58,7 @@ def decode_tiff(
         if orientation != 1:  # OpenCV's versions differ in what they make of it
             raise wrong_type(f"16-bit colors with the orientation {orientation}")
         return opencv(data, Header(*image.size)), 1
-    pixels = gray_or_color(image, indices)
+    pixels = gray_or_color(image)
     return pixels, 1 if _turned_by_pillow(image, orientation) else orientation
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.data.images import SUFFIXES, read_image, walk_images
+from edgeseg.data.images import read_image
+from edgeseg.data.listing import SUFFIXES, walk_images
 from edgeseg.errors import DataError, SourceError
 from edgeseg.files import quoted, shown
 from edgeseg.log import log

@@ -1,0 +1,117 @@
+"""Ground truth: which pixels of a mask are anomalous, and what looks wrong about the masks.
+
+The value of a pixel is its largest color, or its alpha where that alone varies. A pixel is
+anomalous from half of the full scale on (128 of 255, 32768 of 65535), or, in a label image, if it
+is not 0. A label image is one whose largest value is below half of the full scale, or one of few
+values of which one below half fills a block of 3 x 3 pixels, which an antialiased edge does not.
+So masks of 0/255, 0/1, 0/100, of class indices, palettes, 16 bits, and antialiased ones are read.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgeseg.data.formats.decode import Pixels
+from edgeseg.data.images import Mask, read_pixels
+from edgeseg.data.layouts import Dataset
+from edgeseg.errors import DataError
+from edgeseg.files import shown
+
+LABELS = 16
+"""The most values of a label image that reaches half of the full scale."""
+FULL = 0.99
+NAMED = 3  # masks in a line
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a ground-truth mask, bool [H, W], upright; True is anomalous.
+
+    DataError (`data/ambiguous-mask`): colors and alpha mark different pixels.
+    """
+    pixels = read_pixels(path)
+    if pixels.ndim == 2:
+        return _marked(pixels)
+    colors, alpha = pixels[:, :, :3].max(axis=2), pixels[:, :, 3:]
+    if not alpha.size or _constant(alpha):
+        return _marked(colors)
+    by_alpha = _marked(alpha[:, :, 0])
+    if _constant(colors):
+        return by_alpha
+    by_color = _marked(colors)
+    if not (by_color == by_alpha).all():
+        raise DataError(
+            f"ambiguous mask {shown(path)}: its colors and its alpha channel mark different pixels",
+            remedy="save it without alpha, white where the part is anomalous",
+            code="data/ambiguous-mask",
+        )
+    return by_color
+
+
+def check_masks(dataset: Dataset) -> list[str]:
+    """Return one line for each thing that looks wrong about the masks of the test images.
+
+    Every mask is read. DataError: a mask cannot be read.
+    """
+    bad = [sample for sample in dataset.test if not sample.good]
+    masks = [sample.mask for sample in bad if sample.mask is not None]
+    without = [sample.path for sample in bad if sample.mask is None]
+    shares = {mask: float(read_mask(mask).mean()) for mask in masks}
+    lines = [
+        _line([m for m, share in shares.items() if share == 0], "of a defective image is empty"),
+        _line(
+            [m for m, share in shares.items() if share > FULL],
+            f"marks more than {FULL:.0%} of its image",
+        ),
+        _line(
+            [m for m in dataset.good_masks if read_mask(m).any()],
+            "of a good image marks pixels, and is ignored",
+        ),
+    ]
+    if masks and 2 * sum(share > 0.5 for share in shares.values()) > len(masks):
+        lines.append("most masks mark more than half of their image: perhaps they are inverted")
+    if masks and without:
+        lines.append(
+            f"{len(without)} of {len(bad)} defective images have no mask and are left out of the "
+            f"pixel metrics: {_names(without)}"
+        )
+    if bad and not masks:
+        lines.append("no defective image has a mask: there are no pixel metrics")
+    return [line for line in lines if line]
+
+
+def _marked(values: Pixels) -> Mask:
+    half = 128 if values.dtype == np.uint8 else 32768
+    if _is_label_image(values, half):
+        return np.asarray(values > 0)
+    return np.asarray(values >= half)
+
+
+def _is_label_image(values: Pixels, half: int) -> bool:
+    if values.max(initial=0) < half:
+        return True
+    found = np.unique(values)
+    between = found[(found > 0) & (found < half)].tolist()
+    return len(found) <= LABELS and any(_fills_block(values == value) for value in between)
+
+
+def _fills_block(mask: Mask) -> bool:
+    block = np.ones((3, 3), np.uint8)
+    return bool(cv2.erode(mask.astype(np.uint8), block, borderValue=0).any())
+
+
+def _constant(pixels: Pixels) -> bool:
+    return bool((pixels == pixels.flat[0]).all())
+
+
+def _line(masks: Sequence[Path], what: str) -> str:
+    if not masks:
+        return ""
+    return f"{len(masks)} mask{'s' * (len(masks) > 1)}, each of which {what}: {_names(masks)}"
+
+
+def _names(paths: Sequence[Path]) -> str:
+    names: Iterable[str] = (shown(Path(p.parent.name, p.name)) for p in paths[:NAMED])
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(names) + more
