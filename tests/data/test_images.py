@@ -139,8 +139,8 @@ def test_read_image_refuses_a_truncated_file(tmp_path, name, share):
 def test_read_image_refuses_empty_missing_and_other_files(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("no image")
-    for name, code in (("empty.png", "data/damaged-image"), ("text.jpg", "data/format")):
-        with fails(DataError, code):
+    for name in ("empty.png", "text.jpg"):
+        with fails(DataError, "data/damaged-image"):
             read_image(tmp_path / name)
     with fails(DataError, "data/unreadable"):
         read_image(tmp_path / "none.png")

@@ -82,12 +82,14 @@ def _decoder(data: bytes, name: str) -> FormatDecoder:
     for magic, decoder in DECODERS.items():
         if data.startswith(magic):
             return decoder
-    found = next((what for magic, what in OTHERS.items() if data.startswith(magic)), "not an image")
-    raise DataError(
-        f"cannot read {name}: {found} file (expected PNG, JPEG, TIFF or BMP)",
-        remedy="convert it to PNG",
-        code="data/format",
-    )
+    for magic, found in OTHERS.items():
+        if data.startswith(magic):
+            raise DataError(
+                f"cannot read {name}: {found} file (expected PNG, JPEG, TIFF or BMP)",
+                remedy="convert it to PNG",
+                code="data/format",
+            )
+    raise _damaged(name, "damaged, or not an image")
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:

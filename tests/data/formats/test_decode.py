@@ -131,7 +131,6 @@ def test_several_pages_or_frames_are_refused(kind):
         (encode(RGB, "GIF"), "GIF"),
         (encode(RGB, "WEBP"), "WebP"),
         (b"<html>login</html>", "HTML"),
-        (b"no image", "not an image"),
     ],
 )
 def test_other_formats_are_named(data, word):
@@ -158,9 +157,10 @@ def test_pixels_that_are_not_read_are_named(data, word):
     assert word in caught.value.problem
 
 
-def test_nothing_is_refused_as_empty():
+@pytest.mark.parametrize("data", [b"", b"\0", b"no image", b"\x89PNG", b"BM", b"II*\0"])
+def test_what_is_no_image_is_refused(data):
     with fails(DataError, "data/damaged-image"):
-        decode(b"", "a")
+        decode(data, "a")
 
 
 @pytest.mark.parametrize("kind", [*LOSSLESS, "JPEG"])
