@@ -53,11 +53,12 @@ from edgeseg.model.dskd import DSKD
 from edgeseg.model.head import Aspp
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
-from edgeseg.training.batches import Batches, load_images
+from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import Checkpoint
 from edgeseg.training.feature_cache import fill_cache
 from edgeseg.training.losses import cosine_loss, dskd_loss, head_loss
 from edgeseg.training.phases import Phase, phases
+from edgeseg.training.prepare import read_images
 from edgeseg.training.step import Stepper
 from edgeseg.training.train import json_config
 
@@ -170,7 +171,7 @@ def measure(
     theirs = build_detector(config.model, Teacher(config.teacher), settings, config.image_size)
     ours = copy.deepcopy(theirs).to(memory_format=torch.channels_last)
     began = clock()
-    batches = Batches(load_images(images, config.image_size)[0], config)
+    batches = Batches(read_images(images, [], config.image_size).pixels, config)
     decoding = clock() - began
     plain, found = PlainLoop(config, images, theirs), []
     own_phases, their_phases = (list(phases(d, config, len(images))) for d in (ours, theirs))

@@ -4,76 +4,178 @@ run = edgeseg.train("photos", profile="edge")
 engine = edgeseg.build_engine(run, precision="int8")
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeseg.cards import ENGINES, RUNS
 from edgeseg.config import BuildConfig, ExportConfig
-from edgeseg.errors import ConfigError, ModelError
-from edgeseg.evaluation.threshold import FALSE_REJECT_RATE, Thresholds, check_rate, threshold_run
+from edgeseg.errors import ConfigError, EdgesegError, ModelError
+from edgeseg.evaluation.threshold import (
+    FALSE_REJECT_RATE,
+    Thresholds,
+    check_rate,
+    rate_warning,
+    threshold_run,
+)
+from edgeseg.files import quoted, shown
+from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
-from edgeseg.settings import fit
+from edgeseg.settings import fit, plain
 
 S = TypeVar("S")
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A finished training, and its thresholds, if there are images for them."""
+
+    run: Path
+    thresholds: Thresholds | None
+
+    def summary(self) -> str:
+        """Return the thresholds, or how to set them, as text."""
+        if self.thresholds is not None:
+            return self.thresholds.summary()
+        return (
+            f"{shown(self.run)} has no thresholds: no image was held out (--holdout 0)\n"
+            "set them on images of good parts that were not used in training:\n"
+            f"  edgeseg threshold {quoted(self.run)} FOLDER"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run, and the thresholds at the top level."""
+        found = {} if self.thresholds is None else self.thresholds.to_json()
+        return {"run": str(self.run)} | found
+
+
 def train(
-    data: str | Path,
+    data: str | Path | None = None,
     *,
     name: str | None = None,
     runs_dir: str | Path = RUNS,
-    false_reject_rate: float = FALSE_REJECT_RATE,
+    false_reject_rate: float | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     preview: bool = True,
     **settings: Any,
 ) -> Path:
     """Train on a folder of good parts, set the thresholds, and return the run directory.
 
-    name: of the run; default: the name of the data folder. settings: fields of TrainConfig, such as
-    `model="dskd"`, `profile="edge"`, `image_size=256`.
+    name: of the run; default: the name of the data folder. false_reject_rate: default 0.01.
+    resume: an unfinished run, with its data and settings. overwrite: replace an earlier run when
+    this training is complete. settings: fields of TrainConfig, such as `model="dskd"`,
+    `profile="edge"`, `image_size=256`.
     Errors: DataError, ConfigError, MissingWeights; Interrupted keeps what can be resumed.
     """
-    config = _settings(TrainConfig, settings)
-    run, _ = train_run(
-        Path(data),
-        config,
+    return train_run(
+        None if data is None else Path(data),
+        _given(TrainConfig, settings),
         name=name,
         runs_dir=Path(runs_dir),
         false_reject_rate=false_reject_rate,
         resume=resume,
+        overwrite=overwrite,
         preview=preview,
-    )
-    return run
+    ).run
 
 
 def train_run(
-    data: Path,
-    config: TrainConfig,
+    data: Path | None,
+    given: dict[str, Any],
     *,
     name: str | None,
     runs_dir: Path,
-    false_reject_rate: float,
+    false_reject_rate: float | None,
     resume: bool,
+    overwrite: bool,
     preview: bool,
-) -> tuple[Path, Thresholds]:
-    """Train and set the thresholds; what can be checked before is checked before."""
-    from edgeseg.data.layouts import open_dataset
-    from edgeseg.data.rotation_policy import resolve_rotation
+) -> Trained:
+    """Train and set the thresholds; what can be checked before is checked before.
 
-    check_rate(false_reject_rate)
-    if name is not None and (Path(name).name != name or name == ".."):
-        raise ConfigError(
-            f"invalid name: '{name}' (expected a name without separators)",
-            remedy=f"--name {Path(name).name or 'NAME'} --runs-dir FOLDER",
-            code="config/run-name",
-        )
+    given: the settings that were given; those of a resumed run must not contradict its checkpoint.
+    """
+    from edgeseg.data.layouts import open_dataset, split_good
+    from edgeseg.data.rotation_policy import resolve_rotation
+    from edgeseg.training.folder import RESUME, choose
+
+    if false_reject_rate is not None:
+        check_rate(false_reject_rate)
+    config = None if resume else TrainConfig(**given)
+    run = _run_path(data, name, runs_dir, resume=resume)
+    folder = choose(run, resume=resume, overwrite=overwrite)
+    if resume and (folder / RESUME).is_file():
+        data, config, recorded = _resumed(folder, run, data, given)
+        false_reject_rate = recorded if false_reject_rate is None else false_reject_rate
+    if data is None:
+        raise _no_data(resume)
     dataset = open_dataset(data)
-    config = resolve_rotation(config, dataset)
-    run = runs_dir / (name or dataset.name)
+    config = resolve_rotation(config or TrainConfig(**given), dataset)
+    rate = FALSE_REJECT_RATE if false_reject_rate is None else false_reject_rate
+    _, held = split_good(dataset.train, config.holdout, config.seed)
+    if held and (warning := rate_warning(len(held), rate)):
+        log.warning(warning)
     from edgeseg.training.train import train as run_training  # loads torch: after the checks
 
-    run_training(dataset, config, run, resume=resume, preview=preview)
-    return run, threshold_run(run, data, false_reject_rate)
+    card = run_training(
+        dataset,
+        config,
+        run,
+        resume=resume,
+        overwrite=overwrite,
+        preview=preview,
+        false_reject_rate=false_reject_rate,
+    )
+    if not card.split["holdout"]:
+        return Trained(run, None)
+    try:
+        return Trained(run, threshold_run(run, data, rate))
+    except EdgesegError as error:
+        raise type(error)(
+            f"{error.problem}; the training is complete, without thresholds",
+            remedy=f"{error.remedy}, then:\n       edgeseg threshold {quoted(run)} {quoted(data)}",
+            code=error.code,
+        ) from error
+
+
+def _resumed(
+    folder: Path, run: Path, data: Path | None, given: dict[str, Any]
+) -> tuple[Path, TrainConfig, float | None]:
+    """Return data, settings and false-reject rate of a checkpoint; ConfigError for others given."""
+    from edgeseg.data.layouts import open_dataset
+    from edgeseg.data.rotation_policy import resolve_rotation
+    from edgeseg.training.folder import check_settings, read_facts
+
+    facts = read_facts(folder)
+    data = Path(facts.data) if data is None else data
+    if given.get("rotation") == "paper":  # the checkpoint has what it stands for
+        resolved = resolve_rotation(TrainConfig(rotation="paper"), open_dataset(data))
+        given = given | {"rotation": resolved.rotation}
+    check_settings(run, facts.config, plain(given))
+    return data, TrainConfig(**_given(TrainConfig, facts.config)), facts.false_reject_rate
+
+
+def _run_path(data: Path | None, name: str | None, runs_dir: Path, *, resume: bool) -> Path:
+    """Return the path of a run: by name, by its data, or the only unfinished one."""
+    from edgeseg.training.folder import check_run_name, only_unfinished
+
+    if name is None and data is None:
+        if not resume:
+            raise _no_data(resume)
+        return only_unfinished(runs_dir)
+    if name is None:
+        assert data is not None
+        name = data.resolve().name
+    check_run_name(name)
+    return runs_dir / name
+
+
+def _no_data(resume: bool) -> ConfigError:
+    return ConfigError(
+        "missing DATA (expected a folder of images)",
+        remedy=f"edgeseg train {'--resume ' * resume}DATA",
+        code="config/no-data",
+    )
 
 
 def export(
@@ -147,5 +249,10 @@ def _settings(kind: type[S], values: dict[str, Any]) -> S:
 
     ConfigError for an unknown name, a wrong type or a value out of bounds.
     """
-    plain = {k: str(v) if isinstance(v, Path) else v for k, v in values.items() if v is not None}
-    return kind(**fit(plain, kind, Path("keyword arguments")))
+    return kind(**_given(kind, values))
+
+
+def _given(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Convert keyword arguments, or the settings in a checkpoint, to fields of a configuration."""
+    found = {k: v for k, v in plain(values).items() if v is not None}
+    return fit(found, kind, Path("keyword arguments"))

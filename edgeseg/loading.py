@@ -18,7 +18,7 @@ from edgeseg.cards import CARD, ENGINES, RUNS, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, FrameFormat, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
-from edgeseg.files import newest
+from edgeseg.files import newest, shown
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
@@ -92,16 +92,17 @@ def open_run(
     """
     require("torch", extra="train")
     from edgeseg.model.fused import CHANNELS, Fused
-    from edgeseg.training.checkpoint import RESUME, load_run, torch_device
+    from edgeseg.training.checkpoint import load_run, torch_device
+    from edgeseg.training.folder import resume_command, unfinished
 
     if not (run / CARD).is_file():
-        unfinished = (run / RESUME).is_file()
+        begun = unfinished(run) is not None
         raise ModelError(
-            f"not a run: {run} has no {CARD}" + unfinished * " (its training was interrupted)",
-            remedy=f"edgeseg train DATA --name {run.name} --resume, with the flags it began with"
-            if unfinished
+            f"not a run: {shown(run)} has no {CARD}" + begun * " (its training is not complete)",
+            remedy=resume_command(run)
+            if begun
             else "name a run directory, the name of a run, an ONNX file or an engine",
-            code="model/unfinished" if unfinished else "model/not-a-run",
+            code="model/unfinished" if begun else "model/not-a-run",
         )
     detector, card = load_run(run)
     height, width = frame_size or (card.image_size, card.image_size)

@@ -129,9 +129,18 @@ def parse_pace(text: str, flag: str) -> float:
 
 def make(kind: type[S], flags: dict[str, Any], file: Path | None = None) -> S:
     """Build a configuration: flags override the TOML file, which overrides the defaults."""
+    return kind(**given(kind, flags, file))
+
+
+def given(kind: type[Any], flags: dict[str, Any], file: Path | None = None) -> dict[str, Any]:
+    """Return the settings that were given: flags override the TOML file."""
     values = fit(read_toml(file), kind, file) if file else {}
-    values |= {name: value for name, value in flags.items() if value is not None}
-    return kind(**values)
+    return values | {name: value for name, value in flags.items() if value is not None}
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with paths as text, as in a card or a checkpoint."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

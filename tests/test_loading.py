@@ -122,7 +122,7 @@ def test_paths_that_are_no_model(tmp_path, graph):
     (empty / "resume.safetensors").touch()
     with fails(ModelError, "model/unfinished") as caught:
         open_model(empty)
-    assert "edgeseg train DATA --name empty --resume" in caught.value.remedy
+    assert "edgeseg train --resume --name empty" in caught.value.remedy
 
 
 def test_a_runtime_that_reads_no_graph(graph, run):

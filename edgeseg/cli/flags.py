@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from edgeseg.settings import make
+from edgeseg.settings import given, make
 
 Command = Callable[..., Any]
 COMMON = "Options"
@@ -28,6 +28,7 @@ METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 def takes(kind: type[Any]) -> Callable[[Command], Command]:
     """Replace the parameter `config` of a command by one option for each field of `kind`.
 
+    A parameter `given` in its place receives the given settings alone, as a dictionary.
     Order: arguments, common settings, the command's own options, settings by panel.
     """
     panels = {
@@ -40,18 +41,20 @@ def takes(kind: type[Any]) -> Callable[[Command], Command]:
         fields = dataclasses.fields(kind)
         hints = get_type_hints(kind)
         signature = inspect.signature(command)
+        taken = "given" if "given" in signature.parameters else "config"
+        build = given if taken == "given" else make
         own = [
             p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for p in signature.parameters.values()
-            if p.name != "config"
+            if p.name != taken
         ]
         flags = {f.name: _flag(f, hints[f.name], panels.get(f.name, COMMON)) for f in fields}
 
         @wraps(command)
         def run(**values: Any) -> Any:
-            given = {name: values.pop(name) for name in flags}
-            config = make(kind, given, values.pop("config_file"))
-            return command(config=config, **values)
+            words = {name: values.pop(name) for name in flags}
+            values[taken] = build(kind, words, values.pop("config_file"))
+            return command(**values)
 
         parameters = [
             *(p for p in own if not _is_option(p)),

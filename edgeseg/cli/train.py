@@ -1,14 +1,14 @@
 """The commands that make a model and measure it: train, threshold, evaluate and their like."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from edgeseg.cards import RUNS
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import (
-    Data,
+    IMAGES,
     MaybeData,
     ModelArgument,
     Rate,
@@ -22,6 +22,7 @@ from edgeseg.config import ReproduceConfig
 from edgeseg.recipes import TrainConfig
 
 PANEL = GROUPS[1]
+MaybeRate = Annotated[float | None, option("Target false-reject rate, 0..1 [default: 0.01]", "X")]
 Context = Annotated[
     float | None,
     option(
@@ -36,27 +37,34 @@ Context = Annotated[
 @command(PANEL)
 @takes(TrainConfig)
 def train(
-    data: Data,
-    config: TrainConfig,
+    given: dict[str, Any],
+    data: Annotated[
+        Path | None, argument("[DATA]", f"{IMAGES} [default with --resume: those of the run]")
+    ] = None,
     name: Annotated[str | None, option("Run name [default: the data folder's]", "NAME")] = None,
     runs_dir: Annotated[Path, option("Folder of runs [default: runs]", "DIR")] = RUNS,
-    false_reject_rate: Rate = 0.01,
-    resume: Annotated[bool, option("Resume an interrupted run", None, "--resume")] = False,
+    false_reject_rate: MaybeRate = None,
+    resume: Annotated[
+        bool, option("Resume an unfinished run, with its settings", None, "--resume")
+    ] = False,
+    overwrite: Annotated[
+        bool, option("Replace an earlier run when this one is complete", None, "--overwrite")
+    ] = False,
     preview: Annotated[bool, option("Write preview.png first [default: yes]")] = True,
 ) -> Report:
     """Train on images of good parts and set the thresholds."""
     from edgeseg.api import train_run
 
-    _, thresholds = train_run(
+    return train_run(
         data,
-        config,
+        given,
         name=name,
         runs_dir=runs_dir,
         false_reject_rate=false_reject_rate,
         resume=resume,
+        overwrite=overwrite,
         preview=preview,
     )
-    return thresholds
 
 
 @command(PANEL)

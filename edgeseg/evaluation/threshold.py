@@ -55,18 +55,12 @@ class Thresholds:
     @property
     def images_needed(self) -> int:
         """The number of images that the target rate needs."""
-        return math.ceil(1 / self.false_reject_rate - _ROUNDING) - 1
+        return images_needed(self.false_reject_rate)
 
     @property
     def warning(self) -> str | None:
         """A warning if there are too few images for the target rate, else None."""
-        if self.images >= self.images_needed:
-            return None
-        return (
-            f"{self.images} good images support a false-reject rate of "
-            f"{100 * self.supported_rate:.3g} %, not {100 * self.false_reject_rate:.3g} %, which "
-            f"needs {self.images_needed}; the thresholds are the highest values"
-        )
+        return rate_warning(self.images, self.false_reject_rate)
 
     def summary(self) -> str:
         """Return the thresholds and the warning, as text."""
@@ -83,6 +77,22 @@ class Thresholds:
         return dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
 
 
+def images_needed(rate: float) -> int:
+    """Return the number of held-out images that a false-reject rate needs."""
+    return math.ceil(1 / rate - _ROUNDING) - 1
+
+
+def rate_warning(images: int, rate: float) -> str | None:
+    """Return a warning if there are too few held-out images for a false-reject rate, else None."""
+    if images >= images_needed(rate):
+        return None
+    return (
+        f"{images} good images support a false-reject rate of {100 / (images + 1):.3g} %, not "
+        f"{100 * rate:.3g} %, which needs {images_needed(rate)}; the thresholds are the highest "
+        "values"
+    )
+
+
 def threshold_run(
     run: Path,
     data: Path,
@@ -92,9 +102,10 @@ def threshold_run(
 ) -> Thresholds:
     """Find the thresholds of a run on its held-out images, and write them to its card.
 
-    data: the data set of the training, at any path; for an imported run, a folder of good images
-    that were not used in training. context: sigma of the blur of the map, also written to the card;
-    None keeps it. Graphs that were exported before keep their thresholds, which is logged.
+    data: the data set of the training, at any path; for a run without held-out images, such as an
+    imported one, a folder of good images that were not used in training. context: sigma of the blur
+    of the map, also written to the card; None keeps it. Graphs that were exported before keep their
+    thresholds, which is logged.
     """
     check_rate(false_reject_rate)
     card = read_card(run / CARD, ModelCard)
@@ -163,11 +174,11 @@ def conformal_quantile(values: ArrayLike, rate: float) -> float:
 def held_out(card: ModelCard, data: Path) -> list[Path]:
     """Return the held-out files of a training, after comparing their hashes.
 
-    For an imported run, which has none, the images directly in `data`.
+    For a run that has none, the images directly in `data`; none of them may be a training image.
     """
-    if IMPORTED in card.config:
-        return _unseen(card, data)
     files = {data / name: digest for name, digest in card.split.get("holdout", {}).items()}
+    if not files:
+        return _unseen(card, data)
     if missing := [path for path in files if not path.is_file()]:
         raise DataError(
             f"held-out image of {card.name} not found: {missing[0]} "
@@ -191,9 +202,17 @@ def _unseen(card: ModelCard, data: Path) -> list[Path]:
         inside = data / "test" / "good"
         example = inside if inside.is_dir() else "FOLDER"
         raise DataError(
-            f"no images directly in {data}; {card.name} was imported and has no held-out images",
+            f"no images directly in {data}; {card.name} has no held-out images",
             remedy=f"a folder of good images that were not used in training: {example}",
             code="data/no-images",
+        )
+    trained = set(card.split.get("train", {}).values())
+    if known := [path for path in paths if sha256(path) in trained]:
+        raise DataError(
+            f"{len(known)} of {len(paths)} images in {data} were used in the training of "
+            f"{card.name}, for instance {known[0].name}",
+            remedy="a folder of good images that were not used in training",
+            code="threshold/trained-images",
         )
     return paths
 

@@ -146,7 +146,7 @@ def measure_table(
 ) -> ComplexityReport:
     """Measure the model of each row, and write the report to OUT/<table>/."""
     require("torch", extra="train")
-    from edgeseg.training.checkpoint import changed_settings
+    from edgeseg.training.folder import changed_settings
     from edgeseg.training.train import json_config, versions
 
     folder = out / table.name

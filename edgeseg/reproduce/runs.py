@@ -29,9 +29,10 @@ from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.table import Row, Table
-from edgeseg.training.checkpoint import RESUME, changed_settings, checkpoint_config
+from edgeseg.training.folder import RESUME, changed_settings, read_facts
 from edgeseg.training.history import HISTORY
-from edgeseg.training.train import json_config, split_hashes, train
+from edgeseg.training.prepare import split_hashes
+from edgeseg.training.train import json_config, train
 
 READ_BY_INFERENCE = ("top", "maps", "score_maps")
 """Settings that no loss, weight or training image depends on."""
@@ -168,7 +169,7 @@ def check_unchanged(runs: Iterable[TableRun], datasets: Iterable[Dataset]) -> No
         more = f" ({len(conflicts) - 1} more such runs)" if len(conflicts) > 1 else ""
         raise ConfigError(
             f"{run.folder} was started with other {what}{more}",
-            remedy=f"use another --out, or remove the run: rm -r '{run.folder}'",
+            remedy="use another --out",
             code="reproduce/run-changed",
         )
 
@@ -176,7 +177,9 @@ def check_unchanged(runs: Iterable[TableRun], datasets: Iterable[Dataset]) -> No
 def _conflict(run: TableRun, names: set[str]) -> str | None:
     wanted = json_config(run.config)
     card = run.card
-    before = checkpoint_config(run.folder) or wanted if card is None else card.config
+    before = wanted if card is None else card.config
+    if card is None and (run.folder / RESUME).is_file():
+        before = read_facts(run.folder).config
     if changed := changed_settings(before, wanted):
         return f"settings: {', '.join(changed)}"
     if card is not None and names != {name for part in card.split.values() for name in part}:
@@ -226,6 +229,7 @@ def _derive_run(source: Path, run: TableRun) -> None:
     card, settings = read_card(source / CARD, ModelCard), json_config(run.config)
     for name in (WEIGHTS, HISTORY):
         with replacing(run.folder / name) as part:
+            part.unlink()  # a link needs a free name
             try:
                 os.link(source / name, part)
             except OSError:  # another file system, or one without hard links

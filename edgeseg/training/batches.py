@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from edgeseg.data.augment import relight, rotate
-from edgeseg.data.images import Image, read_image, resize
+from edgeseg.data.images import Image
 from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
 from edgeseg.recipes import TrainConfig
@@ -104,18 +103,3 @@ class Batches:
             for epoch in {place // count for place in places}
         }
         return [int(orders[place // count][place % count]) for place in places]
-
-
-def load_images(paths: Sequence[Path], side: int) -> tuple[list[Image], set[tuple[int, int]]]:
-    """Return images as RGB uint8 [side, side, 3], and the sizes of the files, (height, width)."""
-    images, sizes = [], set()
-    for path in paths:
-        image = read_image(path)
-        sizes.add(image.shape[:2])
-        images.append(resize(image, side, side))
-    return images, sizes
-
-
-def common_size(sizes: set[tuple[int, int]]) -> tuple[int, int] | None:
-    """Return the size of all images, or None if they differ."""
-    return next(iter(sizes)) if len(sizes) == 1 else None

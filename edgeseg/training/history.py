@@ -39,6 +39,11 @@ class History:
         phases = dict.fromkeys(row[0] for row in self.rows)
         return {phase: sum(r[3] + r[4] for r in self.rows if r[0] == phase) for phase in phases}
 
+    def summary(self) -> list[str]:
+        """Return the number of steps and the last loss of each phase, as text."""
+        found = {row[0]: (row[1] + 1, row[2]) for row in self.rows}
+        return [f"{name}: {steps} steps, loss {loss:.6g}" for name, (steps, loss) in found.items()]
+
     def save(self) -> None:
         """Write train.csv and curves.png beside it."""
         text = io.StringIO(newline="")

@@ -3,7 +3,8 @@
 Sources: DeSTSeg, Zhang et al., CVPR 2023, sections 3.2, 3.3 and supplement A; DSKD, Yao, 4.1.2.
 
 A step is a pure function of the weights and (seed, phase, step): a run that was interrupted and
-resumed ends with the same weights as one that was not.
+resumed ends with the same weights as one that was not. What can fail is checked before the first
+step, and what was trained is kept when it cannot be written.
 """
 
 import dataclasses
@@ -15,91 +16,162 @@ from typing import Any
 import torch
 
 from edgeseg import extras
-from edgeseg.cards import CARD, ModelCard
-from edgeseg.data.layouts import Dataset, Sample, split_good
-from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
-from edgeseg.files import sha256
-from edgeseg.interrupt import stop_requests
+from edgeseg.cards import CARD, ModelCard, read_card
+from edgeseg.data.layouts import Dataset
+from edgeseg.errors import Interrupted, ModelError
+from edgeseg.files import check_outputs, shown
+from edgeseg.interrupt import Stop, stop_at_once, stop_requests
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
-from edgeseg.model.teacher import pretrained_teacher
+from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
-from edgeseg.training.batches import Batches, common_size, load_images
-from edgeseg.training.checkpoint import (
-    Checkpoint,
-    finish,
-    load_checkpoint,
-    save_checkpoint,
-    save_weights,
-    torch_device,
-)
+from edgeseg.settings import plain
+from edgeseg.training.batches import Batches
+from edgeseg.training.checkpoint import Checkpoint, load_checkpoint, restore_weights, torch_device
 from edgeseg.training.feature_cache import fill_cache
+from edgeseg.training.folder import (
+    RESUME,
+    Facts,
+    check_settings,
+    publish,
+    read_facts,
+    resume_command,
+    training_folder,
+)
 from edgeseg.training.history import HISTORY, History
+from edgeseg.training.keep import Keeper, store
 from edgeseg.training.phases import Phase, phases
+from edgeseg.training.prepare import (
+    check_same_images,
+    read_images,
+    split_hashes,
+    split_samples,
+)
 from edgeseg.training.preview import write_preview
+from edgeseg.training.room import check_room, file_sizes, reserved
 from edgeseg.training.step import Stepper
 
 
 def train(
-    dataset: Dataset, config: TrainConfig, run: Path, *, resume: bool = False, preview: bool = True
+    dataset: Dataset,
+    config: TrainConfig,
+    run: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    preview: bool = True,
+    false_reject_rate: float | None = None,
 ) -> ModelCard:
     """Train a model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
 
-    Errors: DataError for too few images, MissingWeights for the teacher, ConfigError for an
-    existing run or changed settings, Interrupted after Ctrl-C or SIGTERM.
+    overwrite: replace an earlier run when this training is complete. false_reject_rate: recorded
+    for the thresholds of a resumed training.
+    Errors: DataError for too few, damaged or changed images, MissingWeights for the teacher,
+    ConfigError for an existing run or changed settings, EdgesegError (`files/locked`) for a run
+    that is being trained, WriteError, Interrupted after Ctrl-C, SIGTERM or SIGHUP.
     """
-    if (run / CARD).exists():
-        raise ConfigError(
-            f"run already exists: {run}",
-            remedy=f"--name NAME for another run, or remove it: rm -r '{run}'",
-            code="train/run-exists",
+    inputs = [p for p in (dataset.root, config.textures, config.teacher_weights) if p is not None]
+    check_outputs({"--name": run}, inputs)
+    split_samples(dataset, config)
+    with training_folder(run, resume=resume, overwrite=overwrite) as folder:
+        if not (folder / CARD).is_file():  # else it was stopped between its last two files
+            _train(dataset, config, run, folder, resume, preview, false_reject_rate)
+        publish(folder, run)
+        return read_card(run / CARD, ModelCard)
+
+
+def _train(
+    dataset: Dataset,
+    config: TrainConfig,
+    run: Path,
+    folder: Path,
+    resume: bool,
+    preview: bool,
+    false_reject_rate: float | None,
+) -> None:
+    try:
+        with stop_at_once():
+            start, detector = _start(run, folder, config, resume)
+            weights, checkpoint = file_sizes(detector, config)
+            check_room(folder, weights, checkpoint)
+            training, held = ([s.path for s in part] for part in split_samples(dataset, config))
+            images = read_images(training, held, config.image_size)
+            split = split_hashes(dataset, config)
+            if resume:
+                check_same_images(run, read_facts(folder).split, split)
+            batches = Batches(images.pixels, config)
+            if config.features == "standard" and not start.tensors:
+                device = detector.mean.device
+                good = (detector.normalize(x.to(device)) for x in batches.good())
+                detector.teacher.standardize(good)
+            if preview:
+                log.info(f"preview: {shown(write_preview(folder / 'preview.png', batches))}")
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "stopped before the first step; nothing was trained", remedy="the same command"
+        ) from error
+    log.info(
+        f"{len(training)} training images, {len(held)} held out, device {detector.mean.device}, "
+        f"run {shown(run)}"
+    )
+    facts = Facts(
+        phase=0,
+        step=0,
+        config=json_config(config),
+        data=str(dataset.root.absolute()),
+        split=split,
+        false_reject_rate=false_reject_rate,
+    )
+    history = History(folder / HISTORY, (start.phase, start.step))
+    steps = {}
+    with reserved(folder, weights) as reserve, stop_requests() as stop:
+        keeper = Keeper(run, folder, reserve, facts, history, detector)
+        for phase in phases(detector, config, len(training)):
+            steps[phase.name] = phase.steps
+            if phase.index >= start.phase:
+                begin = start if phase.index == start.phase else Checkpoint(phase.index)
+                _run_phase(phase, begin, detector, batches, keeper, stop)
+        for line in history.summary():
+            log.info(line)
+        card = ModelCard(
+            name=run.name,
+            model=config.model,
+            image_size=config.image_size,
+            frame_size=images.frame_size,
+            config=facts.config,
+            split=split,
+            weights_sha256="",
+            versions=versions(),
+            steps=steps,
+            seconds=history.seconds(),
+            trained_on=f"{this_machine().line()}, {torch.get_num_threads()} threads",
         )
-    training, held = _split(dataset, config)
-    device = torch_device(config.device)
-    settings = json_config(config)
-    checkpoint = load_checkpoint(run, settings) if resume else Checkpoint()
+        store(keeper, card, len(steps))
+
+
+def _start(
+    run: Path, folder: Path, config: TrainConfig, resume: bool
+) -> tuple[Checkpoint, Detector]:
+    """Return the checkpoint to begin with, and the detector with its weights."""
+    device, settings = torch_device(config.device), json_config(config)
+    if resume:
+        check_settings(run, read_facts(folder).config, settings)
+    start = load_checkpoint(folder) if resume else Checkpoint()
     torch.manual_seed(config.seed)
     standard = config.features == "standard"
-    teacher = pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
-    detector = build_detector(config.model, teacher, settings, config.image_size)
-    if checkpoint.tensors:
-        detector.load_state_dict(checkpoint.tensors)
-    detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    images, sizes = load_images([s.path for s in training], config.image_size)
-    batches = Batches(images, config)
-    if standard and not checkpoint.tensors:
-        teacher.standardize(detector.normalize(x.to(device)) for x in batches.good())
-    if preview:
-        log.info(f"preview: {write_preview(run / 'preview.png', batches)}")
-    log.info(f"{len(training)} training images, {len(held)} held out, device {device}, run {run}")
-
-    history = History(run / HISTORY, (checkpoint.phase, checkpoint.step))
-    steps = {}
-    for phase in phases(detector, config, len(training)):
-        steps[phase.name] = phase.steps
-        if phase.index >= checkpoint.phase:
-            start = checkpoint if phase.index == checkpoint.phase else Checkpoint(phase.index)
-            _run_phase(phase, start, detector, batches, history, settings, run)
-    history.save()
-    card = ModelCard(
-        name=run.name,
-        model=config.model,
-        image_size=config.image_size,
-        frame_size=common_size(sizes),
-        config=settings,
-        split=split_hashes(dataset, config),
-        weights_sha256=save_weights(run, detector),
-        versions=versions(),
-        steps=steps,
-        seconds=history.seconds(),
-        trained_on=f"{this_machine().line()}, {torch.get_num_threads()} threads",
+    teacher = (
+        Teacher(config.teacher, standard=standard)
+        if resume  # the checkpoint has its weights
+        else pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
     )
-    finish(run, card)
-    return card
+    detector = build_detector(config.model, teacher, settings, config.image_size)
+    if resume:
+        restore_weights(detector, start.tensors, folder / RESUME)
+    placed: Detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return start, placed
 
 
 def _run_phase(
@@ -107,22 +179,15 @@ def _run_phase(
     start: Checkpoint,
     detector: Detector,
     batches: Batches,
-    history: History,
-    settings: dict[str, Any],
-    run: Path,
+    keeper: Keeper,
+    stop: Stop,
 ) -> None:
     config = batches.config
     stepper = Stepper(phase, detector, config, start)
     ready = time.perf_counter()  # filling the cache counts as waiting
     fill_cache(phase, detector, batches)
-
-    def save(step: int) -> None:
-        facts = {"phase": phase.index, "step": step, "config": settings}
-        save_checkpoint(run, detector, stepper.optimizer_state(), stepper.ema.state(), facts)
-        history.save()
-
     stream = batches.stream(phase.index, start.step, phase.steps)
-    with stop_requests() as stop, task(phase.name, phase.steps, start.step) as bar:
+    with task(phase.name, phase.steps, start.step) as bar:
         for step, batch in enumerate(stream, start.step):
             began = time.perf_counter()
             loss = stepper.forward(batch)
@@ -130,51 +195,30 @@ def _run_phase(
             if not math.isfinite(value):
                 raise ModelError(
                     f"training of the {phase.name} diverged: loss {value} at step {step}",
-                    remedy="a lower --student-rate, --blocks-rate or --aspp-rate",
+                    remedy="a lower --student-rate, --blocks-rate or --aspp-rate, and another "
+                    "--name, or --overwrite",
                     code="train/diverged",
                 )
             stepper.backward(loss)
             stepper.update(step)
             took = time.perf_counter() - began
-            history.add(phase.name, step, value, took, began - ready)
+            keeper.history.add(phase.name, step, value, took, began - ready)
             bar.advance(f"loss {value:.4f}")
-            if stop.requested or (step + 1) % config.save_every == 0:
-                save(step + 1)
             if stop.requested:
+                keeper.keep(phase.index, step + 1, stepper)
                 raise Interrupted(
                     f"training interrupted after step {step + 1} of the {phase.name}; saved",
-                    remedy="resume with the same command and --resume",
+                    remedy=resume_command(keeper.run),
                 )
+            if (step + 1) % config.save_every == 0:
+                keeper.save(phase.index, step + 1, stepper)
             ready = time.perf_counter()
     stepper.ema.finish()
 
 
-def _split(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
-    training, held = split_good(dataset.train, config.holdout, config.seed)
-    if not training:
-        raise DataError(
-            f"no training images left in {dataset.root} ({len(dataset.train)} good images, "
-            f"{len(held)} held out)",
-            remedy="add images of good parts, or --holdout 0",
-            code="data/no-training-images",
-        )
-    return training, held
-
-
-def split_hashes(dataset: Dataset, config: TrainConfig) -> dict[str, dict[str, str]]:
-    """Return the hashes of the training and of the held-out files, as in the card."""
-    training, held = _split(dataset, config)
-    return {"train": _hashes(dataset, training), "holdout": _hashes(dataset, held)}
-
-
 def json_config(config: TrainConfig) -> dict[str, Any]:
     """Return a configuration with paths as text, for JSON."""
-    values = dataclasses.asdict(config)
-    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
-
-
-def _hashes(dataset: Dataset, samples: list[Sample]) -> dict[str, str]:
-    return {s.path.relative_to(dataset.root).as_posix(): sha256(s.path) for s in samples}
+    return plain(dataclasses.asdict(config))
 
 
 def versions() -> dict[str, str]:

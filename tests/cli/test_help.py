@@ -34,7 +34,7 @@ def test_the_first_screen_of_train_has_the_flags_that_matter(run, monkeypatch):
     first = "\n".join(out.splitlines()[:23])
     flags = (
         "model profile image-size batch student-steps head-steps epochs seed device name runs-dir "
-        "false-reject-rate resume config"
+        "false-reject-rate resume overwrite"
     )
     assert all(f"--{flag} " in first for flag in flags.split())
     assert "[default: destseg]" in first

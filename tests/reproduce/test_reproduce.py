@@ -14,7 +14,8 @@ from edgeseg.config import ReproduceConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import ConfigError, DataError, EdgesegError, Interrupted, WriteError
 from edgeseg.reproduce.reproduce import reproduce
-from edgeseg.training.train import json_config, split_hashes
+from edgeseg.training.prepare import split_hashes
+from edgeseg.training.train import json_config
 from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 

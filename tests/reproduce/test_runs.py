@@ -12,7 +12,7 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce import runs as table_runs
 from edgeseg.reproduce.runs import TableRun, open_trainings, train_and_evaluate
 from edgeseg.training.batches import Batches
-from edgeseg.training.checkpoint import RESUME
+from edgeseg.training.folder import RESUME
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from edgeseg.data.images import write_png
 from edgeseg.recipes import TrainConfig
-from edgeseg.training.batches import Batches, common_size, load_images
+from edgeseg.training.batches import Batches
 
 
 def numbered(count, side=32):
@@ -77,13 +76,3 @@ def test_stream_yields_the_requested_steps(quick):
     assert len(streamed) == 3
     torch.testing.assert_close(streamed[1].corrupted, batches.make(0, 3).corrupted)
     assert list(batches.stream(0, 5, 5)) == []
-
-
-def test_load_images_returns_images_and_common_size(tmp_path):
-    for name, shape in (("a.png", (40, 60, 3)), ("b.png", (50, 50, 3))):
-        write_png(tmp_path / name, np.zeros(shape, np.uint8))
-    images, sizes = load_images([tmp_path / "a.png", tmp_path / "b.png"], 32)
-    assert [image.shape for image in images] == [(32, 32, 3)] * 2
-    assert sizes == {(40, 60), (50, 50)}
-    assert common_size(sizes) is None
-    assert common_size({(40, 60)}) == (40, 60)

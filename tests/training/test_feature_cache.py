@@ -11,8 +11,9 @@ from edgeseg.errors import Interrupted
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 from edgeseg.training import feature_cache
-from edgeseg.training.batches import Batches, load_images
+from edgeseg.training.batches import Batches
 from edgeseg.training.feature_cache import cache_bytes, teacher_features
+from edgeseg.training.prepare import read_images
 from edgeseg.training.step import autocast, precision
 from edgeseg.training.train import train
 from tests.training.test_phases import phases_of
@@ -56,7 +57,7 @@ def test_cache_bytes_is_zero_on_a_gpu():
 @pytest.mark.parametrize("model", ["destseg", "stpm", "dskd"])
 def test_loss_is_the_same_with_cached_teacher_features(plates, teacher, model):
     config = TrainConfig(model=model, image_size=64, batch=2)
-    images, _ = load_images([sample.path for sample in plates.train[:5]], 64)
+    images = read_images([sample.path for sample in plates.train[:5]], [], 64).pixels
     detector, (phase, *_) = phases_of(teacher, model=model)
     detector.eval()
     batches = Batches(images, config)

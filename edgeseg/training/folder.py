@@ -1,0 +1,250 @@
+"""The folder of a training: what is in it, and how it becomes a run.
+
+    runs/<name>/                a new training, then the finished run
+    runs/<name>/replacement/    a training with --overwrite, until it is complete
+
+A training never begins where an earlier one left files: it resumes it, or it needs another name.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from edgeseg.cards import CARD, RUNS, WEIGHTS
+from edgeseg.errors import ConfigError, EdgesegError, ModelError
+from edgeseg.files import cannot_write, locked, quoted, shown
+from edgeseg.training.history import HISTORY
+
+RESUME = "resume.safetensors"
+REPLACEMENT = "replacement"
+FACTS = "edgeseg"  # key in the metadata of resume.safetensors
+_LATEST = ("preview.png", "curves.png", HISTORY, WEIGHTS, CARD)  # the card marks a run as finished
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a checkpoint says about its training."""
+
+    phase: int
+    step: int
+    config: dict[str, Any]
+    """The TrainConfig."""
+    data: str
+    """Absolute path of the data set."""
+    split: dict[str, dict[str, str]] = field(default_factory=dict)
+    """As in the card: `train` and `holdout`, relative path -> SHA-256."""
+    false_reject_rate: float | None = None
+    """Wanted for the thresholds, if it was given."""
+
+    def to_json(self) -> str:
+        """Return the facts as JSON, in ASCII."""
+        return json.dumps(asdict(self))
+
+
+@contextmanager
+def training_folder(run: Path, *, resume: bool, overwrite: bool) -> Iterator[Path]:
+    """Choose the folder of a training and lock the run; an empty one is removed again.
+
+    Errors: those of `choose`; EdgesegError (`files/locked`) for a run that another process trains.
+    """
+    choose(run, resume=resume, overwrite=overwrite)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(run, error) from error
+    with locked(run):
+        folder = choose(run, resume=resume, overwrite=overwrite)  # what others did meanwhile
+        try:
+            if folder != run:
+                folder.mkdir(exist_ok=True)
+                if overwrite:
+                    _remove_files(folder)
+            yield folder
+        finally:
+            for empty in {folder: None, run: None}:
+                with suppress(OSError):
+                    empty.rmdir()
+
+
+def choose(run: Path, *, resume: bool, overwrite: bool) -> Path:
+    """Return the folder that a training writes to, and touch nothing.
+
+    ConfigError for an earlier training that neither flag names (`train/unfinished`,
+    `train/run-exists`), or for both flags; ModelError (`train/nothing-to-resume`).
+    """
+    if resume and overwrite:
+        raise ConfigError(
+            "--resume and --overwrite are both given (expected one of them)",
+            remedy=resume_command(run),
+            code="config/conflict",
+        )
+    stopped = unfinished(run)
+    if resume:
+        if stopped is None or not any((stopped / name).is_file() for name in (RESUME, CARD)):
+            raise _nothing_to_resume(run)
+        return stopped
+    if overwrite:
+        return run / REPLACEMENT if _begun(run) or stopped else run
+    if stopped is not None:
+        raise ConfigError(
+            f"{shown(run)} holds an unfinished training{_progress(stopped)}",
+            remedy=f"to continue it: {resume_command(run)}\n"
+            "       to keep it and train another run: --name NAME\n"
+            "       to discard it when the new training is complete: --overwrite",
+            code="train/unfinished",
+        )
+    if (run / CARD).exists():
+        raise ConfigError(
+            f"run already exists: {shown(run)}",
+            remedy="--name NAME for another run, or --overwrite to replace this one when the "
+            "training is complete",
+            code="train/run-exists",
+        )
+    return run
+
+
+def unfinished(run: Path) -> Path | None:
+    """Return the folder of an unfinished training in a run, or None."""
+    if _begun(run / REPLACEMENT):
+        return run / REPLACEMENT
+    return run if _begun(run) and not (run / CARD).exists() else None
+
+
+def only_unfinished(runs: Path) -> Path:
+    """Return the run whose training can be resumed; ModelError if there is none, or several."""
+    found = sorted(p for p in runs.glob("*") if p.is_dir() and unfinished(p) is not None)
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(shown(run.name) for run in found) or "none"
+    raise ModelError(
+        f"{len(found)} unfinished trainings in {shown(runs)} (expected one: {names})",
+        remedy=resume_command(found[0]) if found else "edgeseg train DATA, without --resume",
+        code="train/nothing-to-resume",
+    )
+
+
+def read_facts(folder: Path) -> Facts:
+    """Read the facts of a checkpoint; ModelError if it is damaged or of an older version."""
+    path = folder / RESUME
+    try:
+        with safe_open(path, framework="np") as file:
+            values = json.loads((file.metadata() or {})[FACTS])
+        facts = Facts(**values)
+        _check_types(facts)
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, error) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{shown(path)} is not a checkpoint of this version of edgeseg ({error})",
+            remedy="--name NAME trains another run; --overwrite replaces this one",
+            code="train/other-checkpoint",
+        ) from error
+    return facts
+
+
+def publish(folder: Path, run: Path) -> None:
+    """Move a complete training to its run; the card comes last, so that it can be repeated."""
+    try:
+        (run / RESUME).unlink(missing_ok=True)
+        if folder != run:
+            for name in _LATEST:
+                if (folder / name).is_file():
+                    (folder / name).replace(run / name)
+            (folder / RESUME).unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(run, error) from error
+
+
+def check_settings(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """ConfigError for settings that contradict those of a checkpoint."""
+    if changed := changed_settings(before, now):
+        raise ConfigError(
+            f"the training in {shown(run)} was started with other settings: {', '.join(changed)}",
+            remedy=f"--resume takes the settings from the checkpoint: {resume_command(run)}",
+            code="train/settings-changed",
+        )
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the settings that differ, for instance `focal_gamma (4.0 -> 2.0)`."""
+    return [f"{k} ({before.get(k)} -> {v})" for k, v in now.items() if before.get(k) != v]
+
+
+def check_run_name(name: str) -> None:
+    """ConfigError for a name that is no plain file name."""
+    plain = Path(name).name == name and name not in ("", "..") and shown(name) == name
+    if not plain or name.startswith(("-", ".")) or len(name.encode()) > 200:
+        tail = Path(name).name
+        better = tail if tail != name and tail and shown(tail) == tail else "NAME"
+        raise ConfigError(
+            f"invalid name: '{shown(name)}' (expected a file name of printable characters, without "
+            "separators, that begins with neither - nor .)",
+            remedy=f"--name {better} --runs-dir FOLDER",
+            code="config/run-name",
+        )
+
+
+def resume_command(run: Path) -> str:
+    """Return the command that resumes the training of a run."""
+    elsewhere = "" if run.parent == RUNS else f" --runs-dir {quoted(run.parent)}"
+    return f"edgeseg train --resume --name {quoted(run.name)}{elsewhere}"
+
+
+def damaged(path: Path, error: Exception) -> ModelError:
+    """Return the error for weights or a checkpoint that cannot be read."""
+    return ModelError(
+        f"cannot read {shown(path)}: {error}",
+        remedy="restore the file, or train again",
+        code="model/damaged-weights",
+    )
+
+
+def _begun(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (RESUME, HISTORY, WEIGHTS, CARD))
+
+
+def _progress(folder: Path) -> str:
+    """Return how far a training came, for a message."""
+    with suppress(EdgesegError):
+        facts = read_facts(folder)
+        return f" (stopped after step {facts.step} of phase {facts.phase + 1})"
+    return "" if (folder / RESUME).exists() else f" (without {RESUME}: it cannot be resumed)"
+
+
+def _nothing_to_resume(run: Path) -> ModelError:
+    finished = (run / CARD).is_file()
+    return ModelError(
+        f"no unfinished training in {shown(run)}" + finished * ": it is complete",
+        remedy=f"its thresholds: edgeseg threshold {quoted(run)} DATA"
+        if finished
+        else "edgeseg train DATA, without --resume",
+        code="train/nothing-to-resume",
+    )
+
+
+def _check_types(facts: Facts) -> None:
+    """TypeError for a value of another type."""
+    names = [*facts.split.get("train", {}).items(), *facts.split.get("holdout", {}).items()]
+    rate = facts.false_reject_rate
+    sound = (
+        type(facts.phase) is type(facts.step) is int
+        and min(facts.phase, facts.step) >= 0
+        and isinstance(facts.config, dict)
+        and isinstance(facts.data, str)
+        and set(facts.split) == {"train", "holdout"}
+        and all(isinstance(text, str) for pair in names for text in pair)
+        and (rate is None or isinstance(rate, float))
+    )
+    if not sound:
+        raise TypeError("wrong types in its metadata")
+
+
+def _remove_files(folder: Path) -> None:
+    """Remove what an earlier training that was to be replaced left in a folder."""
+    for name in (RESUME, *_LATEST):
+        (folder / name).unlink(missing_ok=True)

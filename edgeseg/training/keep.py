@@ -1,0 +1,96 @@
+"""Keep what was trained: checkpoints during the training, and the weights at its end.
+
+A checkpoint that cannot be written is tried again at the next one; at a stop or at the end the
+state is then written to the folder of temporary files.
+"""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgeseg.cards import CARD, ModelCard, write_card
+from edgeseg.errors import WriteError
+from edgeseg.files import quoted, shown
+from edgeseg.log import log
+from edgeseg.model.detector import Detector
+from edgeseg.training.checkpoint import save_checkpoint, save_weights
+from edgeseg.training.folder import RESUME, Facts, resume_command
+from edgeseg.training.history import History
+from edgeseg.training.step import Stepper
+
+
+@dataclass
+class Keeper:
+    """Writes the state of a training to its folder."""
+
+    run: Path
+    folder: Path
+    reserve: Path
+    """File whose room is given up for what is written last."""
+    facts: Facts
+    history: History
+    detector: Detector
+
+    def save(self, phase: int, step: int, stepper: Stepper) -> None:
+        """Write a checkpoint; a failure is logged, and the training goes on."""
+        try:
+            self._write(self.folder, phase, step, stepper)
+            self.history.save()
+        except WriteError as error:
+            log.warning(f"step {step} was not saved: {error.problem}; the training continues")
+
+    def keep(self, phase: int, step: int, stepper: Stepper | None = None) -> None:
+        """Write a checkpoint, if need be outside the run.
+
+        WriteError: it is outside, and the remedy says how to bring it back.
+        """
+        self.reserve.unlink(missing_ok=True)
+        try:
+            self._write(self.folder, phase, step, stepper)
+            self.history.save()
+        except WriteError as error:
+            raise self._outside(error, phase, step, stepper) from error
+
+    def _write(self, folder: Path, phase: int, step: int, stepper: Stepper | None) -> None:
+        optimizer = stepper.optimizer_state() if stepper else {}
+        ema = stepper.ema.state() if stepper else {}
+        facts = replace(self.facts, phase=phase, step=step)
+        save_checkpoint(folder, self.detector, optimizer, ema, facts)
+
+    def _outside(
+        self, error: WriteError, phase: int, step: int, stepper: Stepper | None
+    ) -> WriteError:
+        """Write a checkpoint to the folder of temporary files, and tell the way back."""
+        again = resume_command(self.run)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="edgeseg-"))
+            self._write(folder, phase, step, stepper)
+        except (OSError, WriteError):
+            last = "the last checkpoint is kept" if (self.folder / RESUME).is_file() else "lost"
+            return WriteError(f"{error.problem} ({last})", remedy=f"{error.remedy}\n       {again}")
+        kept = folder / RESUME
+        return WriteError(
+            f"{error.problem}; what was trained is kept in {shown(kept)}",
+            remedy=f"{error.remedy}, then:\n"
+            f"       mv {quoted(kept)} {quoted(self.folder / RESUME)}\n       {again}",
+            code="train/kept-outside",
+        )
+
+
+def store(keeper: Keeper, card: ModelCard, phases: int) -> None:
+    """Write the weights and the card, which marks the run as finished.
+
+    phases: their number, which is the phase of a checkpoint with nothing left to train.
+    """
+    keeper.reserve.unlink(missing_ok=True)
+    try:
+        keeper.history.save()
+        digest = save_weights(keeper.folder, keeper.detector)
+        write_card(keeper.folder / CARD, replace(card, weights_sha256=digest))
+    except WriteError as error:
+        log.warning(error.problem)
+        keeper.keep(phases, 0)
+        raise WriteError(
+            f"{error.problem}; what was trained is kept in {shown(keeper.folder / RESUME)}",
+            remedy=f"{error.remedy}, then:\n       {resume_command(keeper.run)}",
+        ) from error

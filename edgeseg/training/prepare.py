@@ -1,0 +1,135 @@
+"""What is checked and read before the first step: the split, every image, and its hash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.data.images import Image, read_image, resize
+from edgeseg.data.layouts import Dataset, Sample, split_good
+from edgeseg.errors import DataError
+from edgeseg.files import sha256, shown
+from edgeseg.progress import task
+from edgeseg.recipes import TrainConfig
+from edgeseg.training.folder import resume_command
+
+LISTED = 10  # names in an error
+Split = dict[str, dict[str, str]]
+"""`train` and `holdout`: relative path -> SHA-256 of the file."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The training images, uint8 [side, side, 3], and the size of their files if it is common."""
+
+    pixels: list[Image]
+    frame_size: tuple[int, int] | None
+    """(height, width)"""
+
+
+def split_samples(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
+    """Return the training and the held-out samples.
+
+    DataError if there are too few for the wanted share, with the number that suffices.
+    """
+    training, held = split_good(dataset.train, config.holdout, config.seed)
+    count, share = len(dataset.train), config.holdout
+    if not training:
+        raise DataError(
+            f"no training images left in {shown(dataset.root)} ({count} good images, "
+            f"{len(held)} held out)",
+            remedy="add images of good parts, or --holdout 0",
+            code="data/no-training-images",
+        )
+    if share > 0 and not held:
+        enough = next(n for n in range(count, 10**9) if round(n * share) > 0)
+        raise DataError(
+            f"{count} good images in {shown(dataset.root)} are too few to hold out a share of "
+            f"{share:g} for the thresholds",
+            remedy=f"{enough} good images, or --holdout 0 and thresholds later, from other images: "
+            "edgeseg threshold RUN FOLDER",
+            code="data/too-few-images",
+        )
+    return training, held
+
+
+def split_hashes(dataset: Dataset, config: TrainConfig) -> Split:
+    """Return the hashes of the training and of the held-out files, as in the card."""
+    training, held = split_samples(dataset, config)
+    return {"train": _hashes(dataset, training), "holdout": _hashes(dataset, held)}
+
+
+def check_same_images(run: Path, before: Split, now: Split) -> None:
+    """DataError for images that are new, missing, changed or split otherwise since the stop."""
+    old = {name: (part, digest) for part in before for name, digest in before[part].items()}
+    new = {name: (part, digest) for part in now for name, digest in now[part].items()}
+    common = sorted(old.keys() & new.keys())
+    kinds = {
+        "new": sorted(new.keys() - old.keys()),
+        "missing": sorted(old.keys() - new.keys()),
+        "changed": [name for name in common if old[name][1] != new[name][1]],
+    }
+    kinds["split otherwise"] = [name for name in common if old[name][0] != new[name][0]]
+    if any(kinds.values()):
+        first = {kind: names for kind, names in kinds.items() if names}
+        if len(first) > 1:  # it follows from the others
+            first.pop("split otherwise", None)
+        faults = "; ".join(f"{len(names)} {kind}: {listed(names)}" for kind, names in first.items())
+        raise DataError(
+            f"the images differ from those that the training in {shown(run)} began with: {faults}",
+            remedy=f"restore them, then: {resume_command(run)}\n"
+            "       or begin a new training: --name NAME",
+            code="train/images-changed",
+        )
+
+
+def read_images(training: Sequence[Path], held: Sequence[Path], side: int) -> Images:
+    """Decode every image once, also those held out. DataError lists all that are damaged."""
+    pixels: list[Image] = []
+    sizes: set[tuple[int, int]] = set()
+    faults: list[DataError] = []
+    with task("read images", len(training) + len(held)) as bar:
+        for place, path in enumerate((*training, *held)):
+            try:
+                image = read_image(path)
+            except DataError as error:
+                faults.append(error)
+            else:
+                if place < len(training) and not faults:
+                    sizes.add(image.shape[:2])
+                    pixels.append(resize(image, side, side))
+            bar.advance()
+    if faults:
+        raise _unreadable(faults)
+    return Images(pixels, next(iter(sizes)) if len(sizes) == 1 else None)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return up to ten names, and the number of the others."""
+    more = len(names) - LISTED
+    return ", ".join(map(shown, names[:LISTED])) + (f" and {more} more" if more > 0 else "")
+
+
+def _unreadable(faults: Sequence[DataError]) -> DataError:
+    if len(faults) == 1:
+        return faults[0]
+    lines = [fault.problem for fault in faults[:LISTED]]
+    more = [f"and {len(faults) - LISTED} more"] if len(faults) > LISTED else []
+    return DataError(
+        "\n  ".join([f"{len(faults)} images cannot be used:", *lines, *more]),
+        remedy="replace them by intact copies, or move them out of the folder",
+        code="data/damaged-images",
+    )
+
+
+def _hashes(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, str]:
+    found = {}
+    for sample in samples:
+        try:
+            found[sample.path.relative_to(dataset.root).as_posix()] = sha256(sample.path)
+        except OSError as error:
+            raise DataError(
+                f"cannot open {shown(sample.path)}: {error.strerror}",
+                remedy="check the path and its permissions",
+                code="data/unreadable",
+            ) from error
+    return found

@@ -1,0 +1,65 @@
+"""Room on the disk for the files of a training, checked and reserved before the first step."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgeseg.errors import WriteError
+from edgeseg.files import PART, locked, shown
+from edgeseg.model.detector import Detector
+from edgeseg.recipes import TrainConfig
+
+MOMENTS = {"sgd": 1, "adam": 2}  # tensors that an optimizer keeps for each weight
+SPARE = 16 << 20  # bytes, for the card, the history and the pictures
+
+
+def file_sizes(detector: Detector, config: TrainConfig) -> tuple[int, int]:
+    """Return the bytes of model.safetensors, and at most those of resume.safetensors."""
+    weights = sum(t.nbytes for t in detector.state_dict().values())
+    trained = sum(p.nbytes for p in detector.parameters() if p.requires_grad)
+    return weights, weights + trained * (MOMENTS[config.optimizer] + (config.ema_decay > 0))
+
+
+def check_room(folder: Path, weights: int, checkpoint: int) -> None:
+    """WriteError (`train/no-room`) if the files of a training do not fit on the disk.
+
+    A checkpoint is written beside the one before it.
+    """
+    needed = weights + 2 * checkpoint + SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise WriteError(
+            f"the training needs {_mebibytes(needed)} in {shown(folder)}, and "
+            f"{_mebibytes(free)} are free",
+            remedy="free disk space, or --runs-dir FOLDER on another disk",
+            code="train/no-room",
+        )
+
+
+@contextmanager
+def reserved(folder: Path, size: int) -> Iterator[Path]:
+    """Reserve bytes with a file, which whoever needs them removes; it does not outlive the block.
+
+    WriteError if the folder is not writable or the disk is full.
+    """
+    reserve = folder / f"{PART}reserve"
+    try:
+        with locked(reserve):  # a reserve without a lock is removed as that of a dead process
+            _allocate(reserve, size)
+            yield reserve
+    finally:
+        with suppress(OSError):
+            reserve.unlink(missing_ok=True)
+
+
+def _allocate(path: Path, size: int) -> None:
+    allocate = getattr(os, "posix_fallocate", None)  # not on macOS and Windows
+    if allocate is not None:
+        with path.open("r+b") as file, suppress(OSError):  # an optional service of file systems
+            allocate(file.fileno(), 0, size)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.0f} MiB"
