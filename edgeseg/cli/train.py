@@ -38,9 +38,7 @@ Context = Annotated[
 @takes(TrainConfig)
 def train(
     given: dict[str, Any],
-    data: Annotated[
-        Path | None, argument("[DATA]", f"{IMAGES} [default with --resume: those of the run]")
-    ] = None,
+    data: Annotated[Path | None, argument("[DATA]", IMAGES)] = None,
     name: Annotated[str | None, option("Run name [default: the data folder's]", "NAME")] = None,
     runs_dir: Annotated[Path, option("Folder of runs [default: runs]", "DIR")] = RUNS,
     false_reject_rate: MaybeRate = None,
