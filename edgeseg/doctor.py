@@ -27,10 +27,11 @@ from edgeseg.machine import sysfs
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state
 from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
-from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER, built, has_gstreamer, import_opencv
+from edgeseg.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.tensorrt import FLAVORS
+from edgeseg.system_packages import get_gstreamer
 
 State = Literal["ok", "none", "warn", "missing"]  # none: absent, and not needed
 
@@ -217,10 +218,10 @@ def _opencv(here: Machine) -> Iterator[CheckResult]:
     if has_gstreamer(cv2):
         yield CheckResult("GStreamer", "ok", built(build, "GStreamer"))
     elif here.jetson:
-        yield CheckResult("GStreamer", "warn", NO_GSTREAMER, GET_GSTREAMER)
+        yield CheckResult("GStreamer", "warn", NO_GSTREAMER, get_gstreamer())
     else:
         found = f"{NO_GSTREAMER}; not needed for USB cameras, network cameras and files"
-        yield CheckResult("GStreamer", "none", found, GET_GSTREAMER)
+        yield CheckResult("GStreamer", "none", found, get_gstreamer())
 
 
 def _writes_video(cv2: ModuleType) -> bool:

@@ -15,15 +15,11 @@ from pathlib import Path
 from types import ModuleType
 
 from edgeseg.errors import MissingExtra
+from edgeseg.system_packages import apt_install
 
 NO_GSTREAMER = (
     "OpenCV was built without GStreamer, as are all wheels on PyPI: csi:// and gst:// sources and "
     "hardware decoding are unavailable"
-)
-GET_GSTREAMER = (
-    "sudo apt-get install python3-opencv && "
-    "python3 -m venv --system-site-packages --upgrade .venv && "
-    ".venv/bin/pip uninstall -y opencv-python"
 )
 SILENT = 0  # of OpenCV's log levels
 GSTREAMER_TIMEOUTS = (4, 7)  # first version with timeouts
@@ -103,10 +99,9 @@ def failed_import(error: ImportError) -> MissingExtra | None:
             code="extra/missing",
         )
     if library := re.match(r"(lib\S+): cannot open shared object file", str(error)):
-        sudo = "sudo " if hasattr(os, "geteuid") and os.geteuid() else ""
         return MissingExtra(
             f"OpenCV needs the system library {library[1]}, which is not installed.",
-            remedy=f"{sudo}apt-get update && {sudo}apt-get install -y libgl1 libglib2.0-0",
+            remedy=apt_install("libgl1", "libglib2.0-0"),
             code="extra/system-library",
         )
     if "numpy" in str(error) or "_ARRAY_API" in str(error):

@@ -1,12 +1,15 @@
 """What tests of several rooms share."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from edgeseg.log import log
 from tests.kit.cards import make_card
 from tests.kit.logs import logged
 
-pytest_plugins = ["tests.kit.deploy"]
+# The lowest versions are tested without PyTorch, as on a device.
+pytest_plugins = ["tests.kit.deploy"] if find_spec("torch") else []
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_whatever_is_missing_has_a_remedy_that_can_be_typed(diagnosis):
         assert finding.found, finding.area
         assert finding.remedy or finding.state in ("ok", "none"), finding.area
         program = (shlex.split(finding.remedy) or ["pip"])[0]
-        assert program in ("pip", "sudo", "edgeseg", "du", "cd"), finding.remedy
+        assert program in ("apt-get", "pip", "sudo", "edgeseg", "du", "cd"), finding.remedy
 
 
 def test_the_summary_shows_each_remedy_below_its_finding():

@@ -14,9 +14,12 @@ from typing import Literal
 
 from edgeseg.config import RuntimeName
 from edgeseg.errors import ConfigError
+from edgeseg.system_packages import system_packages
 
 OLDEST, NEWEST = "8.6", "11.4"
 RTX = "1.7"
+JETSON_TENSORRT = "python3-libnvinfer"  # JetPack's; a wheel does not support a Jetson's GPU
+WHEELS = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13")
 LISTED = (OLDEST, "10.3", "10.4", "10.7", "10.13", "10.16", NEWEST)
 
 Fp16Scales = Literal["none", "equal", "any"]
@@ -273,7 +276,7 @@ def _other(release: Release, gpu: GpuGeneration) -> str:
     if gpu.capability == "7.0":
         return 'pip install "tensorrt-cu12==10.4.0"'
     if any(gpu.name in pack.boards for pack in JETPACKS):
-        return "sudo apt-get install python3-libnvinfer, python3 -m venv --system-site-packages"
+        return system_packages(JETSON_TENSORRT, instead_of=WHEELS)
     return "pip install --upgrade tensorrt"
 
 

@@ -13,7 +13,8 @@ from edgeseg.cuda.driver import found_bindings
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command, installed, require
 from edgeseg.machine.facts import Machine
-from edgeseg.machine.support import Release, jetpack_of, refusal
+from edgeseg.machine.support import JETSON_TENSORRT, Release, jetpack_of, refusal
+from edgeseg.system_packages import system_packages
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,6 @@ PACKAGES = (
     ),
     RuntimePackage("openvino", "openvino", ("openvino",), "openvino"),
     RuntimePackage("onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "cpu"),
-)
-# A Jetson has JetPack's TensorRT, for the system's Python; a wheel does not support its GPU.
-_FROM_JETPACK = (
-    "sudo apt-get install python3-libnvinfer && "
-    "python3 -m venv --system-site-packages --upgrade .venv"
 )
 
 
@@ -111,7 +107,7 @@ def _examine(package: RuntimePackage, here: Machine) -> Candidate:
         obstacle = "not installed"
         remedy = install_command(package.extra)
         if here.jetson and needs_gpu:
-            remedy = _FROM_JETPACK
+            remedy = system_packages(JETSON_TENSORRT)
     elif refused:
         obstacle = refused.problem
         remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # names TensorRT's

@@ -11,6 +11,7 @@ from edgeseg.extras import install_command
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import choice
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
+from edgeseg.system_packages import system_packages
 from tests.kit.errors import fails
 
 NO_GPU = dataclasses.replace(
@@ -77,7 +78,7 @@ def test_best_is_the_first_that_runs(packages, here, versions, expected):
         (RTX, RTX_ALONE, "tensorrt", "not installed", install_command("tensorrt")),
         (RTX, RTX_ALONE, "tensorrt-rtx", NO_BINDING, "pip install 'cuda-bindings'"),
         (ORIN, {"tensorrt": "10.3.0"}, "tensorrt", NO_BINDING, "pip install 'cuda-bindings==12.*'"),
-        (ORIN, RTX_ALONE, "tensorrt", "not installed", choice._FROM_JETPACK),
+        (ORIN, RTX_ALONE, "tensorrt", "not installed", system_packages("python3-libnvinfer")),
         (ORIN, RTX_ALONE, "tensorrt-rtx", "does not support Jetson", ""),
         (V100, {"tensorrt": "10.13.0"}, "tensorrt", "10.13.0 does not", TENSORRT_10_4),
         (V100, {"tensorrt_rtx": "1.7.1"}, "tensorrt-rtx", "1.7.1 does not", ""),

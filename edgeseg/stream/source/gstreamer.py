@@ -15,7 +15,6 @@ from edgeseg.errors import SourceError
 from edgeseg.files import quoted
 from edgeseg.log import log
 from edgeseg.opencv import (
-    GET_GSTREAMER,
     GSTREAMER_TIMEOUTS,
     NO_GSTREAMER,
     has_gstreamer,
@@ -24,6 +23,7 @@ from edgeseg.opencv import (
     version,
 )
 from edgeseg.stream.source.camera import Camera, CameraOptions, CaptureConnection, Mode
+from edgeseg.system_packages import get_gstreamer
 
 OPEN_SECONDS, READ_SECONDS = 10.0, 5.0  # timeouts
 APPSINK = "appsink drop=true max-buffers=1 sync=false"
@@ -132,7 +132,7 @@ def _need_gstreamer(name: str) -> None:
     if not has_gstreamer(cv2):
         raise SourceError(
             f"cannot open {name}: {NO_GSTREAMER}.",
-            remedy=GET_GSTREAMER,
+            remedy=get_gstreamer(),
             code="source/no-gstreamer",
         )
 

@@ -4,12 +4,13 @@ import pytest
 
 from edgeseg.data.images import write_png
 from edgeseg.errors import SourceError
-from edgeseg.opencv import GET_GSTREAMER, NO_GSTREAMER
+from edgeseg.opencv import NO_GSTREAMER
 from edgeseg.stream.source import gstreamer, network, v4l2
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, Mode
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import SyntheticCamera
+from edgeseg.system_packages import get_gstreamer
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
 
@@ -174,7 +175,7 @@ def test_an_opencv_without_gstreamer(text, monkeypatch):
     with fails(SourceError, "source/no-gstreamer") as caught:
         open_it(text)
     assert text in caught.value.problem and NO_GSTREAMER in caught.value.problem
-    assert caught.value.remedy == GET_GSTREAMER
+    assert caught.value.remedy == get_gstreamer()
 
 
 def test_an_unused_mode_is_logged(planted, clip, said):
