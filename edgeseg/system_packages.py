@@ -50,13 +50,11 @@ def system_packages(
     options = ["--system-site-packages", *(["--upgrade"] if here else [])]
     steps.append(join([str(PYTHON), "-m", "venv", *options, str(folder)]))
     pip = str(folder / "bin" / "pip")
-    if not here:
-        steps.append(join([pip, "install", _edgeseg()]))
+    if pinned or not here:  # with edgeseg, so that pip finds versions that fit to all
+        steps.append(join([pip, "install", *pinned, _edgeseg(here)]))
     found = [name for name in instead_of if installed(name)] or list(instead_of[:1])
     if found:
         steps.append(join([pip, "uninstall", "-y", *found]))
-    if pinned:
-        steps.append(join([pip, "install", *pinned]))
     return " && ".join(steps)
 
 
@@ -71,10 +69,16 @@ def _minor() -> int:
     return int(minor) if minor.isdecimal() else 0
 
 
-def _edgeseg() -> str:
-    """Return what pip installs edgeseg from: where this one came from, with its runtime."""
+def _edgeseg(here: bool) -> str:
+    """Return edgeseg as pip's requirement, with its runtimes.
+
+    Here, it is installed, and pip asks no index for it. Elsewhere, it is installed from where this
+    one came from.
+    """
     runtimes = {"cpu": installed("onnxruntime"), "openvino": installed("openvino")}
     extras = ",".join(name for name, version in runtimes.items() if version) or "cpu"
+    if here and installed("edgeseg"):
+        return f"edgeseg[{extras}]"
     try:
         origin = json.loads(distribution("edgeseg").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):

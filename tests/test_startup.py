@@ -13,7 +13,7 @@ from tests.kit.red_graph import write_project
 
 HEAVY = (
     "numpy cv2 rich scipy onnx onnxscript onnxruntime openvino tensorrt tensorrt_rtx torch timm "
-    "safetensors cuda pycuda PIL matplotlib sklearn"
+    "safetensors cuda pycuda matplotlib sklearn"
 ).split()
 PROGRAM = f"""
 import json, sys

@@ -38,3 +38,8 @@ def make_record(index=0, **changes):
 def with_arrays(result, **changes):
     """A result with other arrays."""
     return replace(result, buffers=replace(result.buffers, **changes))
+
+
+def written_in(image, color):
+    """Whether an image has text of a color; text is smoothed, differently by OpenCV's version."""
+    return bool((np.abs(image.astype(int) - color).max(axis=2) < 60).any())

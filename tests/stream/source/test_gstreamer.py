@@ -4,6 +4,7 @@ import cv2
 import pytest
 
 from edgeseg.errors import SourceError
+from edgeseg.opencv import GSTREAMER_TIMEOUTS, version
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.gstreamer import GStreamerConnection, complete, csi_pipeline
 from tests.kit.errors import fails
@@ -73,7 +74,7 @@ def test_a_pipeline_is_started_by_gstreamer(plant):
     connection = GStreamerConnection("csi://0", "nvarguscamerasrc ! appsink", Mode((480, 640)))
     pipeline, backend, parameters = capture.arguments
     assert (pipeline, backend) == ("nvarguscamerasrc ! appsink", cv2.CAP_GSTREAMER)
-    assert cv2.CAP_PROP_READ_TIMEOUT_MSEC in parameters
+    assert (cv2.CAP_PROP_READ_TIMEOUT_MSEC in parameters) is (version(cv2) >= GSTREAMER_TIMEOUTS)
     assert connection.note == "requested 640x480, delivers 1280x720, 30 frames/s"
     assert GStreamerConnection("gst://x", "x ! appsink").note == "delivers 1280x720, 30 frames/s"
 
