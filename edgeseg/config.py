@@ -214,8 +214,12 @@ class StreamConfig(GpuConfig):
         None, "Requested pixel format; CSI cameras send nv12"
     )
     out: Path | None = setting(None, "Video of the results (.mp4, .avi, .mkv, .mov)")
-    jsonl: Path | None = setting(None, "JSON Lines file, one line per frame")
-    window: bool = setting(True, "Show the results in a window, if there is a display")
+    jsonl: Path | None = setting(None, "JSON Lines file that each frame appends a line to")
+    overwrite: bool = setting(False, "Replace existing files of --out and --jsonl")
+    window: bool | None = setting(
+        None, "Show the results in a window [default: if there is a display]"
+    )
+    strict: bool = setting(False, "Exit with code 2 if a frame or an image was broken")
     frames: int | None = setting(None, "Stop after this many frames", low=1, high=MOST)
     seconds: float | None = setting(None, "Stop after this many seconds", low=0.001, high=1e9)
     threshold: float | None = setting(

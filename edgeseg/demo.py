@@ -87,7 +87,7 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
         engine = build_engine(graph, BuildConfig(), out=folder / "engines").path
     with open_model(engine) as model:
         with watch.step("stream"):
-            clip = StreamConfig(source=str(data / "test"), out=video, window=False)
+            clip = StreamConfig(source=str(data / "test"), out=video, overwrite=True, window=False)
             stream_from(model, clip)
         with watch.step("benchmark"):
             frames = load_frames(model.card, data / "test")

@@ -42,7 +42,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     held, part = -1, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        held, part = _temporary(path.parent, path.suffix)
+        held, part = temporary(path.parent, path.suffix)
         yield part
         if durable:
             with part.open("rb+") as file:
@@ -56,6 +56,18 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
                 part.unlink(missing_ok=True)
         if held >= 0:
             os.close(held)
+
+
+def temporary(folder: Path, suffix: str) -> tuple[int, Path]:
+    """Create a temporary file, locked until its descriptor is closed; remove those of the dead."""
+    for stale in folder.glob(f"{PART}*"):
+        _remove_unlocked(stale)
+    while True:
+        part = folder / f"{PART}{secrets.token_hex(8)}{suffix}"
+        held = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if _lock(held) and part.exists():  # not removed between its creation and its lock
+            return held, part
+        os.close(held)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -181,18 +193,6 @@ def sha256(path: Path) -> str:
 def newest(folder: Path, pattern: str) -> list[Path]:
     """Return the matching files of a folder, newest first."""
     return sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def _temporary(folder: Path, suffix: str) -> tuple[int, Path]:
-    """Create a temporary file and lock it; remove those of dead processes."""
-    for stale in folder.glob(f"{PART}*"):
-        _remove_unlocked(stale)
-    while True:
-        part = folder / f"{PART}{secrets.token_hex(8)}{suffix}"
-        held = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if _lock(held) and part.exists():  # not removed between its creation and its lock
-            return held, part
-        os.close(held)
 
 
 def _remove_unlocked(part: Path) -> None:

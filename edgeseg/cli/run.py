@@ -61,9 +61,12 @@ def stream(
 ) -> Report:
     """Run on a camera, a video or a folder, and report the latency."""
     from edgeseg.loading import find_engine, open_model
+    from edgeseg.stream.sink.open import check_sinks
     from edgeseg.stream.stream import stream_from
 
-    with open_model(find_engine(model), runtime=runtime, threads=threads, gpu=config) as backend:
+    path = find_engine(model)
+    check_sinks(config, path)
+    with open_model(path, runtime=runtime, threads=threads, gpu=config) as backend:
         return stream_from(backend, config)
 
 

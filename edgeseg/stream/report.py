@@ -1,13 +1,36 @@
-"""The report of a stream: counts, latency, and the stages of a frame."""
+"""The report of a stream: counts, latency, and the stages of a frame.
+
+Every frame that the source delivered is accounted for:
+
+    received = frames + drops + trigger_drops + unread
+    frames   = lines of --jsonl + lost
+"""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.errors import GateFailed
+from edgeseg.errors import DataError, EdgesegError, GateFailed, SinkError
+from edgeseg.files import shown
 from edgeseg.machine.clocks import ClockReport
 from edgeseg.stream.pipeline.latency import Percentiles
 from edgeseg.text import table
+
+SHOWN = 10  # names of damaged images in the text; the JSON document has all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incomplete:
+    """An output that was asked for and is not complete."""
+
+    problem: str
+    remedy: str
+    code: str
+
+    @classmethod
+    def of(cls, error: EdgesegError) -> "Incomplete":
+        """Return what an error of a sink says."""
+        return cls(problem=error.problem, remedy=error.remedy, code=error.code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +45,22 @@ class StreamReport:
     anomalous: int
     drops: int
     """Frames of a live source that were replaced by a newer one before inference."""
+    received: int
+    """Frames that the source delivered, without the broken ones."""
+    unread: int
+    """Frames that were waiting when the stream ended."""
     broken: int
+    """Frames and images that could not be read or decoded; they have no verdict."""
+    damaged: tuple[str, ...]
+    """Names of the images that could not be read."""
     reconnects: int
     not_shown: int
     """Frames of a live source that the video and the window had no time for."""
+    lost: int
+    """Lines of --jsonl that could not be written."""
+    errors: tuple[Incomplete, ...]
+    """Outputs that are not complete; `check` raises the first."""
+    strict: bool
     trigger_drops: int
     """Frames of a live source between two triggers."""
     missed_triggers: int
@@ -61,10 +96,25 @@ class StreamReport:
                 f"budget {self.budget_ms:g} ms: {self.misses} deadline misses in {self.frames} "
                 f"frames ({self.max_misses} allowed)"
             )
-        return "\n".join([*lines, *self.clocks.lines()])
+        warnings = [f"warning: {line}" for line in self.warnings()]
+        return "\n".join([*lines, *self.clocks.lines(), *warnings])
+
+    def warnings(self) -> list[str]:
+        """Return what somebody should look at, although the stream went on."""
+        lines = [each.problem for each in self.errors]
+        if self.damaged:
+            names = ", ".join(map(shown, self.damaged[:SHOWN]))
+            more = f" and {len(self.damaged) - SHOWN} more" if len(self.damaged) > SHOWN else ""
+            lines.append(f"without a verdict, because damaged: {names}{more}")
+        elif self.broken:
+            lines.append(f"{self.broken} broken frames have no verdict")
+        if self.lost:
+            lines.append(f"{self.lost} frames have no line in --jsonl")
+        return lines
 
     def _counts(self) -> list[str]:
         counts = {
+            "frames unread at the end": self.unread,
             "frames not shown": self.not_shown,
             "frames between triggers dropped": self.trigger_drops,
             "triggers missed": self.missed_triggers,
@@ -76,10 +126,22 @@ class StreamReport:
         """Return the report as one JSON object with the latency at its top level."""
         document = dataclasses.asdict(self)
         latency = document.pop("latency") or {}
-        return document | latency
+        return document | latency | {"warnings": len(self.warnings())}
 
     def check(self) -> None:
-        """Raise GateFailed if there were more deadline misses than allowed."""
+        """Raise the error of an incomplete output, DataError if strict, or GateFailed.
+
+        GateFailed: there were more deadline misses than allowed.
+        """
+        for each in self.errors:
+            raise SinkError(each.problem, remedy=each.remedy, code=each.code)
+        if self.strict and self.broken:
+            raise DataError(
+                f"{self.broken} of {self.received + self.broken} frames of {self.source} were "
+                "broken (expected none: --strict).",
+                remedy="replace the damaged images, check the camera's cable; or omit --strict",
+                code="data/broken",
+            )
         if self.misses <= self.max_misses or self.budget_ms is None or self.latency is None:
             return
         raise GateFailed(

@@ -8,15 +8,17 @@ The latency is the time from a frame's arrival to its mask in memory (latency.py
 arrives when the driver delivers it, before it is decoded. A file's frame arrives when inference
 takes it, or with `--fps` when it is due.
 
-SIGINT, SIGTERM, a limit, the end or the loss of the source and a failing sink end a stream in the
-same way: no further frame is taken, those in flight are finished, every sink gets its results, the
-threads are joined, and the caller closes sinks, source and backend. A camera driver may block in a
-read forever. It is not waited for; its buffers are leaked on purpose until the process exits.
+A signal, a limit, the end or the loss of the source and the failure of the last sink end a stream
+in the same way: no further frame is taken, those in flight are finished, every sink gets its
+results, the threads are joined, and the caller closes sinks, source and backend. A camera driver
+may block in a read forever. It is not waited for; its buffers are leaked on purpose until the
+process exits.
 """
 
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from edgeseg.config import StreamConfig
 from edgeseg.cuda.nvtx import marker
@@ -31,9 +33,9 @@ from edgeseg.stream.pipeline.dispatcher import Dispatcher
 from edgeseg.stream.pipeline.in_flight import InFlightRequests, open_requests
 from edgeseg.stream.pipeline.inference import POLL, Inference
 from edgeseg.stream.pipeline.latency import Stages
-from edgeseg.stream.report import StreamReport
+from edgeseg.stream.report import Incomplete, StreamReport
 from edgeseg.stream.sink.base import AnySink
-from edgeseg.stream.sink.open import open_sinks
+from edgeseg.stream.sink.open import close_sinks, open_sinks
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.open import open_source
@@ -54,7 +56,8 @@ def stream_from(backend: Backend, config: StreamConfig) -> StreamReport:
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not truncate the files
         sinks = open_sinks(config, backend.card, source, stack=stack)
-        return stream(backend, source, sinks, config)
+        report = stream(backend, source, sinks, config)
+        return replace(report, errors=report.errors + close_sinks(sinks))
 
 
 def stream(
@@ -63,8 +66,8 @@ def stream(
     """Process the frames of `source` until something ends the stream; the caller closes all.
 
     The end of the source, a limit, a sink that ends the stream, SIGINT and SIGTERM return a report.
-    SourceError: the source failed, or delivered no frame. SinkError: a sink failed; the others are
-    complete. Before an error is raised, the report is logged.
+    SourceError: the source failed, or delivered no frame. Before an error is raised, the report is
+    logged. A sink that fails is an error in the report; the others are complete.
     """
     single_frame(backend)
     with stop_requests() as stop, open_requests(backend, config) as requests:
@@ -83,7 +86,7 @@ def stream(
                     "exits"
                 )
     report = run.report()
-    error = run.dispatcher.error or run.inference.error
+    error = run.inference.error
     if isinstance(error, EdgesegError):
         log.info(report.summary())
     if error is not None:
@@ -140,6 +143,7 @@ class _StreamRun:
         log.info(
             f"{frames} frames, {frames / (now - self._began):.1f}/s, {self.ring.dropped} dropped, "
             f"{self.inference.anomalous} anomalous"
+            + (f", {self.dispatcher.lost} lines lost" if self.dispatcher.lost else "")
         )
 
     def report(self) -> StreamReport:
@@ -152,9 +156,15 @@ class _StreamRun:
             frames=frames,
             anomalous=inference.anomalous,
             drops=self.ring.dropped,
+            received=self.capture.received,
+            unread=self.capture.unread,
             broken=source.broken,
+            damaged=tuple(source.damaged),
             reconnects=source.reconnects,
             not_shown=self.dispatcher.not_shown,
+            lost=self.dispatcher.lost,
+            errors=tuple(Incomplete.of(error) for error in self.dispatcher.errors),
+            strict=self._config.strict,
             trigger_drops=self.capture.dropped,
             missed_triggers=self.capture.missed,
             keep_warm_iterations=inference.keep_warm_iterations,

@@ -25,6 +25,7 @@ from edgeseg.stream.stream import stream, stream_from
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import REQUESTS, Collector, ListSource, PlainBackend, RedBackend, solid_image
+from tests.stream.sink.results import frame_lines
 
 WAIT = 10.0  # seconds; a longer wait is a failure
 QUIET = StreamConfig(window=False)
@@ -153,7 +154,7 @@ def test_a_camera_that_dies_ends_with_its_error_after_the_report(tmp_path, said)
         run(ListSource([solid_image()] * 3 + [died]), [lines])
     assert caught.value is died
     assert said[-1].startswith("list: 3 frames in")
-    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 3
+    assert len(frame_lines(tmp_path / "lines.jsonl")) == 3
 
 
 def test_a_camera_that_blocks_in_a_read_may_write_later(monkeypatch, said):
@@ -195,7 +196,7 @@ def test_buffers_outlast_inference_however_often_ctrl_c_is_typed():
     assert not [t for t in threading.enumerate() if t.name == "inference"]
 
 
-def test_a_sink_that_fails_ends_the_stream_and_spares_the_others(tmp_path, said):
+def test_a_sink_that_fails_spares_the_others_and_is_in_the_report(tmp_path, said):
     class Failing(FrameSink):
         def write(self, result):
             if result.record.index == 2:
@@ -203,11 +204,24 @@ def test_a_sink_that_fails_ends_the_stream_and_spares_the_others(tmp_path, said)
             return True
 
     source = ListSource([solid_image()] * 100)
-    with JsonlSink(tmp_path / "lines.jsonl") as lines, pytest.raises(SinkError):
-        run(source, [lines, Failing()])
-    written = len((tmp_path / "lines.jsonl").read_text().splitlines())
-    assert said[-1].startswith(f"list: {written} frames in"), "every frame has its line"
-    assert 3 <= written < 100
+    with JsonlSink(tmp_path / "lines.jsonl") as lines:
+        report = run(source, [lines, Failing()])
+    assert len(frame_lines(tmp_path / "lines.jsonl")) == report.frames == 100
+    assert said == ["no room The stream continues."]
+    assert [each.problem for each in report.errors] == ["no room"]
+    assert "warning: no room" in report.summary()
+    with pytest.raises(SinkError):
+        report.check()
+
+
+def test_the_failure_of_the_last_sink_ends_the_stream():
+    class Failing(FrameSink):
+        def write(self, result):
+            raise SinkError("no room", remedy="make room")
+
+    source = ListSource(repeat(solid_image()))
+    report = run(source, [Failing(), Failing()])
+    assert report.frames < 100 and len(report.errors) == 2
     assert source.stopping.is_set()
     assert not [t for t in threading.enumerate() if t.name in ("capture", "inference")]
 
@@ -225,6 +239,7 @@ def test_the_report_in_text_and_json():
     assert set(document) == {
         *("source", "engine", "mode", "frames", "anomalous", "drops", "broken", "reconnects"),
         *("not_shown", "trigger_drops", "missed_triggers", "keep_warm_iterations"),
+        *("received", "unread", "damaged", "lost", "errors", "strict", "warnings"),
         *(
             "budget_ms",
             "misses",
@@ -259,19 +274,23 @@ def test_a_folder_into_a_video_and_lines(tmp_path):
     report = stream_from(RedBackend(), config)
     assert report.frames == 3
     assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) == 3
-    lines = [json.loads(line) for line in config.jsonl.read_text().splitlines()]
+    lines = frame_lines(config.jsonl)
     assert [line["verdict"] for line in lines] == ["good", "anomalous", "good"]
     assert lines[1]["file"] == str(tmp_path / "photos" / "1.png")
 
 
-def test_a_corrupt_image_in_a_folder_ends_with_complete_files(tmp_path):
-    write_png(tmp_path / "photos" / "0.png", solid_image()[:, :, ::-1])
-    (tmp_path / "photos" / "1.png").write_bytes(b"\x89PNG")
-    config = StreamConfig(source=str(tmp_path / "photos"), out=tmp_path / "out.mp4", window=False)
-    with pytest.raises(DataError) as caught:
-        stream_from(RedBackend(), config)
-    assert "1.png" in caught.value.problem
-    assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) == 1
+def test_a_corrupt_image_in_a_folder_is_listed_and_the_others_are_judged(tmp_path):
+    photos = tmp_path / "photos"
+    for number in (0, 2):
+        write_png(photos / f"{number}.png", solid_image()[:, :, ::-1])
+    (photos / "1.png").write_bytes(b"\x89PNG")
+    config = StreamConfig(source=str(photos), out=tmp_path / "out.mp4", window=False, strict=True)
+    report = stream_from(RedBackend(), config)
+    assert (report.frames, report.broken) == (2, 1)
+    assert report.damaged == (str(photos / "1.png"),)
+    assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) == 2
+    with fails(DataError, "data/broken"):
+        report.check()
 
 
 def test_a_video_file_is_streamed_whole(clip):

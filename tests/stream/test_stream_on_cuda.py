@@ -103,7 +103,7 @@ def test_the_order_of_the_device_s_work_changes_no_mask(io, lateness):
 ENDS = [
     ("limit", {}, None),
     ("source", {}, "the camera was lost."),
-    ("sink", {}, "no room is left."),
+    ("sink", {}, None),
     ("signal", {}, None),
     ("enqueue", {"cuda_graph": False}, "bottle.engine: enqueueV3: an illegal"),
     ("launch", {}, "cuGraphLaunch failed"),
@@ -119,9 +119,9 @@ def test_whatever_ends_a_stream_nothing_stays_behind(end, options, words, io, in
     else:
         assert words in seen["error"][1]
         assert seen["said"][-1].startswith(f"numbered: {seen['frames']} frames in")
-    exactly = {"limit": 100, "source": 100}
+    exactly = {"limit": 100, "source": 100, "sink": 400}  # the other sink gets every frame
     assert seen["frames"] == exactly.get(end, seen["frames"])
-    assert 90 <= seen["frames"] < 120 and seen["read"] < 120
+    assert end == "sink" or (90 <= seen["frames"] < 120 and seen["read"] < 120)
 
 
 @pytest.mark.parametrize("io", EVERY)

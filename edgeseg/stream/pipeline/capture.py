@@ -70,6 +70,12 @@ class Ring:
                 raise self._error
             return None
 
+    @property
+    def unread(self) -> int:
+        """Frames that nobody took before the end."""
+        with self._changed:
+            return len(self._ready)
+
     def release(self, frame: Frame) -> None:
         """Return a frame to be filled again."""
         frame.reset_image()
@@ -107,6 +113,9 @@ class Capture:
         self._ended = threading.Event()
         self.stamps = source.live or period is not None
         """Whether frames have an arrival time; those of a file at full speed have none."""
+        self.received = 0
+        """Frames that the source delivered."""
+        self._not_due = 0
         self.due: int | None = None
         """When the next frame is due, `time.perf_counter_ns`; None for immediately."""
 
@@ -132,6 +141,11 @@ class Capture:
         return self._trigger.dropped if self._trigger else 0
 
     @property
+    def unread(self) -> int:
+        """Frames that were delivered, and that the stream ended before."""
+        return self.ring.unread + self._not_due
+
+    @property
     def missed(self) -> int:
         """Triggers without a frame: a file's while inference was busy, or a slow camera's."""
         timer = self._pace or self._trigger
@@ -143,7 +157,7 @@ class Capture:
             while (frame := self.ring.claim()) is not None and self._next(frame):
                 self.ring.publish(frame)
         except _Stopping:
-            pass
+            self._not_due = 1
         except BaseException as raised:  # of any kind: the main thread raises it
             error = raised
         finally:
@@ -166,7 +180,9 @@ class Capture:
 
     def _fill(self, frame: Frame) -> bool:
         with self._mark("capture"):
-            return self.source.read_into(frame)
+            done = self.source.read_into(frame)
+        self.received += done
+        return done
 
     def _sleep(self, seconds: float) -> None:
         if self.source.stopping.wait(seconds):

@@ -8,6 +8,9 @@
 
 A record has a few hundred bytes. Records queue up when a disk is slow; at the limit the stream ends
 with an error rather than filling the memory.
+
+A sink that fails is removed, with a warning and an error in the report; the stream continues while
+another sink is left.
 """
 
 import threading
@@ -19,6 +22,7 @@ import numpy as np
 
 from edgeseg.cards import GraphCard
 from edgeseg.errors import EdgesegError, SinkError
+from edgeseg.log import log
 from edgeseg.runtime.base import Slot
 from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.sink.base import AnySink, FrameSink, Record, RecordSink, Result, ResultBuffers
@@ -53,8 +57,7 @@ class Dispatcher:
         self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
-        self.error: EdgesegError | None = None
-        """Error of the first sink that failed; the others got every result."""
+        self._sinks = tuple(sinks)
         self.not_shown = 0
         """Frames of a live source that no video or window had time for."""
 
@@ -107,10 +110,20 @@ class Dispatcher:
             self._closed = True
             self._changed.notify_all()
 
+    @property
+    def errors(self) -> list[EdgesegError]:
+        """Why outputs that were asked for are incomplete."""
+        return [sink.error for sink in self._sinks if sink.error is not None]
+
+    @property
+    def lost(self) -> int:
+        """Records that a sink could not write."""
+        return sum(sink.lost for sink in self._sinks if isinstance(sink, RecordSink))
+
     def dispatch(self, stop: Callable[[], None], *, timeout: float) -> bool:
         """Pass waiting results, or those of the next `timeout` seconds, on; False at the end.
 
-        `stop` is called when a sink ends the stream or fails; the other sinks continue.
+        `stop` is called when a sink ends the stream, or the last one fails.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended, timeout)
@@ -135,7 +148,7 @@ class Dispatcher:
                 sink.write(record)
             except EdgesegError as error:
                 self._record_sinks.remove(sink)
-                self._fail(error, stop)
+                self._fail(sink, error, stop)
 
     def _show(self, record: Record, buffers: ResultBuffers, stop: Callable[[], None]) -> None:
         result = Result(
@@ -154,14 +167,18 @@ class Dispatcher:
             try:
                 if step(sink):
                     continue
+                self._frame_sinks.remove(sink)
                 stop()
             except EdgesegError as error:
-                self._fail(error, stop)
-            self._frame_sinks.remove(sink)
+                self._frame_sinks.remove(sink)
+                self._fail(sink, error, stop)
             with self._changed:
                 self._wants_frames = bool(self._frame_sinks)
                 self._changed.notify_all()
 
-    def _fail(self, error: EdgesegError, stop: Callable[[], None]) -> None:
-        self.error = self.error or error
-        stop()
+    def _fail(self, sink: AnySink, error: EdgesegError, stop: Callable[[], None]) -> None:
+        sink.error = error
+        if self._record_sinks or self._frame_sinks:
+            log.warning(f"{error.problem} The stream continues.")
+        else:
+            stop()

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
 from edgeseg.data.images import Image
-from edgeseg.errors import SinkError
+from edgeseg.errors import EdgesegError, SinkError
+from edgeseg.files import quoted, shown
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 
 
@@ -83,7 +84,16 @@ class Result:
         return frame if self.frame_format == "bgr" else frame[:, :, ::-1].copy()
 
 
-class FrameSink(Closing, ABC):
+class Sink(Closing, ABC):
+    """What every sink tells the report."""
+
+    error: EdgesegError | None = None
+    """Why results are missing in an output that was asked for."""
+    lost = 0
+    """Results that could not be written."""
+
+
+class FrameSink(Sink):
     """Takes results with their frames, in the main thread."""
 
     @abstractmethod
@@ -95,7 +105,7 @@ class FrameSink(Closing, ABC):
         return True
 
 
-class RecordSink(Closing, ABC):
+class RecordSink(Sink):
     """Takes the record of every frame, including frames that are not shown."""
 
     @abstractmethod
@@ -112,7 +122,16 @@ def make_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(
-            f"cannot create folder {path.parent}: {error.strerror}.",
+            f"cannot create folder {shown(path.parent)}: {error.strerror}.",
             remedy="choose another folder for the output",
             code="sink/folder",
         ) from error
+
+
+def cannot_write(path: Path, error: OSError) -> SinkError:
+    """Return the error of an output that cannot be written."""
+    return SinkError(
+        f"cannot write {shown(path)}: {error.strerror or error}.",
+        remedy=f"check permissions and free space: df -h {quoted(path.parent)}",
+        code="sink/cannot-write",
+    )

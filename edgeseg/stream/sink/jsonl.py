@@ -1,31 +1,67 @@
-"""JSON lines: one line for each frame."""
+"""JSON Lines: what every frame was judged, appended to what the file has.
+
+    {"start": "2026-...", ...}   at each start: version, source, model and thresholds
+    {"index": 0, ...}            a frame
+    {"lost": 12}                 frames whose lines could not be written, for example on a full disk
+
+A reader takes the lines with `index` and skips the others.
+"""
 
 import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from edgeseg.errors import SinkError
-from edgeseg.stream.sink.base import Record, RecordSink, make_parent
+from edgeseg.files import locked, shown
+from edgeseg.log import log
+from edgeseg.stream.sink.base import Record, RecordSink, cannot_write, make_parent
+
+KINDS = ("start", "index", "lost")  # the keys of which every line has one
+LONGEST = 1 << 16  # bytes of a line; a file name has at most 4096
 
 
 class JsonlSink(RecordSink):
-    """Writes each record as a line of JSON, flushed to the operating system at once."""
+    """Appends a line for each record, in one call of the operating system.
 
-    def __init__(self, path: Path) -> None:
+    The file is locked while the sink is open. A line that cannot be written is counted, and later
+    ones are tried again: a full disk does not end an inspection.
+    """
+
+    def __init__(
+        self, path: Path, *, overwrite: bool = False, about: Mapping[str, Any] | None = None
+    ) -> None:
+        """about: facts for the line that marks the start.
+
+        SinkError: not writable, or (`sink/not-json-lines`) the file is of another kind.
+        EdgesegError (`files/locked`): another process writes the file.
+        """
         make_parent(path)
         self._path = path
-        try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise self._failed(error) from error
+        self._gap = 0  # lines lost since the last that was written
+        with ExitStack() as stack:
+            try:
+                self._regular = not path.exists() or path.is_file()
+                if self._regular:
+                    stack.enter_context(locked(path))
+                self._file = stack.enter_context(path.open("rb+" if self._regular else "wb", 0))
+                if self._regular:
+                    self._prepare(overwrite)
+                self._put({"start": _utc(datetime.now(timezone.utc)), **(about or {})})
+            except OSError as error:
+                raise cannot_write(path, error) from error
+            self._open = stack.pop_all()
 
     def write(self, record: Record) -> None:
         moment = datetime.fromtimestamp(record.arrival, timezone.utc)
         line = {
             "index": record.index,
             "file": record.label,
-            "arrival": moment.isoformat(timespec="milliseconds"),
+            "arrival": _utc(moment),
             "score": round(record.score, 6) if isfinite(record.score) else None,
             "verdict": record.verdict,
             "ms": round(record.milliseconds, 3),
@@ -33,19 +69,75 @@ class JsonlSink(RecordSink):
         if record.label is None:
             del line["file"]
         try:
-            self._file.write(json.dumps(line) + "\n")
+            if self._gap:
+                self._put({"lost": self._gap})
+                log.info(f"{shown(self._path)}: written again; {self._gap} lines are missing")
+                self._gap = 0
+            self._put(line)
         except OSError as error:
-            raise self._failed(error) from error
+            self._lose(error)
 
     def close(self) -> None:
-        try:
-            self._file.close()
-        except OSError as error:
-            raise self._failed(error) from error
+        self._open.close()
 
-    def _failed(self, error: OSError) -> SinkError:
-        return SinkError(
-            f"cannot write {self._path}: {error.strerror}.",
-            remedy=f"check its permissions and the free space: df -h '{self._path.parent}'",
-            code="sink/cannot-write",
-        )
+    def _put(self, line: dict[str, Any]) -> None:
+        """Append a line, whole or not at all."""
+        data = json.dumps(line).encode() + b"\n"
+        end = self._file.seek(0, os.SEEK_END) if self._regular else 0
+        try:
+            written = self._file.write(data)
+            while written < len(data):  # on a full disk the next write tells the reason
+                written += self._file.write(data[written:])
+        except OSError:
+            if self._regular:
+                self._file.truncate(end)
+            raise
+
+    def _lose(self, error: OSError) -> None:
+        if not self._gap:
+            failed = cannot_write(self._path, error)
+            log.warning(f"{failed.problem} The inspection continues; lines are lost until then.")
+            self.error = failed
+        self._gap += 1
+        self.lost += 1
+
+    def _prepare(self, overwrite: bool) -> None:
+        """Empty the file, or end it with a whole line."""
+        if overwrite:
+            self._file.truncate(0)
+            return
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(0)
+        first = self._file.read(LONGEST).partition(b"\n")
+        if size and not (_is_line(first[0]) or (not first[1] and _is_half(first[0]))):
+            raise SinkError(
+                f"{shown(self._path)} exists and has no lines of edgeseg (expected a new file, or "
+                "one that --jsonl wrote).",
+                remedy="choose another name for --jsonl, or replace the file: --overwrite",
+                code="sink/not-json-lines",
+            )
+        self._file.seek(max(size - LONGEST, 0))
+        rest = self._file.read(LONGEST).rpartition(b"\n")[2]
+        if _is_line(rest):
+            self._file.write(b"\n")
+        elif rest:
+            self._file.truncate(size - len(rest))
+            log.warning(f"{shown(self._path)}: removed an unfinished last line, {len(rest)} bytes")
+
+
+def _is_line(data: bytes) -> bool:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and any(kind in found for kind in KINDS)
+
+
+def _is_half(data: bytes) -> bool:
+    """Whether this is the beginning of a line."""
+    heads = [f'{{"{kind}": '.encode() for kind in KINDS]
+    return any(data.startswith(head) or head.startswith(data) for head in heads)
+
+
+def _utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

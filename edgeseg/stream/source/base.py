@@ -60,6 +60,8 @@ class Source(Closing, ABC):
     def __init__(self, name: str, fps: float) -> None:
         self.name = name
         self.fps = fps
+        self.damaged: list[str] = []
+        """Names of the files that could not be read."""
         self.stopping = threading.Event()
         """Set when the stream ends; ends every wait of the source."""
 

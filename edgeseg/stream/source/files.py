@@ -86,6 +86,7 @@ class ImageFiles(Source):
                 image = read_image(path)
             except DataError as error:
                 self.broken += 1
+                self.damaged.append(str(path))
                 if self.broken == self._count:
                     raise
                 log.warning(f"{error.problem}; left out")

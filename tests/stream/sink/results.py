@@ -1,5 +1,6 @@
 """Results for the tests of the sinks."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -43,3 +44,9 @@ def with_arrays(result, **changes):
 def written_in(image, color):
     """Whether an image has text of a color; text is smoothed, differently by OpenCV's version."""
     return bool((np.abs(image.astype(int) - color).max(axis=2) < 60).any())
+
+
+def frame_lines(path):
+    """The lines of a JSON Lines file that are about frames."""
+    lines = map(json.loads, path.read_text().splitlines())
+    return [line for line in lines if "index" in line]

@@ -1,39 +1,132 @@
-"""JsonlSink: one complete line for each record."""
+"""JsonlSink: whole lines, appended, whatever happened to the file and the disk before."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import SinkError
+from edgeseg.errors import EdgesegError, SinkError
 from edgeseg.stream.sink.jsonl import JsonlSink
 from tests.kit.errors import fails
-from tests.stream.sink.results import make_record
+from tests.stream.sink.results import frame_lines, make_record
+
+
+def kinds(path):
+    """The first key of each line; every line is a JSON object."""
+    return [next(iter(json.loads(line))) for line in path.read_text("ascii").splitlines()]
+
+
+def write_lines(path, count=1, **options):
+    with JsonlSink(path, **options) as sink:
+        for index in range(count):
+            sink.write(make_record(index))
 
 
 def test_lines_are_complete_while_the_stream_runs(tmp_path):
     path = tmp_path / "new" / "lines.jsonl"
-    with JsonlSink(path) as sink:
+    with JsonlSink(path, about={"source": "camera 0"}) as sink:
         sink.write(make_record(0))
-        assert json.loads(path.read_text()) == {
+        start, frame = map(json.loads, path.read_text().splitlines())
+        assert frame == {
             "index": 0,
             "arrival": "2023-11-14T22:13:20.000+00:00",
             "score": 0.9,
             "verdict": "anomalous",
             "ms": 12.346,
         }
+        assert start["source"] == "camera 0" and start["start"].endswith("+00:00")
         sink.write(make_record(1, score=0.1, label="photos/ä.png"))
-    line = json.loads(path.read_text(encoding="utf-8").splitlines()[1])
+    line = frame_lines(path)[1]
     assert (line["file"], line["verdict"]) == ("photos/ä.png", "good")
+
+
+def test_a_name_that_is_no_text_is_kept(tmp_path):
+    path, label = tmp_path / "lines.jsonl", os.fsdecode(b"caf\xe9\n.png")
+    with JsonlSink(path) as sink:
+        sink.write(make_record(label=label))
+    assert frame_lines(path)[0]["file"] == label
 
 
 def test_a_score_of_nan_is_valid_json_and_anomalous(tmp_path):
     path = tmp_path / "lines.jsonl"
     with JsonlSink(path) as sink:
         sink.write(make_record(score=float("nan")))
-    line = json.loads(path.read_text())
+    (line,) = frame_lines(path)
     assert line["score"] is None
     assert line["verdict"] == "anomalous"
+
+
+def test_a_second_start_appends(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    write_lines(path, 2)
+    write_lines(path, 1)
+    assert kinds(path) == ["start", "index", "index", "start", "index"]
+
+
+def test_overwrite_replaces(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text("anything")
+    write_lines(path, 1, overwrite=True)
+    assert kinds(path) == ["start", "index"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "right"),
+    [
+        ('{"index": 1, "sco', ["start", "index", "start", "index"]),
+        ('{"index": 1}', ["start", "index", "index", "start", "index"]),
+        ("\0\0\0\0", ["start", "index", "start", "index"]),  # after a power cut
+    ],
+)
+def test_the_half_line_of_a_killed_process_is_ended_or_removed(tmp_path, rest, right):
+    path = tmp_path / "lines.jsonl"
+    write_lines(path)
+    path.write_text(path.read_text() + rest)
+    write_lines(path)
+    assert kinds(path) == right
+
+
+def test_a_file_that_is_only_half_a_line_starts_again(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"sta')
+    write_lines(path)
+    assert kinds(path) == ["start", "index"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n", b"notes\n", b'{"name": "a card"}', b'{\n"index": 1}', b"[1]\n"],
+)
+def test_a_file_of_another_kind_is_refused_and_kept(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with fails(SinkError, "sink/not-json-lines"):
+        JsonlSink(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no advisory locks")
+def test_a_second_process_is_refused_until_the_first_has_died(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom edgeseg.stream.sink.jsonl import JsonlSink\n"
+        "sink = JsonlSink(Path(sys.argv[1]))\nprint('open', flush=True)\nsys.stdin.read()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with first:
+        assert first.stdout.readline() == b"open\n"
+        for overwrite in (False, True):
+            with fails(EdgesegError, "files/locked"):
+                JsonlSink(path, overwrite=overwrite)
+        first.kill()
+    write_lines(path)
+    assert kinds(path) == ["start", "start", "index"]
 
 
 def test_lines_into_a_folder_are_refused(tmp_path):
@@ -42,9 +135,52 @@ def test_lines_into_a_folder_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_an_error_with_the_file_s_name():
-    sink = JsonlSink(Path("/dev/full"))
-    for step in (lambda: sink.write(make_record()), sink.close):
-        with fails(SinkError, "sink/cannot-write") as caught:
-            step()
-        assert "/dev/full: No space left" in caught.value.problem
+def test_a_disk_that_is_full_at_the_start_is_an_error_with_the_file_s_name():
+    with fails(SinkError, "sink/cannot-write") as caught:
+        JsonlSink(Path("/dev/full"))
+    assert "/dev/full: No space left" in caught.value.problem
+
+
+class FullDisk:
+    """Replaces a sink's file: while it is full, half of a line fits and the rest fails."""
+
+    def __init__(self, file):
+        self._file, self.full = file, False
+        self.seek, self.truncate = file.seek, file.truncate
+
+    def write(self, data):
+        if not self.full:
+            return self._file.write(data)
+        if len(data) <= 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._file.write(data[: len(data) // 2])
+
+
+def test_a_full_disk_costs_lines_and_not_the_file(tmp_path, said):
+    path = tmp_path / "lines.jsonl"
+    with JsonlSink(path) as sink:
+        disk = sink._file = FullDisk(sink._file)
+        sink.write(make_record(0))
+        disk.full = True
+        for index in range(1, 4):
+            sink.write(make_record(index))
+            assert len(frame_lines(path)) == 1, "no half line"
+        disk.full = False
+        sink.write(make_record(4))
+    assert kinds(path) == ["start", "index", "lost", "index"]
+    assert [line["index"] for line in frame_lines(path)] == [0, 4]
+    assert (sink.lost, sink.error.code) == (3, "sink/cannot-write")
+    assert len(said) == 2 and "No space left" in said[0] and "3 lines are missing" in said[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="FIFOs of POSIX")
+def test_a_pipe_gets_lines_and_may_lose_its_reader(tmp_path):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with JsonlSink(path) as sink:
+        sink.write(make_record(0))
+        assert os.read(reading, 10_000).count(b"\n") == 2
+        os.close(reading)
+        sink.write(make_record(1))
+    assert sink.lost == 1

@@ -1,18 +1,41 @@
-"""VideoSink: complete videos, whatever ends the stream."""
+"""VideoSink: videos that play, whatever ended the stream, the process or the disk."""
+
+import errno
+import os
+import subprocess
+import sys
+from itertools import chain, repeat
 
 import cv2
 import numpy as np
 import pytest
 
-from edgeseg.errors import SinkError
-from edgeseg.stream.sink import video
+from edgeseg.errors import EdgesegError, SinkError
+from edgeseg.stream.sink import encoder
+from edgeseg.stream.sink.encoder import has_pyav
 from edgeseg.stream.sink.video import VideoSink
 from tests.kit.errors import fails
 from tests.stream.sink.results import SIZE, make_result, with_arrays
 
+SUFFIXES = (".mp4", ".avi", ".mkv", ".mov")
+needs_pyav = pytest.mark.skipif(not has_pyav(), reason="PyAV is not installed")
+posix = pytest.mark.skipif(os.name == "nt", reason="kills and limits of POSIX")
 
-def open_video(path, *, fps=25.0, live=False):
-    return VideoSink(path, size=SIZE, fps=fps, live=live)
+
+@pytest.fixture(params=["PyAV", "OpenCV"])
+def each_encoder(request, monkeypatch):
+    if request.param == "OpenCV":
+        monkeypatch.setattr(encoder, "_pyav", _missing)
+    elif not has_pyav():
+        pytest.skip("PyAV is not installed")
+
+
+def _missing():
+    raise ModuleNotFoundError("No module named 'av'", name="av")
+
+
+def open_video(path, *, size=SIZE, fps=25.0, live=False, **options):
+    return VideoSink(path, size=size, fps=fps, live=live, **options)
 
 
 def read_video(path):
@@ -23,20 +46,76 @@ def read_video(path):
     return images
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov"])
-def test_a_video_holds_every_image(tmp_path, suffix):
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_video_holds_every_image(tmp_path, suffix, each_encoder):
     path = tmp_path / "new" / f"clip{suffix}"
     with open_video(path) as sink:
         for index in range(5):
             assert sink.write(make_result(index))
-        assert not path.exists(), "it is renamed when it is complete"
     images = read_video(path)
     assert len(images) == 5
     assert images[0].shape == (*SIZE, 3)
+    assert abs(int(images[0][200, 300].mean()) - 90) < 8, "the gray of the frame"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_an_exception_leaves_a_complete_video(tmp_path):
+@needs_pyav
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "h264"), (".mov", "h264"), (".mkv", "h264"), (".avi", "mjpeg")]
+)
+def test_the_codec_is_the_one_that_was_logged(tmp_path, said, suffix, codec):
+    import av
+
+    path = tmp_path / f"clip{suffix}"
+    with open_video(path, fps=29.97) as sink:
+        sink.write(make_result())
+    with av.open(str(path)) as video:
+        stream = video.streams.video[0]
+        assert stream.codec_context.name == codec
+        assert float(stream.average_rate) == pytest.approx(29.97, abs=0.01)
+    assert len(said) == 1 and {"h264": "H.264", "mjpeg": "MJPEG"}[codec] in said[0]
+
+
+@needs_pyav
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_video_plays_while_it_is_written(tmp_path, suffix):
+    path = tmp_path / f"clip{suffix}"
+    with open_video(path, fps=5.0) as sink:
+        for index in range(21):
+            sink.write(make_result(index))
+        assert len(read_video(path)) >= 15, "all but the last second"
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from edgeseg.stream.sink.video import VideoSink
+from tests.stream.sink.results import SIZE, make_result
+
+sink = VideoSink(Path(sys.argv[1]), size=SIZE, fps=5.0, live=False, overwrite=True)
+for index in range(41):
+    sink.write(make_result(index))
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+@posix
+@needs_pyav
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_killed_process_leaves_all_but_the_last_second(tmp_path, suffix):
+    path = tmp_path / f"clip{suffix}"
+    command = [sys.executable, "-c", PROGRAM, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"written\n"
+        with fails(EdgesegError, "files/locked"):
+            open_video(path, overwrite=True)
+        process.kill()
+    assert len(read_video(path)) >= 35
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_exception_leaves_a_complete_video(tmp_path, each_encoder):
     path = tmp_path / "clip.mp4"
     with pytest.raises(KeyboardInterrupt), open_video(path) as sink:
         sink.write(make_result())
@@ -44,13 +123,52 @@ def test_an_exception_leaves_a_complete_video(tmp_path):
     assert len(read_video(path)) == 1
 
 
-def test_no_image_leaves_no_video_and_keeps_the_old_one(tmp_path):
+def test_an_existing_file_is_kept_without_overwrite(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"the old one")
-    with open_video(path):
+    (tmp_path / "clip-2.mp4").write_bytes(b"another")
+    with fails(SinkError, "sink/exists") as caught:
+        open_video(path)
+    assert f"--out {tmp_path / 'clip-3.mp4'}" in caught.value.remedy
+    assert path.read_bytes() == b"the old one"
+
+
+def test_overwrite_replaces_the_name_and_not_what_it_links_to(tmp_path):
+    target, path = tmp_path / "target.mp4", tmp_path / "clip.mp4"
+    target.write_bytes(b"the old one")
+    path.symlink_to(target)
+    with open_video(path, overwrite=True) as sink:
+        sink.write(make_result())
+    assert target.read_bytes() == b"the old one"
+    assert len(read_video(path)) == 1 and not path.is_symlink()
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path):
+    path = tmp_path / "clip.mp4"
+    with open_video(path) as sink:
+        path.write_bytes(b"another's")
+        with fails(SinkError, "sink/video-ended"):
+            sink.write(make_result())
+    assert path.read_bytes() == b"another's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_image_leaves_no_video_and_keeps_the_old_one(tmp_path, each_encoder):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"the old one")
+    with open_video(path, overwrite=True):
         pass
     assert path.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of Linux are bytes")
+@pytest.mark.parametrize("name", [b"caf\xe9", b"100%d", b"a:b", b"-o", b"line\nbreak \x1b[2J"])
+def test_any_name_is_written(tmp_path, each_encoder, name):
+    path = tmp_path / os.fsdecode(name + b" folder") / os.fsdecode(name + b".mkv")
+    with open_video(path) as sink:
+        sink.write(make_result())
+    assert [os.fsencode(each.name) for each in path.parent.iterdir()] == [name + b".mkv"]
 
 
 def test_a_live_video_plays_in_real_time(tmp_path):
@@ -61,25 +179,25 @@ def test_a_live_video_plays_in_real_time(tmp_path):
     assert abs(len(read_video(path)) - 30) <= 1, "one second at 30 images/s"
 
 
-def test_an_outage_is_cut_to_a_second(tmp_path):
+def test_an_outage_and_a_step_of_the_clock_are_cut_to_a_second(tmp_path):
     path = tmp_path / "clip.avi"
     with open_video(path, fps=10.0, live=True) as sink:
         sink.write(make_result(0, arrival=1e9))
         sink.write(make_result(1, arrival=1e9 + 3600))
         sink.write(make_result(2, arrival=1e9 + 3600.1))
-    assert len(read_video(path)) == 1 + 10 + 1
+        sink.write(make_result(3, arrival=1e9))
+    assert len(read_video(path)) == 1 + 10 + 1 + 1
 
 
-def test_a_small_frame_makes_a_video_in_which_the_verdict_can_be_read(tmp_path):
-    path = tmp_path / "clip.avi"
-    small = with_arrays(
-        make_result(),
-        frame=np.zeros((60, 80, 3), np.uint8),
-        mask=np.zeros((60, 80), np.uint8),
+@pytest.mark.parametrize(("size", "right"), [((60, 80), (240, 320)), ((241, 323), (240, 322))])
+def test_sizes_are_large_enough_for_text_and_even(tmp_path, each_encoder, size, right):
+    path = tmp_path / "clip.mp4"
+    result = with_arrays(
+        make_result(), frame=np.zeros((*size, 3), np.uint8), mask=np.zeros(size, np.uint8)
     )
-    with VideoSink(path, size=(60, 80), fps=25.0, live=False) as sink:
-        sink.write(small)
-    assert read_video(path)[0].shape == (240, 320, 3)
+    with open_video(path, size=size) as sink:
+        sink.write(result)
+    assert read_video(path)[0].shape == (*right, 3)
 
 
 def test_a_suffix_that_is_no_video_is_refused(tmp_path):
@@ -89,21 +207,11 @@ def test_a_suffix_that_is_no_video_is_refused(tmp_path):
 
 
 def test_without_its_codecs_a_video_is_refused_and_leaves_nothing(tmp_path, monkeypatch, capfd):
-    monkeypatch.setitem(
-        video.CODECS, ".mp4", ("avc1",) if not _has("avc1", tmp_path) else ("xxxx",)
-    )
+    monkeypatch.setattr(encoder, "_pyav", _missing)
+    monkeypatch.setitem(encoder.FOURCCS, ".mp4", "xxxx")
     with fails(SinkError, "sink/cannot-open-video"):
         open_video(tmp_path / "clip.mp4")
     assert list(tmp_path.iterdir()) == []
-
-
-def _has(codec, folder):
-    probe = folder / "probe.mp4"
-    writer = cv2.VideoWriter(str(probe), cv2.VideoWriter.fourcc(*codec), 25.0, (320, 240))
-    opened = writer.isOpened()
-    writer.release()
-    probe.unlink(missing_ok=True)
-    return opened
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
@@ -112,12 +220,57 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         open_video(tmp_path / "file" / "clip.mp4")
 
 
-def test_a_video_that_cannot_be_read_back_is_an_error(tmp_path):
+FULL = """
+import resource, sys
+from pathlib import Path
+from edgeseg.errors import SinkError
+from edgeseg.stream.sink.video import VideoSink
+from tests.stream.sink.results import SIZE, make_result
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+with VideoSink(Path(sys.argv[1]), size=SIZE, fps=5.0, live=False) as sink:
+    for index in range(1000):
+        try:
+            sink.write(make_result(index))
+        except SinkError as error:
+            print(index, error.code)
+            break
+"""
+
+
+@posix
+@needs_pyav
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_noticed_at_once_and_what_was_written_plays(tmp_path, suffix):
+    path = tmp_path / f"clip{suffix}"
+    done = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    index, code = done.stdout.split()
+    assert code == b"sink/video-ended"
+    played = len(read_video(path))
+    assert int(index) - 10 <= played <= int(index), "all but two seconds"
+
+
+def test_opencv_s_video_ends_before_the_disk_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder, "_pyav", _missing)
+    free = chain([100 << 20, 100 << 20], repeat(encoder.ROOM - 1))
+    monkeypatch.setattr(
+        encoder.shutil, "disk_usage", lambda _: type("Usage", (), {"free": next(free)})
+    )
+    path = tmp_path / "clip.mp4"
+    with open_video(path, fps=5.0) as sink, fails(SinkError, "sink/video-ended") as caught:
+        for index in range(20):
+            sink.write(make_result(index))
+    assert os.strerror(errno.ENOSPC) in caught.value.problem
+    assert len(read_video(path)) == 5
+
+
+def test_a_video_that_cannot_be_read_back_is_an_error(tmp_path, each_encoder):
     path = tmp_path / "clip.mp4"
     sink = open_video(path)
     sink.write(make_result())
-    sink._writer.release()
-    sink._part.write_bytes(b"the disk was full")
+    sink._encoder.close()
+    path.write_bytes(b"the disk was full")
+    sink._encoder = type("Closed", (), {"close": lambda self: None})()
     with fails(SinkError, "sink/unreadable-video"):
         sink.close()
-    assert not path.exists()
