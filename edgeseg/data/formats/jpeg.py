@@ -5,6 +5,7 @@ checksum: of 40 random bytes in the entropy-coded data about three in four are f
 """
 
 import re
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -17,6 +18,7 @@ from edgeseg.data.formats.header import (
     orientation_of,
     wrong_type,
 )
+from edgeseg.limits import limit
 
 _PADDING = re.compile(rb"(?:\x00+|\xff+)\xff\xd9\s*\x00*\Z")
 
@@ -50,6 +52,25 @@ def damaged(jpeg: bytes) -> str | None:
     return None
 
 
+def decode_bgr(jpeg: bytes, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Decode the JPEG of a camera as BGR uint8 [H, W, 3], into `buffer` if that is its shape.
+
+    Damaged: it is not whole, or has more pixels than EDGESEG_MAX_PIXELS. Cameras deliver upright
+    frames: the orientation of EXIF is not applied.
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+    except ValueError as error:
+        raise Damaged(_reason(error)) from error
+    if height * width > limit("EDGESEG_MAX_PIXELS"):
+        raise Damaged(f"{width} x {height} is more than EDGESEG_MAX_PIXELS")
+    shape = (height, width, 3)
+    fits = buffer.shape == shape and buffer.flags.c_contiguous
+    pixels = buffer if fits else np.empty(shape, np.uint8)
+    _strict(jpeg, "BGR", buffer=pixels)
+    return pixels
+
+
 def _exif(data: bytes) -> bytes:
     """Return the block of EXIF in the headers, empty if there is none."""
     at = 2
@@ -61,23 +82,23 @@ def _exif(data: bytes) -> bytes:
     return b""
 
 
-def _strict(data: bytes, colors: str, **scale: int) -> NDArray[np.uint8]:
+def _strict(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
     try:
-        return _decode(data, colors, **scale)
+        return _decode(data, colors, **options)
     except ValueError as error:
         padding = _PADDING.search(data)  # cameras fill the last word; that is no damage
         if "before marker 0xd9" not in str(error) or not padding:
             raise Damaged(_reason(error)) from error
     try:
-        return _decode(data[: padding.start()] + b"\xff\xd9", colors, **scale)
+        return _decode(data[: padding.start()] + b"\xff\xd9", colors, **options)
     except ValueError as error:
         raise Damaged(_reason(error)) from error
 
 
-def _decode(data: bytes, colors: str, **scale: int) -> NDArray[np.uint8]:
+def _decode(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
     # The exact transform and chroma filter, which are OpenCV's too.
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-        data, colors, fastdct=False, fastupsample=False, strict=True, **scale
+        data, colors, fastdct=False, fastupsample=False, strict=True, **options
     )
     return pixels
 

@@ -1,7 +1,8 @@
 """Cameras: connection, requested mode, and reconnection after a loss.
 
-Single broken frames are counted and skipped. After several in a row the connection is reopened with
-increasing pauses, until the limit of attempts is reached and the stream ends with an error.
+Broken frames are counted and skipped. After many in a row, or if none arrive, the connection is
+reopened with increasing pauses, until the limit of attempts is reached and the stream ends with an
+error.
 """
 
 import threading
@@ -10,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
-import numpy as np
 
 from edgeseg.config import StreamConfig
 from edgeseg.errors import SourceError
 from edgeseg.log import log
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
+from edgeseg.stream.source.mjpeg import BrokenFrame, log_broken, retrieve
 
+MOST_BROKEN = 30  # consecutive broken frames after which the camera counts as lost
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds before another attempt
 DEFAULT_FPS = 30.0
 MAX_FPS = 1000.0  # a network stream without a frame rate reports its clock, 90000
@@ -72,11 +74,11 @@ class Connection(Protocol):
     fps: float
     note: str
     """Requested and delivered mode, for the log."""
-    max_broken: int
-    """Consecutive broken frames after which the camera counts as lost."""
+    max_missing: int
+    """Consecutive reads without a frame after which the camera counts as lost."""
 
     def read_into(self, frame: Frame) -> bool:
-        """Wait for a frame, stamp and read it; False if it is broken or the camera is lost."""
+        """Wait for a frame, stamp and read it; False if none came. BrokenFrame: it is damaged."""
         ...
 
     def close(self) -> None: ...
@@ -85,11 +87,12 @@ class Connection(Protocol):
 class CaptureConnection:
     """A connection through an opened cv2.VideoCapture.
 
-    The arrival is stamped between grab and retrieve. A USB camera's frame is decoded after that; a
-    frame of FFmpeg or GStreamer before it, so its decoding is not part of the latency.
+    The arrival is stamped between grab and retrieve. MJPEG and a USB camera's frame are decoded
+    after that; other frames of FFmpeg or GStreamer before it, so that their decoding is not part of
+    the latency.
     """
 
-    max_broken = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
+    max_missing = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
@@ -105,13 +108,7 @@ class CaptureConnection:
         if not self._capture.grab():
             return False
         frame.stamp()  # before decoding, which is part of the latency
-        try:
-            done, image = self._capture.retrieve(frame.image)
-        except cv2.error:  # a corrupt JPEG
-            return False
-        if not done or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            return False
-        frame.image = image  # type: ignore[assignment]  # the stubs have no pixel type
+        retrieve(self._capture, frame)
         return True
 
     def close(self) -> None:
@@ -132,17 +129,21 @@ class Camera(Source):
         log.info(f"{name}: {self._connection.note}")
 
     def read_into(self, frame: Frame) -> bool:
-        failures = 0
+        missing = broken = 0
         with self._reading:
             while not self.stopping.is_set():
-                if self._connection.read_into(frame):
-                    self._attempts = 0
-                    return True
+                try:
+                    if self._connection.read_into(frame):
+                        self._attempts = 0
+                        return True
+                    missing += 1
+                except BrokenFrame as error:
+                    broken += 1
+                    log_broken(self, error)
                 self.broken += 1
-                failures += 1
-                if failures >= self._connection.max_broken:
+                if missing >= self._connection.max_missing or broken >= MOST_BROKEN:
                     self._reconnect()
-                    failures = 0
+                    missing = broken = 0
         return False
 
     def _reconnect(self) -> None:

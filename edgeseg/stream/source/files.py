@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import read_image
 from edgeseg.data.listing import SUFFIXES, walk_images
 from edgeseg.errors import DataError, SourceError
@@ -13,6 +14,14 @@ from edgeseg.files import quoted, shown
 from edgeseg.log import log
 from edgeseg.opencv import openable, silence
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
+from edgeseg.stream.source.mjpeg import (
+    FOURCCS,
+    BrokenFrame,
+    fourcc,
+    log_broken,
+    retrieve,
+    take_packets,
+)
 
 FOLDER_FPS = 5.0  # of a video made from single images
 MIN_SHARE = 0.98  # of the frames in the header, which is an estimate; fewer mean a damaged file
@@ -35,35 +44,70 @@ def open_path(path: Path) -> Source | None:
 
 
 class VideoFile(Source):
-    """Every frame of a video."""
+    """Every frame of a video that is whole."""
 
     def __init__(self, path: Path) -> None:
         silence(cv2)
-        self._reading = threading.Lock()
+        self._path, self._reading = path, threading.Lock()
         with openable(path) as name:
-            self._capture = cv2.VideoCapture(name)
+            self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+            if not self._capture.isOpened():  # an OpenCV without FFmpeg
+                self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
-            raise SourceError(
-                f"cannot read video {shown(path)}: it is damaged, truncated, or its format is not "
-                "supported by this OpenCV.",
-                remedy=f"ffmpeg -i {quoted(path)} -c:v mpeg4 -q:v 2 repaired.mp4",
-                code="source/unreadable-video",
-            )
+            raise self._unreadable()
+        take_packets(self._capture, cv2.CAP_FFMPEG)
+        self._size = self._jpeg_size()
         self._expected = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._count = 0
+        self._count = self._whole = 0
         super().__init__(shown(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
 
     def read_into(self, frame: Frame) -> bool:
+        """Read the next frame that is whole; SourceError at the end if none was."""
         with self._reading:
-            done, image = self._capture.read(frame.image)
-        if done:
-            frame.image = image  # type: ignore[assignment]  # the stubs have no pixel type
-            self._count += 1
-        elif self._count < MIN_SHARE * self._expected:
+            while self._capture.grab():
+                self._count += 1
+                try:
+                    retrieve(self._capture, frame)
+                    self._check_size(frame)
+                    self._whole += 1
+                    return True
+                except BrokenFrame as error:
+                    log_broken(self, error)
+                    self.broken += 1
+            self._end()
+        return False
+
+    def _jpeg_size(self) -> tuple[int, int] | None:
+        """Return the (height, width) of the frames if they are JPEGs."""
+        if fourcc(self._capture) not in FOURCCS:
+            return None
+        height, width = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
+        return int(self._capture.get(height)), int(self._capture.get(width))
+
+    def _check_size(self, frame: Frame) -> None:
+        """Refuse one field of an interlaced MJPEG, which has half of the height."""
+        if self._size and frame.image.shape[:2] != self._size:
+            found, expected = (f"{size[1]}x{size[0]}" for size in (frame.image.shape, self._size))
+            raise BrokenFrame(f"{found}, expected {expected}")
+
+    def _end(self) -> None:
+        """Count the frames that FFmpeg could not decode and skipped."""
+        if self._count < MIN_SHARE * self._expected:
             log.warning(
                 f"{self.name}: only {self._count} of {self._expected:.0f} frames could be decoded"
             )
-        return done
+            self.broken += round(self._expected) - self._count
+        self._expected = 0.0
+        if not self._whole:
+            raise self._unreadable()
+
+    def _unreadable(self) -> SourceError:
+        return SourceError(
+            f"cannot read video {shown(self._path)}: it is damaged, truncated, or its format is "
+            "not supported by this OpenCV.",
+            remedy=f"ffmpeg -i {quoted(self._path)} -c:v mpeg4 -q:v 2 repaired.mp4",
+            code="source/unreadable-video",
+        )
 
     def close(self) -> None:
         # A read that is blocked by the disk keeps the decoder until the process exits.
@@ -78,6 +122,7 @@ class ImageFiles(Source):
     def __init__(self, name: str, paths: list[Path]) -> None:
         super().__init__(name, FOLDER_FPS)
         self._paths, self._count = iter(paths), len(paths)
+        self._unread = DamagedImages()
 
     def read_into(self, frame: Frame) -> bool:
         """Read the next image; DataError if none of them can be read."""
@@ -87,9 +132,8 @@ class ImageFiles(Source):
             except DataError as error:
                 self.broken += 1
                 self.damaged.append(str(path))
-                if self.broken == self._count:
-                    raise
-                log.warning(f"{error.problem}; left out")
+                self._unread.add(path, error)
+                self._unread.refuse_all(self._count)
                 continue
             if frame.image.shape != image.shape:
                 frame.image = np.empty_like(image)

@@ -28,6 +28,7 @@ from edgeseg.stream.source.gstreamer import (
     TO_BGR,
     GStreamerConnection,
 )
+from edgeseg.stream.source.mjpeg import take_packets
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 # nobuffer: start at the newest frame, not at those that were read to detect the stream's format.
@@ -78,6 +79,7 @@ class FFmpegConnection(CaptureConnection):
                 remedy="download it, then: edgeseg stream --source FILE",
                 code="source/remote-file",
             )
+        take_packets(capture, cv2.CAP_FFMPEG)
         super().__init__(capture)
 
 

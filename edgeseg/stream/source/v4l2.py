@@ -18,6 +18,7 @@ from edgeseg.stream.source.camera import (
     CaptureConnection,
     Mode,
 )
+from edgeseg.stream.source.mjpeg import fourcc, take_packets
 
 DEVICES = Path("/dev")
 MOST_CAMERAS = 255  # OpenCV takes a larger number for a number and a driver
@@ -43,7 +44,7 @@ class V4L2Connection(CaptureConnection):
     A camera that does not support the mode delivers another one, and its frames are resized later.
     """
 
-    max_broken = 5  # one or two follow a USB glitch
+    max_missing = 5  # one or two follow a USB glitch
 
     def __init__(self, address: int | str, requested: Mode) -> None:
         silence(cv2)
@@ -59,6 +60,7 @@ class V4L2Connection(CaptureConnection):
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
         if requested.fps:
             capture.set(cv2.CAP_PROP_FPS, requested.fps)
+        take_packets(capture, cv2.CAP_V4L2)
         super().__init__(capture)
         self.mode = Mode(self.mode.size, self.mode.fps, _format(capture))
         self.note = requested.note(self.mode)
@@ -76,8 +78,7 @@ def _capture(address: int | str) -> cv2.VideoCapture:
 
 def _format(capture: cv2.VideoCapture) -> str | None:
     """Return the name of the pixel format, or its FOURCC if it has no name here."""
-    code = int(capture.get(cv2.CAP_PROP_FOURCC))
-    letters = code.to_bytes(4, "little").decode("ascii", "replace") if code > 0 else ""
+    letters = fourcc(capture)
     return next((name for name, known in CODES.items() if known == letters), letters or None)
 
 

@@ -8,21 +8,22 @@ from edgeseg.errors import SourceError
 from edgeseg.stream.source import camera as cameras
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, CaptureConnection, Mode
+from edgeseg.stream.source.mjpeg import BrokenFrame
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
 from tests.stream.source.captures import FakeCapture
 
-GOOD, BROKEN = True, False
-BROKEN_FRAMES = 5
+GOOD, MISSING, DAMAGED = True, False, None
+MOST_MISSING = 5
 OPENED = "camera 0: requested 64x48"
 VGA = (480, 640)
 
 
 class Planted:
-    """A connection that delivers good and broken frames as planned, then only broken ones."""
+    """A connection that delivers whole and damaged frames as planned, and then none."""
 
     fps = 25.0
-    max_broken = BROKEN_FRAMES
+    max_missing = MOST_MISSING
 
     def __init__(self, plan, note="requested 64x48"):
         self.note = note
@@ -31,11 +32,13 @@ class Planted:
 
     def read_into(self, frame):
         assert not self.closed, "read from a closed connection"
-        good = self.plan.pop(0) if self.plan else BROKEN
-        if good:
+        next_one = self.plan.pop(0) if self.plan else MISSING
+        if next_one is DAMAGED:
+            raise BrokenFrame("premature end")
+        if next_one:
             frame.stamp()
             frame.image = solid_image()
-        return good
+        return next_one
 
     def close(self):
         self.closed = True
@@ -65,17 +68,39 @@ def open_planted(socket, attempts=3):
     return Camera("camera 0", socket.connect, attempts=attempts)
 
 
-def test_a_single_broken_frame_is_skipped(said):
-    camera = open_planted(Socket([GOOD, BROKEN, BROKEN, GOOD]))
+def test_a_single_missing_frame_is_skipped(said):
+    camera = open_planted(Socket([GOOD, MISSING, MISSING, GOOD]))
     assert camera.read_into(Frame()) and camera.read_into(Frame())
     assert (camera.broken, camera.reconnects, said) == (2, 0, [OPENED])
+
+
+def test_damaged_frames_are_counted_and_told_at_powers_of_ten(said):
+    camera = open_planted(Socket([*[DAMAGED, DAMAGED, GOOD] * 50, MISSING]))
+    assert all(camera.read_into(Frame()) for _ in range(50))
+    assert (camera.broken, camera.reconnects) == (100, 0)
+    line = "camera 0: broken frame (premature end)"
+    assert said == [
+        OPENED,
+        f"{line}; not judged",
+        f"{line}, the 10th; not judged",
+        f"{line}, the 100th; not judged",
+    ]
+
+
+def test_a_camera_that_delivers_only_damaged_frames_is_connected_again_and_lost_at_last():
+    socket = Socket([DAMAGED] * 1000, [DAMAGED] * (cameras.MOST_BROKEN - 1) + [GOOD])
+    camera = open_planted(socket)
+    assert camera.read_into(Frame())
+    assert (camera.broken, camera.reconnects) == (2 * cameras.MOST_BROKEN - 1, 1)
+    with fails(SourceError, "source/lost"):
+        open_planted(Socket(*[[DAMAGED] * 1000] * 4)).read_into(Frame())
 
 
 def test_a_lost_camera_is_connected_again(said):
     socket = Socket([GOOD], None, [GOOD, GOOD])
     camera = open_planted(socket)
     assert all(camera.read_into(Frame()) for _ in range(3))
-    assert (camera.broken, camera.reconnects) == (BROKEN_FRAMES, 1)
+    assert (camera.broken, camera.reconnects) == (MOST_MISSING, 1)
     assert socket.connections[0].closed
     assert said == [
         OPENED,
@@ -92,10 +117,10 @@ def test_a_camera_that_comes_back_with_another_size_says_so(said):
     assert said[-1] == "camera 0: requested 64x48, delivers 32x24"
 
 
-def test_max_broken_1_is_lost_at_the_first_broken_frame():
+def test_max_missing_1_is_lost_at_the_first_missing_frame():
     socket = Socket([GOOD], [GOOD])
     camera = open_planted(socket)
-    socket.connections[0].max_broken = 1
+    socket.connections[0].max_missing = 1
     assert camera.read_into(Frame()) and camera.read_into(Frame())
     assert (camera.broken, camera.reconnects) == (1, 1)
 
@@ -109,7 +134,7 @@ def test_a_camera_that_stays_away_ends_with_an_error(said):
     assert len(said) == 4
 
 
-def test_a_camera_that_opens_and_delivers_only_broken_frames_ends_with_an_error():
+def test_a_camera_that_opens_and_delivers_no_frames_ends_with_an_error():
     camera = open_planted(Socket(*[[] for _ in range(10)]))
     with fails(SourceError, "source/lost"):
         camera.read_into(Frame())
@@ -187,7 +212,8 @@ def test_note_names_the_delivered_mode_only_if_it_differs(asked, delivered, note
 def test_a_frame_of_another_type_is_broken(broken):
     connection = CaptureConnection(FakeCapture([broken, solid_image()]))
     frame = Frame()
-    assert not connection.read_into(frame)
+    with pytest.raises(BrokenFrame, match=str(broken.dtype)):
+        connection.read_into(frame)
     assert connection.read_into(frame)
     assert frame.image.shape == (48, 64, 3)
 

@@ -78,6 +78,54 @@ def test_a_truncated_video_is_logged(clip, tmp_path, said):
     assert said == [f"{path}: only {count} of 7 frames could be decoded"]
 
 
+def frames_of(avi):
+    """Return where the chunks of the frames begin and end."""
+    movie = avi.index(b"movi")
+    starts = [i for i in range(movie, len(avi)) if avi.startswith(b"00dc", i)][: len(REDS)]
+    return [(at + 8, at + 8 + int.from_bytes(avi[at + 4 : at + 8], "little")) for at in starts]
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\xff", b"\xa5"])
+def test_damaged_frames_of_a_video_are_broken_and_the_others_are_read(
+    clip, tmp_path, said, filling
+):
+    data = bytearray(clip.read_bytes())
+    for k in (2, 5):
+        _, end = frames_of(data)[k]
+        data[end - 40 : end] = filling * 40
+    path = tmp_path / "damaged.avi"
+    path.write_bytes(data)
+    with open_path(path) as source:
+        reds = [frame.image[:, :, 2].mean() for frame in read_all(source)]
+    whole = [red for k, red in enumerate(REDS) if k not in (2, 5)]
+    np.testing.assert_allclose(reds, whole, atol=4)
+    assert source.broken == 2
+    (line,) = said
+    assert line.startswith(f"{path}: broken frame (")
+
+
+def test_a_video_without_a_whole_frame_is_refused(clip, tmp_path):
+    data = bytearray(clip.read_bytes())
+    for start, end in frames_of(data):
+        data[start + 4 : end] = bytes(end - start - 4)
+    path = tmp_path / "damaged.avi"
+    path.write_bytes(data)
+    with open_path(path) as source, fails(SourceError, "source/unreadable-video"):
+        source.read_into(Frame())
+
+
+def test_a_field_of_an_interlaced_video_is_no_frame(clip, tmp_path):
+    half = cv2.imencode(".jpg", np.zeros((24, 64, 3), np.uint8))[1].tobytes()
+    data = bytearray(clip.read_bytes())
+    start, end = frames_of(data)[1]
+    data[start:end] = half[: end - start].ljust(end - start, b"\0")
+    path = tmp_path / "fields.avi"
+    path.write_bytes(data)
+    with open_path(path) as source:
+        assert len(read_all(source)) == len(REDS) - 1
+    assert source.broken == 1
+
+
 def test_a_file_that_is_not_a_video_is_refused_without_opencv_warnings(tmp_path):
     path = tmp_path / "notes.mp4"
     path.write_bytes(b"no video at all " * 100)
@@ -129,7 +177,8 @@ def test_a_damaged_image_in_a_folder_is_listed_and_the_others_are_read(tmp_path,
     assert labels == [str(tmp_path / "1.png"), str(tmp_path / "10.png")]
     assert source.broken == 1
     (line,) = said
-    assert str(tmp_path / "2.png") in line and line.endswith("left out")
+    assert line.startswith(f"not judged: cannot read {tmp_path / '2.png'}: damaged")
+    assert source.damaged == [str(tmp_path / "2.png")]
 
 
 def test_a_folder_without_any_sound_image_is_an_error(tmp_path):
@@ -137,7 +186,8 @@ def test_a_folder_without_any_sound_image_is_an_error(tmp_path):
         (tmp_path / name).write_bytes(b"\x89PNG nothing more")
     with open_path(tmp_path) as source, pytest.raises(DataError) as caught:
         source.read_into(Frame())
-    assert "2.png" in caught.value.problem
+    assert "1.png" in caught.value.problem
+    assert source.damaged == [str(tmp_path / "1.png"), str(tmp_path / "2.png")]
 
 
 @pytest.mark.parametrize(

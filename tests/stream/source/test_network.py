@@ -175,13 +175,21 @@ def test_the_end_of_the_stream_ends_the_attempts():
 class MjpegHandler(BaseHTTPRequestHandler):
     """Sends JPEGs one after the other, as simple network cameras do."""
 
+    lengths = True
+    """Whether each part has a Content-Length."""
+
+    @staticmethod
+    def damage(count, jpeg):
+        return jpeg
+
     def do_GET(self):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         for count in range(10_000):
-            jpeg = cv2.imencode(".jpg", stamped(count))[1].tobytes()
-            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            jpeg = self.damage(count, cv2.imencode(".jpg", stamped(count))[1].tobytes())
+            length = f"Content-Length: {len(jpeg)}\r\n" if self.lengths else ""
+            head = f"--frame\r\nContent-Type: image/jpeg\r\n{length}\r\n"
             try:
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
             except OSError:
@@ -192,15 +200,36 @@ class MjpegHandler(BaseHTTPRequestHandler):
         pass
 
 
-def test_mjpeg_over_http_arrives():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), MjpegHandler)
+@contextmanager
+def mjpeg_server(**changes):
+    """Serve MJPEG; yields the address."""
+    handler = type("Handler", (MjpegHandler,), changes)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    name = f"http://127.0.0.1:{server.server_port}/video"
-    with opened(name.replace("://", "://u:secret@")) as (camera, said):
-        found = stamps(camera, 20)
-        assert camera.name == name and "secret" not in "".join(said)
+    yield f"http://127.0.0.1:{server.server_port}/video"
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_a_truncated_frame_is_broken_and_never_completed_from_the_frame_before(lengths, end):
+    def every_second_one(count, jpeg):
+        return jpeg[: len(jpeg) // 2] + end if count % 2 else jpeg
+
+    with mjpeg_server(damage=staticmethod(every_second_one), lengths=lengths) as address:
+        with opened(address) as (camera, said):
+            found = stamps(camera, 15)
+    counts = [stamp.count for stamp, _ in found]
+    assert counts == list(range(counts[0], counts[0] + 30, 2)) and counts[0] % 2 == 0
+    assert camera.broken in (14, 15) and camera.reconnects == 0
+    assert sum("broken frame (" in line for line in said) == 2, "the 1st and the 10th"
+
+
+def test_mjpeg_over_http_arrives():
+    with mjpeg_server() as name, opened(name.replace("://", "://u:secret@")) as (camera, said):
+        found = stamps(camera, 20)
+        assert camera.name == name and "secret" not in "".join(said)
     counts = [stamp.count for stamp, _ in found]
     assert counts == list(range(counts[0], counts[0] + 20))
     assert 0 < min(stamp.delay(arrival) for stamp, arrival in found) < 0.2
@@ -218,7 +247,7 @@ def test_a_network_stream_is_opened_for_low_latency_and_with_timeouts(plant, mon
     assert asked.get(getattr(cv2, "CAP_PROP_N_THREADS", None), 1) == 1
     assert capture.options == "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0"
     assert FFMPEG_OPTIONS not in os.environ, "video files are opened without them"
-    assert (connection.note, connection.fps, connection.max_broken) == (
+    assert (connection.note, connection.fps, connection.max_missing) == (
         "delivers 1280x720",
         30.0,
         1,

@@ -85,7 +85,7 @@ def test_a_folder_named_by_its_date_is_a_folder(tmp_path, monkeypatch):
 class Opened:
     """Replaces a connection, and keeps its arguments."""
 
-    fps, max_broken, note = 30.0, 1, "delivers 64x48"
+    fps, max_missing, note = 30.0, 1, "delivers 64x48"
 
     def __init__(self, *asked):
         self.asked = asked

@@ -63,7 +63,7 @@ def test_a_camera_is_asked_for_the_format_first(plant):
     assert connection.note == (
         "requested 640x480, 60 frames/s, mjpeg, delivers 1280x720, 30 frames/s, yuyv"
     )
-    assert (connection.fps, connection.max_broken) == (30.0, 5)
+    assert (connection.fps, connection.max_missing) == (30.0, 5)
 
 
 def test_a_camera_is_asked_only_for_what_is_requested(plant):
