@@ -82,6 +82,8 @@ class ModelCard:
     """How the thresholds were set: false-reject rate, number of images, what it supports."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of a run of `edgeseg reproduce`: its evaluation, in [0, 1] or None."""
+    bit_depth: int = bounded(8, 16, default=16)
+    """Of the values in 16-bit image files, found over the training images."""
     card_version: int = bounded(1, VERSION, default=VERSION)
 
 
@@ -102,6 +104,8 @@ class GraphCard:
     training: dict[str, Any]
     """The TrainConfig of the weights."""
     context: float = bounded(0, 10_000, default=0.0)
+    """As in ModelCard."""
+    bit_depth: int = bounded(8, 16, default=16)
     """As in ModelCard."""
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)

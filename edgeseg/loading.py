@@ -235,5 +235,6 @@ def _graph_card(
         weights_sha256=card.weights_sha256,
         training=card.config,
         context=card.context,
+        bit_depth=card.bit_depth,
         versions=card.versions,
     )

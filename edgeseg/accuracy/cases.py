@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.frames import evenly
-from edgeseg.data.images import Image, read_image, resize
+from edgeseg.data.images import Image, read_image, read_pixels, resize
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
@@ -115,12 +115,12 @@ def _labeled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     truth = np.zeros((len(samples), side, side), np.bool_)
     for place, sample in enumerate(samples):
         if sample.mask is not None:
-            size = read_image(sample.path).shape[:2]
+            size = read_pixels(sample.path).shape[:2]
             truth[place] = read_truth(sample.mask, sample, (size[0], size[1]), side)
     good = np.array([sample.good for sample in samples])
     some = f"{len(samples)} of " if len(samples) < len(dataset.test) else ""
     return Cases(
-        read=[partial(read_image, sample.path) for sample in samples],
+        read=[partial(read_image, sample.path, card.bit_depth) for sample in samples],
         truth=truth,
         good=good,
         judged=good | np.array([sample.mask is not None for sample in samples]),
@@ -142,7 +142,8 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     own = FolderTextures(Path(folder)) if folder and Path(folder).is_dir() else None
     corruptor = trained_corruptor(card.training, own or ProceduralTextures())
     side = card.image_size
-    clean = [resize(read_image(sample.path), side, side) for sample in chosen]
+    images = (read_image(sample.path, card.bit_depth) for sample in chosen)
+    clean = [resize(image, side, side) for image in images]
     pairs = [_anomaly(image, seed, corruptor) for seed, image in enumerate(clean)]
     good = np.arange(2 * len(clean)) < len(clean)
     none = np.zeros((len(clean), side, side), np.bool_)

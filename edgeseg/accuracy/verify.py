@@ -41,7 +41,7 @@ def verify(a: Path, b: Path, config: VerifyConfig) -> Verification:
     with ExitStack() as stack:
         ours, theirs = _open_both(a, b, stack)
         check_comparable(ours.card, theirs.card)
-        images = [read_image(path) for path in paths]
+        images = [read_image(path, ours.card.bit_depth) for path in paths]
         frames = parity_frames(ours.card, images, most=config.image_count)
         found = list(compare_frames(ours, theirs, frames))
         headroom = _headroom(a, b, ours.card, theirs.card, frames)

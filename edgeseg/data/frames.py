@@ -48,7 +48,7 @@ def load_frames(card: GraphCard, data: Path | None) -> FrameSet:
         images = _textures(card.image_size, np.random.default_rng(0), SYNTHETIC)
         origin = f"{len(images)} synthetic frames"
     else:
-        images = pick_images(data, CYCLED)
+        images = pick_images(data, CYCLED, card.bit_depth)
         origin = f"{len(images)} images of {data}"
     frames = np.empty((len(images), *card.frame_shape[1:]), np.uint8)
     for frame, image in zip(frames, images, strict=True):
@@ -115,9 +115,9 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, min(most, count)).round().astype(np.intp)
 
 
-def pick_images(folder: Path, most: int) -> list[Image]:
-    """Read the images of `pick_paths`, RGB uint8 [h, w, 3]."""
-    return [read_image(path) for path in pick_paths(folder, most)]
+def pick_images(folder: Path, most: int, bit_depth: int) -> list[Image]:
+    """Read the images of `pick_paths`, RGB uint8 [h, w, 3]; bit_depth: of the card."""
+    return [read_image(path, bit_depth) for path in pick_paths(folder, most)]
 
 
 def _textures(side: int, generator: np.random.Generator, count: int) -> list[Image]:

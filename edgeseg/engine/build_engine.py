@@ -101,7 +101,7 @@ def build_engine(
         _check_bf16(runtime, here)
     int8 = _int8(graph, card, runtime, config) if config.precision == "int8" else None
     if config.data is not None:
-        images = images or pick_images(config.data, KEPT)
+        images = images or pick_images(config.data, KEPT, card.bit_depth)
     typed = typed_graph(source, card, runtime, config, int8=int8)
     started = time.perf_counter()
     if builder:

@@ -30,33 +30,39 @@ class SheetImage:
 
 
 def draw_sheet(
-    misses: Sequence[SheetImage], false_rejects: Sequence[SheetImage], threshold: float
+    misses: Sequence[SheetImage],
+    false_rejects: Sequence[SheetImage],
+    threshold: float,
+    bit_depth: int = 16,
 ) -> Image:
     """Draw both kinds side by side, the worst first; RGB uint8 [H, W, 3].
 
-    The color scale of the map ends at `threshold`: dark red pixels are anomalous.
+    The color scale of the map ends at `threshold`: dark red pixels are anomalous. bit_depth: of the
+    card, for images of 16 bits.
     """
     rows = max(len(misses), len(false_rejects))
     blocks = [
-        _block("Defective, lowest scores first", misses, rows, threshold),
-        _block("Good, highest scores first", false_rejects, rows, threshold),
+        _block("Defective, lowest scores first", misses, rows, threshold, bit_depth),
+        _block("Good, highest scores first", false_rejects, rows, threshold, bit_depth),
     ]
     return np.hstack(blocks)
 
 
-def _block(heading: str, cases: Sequence[SheetImage], rows: int, threshold: float) -> Image:
+def _block(
+    heading: str, cases: Sequence[SheetImage], rows: int, threshold: float, bit_depth: int
+) -> Image:
     strips = [_text(heading if cases else f"{heading}: none", WHITE)]
     strips.append(_text("image, ground truth (red), map (dark red: anomalous)", GRAY))
     for case in cases:
-        strips += [_text(case.title[-LETTERS:], WHITE), _tiles(case, threshold)]
+        strips += [_text(case.title[-LETTERS:], WHITE), _tiles(case, threshold, bit_depth)]
     block = np.vstack(strips)
     missing = (rows - len(cases)) * (STRIP + TILE + GAP)
     return np.pad(block, ((GAP, missing), (GAP, GAP), (0, 0)))
 
 
-def _tiles(case: SheetImage, threshold: float) -> Image:
+def _tiles(case: SheetImage, threshold: float, bit_depth: int) -> Image:
     """Return image, ground truth and map, uint8 [TILE + GAP, 3 * (TILE + GAP), 3]."""
-    image = read_image(case.path)
+    image = read_image(case.path, bit_depth)
     scale = TILE / max(image.shape[:2])
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
     small = resize(image, height, width)

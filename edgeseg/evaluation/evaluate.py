@@ -172,4 +172,6 @@ def _sheet(results: Results, dataset: Dataset, rejected: Flags, card: GraphCard)
     order = np.argsort(results.score, kind="stable")
     misses = order[~results.good[order]][:WORST]
     rejects = order[results.good[order]][::-1][:WORST]
-    return draw_sheet([tile(i) for i in misses], [tile(i) for i in rejects], card.threshold)
+    return draw_sheet(
+        [tile(i) for i in misses], [tile(i) for i in rejects], card.threshold, card.bit_depth
+    )

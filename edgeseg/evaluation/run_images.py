@@ -42,7 +42,7 @@ def run_images(backend: Backend, paths: Sequence[Path], *, title: str) -> Iterat
             sizes = []
             # The last batch may be short; the other frames keep their content.
             for frame, path in zip(slot.frame, part, strict=False):
-                image = read_image(path)
+                image = read_image(path, card.bit_depth)
                 sizes.append(image.shape[:2])
                 fill_frame(frame, image, source="rgb", target=card.frame_format)
             backend.run()

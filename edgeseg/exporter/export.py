@@ -73,7 +73,8 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
             remedy=f"edgeseg threshold {run} DATA",
             code="model/no-thresholds",
         )
-    images = [read_image(path) for path in held_out(card, data)[:KEPT]] if data else []
+    paths = held_out(card, data)[:KEPT] if data else []
+    images = [read_image(path, card.bit_depth) for path in paths]
     with _opened(run, card, config) as backend:
         return export_graph(backend, run / f"{card.name}.onnx", config, images=images)
 

@@ -165,7 +165,8 @@ def _frames(
 
     def pixels(place: int) -> Image:
         path, anomaly = images[place].sample.path, images[place].anomaly
-        name, image = path.relative_to(dataset.root).as_posix(), read_image(path)
+        name = path.relative_to(dataset.root).as_posix()
+        image = read_image(path, card.bit_depth)
         if anomaly is None:
             hashes[name] = sha256(path)[:HASH]
             return image

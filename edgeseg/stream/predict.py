@@ -70,7 +70,7 @@ def predict(
     with open_results(out, names) as folder, task("predict", len(files)) as bar:
         for path, name in zip(files, names, strict=True):
             try:
-                found = _run(model, path)
+                found = _run(model, path, backend.card.bit_depth)
             except DataError as error:
                 damaged.add(path, error)
             else:
@@ -96,9 +96,9 @@ def predict(
     )
 
 
-def _run(model: Model, path: Path) -> Prediction:
+def _run(model: Model, path: Path, bit_depth: int) -> Prediction:
     """Run one image; an error of the model names the file."""
-    image = read_image(path)
+    image = read_image(path, bit_depth)
     try:
         return model(image, channels="rgb")
     except ModelError as error:

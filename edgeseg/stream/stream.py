@@ -52,6 +52,7 @@ def stream_from(backend: Backend, config: StreamConfig) -> StreamReport:
             size=(height, width),
             attempts=config.reconnects,
             requested=Mode.of(config),
+            bit_depth=backend.card.bit_depth,
         )
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not truncate the files

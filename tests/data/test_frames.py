@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 
 from edgeseg.data.frames import CYCLED, KEPT, load_frames, parity_frames, pick_images, pick_paths
@@ -53,7 +54,7 @@ def test_of_a_data_set_the_test_images_are_taken_evenly(tmp_path):
     names = [path.relative_to(root).as_posix() for path in pick_paths(root, 3)]
     assert names == ["test/dent/04.png", "test/good/00.png", "test/good/03.png"]
     assert len(pick_paths(root, 100)) == 8
-    assert [image.max() for image in pick_images(root, 2)] == [250, 37]
+    assert [image.max() for image in pick_images(root, 2, 16)] == [250, 37]
 
 
 def test_any_folder_of_images_will_do(tmp_path):
@@ -80,6 +81,11 @@ def test_load_frames_takes_a_folder_s_images_in_the_graph_s_format(tmp_path, sai
     assert reds == sorted(set(reds)) and (reds[0], reds[-1]) == (0, 39), "evenly, red comes last"
     assert frames.origin == f"16 images of {tmp_path}"
     assert said == []
+
+
+def test_load_frames_scales_16_bit_files_by_the_depth_in_the_card(tmp_path):
+    assert cv2.imwrite(str(tmp_path / "raw.png"), np.full((48, 64), 4095, np.uint16))
+    assert (load_frames(make_card(bit_depth=12), tmp_path).pixels == 255).all()
 
 
 def test_load_frames_without_data_makes_synthetic_frames(said):

@@ -1,5 +1,6 @@
 """`run_images` yields an outcome per file, with any batch size."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -49,3 +50,12 @@ def test_run_images_names_a_damaged_image(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"no png")
     with fails(DataError, "data/damaged-image"):
         list(run_images(PlateBackend(), [tmp_path / "torn.png"], title="test"))
+
+
+def test_run_images_scales_16_bit_files_by_the_depth_in_the_card(tmp_path):
+    path = tmp_path / "raw.png"
+    assert cv2.imwrite(str(path), np.full((16, 16), 4095, np.uint16))
+    (outcome,) = run_images(PlateBackend(bit_depth=12), [path], title="test")
+    np.testing.assert_allclose(outcome.anomaly_map, 1.0)
+    with fails(DataError, "data/bit-depth"):
+        list(run_images(PlateBackend(bit_depth=10), [path], title="test"))

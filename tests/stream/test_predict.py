@@ -1,6 +1,7 @@
 """predict: masks, overlays, maps and JSON lines for images of every size and name."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -64,6 +65,15 @@ def test_masks_have_their_image_s_size(tmp_path, height, width):
     expected[:, width // 2 :] = 255
     assert (mask != expected).mean() < 0.03, "only the columns at the border may differ"
     assert read_image(tmp_path / "out" / "part_overlay.png").shape == (height, width, 3)
+
+
+def test_16_bit_photos_are_scaled_by_the_depth_in_the_card(tmp_path):
+    photo, above = tmp_path / "raw.png", tmp_path / "above.png"
+    assert cv2.imwrite(str(photo), np.full((48, 64), 1023, np.uint16))
+    assert cv2.imwrite(str(above), np.full((48, 64), 1024, np.uint16))
+    report = run([photo, above], tmp_path / "out", backend=RedBackend(make_card(bit_depth=10)))
+    assert [image.score for image in report.images] == [pytest.approx(1.0)]
+    assert [Path(image.file).name for image in report.damaged] == ["above.png"]
 
 
 def test_thresholds_of_the_call_beat_the_card_s(tmp_path):

@@ -27,8 +27,8 @@ FOLDER_FPS = 5.0  # of a video made from single images
 MIN_SHARE = 0.98  # of the frames in the header, which is an estimate; fewer mean a damaged file
 
 
-def open_path(path: Path) -> Source | None:
-    """Open a folder or a file; None if neither exists."""
+def open_path(path: Path, bit_depth: int = 16) -> Source | None:
+    """Open a folder or a file; None if neither exists. bit_depth: of the model's card."""
     if path.is_dir():
         paths = walk_images(path)
         if not paths:
@@ -37,9 +37,9 @@ def open_path(path: Path) -> Source | None:
                 remedy="put PNG, JPEG, BMP or TIFF files there",
                 code="source/no-images",
             )
-        return ImageFiles(shown(path), paths)
+        return ImageFiles(shown(path), paths, bit_depth)
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        return ImageFiles(shown(path), [path])
+        return ImageFiles(shown(path), [path], bit_depth)
     return VideoFile(path) if path.is_file() else None
 
 
@@ -119,8 +119,9 @@ class VideoFile(Source):
 class ImageFiles(Source):
     """Images of any sizes, one after the other. One that cannot be read is listed and left out."""
 
-    def __init__(self, name: str, paths: list[Path]) -> None:
+    def __init__(self, name: str, paths: list[Path], bit_depth: int = 16) -> None:
         super().__init__(name, FOLDER_FPS)
+        self._bit_depth = bit_depth
         self._paths, self._count = iter(paths), len(paths)
         self._unread = DamagedImages()
 
@@ -128,7 +129,7 @@ class ImageFiles(Source):
         """Read the next image; DataError if none of them can be read."""
         for path in self._paths:
             try:
-                image = read_image(path)
+                image = read_image(path, self._bit_depth)
             except DataError as error:
                 self.broken += 1
                 self.damaged.append(str(path))

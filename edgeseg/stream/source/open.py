@@ -33,12 +33,17 @@ SUPPORTED = (
 
 
 def open_source(
-    address: str, *, size: tuple[int, int], attempts: int, requested: Mode | None = None
+    address: str,
+    *,
+    size: tuple[int, int],
+    attempts: int,
+    requested: Mode | None = None,
+    bit_depth: int = 16,
 ) -> Source:
     """Open `address`; SourceError if it is missing, unavailable or not supported.
 
     size: (height, width) of the graph's frames, which cameras are asked for if `requested` has no
-    size; attempts: to reconnect to a lost camera.
+    size; attempts: to reconnect to a lost camera; bit_depth: of 16-bit images, from the card.
     """
     options = CameraOptions(requested or Mode(), size, attempts)
     if address.isdecimal() and not os.path.lexists(address):
@@ -46,7 +51,7 @@ def open_source(
     scheme, separator, rest = address.partition("://")
     scheme = scheme.lower()
     if not separator:
-        return _open_path(Path(address), options)
+        return _open_path(Path(address), options, bit_depth)
     if scheme == "v4l2":
         return open_v4l2(rest, options)
     if scheme == "csi":
@@ -66,11 +71,11 @@ def open_source(
     )
 
 
-def _open_path(path: Path, options: CameraOptions) -> Source:
+def _open_path(path: Path, options: CameraOptions, bit_depth: int) -> Source:
     try:
         if path.is_char_device():
             return open_v4l2(str(path), options)
-        source = open_path(path)
+        source = open_path(path, bit_depth)
     except OSError as error:  # no permission, or a name that is too long
         raise SourceError(
             f"cannot open {shown(path)}: {error.strerror}.",

@@ -11,6 +11,7 @@ from edgeseg.data.images import write_png
 from edgeseg.errors import DataError, SourceError
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.files import open_path
+from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import Stamp, draw_stamp, read_stamp
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
@@ -159,6 +160,13 @@ def test_a_folder_gives_its_images_in_bgr_with_their_names(tmp_path):
     np.testing.assert_array_equal(frames[0].image, solid_image(100, 30, 40))
     np.testing.assert_array_equal(frames[1].image, solid_image(200, 10, 20))
     assert not source.live
+
+
+def test_16_bit_images_are_scaled_by_the_depth_of_the_model(tmp_path):
+    assert cv2.imwrite(str(tmp_path / "raw.png"), np.full((4, 4), 4095, np.uint16))
+    with open_source(str(tmp_path), size=(4, 4), attempts=0, bit_depth=12) as source:
+        (frame,) = read_all(source)
+    assert (frame.image == 255).all()
 
 
 def test_one_image_is_a_source(tmp_path):
