@@ -81,6 +81,7 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
         threshold_run(run, data, FALSE_REJECT_RATE)
     with watch.step("evaluate"), open_model(run) as model:
         evaluation = evaluate(model, dataset, out=folder / "evaluation")
+        evaluation.store()
     with watch.step("export"):
         graph = export_run(run, ExportConfig(), data=data).graph
     with watch.step("build"):

@@ -76,6 +76,17 @@ def write_atomic(path: Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
+def check_writable(folder: Path) -> None:
+    """Create a folder if it is missing; WriteError if no file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held, part = temporary(folder, "")
+        os.close(held)
+        part.unlink()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """Return the error of a failed write, with what to check."""
     return WriteError(

@@ -44,7 +44,11 @@ OUTPUT = {"as_json": Json, "quiet": Quiet, "verbose": Verbose}
 
 
 class Report(Protocol):
-    """The result of a command; `check`, where there is one, raises GateFailed."""
+    """The result of a command.
+
+    `store`, where there is one, writes it to files after it was printed; `check` raises why it is
+    not good enough.
+    """
 
     def summary(self) -> str: ...
 
@@ -68,6 +72,7 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
             if as_json:
                 document = report.to_json() | ({"error": error_json(failed)} if failed else {})
                 write_report(json.dumps(without_nan(document)))
+            getattr(report, "store", lambda: None)()
             if failed:
                 raise typer.Exit(_tell(failed))
 

@@ -14,6 +14,7 @@ from edgeseg.cli.models import (
     Rate,
     RunArgument,
     Runtime,
+    Strict,
     Threads,
     argument,
     split,
@@ -71,13 +72,14 @@ def threshold(
     data: MaybeData = None,
     false_reject_rate: Rate = 0.01,
     context: Context = None,
+    strict: Strict = False,
 ) -> Report:
     """Set the thresholds of a run from its held-out images."""
     from edgeseg.api import run_of
     from edgeseg.evaluation.threshold import threshold_run
 
     run, images = split("threshold", model, data)
-    return threshold_run(run_of(run), images, false_reject_rate, context=context)
+    return threshold_run(run_of(run), images, false_reject_rate, context=context, strict=strict)
 
 
 @command(PANEL)
@@ -85,21 +87,24 @@ def evaluate(
     model: ModelArgument = None,
     data: MaybeData = None,
     out: Annotated[
-        Path | None, option("Folder for the results [default: evaluations/NAME]", "DIR")
+        Path | None, option("Folder for the results [default: evaluations/NAME/DATA]", "DIR")
     ] = None,
+    strict: Strict = False,
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> Report:
     """Measure a model on labelled images. Writes the worst errors as a contact sheet."""
     from edgeseg.data.layouts import open_dataset
     from edgeseg.evaluation.evaluate import evaluate as run_evaluation
+    from edgeseg.files import check_outputs
     from edgeseg.loading import find_model, open_model
 
     named, images = split("evaluate", model, data)
-    path = find_model(named)
+    path, dataset = find_model(named), open_dataset(images)
+    folder = out or Path("evaluations") / path.resolve().name / dataset.name
+    check_outputs({"--out": folder}, [path, images])
     with open_model(path, runtime=runtime, threads=threads) as backend:
-        folder = out or Path("evaluations") / path.stem
-        return run_evaluation(backend, open_dataset(images), out=folder)
+        return run_evaluation(backend, dataset, out=folder, strict=strict)
 
 
 @command(PANEL)

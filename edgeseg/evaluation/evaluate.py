@@ -5,9 +5,9 @@ is good or defective by its folder, not by its mask: a defect that vanishes in t
 has no mask, still makes a defective image.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
-from edgeseg.data.images import Image, Mask, resize_mask, write_png
+from edgeseg.data.damaged import DamagedImages
+from edgeseg.data.images import Image, Mask, read_pixels, resize_mask
 from edgeseg.data.layouts import GOOD, Dataset, Sample
-from edgeseg.data.truth import read_mask
+from edgeseg.data.truth import check_masks, read_mask
 from edgeseg.errors import DataError
 from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
-from edgeseg.evaluation.report import CategoryScores, Evaluation
+from edgeseg.evaluation.folder import EvaluationFolder
+from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.extras import require
-from edgeseg.files import write_atomic
+from edgeseg.log import log
 from edgeseg.runtime.base import Backend
 from edgeseg.verdict import are_anomalous
 
@@ -35,12 +37,28 @@ WORST = 6  # images of each kind on the contact sheet
 Flags = NDArray[np.bool_]
 
 
-def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> Evaluation:
+def evaluate(
+    backend: Backend, dataset: Dataset, *, out: Path | None = None, strict: bool = False
+) -> Evaluation:
     """Run the test images and compute the metrics.
 
-    out: folder for evaluation.json and sheet.png, the worst misses and false rejects.
-    Errors: DataError for a data set without test images, a damaged image, a mask of another size.
+    out: folder for evaluation.json and sheet.png, the worst misses and false rejects, which `store`
+    of the result writes. A damaged image is listed; strict: `check` of the result refuses it.
+    Errors: DataError for a data set without test images, a damaged mask, a mask of another size;
+    those of `EvaluationFolder`, before the first image.
     """
+    folder = None if out is None else EvaluationFolder(out)
+    try:
+        return _evaluate(backend, dataset, folder, strict=strict)
+    except BaseException:
+        if folder is not None:
+            folder.close()
+        raise
+
+
+def _evaluate(
+    backend: Backend, dataset: Dataset, folder: EvaluationFolder | None, *, strict: bool
+) -> Evaluation:
     if not dataset.test:
         root = dataset.root
         folders = f"{root / 'bad'}"
@@ -53,11 +71,15 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
         )
     require("scipy", extra="cpu")
     card = backend.card
-    results = _run(backend, dataset.test)
+    doubts = check_masks(dataset)
+    for line in doubts:
+        log.warning(line)
+    damaged = DamagedImages()
+    results, samples = _run(backend, dataset.test, damaged)
     rejected = are_anomalous(results.score, card.image_threshold)
-    labels = np.array([sample.label for sample in dataset.test])
+    labels = np.array([sample.label for sample in samples])
     defects = sorted(set(labels[~results.good].tolist()))
-    evaluation = Evaluation(
+    return Evaluation(
         overall=_scores("all", results, ~results.good, rejected, card),
         per_defect=tuple(_scores(d, results, labels == d, rejected, card) for d in defects),
         good=int(results.good.sum()),
@@ -68,13 +90,12 @@ def evaluate(backend: Backend, dataset: Dataset, *, out: Path | None = None) -> 
         backend=backend.name,
         dataset=dataset.name,
         layout=dataset.layout,
-        out=out,
+        doubts=tuple(doubts),
+        damaged=tuple(damaged.found),
+        strict=strict,
+        folder=folder,
+        draw_sheet=partial(_sheet, results, dataset.root, samples, rejected, card),
     )
-    if out is not None:
-        text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomic(out / "evaluation.json", (text + "\n").encode())
-        write_png(out / "sheet.png", _sheet(results, dataset, rejected, card))
-    return evaluation
 
 
 @dataclass(frozen=True)
@@ -92,27 +113,51 @@ class Results:
     judged: Flags
     """Whether the ground truth of the pixels is known: good images, and those with a mask."""
 
+    def subset(self, places: Sequence[int]) -> "Results":
+        """Return the results of some of the images."""
+        chosen = np.array(places, np.intp)
+        return Results(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
-def _run(backend: Backend, samples: Sequence[Sample]) -> Results:
+
+def _run(
+    backend: Backend, samples: Sequence[Sample], damaged: DamagedImages
+) -> tuple[Results, list[Sample]]:
+    """Return the results, and the samples that they are of: those that are not damaged."""
     count, side = len(samples), backend.card.image_size
     good = np.array([sample.good for sample in samples])
     drawn = np.array([sample.mask is not None for sample in samples])
     results = Results(
         maps=np.empty((count, side, side), np.float32),
-        truth=np.zeros((count, side, side), np.bool_),
+        truth=_truths(samples, side),
         score=np.empty(count),
         marked=np.empty(count, np.bool_),
         good=good,
         judged=good | drawn,
     )
-    outcomes = run_images(backend, [sample.path for sample in samples], title="evaluate")
-    for place, (sample, outcome) in enumerate(zip(samples, outcomes, strict=True)):
-        results.maps[place] = outcome.anomaly_map
-        results.score[place] = outcome.score
-        results.marked[place] = outcome.mask.any()
-        if sample.mask is not None:
-            results.truth[place] = read_truth(sample.mask, sample, outcome.size, side)
-    return results
+    paths = [sample.path for sample in samples]
+    places = []
+    for outcome in run_images(backend, paths, title="evaluate", damaged=damaged):
+        places.append(outcome.place)
+        results.maps[outcome.place] = outcome.anomaly_map
+        results.score[outcome.place] = outcome.score
+        results.marked[outcome.place] = outcome.mask.any()
+    if len(places) == count:
+        return results, list(samples)
+    return results.subset(places), [samples[place] for place in places]
+
+
+def _truths(samples: Sequence[Sample], side: int) -> Flags:
+    """Read all masks, bool [N, side, side], so that a wrong one is found before the first run."""
+    truths = np.zeros((len(samples), side, side), np.bool_)
+    for place, sample in enumerate(samples):
+        if sample.mask is None:
+            continue
+        try:
+            height, width = read_pixels(sample.path).shape[:2]
+        except DataError:  # reported when it is run
+            continue
+        truths[place] = read_truth(sample.mask, sample, (height, width), side)
+    return truths
 
 
 def read_truth(path: Path, sample: Sample, size: tuple[int, int], side: int) -> Mask:
@@ -152,16 +197,34 @@ def _scores(
         images=int(defective.sum()),
         missed=int((defective & ~rejected).sum()),
         scores=score_results(results, defective, top=card.training["top"]),
+        undefined=_undefined(results, defective),
     )
 
 
-def _sheet(results: Results, dataset: Dataset, rejected: Flags, card: GraphCard) -> Image:
+def _undefined(results: Results, defective: Flags) -> dict[str, str]:
+    """Return why metrics cannot be computed for some defective images: metric -> reason."""
+    found = {}
+    if not results.good.any() or not defective.any():
+        kind = "defective" if results.good.any() else "good"
+        found[IMAGE_METRIC] = f"no {kind} image"
+    if not (defective & results.judged).any():
+        found[PIXEL_METRICS] = "no defective image with a mask"
+    elif not results.truth[defective].any():
+        found[PIXEL_METRICS] = "no mask marks a pixel of the anomaly map"
+    elif results.truth[(defective | results.good) & results.judged].all():
+        found[PIXEL_METRICS] = "the masks leave no good pixel"
+    return found
+
+
+def _sheet(
+    results: Results, root: Path, samples: Sequence[Sample], rejected: Flags, card: GraphCard
+) -> Image:
     """Draw the defective images with the lowest scores, and the good ones with the highest."""
 
     def tile(place: int) -> SheetImage:
-        path = dataset.test[place].path
+        path = samples[place].path
         verdict = "anomalous" if rejected[place] else "good"
-        name = path.relative_to(dataset.root).as_posix()
+        name = path.relative_to(root).as_posix()
         return SheetImage(
             path=path,
             title=f"{name}  {results.score[place]:.3f} {verdict}",

@@ -1,11 +1,15 @@
 """The report of an evaluation, as text and as JSON."""
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import GraphCard
+from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
+from edgeseg.data.images import Image
+from edgeseg.evaluation.folder import SHEET, EvaluationFolder
+from edgeseg.files import shown
 from edgeseg.text import table
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ COLUMNS = {
     "IAP@90": "iap90",
     "AUPRO": "aupro",
 }
+IMAGE_METRIC, PIXEL_METRICS = "image AUROC", "pixel metrics"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +36,12 @@ class CategoryScores:
     missed: int
     """Defective images with the verdict good."""
     scores: "Scores"
+    undefined: dict[str, str] = field(default_factory=dict)
+    """What could not be computed, and why."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.scores.to_json(), "images": self.images, "missed": self.missed}
+        facts = {"images": self.images, "missed": self.missed, "undefined": self.undefined}
+        return {**self.scores.to_json(), **facts}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +62,19 @@ class Evaluation:
     backend: str
     dataset: str
     layout: str
-    out: Path | None
-    """Folder of evaluation.json and sheet.png."""
+    draw_sheet: Callable[[], Image] = field(repr=False, compare=False)
+    """Draws the contact sheet of the worst errors."""
+    folder: EvaluationFolder | None = field(default=None, repr=False, compare=False)
+    """Of evaluation.json and sheet.png."""
+    doubts: tuple[str, ...] = ()
+    """What looks wrong about the masks, which was logged."""
+    damaged: tuple[DamagedImage, ...] = ()
+    """Test images that could not be read; none of the figures counts them."""
+    strict: bool = False
+    """Whether a damaged image is an error."""
 
     def table(self) -> str:
-        """Return the metrics, overall and by type of defect, as text; `-`: undefined."""
+        """Return the metrics, overall and by type of defect, as text; `-`: not computed."""
         rows = [["", "images", "missed", *COLUMNS]]
         for row in (self.overall, *self.per_defect):
             values = (getattr(row.scores, name) for name in COLUMNS.values())
@@ -78,17 +94,43 @@ class Evaluation:
             f"with anomalous pixels: {_share(self.good_marked, self.good)} good images, "
             f"pixel threshold {card.threshold:.4g}",
         ]
+        lines += self._undefined()
         if self.without_mask:
             lines.append(f"without a mask: {self.without_mask} (used for the image AUROC only)")
-        if self.out is not None:
-            lines.append(f"worst misses and false rejects: {self.out / 'sheet.png'}")
+        lines += damaged_lines(self.damaged)
+        if self.folder is not None:
+            lines.append(f"worst misses and false rejects: {shown(self.folder.out / SHEET)}")
         return "\n".join(lines)
+
+    def store(self) -> None:
+        """Write evaluation.json and sheet.png where a folder was given; WriteError if it fails."""
+        if self.folder is not None:
+            self.folder.store(self.to_json(), self.draw_sheet)
+
+    def check(self) -> None:
+        """DataError (`data/damaged-images`) for a damaged image, where that is an error."""
+        if self.strict:
+            refuse_damaged(self.damaged)
+
+    def _undefined(self) -> list[str]:
+        """Return a line for each reason why something was not computed."""
+        labels: dict[tuple[str, str], list[str]] = {}
+        for row in (self.overall, *self.per_defect):
+            for reason in row.undefined.items():
+                labels.setdefault(reason, []).append(row.label)
+        return [
+            f"not computed: {what} of {', '.join(rows)}: {why}"
+            for (what, why), rows in labels.items()
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, with the overall metrics at the top level; None if undefined."""
         card = self.card
         return {
             **self.overall.scores.to_json(),
+            "undefined": self.overall.undefined,
+            "doubts": list(self.doubts),
+            **damaged_to_json(self.damaged),
             "per_defect": {row.label: row.to_json() for row in self.per_defect},
             "counts": {
                 "good": self.good,

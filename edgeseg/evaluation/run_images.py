@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.data.images import fill_frame, read_image
-from edgeseg.errors import ModelError
+from edgeseg.data.damaged import DamagedImages
+from edgeseg.data.images import Image, fill_frame, read_image
+from edgeseg.errors import DataError, ModelError
 from edgeseg.progress import task
-from edgeseg.runtime.base import Backend
+from edgeseg.runtime.base import Backend, Slot
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The outputs for one image; the arrays are views, valid until the next outcome."""
 
+    place: int
+    """Of its path among those that were given."""
     path: Path
-    size: tuple[int, int]
-    """(height, width) of the image file."""
     score: float
     anomaly_map: NDArray[np.float32]
     """[S, S]"""
@@ -27,38 +28,49 @@ class Outcome:
     """[H, W], at frame size."""
 
 
-def run_images(backend: Backend, paths: Sequence[Path], *, title: str) -> Iterator[Outcome]:
+def run_images(
+    backend: Backend, paths: Sequence[Path], *, title: str, damaged: DamagedImages
+) -> Iterator[Outcome]:
     """Yield the outcome of each image file, in order, with a progress bar named `title`.
 
-    Errors: DataError for a file that cannot be read, ModelError for a map that is not finite.
+    damaged: gets the files that cannot be read; those have no outcome. Errors: DataError if all
+    are damaged, ModelError for a map that is not finite.
     """
     card = backend.card
     slot = backend.new_slot()
     backend.bind(slot)
-    batch = len(slot.frame)
+    filled: list[int] = []
     with task(title, len(paths)) as bar:
-        for start in range(0, len(paths), batch):
-            part = paths[start : start + batch]
-            sizes = []
-            # The last batch may be short; the other frames keep their content.
-            for frame, path in zip(slot.frame, part, strict=False):
-                image = read_image(path, card.bit_depth)
-                sizes.append(image.shape[:2])
+        for place, path in enumerate(paths):
+            image = _read(path, card.bit_depth, damaged)
+            if image is not None:
+                frame = slot.frame[len(filled)]
                 fill_frame(frame, image, source="rgb", target=card.frame_format)
-            backend.run()
-            for place, (path, size) in enumerate(zip(part, sizes, strict=True)):
-                outcome = Outcome(
-                    path, size, float(slot.score[place]), slot.anomaly_map[place], slot.mask[place]
-                )
-                _check_finite(backend, outcome)
-                yield outcome
-                bar.advance()
+                filled.append(place)
+            # The last batch may be short; the other frames keep their content.
+            if filled and (len(filled) == len(slot.frame) or place == len(paths) - 1):
+                backend.run()
+                for n, done in enumerate(filled):
+                    yield _outcome(backend, slot, n, done, paths[done])
+                filled = []
+            bar.advance()
+    damaged.refuse_all(len(paths))
 
 
-def _check_finite(backend: Backend, outcome: Outcome) -> None:
+def _read(path: Path, bit_depth: int, damaged: DamagedImages) -> Image | None:
+    try:
+        return read_image(path, bit_depth)
+    except DataError as error:
+        damaged.add(path, error)
+        return None
+
+
+def _outcome(backend: Backend, slot: Slot, n: int, place: int, path: Path) -> Outcome:
+    outcome = Outcome(place, path, float(slot.score[n]), slot.anomaly_map[n], slot.mask[n])
     if not (np.isfinite(outcome.score) and np.isfinite(outcome.anomaly_map).all()):
         raise ModelError(
-            f"NaN or Inf in the output of {backend.card.name} on {backend.name} for {outcome.path}",
+            f"NaN or Inf in the output of {backend.card.name} on {backend.name} for {path}",
             remedy="edgeseg verify compares models; edgeseg build-engine --precision fp32",
             code="model/not-finite",
         )
+    return outcome

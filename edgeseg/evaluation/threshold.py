@@ -22,13 +22,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
+from edgeseg.data.damaged import DamagedImages, refuse_damaged
 from edgeseg.data.listing import list_images
-from edgeseg.errors import ConfigError, DataError
+from edgeseg.errors import ConfigError, DataError, ModelError, WriteError
 from edgeseg.evaluation.run_images import run_images
-from edgeseg.files import sha256
+from edgeseg.files import quoted, sha256, shown
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
+from edgeseg.runtime.onnx_card import read_onnx_card
 
 FALSE_REJECT_RATE = 0.01
 _ROUNDING = 1e-9  # 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999999999999996
@@ -99,13 +101,14 @@ def threshold_run(
     false_reject_rate: float = FALSE_REJECT_RATE,
     *,
     context: float | None = None,
+    strict: bool = False,
 ) -> Thresholds:
     """Find the thresholds of a run on its held-out images, and write them to its card.
 
     data: the data set of the training, at any path; for a run without held-out images, such as an
     imported one, a folder of good images that were not used in training. context: sigma of the blur
-    of the map, also written to the card; None keeps it. Graphs that were exported before keep their
-    thresholds, which is logged.
+    of the map, also written to the card; None keeps it. strict: refuse a damaged image, which is
+    left out otherwise. Graphs that were exported before keep their thresholds, which is logged.
     """
     check_rate(false_reject_rate)
     card = read_card(run / CARD, ModelCard)
@@ -113,7 +116,7 @@ def threshold_run(
     if IMPORTED in card.config:
         log.info(f"imported run {run}: valid only if {data} was not used in training")
     with closing(open_run(run, context=context)) as backend:
-        thresholds = fit_thresholds(backend, paths, false_reject_rate)
+        thresholds = fit_thresholds(backend, paths, false_reject_rate, strict=strict)
     same_maps = backend.card.context == card.context
     found = dataclasses.replace(
         card,
@@ -123,18 +126,42 @@ def threshold_run(
         threshold_note=thresholds.to_json(),
         metrics=card.metrics if same_maps else {},
     )
-    write_card(run / CARD, found)
-    for graph in sorted(run.glob("*.onnx")):
-        log.info(f"{graph} has the old thresholds; to update it: edgeseg export {run}")
+    try:
+        write_card(run / CARD, found)
+    except WriteError:
+        log.warning(f"not stored: {thresholds.summary()}")
+        raise
+    _log_outdated(run, found)
     return thresholds
 
 
-def fit_thresholds(backend: Backend, paths: Sequence[Path], rate: float) -> Thresholds:
-    """Run good images through a backend and find the thresholds."""
-    scores, peaks = [], []
-    for outcome in run_images(backend, paths, title="threshold"):
+def _log_outdated(run: Path, card: ModelCard) -> None:
+    """Log the graphs of a run whose thresholds differ from the card's, and how to update them."""
+    wanted = (card.threshold, card.image_threshold, card.context)
+    for path in sorted(run.glob("[!.]*.onnx")):
+        try:
+            graph = read_onnx_card(path)
+        except ModelError as error:
+            log.warning(error.problem)
+            continue
+        if (graph.threshold, graph.image_threshold, graph.context) != wanted:
+            batch, height, width, _ = graph.frame_shape
+            log.info(
+                f"{shown(path)} has the old thresholds; to update it: edgeseg export {quoted(run)} "
+                f"--frame-size {width}x{height} --format {graph.frame_format} --batch {batch}"
+            )
+
+
+def fit_thresholds(
+    backend: Backend, paths: Sequence[Path], rate: float, *, strict: bool = False
+) -> Thresholds:
+    """Run good images through a backend and find the thresholds; strict: refuse a damaged image."""
+    scores, peaks, damaged = [], [], DamagedImages()
+    for outcome in run_images(backend, paths, title="threshold", damaged=damaged):
         scores.append(outcome.score)
         peaks.append(float(outcome.anomaly_map.max()))
+    if strict:
+        refuse_damaged(damaged.found)
     return find_thresholds(scores, peaks, rate)
 
 

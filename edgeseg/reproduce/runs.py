@@ -252,6 +252,7 @@ def _evaluate(run: TableRun, dataset: Dataset) -> None:
         threshold_run(run.folder, run.data)
     with closing(open_run(run.folder, device=run.config.device)) as backend:
         evaluation = evaluate(backend, dataset, out=run.folder)
+        evaluation.store()
     card = read_card(run.folder / CARD, ModelCard)
     metrics = evaluation.overall.scores.to_json()
     write_card(run.folder / CARD, dataclasses.replace(card, metrics=metrics))

@@ -9,7 +9,7 @@ import pytest
 
 from edgeseg.data.images import read_image, resize_mask, write_png
 from edgeseg.data.layouts import open_dataset
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, EdgesegError, WriteError
 from edgeseg.evaluation.evaluate import evaluate
 from tests.kit.errors import fails
 from tests.kit.red_backend import PlateBackend, write_image
@@ -78,6 +78,7 @@ def test_a_defect_without_a_mask_counts_for_the_image_auroc_only(root):
     assert found.overall.scores.pixel_ap == found.per_defect[1].scores.pixel_ap
     assert found.without_mask == 1
     assert "without a mask: 1 " in found.summary()
+    assert "not computed: pixel metrics of dent: no defective image with a mask" in found.summary()
     assert found.to_json()["per_defect"]["dent"]["pixel_ap"] is None
 
 
@@ -98,6 +99,8 @@ def test_without_good_images_the_image_auroc_is_undefined(root):
     assert math.isnan(found.overall.scores.image_auroc)
     assert found.overall.scores.pixel_auroc == 1.0
     assert "0 of 0 good images" in found.summary()
+    assert "not computed: image AUROC of all, dent, scratch: no good image" in found.summary()
+    assert found.to_json()["undefined"] == {"image AUROC": "no good image"}
 
 
 def test_evaluate_a_plain_data_set_without_masks(tmp_path):
@@ -105,6 +108,7 @@ def test_evaluate_a_plain_data_set_without_masks(tmp_path):
         write_image(tmp_path / f"good/{red}.png", red)
     write_image(tmp_path / "bad/99.png", 99)
     found = evaluate(PlateBackend(), open_dataset(tmp_path), out=tmp_path / "out")
+    found.store()
     assert found.overall.scores.image_auroc == 1.0
     assert found.overall.scores.to_json()["aupro"] is None
     assert "null" in (tmp_path / "out/evaluation.json").read_text()
@@ -112,6 +116,8 @@ def test_evaluate_a_plain_data_set_without_masks(tmp_path):
 
 def test_evaluate_writes_evaluation_json_and_sheet(root, tmp_path):
     found = evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == [], "stored when it was shown"
+    found.store()
     document = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert document == found.to_json()
     assert set(METRICS) <= set(document)
@@ -129,6 +135,86 @@ def test_evaluate_writes_evaluation_json_and_sheet(root, tmp_path):
     sheet = read_image(tmp_path / "out/sheet.png")
     assert sheet.shape[0] > 3 * 192 and sheet.any()
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["evaluation.json", "sheet.png"]
+
+
+def test_a_damaged_image_is_listed_and_the_others_are_measured(root, tmp_path):
+    torn = [root / "test/good/180.png", root / "test/dent/250.png"]
+    for path in torn:
+        path.write_bytes(b"no png")
+    found = evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out", strict=True)
+    assert (found.good, found.overall.images, found.overall.scores.image_auroc) == (2, 2, 1.0)
+    assert [row.label for row in found.per_defect] == ["scratch"]
+    assert "warning: 2 images could not be read" in found.summary()
+    assert all(str(path) in found.summary() for path in torn)
+    assert found.to_json()["warnings"] == 2
+    found.store()
+    assert read_image(tmp_path / "out/sheet.png").any()
+    with fails(DataError, "data/damaged-images"):
+        found.check()
+    evaluate(PlateBackend(), open_dataset(root)).check()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_image(root, tmp_path):
+    (tmp_path / "out").touch()
+    backend = PlateBackend()
+    with fails(WriteError, "write/failed"):
+        evaluate(backend, open_dataset(root), out=tmp_path / "out")
+    assert backend.runs == 0
+
+
+def test_two_evaluations_do_not_write_to_one_folder(root, tmp_path):
+    first = evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out")
+    with fails(EdgesegError, "files/locked"):
+        evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out")
+    first.store()
+    evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out").store()
+
+
+def test_a_failed_evaluation_leaves_its_folder(root, tmp_path):
+    write_png(root / "ground_truth/dent/250_mask.png", np.zeros((8, 16), np.uint8))
+    for _ in range(2):
+        with fails(DataError, "data/mask-size"):
+            evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out")
+
+
+def test_the_files_of_two_evaluations_are_not_mixed(root, tmp_path):
+    evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out").store()
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    second = evaluate(PlateBackend(threshold=0.1), open_dataset(root), out=tmp_path / "out")
+    (root / "test/good/180.png").unlink()  # the sheet cannot be drawn
+    with pytest.raises(DataError):
+        second.store()
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("truth", "reason"), [(0, "no mask marks a pixel"), (255, "the masks leave no good pixel")]
+)
+def test_masks_that_give_no_pixel_metrics_are_named_as_the_reason(root, truth, reason):
+    for path in (root / "ground_truth").rglob("*.png"):
+        write_png(path, np.full((16, 16), truth, np.uint8))
+    if truth:
+        shutil.rmtree(root / "test/good")
+    found = evaluate(PlateBackend(), open_dataset(root))
+    assert math.isnan(found.overall.scores.pixel_ap)
+    assert found.overall.undefined["pixel metrics"].startswith(reason)
+    assert f"not computed: pixel metrics of all, dent, scratch: {reason}" in found.summary()
+
+
+def test_what_looks_wrong_about_the_masks_is_said_once_and_recorded(root, said):
+    (root / "ground_truth/dent/250_mask.png").unlink()
+    found = evaluate(PlateBackend(), open_dataset(root))
+    (line,) = said
+    assert "250.png" in line
+    assert found.to_json()["doubts"] == [line]
+
+
+def test_a_wrong_mask_is_found_before_the_first_image_is_run(root):
+    write_png(root / "ground_truth/scratch/200_mask.png", np.zeros((8, 16), np.uint8))
+    backend = PlateBackend()
+    with fails(DataError, "data/mask-size"):
+        evaluate(backend, open_dataset(root))
+    assert backend.runs == 0
 
 
 def test_evaluation_table(root):

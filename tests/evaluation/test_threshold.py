@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from onnx import helper
 
-from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
-from edgeseg.errors import ConfigError, DataError
+from edgeseg.cards import CARD, IMPORTED, ModelCard, metadata_from, read_card, write_card
+from edgeseg.errors import ConfigError, DataError, WriteError
 from edgeseg.evaluation.threshold import (
     conformal_quantile,
     find_thresholds,
@@ -15,7 +16,7 @@ from edgeseg.evaluation.threshold import (
     threshold_run,
 )
 from edgeseg.files import sha256
-from tests.kit.cards import make_run_card
+from tests.kit.cards import make_card, make_run_card
 from tests.kit.errors import fails
 from tests.kit.red_backend import PlateBackend, write_image
 
@@ -135,11 +136,56 @@ def test_threshold_run_writes_the_context_to_the_card(run):
     assert read_card(folder / CARD, ModelCard).context == 4.0
 
 
-def test_threshold_run_names_a_graph_with_the_old_thresholds(run, said):
+def write_graph(path, **card):
+    """Write a graph without nodes, with its card."""
+    graph = helper.make_graph([], "empty", [], [])
+    model = helper.make_model(graph)
+    helper.set_model_props(model, metadata_from(make_card(96, 128, batch=2, **card)))
+    path.write_bytes(model.SerializeToString())
+
+
+def test_threshold_run_names_a_graph_with_the_old_thresholds_and_its_frames(run, said):
     folder, data, _ = run
-    (folder / "plates.onnx").touch()
+    write_graph(folder / "plates.onnx", frame_format="gray")
     threshold_run(folder, data, 0.25)
-    assert "plates.onnx" in said[-1] and f"edgeseg export {folder}" in said[-1]
+    assert "plates.onnx" in said[-1]
+    assert said[-1].endswith(
+        f": edgeseg export {folder} --frame-size 128x96 --format gray --batch 2"
+    )
+
+
+def test_threshold_run_is_silent_about_a_graph_with_the_new_thresholds(run, said):
+    folder, data, _ = run
+    found = threshold_run(folder, data, 0.25)
+    write_graph(folder / "plates.onnx", threshold=found.pixel, image_threshold=found.image)
+    assert threshold_run(folder, data, 0.25) == found
+    assert said == []
+
+
+def test_thresholds_that_cannot_be_stored_are_shown(run, said, monkeypatch):
+    folder, data, _ = run
+
+    def fail(path, card):
+        raise WriteError("full disk", remedy="free some space")
+
+    monkeypatch.setattr("edgeseg.evaluation.threshold.write_card", fail)
+    with fails(WriteError, "write/failed"):
+        threshold_run(folder, data, 0.25)
+    assert f"image threshold {90 / 255:.6g}" in said[-1]
+
+
+def test_a_damaged_image_is_left_out_or_refused(run, said):
+    folder, data, _ = run
+    torn = write_image(data / "good" / "95.png", 95)
+    torn.write_bytes(torn.read_bytes()[:60])
+    card = read_card(folder / CARD, ModelCard)
+    held = card.split["holdout"] | {"good/95.png": sha256(torn)}
+    write_card(folder / CARD, replace(card, split={"train": {}, "holdout": held}))
+    with fails(DataError, "data/damaged-images"):
+        threshold_run(folder, data, 0.25, strict=True)
+    assert read_card(folder / CARD, ModelCard).threshold is None
+    assert threshold_run(folder, data, 0.25).images == 3
+    assert all("95.png" in line for line in said)
 
 
 def test_held_out_files_must_be_those_of_the_training(run):
@@ -161,7 +207,7 @@ def imported(run):
     """The run of `run` as written by import-checkpoint, with unknown training images."""
     folder, data, _ = run
     card = read_card(folder / CARD, ModelCard)
-    config = {"teacher": "resnet18", IMPORTED: {"file": "bottle.pckl"}}
+    config = {"teacher": "resnet18", "top": 100, IMPORTED: {"file": "bottle.pckl"}}
     write_card(folder / CARD, replace(card, config=config, split={"train": {}, "holdout": {}}))
     return folder, data
 
