@@ -4,7 +4,8 @@ An MJPEG camera on the loopback sends images to `edgeseg stream --jsonl --out`. 
 
 cut      the camera closes the connection and refuses others for up to 3 s
 half     the camera sends one to three JPEG files of which the end is missing
-disk     the disk of --jsonl and --out is full for 2 s: a tmpfs, or else a limit of the file size
+disk     the disk of --jsonl and --out is full for 2 s: a tmpfs where that is allowed, and a limit
+         of the file size
 pipe     the reader of standard error is gone for 2 s
 stop     the process is stopped (SIGSTOP) for 2 s
 clock    the wall clock jumps by up to an hour; simulated in `time.time` of the process
@@ -239,19 +240,18 @@ class Soak:
         self._camera.halves += self._random.randint(1, 3)
 
     def _disk(self) -> None:
-        if not self._mounted:
-            smallest = self._lines.stat().st_size + 1
-            before = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (smallest, before[1]))
-            time.sleep(HOLD)
-            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, before)
-            return
-        filler = self._place / "filler"
-        with suppress(OSError), filler.open("wb", buffering=0) as file:
-            while True:  # also the bytes that the last page of a file had left
-                file.write(bytes(1 << 16))
+        filler, process = self._place / "filler", self._process.pid
+        if self._mounted:
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(1 << 16))
+        # The last page of a file has room left; and a tmpfs is not allowed everywhere.
+        limit = resource.prlimit(process, resource.RLIMIT_FSIZE)
+        size = self._lines.stat().st_size
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (size, limit[1]))
         time.sleep(HOLD)
-        filler.unlink()
+        resource.prlimit(process, resource.RLIMIT_FSIZE, limit)
+        filler.unlink(missing_ok=True)
 
     def _pipe(self) -> None:
         self._errors.leave(HOLD)
@@ -294,7 +294,7 @@ class Soak:
             "seconds": round(report["seconds"], 1),
             "seed": self._options.seed,
             "faults": dict(sorted(self._faults.items())),
-            "disk": "tmpfs" if self._mounted else "RLIMIT_FSIZE",
+            "disk": "tmpfs and RLIMIT_FSIZE" if self._mounted else "RLIMIT_FSIZE",
             "sent": dict(sent),
             "sent_whole_and_not_received": sent["whole"] - report["received"],
             "lines": len(frames),
