@@ -19,8 +19,13 @@ from edgeseg.extras import installed
 PYTHON = Path("/usr/bin/python3")
 NEW = ".venv-system"
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
-# appsink and videoconvert are in base, v4l2src and rtspsrc in good.
-GSTREAMER = ("python3-opencv", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good")
+# plugins-base has appsink and videoconvert, plugins-good v4l2src and rtspsrc, tools gst-launch-1.0.
+GSTREAMER = (
+    "python3-opencv",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-tools",
+)
 NUMPY_2 = 13  # of Python 3.13: distributions have OpenCV for NumPy 2, and NumPy 1 has no wheels
 
 

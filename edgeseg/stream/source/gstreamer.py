@@ -7,6 +7,8 @@ camera, so that frames become stale.
 
 import re
 from functools import partial
+from queue import Empty, Queue
+from threading import Thread
 
 import cv2
 
@@ -77,13 +79,8 @@ class GStreamerConnection(CaptureConnection):
         """Start the pipeline; `requested` is the mode that it asks a camera for, for the log."""
         _need_gstreamer(name)
         silence(cv2)
-        timeouts = {
-            "CAP_PROP_OPEN_TIMEOUT_MSEC": int(OPEN_SECONDS * 1000),
-            "CAP_PROP_READ_TIMEOUT_MSEC": int(READ_SECONDS * 1000),
-        }
-        asked = parameters(cv2, timeouts) if version(cv2) >= GSTREAMER_TIMEOUTS else []
-        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, asked)
-        if not capture.isOpened():
+        capture = _start(pipeline)
+        if capture is None or not capture.isOpened():
             shown = public_pipeline(pipeline.partition(" ! appsink")[0])
             raise SourceError(
                 f"cannot start {name}: a GStreamer element is not installed, the camera is missing "
@@ -94,6 +91,26 @@ class GStreamerConnection(CaptureConnection):
         super().__init__(capture)
         if requested:
             self.note = requested.note(self.mode)
+
+
+def _start(pipeline: str) -> cv2.VideoCapture | None:
+    """Return a capture of a pipeline, opened or not; None if it does not start in time."""
+    if version(cv2) >= GSTREAMER_TIMEOUTS:
+        timeouts = {
+            "CAP_PROP_OPEN_TIMEOUT_MSEC": int(OPEN_SECONDS * 1000),
+            "CAP_PROP_READ_TIMEOUT_MSEC": int(READ_SECONDS * 1000),
+        }
+        return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, parameters(cv2, timeouts))
+    # An older OpenCV waits forever, for example where an element is not installed.
+    started: Queue[cv2.VideoCapture] = Queue()
+    Thread(
+        target=lambda: started.put(cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, [])),
+        daemon=True,
+    ).start()
+    try:
+        return started.get(timeout=OPEN_SECONDS)
+    except Empty:
+        return None
 
 
 def csi_pipeline(sensor: int, requested: Mode, size: tuple[int, int]) -> str:

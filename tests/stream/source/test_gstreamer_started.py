@@ -1,0 +1,67 @@
+"""Pipelines that GStreamer really starts: where OpenCV is the distribution's."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.errors import SourceError
+from edgeseg.opencv import has_gstreamer
+from edgeseg.stream.source import gstreamer
+from edgeseg.stream.source.base import Frame
+from edgeseg.stream.source.open import open_source
+from tests.kit.errors import fails
+from tests.kit.red_graph import SIDE, write_project
+
+pytestmark = pytest.mark.skipif(not has_gstreamer(cv2), reason="OpenCV without GStreamer")
+RED = "gst://videotestsrc pattern=red num-buffers=3 ! video/x-raw,width=64,height=48"
+
+
+def open_it(address):
+    return open_source(address, size=(48, 64), attempts=1)
+
+
+def test_frames_arrive_in_bgr_and_a_pipeline_that_ended_is_started_again():
+    frame = Frame()
+    with open_it(RED) as source:
+        arrived = []
+        while len(arrived) < 5:
+            if source.read_into(frame):
+                arrived.append(frame.image.copy())
+        assert source.reconnects >= 1
+    for image in arrived:
+        assert image.shape == (48, 64, 3)
+        blue, green, red = image.astype(int).reshape(-1, 3).mean(axis=0)
+        assert red > 240 and blue < 15 and green < 15
+
+
+def test_a_sink_of_the_user_is_kept():
+    text = f"{RED} ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true sync=false"
+    frame = Frame()
+    with open_it(text) as source:
+        assert source.read_into(frame)
+        np.testing.assert_array_equal(frame.image[0, 0], frame.image[47, 63])
+
+
+@pytest.mark.parametrize("text", ["no_such_element", "videotestsrc ! no_such_element"])
+def test_a_pipeline_that_cannot_be_built_is_refused(monkeypatch, text):
+    """OpenCV before 4.7 would wait forever for the first."""
+    monkeypatch.setattr(gstreamer, "OPEN_SECONDS", 0.5)
+    with fails(SourceError, "source/pipeline-failed"):
+        open_it(f"gst://{text}")
+
+
+def test_the_command_judges_the_frames_of_a_pipeline(tmp_path):
+    """The red graph calls a red picture anomalous."""
+    write_project(tmp_path)
+    camera = f"gst://videotestsrc pattern=red is-live=true ! video/x-raw,width={SIDE},height={SIDE}"
+    words = ["stream", "plates.onnx", "--source", camera, "--no-window", "--frames", "3", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeseg", *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert (report["frames"], report["anomalous"], report["broken"]) == (3, 3, 0)
