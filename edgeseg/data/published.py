@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeseg.files import shown
 from edgeseg.recipes import Rotation
 
 if TYPE_CHECKING:
@@ -199,8 +200,10 @@ def shortfall(
     wrong = [f"{what} {found[what]} of {n}" for what, n in expected.items() if found[what] != n]
     if not wrong:
         return None
-    shown = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
-    return f"{root} differs from {name} as published: {shown}. Complete data: {ORIGINS[name]}"
+    names = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
+    return (
+        f"{shown(root)} differs from {name} as published: {names}. Complete data: {ORIGINS[name]}"
+    )
 
 
 def holds_categories(root: Path) -> tuple[str, list[str], list[str]] | None:

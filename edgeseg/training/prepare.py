@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.data.depth import bit_depth
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import DataError
@@ -19,11 +20,13 @@ Split = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class Images:
-    """The training images, uint8 [side, side, 3], and the size of their files if it is common."""
+    """The training images, uint8 [side, side, 3], and what their files have in common."""
 
     pixels: list[Image]
     frame_size: tuple[int, int] | None
-    """(height, width)"""
+    """(height, width), None if the files differ"""
+    bit_depth: int
+    """Of the values in 16-bit files."""
 
 
 def split_samples(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
@@ -87,10 +90,11 @@ def read_images(training: Sequence[Path], held: Sequence[Path], side: int) -> Im
     pixels: list[Image] = []
     sizes: set[tuple[int, int]] = set()
     faults: list[DataError] = []
+    depth = bit_depth((*training, *held))
     with task("read images", len(training) + len(held)) as bar:
         for place, path in enumerate((*training, *held)):
             try:
-                image = read_image(path)
+                image = read_image(path, depth)
             except DataError as error:
                 faults.append(error)
             else:
@@ -100,7 +104,7 @@ def read_images(training: Sequence[Path], held: Sequence[Path], side: int) -> Im
             bar.advance()
     if faults:
         raise _unreadable(faults)
-    return Images(pixels, next(iter(sizes)) if len(sizes) == 1 else None)
+    return Images(pixels, next(iter(sizes)) if len(sizes) == 1 else None, depth)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -141,6 +141,7 @@ def _train(
             model=config.model,
             image_size=config.image_size,
             frame_size=images.frame_size,
+            bit_depth=images.bit_depth,
             config=facts.config,
             split=split,
             weights_sha256="",
