@@ -58,16 +58,13 @@ def check_masks(dataset: Dataset) -> list[str]:
     masks = [sample.mask for sample in bad if sample.mask is not None]
     without = [sample.path for sample in bad if sample.mask is None]
     shares = {mask: float(read_mask(mask).mean()) for mask in masks}
+    empty = [mask for mask, share in shares.items() if share == 0]
+    full = [mask for mask, share in shares.items() if share > FULL]
+    ignored = [mask for mask in dataset.good_masks if read_mask(mask).any()]
     lines = [
-        _line([m for m, share in shares.items() if share == 0], "of a defective image is empty"),
-        _line(
-            [m for m, share in shares.items() if share > FULL],
-            f"marks more than {FULL:.0%} of its image",
-        ),
-        _line(
-            [m for m in dataset.good_masks if read_mask(m).any()],
-            "of a good image marks pixels, and is ignored",
-        ),
+        _line(empty, "of a defective image is empty", "of defective images are empty"),
+        _line(full, f"marks more than {FULL:.0%} of its image", f"mark more than {FULL:.0%} each"),
+        _line(ignored, "of a good image is ignored", "of good images are ignored"),
     ]
     if masks and 2 * sum(share > 0.5 for share in shares.values()) > len(masks):
         lines.append("most masks mark more than half of their image: perhaps they are inverted")
@@ -105,10 +102,11 @@ def _constant(pixels: Pixels) -> bool:
     return bool((pixels == pixels.flat[0]).all())
 
 
-def _line(masks: Sequence[Path], what: str) -> str:
+def _line(masks: Sequence[Path], one: str, several: str) -> str:
     if not masks:
         return ""
-    return f"{len(masks)} mask{'s' * (len(masks) > 1)}, each of which {what}: {_names(masks)}"
+    found = f"1 mask {one}" if len(masks) == 1 else f"{len(masks)} masks {several}"
+    return f"{found}: {_names(masks)}"
 
 
 def _names(paths: Sequence[Path]) -> str:
