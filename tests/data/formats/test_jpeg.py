@@ -1,11 +1,21 @@
 """Whether a JPEG, such as a camera's MJPEG frame, is whole."""
 
+import numpy as np
 import pytest
 
-from edgeseg.data.formats.jpeg import damaged
+from edgeseg.data.formats.header import Damaged
+from edgeseg.data.formats.jpeg import decode_bgr
 from tests.data.formats.encoded import encode, noise, overwritten, smooth, without_rows
 
 WHOLE = encode(noise(), "JPEG", quality=90)
+
+
+def damaged(jpeg):
+    try:
+        decode_bgr(jpeg, np.empty((48, 64, 3), np.uint8))
+    except Damaged as error:
+        return str(error)
+    return None
 
 
 def test_a_whole_frame_is_not_damaged():
@@ -39,6 +49,12 @@ CUT = [
 @pytest.mark.parametrize("data", CUT, ids=range(len(CUT)))
 def test_a_cut_frame_is_damaged(data):
     assert damaged(data)
+
+
+def test_a_long_run_of_zeros_is_damage_and_costs_no_time():
+    half = len(WHOLE) // 2
+    zeros = WHOLE[:half] + bytes(1 << 20) + WHOLE[half:]
+    assert damaged(zeros) and damaged(zeros[:-2] + bytes(9) + zeros[-2:])
 
 
 def test_a_lost_packet_is_damage():
