@@ -19,8 +19,9 @@ from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.listing import walk_images
 from edgeseg.errors import DataError
 from edgeseg.files import shown
-from edgeseg.log import log
+from edgeseg.log import log, log_once
 
+ATTEMPTS = 100  # draws of a texture that can be read
 Field = NDArray[np.float32]
 
 
@@ -47,7 +48,19 @@ class FolderTextures:
             log.warning(warning)
 
     def draw(self, rng: Generator, side: int) -> Image:
-        return _read_texture(self.paths[rng.integers(len(self.paths))], side)
+        """Return a random texture; one that cannot be read is named once, and another one taken.
+
+        DataError: many in a row cannot be read.
+        """
+        for attempt in range(ATTEMPTS):
+            path = self.paths[rng.integers(len(self.paths))]
+            try:
+                return _read_texture(path, side)
+            except DataError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                log_once(f"{error.problem}; another texture is used")
+        raise AssertionError("no attempt")
 
 
 class ProceduralTextures:

@@ -36,6 +36,22 @@ def test_procedural_textures_are_dark_and_bright():
     assert min(means) < 50 and max(means) > 205
 
 
+def test_a_damaged_texture_is_named_once_and_another_one_taken(tmp_path):
+    write_png(tmp_path / "sound.png", np.full((8, 8, 3), 77, np.uint8))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "sound.png").read_bytes()[:-9])
+    textures, rng = FolderTextures(tmp_path), np.random.default_rng(0)
+    with logged() as lines:
+        assert all((textures.draw(rng, 8) == 77).all() for _ in range(20))
+    (line,) = lines
+    assert "cut.png" in line
+
+
+def test_textures_that_are_all_damaged_are_refused(tmp_path):
+    (tmp_path / "cut.png").write_bytes(b"no image")
+    with fails(DataError, "data/damaged-image"):
+        FolderTextures(tmp_path).draw(np.random.default_rng(0), 8)
+
+
 def test_folder_textures_searches_subfolders(tmp_path):
     for name, value in (("a/one.png", 10), ("b/c/two.png", 200)):
         write_png(tmp_path / name, np.full((8, 8, 3), value, np.uint8))

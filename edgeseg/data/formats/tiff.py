@@ -25,6 +25,7 @@ from edgeseg.data.formats.header import (
 from edgeseg.data.formats.png import opencv
 
 _BITS, _OFFSETS, _COUNTS, _SAMPLE_FORMAT, _TILE_OFFSETS, _TILE_COUNTS = 258, 273, 279, 339, 324, 325
+_PHOTOMETRIC, _PLANES, _WHITE_IS_ZERO = 262, 284, 0
 _DEFLATE = ("tiff_deflate", "tiff_adobe_deflate")
 _UNCHECKED = ("jpeg", "tiff_jpeg", "webp")  # libtiff ignores the warnings of their decoders
 _BLOCK = 1 << 20
@@ -52,9 +53,13 @@ def decode_tiff(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.ui
         _compare_checksums(data, image.tag_v2)
     orientation = int(image.tag_v2.get(ORIENTATION, 1))
     bits = max(image.tag_v2.get(_BITS, (1,)))
+    if bits == 16 and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        raise wrong_type("16-bit values in which 0 is white")
     if bits == 16 and image.mode in ("RGB", "RGBA", "RGBX"):
         if set(image.tag_v2.get(_SAMPLE_FORMAT, (1,))) != {1}:
             raise wrong_type("signed or floating-point values")
+        if image.tag_v2.get(_PLANES, 1) != 1:
+            raise wrong_type("16-bit colors in separate planes")
         if orientation != 1:  # OpenCV's versions differ in what they make of it
             raise wrong_type(f"16-bit colors with the orientation {orientation}")
         return opencv(data, Header(*image.size)), 1

@@ -139,7 +139,19 @@ def test_other_formats_are_named(data, word):
     assert word in caught.value.problem
 
 
+def _sixteen_bit_tiff(pixels, tag, value):
+    """A TIFF of 16 bits with another value of one tag of 16 bits (one entry of its directory)."""
+    data = cv2.imencode(".tif", pixels)[1].tobytes()
+    entry = tag.to_bytes(2, "little") + b"\x03\0\x01\0\0\0"
+    place = data.index(entry)
+    return overwritten(data, place + 8, value.to_bytes(2, "little"))
+
+
+DEEP = RGB.astype(np.uint16) * 257
 UNFIT = [
+    (_sixteen_bit_tiff(DEEP[..., 0], 262, 0), "white"),
+    (_sixteen_bit_tiff(DEEP, 284, 2), "planes"),
+    (encode(DEEP[..., 0].astype(np.int32), "TIFF"), "32-bit"),
     (encode(GRAY.astype(np.float32), "TIFF"), "floating-point"),
     (cv2.imencode(".tif", RGB.astype(np.float32))[1].tobytes(), "floating-point"),
     (encode(np.full((3, 3), np.nan, np.float32), "TIFF"), "floating-point"),
