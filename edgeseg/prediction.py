@@ -26,7 +26,6 @@ from edgeseg.verdict import checked_threshold, is_anomalous
 
 Channels = Literal["bgr", "rgb"]
 _TO_UINT8 = {
-    "u": "scale 16 bits to 8: (frame >> 8).astype(numpy.uint8)",
     "f": "scale 0..1 to 0..255: (frame * 255).round().astype(numpy.uint8)",
     "b": "scale to 0 and 255: frame.astype(numpy.uint8) * 255",
 }
@@ -160,7 +159,7 @@ class Model:
                 remedy='channels="bgr" for frames of OpenCV',
                 code="frame/channels",
             )
-        image = _three_channels(frame)
+        image = _three_channels(frame, self.card.bit_depth)
         if not self._running.acquire(blocking=False):
             raise ModelError(
                 f"{self.card.name} is busy with a frame of another thread.",
@@ -278,8 +277,15 @@ def mask_of(anomaly_map: NDArray[np.float32], threshold: float, size: tuple[int,
     return np.where(full > threshold, np.uint8(255), np.uint8(0))
 
 
-def _three_channels(frame: Any) -> Image:
-    """Return a frame as uint8 [H, W, 3]; gray is repeated."""
+def _to_uint8(kind: str, bit_depth: int) -> str:
+    if kind == "u":
+        shift = bit_depth - 8
+        return f"scale {bit_depth} bits to 8: (frame >> {shift}).astype(numpy.uint8)"
+    return _TO_UINT8.get(kind, "convert it to numpy.uint8, 0 to 255")
+
+
+def _three_channels(frame: Any, bit_depth: int) -> Image:
+    """Return a frame as uint8 [H, W, 3]; gray is repeated. bit_depth: of the training images."""
     if not isinstance(frame, np.ndarray):
         raise DataError(
             f"invalid frame: {type(frame).__name__} (expected a NumPy array of uint8)",
@@ -289,7 +295,7 @@ def _three_channels(frame: Any) -> Image:
     if frame.dtype != np.uint8:
         raise DataError(
             f"invalid frame: array of {frame.dtype} (expected uint8)",
-            remedy=_TO_UINT8.get(frame.dtype.kind, "convert it to numpy.uint8, 0 to 255"),
+            remedy=_to_uint8(frame.dtype.kind, bit_depth),
             code="frame/dtype",
         )
     if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (1,), (3,)) or not frame.size:

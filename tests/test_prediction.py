@@ -101,6 +101,15 @@ def test_the_remedy_for_a_type_of_frame_scales_it(model, kind, scaled):
     assert (eval(expression, {"frame": frame, "numpy": np}) == 255).all()
 
 
+@pytest.mark.parametrize(("bits", "largest"), [(10, 1023), (12, 4095), (16, 65535)])
+def test_the_remedy_for_16_bits_is_that_of_the_training_images(bits, largest):
+    frame = np.full((4, 4), largest, np.uint16)
+    with fails(DataError, "frame/dtype") as caught:
+        Model(RedBackend(make_card(bit_depth=bits)))(frame)
+    expression = caught.value.remedy.partition(": ")[2]
+    assert (eval(expression, {"frame": frame, "numpy": np}) == 255).all()
+
+
 def test_model_that_is_closed_says_so():
     model = Model(RedBackend())
     model.close()
