@@ -4,6 +4,7 @@ A truncated file, and damage after which the number of blocks is wrong, are foun
 checksum: of 40 random bytes in the entropy-coded data about three in four are found.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from edgeseg.data.formats.header import (
 )
 from edgeseg.limits import limit
 
-END = b"\xff\xd9"
+END, SCAN, EXIF = b"\xff\xd9", 0xDA, b"Exif\0\0"
 
 
 def decode_jpeg(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8], int]:
@@ -27,16 +28,13 @@ def decode_jpeg(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8], int]:
 
     Of a file with several pictures (MPO) this is the first one; the others are previews.
     """
-    try:
-        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError as error:
-        raise Damaged(_reason(error)) from error
+    height, width, colors = _header(data)
     check(Header(width, height))
     if colors.upper() in ("CMYK", "YCCK"):
         raise wrong_type("CMYK colors")
     gray = colors.lower() == "gray"
     pixels = _strict(data, "GRAY" if gray else "RGB")
-    return (pixels[:, :, 0] if gray else pixels), orientation_of(_exif(data))
+    return (pixels[:, :, 0] if gray else pixels), orientation_of(data[_segment(data, 0xE1, EXIF)])
 
 
 def decode_bgr(jpeg: bytes, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -45,10 +43,7 @@ def decode_bgr(jpeg: bytes, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Damaged: it is not whole, or has more pixels than EDGESEG_MAX_PIXELS. Cameras deliver upright
     frames: the orientation of EXIF is not applied.
     """
-    try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
-    except ValueError as error:
-        raise Damaged(_reason(error)) from error
+    height, width, _ = _header(jpeg)
     if height * width > limit("EDGESEG_MAX_PIXELS"):
         raise Damaged(f"{width} x {height} is more than EDGESEG_MAX_PIXELS")
     shape = (height, width, 3)
@@ -58,36 +53,64 @@ def decode_bgr(jpeg: bytes, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels
 
 
-def _exif(data: bytes) -> bytes:
-    """Return the block of EXIF in the headers, empty if there is none."""
+def _header(data: bytes) -> tuple[int, int, str]:
+    """Return height, width and color space; what its warnings are about, decoding tells."""
+    try:
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except (ValueError, KeyError) as error:  # KeyError: a header that ends before its colors
+        raise Damaged("no JPEG header") from error
+    return height, width, colors
+
+
+def _segment(data: bytes, marker: int, start: bytes = b"") -> slice:
+    """Return where the content of a segment of the headers is; an empty place if there is none."""
     at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[at + 1 : at + 2] == b"\xe1" and data[at + 4 : at + 10] == b"Exif\0\0":
-            return data[at + 4 : end]
+        if data[at + 1] == marker and data.startswith(start, at + 4):
+            return slice(at + 4, end)
+        if data[at + 1] == SCAN:
+            break
         at = end
-    return b""
+    return slice(0, 0)
 
 
 def _strict(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
-    try:
-        return _decode(data, colors, **options)
-    except ValueError as error:
-        unpadded = _unpadded(data) if "before marker 0xd9" in str(error) else None
-        if unpadded is None:
-            raise Damaged(_reason(error)) from error
-    try:
-        return _decode(unpadded, colors, **options)
-    except ValueError as error:
-        raise Damaged(_reason(error)) from error
+    while True:
+        try:
+            return _decode(data, colors, **options)
+        except ValueError as error:
+            mended = next((mend(data) for text, mend in HARMLESS if text in str(error)), data)
+            if mended == data:
+                raise Damaged(_reason(error)) from error
+            data = mended
 
 
-def _unpadded(data: bytes) -> bytes | None:
-    """Return a JPEG without what cameras fill its last words with; None if there is nothing."""
+def _unpadded(data: bytes) -> bytes:
+    """Leave out what cameras fill the last words before the end marker with."""
     whole = data.rstrip(b"\0\r\n ")
     body = whole.removesuffix(END)
     short = min(body.rstrip(b"\0"), body.rstrip(b"\xff"), key=len)
-    return short + END if whole.endswith(END) and len(short) < len(body) else None
+    return short + END if whole.endswith(END) and len(short) < len(body) else data
+
+
+def _of_known_version(data: bytes) -> bytes:
+    place = _segment(data, 0xE0, b"JFIF\0")
+    return data[: place.start + 5] + b"\1\2" + data[place.start + 7 :] if place.stop else data
+
+
+def _sequential(data: bytes) -> bytes:
+    """Write the only parameters that a scan of a sequential JPEG can have."""
+    place = _segment(data, SCAN)
+    return data[: place.stop - 3] + b"\0\x3f\0" + data[place.stop :] if place.stop else data
+
+
+HARMLESS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
+    ("before marker 0xd9", _unpadded),
+    ("unknown JFIF revision", _of_known_version),
+    ("Invalid SOS parameters", _sequential),
+)
+"""Warnings about what cameras write into sound files, and what removes their cause."""
 
 
 def _decode(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
@@ -100,4 +123,4 @@ def _decode(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
 
 def _reason(error: ValueError) -> str:
     text = str(error).removeprefix("Corrupt JPEG data: ")
-    return "no JPEG header" if "DecompressHeader" in text else text[:1].lower() + text[1:]
+    return text[:1].lower() + text[1:]

@@ -34,6 +34,23 @@ def test_padding_before_the_end_marker_is_no_damage(filling):
     assert damaged(WHOLE[:-2] + filling + b"\xff\xd9") is None
 
 
+SCAN = WHOLE.index(b"\xff\xda")
+ODD = {
+    "version": overwritten(WHOLE, WHOLE.index(b"JFIF") + 5, b"\2\0"),
+    "scan": overwritten(WHOLE, SCAN + 11, bytes(3)),
+}
+ODD["both"] = overwritten(ODD["version"], SCAN + 11, bytes(3))
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_odd_headers_of_cameras_are_no_damage_and_hide_none(odd):
+    assert damaged(odd) is None
+    assert damaged(odd[:-2] + bytes(5) + odd[-2:]) is None
+    assert "premature" in damaged(without_rows(odd))
+    expected = decode_bgr(WHOLE, np.empty(0, np.uint8))
+    np.testing.assert_array_equal(decode_bgr(odd, np.empty(0, np.uint8)), expected)
+
+
 CUT = [
     WHOLE[:-2],
     WHOLE[: len(WHOLE) // 2],
