@@ -27,7 +27,7 @@ from edgeseg.data.formats.png import opencv
 _BITS, _OFFSETS, _COUNTS, _SAMPLE_FORMAT, _TILE_OFFSETS, _TILE_COUNTS = 258, 273, 279, 339, 324, 325
 _PHOTOMETRIC, _PLANES, _WHITE_IS_ZERO = 262, 284, 0
 _DEFLATE = ("tiff_deflate", "tiff_adobe_deflate")
-_UNCHECKED = ("jpeg", "tiff_jpeg", "webp")  # libtiff ignores the warnings of their decoders
+_READ = ("raw", "packbits", "tiff_lzw", *_DEFLATE)  # of others libtiff ignores the warnings
 _BLOCK = 1 << 20
 
 
@@ -43,22 +43,23 @@ def decode_tiff(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.ui
     if (pages := _pages(image)) > 1:
         raise several_pages(pages, "pages")
     compression = image.info.get("compression", "raw")
-    if compression in _UNCHECKED:
+    if compression not in _READ:
         raise Refused(
             "data/pixel-type",
-            f"{compression} compression, in which damage goes unnoticed",
+            f"{compression} compression, in which damage goes unnoticed (expected LZW or Deflate)",
             "convert it to PNG",
         )
     if compression in _DEFLATE:
         _compare_checksums(data, image.tag_v2)
-    orientation = int(image.tag_v2.get(ORIENTATION, 1))
-    bits = max(image.tag_v2.get(_BITS, (1,)))
-    if bits == 16 and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+    tags = image.tag_v2
+    orientation = _numbers(tags, ORIENTATION)[0]
+    bits = max(_numbers(tags, _BITS))
+    if bits == 16 and _numbers(tags, _PHOTOMETRIC) == (_WHITE_IS_ZERO,):
         raise wrong_type("16-bit values in which 0 is white")
     if bits == 16 and image.mode in ("RGB", "RGBA", "RGBX"):
-        if set(image.tag_v2.get(_SAMPLE_FORMAT, (1,))) != {1}:
+        if set(_numbers(tags, _SAMPLE_FORMAT)) != {1}:
             raise wrong_type("signed or floating-point values")
-        if image.tag_v2.get(_PLANES, 1) != 1:
+        if _numbers(tags, _PLANES) != (1,):
             raise wrong_type("16-bit colors in separate planes")
         if orientation != 1:  # OpenCV's versions differ in what they make of it
             raise wrong_type(f"16-bit colors with the orientation {orientation}")
@@ -74,15 +75,25 @@ def _pages(image: Any) -> int:
         raise Damaged(f"in its list of pages: {error}") from error
 
 
+def _numbers(tags: Any, tag: int) -> tuple[int, ...]:
+    """Return the values of a tag, (1,) if it is missing; Damaged if they are not whole numbers."""
+    found = tags.get(tag, 1)
+    values = found if isinstance(found, tuple) and found else (found,)
+    if not all(isinstance(value, int) for value in values):
+        raise Damaged(f"in its tag {tag}")
+    return values
+
+
 def _turned_by_pillow(image: Any, orientation: int) -> bool:
-    """Whether load() has applied the orientation, as Pillow does for TIFF since version 7."""
+    """Whether load() has applied the orientation, as newer versions of Pillow do for TIFF."""
     return orientation != 1 and ORIENTATION not in image.getexif()
 
 
 def _compare_checksums(data: bytes, tags: Any) -> None:
     """Compare the checksum at the end of every strip, to which libtiff does not read."""
-    offsets = tags.get(_OFFSETS) or tags.get(_TILE_OFFSETS) or ()
-    counts = tags.get(_COUNTS) or tags.get(_TILE_COUNTS) or ()
+    tiled = _TILE_OFFSETS in tags
+    offsets = _numbers(tags, _TILE_OFFSETS if tiled else _OFFSETS)
+    counts = _numbers(tags, _TILE_COUNTS if tiled else _COUNTS)
     for offset, count in zip(offsets, counts, strict=False):
         stream, rest = zlib.decompressobj(), data[offset : offset + count]
         try:

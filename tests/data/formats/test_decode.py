@@ -159,6 +159,7 @@ UNFIT = [
     (encode(RGB, "TIFF", "LAB"), "L*a*b*"),
     (encode(RGB, "JPEG", "CMYK"), "CMYK"),
     (encode(RGB, "TIFF", compression="jpeg"), "jpeg"),
+    (encode(GRAY, "TIFF", "1", compression="group4"), "group4"),
 ]
 
 
