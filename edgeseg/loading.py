@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cards import CARD, ENGINES, RUNS, GraphCard, ModelCard
+from edgeseg.cards import CARD, ENGINES, RUNS, EngineCard, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, FrameFormat, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
-from edgeseg.files import newest, shown
+from edgeseg.files import newest, quoted, shown
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
@@ -62,6 +62,7 @@ def open_model(
         _check_runtime(runtime, card.runtime, "an engine", f"--runtime {card.runtime}")
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
+            _log_other_version(engine, card)
             return _open_graph(
                 engine, card.runtime, threads, digest=card.sha256, precision=card.precision
             )
@@ -124,22 +125,28 @@ def open_run(
     return backend
 
 
-def find_model(given: str | Path | None, runs: Path = RUNS) -> Path:
-    """Return the path of a model: `given` is a path or the name of a run; None: the newest run.
+def find_model(given: str | Path | None, runs: Path = RUNS, engines: Path = ENGINES) -> Path:
+    """Return the path of a model: `given` is a path, or the name of a run or of an engine.
 
-    ModelError lists the existing runs.
+    None: the newest run. The name of an engine is that of its file, with or without the suffix.
+    ModelError lists what exists.
     """
     if given is None:
         return newest_run(runs)
     given = Path(given)
-    for path in (given, runs / given):
+    for path in (given, runs / given, engines / given):
         if path.is_file() or (path / CARD).is_file():  # not a data folder of the same name
             return path
+    card = engines / f"{given}.json"
+    if card.is_file():
+        return engine_path(card)
     if given.is_dir():
         return given  # open_model reports what is missing
-    found = ", ".join(run.name for run in _runs(runs)[:6]) or "none"
+    found = ", ".join(shown(run.name) for run in _runs(runs)[:6]) or "none"
+    built = ", ".join(shown(path.stem) for path in newest(engines, "*.json")[:6]) or "none"
     raise ModelError(
-        f"not found: {given}, neither a path nor a run in {runs} (existing runs: {found})",
+        f"not found: {shown(given)}, neither a path nor a name (runs in {shown(runs)}: {found}; "
+        f"engines in {shown(engines)}: {built})",
         remedy="name a run, an ONNX file or an engine",
         code=NOT_FOUND,
     )
@@ -206,6 +213,21 @@ def _open_graph(
 def _opened(path: Path, backend: Backend) -> Backend:
     log.info(f"{path}: {backend.name}")
     return backend
+
+
+def _log_other_version(engine: Path, card: EngineCard) -> None:
+    """Log where an engine was built and checked with another version of its CPU runtime.
+
+    Any version opens it, but the parity in the card is that of the other one.
+    """
+    versions = (c.version for c in candidates(this_machine()) if c.runtime == card.runtime)
+    here = next(versions, None)
+    if here is not None and here != card.runtime_version:
+        log.info(
+            f"{shown(engine)} was built and checked with {card.runtime} {card.runtime_version}, "
+            f"this is {here}; to check it: edgeseg verify {quoted(card.graph.name)} "
+            f"{quoted(engine)}"
+        )
 
 
 def _check_runtime(runtime: str | None, expected: str, what: str, remedy: str) -> None:

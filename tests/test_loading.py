@@ -12,7 +12,9 @@ from onnx import helper
 from edgeseg.cards import CARD, ModelCard, read_card, write_card
 from edgeseg.errors import ConfigError, EngineMismatch, ModelError
 from edgeseg.loading import find_model, newest_engine, newest_run, open_model, open_run
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Slot
+from edgeseg.runtime.choice import candidates
 from tests.kit.cards import make_run_card, write_engine
 from tests.kit.errors import fails
 from tests.kit.red_graph import red_graph
@@ -164,6 +166,27 @@ def test_a_model_by_path_by_name_or_the_newest(tmp_path, graph):
     with fails(ModelError, "model/not-found") as caught:
         find_model(Path("bolts"), runs)
     assert "new, old" in caught.value.problem
+
+
+@pytest.mark.parametrize("name", ["bolts-fp16", "bolts-fp16.onnx", "bolts-fp16.json"])
+def test_an_engine_by_its_name(make_engine, tmp_path, name):
+    engine = make_engine("bolts-fp16.onnx")
+    found = find_model(name, tmp_path / "runs", tmp_path / "engines")
+    assert found in (engine, engine.with_suffix(".json"))
+    with fails(ModelError, "model/not-found") as caught:
+        find_model("bolts", tmp_path / "runs", tmp_path / "engines")
+    assert "bolts-fp16" in caught.value.problem
+
+
+def test_an_engine_of_another_version_of_its_runtime_is_said(make_engine, said):
+    here = next(c.version for c in candidates(this_machine()) if c.runtime == "onnxruntime")
+    for version, lines in ((here, 1), ("0.0.1", 2)):
+        engine = make_engine("a.onnx", runtime="onnxruntime", runtime_version=version)
+        said.clear()
+        open_model(engine).close()
+        assert len(said) == lines
+    assert "built and checked with onnxruntime 0.0.1" in said[0]
+    assert said[0].endswith(f"edgeseg verify red {engine}")
 
 
 def test_the_newest_engine_that_fits(make_engine, tmp_path, said):

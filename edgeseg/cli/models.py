@@ -1,7 +1,7 @@
 """The positional arguments MODEL and DATA, and the options of every opened model.
 
-MODEL is a run directory, the name of a run, an ONNX file or an engine; default: the newest. Where a
-command has `[MODEL] DATA` and one argument is given, it is DATA.
+MODEL is a run directory, an ONNX file or an engine, or the name of a run or an engine; default: the
+newest. Where a command has `[MODEL] DATA` and one argument is given, it is DATA.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from edgeseg.cards import CARD, RUNS
+from edgeseg.cards import CARD, ENGINES, RUNS
 from edgeseg.cli.flags import option
 from edgeseg.errors import ConfigError
 
@@ -67,5 +67,6 @@ def split(command: str, first: Path | None, second: Path | None) -> tuple[Path |
 
 
 def is_model(path: Path) -> bool:
-    """Whether a path is a run, an ONNX file or an engine, or the name of a run."""
-    return path.suffix in GRAPHS or any((f / CARD).is_file() for f in (path, RUNS / path))
+    """Whether a path is a run, an ONNX file or an engine, or the name of a run or an engine."""
+    runs = (path / CARD, RUNS / path / CARD)
+    return path.suffix in GRAPHS or any(f.is_file() for f in (*runs, ENGINES / f"{path}.json"))

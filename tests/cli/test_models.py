@@ -38,6 +38,10 @@ def test_split_refuses_a_model_without_data(here, alone):
 def test_is_model_knows_the_names_of_runs(here):
     assert is_model(Path("bottle")) and is_model(Path("engines/x.engine"))
     assert not is_model(Path("photos")) and not is_model(Path("photos/1.png"))
+    assert not is_model(Path("bottle-fp16-openvino-cpu"))
+    Path("engines").mkdir()
+    Path("engines/bottle-fp16-openvino-cpu.json").touch()
+    assert is_model(Path("bottle-fp16-openvino-cpu"))
 
 
 def test_split_takes_a_folder_of_the_name_of_a_run_for_data(here):
