@@ -77,7 +77,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Create a folder if it is missing; WriteError if no file can be written there."""
+    """WriteError if no file can be written to a folder, or if it cannot be made; nothing stays."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held, part = temporary(folder, "")
@@ -85,6 +86,10 @@ def check_writable(folder: Path) -> None:
         part.unlink()
     except OSError as error:
         raise cannot_write(folder, error) from error
+    finally:
+        with suppress(OSError):
+            for path in missing:
+                path.rmdir()
 
 
 def cannot_write(path: Path, error: OSError) -> WriteError:

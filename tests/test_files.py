@@ -11,6 +11,7 @@ import pytest
 from edgeseg.errors import ConfigError, DataError, EdgesegError, WriteError
 from edgeseg.files import (
     check_outputs,
+    check_writable,
     locked,
     natural_key,
     newest,
@@ -65,6 +66,20 @@ def test_a_killed_write_keeps_the_old_file(tmp_path):
         assert path.read_bytes() == b"old"
         assert part.parent == path.parent  # a rename is atomic within one file system only
     assert path.read_bytes() == b"half of the n"
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
+    check_writable(tmp_path)
+    check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with fails(WriteError, "write/failed") as caught:
+            check_writable(folder)
+        assert str(folder) in caught.value.problem
 
 
 def test_hashes_are_known(tmp_path):

@@ -21,9 +21,12 @@ from edgeseg.data.images import Image, read_image, read_pixels, resize
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
+from edgeseg.data.truth import check_masks
 from edgeseg.errors import DataError
 from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs
 from edgeseg.evaluation.evaluate import Results, read_truth, score_results
+from edgeseg.files import shown
+from edgeseg.log import log
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -109,6 +112,8 @@ def spread(good: Flags, most: int) -> NDArray[np.intp]:
 
 
 def _labeled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
+    for line in check_masks(dataset):
+        log.warning(line)
     places = spread(np.array([sample.good for sample in dataset.test]), most)
     samples = [dataset.test[place] for place in places]
     side = card.image_size
@@ -119,13 +124,15 @@ def _labeled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
             truth[place] = read_truth(sample.mask, sample, (size[0], size[1]), side)
     good = np.array([sample.good for sample in samples])
     some = f"{len(samples)} of " if len(samples) < len(dataset.test) else ""
+    masks = sum(sample.mask is not None for sample in samples)
     return Cases(
         read=[partial(read_image, sample.path, card.bit_depth) for sample in samples],
         truth=truth,
         good=good,
         judged=good | np.array([sample.mask is not None for sample in samples]),
         top=card.training["top"],
-        origin=f"{some}{len(dataset.test)} labeled images of {dataset.root}",
+        origin=f"{some}{len(dataset.test)} labeled images of {shown(dataset.root)}: {good.sum()} "
+        f"good, {(~good).sum()} defective, {masks} with a mask",
     )
 
 
@@ -153,7 +160,8 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
         good=good,
         judged=np.ones(len(good), np.bool_),
         top=card.training["top"],
-        origin=f"{len(clean)} good images of {dataset.root}, with and without a drawn anomaly",
+        origin=f"{len(clean)} good images of {shown(dataset.root)}, with and without a drawn "
+        "anomaly",
     )
 
 

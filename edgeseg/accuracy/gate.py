@@ -85,7 +85,8 @@ def gate(
     """Find a typed graph that costs no more than allowed and leaves few blocks as they were.
 
     retype: node names -> the typed graph in which those nodes keep the precision `higher` (a value
-    of `--precision`); blocks: all that it changes. GateFailed when no such graph is found;
+    of `--precision`); blocks: all that it changes. GateFailed when no such graph is found, and when
+    the cases define no metric;
     ModelError for a source whose outputs are not finite.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +98,12 @@ def gate(
                 f"{card.name} returns NaN or infinity before its precision is lowered.",
                 remedy="train again, and check the loss curves in the run directory",
                 code="model/not-finite",
+            )
+        if not cases.compare(reference, reference).judged:
+            raise GateFailed(
+                f"The accuracy gate can judge nothing: {cases.origin}. Nothing was written.",
+                remedy="--data FOLDER with images of good and of defective parts",
+                code="gate/nothing-judged",
             )
         search = _Search(runner, retype, blocks, cases, reference, allowed)
         kept: tuple[Block, ...] = ()

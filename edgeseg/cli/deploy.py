@@ -51,9 +51,11 @@ def calibrate(
 ) -> Report:
     """Measure the calibration ranges that INT8 needs."""
     from edgeseg.api import graph_of
+    from edgeseg.data.layouts import open_dataset
     from edgeseg.quantize.calibrate import calibrate as run_calibration
 
     named, images = split("calibrate", model, data)
+    open_dataset(images)  # before a run is exported
     return run_calibration(graph_of(named), images, config, out=out)
 
 
@@ -66,8 +68,11 @@ def build_engine(
 ) -> Report:
     """Build an engine for this machine or another GPU."""
     from edgeseg.api import graph_of
+    from edgeseg.data.layouts import open_dataset
     from edgeseg.engine.build_engine import build_engine as run_build
 
+    if config.data is not None and config.precision != "fp32":  # for the accuracy gate
+        open_dataset(config.data)  # before a run is exported
     return run_build(graph_of(model), config, out=out)
 
 

@@ -29,7 +29,7 @@ from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.compare import Limits, compare
 from edgeseg.extras import installed, require
-from edgeseg.files import sha256
+from edgeseg.files import check_outputs, check_writable, sha256
 from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.log import log, log_once
@@ -102,6 +102,9 @@ def build_engine(
     int8 = _int8(graph, card, runtime, config) if config.precision == "int8" else None
     if config.data is not None:
         images = images or pick_images(config.data, KEPT, card.bit_depth)
+    check_writable(out)
+    if runtime in GRAPH_RUNTIMES:
+        _check_out(out / _file_name(card, runtime, CPU, config), graph)
     typed = typed_graph(source, card, runtime, config, int8=int8)
     started = time.perf_counter()
     if builder:
@@ -112,7 +115,8 @@ def build_engine(
         plan = _cpu_plan(runtime, typed.model, card, config)
     seconds = time.perf_counter() - started
 
-    path = out / _file_name(card, runtime, plan, config)
+    path = out / _file_name(card, runtime, plan.target, config)
+    _check_out(path, graph)
     digest = hashlib.sha256(plan.data).hexdigest()
     with new_engine(path, digest) as part:
         part.write_bytes(plan.data)
@@ -199,13 +203,19 @@ def _cpu_plan(
     return Plan(data=graph_bytes(typed, card), version=version or "?", target=CPU)
 
 
-def _file_name(card: GraphCard, runtime: RuntimeName, plan: Plan, config: BuildConfig) -> str:
+def _check_out(path: Path, graph: Path) -> None:
+    """ConfigError if the engine or its card would overwrite the graph."""
+    for output in (path, card_path(path)):
+        check_outputs({"--out": output}, [graph])
+
+
+def _file_name(card: GraphCard, runtime: RuntimeName, target: str, config: BuildConfig) -> str:
     """Return `bottle-fp16-rtx-sm86.engine`, `bottle-fp16-openvino-cpu.onnx`."""
     stem = f"{Path(card.name).name}-{config.precision}-"
-    if plan.target == CPU:
+    if target == CPU:
         return f"{stem}{runtime}-{CPU}.onnx"
     via = "torch-" if config.via == "torch-tensorrt" else ""
-    return f"{stem}{via}{trt.FLAVORS[runtime].tag}-{plan.target}.engine"
+    return f"{stem}{via}{trt.FLAVORS[runtime].tag}-{target}.engine"
 
 
 def _quantization(typed: Typed, source: ModelProto, plan: Plan) -> dict[str, Any]:

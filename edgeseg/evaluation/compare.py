@@ -83,11 +83,17 @@ class Comparison:
 
     @property
     def drop(self) -> float:
-        """The larger drop of pixel AP and image AUROC, of labeled frames; infinite for NaN."""
-        if not self.finite:
+        """The larger drop of the judged metrics; infinite for NaN, and where none is judged."""
+        if not self.finite or not self.judged:
             return math.inf
-        drops = (getattr(self.before, m) - getattr(self.after, m) for m in METRICS.values())
-        return float(max(drop for drop in drops if not math.isnan(drop)))
+        fields = (METRICS[name] for name in self.judged)
+        return float(max(getattr(self.before, f) - getattr(self.after, f) for f in fields))
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The metrics that the labels of the frames define."""
+        scores = {name: getattr(self.before, field, math.nan) for name, field in METRICS.items()}
+        return tuple(name for name, value in scores.items() if not math.isnan(value))
 
     def line(self) -> str:
         """Return the differences in one line."""
@@ -97,10 +103,12 @@ class Comparison:
             found = [f"map difference {self.max_abs_diff:.1e}"]
             found.append(f"score difference {self.score_diff:.1e}")
         else:
-            pairs = {
-                n: (getattr(self.before, m), getattr(self.after, m)) for n, m in METRICS.items()
-            }
-            found = [f"{n} {a:.4f} -> {b:.4f}" for n, (a, b) in pairs.items() if not math.isnan(a)]
+            found = [
+                f"{name} {getattr(self.before, field):.4f} -> {getattr(self.after, field):.4f}"
+                if name in self.judged
+                else f"{name} not judged"
+                for name, field in METRICS.items()
+            ]
         flips = f"{self.flipped_verdicts} of {self.frames} verdicts flipped"
         if self.borderline_flips:
             flips += f" ({self.borderline_flips} borderline)"
@@ -112,6 +120,7 @@ class Comparison:
         found = {name: getattr(self, name) for name in names}
         if self.before and self.after:
             found |= {"before": self.before.to_json(), "after": self.after.to_json()}
+            found |= {"judged": list(self.judged)}
         return found
 
 

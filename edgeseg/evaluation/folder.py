@@ -21,6 +21,7 @@ class EvaluationFolder:
 
     def __init__(self, out: Path) -> None:
         check_writable(out)
+        out.mkdir(parents=True, exist_ok=True)
         self.out = out
         self._lock = ExitStack()
         self._lock.enter_context(locked(out))

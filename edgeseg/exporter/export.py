@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
+from edgeseg.cards import CARD, WEIGHTS, GraphCard, ModelCard, read_card
 from edgeseg.config import ExportConfig
 from edgeseg.data.frames import KEPT, parity_frames
 from edgeseg.data.images import Image, read_image
@@ -24,7 +24,7 @@ from edgeseg.evaluation.compare import Comparison, Limits, compare
 from edgeseg.evaluation.threshold import held_out
 from edgeseg.exporter.trace import OPSET, trace
 from edgeseg.extras import installed
-from edgeseg.files import replacing, sha256
+from edgeseg.files import check_outputs, check_writable, replacing, sha256
 from edgeseg.graph.files import graph_bytes
 from edgeseg.loading import open_run
 from edgeseg.log import log
@@ -73,10 +73,13 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
             remedy=f"edgeseg threshold {run} DATA",
             code="model/no-thresholds",
         )
+    path = run / f"{card.name}.onnx"
+    check_outputs({"the graph": path}, [run / CARD, run / WEIGHTS])
+    check_writable(run)
     paths = held_out(card, data)[:KEPT] if data else []
     images = [read_image(path, card.bit_depth) for path in paths]
     with _opened(run, card, config) as backend:
-        return export_graph(backend, run / f"{card.name}.onnx", config, images=images)
+        return export_graph(backend, path, config, images=images)
 
 
 def traced_run(run: Path, config: ExportConfig) -> tuple[ModelProto, GraphCard]:

@@ -26,7 +26,7 @@ from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError, ModelError
 from edgeseg.extras import installed
-from edgeseg.files import sha256
+from edgeseg.files import check_outputs, check_writable, sha256
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph, name_of
 from edgeseg.log import log
@@ -92,6 +92,9 @@ def calibrate(
     started = time.perf_counter()
     model, card = read_graph(graph)
     dataset = open_dataset(data)
+    path = ranges_path(card.name, out)
+    check_outputs({"--out": path}, [graph])
+    check_writable(out)
     images = choose(dataset, config)
     view = Graph(model)
     modules, tensors = measured(view), view.tensors()
@@ -121,7 +124,6 @@ def calibrate(
         tensors=found,
         frames=hashes,
     )
-    path = ranges_path(card.name, out)
     write_ranges(path, ranges)
     return Calibrated(path, ranges, time.perf_counter() - started)
 

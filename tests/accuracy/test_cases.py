@@ -23,16 +23,19 @@ from tests.kit.red_graph import CARD, SIDE, red_graph, write_plates
 def test_labeled_images_with_the_truth_of_their_masks(tmp_path):
     cases = open_cases(write_plates(tmp_path / "plates", good=2, bad=3), CARD, 400)
     assert len(cases) == 5
-    assert cases.origin == f"5 labeled images of {tmp_path / 'plates'}"
+    root = tmp_path / "plates"
+    assert cases.origin == (f"5 labeled images of {root}: 2 good, 3 defective, 3 with a mask")
     assert cases.good.sum() == 2 and cases.judged.all()
     for read, truth, good in zip(cases.read, cases.truth, cases.good, strict=True):
         np.testing.assert_array_equal(read()[..., 0] == 250, truth)
         assert truth.sum() == (0 if good else 24)
 
 
-def test_a_defect_without_a_mask_is_not_judged_by_its_pixels(tmp_path):
+def test_a_defect_without_a_mask_is_not_judged_by_its_pixels(tmp_path, said):
     cases = open_cases(write_plates(tmp_path / "plates", good=2, bad=3, masks=False), CARD, 400)
     np.testing.assert_array_equal(cases.judged, cases.good)
+    assert cases.origin.endswith("2 good, 3 defective, 0 with a mask")
+    assert len(said) == 1 and "mask" in said[0]
 
 
 def test_a_large_set_is_thinned_evenly(tmp_path):
@@ -143,7 +146,19 @@ def test_compare_without_masks_has_the_image_auroc_alone(pair):
     found = unknown.compare(outputs(0.9), outputs(0.1))
     assert math.isnan(found.before.pixel_ap)
     assert found.drop == 0.5
-    assert found.line().startswith("image AUROC 1.0000 -> 0.5000, mask IoU 0.0000")
+    assert found.judged == ("image AUROC",)
+    assert found.to_json()["judged"] == ["image AUROC"]
+    assert found.line().startswith(
+        "pixel AP not judged, image AUROC 1.0000 -> 0.5000, mask IoU 0.0000"
+    )
+
+
+def test_compare_of_one_kind_of_frames_judges_nothing_and_passes_no_gate(pair):
+    good = dataclasses.replace(pair, read=[None, None]).subset(np.array([0]))
+    one = outputs(0.9).subset(np.array([0]))
+    found = good.compare(one, one)
+    assert (found.judged, found.drop) == ((), math.inf)
+    assert not Allowance(1.0, 1.0).covers(found)
 
 
 def test_compare_of_nan_has_an_infinite_drop(pair):

@@ -66,6 +66,22 @@ def test_gate_passes_at_once_where_nothing_changes(plates, said):
     )
 
 
+def test_gate_refuses_to_pass_on_nothing(plates):
+    source = red_graph()
+    good = plates.subset(np.flatnonzero(plates.good))
+    with fails(GateFailed, "gate/nothing-judged"):
+        run(source, zeroing(source, []), good)
+
+
+def test_gate_says_what_it_judged(tmp_path, said):
+    source = red_graph()
+    cases = open_cases(write_plates(tmp_path / "plates", masks=False), CARD, 400)
+    passed = run(source, zeroing(source, []), cases)
+    assert passed.accuracy.judged == ("image AUROC",)
+    assert said[1].endswith("6 good, 6 defective, 0 with a mask")
+    assert said[2].startswith("gate: pixel AP not judged, image AUROC 1.0000 -> 1.0000")
+
+
 @pytest.mark.parametrize("name", CHAIN)
 def test_gate_finds_the_block_that_spoils_the_maps_and_no_other(plates, name, said):
     source = red_graph()

@@ -14,7 +14,7 @@ from edgeseg.engine import build_engine as engine
 from edgeseg.engine import typed
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.engine.typed import EXACT, NO_GATE
-from edgeseg.errors import ConfigError, GateFailed, ModelError
+from edgeseg.errors import ConfigError, GateFailed, ModelError, WriteError
 from edgeseg.exporter.export import export_graph
 from edgeseg.files import sha256
 from edgeseg.loading import open_model
@@ -52,6 +52,32 @@ def test_build_engine_for_a_cpu_is_the_typed_graph(toy_graph, tmp_path, runtime,
     limit = 1e-4 if precision == "fp32" else 5e-3
     assert built.card.parity["max_abs_diff"] < limit
     assert ("largest_fp16" in built.card.parity) is (precision == "fp16")
+
+
+@pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])
+def test_build_engine_never_overwrites_its_graph(toy_graph, tmp_path, link):
+    graph = tmp_path / "engines" / "toy-fp32-onnxruntime-cpu.onnx"
+    graph.parent.mkdir()
+    if link:
+        source = tmp_path / "toy.onnx"
+        source.write_bytes(toy_graph.read_bytes())
+        getattr(graph, link)(source)
+    else:
+        source = graph
+        source.write_bytes(toy_graph.read_bytes())
+    with fails(ConfigError, "output/is-input"):
+        build(source, tmp_path, runtime="onnxruntime", precision="fp32")
+    assert source.read_bytes() == graph.read_bytes() == toy_graph.read_bytes()
+    assert [path.name for path in graph.parent.iterdir()] == [graph.name]
+
+
+def test_build_engine_refuses_a_folder_that_cannot_be_written_before_the_build(
+    toy_graph, tmp_path, monkeypatch
+):
+    (tmp_path / "engines").touch()
+    monkeypatch.setattr("edgeseg.engine.build_engine.typed_graph", None)
+    with fails(WriteError, "write/failed"):
+        build(toy_graph, tmp_path, runtime="onnxruntime", precision="fp32")
 
 
 def test_build_engine_writes_a_card(toy_graph, tmp_path):

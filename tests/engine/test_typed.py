@@ -23,7 +23,9 @@ def test_typed_graph_for_tensorrt_is_gated_on_onnx_runtime(source, tmp_path):
     assert account["on"].startswith("onnxruntime ")
     assert account["stands_in_for"] == "tensorrt-rtx"
     assert (account["kept"], account["kept_in"]) == ([FRAGILE], "fp32")
-    assert account["cases"] == f"4 of 12 labeled images of {tmp_path / 'plates'}"
+    root = tmp_path / "plates"
+    assert account["cases"].startswith(f"4 of 12 labeled images of {root}: 2 good, 2 defective, ")
+    assert account["judged"] == ["pixel AP", "image AUROC"]
     assert account["line"].endswith(
         f"({account['cases']}; on {account['on']}, in place of tensorrt-rtx); "
         f"left in fp32: {FRAGILE}"

@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, write_card
 from edgeseg.config import ExportConfig
-from edgeseg.errors import DataError, GateFailed, ModelError
+from edgeseg.errors import ConfigError, DataError, GateFailed, ModelError
 from edgeseg.exporter import export
 from edgeseg.exporter.ensure import exported_graph
 from edgeseg.exporter.export import export_graph, export_run
@@ -262,6 +262,15 @@ def test_the_pictures_are_the_runs_own(toy_run):
     found = export_run(toy_run, ExportConfig(), data=toy_run.parent)
     assert found.card.parity["images"] == "held-out images"
     assert found.parity.frames == 1 + 3
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_graph_that_is_a_link_to_the_card_is_refused(toy_run, link):
+    before = (toy_run / CARD).read_bytes()
+    getattr(toy_run / "toy.onnx", link)(toy_run / CARD)
+    with fails(ConfigError, "output/is-input"):
+        export_run(toy_run, ExportConfig())
+    assert (toy_run / CARD).read_bytes() == before
 
 
 def test_frames_of_mixed_size_fall_back_to_the_networks(toy_run):
