@@ -96,12 +96,13 @@ def evaluate(
     """Measure a model on labelled images. Writes the worst errors as a contact sheet."""
     from edgeseg.data.layouts import open_dataset
     from edgeseg.evaluation.evaluate import evaluate as run_evaluation
+    from edgeseg.evaluation.folder import default_folder
     from edgeseg.files import check_outputs
     from edgeseg.loading import find_model, open_model
 
     named, images = split("evaluate", model, data)
     path, dataset = find_model(named), open_dataset(images)
-    folder = out or Path("evaluations") / path.resolve().name / dataset.name
+    folder = out or default_folder(path, dataset.name)
     check_outputs({"--out": folder}, [path, images])
     with open_model(path, runtime=runtime, threads=threads) as backend:
         return run_evaluation(backend, dataset, out=folder, strict=strict)

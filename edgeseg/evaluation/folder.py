@@ -6,10 +6,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from edgeseg.cards import CARD
 from edgeseg.data.images import Image, encode_png
 from edgeseg.files import check_writable, locked, replacing
 
+EVALUATIONS = Path("evaluations")
 DOCUMENT, SHEET = "evaluation.json", "sheet.png"
+
+
+def default_folder(model: Path, data: str) -> Path:
+    """Return evaluations/MODEL/DATA; MODEL is the whole name, of a run's graph also the run's.
+
+    So runs/v1.0 and runs/v1.5, a run, its graph and its engines do not share a folder.
+    """
+    path = model.resolve()
+    run = path.parent.name if (path.parent / CARD).is_file() else ""
+    return EVALUATIONS / (f"{run}-{path.name}" if run else path.name) / data
 
 
 class EvaluationFolder:

@@ -3,14 +3,17 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgeseg.cards import CARD
 from edgeseg.data.images import read_image, resize_mask, write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import DataError, EdgesegError, WriteError
 from edgeseg.evaluation.evaluate import evaluate
+from edgeseg.evaluation.folder import default_folder
 from tests.kit.errors import fails
 from tests.kit.red_backend import PlateBackend, write_image
 
@@ -152,6 +155,19 @@ def test_a_damaged_image_is_listed_and_the_others_are_measured(root, tmp_path):
     with fails(DataError, "data/damaged-images"):
         found.check()
     evaluate(PlateBackend(), open_dataset(root)).check()
+
+
+def test_no_two_models_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = [Path("runs/v1.0"), Path("runs/v1.5"), Path("runs/v1")]
+    for run in models[:]:
+        run.mkdir(parents=True)
+        (run / CARD).touch()
+        models.append(run / "plates.onnx")
+    models += [Path("engines/plates.onnx"), Path("engines/plates.engine"), Path("plates")]
+    folders = [default_folder(model, "data") for model in models]
+    assert len(set(folders)) == len(models)
+    assert folders[:2] == [Path("evaluations/v1.0/data"), Path("evaluations/v1.5/data")]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_image(root, tmp_path):
