@@ -40,7 +40,10 @@ Context = Annotated[
 def train(
     given: dict[str, Any],
     data: Annotated[Path | None, argument("[DATA]", IMAGES)] = None,
-    name: Annotated[str | None, option("Run name [default: the data folder's]", "NAME")] = None,
+    # The flag is written out: Typer 0.27 derives it from a metavar of the same letters.
+    name: Annotated[
+        str | None, option("Run name [default: the data folder's]", "NAME", "--name")
+    ] = None,
     runs_dir: Annotated[Path, option("Folder of runs [default: runs]", "DIR")] = RUNS,
     false_reject_rate: MaybeRate = None,
     resume: Annotated[

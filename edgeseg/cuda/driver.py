@@ -48,6 +48,7 @@ _CODES = {
     "CUDA_ERROR_OUT_OF_MEMORY": "cuda/out-of-memory",
     "CUDA_ERROR_NO_DEVICE": "cuda/no-device",
 }
+_LAST_ERROR = 999  # CUDA_ERROR_UNKNOWN
 _REMEDY = "run edgeseg doctor, and report this error with its output"
 
 
@@ -222,7 +223,7 @@ class PyCuda:
             return call(*arguments)
         except self._cu.Error as failed:
             function, _, words = str(failed).split(" - ")[0].partition(" failed: ")
-            raise _failed(function, "CUDA_ERROR_" + words.upper().replace(" ", "_")) from failed
+            raise _failed(function, *_named(words)) from failed
 
     def attribute(self, name: str) -> int:
         return int(self._device.get_attribute(getattr(self._cu.device_attribute, name)))
@@ -337,6 +338,21 @@ def _failed(function: str, name: str, code: int | None = None) -> CudaError:
         remedy=_REMEDIES.get(name, _REMEDY),
         code=_CODES.get(name, CudaError.default_code),
     )
+
+
+def _named(words: str) -> tuple[str, int | None]:
+    """Return the name and number of the error that the driver describes in these words."""
+    try:
+        driver = ctypes.CDLL(LIBRARY)
+    except OSError:
+        return words, None
+    text = ctypes.c_char_p()
+    for code in range(1, _LAST_ERROR + 1):
+        driver.cuGetErrorString(code, ctypes.byref(text))
+        if (text.value or b"").decode() == words:
+            driver.cuGetErrorName(code, ctypes.byref(text))
+            return (text.value or b"").decode(), code
+    return words, None
 
 
 def _no_driver(function: str, error: Exception) -> CudaError:

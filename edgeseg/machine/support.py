@@ -217,6 +217,14 @@ def gpu_of(capability: str) -> GpuGeneration | None:
     return next((gpu for gpu in GPUS if gpu.capability == capability), None)
 
 
+def serves(runtime: RuntimeName, capability: str | None) -> bool:
+    """Whether any release of TensorRT or TensorRT-RTX supports a GPU; true for an unlisted one."""
+    gpu = gpu_of(capability) if capability else None
+    if gpu is None:
+        return True
+    return any(span.rtx for span in gpu.spans) if runtime == "tensorrt-rtx" else bool(gpu.spans)
+
+
 def jetpack_of(l4t: str) -> JetPack | None:
     """Return the JetPack of a release of Jetson Linux: 36.4.3 -> 6.1 and 6.2."""
     return next((pack for pack in JETPACKS if l4t.startswith(pack.l4t)), None)

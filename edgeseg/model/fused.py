@@ -75,8 +75,8 @@ class Fused(nn.Module):
         flat = (square if scored is None else scored).flatten(1)
         score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
         full = upsample(square, self.frame_size) if self.resized else square
-        white, black = full.new_tensor(255.0), full.new_tensor(0.0)
-        mask = torch.where(full.squeeze(1) > threshold, white, black).to(torch.uint8)
+        # Scalars: a new tensor would be a copy from the host, which waits and cannot be captured.
+        mask = torch.where(full.squeeze(1) > threshold, 255.0, 0.0).to(torch.uint8)
         return mask, score, square.squeeze(1)
 
     def rgb(self, frame: Tensor) -> Tensor:

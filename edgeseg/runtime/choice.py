@@ -13,7 +13,7 @@ from edgeseg.cuda.driver import found_bindings
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command, installed, require
 from edgeseg.machine.facts import Machine
-from edgeseg.machine.support import JETSON_TENSORRT, Release, jetpack_of, refusal
+from edgeseg.machine.support import JETSON_TENSORRT, Release, jetpack_of, refusal, serves
 from edgeseg.system_packages import system_packages
 
 
@@ -103,13 +103,15 @@ def _examine(package: RuntimePackage, here: Machine) -> Candidate:
         obstacle = here.gpu_note
     elif package.runtime == "tensorrt-rtx" and here.jetson:
         obstacle = "does not support Jetson"
+    elif needs_gpu and not serves(package.runtime, here.compute_capability):
+        obstacle = f"does not support {here.gpu} (compute capability {here.compute_capability})"
     elif version is None:
         obstacle = "not installed"
         remedy = install_command(package.extra)
         if here.jetson and needs_gpu:
             remedy = system_packages(JETSON_TENSORRT)
     elif refused:
-        obstacle = refused.problem
+        obstacle = refused.problem.rstrip(".")
         remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # names TensorRT's
     elif needs_gpu and not found_bindings():
         obstacle = "no CUDA binding is installed (cuda-python or PyCUDA)"

@@ -11,6 +11,7 @@ from edgeseg.cards import EngineCard, read_card
 from edgeseg.errors import EdgesegError, EngineMismatch
 from edgeseg.files import newest, sha256
 from edgeseg.machine.facts import Machine, this_machine
+from edgeseg.machine.support import serves
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import Candidate
 from edgeseg.runtime.engine_pair import card_path, engine_path
@@ -52,12 +53,15 @@ def newest_that_runs(
     return None, problems
 
 
-def rebuild(card: EngineCard) -> str:
-    """Return the command that builds an engine of the same kind on this machine."""
-    return (
-        f"edgeseg build-engine {card.graph.name} --precision {card.precision} "
-        f"--runtime {card.runtime}" + (f" --via {card.via}" if card.via != "onnx" else "")
-    )
+def rebuild(card: EngineCard, here: Machine | None = None) -> str:
+    """Return the command that builds an engine of the same kind on this machine.
+
+    It names no runtime if the engine's runtime does not support this machine's GPU.
+    """
+    command = f"edgeseg build-engine {card.graph.name} --precision {card.precision}"
+    if not serves(card.runtime, (here or this_machine()).compute_capability):
+        return command
+    return f"{command} --runtime {card.runtime}" + f" --via {card.via}" * (card.via != "onnx")
 
 
 def _check_file(engine: Path, card: EngineCard) -> None:
@@ -82,7 +86,7 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
     target = trt.target_of(here.compute_capability)
     if target != card.target:
         found = f"the GPU of this machine is {here.gpu}, {target}"
-        raise _mismatch(engine, card, found, "engine/other-gpu")
+        raise _mismatch(engine, card, found, "engine/other-gpu", rebuild(card, here))
 
 
 def _check_version(engine: Path, card: EngineCard) -> None:

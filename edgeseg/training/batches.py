@@ -1,8 +1,10 @@
 """Training batches, a pure function of (seed, phase, step), so that a resumed run repeats them."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -78,14 +80,14 @@ class Batches:
             return clean, clean, np.zeros(clean.shape[:2], np.bool_)
         return (clean, *self.corruptor.corrupt(clean, rng))
 
-    def stream(self, phase: int, start: int, stop: int) -> Iterator[Batch]:
-        """Yield the batches of steps start..stop-1; a thread prepares the next one."""
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-            pending = pool.submit(self.make, phase, start) if start < stop else None
-            for step in range(start + 1, stop + 1):
-                assert pending is not None
-                batch = pending.result()
-                pending = pool.submit(self.make, phase, step) if step < stop else None
+    def stream(self, phase: int, start: int, stop: int, *, threads: int = 1) -> Iterator[Batch]:
+        """Yield the batches of steps start..stop-1; each thread prepares one of the next ones."""
+        steps = iter(range(start, stop))
+        with ThreadPoolExecutor(threads, thread_name_prefix="batches") as pool:
+            pending = deque(pool.submit(self.make, phase, step) for step in islice(steps, threads))
+            while pending:
+                batch = pending.popleft().result()
+                pending.extend(pool.submit(self.make, phase, step) for step in islice(steps, 1))
                 yield batch
 
     def _target(self, indices: list[int]) -> list[Tensor] | None:

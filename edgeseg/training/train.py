@@ -54,6 +54,8 @@ from edgeseg.training.preview import write_preview
 from edgeseg.training.room import check_room, file_sizes, reserved
 from edgeseg.training.step import Stepper
 
+PREPARING = 2  # threads for a GPU; more were not measured
+
 
 def train(
     dataset: Dataset,
@@ -187,7 +189,9 @@ def _run_phase(
     stepper = Stepper(phase, detector, config, start)
     ready = time.perf_counter()  # filling the cache counts as waiting
     fill_cache(phase, detector, batches)
-    stream = batches.stream(phase.index, start.step, phase.steps)
+    # On a CPU a step needs the cores; a GPU waits for its batches.
+    threads = 1 if stepper.device.type == "cpu" else PREPARING
+    stream = batches.stream(phase.index, start.step, phase.steps, threads=threads)
     with task(phase.name, phase.steps, start.step) as bar:
         for step, batch in enumerate(stream, start.step):
             began = time.perf_counter()

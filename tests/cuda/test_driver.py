@@ -79,18 +79,59 @@ def test_a_machine_without_a_driver_is_told_what_to_do(binding):
     assert "libcuda.so.1 not found" in e.value.problem
 
 
-def test_pycuda_s_words_become_the_driver_s(binding):
+WORDS = {100: ("NO_DEVICE", "no CUDA-capable device is detected"), 719: ("LAUNCH_FAILED", "oh")}
+
+
+def describe(part):
+    """The driver's `cuGetErrorName` (part 0) or `cuGetErrorString` (part 1)."""
+
+    def answer(code, text):
+        word = WORDS.get(code, (None, None))[part]
+        text._obj.value = word and (("CUDA_ERROR_" + word) if part == 0 else word).encode()
+        return 0 if word else 1
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (WORDS[100][1], "cuda/no-device", "cuInit failed with CUDA_ERROR_NO_DEVICE (100)."),
+        ("oh - no", "cuda/failed", "cuInit failed with CUDA_ERROR_LAUNCH_FAILED (719)."),
+        ("ah", "cuda/failed", "cuInit failed with ah."),
+    ],
+)
+def test_pycuda_s_words_become_the_driver_s_name(binding, monkeypatch, words, code, problem):
     class Error(Exception):
         pass
 
     def init():
-        raise Error("cuInit failed: no device - the driver is not amused")
+        raise Error(f"cuInit failed: {words}")
 
+    library = SimpleNamespace(cuGetErrorName=describe(0), cuGetErrorString=describe(1))
+    monkeypatch.setattr(driver.ctypes, "CDLL", lambda name: library)
     module = SimpleNamespace(Error=Error, init=init)
     binding(pycuda=package("pycuda"), **{"pycuda.driver": module})
-    with fails(CudaError, "cuda/no-device") as e:
+    with fails(CudaError, code) as e:
         driver.open_cuda("pycuda")
-    assert "docker run --gpus all" in e.value.remedy
+    assert e.value.problem == problem
+
+
+def test_pycuda_s_words_without_the_driver_s_library(binding, monkeypatch):
+    class Error(Exception):
+        pass
+
+    def init():
+        raise Error("cuInit failed: no CUDA-capable device is detected")
+
+    def no_library(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(driver.ctypes, "CDLL", no_library)
+    binding(pycuda=package("pycuda"), **{"pycuda.driver": SimpleNamespace(Error=Error, init=init)})
+    with fails(CudaError, "cuda/failed") as e:
+        driver.open_cuda("pycuda")
+    assert e.value.problem == "cuInit failed with no CUDA-capable device is detected."
 
 
 def test_the_preferred_binding_is_cuda_python(binding):

@@ -12,6 +12,7 @@ from edgeseg.machine.support import (
     check,
     gpu_of,
     jetpack_of,
+    serves,
 )
 from edgeseg.runtime import tensorrt as trt
 from tests.kit.errors import fails
@@ -92,6 +93,15 @@ def test_an_unknown_gpu_is_left_to_tensorrt():
     assert gpu_of("13.0") is None
     check(tensorrt("11.4"), "13.0", "int8")
     check(tensorrt("11.4"), None)
+
+
+@pytest.mark.parametrize(
+    ("capability", "tensorrt", "rtx"),
+    [("7.2", False, False), ("8.6", True, True), ("9.0", True, False), ("9.9", True, True)],
+)
+def test_whether_any_release_serves_a_gpu(capability, tensorrt, rtx):
+    assert (serves("tensorrt", capability), serves("tensorrt-rtx", capability)) == (tensorrt, rtx)
+    assert serves("tensorrt-rtx", None)
 
 
 def test_a_newer_release_is_treated_like_the_newest_and_says_so():

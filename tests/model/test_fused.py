@@ -7,6 +7,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn.functional import interpolate
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from edgeseg.model.fused import CHANNELS, Fused
 
@@ -35,6 +36,27 @@ def fuse(frame_size, frame_format="rgb", *, side=256, top=4, context=0.0):
         top=top,
         context=context,
     )
+
+
+class Operations(TorchDispatchMode):
+    """Collects the names of PyTorch's operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.name())
+        return function(*args, **kwargs or {})
+
+
+def test_a_frame_copies_no_constant_from_the_host():
+    frame, threshold = torch.zeros(1, 64, 64, 3, dtype=torch.uint8), torch.tensor([0.5])
+    fused = fuse((64, 64), side=64)
+    with Operations() as seen, torch.no_grad():
+        fused(frame, threshold)
+    assert "aten::where.self" in seen.names
+    assert not [name for name in seen.names if "lift_fresh" in name]
 
 
 def picture(height, width):

@@ -19,6 +19,8 @@ NO_GPU = dataclasses.replace(
 )
 RTX = dataclasses.replace(NO_GPU, gpu="NVIDIA RTX A2000", compute_capability="8.6", gpu_note="it")
 ORIN = dataclasses.replace(RTX, gpu="Orin", compute_capability="8.7", jetson="Nano", l4t="36.4.3")
+H100 = dataclasses.replace(RTX, gpu="NVIDIA H100", compute_capability="9.0")
+XAVIER = dataclasses.replace(RTX, gpu="Xavier", compute_capability="7.2")
 V100 = dataclasses.replace(RTX, gpu="V100", compute_capability="7.0")
 TENSORRT_10_4 = 'pip install "tensorrt-cu12==10.4.0"'
 NO_BINDING = "no CUDA binding is installed (cuda-python or PyCUDA)"
@@ -81,7 +83,10 @@ def test_best_is_the_first_that_runs(packages, here, versions, expected):
         (ORIN, RTX_ALONE, "tensorrt", "not installed", system_packages("python3-libnvinfer")),
         (ORIN, RTX_ALONE, "tensorrt-rtx", "does not support Jetson", ""),
         (V100, {"tensorrt": "10.13.0"}, "tensorrt", "10.13.0 does not", TENSORRT_10_4),
-        (V100, {"tensorrt_rtx": "1.7.1"}, "tensorrt-rtx", "1.7.1 does not", ""),
+        (V100, RTX_ALONE, "tensorrt-rtx", "does not support V100 (compute capability 7.0)", ""),
+        (H100, CPU, "tensorrt-rtx", "does not support NVIDIA H100 (compute capability 9.0)", ""),
+        (H100, CPU, "tensorrt", "not installed", install_command("tensorrt")),
+        (XAVIER, CPU, "tensorrt", "does not support Xavier (compute capability 7.2)", ""),
     ],
 )
 def test_candidates_have_an_obstacle_and_its_remedy(

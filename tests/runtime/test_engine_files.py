@@ -84,7 +84,7 @@ def test_a_missing_file_is_refused(card, place, rtx_3080):
             "1.7.1.116",
             "other-gpu",
             "Orin, sm87",
-            BUILD,
+            "edgeseg build-engine screws --precision fp16",
         ),
         (
             NO_GPU,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from edgeseg.recipes import TrainConfig
@@ -70,9 +71,11 @@ def test_augmentation_is_one_switch(quick):
     np.testing.assert_array_equal(plain.clean[0].permute(1, 2, 0), textured[0])
 
 
-def test_stream_yields_the_requested_steps(quick):
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_stream_yields_the_requested_steps_in_order(quick, threads):
     batches = Batches(numbered(4), quick)
-    streamed = list(batches.stream(0, 2, 5))
-    assert len(streamed) == 3
-    torch.testing.assert_close(streamed[1].corrupted, batches.make(0, 3).corrupted)
-    assert list(batches.stream(0, 5, 5)) == []
+    streamed = list(batches.stream(0, 2, 6, threads=threads))
+    assert len(streamed) == 4
+    for step, batch in enumerate(streamed, 2):
+        torch.testing.assert_close(batch.corrupted, batches.make(0, step).corrupted)
+    assert list(batches.stream(0, 5, 5, threads=threads)) == []

@@ -66,7 +66,7 @@ def test_memory_is_aligned_poisoned_and_of_a_kind():
         "kind of device memory": 2,
         "kind of pinned memory": 1,
         "flags": 3,
-        "nothing": ["INVALID_VALUE", "INVALID_VALUE"],
+        "nothing": ["INVALID_VALUE", "SUCCESS"],
         "too much": "OUT_OF_MEMORY",
     }
 

@@ -166,8 +166,10 @@ EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *pointer, size_t size) {
 }
 
 static CUresult host_alloc(void **pointer, size_t size, unsigned flags) {
-    struct buffer *buffer = size && !(flags & ~7u) ? allocate(size, true, flags) : NULL;
-    if (!buffer) return size && !(flags & ~7u) ? OUT_OF_MEMORY : INVALID_VALUE;
+    if (flags & ~7u) return INVALID_VALUE;
+    if (!size) return *pointer = NULL, OK; // as driver 580 does
+    struct buffer *buffer = allocate(size, true, flags);
+    if (!buffer) return OUT_OF_MEMORY;
     allocated(HOST_ALLOCATIONS, true);
     count(HOST_BYTES, (long)size);
     *pointer = buffer->bytes;
