@@ -7,7 +7,7 @@
     nsys profile edgeseg profile MODEL --nvtx
 
 Without --nvtx, a mark is one shared object that does nothing. Tested with the package `nvtx` and
-without Nsight Systems; not run on a GPU.
+without Nsight Systems.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ them is treated like the newest, and this is logged.
 
 TensorRT itself was not run: GPUs, JetPacks and opsets come from NVIDIA's support matrices, release
 notes and operators.md (8.6 to 11.4.1). For TensorRT-RTX 1.7.1, tests confirm the GPUs and the FP16
-scales; its opsets come from its parser's operators.md.
+scales, and an H200 was refused; its opsets come from its parser's operators.md.
 """
 
 from dataclasses import dataclass
