@@ -8,6 +8,7 @@ from edgeseg.config import BuildConfig, GpuConfig
 from edgeseg.cuda.driver import found_bindings
 from edgeseg.errors import MissingExtra
 from edgeseg.machine.facts import this_machine
+from edgeseg.machine.support import refusal
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import OUTPUTS
 from edgeseg.runtime.tensorrt_backend import TrtBackend
@@ -25,9 +26,11 @@ def engine(request, tmp_path_factory, red_graph, red_card):
     if not found_bindings():
         pytest.skip("no CUDA binding is installed")
     try:
-        trt.load(request.param)
+        release = trt.load(request.param).release
     except MissingExtra as missing:
         pytest.skip(missing.problem)
+    if refused := refusal(release, here.compute_capability):
+        pytest.skip(refused.problem)
     config = BuildConfig(precision="fp32", runtime=request.param)
     plan = plan_of(request.param, onnx.load(red_graph), config, here)
     path = tmp_path_factory.mktemp("engines") / "red.engine"
