@@ -68,11 +68,13 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
             except KeyboardInterrupt as error:  # Typer would end the process without a word
                 raise Interrupted("interrupted", remedy="run the command again") from error
             failed = _failure(report)
-            write_report(report.summary())
-            if as_json:
-                document = report.to_json() | ({"error": error_json(failed)} if failed else {})
-                write_report(json.dumps(without_nan(document)))
-            getattr(report, "store", lambda: None)()
+            try:
+                write_report(report.summary())
+                if as_json:
+                    document = report.to_json() | ({"error": error_json(failed)} if failed else {})
+                    write_report(json.dumps(without_nan(document)))
+            finally:  # what cannot be shown is stored all the same
+                getattr(report, "store", lambda: None)()
             if failed:
                 raise typer.Exit(_tell(failed))
 

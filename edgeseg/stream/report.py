@@ -10,13 +10,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
 from edgeseg.errors import DataError, EdgesegError, GateFailed, SinkError
-from edgeseg.files import shown
 from edgeseg.machine.clocks import ClockReport
 from edgeseg.stream.pipeline.latency import Percentiles
 from edgeseg.text import table
-
-SHOWN = 10  # names of damaged images in the text; the JSON document has all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +49,8 @@ class StreamReport:
     """Frames that were waiting when the stream ended."""
     broken: int
     """Frames and images that could not be read or decoded; they have no verdict."""
-    damaged: tuple[str, ...]
-    """Names of the images that could not be read."""
+    damaged: tuple[DamagedImage, ...]
+    """Images that could not be read."""
     reconnects: int
     not_shown: int
     """Frames of a live source that the video and the window had no time for."""
@@ -96,18 +94,14 @@ class StreamReport:
                 f"budget {self.budget_ms:g} ms: {self.misses} deadline misses in {self.frames} "
                 f"frames ({self.max_misses} allowed)"
             )
-        warnings = [f"warning: {line}" for line in self.warnings()]
-        return "\n".join([*lines, *self.clocks.lines(), *warnings])
+        warnings = [f"warning: {line}" for line in self._warnings()]
+        return "\n".join([*lines, *self.clocks.lines(), *warnings, *damaged_lines(self.damaged)])
 
-    def warnings(self) -> list[str]:
+    def _warnings(self) -> list[str]:
         """Return what somebody should look at, although the stream went on."""
         lines = [each.problem for each in self.errors]
-        if self.damaged:
-            names = ", ".join(map(shown, self.damaged[:SHOWN]))
-            more = f" and {len(self.damaged) - SHOWN} more" if len(self.damaged) > SHOWN else ""
-            lines.append(f"without a verdict, because damaged: {names}{more}")
-        elif self.broken:
-            lines.append(f"{self.broken} broken frames have no verdict")
+        if self.broken > len(self.damaged):
+            lines.append(f"{self.broken - len(self.damaged)} broken frames have no verdict")
         if self.lost:
             lines.append(f"{self.lost} frames have no line in --jsonl")
         return lines
@@ -126,7 +120,9 @@ class StreamReport:
         """Return the report as one JSON object with the latency at its top level."""
         document = dataclasses.asdict(self)
         latency = document.pop("latency") or {}
-        return document | latency | {"warnings": len(self.warnings())}
+        damaged = damaged_to_json(self.damaged)
+        damaged["warnings"] += len(self._warnings())
+        return document | latency | damaged
 
     def check(self) -> None:
         """Raise the error of an incomplete output, DataError if strict, or GateFailed.
@@ -135,12 +131,14 @@ class StreamReport:
         """
         for each in self.errors:
             raise SinkError(each.problem, remedy=each.remedy, code=each.code)
+        if self.strict:
+            refuse_damaged(self.damaged)
         if self.strict and self.broken:
             raise DataError(
                 f"{self.broken} of {self.received + self.broken} frames of {self.source} were "
                 "broken (expected none: --strict).",
-                remedy="replace the damaged images, check the camera's cable; or omit --strict",
-                code="data/broken",
+                remedy="check the camera's cable, or leave out --strict",
+                code="data/broken-frames",
             )
         if self.misses <= self.max_misses or self.budget_ms is None or self.latency is None:
             return

@@ -160,7 +160,7 @@ class _StreamRun:
             received=self.capture.received,
             unread=self.capture.unread,
             broken=source.broken,
-            damaged=tuple(source.damaged),
+            damaged=tuple(source.damaged.found),
             reconnects=source.reconnects,
             not_shown=self.dispatcher.not_shown,
             lost=self.dispatcher.lost,

@@ -287,9 +287,9 @@ def test_a_corrupt_image_in_a_folder_is_listed_and_the_others_are_judged(tmp_pat
     config = StreamConfig(source=str(photos), out=tmp_path / "out.mp4", window=False, strict=True)
     report = stream_from(RedBackend(), config)
     assert (report.frames, report.broken) == (2, 1)
-    assert report.damaged == (str(photos / "1.png"),)
+    assert [each.file for each in report.damaged] == [str(photos / "1.png")]
     assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) == 2
-    with fails(DataError, "data/broken"):
+    with fails(DataError, "data/damaged-images"):
         report.check()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeseg.closing import Closing
+from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import Image
 
 CLOSE_SECONDS = 1.0  # a read that is blocked for longer keeps its decoder until the process exits
@@ -60,8 +61,8 @@ class Source(Closing, ABC):
     def __init__(self, name: str, fps: float) -> None:
         self.name = name
         self.fps = fps
-        self.damaged: list[str] = []
-        """Names of the files that could not be read."""
+        self.damaged = DamagedImages()
+        """Files that could not be read."""
         self.stopping = threading.Event()
         """Set when the stream ends; ends every wait of the source."""
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import read_image
 from edgeseg.data.listing import SUFFIXES, walk_images
 from edgeseg.errors import DataError, SourceError
@@ -123,7 +122,6 @@ class ImageFiles(Source):
         super().__init__(name, FOLDER_FPS)
         self._bit_depth = bit_depth
         self._paths, self._count = iter(paths), len(paths)
-        self._unread = DamagedImages()
 
     def read_into(self, frame: Frame) -> bool:
         """Read the next image; DataError if none of them can be read."""
@@ -132,9 +130,8 @@ class ImageFiles(Source):
                 image = read_image(path, self._bit_depth)
             except DataError as error:
                 self.broken += 1
-                self.damaged.append(str(path))
-                self._unread.add(path, error)
-                self._unread.refuse_all(self._count)
+                self.damaged.add(path, error)
+                self.damaged.refuse_all(self._count)
                 continue
             if frame.image.shape != image.shape:
                 frame.image = np.empty_like(image)

@@ -186,7 +186,7 @@ def test_a_damaged_image_in_a_folder_is_listed_and_the_others_are_read(tmp_path,
     assert source.broken == 1
     (line,) = said
     assert line.startswith(f"not judged: cannot read {tmp_path / '2.png'}: damaged")
-    assert source.damaged == [str(tmp_path / "2.png")]
+    assert [each.file for each in source.damaged.found] == [str(tmp_path / "2.png")]
 
 
 def test_a_folder_without_any_sound_image_is_an_error(tmp_path):
@@ -195,7 +195,8 @@ def test_a_folder_without_any_sound_image_is_an_error(tmp_path):
     with open_path(tmp_path) as source, pytest.raises(DataError) as caught:
         source.read_into(Frame())
     assert "1.png" in caught.value.problem
-    assert source.damaged == [str(tmp_path / "1.png"), str(tmp_path / "2.png")]
+    found = [each.file for each in source.damaged.found]
+    assert found == [str(tmp_path / "1.png"), str(tmp_path / "2.png")]
 
 
 @pytest.mark.parametrize(
