@@ -1,5 +1,6 @@
 """A bar on a terminal, lines in a log."""
 
+import errno
 import io
 import itertools
 import logging
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from edgeseg.log import log
+from edgeseg.log import install_handler, log
 from edgeseg.progress import LOG_EVERY, task
 
 STEPS = int(LOG_EVERY)  # a second each
@@ -44,6 +45,50 @@ def test_a_terminal_has_a_bar(monkeypatch, said):
         bar.advance("loss 0.2")
     text = sys.stderr.getvalue()
     assert "train" in text and "3/4" in text and "loss 0.2" in text
+
+
+class Failing(Terminal):
+    """A terminal that is gone, or has no letter of the bar."""
+
+    def __init__(self, error):
+        super().__init__()
+        self._error = error
+
+    def write(self, text):
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "gone"), OSError(errno.EPIPE, "closed"), ValueError("closed file")]
+)
+def test_a_bar_that_cannot_be_drawn_does_not_end_the_work(monkeypatch, error):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Failing(error))
+    install_handler(logging.INFO)
+    done = []
+    with task("train", total=3) as bar:
+        for step in range(3):
+            bar.advance("größe ✓")
+            log.warning("a message above the bar")
+            done.append(step)
+    assert done == [0, 1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_bar_on_a_terminal_without_unicode(monkeypatch, encoding):
+    class Console(io.TextIOWrapper):
+        def isatty(self):
+            return True
+
+    raw = io.BytesIO()
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Console(raw, encoding=encoding))
+    install_handler(logging.INFO)
+    with task("train", total=2) as bar:
+        bar.advance("größe ✓")
+    text = raw.getvalue().decode(encoding)
+    assert "1/2" in text and "\\u2713" in text
 
 
 def test_a_quiet_program_shows_no_bar(monkeypatch):

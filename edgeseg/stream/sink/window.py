@@ -28,12 +28,15 @@ class WindowSink(FrameSink):
         """Open the window; SinkError if there is no display, or OpenCV has no windows."""
         if not has_display(os.environ, sys.platform):
             raise _refused("no display available")
-        self._process = subprocess.Popen(
-            [*COMMAND, title],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*COMMAND, title],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise _refused(f"cannot start the process of the window: {error.strerror}") from error
         self._image: tuple[bytes, bytes] | None = None
         self._changed = threading.Condition()
         self._ended = self._lost = False

@@ -235,6 +235,13 @@ def test_a_window_that_does_not_open_is_refused(process, monkeypatch, program, c
         WindowSink("title")
 
 
+def test_a_window_whose_process_cannot_start_is_refused(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.setattr(window, "COMMAND", ("/nowhere/python",))
+    with fails(SinkError, "sink/no-display"):
+        WindowSink("title")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a display of X11")
 def test_a_dead_display_does_not_end_this_process(monkeypatch, said):
     monkeypatch.setenv("DISPLAY", "localhost:77")  # nobody listens there
