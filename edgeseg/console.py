@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import select
+import stat
 import sys
 import threading
 from contextlib import suppress
@@ -56,9 +57,9 @@ def write_report(text: str) -> None:
     except ValueError:  # a closed stream
         return
     except OSError as error:
-        readers = error.errno == errno.EPIPE or is_terminal(stream)
+        gone = error.errno == errno.EPIPE or (error.errno == errno.EIO and not _is_file(stream))
         _discard(stream)
-        if not readers:
+        if not gone:
             raise WriteError(
                 f"cannot write the report to standard output: {error.strerror}",
                 remedy="check the free space: df -h .",
@@ -71,6 +72,14 @@ def is_terminal(stream: object) -> bool:
     try:
         return bool(stream.isatty())  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError):
+        return False
+
+
+def _is_file(stream: TextIO) -> bool:
+    """Whether a stream is a regular file; a dead terminal does not tell what it was."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
         return False
 
 

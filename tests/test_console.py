@@ -117,8 +117,9 @@ def test_a_log_that_cannot_show_a_message_goes_on(monkeypatch):
 
 
 @posix
-def test_a_report_whose_reader_has_gone_is_no_error(monkeypatch):
-    reading, writing = os.pipe()
+@pytest.mark.parametrize("channel", ["pipe", "terminal"])
+def test_a_report_whose_reader_has_gone_is_no_error(monkeypatch, channel):
+    reading, writing = os.pipe() if channel == "pipe" else os.openpty()
     os.close(reading)
     with os.fdopen(writing, "w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
