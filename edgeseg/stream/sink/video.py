@@ -99,11 +99,14 @@ class VideoSink(FrameSink):
         if not self._part.exists():
             return
         if not self._overwrite:
-            with suppress(PermissionError, NotImplementedError):  # a file system without links
+            try:
                 os.link(self._part, self._path)
                 self._part.unlink()
                 return
-            check_name(self._path, overwrite=False)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without links, as on USB sticks
+                check_name(self._path, overwrite=False)
         self._part.replace(self._path)
 
     def _repeats(self, arrival: float) -> int:

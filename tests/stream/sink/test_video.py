@@ -153,6 +153,22 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, "no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "clip.mp4"
+    with open_video(path) as sink:
+        sink.write(make_result())
+    assert len(read_video(path)) == 1 and list(tmp_path.iterdir()) == [path]
+    with open_video(other := tmp_path / "other.mp4") as sink:
+        other.write_bytes(b"another's")
+        with fails(SinkError, "sink/exists"):
+            sink.write(make_result())
+    assert other.read_bytes() == b"another's"
+
+
 def test_no_image_leaves_no_video_and_keeps_the_old_one(tmp_path, each_encoder):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"the old one")
