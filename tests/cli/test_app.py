@@ -38,7 +38,7 @@ ERRORS = [
     ("build-engine", "model/", "edgeseg train DATA"),
     ("build-engine --max-drop 5", "config/out-of-range", "--max-drop 1"),
     ("calibrate", "config/no-data", "edgeseg calibrate [MODEL] DATA"),
-    ("calibrate x.onnx photos", "model/", "run"),
+    ("calibrate x.onnx photos", "data/", "train/good"),
     ("export bottle", "model/", "run"),
     ("stream --camera 0", "model/", "edgeseg build-engine"),
     ("benchmark", "model/", "edgeseg build-engine"),
