@@ -41,6 +41,10 @@ class Invalid(ValueError):
         self.kind = kind
 
 
+class NotFinite(ValueError):
+    """NaN or infinity where a number is expected."""
+
+
 def bounded(
     low: float | None = None,
     high: float | None = None,
@@ -231,13 +235,13 @@ def _refuse(place: str, value: Any, expected: str, kind: Literal["type", "value"
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a number (expected finite numbers)")
+    raise NotFinite(f"{text} is not a number (expected finite numbers)")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{_cut(text)} is out of range (expected finite numbers)")
+        raise NotFinite(f"{_cut(text)} is out of range (expected finite numbers)")
     return value
 
 

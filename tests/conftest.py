@@ -20,7 +20,7 @@ def graph_card():
         side=32,
         threshold=0.25,
         image_threshold=0.5,
-        training={"teacher": "resnet18", "rotation": "none", "top": 100},
+        training={"teacher": "resnet18", "rotation": "none", "top": 1},
         versions={"torch": "2.6.0"},
     )
 

@@ -31,12 +31,11 @@ from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph, name_of
 from edgeseg.log import log
 from edgeseg.progress import task
-from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, write_ranges
+from edgeseg.quantize.calibration_file import HASH, Range, Ranges, ranges_path, write_ranges
+from edgeseg.quantize.calibration_images import SeenImages
 from edgeseg.quantize.histogram import Histogram
 from edgeseg.quantize.placement import measured
 from edgeseg.quantize.ranges import watch
-
-HASH = 16  # digits of a SHA-256 in the calibration file
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ def calibrate(
     """Measure the ranges of an exported graph; write <out>/<name>.ranges.json.
 
     data: a data set in a known layout. Errors: DataError where it lacks images that the settings
-    ask for, ModelError for another file or a graph that computes NaN.
+    ask for, ModelError for another file or a graph that computes NaN, GateFailed for images that
+    are all alike, black or saturated, and for a tensor without a range.
     """
     started = time.perf_counter()
     model, card = read_graph(graph)
@@ -100,8 +100,9 @@ def calibrate(
     modules, tensors = measured(view), view.tensors()
     histograms = {name: Histogram() for name in modules}
     hashes: dict[str, str] = {}
+    seen = SeenImages()
     with task("calibrate", len(images)) as bar:
-        frames = _frames(images, dataset, card, config, hashes)
+        frames = _frames(images, dataset, card, config, hashes, seen)
         batch = card.frame_shape[0]
         for index, values in enumerate(watch(model, card, list(modules), frames)):
             for (name, histogram), value in zip(histograms.items(), values, strict=True):
@@ -109,6 +110,7 @@ def calibrate(
                 histogram.add(value)
             for _ in range(min(batch, len(images) - index * batch)):
                 bar.advance()
+    seen.check(data)
     found = {}
     for name, module in modules.items():
         method = config.clipping(module)
@@ -123,7 +125,9 @@ def calibrate(
         versions={"onnxruntime": installed("onnxruntime") or "?"},
         tensors=found,
         frames=hashes,
+        data=str(dataset.root),
     )
+    ranges.check()
     write_ranges(path, ranges)
     return Calibrated(path, ranges, time.perf_counter() - started)
 
@@ -161,6 +165,7 @@ def _frames(
     card: GraphCard,
     config: CalibrateConfig,
     hashes: dict[str, str],
+    seen: SeenImages,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the graph's frames, uint8 [N, H, W, C]; store each image's hash."""
     corruptor = trained_corruptor(card.training, ProceduralTextures())
@@ -171,11 +176,13 @@ def _frames(
         image = read_image(path, card.bit_depth)
         if anomaly is None:
             hashes[name] = sha256(path)[:HASH]
+            seen.add(place, image)
             return image
         rng = np.random.default_rng([config.seed, 3, anomaly])
         image, _ = corruptor.corrupt(resize(image, card.image_size, card.image_size), rng)
         digest = hashlib.sha256(image.tobytes()).hexdigest()
         hashes[f"{name} with anomaly {anomaly}"] = digest[:HASH]
+        seen.add(place, image)
         return image
 
     return batches(card, len(images), pixels)

@@ -5,32 +5,30 @@ file belongs to one graph, identified by its hash.
 """
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import ModelError
-from edgeseg.files import sha256, write_atomic
+from edgeseg.errors import GateFailed, ModelError
+from edgeseg.files import quoted, sha256, write_atomic
+from edgeseg.schema import Invalid, NotFinite, bounded, build, parse, read_text
 
 DIGITS = 5
+HASH = 16  # digits of an image's SHA-256
+VERSION = 1
 
 
 @dataclass(frozen=True)
 class Range:
     """A tensor's values lie within [-limit, limit]; larger ones are clipped."""
 
-    limit: float
+    limit: float = bounded(0, 1e30)
     method: str = "max"
     """How the limit was found: `entropy`, `percentile 99.99`, `max`."""
-    peak: float | None = None
+    peak: float | None = bounded(0, 1e30, default=None)
     """The largest magnitude that was seen."""
     reader: str | None = None
     """A node that reads the tensor: tensors have numbers, nodes have names."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.limit < math.inf:
-            raise ValueError(f"invalid limit: {self.limit} (expected a finite magnitude)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +44,21 @@ class Ranges:
     settings: dict[str, Any] = field(default_factory=dict)
     """The CalibrateConfig."""
     versions: dict[str, str] = field(default_factory=dict)
+    data: str = ""
+    """Folder of the images as it was named; the check of an INT8 engine takes some of them."""
+    file_version: int = bounded(1, VERSION, default=VERSION)
+
+    def check(self) -> None:
+        """Raise GateFailed for a tensor without a range: INT8 would turn all its values into 0."""
+        empty = [name for name, found in self.tensors.items() if found.limit == 0]
+        if empty or not self.tensors:
+            raise _no_ranges(f"the range of {_some(empty)} is 0" if empty else "there is no range")
+
+    def images(self, most: int) -> list[Path]:
+        """Return images of the calibration that are still there, unchanged, evenly sampled."""
+        files = [(Path(self.data) / name, digest) for name, digest in self.frames.items()]
+        chosen = files[:: max(-(-len(files) // most), 1)] if self.data else []
+        return [p for p, digest in chosen if p.is_file() and sha256(p).startswith(digest)]
 
     def limit(self, tensor: str) -> float:
         """Return a tensor's limit; ModelError if it was not measured."""
@@ -77,23 +90,28 @@ def write_ranges(path: Path, ranges: Ranges) -> None:
 
 
 def read_ranges(path: Path, graph: Path) -> Ranges:
-    """Read the ranges of a graph; ModelError if missing, damaged or of another graph."""
-    remedy = f"edgeseg calibrate {graph} DATA"
+    """Read the ranges of a graph.
+
+    ModelError: missing, damaged, of another graph or a newer version; GateFailed: ranges of zero,
+    of infinity or NaN.
+    """
+    remedy = f"edgeseg calibrate {quoted(graph)} DATA"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        tensors = {name: Range(**found) for name, found in document.pop("tensors").items()}
-        ranges = Ranges(tensors=tensors, **document)
+        ranges = build(Ranges, parse(read_text(path)))
     except FileNotFoundError as error:
         raise ModelError(
             f"calibration file not found: {path} (INT8 needs one)",
             remedy=remedy,
             code="model/no-calibration",
         ) from error
-    except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except NotFinite as error:
+        raise _no_ranges(f"{path}: {error}", remedy) from error
+    except (OSError, ValueError) as error:
+        newer = isinstance(error, Invalid) and error.kind == "unknown"
         raise ModelError(
             f"cannot read the calibration file {path}: {error}",
-            remedy=remedy,
-            code="model/damaged-calibration",
+            remedy=f"pip install --upgrade edgeseg, or: {remedy}" if newer else remedy,
+            code="model/newer-calibration" if newer else "model/damaged-calibration",
         ) from error
     found = sha256(graph)
     if ranges.graph_sha256 != found:
@@ -103,7 +121,18 @@ def read_ranges(path: Path, graph: Path) -> Ranges:
             remedy=remedy,
             code="model/other-calibration",
         )
+    ranges.check()
     return ranges
+
+
+def _no_ranges(problem: str, remedy: str = "edgeseg calibrate MODEL DATA") -> GateFailed:
+    return GateFailed(
+        f"invalid calibration: {problem}. Nothing was written.", remedy=remedy, code="gate/ranges"
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _block(name: str, lines: dict[str, Any]) -> str:

@@ -1,10 +1,11 @@
 """The calibration file: sorted, one tensor per line, for one graph."""
 
+import dataclasses
 import json
 
 import pytest
 
-from edgeseg.errors import ModelError
+from edgeseg.errors import GateFailed, ModelError
 from edgeseg.files import sha256
 from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, read_ranges, write_ranges
 from tests.kit.errors import fails
@@ -36,7 +37,7 @@ def test_one_tensor_and_one_frame_a_line_sorted_in_five_digits(ranges, tmp_path)
     path = ranges_path("screws", tmp_path)
     write_ranges(path, ranges)
     assert path == tmp_path / "screws.ranges.json"
-    assert path.read_text().splitlines()[5:] == [
+    assert path.read_text().splitlines()[7:] == [
         ' "tensors": {',
         '  "add": {"limit": 0.12346, "method": "entropy", "peak": 12.346},',
         '  "relu_2": {"limit": 1.0, "method": "max", "peak": 1.0, "reader": "head.conv"}',
@@ -85,8 +86,7 @@ DAMAGED = [
     '{"graph": "g", "graph_sha256": "0", "tensors": {"add": 1}}',
     '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"limit": -1}}}',
     '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"limit": "wide"}}}',
-    '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"limit": NaN}}}',
-    '{"graph": "g", "graph_sha256": "0", "tensors": {}, "color": "red"}',
+    '{"graph": "g", "graph_sha256": "0", "tensors": {"add": {"limit": 1e40}}}',
 ]
 
 
@@ -97,6 +97,52 @@ def test_read_ranges_refuses_a_damaged_file(text, graph, tmp_path):
     with fails(ModelError, "model/damaged-calibration") as caught:
         read_ranges(path, graph)
     assert "edgeseg calibrate" in caught.value.remedy
+
+
+@pytest.mark.parametrize("limit", ["0", "0.0", "NaN", "Infinity", "1e999"])
+def test_ranges_that_no_value_fits_in_fail_the_gate(ranges, limit, graph, tmp_path):
+    path = tmp_path / "screws.ranges.json"
+    write_ranges(path, ranges)
+    path.write_text(path.read_text().replace("0.12346", limit))
+    with fails(GateFailed, "gate/ranges") as caught:
+        read_ranges(path, graph)
+    assert caught.value.exit_code == 3 and "edgeseg calibrate" in caught.value.remedy
+
+
+def test_a_file_without_ranges_fails_the_gate(ranges):
+    with fails(GateFailed, "gate/ranges"):
+        dataclasses.replace(ranges, tensors={}).check()
+
+
+def test_a_file_of_a_newer_version_is_refused(ranges, graph, tmp_path):
+    path = tmp_path / "screws.ranges.json"
+    write_ranges(path, ranges)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"zero_points": {}}))
+    with fails(ModelError, "model/newer-calibration") as caught:
+        read_ranges(path, graph)
+    assert "pip install --upgrade edgeseg" in caught.value.remedy
+
+
+def test_a_file_of_version_0_2_is_read(ranges, graph, tmp_path):
+    path = tmp_path / "screws.ranges.json"
+    write_ranges(path, ranges)
+    document = json.loads(path.read_text())
+    del document["data"], document["file_version"]
+    path.write_text(json.dumps(document))
+    assert read_ranges(path, graph).limit("add") == 0.12346
+
+
+def test_the_images_of_a_calibration_that_are_still_there(ranges, tmp_path):
+    names = [f"good/{number}.png" for number in range(6)]
+    (tmp_path / "good").mkdir()
+    for name in names:
+        (tmp_path / name).write_text(name)
+    frames = {name: sha256(tmp_path / name)[:16] for name in names} | {"0.png with anomaly 0": "1"}
+    found = dataclasses.replace(ranges, data=str(tmp_path), frames=frames)
+    (tmp_path / names[0]).write_text("changed")
+    assert found.images(9) == [tmp_path / name for name in names[1:]]
+    assert found.images(2) == [tmp_path / names[4]]
+    assert dataclasses.replace(found, data="").images(9) == []
 
 
 def test_a_tensor_that_was_not_measured(ranges):

@@ -16,7 +16,7 @@ from tests.kit.graphs import BYTES, FLOAT, make_graph
 @pytest.fixture
 def save(tmp_path, graph_card):
     """Write a graph as edgeseg would: with a card of a frame of 4 x 4."""
-    card = dataclasses.replace(graph_card, frame_shape=(1, 1, 4, 4))
+    card = dataclasses.replace(graph_card, frame_shape=(1, 4, 4, 3))
 
     def write(model):
         helper.set_model_props(model, metadata_from(card))
