@@ -1,7 +1,10 @@
 """Cards survive the round trip; damaged and foreign ones are refused."""
 
+import copy
 import dataclasses
 import json
+import math
+import random
 
 import pytest
 
@@ -137,3 +140,113 @@ def test_another_kind_of_card_is_refused(tmp_path, model_card):
     write_card(tmp_path / "card.json", model_card)
     with fails(ModelError, "model/incomplete-card"):
         read_card(tmp_path / "card.json", GraphCard)
+
+
+EVIL = [
+    "../../evil",
+    "/etc/passwd",
+    "a/b",
+    "a\\b",
+    "..",
+    "",
+    "a\nb",
+    "a\x1b[2J",
+    "x" * 201,
+    None,
+    7,
+]
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_names_lead_out_of_no_folder(tmp_path, model_card, graph_card, name):
+    document = dataclasses.asdict(model_card) | {"name": name}
+    (tmp_path / "card.json").write_text(json.dumps(document))
+    with fails(ModelError, "model/invalid-card"):
+        read_card(tmp_path / "card.json", ModelCard)
+    metadata = cards.metadata_from(graph_card) | {"edgeseg.name": json.dumps(name)}
+    with fails(ModelError, "model/invalid-card"):
+        cards.card_from_metadata(metadata, tmp_path / "g.onnx")
+
+
+SIZES = [
+    ("image_size", 1_000_000_032),
+    ("image_size", 10**30),
+    ("image_size", 0),
+    ("frame_shape", [1, 60_000, 60_000, 3]),
+    ("frame_shape", [65_536, 1_000, 1_000, 3]),
+    ("frame_shape", [1, 48, 64, 1]),
+    ("frame_shape", [1, 48, 64]),
+]
+
+
+@pytest.mark.parametrize(("field", "size"), SIZES)
+def test_sizes_are_bounded_before_memory_is_allocated(tmp_path, graph_card, field, size):
+    metadata = cards.metadata_from(graph_card) | {f"edgeseg.{field}": json.dumps(size)}
+    with fails(ModelError, "model/invalid-card"):
+        cards.card_from_metadata(metadata, tmp_path / "g.onnx")
+
+
+def test_a_limit_can_be_raised(tmp_path, graph_card, monkeypatch):
+    metadata = cards.metadata_from(graph_card) | {"edgeseg.frame_shape": "[1, 60000, 60000, 3]"}
+    monkeypatch.setenv("EDGESEG_MAX_PIXELS", str(60_000**2))
+    assert cards.card_from_metadata(metadata, tmp_path / "g.onnx").frame_shape[1] == 60_000
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "2e6", "true", '"0.5"'])
+def test_a_threshold_is_a_number(tmp_path, graph_card, value):
+    metadata = cards.metadata_from(graph_card) | {"edgeseg.threshold": value}
+    with pytest.raises(ModelError) as caught:
+        cards.card_from_metadata(metadata, tmp_path / "g.onnx")
+    assert caught.value.code in ("model/invalid-card", "model/damaged-metadata")
+
+
+def test_a_card_with_a_threshold_of_nan_is_not_written(tmp_path, model_card):
+    with fails(ModelError, "model/invalid-card"):
+        write_card(tmp_path / "card.json", dataclasses.replace(model_card, threshold=math.nan))
+    assert not list(tmp_path.iterdir())
+    write_card(
+        tmp_path / "card.json", dataclasses.replace(model_card, metrics={"pixel_ap": math.nan})
+    )
+    assert read_card(tmp_path / "card.json", ModelCard).metrics == {"pixel_ap": None}
+
+
+WILD = [None, True, "", "x", "../e", -1, 0, 3, 0.5, 10**30, 1e300, math.nan, math.inf, [], [1], {}]
+
+
+def places(node, at=()):
+    inner = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in inner:
+        yield (*at, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*at, key))
+
+
+@pytest.mark.parametrize("kind", [ModelCard, EngineCard, GraphCard])
+def test_random_edits_of_a_card_are_read_or_refused(
+    tmp_path, model_card, engine_card, graph_card, kind
+):
+    """Each outcome is an EdgesegError, or a card that can be written and read again."""
+    card = {ModelCard: model_card, EngineCard: engine_card, GraphCard: graph_card}[kind]
+    document, rng, path = dataclasses.asdict(card), random.Random(0), tmp_path / "card.json"
+    document = json.loads(json.dumps(document))
+    refused = 0
+    for _ in range(120):
+        edited = copy.deepcopy(document)
+        *above, last = rng.choice(list(places(edited)))
+        node = edited
+        for key in above:
+            node = node[key]
+        if rng.random() < 0.2 and isinstance(node, dict):
+            del node[last]
+        else:
+            node[last] = rng.choice(WILD)
+        path.write_text(json.dumps(edited))
+        try:
+            found = read_card(path, kind)
+        except ModelError as error:
+            refused += 1
+            assert error.problem.isprintable() and len(error.problem) < 500
+        else:
+            write_card(path, found)
+            assert read_card(path, kind) == found
+    assert 20 < refused < 120

@@ -20,14 +20,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from edgeseg.accuracy.verify import EXTREMES
+from edgeseg.accuracy.verify_report import limits_of
 from edgeseg.cards import EngineCard, GraphCard
-from edgeseg.config import BuildConfig, RuntimeName
+from edgeseg.config import BuildConfig, RuntimeName, VerifyConfig
 from edgeseg.data.frames import KEPT, parity_frames, pick_images
-from edgeseg.data.images import Image
+from edgeseg.data.images import Image, read_image
 from edgeseg.engine.tensorrt import Plan, build_plan
 from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
-from edgeseg.evaluation.compare import Limits, compare
+from edgeseg.evaluation.compare import Limits, compare_frames, total
 from edgeseg.extras import installed, require
 from edgeseg.files import check_outputs, check_writable, sha256
 from edgeseg.graph.files import graph_bytes, read_graph
@@ -45,6 +47,7 @@ from edgeseg.runtime.engine_files import CPU
 from edgeseg.runtime.engine_pair import card_path, new_engine, replace_pair
 
 TOLERANCE = 1e-4  # of the maps in FP32; differences of lower precisions are reported
+CHECKED = 16  # photos of the calibration on which an INT8 engine without --data is judged
 NOT_RUN = "the engine was not run on a GPU"
 
 
@@ -102,6 +105,8 @@ def build_engine(
     int8 = _int8(graph, card, runtime, config) if config.precision == "int8" else None
     if config.data is not None:
         images = images or pick_images(config.data, KEPT, card.bit_depth)
+    elif int8 is not None:
+        images = images or _calibrated(int8, card.bit_depth)
     check_writable(out)
     if runtime in GRAPH_RUNTIMES:
         _check_out(out / _file_name(card, runtime, CPU, config), graph)
@@ -156,6 +161,17 @@ def _int8(graph: Path, card: GraphCard, runtime: RuntimeName, config: BuildConfi
     path = config.ranges or ranges_path(card.name)
     similarity = config.similarity or ("equalized" if runtime in GRAPH_RUNTIMES else "kept")
     return Int8(ranges=read_ranges(path, graph), file=path, similarity=similarity)
+
+
+def _calibrated(int8: Int8, bit_depth: int) -> list[Image]:
+    """Read photos of the calibration, on which an engine without --data is judged."""
+    paths = int8.ranges.images(CHECKED)
+    if not paths:
+        log.warning(
+            f"the INT8 engine is not judged on photos: {int8.ranges.data or 'the folder'} of the "
+            "calibration has changed (--data FOLDER)"
+        )
+    return [read_image(path, bit_depth) for path in paths]
 
 
 def _check_bf16(runtime: RuntimeName, here: Machine) -> None:
@@ -263,13 +279,23 @@ def _compared(
     reference: RuntimeName = "onnxruntime" if installed("onnxruntime") else runtime
     opened = graph_opener(runtime, config.precision)
     with GRAPH_RUNTIMES[reference](graph) as a, opened(typed_graph) as b:
-        frames = parity_frames(a.card, images)
-        parity = compare(a, b, frames)
-    limits = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None)
-    if limits.problems(parity):
+        frames = parity_frames(a.card, images, most=CHECKED)
+        each = list(compare_frames(a, b, frames))
+    parity = total(each)
+    problems = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None).problems(
+        parity
+    )
+    if config.precision == "int8" and images and config.data is None:
+        photos = total(each[:-EXTREMES])
+        limits = limits_of(VerifyConfig(), photos.frames, int8=True)
+        problems += limits.problems(photos)
+    if problems:
         raise GateFailed(
-            f"The engine disagrees with {graph}: {parity.line()}. Nothing was written.",
-            remedy="--precision fp32, or another --runtime",
+            f"The engine disagrees with {graph}: {', '.join(dict.fromkeys(problems))} "
+            f"({parity.line()}). Nothing was written.",
+            remedy="--precision fp16, or --data FOLDER to leave layers in a higher precision"
+            if config.precision == "int8"
+            else "--precision fp32, or another --runtime",
             code="gate/parity",
         )
     found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}

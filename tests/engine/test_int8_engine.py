@@ -9,8 +9,9 @@ import pytest
 
 from edgeseg.cards import EngineCard, read_card
 from edgeseg.config import BuildConfig
+from edgeseg.data.images import write_png
 from edgeseg.engine.build_engine import build_engine
-from edgeseg.errors import ModelError
+from edgeseg.errors import GateFailed, ModelError
 from edgeseg.files import sha256
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
@@ -19,6 +20,7 @@ from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, write_
 from edgeseg.quantize.placement import measured, place
 from edgeseg.quantize.ranges import watch
 from edgeseg.runtime.base import Slot
+from tests.kit.errors import fails
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +113,29 @@ def test_build_engine_in_int8_refuses_stale_ranges(exported, ranges, folder):
     with pytest.raises(ModelError) as caught:
         build(exported.graph, runtime="openvino")
     assert caught.value.remedy == f"edgeseg calibrate {exported.graph} DATA"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Four pictures of noise, and their hashes as a calibration file has them."""
+    rng = np.random.default_rng(1)
+    paths = [tmp_path / "photos" / f"{number}.png" for number in range(4)]
+    for path in paths:
+        write_png(path, rng.integers(0, 256, (48, 80, 3), np.uint8))
+    return {"data": str(tmp_path / "photos"), "frames": {p.name: sha256(p)[:16] for p in paths}}
+
+
+def test_an_engine_that_disagrees_on_photos_of_the_calibration_is_not_written(
+    exported, ranges, folder, photos
+):
+    clipped = {name: Range(found.limit / 500) for name, found in ranges.tensors.items()}
+    write_ranges(ranges_path("screws"), dataclasses.replace(ranges, tensors=clipped, **photos))
+    with fails(GateFailed, "gate/parity") as caught:
+        build(exported.graph, runtime="onnxruntime")
+    assert caught.value.exit_code == 3 and "differ" in caught.value.problem
+    assert not list(folder.glob("engines/*"))
+
+
+def test_an_engine_without_photos_to_judge_it_is_a_warning(exported, folder, said):
+    build(exported.graph, runtime="onnxruntime")
+    assert any("not judged on photos" in line for line in said)
