@@ -44,7 +44,7 @@ NETWORK = {
 }
 """By model: the settings without which its network cannot be built; others have defaults."""
 AGAIN = "make it again: edgeseg train, export or build-engine"
-UPDATE = "pip install --upgrade edgeseg"
+UPDATE = "update edgeseg to the version that wrote it, or make it again with this one"
 
 C = TypeVar("C", "ModelCard", "GraphCard", "EngineCard")
 

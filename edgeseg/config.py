@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
+from edgeseg.files import quoted
 from edgeseg.limits import check_limit
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
 
@@ -254,7 +255,7 @@ class StreamConfig(GpuConfig):
             raise ConfigError(
                 f"camera is {public(self.camera)} and source is {public(self.source)} "
                 "(expected one of them)",
-                remedy=f"--source {public(self.source)}",
+                remedy=f"--source {quoted(public(self.source))}",
                 code="config/conflict",
             )
         if (self.width is None) != (self.height is None):

@@ -51,7 +51,7 @@ def open_model(
     Errors: ModelError for any other path, EngineMismatch for an engine of another machine.
     """
     if path.is_dir():
-        _check_runtime(runtime, "pytorch", "a run", f"edgeseg export {path}")
+        _check_runtime(runtime, "pytorch", "a run", f"edgeseg export {quoted(path)}")
         return open_run(path, threads=threads, device="auto")
     if not path.exists() and not card_path(path).is_file():
         raise ModelError(

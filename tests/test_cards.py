@@ -61,7 +61,7 @@ def test_a_card_of_a_newer_version_is_refused(tmp_path, model_card, more):
     (tmp_path / "card.json").write_text(json.dumps(document))
     with fails(ModelError, "model/newer-card") as caught:
         read_card(tmp_path / "card.json", ModelCard)
-    assert "pip install --upgrade edgeseg" in caught.value.remedy
+    assert "update edgeseg" in caught.value.remedy
 
 
 def test_a_card_of_version_0_2_is_read(tmp_path, model_card):

@@ -20,6 +20,7 @@ from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.compare import Comparison, compare_frames, total
 from edgeseg.extras import install_command, installed
+from edgeseg.files import quoted
 from edgeseg.graph.files import read_graph
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
@@ -78,8 +79,8 @@ def check_comparable(a: GraphCard, b: GraphCard) -> None:
     n, height, width, _ = a.frame_shape
     raise ConfigError(
         f"A takes frames of {_frames(a)}, B takes {_frames(b)}.",
-        remedy=f"edgeseg export {b.name} --frame-size {width}x{height} --format {a.frame_format} "
-        f"--batch {n}, then rebuild B from it",
+        remedy=f"edgeseg export {quoted(b.name)} --frame-size {width}x{height} "
+        f"--format {a.frame_format} --batch {n}, then rebuild B from it",
         code="verify/frames",
     )
 

@@ -18,7 +18,7 @@ from edgeseg.config import ProfileConfig
 from edgeseg.cuda.nvtx import marker
 from edgeseg.data.frames import FrameSet
 from edgeseg.errors import ConfigError
-from edgeseg.files import write_atomic
+from edgeseg.files import quoted, write_atomic
 from edgeseg.graph.files import graph_file, read_graph
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.layer_times import Layered
@@ -34,7 +34,8 @@ def profile(backend: Backend, path: Path, frames: FrameSet, config: ProfileConfi
     if not isinstance(backend, Layered):
         raise ConfigError(
             f"{backend.name} reports no layer times for {path}",
-            remedy=f"edgeseg export {path}; edgeseg profile {path / path.name}.onnx",
+            remedy=f"edgeseg export {quoted(path)}; "
+            f"edgeseg profile {quoted(path / f'{path.name}.onnx')}",
             code="config/no-layer-times",
         )
     from edgeseg.graph.layers import LayerMap

@@ -12,6 +12,7 @@ import typer
 from edgeseg.cards import CARD, ENGINES, RUNS
 from edgeseg.cli.flags import option
 from edgeseg.errors import ConfigError
+from edgeseg.files import quoted
 
 GRAPHS = (".onnx", ".engine", ".json")
 
@@ -60,7 +61,7 @@ def split(command: str, first: Path | None, second: Path | None) -> tuple[Path |
     if first is None or (is_model(first) and not is_folder):
         raise ConfigError(
             "missing DATA (expected a folder of images)",
-            remedy=f"edgeseg {command} {first or '[MODEL]'} DATA",
+            remedy=f"edgeseg {command} {'[MODEL]' if first is None else quoted(first)} DATA",
             code="config/no-data",
         )
     return None, first

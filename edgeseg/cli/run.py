@@ -9,6 +9,7 @@ from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import EngineArgument, Runtime, Strict, Threads, argument, is_model
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
 from edgeseg.errors import ConfigError
+from edgeseg.files import quoted
 
 PANEL = GROUPS[3]
 _IMAGES = "Model [default: newest engine], then image files or folders"
@@ -38,7 +39,7 @@ def predict(
     if misplaced := [path for path in images if is_model(path)]:
         raise ConfigError(
             f"missing IMAGES: {misplaced[0]} is a model (expected image files or folders after it)",
-            remedy=f"edgeseg predict {misplaced[0]} IMAGES --out {out}",
+            remedy=f"edgeseg predict {quoted(misplaced[0])} IMAGES --out {quoted(out)}",
             code="config/no-data",
         )
     limits = {"threshold": threshold, "image_threshold": image_threshold}

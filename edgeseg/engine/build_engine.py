@@ -281,17 +281,15 @@ def _compared(
     with GRAPH_RUNTIMES[reference](graph) as a, opened(typed_graph) as b:
         frames = parity_frames(a.card, images, most=CHECKED)
         each = list(compare_frames(a, b, frames))
-    parity = total(each)
-    problems = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None).problems(
-        parity
-    )
-    if config.precision == "int8" and images and config.data is None:
-        photos = total(each[:-EXTREMES])
-        limits = limits_of(VerifyConfig(), photos.frames, int8=True)
-        problems += limits.problems(photos)
+    int8 = config.precision == "int8" and bool(images)  # calibrated on photos, judged on photos
+    parity = total(each[:-EXTREMES] if int8 else each)
+    limits = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None)
+    if int8 and config.data is None:
+        limits = limits_of(VerifyConfig(), parity.frames, int8=True)
+    problems = limits.problems(parity) or Limits().problems(total(each))
     if problems:
         raise GateFailed(
-            f"The engine disagrees with {graph}: {', '.join(dict.fromkeys(problems))} "
+            f"The engine disagrees with {graph}: {', '.join(problems)} "
             f"({parity.line()}). Nothing was written.",
             remedy="--precision fp16, or --data FOLDER to leave layers in a higher precision"
             if config.precision == "int8"
@@ -299,6 +297,9 @@ def _compared(
             code="gate/parity",
         )
     found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}
+    if int8:
+        found["extremes"] = total(each[-EXTREMES:]).line()
+        found["line"] += f"; black, white and noise: {found['extremes']}"
     if fp16 and installed("onnxruntime"):
         peak = _peak(graph, typed.keep, frames)
         found |= {"largest_fp16": peak.value, "largest_fp16_node": peak.node}

@@ -24,7 +24,7 @@ from edgeseg.evaluation.compare import Comparison, Limits, compare
 from edgeseg.evaluation.threshold import held_out
 from edgeseg.exporter.trace import OPSET, trace
 from edgeseg.extras import installed
-from edgeseg.files import check_outputs, check_writable, replacing, sha256
+from edgeseg.files import check_outputs, check_writable, quoted, replacing, sha256
 from edgeseg.graph.files import graph_bytes
 from edgeseg.loading import open_run
 from edgeseg.log import log
@@ -70,7 +70,7 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
     if card.threshold is None or card.image_threshold is None:
         raise ModelError(
             f"{run} has no thresholds (they are stored in the graph)",
-            remedy=f"edgeseg threshold {run} DATA",
+            remedy=f"edgeseg threshold {quoted(run)} DATA",
             code="model/no-thresholds",
         )
     path = run / f"{card.name}.onnx"

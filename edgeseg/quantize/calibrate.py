@@ -127,7 +127,7 @@ def calibrate(
         frames=hashes,
         data=str(dataset.root),
     )
-    ranges.check()
+    ranges.check("name a folder with photos that show the part, taken as in production")
     write_ranges(path, ranges)
     return Calibrated(path, ranges, time.perf_counter() - started)
 

@@ -48,11 +48,12 @@ class Ranges:
     """Folder of the images as it was named; the check of an INT8 engine takes some of them."""
     file_version: int = bounded(1, VERSION, default=VERSION)
 
-    def check(self) -> None:
+    def check(self, remedy: str) -> None:
         """Raise GateFailed for a tensor without a range: INT8 would turn all its values into 0."""
         empty = [name for name, found in self.tensors.items() if found.limit == 0]
         if empty or not self.tensors:
-            raise _no_ranges(f"the range of {_some(empty)} is 0" if empty else "there is no range")
+            found = f"the range of {_some(empty)} is 0" if empty else "there is no range"
+            raise _no_ranges(found, remedy)
 
     def images(self, most: int) -> list[Path]:
         """Return images of the calibration that are still there, unchanged, evenly sampled."""
@@ -110,7 +111,7 @@ def read_ranges(path: Path, graph: Path) -> Ranges:
         newer = isinstance(error, Invalid) and error.kind == "unknown"
         raise ModelError(
             f"cannot read the calibration file {path}: {error}",
-            remedy=f"pip install --upgrade edgeseg, or: {remedy}" if newer else remedy,
+            remedy=f"update edgeseg, or: {remedy}" if newer else remedy,
             code="model/newer-calibration" if newer else "model/damaged-calibration",
         ) from error
     found = sha256(graph)
@@ -121,11 +122,11 @@ def read_ranges(path: Path, graph: Path) -> Ranges:
             remedy=remedy,
             code="model/other-calibration",
         )
-    ranges.check()
+    ranges.check(remedy)
     return ranges
 
 
-def _no_ranges(problem: str, remedy: str = "edgeseg calibrate MODEL DATA") -> GateFailed:
+def _no_ranges(problem: str, remedy: str) -> GateFailed:
     return GateFailed(
         f"invalid calibration: {problem}. Nothing was written.", remedy=remedy, code="gate/ranges"
     )

@@ -17,6 +17,7 @@ from edgeseg.data import published
 from edgeseg.data.layouts import Dataset, open_datasets
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.extras import require
+from edgeseg.files import quoted
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.reproduce.complexity import ComplexityReport, measure_table
@@ -134,7 +135,7 @@ def _datasets(config: ReproduceConfig) -> list[Dataset]:
             raise DataError(
                 f"categories not found in {config.data}: {', '.join(missing)} "
                 f"(found: {', '.join(there)})",
-                remedy=f"--categories {there[0]}",
+                remedy=f"--categories {quoted(there[0])}",
                 code="reproduce/unknown-category",
             )
         datasets = [dataset for dataset in datasets if dataset.name in wanted]

@@ -24,7 +24,7 @@ from edgeseg.errors import ConfigError, ModelError
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.threshold import threshold_run
 from edgeseg.extras import require
-from edgeseg.files import replacing
+from edgeseg.files import quoted, replacing
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
@@ -101,7 +101,7 @@ def make_runs(
                         f"rows '{configs[config].label}' and '{row.label}' have the same settings: "
                         "the setting that the table compares is overridden",
                         remedy="remove the settings of the rows from --train-config, "
-                        f"or use --rows '{row.label}'",
+                        f"or use --rows {quoted(row.label)}",
                         code="reproduce/identical-rows",
                     )
                 configs[config] = row

@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.report import COLUMNS
+from edgeseg.files import quoted
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import fit, known, read_toml
 
@@ -120,7 +121,7 @@ class Table:
                 raise ConfigError(
                     f"row not found in {self.name}: '{label}' (rows: "
                     f"{', '.join(row.label for row in self.rows)})",
-                    remedy=f"--rows '{by_slug[near].label}'",
+                    remedy=f"--rows {quoted(by_slug[near].label)}",
                     code="reproduce/unknown-row",
                 )
             chosen.add(slug)

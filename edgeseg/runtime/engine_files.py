@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeseg.cards import EngineCard, read_card
 from edgeseg.errors import EdgesegError, EngineMismatch
-from edgeseg.files import newest, sha256
+from edgeseg.files import newest, quoted, sha256
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.support import serves
 from edgeseg.runtime import tensorrt as trt
@@ -58,7 +58,7 @@ def rebuild(card: EngineCard, here: Machine | None = None) -> str:
 
     It names no runtime if the engine's runtime does not support this machine's GPU.
     """
-    command = f"edgeseg build-engine {card.graph.name} --precision {card.precision}"
+    command = f"edgeseg build-engine {quoted(card.graph.name)} --precision {card.precision}"
     if not serves(card.runtime, (here or this_machine()).compute_capability):
         return command
     return f"{command} --runtime {card.runtime}" + f" --via {card.via}" * (card.via != "onnx")
@@ -80,7 +80,7 @@ def _check_file(engine: Path, card: EngineCard) -> None:
 
 def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
     if here.compute_capability is None:
-        remedy = f"edgeseg build-engine {card.graph.name} --runtime openvino"
+        remedy = f"edgeseg build-engine {quoted(card.graph.name)} --runtime openvino"
         found = f"this machine has no GPU ({here.gpu_note})"
         raise _mismatch(engine, card, found, "engine/no-gpu", remedy)
     target = trt.target_of(here.compute_capability)

@@ -184,7 +184,7 @@ def check_run_name(name: str) -> None:
         raise ConfigError(
             f"invalid name: '{shown(name)}' (expected a file name of printable characters, without "
             "separators, that begins with neither - nor .)",
-            remedy=f"--name {better} --runs-dir FOLDER",
+            remedy=f"--name {quoted(better)} --runs-dir FOLDER",
             code="config/run-name",
         )
 

@@ -30,7 +30,7 @@ from torch import Tensor
 from edgeseg.cards import CARD, IMPORTED, ModelCard, write_card
 from edgeseg.errors import ConfigError, ModelError, WriteError
 from edgeseg.extras import versions
-from edgeseg.files import sha256
+from edgeseg.files import quoted, sha256
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
 from edgeseg.training.checkpoint import save_weights
@@ -226,7 +226,7 @@ def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
     except OSError as error:
         raise WriteError(
             f"cannot write {run}: {error.strerror or error}",
-            remedy=f"free disk space, or choose another --out: df -h '{run.parent}'",
+            remedy=f"free disk space, or choose another --out: df -h {quoted(run.parent)}",
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -111,7 +111,7 @@ def test_ranges_that_no_value_fits_in_fail_the_gate(ranges, limit, graph, tmp_pa
 
 def test_a_file_without_ranges_fails_the_gate(ranges):
     with fails(GateFailed, "gate/ranges"):
-        dataclasses.replace(ranges, tensors={}).check()
+        dataclasses.replace(ranges, tensors={}).check("calibrate again")
 
 
 def test_a_file_of_a_newer_version_is_refused(ranges, graph, tmp_path):
@@ -120,7 +120,7 @@ def test_a_file_of_a_newer_version_is_refused(ranges, graph, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"zero_points": {}}))
     with fails(ModelError, "model/newer-calibration") as caught:
         read_ranges(path, graph)
-    assert "pip install --upgrade edgeseg" in caught.value.remedy
+    assert "update edgeseg" in caught.value.remedy
 
 
 def test_a_file_of_version_0_2_is_read(ranges, graph, tmp_path):
