@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edgeseg.errors import SinkError
+from edgeseg.schema import parse
 
 INDEX = "predictions.index"
 HEADER = {"edgeseg": "predictions", "version": 1}
@@ -79,6 +80,7 @@ def check_index(folder: Path) -> Hashes:
 
 def _parsed(line: bytes) -> object:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
+        parsed: object = parse(line)
+        return parsed
+    except ValueError:
         return None

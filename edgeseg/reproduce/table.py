@@ -21,15 +21,16 @@ In a table of complexity (`measures = "complexity"`) figures are named as in MEA
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.report import COLUMNS
 from edgeseg.files import quoted
 from edgeseg.recipes import TrainConfig
+from edgeseg.schema import Invalid, bounded, build
 from edgeseg.settings import fit, known, read_toml
 
 TABLES = Path(__file__).parent / "tables"
@@ -42,9 +43,9 @@ MEASURES = {
     "training_min": "training, minutes",
     "inference_ms": "inference, ms",
 }
-_ROW = ("label", "settings", "figures")
 _STEPS = ("student_steps", "epochs")  # alternatives
-_FIGURE = re.compile(r"(\d+(?:\.\d+)?)(?: ?(?:±|\+-) ?(\d+(?:\.\d+)?))?")
+_FIGURE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?: ?(?:±|\+-) ?(\d{1,9}(?:\.\d{1,9})?))?")
+W = TypeVar("W", "_Written", "_WrittenRow")
 
 
 @dataclass(frozen=True)
@@ -157,67 +158,86 @@ def read_table(name: str) -> Table:
     return _table(read_toml(path), path)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """A table as its file has it."""
+
+    title: str = ""
+    source: str = ""
+    machine: str = ""
+    dataset: str | None = None
+    metrics: list[str] = field(default_factory=lambda: [*COLUMNS.values()])
+    seeds: int = bounded(1, 1000, default=1)
+    textures: str | None = None
+    measures: str = "accuracy"
+    settings: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WrittenRow:
+    label: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
 def _table(values: dict[str, Any], path: Path) -> Table:
-    names = "title source machine dataset metrics seeds textures measures settings rows"
-    known(values, names.split(), path, "part of a table")
-    kinds = {"metrics": list, "rows": list, "settings": dict, "seeds": int}
-    for name, value in values.items():
-        wanted = kinds.get(name, str)
-        if type(value) is not wanted:
-            _refuse(path, f"{name} = {value!r}", f"expected {wanted.__name__}")
+    known(values, [f.name for f in fields(_Written)], path, "part of a table")
+    found = _built(_Written, values, path)
     for name, choices in (("dataset", DATASETS), ("measures", ("accuracy", "complexity"))):
         if name in values:
             known([values[name]], choices, path, name)
-    metrics = tuple(values.get("metrics", COLUMNS.values()))
-    known(metrics, tuple(COLUMNS.values()), path, "metric")
-    if not 1 <= values.get("seeds", 1) <= 1000:
-        _refuse(path, f"seeds = {values['seeds']}", "expected 1 to 1000")
-    complexity = values.get("measures") == "complexity"
-    rows = tuple(_row(row, metrics, complexity, path) for row in values.get("rows", []))
+    known(found.metrics, tuple(COLUMNS.values()), path, "metric")
+    complexity = found.measures == "complexity"
+    rows = tuple(_row(row, found.metrics, complexity, path) for row in found.rows)
     slugs = [row.slug for row in rows]
     if not rows or len(set(slugs)) < len(slugs):
-        _refuse(path, "rows", "expected [[rows]], each with its own label")
-    optional = {"source", "machine", "dataset", "seeds", "textures"} & set(values)
+        _refuse(path, "rows (expected [[rows]], each with its own label)")
     return Table(
         name=path.stem,
-        title=values.get("title", path.stem),
-        metrics=metrics,
+        title=found.title or path.stem,
+        source=found.source,
+        machine=found.machine,
+        dataset=found.dataset,
+        metrics=tuple(found.metrics),
+        seeds=found.seeds,
+        textures=found.textures,
         complexity=complexity,
-        settings=read_settings(values.get("settings", {}), path),
+        settings=read_settings(found.settings, path),
         rows=rows,
-        **{name: values[name] for name in optional},
     )
 
 
-def _row(values: Any, metrics: Collection[str], complexity: bool, path: Path) -> Row:
-    if not isinstance(values, dict) or not isinstance(values.get("label"), str):
-        _refuse(path, f"row {values!r}", 'expected [[rows]] with label = "..."')
-    known(values, _ROW, path, "part of a row")
-    printed = values.get("figures", {})
+def _row(values: dict[str, Any], metrics: Collection[str], complexity: bool, path: Path) -> Row:
+    known(values, [f.name for f in fields(_WrittenRow)], path, "part of a row")
+    found = _built(_WrittenRow, values, path)
     figures: dict[str, tuple[Figure, ...]] = {}
     if complexity:
-        known(printed, MEASURES, path, "measure")
-        figures = {name: (_figure(value, path),) for name, value in printed.items()}
+        known(found.figures, MEASURES, path, "measure")
+        figures = {name: (_figure(value, path),) for name, value in found.figures.items()}
     else:
-        for category, cells in printed.items():
+        for category, cells in found.figures.items():
             if not isinstance(cells, list) or len(cells) != len(metrics):
                 expected = f"expected one per metric: {', '.join(metrics)}"
-                _refuse(path, f"figures.{category} = {cells!r}", expected)
+                _refuse(path, f"figures.{category} = {cells!r} ({expected})")
             figures[category] = tuple(_figure(cell, path) for cell in cells)
-    row = Row(
-        label=values["label"],
-        settings=read_settings(values.get("settings", {}), path),
-        figures=figures,
-    )
+    row = Row(label=found.label, settings=read_settings(found.settings, path), figures=figures)
     if not row.slug or "," in row.label:
-        _refuse(path, f"label '{row.label}'", "expected letters or digits, and no comma")
+        _refuse(path, f"label '{row.label}' (expected letters or digits, and no comma)")
     return row
+
+
+def _built(kind: type[W], values: dict[str, Any], path: Path) -> W:
+    try:
+        return build(kind, values)
+    except Invalid as error:
+        _refuse(path, str(error))
 
 
 def read_settings(values: dict[str, Any], path: Path) -> dict[str, Any]:
     """Check settings of TrainConfig; `seed` is not allowed, because each run has its own."""
     if "seed" in values:
-        _refuse(path, "setting 'seed'", "use seeds = 3 or --seeds 3")
+        _refuse(path, "setting 'seed' (use seeds = 3 or --seeds 3)")
     return fit(values, TrainConfig, path)
 
 
@@ -226,13 +246,13 @@ def _figure(value: Any, path: Path) -> Figure:
         return Figure(float(value))
     found = _FIGURE.fullmatch(value) if isinstance(value, str) else None
     if not found:
-        _refuse(path, f"figure {value!r}", 'expected 99.2 or "99.2 ± 0.2"')
+        _refuse(path, f"figure {value!r} (expected 99.2 or '99.2 ± 0.2')")
     return Figure(float(found[1]), float(found[2]) if found[2] else None)
 
 
-def _refuse(path: Path, found: str, expected: str) -> NoReturn:
+def _refuse(path: Path, found: str) -> NoReturn:
     raise ConfigError(
-        f"{path}: invalid {found} ({expected})",
+        f"{path}: invalid {found}",
         remedy=f"correct {path.name}",
         code="reproduce/invalid-table",
     )

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from edgeseg.cards import GraphCard, card_from_metadata
 from edgeseg.errors import ModelError
+from edgeseg.limits import limit
 
 METADATA_PROPS, KEY, VALUE = 14, 1, 2
 _VARINT, _LENGTH = 0, 2
@@ -52,6 +53,8 @@ def _fields(message: BinaryIO, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
         length = _varint(message) if wire == _LENGTH else _WIDTHS[wire]
         if message.tell() + length > size:
             raise ValueError(f"truncated within field {number}")
+        if number in wanted and length > limit("EDGESEG_MAX_JSON_MB") << 20:
+            raise ValueError(f"field {number} is too large; EDGESEG_MAX_JSON_MB raises the limit")
         if wire == _LENGTH and number in wanted:
             yield number, message.read(length)
         else:

@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from edgeseg.cards import CARD, RUNS, WEIGHTS
 from edgeseg.errors import ConfigError, EdgesegError, ModelError
 from edgeseg.files import cannot_write, locked, quoted, shown
+from edgeseg.recipes import TrainConfig
+from edgeseg.schema import Invalid, bounded, build, check_given, parse
 from edgeseg.training.history import HISTORY
 
 RESUME = "resume.safetensors"
@@ -30,15 +32,15 @@ _LATEST = ("preview.png", "curves.png", HISTORY, WEIGHTS, CARD)  # the card mark
 class Facts:
     """What a checkpoint says about its training."""
 
-    phase: int
-    step: int
+    phase: int = bounded(0, 9)
+    step: int = bounded(0)
     config: dict[str, Any]
     """The TrainConfig."""
     data: str
     """Absolute path of the data set."""
     split: dict[str, dict[str, str]] = field(default_factory=dict)
     """As in the card: `train` and `holdout`, relative path -> SHA-256."""
-    false_reject_rate: float | None = None
+    false_reject_rate: float | None = bounded(0, 1, default=None)
     """Wanted for the thresholds, if it was given."""
 
     def to_json(self) -> str:
@@ -133,12 +135,13 @@ def read_facts(folder: Path) -> Facts:
     path = folder / RESUME
     try:
         with safe_open(path, framework="np") as file:
-            values = json.loads((file.metadata() or {})[FACTS])
-        facts = Facts(**values)
-        _check_types(facts)
+            facts = build(Facts, parse((file.metadata() or {})[FACTS]))
+        if set(facts.split) != {"train", "holdout"}:
+            raise Invalid(f"split has {sorted(facts.split)}", "value")
+        check_given(TrainConfig, facts.config, "config")
     except (OSError, SafetensorError) as error:
         raise damaged(path, error) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise ModelError(
             f"{shown(path)} is not a checkpoint of this version of edgeseg ({error})",
             remedy="--name NAME trains another run; --overwrite replaces this one",
@@ -225,23 +228,6 @@ def _nothing_to_resume(run: Path) -> ModelError:
         else "edgeseg train DATA, without --resume",
         code="train/nothing-to-resume",
     )
-
-
-def _check_types(facts: Facts) -> None:
-    """TypeError for a value of another type."""
-    names = [*facts.split.get("train", {}).items(), *facts.split.get("holdout", {}).items()]
-    rate = facts.false_reject_rate
-    sound = (
-        type(facts.phase) is type(facts.step) is int
-        and min(facts.phase, facts.step) >= 0
-        and isinstance(facts.config, dict)
-        and isinstance(facts.data, str)
-        and set(facts.split) == {"train", "holdout"}
-        and all(isinstance(text, str) for pair in names for text in pair)
-        and (rate is None or isinstance(rate, float))
-    )
-    if not sound:
-        raise TypeError("wrong types in its metadata")
 
 
 def _remove_files(folder: Path) -> None:
