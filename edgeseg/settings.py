@@ -58,7 +58,9 @@ class Settings:
 def validate(config: Any) -> None:
     """Check every field of a configuration against its choices, its type and its bounds."""
     check_choices(config)
-    for name, (each, hint) in _fields(type(config)).items():
+    named = _fields(type(config)).items()
+    # Bounds that depend on other settings come last, when those are known to be valid.
+    for name, (each, hint) in sorted(named, key=lambda item: _depends(item[1][0])):
         value = getattr(config, name)
         if value is None or isinstance(value, Path):
             continue
@@ -202,6 +204,10 @@ def _example(kind: Any, default: Any) -> Any:
 def _fields(kind: type[Any]) -> dict[str, tuple["dataclasses.Field[Any]", Any]]:
     hints = get_type_hints(kind)
     return {each.name: (each, hints[each.name]) for each in dataclasses.fields(kind)}
+
+
+def _depends(each: "dataclasses.Field[Any]") -> bool:
+    return callable(each.metadata["low"]) or callable(each.metadata["high"])
 
 
 def _flag(name: str) -> str:

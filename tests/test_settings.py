@@ -1,13 +1,16 @@
 """Files, sizes and durations become settings, or an error with a remedy."""
 
+import dataclasses
+import math
 from pathlib import Path
 
 import pytest
 
+from edgeseg import config as configurations
 from edgeseg.config import BuildConfig, ExportConfig
 from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig
-from edgeseg.settings import make, parse_duration, parse_pace, parse_size
+from edgeseg.settings import Settings, make, parse_duration, parse_pace, parse_size
 from tests.kit.errors import fails
 
 
@@ -33,6 +36,7 @@ def test_optional_text_in_toml(tmp_path):
 
 
 UNKNOWN, TYPE, CHOICE = "config/unknown-setting", "config/wrong-type", "config/not-a-choice"
+TYPE_OR_RANGE = "config/wrong-type"
 INVALID_FILES = [
     (TrainConfig, "imge_size = 128", UNKNOWN, "rename it to image_size"),
     (TrainConfig, "zzz = 1", UNKNOWN, "use one of: model, "),
@@ -46,6 +50,9 @@ INVALID_FILES = [
     (BuildConfig, "compute_capability = 8.6", TYPE, 'compute_capability = "8.6"'),
     (BuildConfig, 'runtime = "tensorrt_rtx"', CHOICE, "tensorrt-rtx"),
     (ExportConfig, "frame_size = 640", TYPE, 'frame_size = "640"'),
+    (TrainConfig, "focal_gamma = nan", TYPE_OR_RANGE, "focal_gamma = 4.0"),
+    (TrainConfig, "focal_gamma = -inf", TYPE_OR_RANGE, "focal_gamma = 4.0"),
+    (TrainConfig, "seed = 0x7fffffffffffffff", "config/out-of-range", "--seed "),
     (TrainConfig, "batch = ", "config/unreadable-file", "correct the TOML file"),
 ]
 
@@ -96,3 +103,53 @@ def test_a_pace_may_be_a_rate():
     for text in ("0fps", "fps", "-3fps", "1000000fps"):
         with fails(ConfigError, "config/not-a-duration"):
             parse_pace(text, "--pace")
+
+
+KINDS = [
+    TrainConfig,
+    *(
+        kind
+        for kind in vars(configurations).values()
+        if isinstance(kind, type) and issubclass(kind, Settings) and dataclasses.is_dataclass(kind)
+    ),
+]
+BOUNDED = [
+    (kind, each.name, each.metadata["low"], each.metadata["high"])
+    for kind in KINDS
+    for each in dataclasses.fields(kind)
+    if isinstance(each.metadata["low"], int | float)
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "low", "high"), BOUNDED)
+def test_the_remedy_for_a_wrong_value_is_a_value_inside_the_bounds(kind, name, low, high):
+    wrong = [low - 1, *([high + 1] if isinstance(high, int | float) else [])]
+    if isinstance(low, float) or isinstance(high, float):
+        wrong += [math.nan, math.inf, -math.inf]
+    for value in map(type(low), wrong) if isinstance(low, float) else wrong:
+        with pytest.raises(ConfigError) as caught:
+            kind(**{name: value})
+        if caught.value.code in ("config/other-model", "config/image-size", "config/conflict"):
+            return  # other checks come first
+        assert caught.value.code == "config/out-of-range", caught.value
+        flag, proposed = caught.value.remedy.split(" ", 1)
+        assert flag == "--" + name.replace("_", "-") and "nan" not in proposed
+        assert low <= float(proposed) and (
+            not isinstance(high, int | float) or float(proposed) <= high
+        )
+
+
+@pytest.mark.parametrize("text", ["99999x99999", "65537x1", "1" * 5000 + "x2", "٣x٣"])
+def test_a_size_beyond_any_frame(text):
+    with fails(ConfigError, "config/not-a-size") as caught:
+        parse_size(text, "--frame-size")
+    assert len(caught.value.problem) < 200
+
+
+def test_a_settings_file_is_measured_before_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "huge.toml"
+    with path.open("wb") as file:
+        file.truncate(3 << 30)
+    monkeypatch.setenv("EDGESEG_MAX_JSON_MB", "1")
+    with fails(ConfigError, "config/unreadable-file"):
+        make(TrainConfig, {}, path)
