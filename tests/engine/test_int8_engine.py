@@ -12,6 +12,7 @@ from edgeseg.config import BuildConfig
 from edgeseg.data.images import write_png
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.errors import GateFailed, ModelError
+from edgeseg.evaluation.compare import Limits
 from edgeseg.files import sha256
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
@@ -126,13 +127,20 @@ def photos(tmp_path):
 
 
 def test_an_engine_that_disagrees_on_photos_of_the_calibration_is_not_written(
-    exported, ranges, folder, photos
+    exported, ranges, folder, photos, monkeypatch
 ):
-    clipped = {name: Range(found.limit / 500) for name, found in ranges.tensors.items()}
-    write_ranges(ranges_path("screws"), dataclasses.replace(ranges, tensors=clipped, **photos))
+    write_ranges(ranges_path("screws"), dataclasses.replace(ranges, **photos))
+    judged = []
+
+    def strict(config, frames, *, int8):
+        judged.append((frames, int8))
+        return Limits(max_map_diff=1e-9)
+
+    monkeypatch.setattr("edgeseg.engine.build_engine.limits_of", strict)
     with fails(GateFailed, "gate/parity") as caught:
         build(exported.graph, runtime="onnxruntime")
-    assert caught.value.exit_code == 3 and "differ" in caught.value.problem
+    assert caught.value.exit_code == 3 and "the maps differ by" in caught.value.problem
+    assert judged == [(4, True)]  # the photos, without black, white and noise
     assert not list(folder.glob("engines/*"))
 
 
