@@ -6,7 +6,7 @@ VENV ?= .venv
 WITH_PYCUDA ?=
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test demo docs
+.PHONY: test demo docs lock lowest distribution
 
 test: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
@@ -21,7 +21,24 @@ demo: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
-$(INSTALLED): pyproject.toml
+lowest:
+	.ci/lowest "$(VENV)-lowest"
+
+distribution:
+	.ci/distribution "$(VENV)-distribution"
+
+# Update constraints.txt, which the other targets install, and the lowest versions for .ci/lowest.
+# UV_CONSTRAINT: a file of limits that hold on this machine alone.
+UV := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --no-annotate \
+    --custom-compile-command "make lock"
+lock:
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --editable ".[dev]"
+	$(VENV)/bin/python -m pip install uv
+	$(UV) --upgrade --extra dev --output-file constraints.txt pyproject.toml
+	$(UV) --upgrade --resolution lowest-direct --extra cpu --extra openvino --extra video \
+	    --output-file .ci/lowest.txt pyproject.toml
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable ".[dev]"
 	touch $@

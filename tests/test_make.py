@@ -55,7 +55,8 @@ def test_pycuda_is_built_for_the_tests_only_where_that_is_asked_for(tmp_path):
 )
 def test_the_demo_and_the_docs_set_up_the_same_environment(tmp_path, target, last):
     steps = dry_run(target, tmp_path / "venv")
-    assert steps.index('pip install --editable ".[dev]"') < steps.index(last)
+    install = 'pip install --constraint constraints.txt --editable ".[dev]"'
+    assert steps.index(install) < steps.index(last)
 
 
 @needs_make
@@ -68,11 +69,12 @@ def test_an_environment_that_is_up_to_date_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_ci_run_makes_docs_and_test_elsewhere_and_passes_its_result_on(tmp_path, code):
-    """With a `make` that only tells how it was called."""
+    """With a `make` that only tells how it was called, and an `apt-get` that does nothing."""
     stub = tmp_path / "bin" / "make"
     stub.parent.mkdir()
-    stub.write_text(f'#!/bin/sh\necho "$PWD|$*"\nexit {code}\n')
-    stub.chmod(0o755)
+    for name, text in (("make", f'echo "$PWD|$*"\nexit {code}'), ("apt-get", "exit 0")):
+        (stub.parent / name).write_text(f"#!/bin/sh\n{text}\n")
+        (stub.parent / name).chmod(0o755)
     path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [REPOSITORY / ".ci" / "run"],
@@ -88,6 +90,10 @@ def test_ci_run_makes_docs_and_test_elsewhere_and_passes_its_result_on(tmp_path,
     folder, words = done.stdout.strip().split("|")
     target, _, rest = words.partition(" VENV=")
     venv, pycuda = rest.split(" WITH_PYCUDA=")
-    assert (Path(folder), target, done.returncode) == (REPOSITORY, "docs test", code)
+    assert (Path(folder), target, done.returncode) == (
+        REPOSITORY,
+        "lowest distribution docs test",
+        code,
+    )
     assert Path(venv).is_relative_to(tmp_path) and pycuda == "/kept/edgeseg/pycuda"
     assert not Path(venv).parent.exists()

@@ -2,6 +2,7 @@
 
 import email
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -95,11 +96,11 @@ def test_its_core_needs_no_torch(wheel):
     metadata = email.message_from_bytes(wheel.read(f"edgeseg-{__version__}.dist-info/METADATA"))
     needs = metadata.get_all("Requires-Dist")
     assert not [need for need in needs if need.startswith("edgeseg")]  # extras are flat
-    core = sorted(need.split(">")[0].split(";")[0] for need in needs if "extra ==" not in need)
+    core = sorted({re.split("[<>;]", need)[0] for need in needs if "extra ==" not in need})
     more = ("pillow", "rich", "simplejpeg", "tomli", "typer")
     assert core == ["numpy", "nvidia-ml-py", "opencv-python", *more]
     gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda"}
-    extras = {"train", "cpu", "openvino", "nvtx", "docs", "dev"} | gpu
+    extras = {"train", "cpu", "openvino", "nvtx", "video", "docs", "dev"} | gpu
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License-Expression"] == "Apache-2.0"
