@@ -9,6 +9,13 @@ from edgeseg import __version__
 from edgeseg.errors import MissingExtra
 from edgeseg.telemetry import import_silently
 
+# Modules that are imported where they are used, without `require`, and the extra that has them.
+EXTRAS = {
+    **dict.fromkeys(("onnxscript", "safetensors", "timm", "torch"), "train"),
+    **dict.fromkeys(("onnx", "onnx_ir", "onnxruntime", "scipy"), "cpu"),
+    "av": "video",
+}
+
 
 def require(module: str, *, extra: str) -> ModuleType:
     """Import an optional module; the remedy of MissingExtra installs the extra that has it.
@@ -26,6 +33,18 @@ def require(module: str, *, extra: str) -> ModuleType:
             remedy=install_command(extra, *([] if missing else ["--force-reinstall"])),
             code="extra/missing" if missing else "extra/broken",
         ) from error
+
+
+def missing_extra(error: ImportError) -> MissingExtra | None:
+    """Explain an import that failed for want of an extra; None for any other module."""
+    module = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or module not in EXTRAS:
+        return None
+    return MissingExtra(
+        f"package {module} is not installed.",
+        remedy=install_command(EXTRAS[module]),
+        code="extra/missing",
+    )
 
 
 def install_command(extra: str, *options: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg import extras
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import install_command, installed, require
+from edgeseg.extras import install_command, installed, missing_extra, require
 from tests.kit.errors import fails
 
 
@@ -62,3 +62,23 @@ def test_install_command_of_an_edgeseg_that_is_not_installed(monkeypatch):
 def test_versions_of_distributions():
     assert installed("pytest") == pytest.__version__
     assert installed("no-such-distribution") is None
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("safetensors.torch", "train"), ("onnx_ir", "cpu"), ("av", "video")]
+)
+def test_an_import_without_its_extra_is_explained(module, extra):
+    error = missing_extra(ModuleNotFoundError(f"No module named '{module}'", name=module))
+    assert (error.code, error.remedy) == ("extra/missing", install_command(extra))
+    assert module.split(".")[0] in error.problem
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModuleNotFoundError("No module named 'edgeseg.x'", name="edgeseg.x"),
+        ImportError("cannot import name 'save'", name="safetensors"),
+    ],
+)
+def test_any_other_import_error_is_not(error):
+    assert missing_extra(error) is None

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from edgeseg.errors import EdgesegError
+from edgeseg.extras import missing_extra
 from edgeseg.files import quoted, shown
 from edgeseg.opencv import failed_import
 
@@ -60,7 +61,9 @@ def as_error(error: BaseException) -> EdgesegError | None:
             remedy="rename the file, or: export PYTHONUTF8=1 LC_ALL=C.UTF-8",
             code="system/unicode",
         )
-    return failed_import(error) if isinstance(error, ImportError) else None
+    if isinstance(error, ImportError):
+        return failed_import(error) or missing_extra(error)
+    return None
 
 
 def error_json(error: EdgesegError) -> dict[str, Any]:
