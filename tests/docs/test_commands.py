@@ -127,7 +127,8 @@ def test_blocks_and_inline_code_are_found():
 
 
 @pytest.mark.parametrize(
-    "line", ["trian photos", "train photos --bach 8", "train photos --batch many", "import-checkpoint"]
+    "line",
+    ["trian photos", "train photos --bach 8", "train photos --batch many", "import-checkpoint"],
 )
 def test_a_wrong_line_is_caught(line):
     with pytest.raises(Exception, match=r"(?i)trian|no such option|valid integer|missing"):
