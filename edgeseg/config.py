@@ -268,7 +268,9 @@ class StreamConfig(GpuConfig):
         self.every()
 
     def address(self) -> str:
-        return self.source or self.camera or "0"
+        """Return the source; a camera's number never means a folder of that name."""
+        camera = self.camera or "0"
+        return self.source or (f"v4l2://{camera}" if camera.isdecimal() else camera)
 
     def every(self) -> float | None:
         """Return the seconds from one trigger to the next; None: every frame is taken."""

@@ -360,7 +360,13 @@ def test_a_signal_ends_a_stream_with_complete_files(tmp_path, number):
 
 @pytest.mark.parametrize(
     ("settings", "address"),
-    [({}, "0"), ({"camera": "1"}, "1"), ({"source": "clip.mp4"}, "clip.mp4")],
+    [
+        ({}, "v4l2://0"),
+        ({"camera": "1"}, "v4l2://1"),
+        ({"camera": "csi://0"}, "csi://0"),
+        ({"source": "1"}, "1"),
+        ({"source": "clip.mp4"}, "clip.mp4"),
+    ],
 )
 def test_camera_0_is_the_default(settings, address):
     assert StreamConfig(**settings).address() == address

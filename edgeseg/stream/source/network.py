@@ -32,7 +32,7 @@ from edgeseg.stream.source.mjpeg import take_packets
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 # nobuffer: start at the newest frame, not at those that were read to detect the stream's format.
-LOW_LATENCY = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0"
+LOW_LATENCY = "rtsp_transport;tcp|fflags;nobuffer+discardcorrupt|flags;low_delay|max_delay;0"
 FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 

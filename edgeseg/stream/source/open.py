@@ -1,7 +1,7 @@
 """Open a source by its address.
 
 0, 1                   camera by number, unless there is a file or folder of that name
-/dev/video0            camera by device path; also v4l2:///dev/video0
+/dev/video0            camera by device path; also v4l2:///dev/video0, v4l2://0
 csi://0                camera on a Jetson's CSI connector, through GStreamer
 rtsp://host/path       network camera; also rtsps://, and http:// or https:// for MJPEG
 gst://PIPELINE         GStreamer pipeline
@@ -46,14 +46,14 @@ def open_source(
     size; attempts: to reconnect to a lost camera; bit_depth: of 16-bit images, from the card.
     """
     options = CameraOptions(requested or Mode(), size, attempts)
-    if address.isdecimal() and not os.path.lexists(address):
+    if _is_number(address) and not os.path.lexists(address):
         return open_v4l2(int(address), options)
     scheme, separator, rest = address.partition("://")
     scheme = scheme.lower()
     if not separator:
         return _open_path(Path(address), options, bit_depth)
     if scheme == "v4l2":
-        return open_v4l2(rest, options)
+        return open_v4l2(int(rest) if _is_number(rest) else rest, options)
     if scheme == "csi":
         return open_csi(rest, options)
     if scheme in PORTS:
@@ -69,6 +69,10 @@ def open_source(
         remedy="edgeseg stream --camera 0",
         code="source/unsupported",
     )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _open_path(path: Path, options: CameraOptions, bit_depth: int) -> Source:

@@ -245,7 +245,10 @@ def test_a_network_stream_is_opened_for_low_latency_and_with_timeouts(plant, mon
     assert asked[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 10_000
     assert asked[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 5_000
     assert asked.get(getattr(cv2, "CAP_PROP_N_THREADS", None), 1) == 1
-    assert capture.options == "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0"
+    assert (
+        capture.options
+        == "rtsp_transport;tcp|fflags;nobuffer+discardcorrupt|flags;low_delay|max_delay;0"
+    )
     assert FFMPEG_OPTIONS not in os.environ, "video files are opened without them"
     assert (connection.note, connection.fps, connection.max_missing) == (
         "delivers 1280x720",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
 from edgeseg.errors import SourceError
 from edgeseg.opencv import NO_GSTREAMER
@@ -74,6 +75,15 @@ def test_an_address_without_its_scheme_is_not_shown():
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_camera_stays_a_camera_beside_a_folder_of_its_number(planted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "0").mkdir()
+    for config in (StreamConfig(), StreamConfig(camera="0")):
+        assert connection_of(open_it(config.address()))[0] == "V4L2Connection"
+    with fails(SourceError, "source/no-images"):
+        open_it(StreamConfig(source="0").address())
+
+
 def test_a_folder_named_by_its_date_is_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_png(tmp_path / "20240131" / "part.png", solid_image())
@@ -112,7 +122,7 @@ def connection_of(source):
 
 @pytest.mark.parametrize(
     ("text", "address"),
-    [("7", 7), ("v4l2:///dev/video7", "/dev/video7"), ("/dev/null", "/dev/null")],
+    [("7", 7), ("v4l2://7", 7), ("v4l2:///dev/video7", "/dev/video7"), ("/dev/null", "/dev/null")],
 )
 def test_cameras_are_asked_for_by_number_and_by_device(planted, text, address):
     assert connection_of(open_it(text)) == ("V4L2Connection", (address, Mode((48, 64))))
