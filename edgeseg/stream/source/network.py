@@ -42,8 +42,16 @@ def open_network(url: str, options: CameraOptions) -> Camera:
     options.warn_unused(name)
     if url.lower().startswith("rtsp") and has_gstreamer(cv2):
         pipeline = rtsp_pipeline(url, jetson=this_machine().jetson is not None)
-        return options.camera(name, partial(GStreamerConnection, name, pipeline))
+        return options.camera(name, partial(_start, name, pipeline, url))
     return options.camera(name, partial(FFmpegConnection, url))
+
+
+def _start(name: str, pipeline: str, url: str) -> GStreamerConnection:
+    """Start a pipeline; if it fails because the host does not answer, say that."""
+    try:
+        return GStreamerConnection(name, pipeline)
+    except SourceError as error:
+        raise _unreachable(url) or error from None
 
 
 def rtsp_pipeline(url: str, *, jetson: bool) -> str:
@@ -71,7 +79,11 @@ class FFmpegConnection(CaptureConnection):
         with _low_latency():
             capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters(cv2, wanted))
         if not capture.isOpened():
-            raise _unreachable(url)
+            raise _unreachable(url) or SourceError(
+                f"no video from {public(url)}: wrong path, user or password, or unsupported codec.",
+                remedy=f"use rtsp://USER:PASSWORD@HOST/PATH as in the camera's manual; {ESCAPES}",
+                code="source/no-video",
+            )
         if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
             capture.release()
             raise SourceError(
@@ -96,8 +108,8 @@ def _low_latency() -> Iterator[None]:
         del os.environ[FFMPEG_OPTIONS]
 
 
-def _unreachable(url: str) -> SourceError:
-    """Distinguish a host that does not answer from one that sends no video."""
+def _unreachable(url: str) -> SourceError | None:
+    """Return the error of a host that does not answer; None if it does."""
     shown, parts = public(url), urlsplit(url)
     try:
         port = parts.port or PORTS[parts.scheme.lower()]
@@ -109,8 +121,4 @@ def _unreachable(url: str) -> SourceError:
             remedy=f"{hint}check the camera's power, cable and address; or {TRY_WITHOUT}",
             code="source/unreachable",
         )
-    return SourceError(
-        f"no video from {shown}: wrong path, user or password, or unsupported codec.",
-        remedy=f"use rtsp://USER:PASSWORD@HOST/PATH as in the camera's manual; {ESCAPES}",
-        code="source/no-video",
-    )
+    return None

@@ -15,6 +15,7 @@ from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.open import open_source
 from tests.kit.errors import fails
 from tests.kit.red_graph import SIDE, write_project
+from tests.stream.rtsp import RtspServer
 
 pytestmark = pytest.mark.skipif(not has_gstreamer(cv2), reason="OpenCV without GStreamer")
 RED = "gst://videotestsrc pattern=red num-buffers=3 ! video/x-raw,width=64,height=48"
@@ -52,6 +53,25 @@ def test_a_pipeline_that_cannot_be_built_is_refused(monkeypatch, text):
     monkeypatch.setattr(gstreamer, "OPEN_SECONDS", 0.5)
     with fails(SourceError, "source/pipeline-failed"):
         open_it(f"gst://{text}")
+
+
+def test_jpegs_of_a_pipeline_are_decoded_by_edgeseg():
+    text = f"{RED.replace('num-buffers=3', 'is-live=true')} ! jpegenc ! image/jpeg ! "
+    frame = Frame()
+    with open_it(f"{text}{gstreamer.APPSINK}") as source:
+        assert source.read_into(frame)
+    assert frame.image.shape == (48, 64, 3)
+    assert frame.image[24, 32, 2] > 200 > 50 > frame.image[24, 32, 0]
+
+
+@pytest.mark.parametrize("password", ["p@ss", "50%", "a b", "quo\"te's", "a:b"])
+def test_a_password_with_reserved_characters_opens_an_rtsp_camera(password):
+    noise = np.random.default_rng(0).integers(0, 256, (96, 256, 3), np.uint8)
+    image = cv2.GaussianBlur(noise, (0, 0), 3)
+    with RtspServer(lambda count: image, password=password) as server:
+        with open_it(f"rtsp://inspector:{password}@127.0.0.1:{server.port}/line") as source:
+            assert source.read_into(frame := Frame())
+    assert np.abs(frame.image.astype(int) - image).mean() < 10
 
 
 def test_the_command_judges_the_frames_of_a_pipeline(tmp_path):

@@ -143,6 +143,18 @@ def test_a_host_that_does_not_answer_is_named():
     assert f"rtsp://127.0.0.1:{port}/1: Connection refused" in caught.value.problem
 
 
+def test_a_pipeline_whose_host_does_not_answer_says_so(plant, monkeypatch):
+    plant(FakeCapture(opened=False))
+    monkeypatch.setattr(network, "has_gstreamer", lambda cv2: True)
+    with fails(SourceError, "source/unreachable") as caught:
+        open_source("rtsp://u:secret@127.0.0.1:1/x", size=(8, 8), attempts=1)
+    assert "secret" not in str(caught.value)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with fails(SourceError, "source/pipeline-failed"):
+            open_source(f"rtsp://u:secret@127.0.0.1:{port}/x", size=(8, 8), attempts=1)
+
+
 def test_the_remedy_explains_a_password_with_a_slash():
     # What comes before the slash is a host and a port to FFmpeg, and to every parser of URLs.
     with fails(SourceError, "source/unreachable") as caught:
