@@ -98,7 +98,7 @@ def failed_import(error: ImportError) -> MissingExtra | None:
             remedy="pip install opencv-python",
             code="extra/missing",
         )
-    if library := re.match(r"(lib\S+): cannot open shared object file", str(error)):
+    if library := re.match(r"(lib(GL|gthread-2\.0|glib-2\.0)\.so\S*): cannot open", str(error)):
         return MissingExtra(
             f"OpenCV needs the system library {library[1]}, which is not installed.",
             remedy=apt_install("libgl1", "libglib2.0-0"),

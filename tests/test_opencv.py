@@ -87,6 +87,11 @@ def package(tmp_path, monkeypatch):
             "apt-get install -y libgl1 libglib2.0-0",
         ),
         (
+            "raise ImportError('libopenblas-5f.so: cannot open shared object file')",
+            "extra/broken",
+            "--force-reinstall opencv-python",
+        ),
+        (
             "raise ImportError('numpy.core.multiarray failed to import')",
             "extra/numpy",
             "pip install 'numpy<2'",
