@@ -5,7 +5,7 @@
        |                   +------------- run ---------------+
        +------------------- arrival to mask -----------------+
 
-wait         from arrival to the start of inference; includes the decoding of MJPEG and of a USB camera
+wait         from arrival to the start of inference; includes the decoding of USB and MJPEG frames
 run          from the start to the mask in host memory; with two in flight, includes the wait for
              the other frame
 submit       the part of run before the runtime has accepted the frame; includes a resize on the CPU
