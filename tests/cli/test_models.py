@@ -1,5 +1,6 @@
 """MODEL and DATA: one positional argument is the data; what a command takes is checked."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_split_refuses_a_model_without_data(here, alone):
     with fails(ConfigError, "config/no-data") as caught:
         split("calibrate", alone and Path(alone), None)
     assert caught.value.remedy == f"edgeseg calibrate {alone or '[MODEL]'} DATA"
+
+
+@pytest.mark.parametrize("name", ["a b.onnx", "it's.onnx", "$(touch x).onnx", "a;rm -rf b.onnx"])
+def test_a_remedy_names_the_model_as_one_word_of_the_shell(here, name):
+    with fails(ConfigError, "config/no-data") as caught:
+        split("evaluate", Path(name), None)
+    assert shlex.split(caught.value.remedy) == ["edgeseg", "evaluate", name, "DATA"]
 
 
 def test_is_model_knows_the_names_of_runs(here):

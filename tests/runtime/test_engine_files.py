@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 
 import pytest
 
@@ -67,6 +68,11 @@ def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data):
         check_engine(place(card, data), rtx_3080)
     assert "tensorrt-rtx 1.7.1.116 on sm86" in caught.value.problem
     assert caught.value.remedy == BUILD
+
+
+def test_the_command_that_rebuilds_names_the_run_as_one_word(card):
+    odd = dataclasses.replace(card, graph=dataclasses.replace(card.graph, name="it's $(x) b"))
+    assert shlex.split(engines.rebuild(odd))[:3] == ["edgeseg", "build-engine", "it's $(x) b"]
 
 
 def test_a_missing_file_is_refused(card, place, rtx_3080):
