@@ -218,9 +218,9 @@ def gpu_of(capability: str) -> GpuGeneration | None:
 
 
 def serves(runtime: RuntimeName, capability: str | None) -> bool:
-    """Whether any release of TensorRT or TensorRT-RTX supports a GPU; true for an unlisted one."""
+    """Whether any release of a runtime supports a GPU; true for a GPU that is not listed."""
     gpu = gpu_of(capability) if capability else None
-    if gpu is None:
+    if gpu is None or not runtime.startswith("tensorrt"):
         return True
     return any(span.rtx for span in gpu.spans) if runtime == "tensorrt-rtx" else bool(gpu.spans)
 

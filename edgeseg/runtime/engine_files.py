@@ -28,10 +28,10 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
     engine = engine_path(card_path(path))
     card = read_card(card_path(path), EngineCard)
     here = here or this_machine()
-    _check_file(engine, card)
+    _check_file(engine, card, here)
     if card.target != CPU:
         _check_target(engine, card, here)
-        _check_version(engine, card)
+        _check_version(engine, card, here)
     return card
 
 
@@ -53,29 +53,29 @@ def newest_that_runs(
     return None, problems
 
 
-def rebuild(card: EngineCard, here: Machine | None = None) -> str:
+def rebuild(card: EngineCard, here: Machine) -> str:
     """Return the command that builds an engine of the same kind on this machine.
 
     It names no runtime if the engine's runtime does not support this machine's GPU.
     """
     command = f"edgeseg build-engine {quoted(card.graph.name)} --precision {card.precision}"
-    if not serves(card.runtime, (here or this_machine()).compute_capability):
+    if not serves(card.runtime, here.compute_capability):
         return command
     return f"{command} --runtime {card.runtime}" + f" --via {card.via}" * (card.via != "onnx")
 
 
-def _check_file(engine: Path, card: EngineCard) -> None:
+def _check_file(engine: Path, card: EngineCard, here: Machine) -> None:
     if not engine.is_file():
         raise EngineMismatch(
-            f"engine not found: {engine}.", remedy=rebuild(card), code="engine/missing"
+            f"engine not found: {engine}.", remedy=rebuild(card, here), code="engine/missing"
         )
     size = engine.stat().st_size
     if size != card.bytes:
         changed = f"it was changed: it has {size} bytes (expected {card.bytes})"
-        raise _mismatch(engine, card, changed, "engine/changed")
+        raise _mismatch(engine, card, changed, "engine/changed", rebuild(card, here))
     if sha256(engine) != card.sha256:
         changed = "it was changed: its SHA-256 differs from the card's"
-        raise _mismatch(engine, card, changed, "engine/changed")
+        raise _mismatch(engine, card, changed, "engine/changed", rebuild(card, here))
 
 
 def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
@@ -89,19 +89,17 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
         raise _mismatch(engine, card, found, "engine/other-gpu", rebuild(card, here))
 
 
-def _check_version(engine: Path, card: EngineCard) -> None:
+def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
     """TensorRT plans need the same version in all four numbers."""
     version = trt.load(card.runtime).version
     if version != card.runtime_version:
         found = f"this machine has {card.runtime} {version}"
-        raise _mismatch(engine, card, found, "engine/other-version")
+        raise _mismatch(engine, card, found, "engine/other-version", rebuild(card, here))
 
 
-def _mismatch(
-    engine: Path, card: EngineCard, found: str, code: str, remedy: str | None = None
-) -> EngineMismatch:
+def _mismatch(engine: Path, card: EngineCard, found: str, code: str, remedy: str) -> EngineMismatch:
     return EngineMismatch(
         f"{engine} was built for {card.runtime} {card.runtime_version} on {card.target}; {found}.",
-        remedy=remedy or rebuild(card),
+        remedy=remedy,
         code=code,
     )

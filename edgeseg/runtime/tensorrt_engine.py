@@ -17,6 +17,7 @@ from edgeseg.cuda.driver import open_cuda
 from edgeseg.cuda.resources import CudaContext, CudaGraph, Stream
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.log import log
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import INPUTS
 from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io
@@ -109,7 +110,7 @@ class OpenEngine(Closing):
         return ModelError(
             f"{self.card.runtime} {self.api.version} {what}: {self.card.file}: "
             f"{text or 'no reason given'}.",
-            remedy=rebuild(self.card),
+            remedy=rebuild(self.card, this_machine()),
             code=code,
         )
 
@@ -138,7 +139,7 @@ class OpenEngine(Closing):
         if found != expected:
             raise ModelError(
                 f"{path} has {_listed(found)} (expected by its card: {_listed(expected)}).",
-                remedy=rebuild(self.card),
+                remedy=rebuild(self.card, this_machine()),
                 code="engine/other-tensors",
             )
 

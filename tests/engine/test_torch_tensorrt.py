@@ -246,7 +246,7 @@ def test_build_engine_via_torch_tensorrt_writes_a_card(made):
     assert card.parity["line"].startswith(
         "the engine was not run on a GPU; the equally typed graph on the CPU: map difference "
     )
-    assert rebuild(card).endswith("--runtime tensorrt --via torch-tensorrt")
+    assert rebuild(card, GPU).endswith("--runtime tensorrt --via torch-tensorrt")
     assert "via torch-tensorrt" in built.summary().splitlines()[0]
     assert any("their types in the engine are not checked" in line for line in said)
     assert any("not tested on a GPU" in line for line in said)
@@ -254,7 +254,7 @@ def test_build_engine_via_torch_tensorrt_writes_a_card(made):
 
 def test_rebuild_of_an_engine_via_onnx(made):
     card = made["fp32"].built.card
-    assert "--via" not in rebuild(dataclasses.replace(card, via="onnx"))
+    assert "--via" not in rebuild(dataclasses.replace(card, via="onnx"), GPU)
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_an_unknown_gpu_is_left_to_tensorrt():
 )
 def test_whether_any_release_serves_a_gpu(capability, tensorrt, rtx):
     assert (serves("tensorrt", capability), serves("tensorrt-rtx", capability)) == (tensorrt, rtx)
-    assert serves("tensorrt-rtx", None)
+    assert serves("openvino", capability) and serves("tensorrt-rtx", None)
 
 
 def test_a_newer_release_is_treated_like_the_newest_and_says_so():
