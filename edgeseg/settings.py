@@ -71,8 +71,8 @@ def validate(config: Any) -> None:
         try:
             schema.fit(value, hint, {"low": low, "high": high}, name)
         except Invalid as error:
-            above = high is not None and type(value) in (int, float) and value > high
-            inside = high if above else _example(hint, each.default) if low is None else low
+            example = _example(hint, each.default)
+            inside = _nearest(value, low, high, example) if error.kind == "value" else example
             raise ConfigError(
                 f"invalid setting: {error}",
                 remedy=f"{_flag(name)} {inside}",
@@ -195,7 +195,8 @@ def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
     return path.parent / fitted if kind is Path else fitted
 
 
-def _example(kind: Any, default: Any) -> Any:
+def _example(hint: Any, default: Any) -> Any:
+    kind = next((each for each in get_args(hint) if each in _EXAMPLES), hint)  # of `float | None`
     if default is None or kind not in _EXAMPLES:
         return _EXAMPLES.get(kind, '"TEXT"')
     return str(default).lower()
@@ -204,6 +205,15 @@ def _example(kind: Any, default: Any) -> Any:
 def _fields(kind: type[Any]) -> dict[str, tuple["dataclasses.Field[Any]", Any]]:
     hints = get_type_hints(kind)
     return {each.name: (each, hints[each.name]) for each in dataclasses.fields(kind)}
+
+
+def _nearest(value: Any, low: float | None, high: float | None, example: Any) -> Any:
+    """Return the bound that a number is beyond; the example for NaN, where it is inside."""
+    if high is not None and value > high:
+        return high
+    if low is not None and (value < low or not float(example) >= low):
+        return low
+    return example
 
 
 def _depends(each: "dataclasses.Field[Any]") -> bool:

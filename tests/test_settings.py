@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg import config as configurations
-from edgeseg.config import BuildConfig, ExportConfig
+from edgeseg.config import BuildConfig, ExportConfig, StreamConfig
 from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import Settings, make, parse_duration, parse_pace, parse_size
@@ -153,3 +153,9 @@ def test_a_settings_file_is_measured_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGESEG_MAX_JSON_MB", "1")
     with fails(ConfigError, "config/unreadable-file"):
         make(TrainConfig, {}, path)
+
+
+def test_the_remedy_for_nan_is_a_usual_value():
+    with fails(ConfigError, "config/out-of-range") as caught:
+        StreamConfig(image_threshold=math.nan)
+    assert caught.value.remedy == "--image-threshold 0.5"
