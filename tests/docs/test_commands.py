@@ -30,7 +30,7 @@ SHELL = [
 EXTRAS = re.compile(r"(?:\.|\.whl\))\[([\w,]+)\]")
 FOLDERS = {"benchmarks", "docs", "edgeseg", "examples", "tests", "tools"}
 OTHER_TOOLS = {"sudo", "scp", "."}
-OTHER_FLAGS = {"--no-deps", "--strict"}  # of pip and of MkDocs
+OTHER_FLAGS = {"--constraint", "--strict"}  # of pip and of MkDocs
 
 
 def of(tool: str) -> list:
