@@ -9,7 +9,7 @@ A training never begins where an earlier one left files: it resumes it, or it ne
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Facts:
     """The TrainConfig."""
     data: str
     """Absolute path of the data set."""
-    split: dict[str, dict[str, str]] = field(default_factory=dict)
+    split: dict[str, dict[str, str]]
     """As in the card: `train` and `holdout`, relative path -> SHA-256."""
     false_reject_rate: float | None = bounded(0, 1, default=None)
     """Wanted for the thresholds, if it was given."""

@@ -1,5 +1,6 @@
 """Room on the disk for the files of a training, checked and reserved before the first step."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,11 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgeseg.errors import WriteError
-from edgeseg.files import PART, locked, shown
+from edgeseg.files import PART, cannot_write, locked, shown
 from edgeseg.model.detector import Detector
 from edgeseg.recipes import TrainConfig
 
 MOMENTS = {"sgd": 1, "adam": 2}  # tensors that an optimizer keeps for each weight
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 SPARE = 16 << 20  # bytes, for the card, the history and the pictures
 
 
@@ -56,9 +58,14 @@ def reserved(folder: Path, size: int) -> Iterator[Path]:
 
 def _allocate(path: Path, size: int) -> None:
     allocate = getattr(os, "posix_fallocate", None)  # not on macOS and Windows
-    if allocate is not None:
-        with path.open("r+b") as file, suppress(OSError):  # an optional service of file systems
+    if allocate is None:
+        return
+    try:
+        with path.open("r+b") as file:
             allocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in _FULL:  # any other: the file system does not offer it
+            raise cannot_write(path, error) from error
 
 
 def _mebibytes(size: int) -> str:

@@ -23,6 +23,8 @@ def plates(tmp_path_factory):
 def quick():
     return TrainConfig(
         teacher="efficientnet_lite0",
+        student_width=8,
+        head_width=8,
         image_size=64,
         batch=2,
         student_steps=3,
@@ -38,6 +40,8 @@ def quick_dskd():
     return TrainConfig(
         model="dskd",
         teacher="efficientnet_lite0",
+        student_width=8,
+        head_width=8,
         image_size=64,
         batch=2,
         epochs=1,  # six images: three steps

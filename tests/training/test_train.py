@@ -1,9 +1,13 @@
 """`train`: the two phases, resuming, and the files of a run."""
 
 import csv
+import errno
+import io
 import json
+import logging
 import os
 import signal
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,14 +15,20 @@ import torch
 from safetensors.torch import load_file
 
 from edgeseg.data.images import read_image
-from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError
+from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError, WriteError
 from edgeseg.files import sha256
+from edgeseg.log import install_handler
 from edgeseg.model.dskd import DSKD
 from edgeseg.recipes import TrainConfig
+from edgeseg.training import prepare
 from edgeseg.training.batches import Batches
-from edgeseg.training.checkpoint import RESUME, load_run
+from edgeseg.training.checkpoint import load_run
+from edgeseg.training.folder import RESUME
+from edgeseg.training.prepare import split_samples
 from edgeseg.training.train import train
 from tests.kit.errors import fails
+
+HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +79,7 @@ def test_each_phase_trains_only_its_own_weights(finished, plates, quick, tmp_pat
     assert moved == {"head"}
 
 
-@pytest.mark.parametrize("phase, number", [(0, signal.SIGINT), (1, signal.SIGTERM)])
+@pytest.mark.parametrize("phase, number", [(0, signal.SIGINT), (1, HANGUP)])
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     finished, plates, tmp_path, monkeypatch, phase, number
 ):
@@ -142,26 +152,118 @@ def test_standard_features_are_saved_with_the_run(plates, quick, tmp_path):
         assert (norm.running_var != 1).all()
 
 
-def test_load_checkpoint_refuses_other_settings(plates, quick, tmp_path, monkeypatch):
-    run = tmp_path / "stopped"
+def stop_first_step(monkeypatch, plates, config, run):
     with monkeypatch.context() as patch:
         interrupt_at(patch, 0, 0, signal.SIGINT)
         with pytest.raises(Interrupted):
-            train(plates, quick, run)
+            train(plates, config, run)
+
+
+def test_an_unfinished_run_is_neither_begun_again_nor_resumed_with_anything_else(
+    plates, quick, tmp_path, monkeypatch
+):
+    run = tmp_path / "stopped"
+    stop_first_step(monkeypatch, plates, quick, run)
+    kept = {path.name: path.read_bytes() for path in run.iterdir()}
+    with fails(ConfigError, "train/unfinished"):
+        train(plates, quick, run)
     with fails(ConfigError, "train/settings-changed") as caught:
         train(plates, replace(quick, focal_gamma=2.0), run, resume=True)
     assert "focal_gamma (4.0 -> 2.0)" in caught.value.problem
+    more = replace(plates, train=(*plates.train, plates.test[-1]))
+    with fails(DataError, "train/images-changed") as caught:
+        train(more, quick, run, resume=True)
+    assert "1 new: test/" in caught.value.problem
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == kept
     (run / RESUME).write_bytes(b"torn")
     with fails(ModelError, "model/damaged-weights"):
         train(plates, quick, run, resume=True)
 
 
-def test_train_refuses_to_resume_nothing_and_to_overwrite_a_run(finished, plates, quick, tmp_path):
-    with fails(ModelError, "train/nothing-to-resume"):
-        train(plates, quick, tmp_path / "new", resume=True)
+def test_weights_that_could_not_be_written_are_stored_by_resume(
+    finished, plates, tmp_path, monkeypatch
+):
+    def full(run, detector):
+        raise WriteError("No space left on device", remedy="free disk space")
+
+    whole, config = finished
+    run = tmp_path / "full"
+    with monkeypatch.context() as patch:
+        patch.setattr("edgeseg.training.keep.save_weights", full)
+        with pytest.raises(WriteError):
+            train(plates, config, run)
+    monkeypatch.setattr(Batches, "make", lambda *_: pytest.fail("trained again"))
+    card = train(plates, config, run, resume=True)
+    assert card.weights_sha256 == load_run(whole)[1].weights_sha256
+    assert not (run / RESUME).exists()
+
+
+def test_train_replaces_a_run_only_if_it_is_asked_to(plates, quick, tmp_path):
+    nothing = replace(quick, student_steps=0, head_steps=0)
+    run = tmp_path / "run"
+    first = train(plates, nothing, run, preview=False)
     with fails(ConfigError, "train/run-exists") as caught:
-        train(plates, quick, finished[0])
-    assert "--name" in caught.value.remedy
+        train(plates, nothing, run)
+    assert "--name" in caught.value.remedy and "rm " not in caught.value.remedy
+    with fails(ModelError, "train/nothing-to-resume"):
+        train(plates, nothing, run, resume=True)
+    second = train(plates, replace(nothing, seed=1), run, overwrite=True, preview=False)
+    assert first.weights_sha256 != second.weights_sha256
+    assert load_run(run)[1] == second
+    assert {path.name for path in run.iterdir()} == {
+        *("card.json", "model.safetensors", "train.csv", "curves.png")
+    }
+
+
+def test_train_does_not_write_into_its_data(plates, quick):
+    with fails(ConfigError, "output/is-input"):
+        train(plates, quick, plates.root, overwrite=True)
+
+
+def test_a_stop_while_the_images_are_read_leaves_nothing(plates, quick, tmp_path, monkeypatch):
+    read = prepare.read_image
+
+    def read_and_stop(path, *rest):
+        signal.raise_signal(signal.SIGTERM)
+        return read(path, *rest)
+
+    monkeypatch.setattr(prepare, "read_image", read_and_stop)
+    with pytest.raises(Interrupted):
+        train(plates, quick, tmp_path / "runs" / "new")
+    assert not (tmp_path / "runs" / "new").exists()
+
+
+def test_a_damaged_held_out_image_is_found_before_the_first_step(
+    plates, quick, tmp_path, monkeypatch
+):
+    held = split_samples(plates, quick)[1][-1]
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(held.path.read_bytes()[:-40])
+    swapped = tuple(replace(s, path=torn) if s == held else s for s in plates.train)
+    monkeypatch.setattr(Batches, "make", lambda *_: pytest.fail("trained"))
+    with fails(DataError, "data/damaged-image") as caught:
+        train(replace(plates, train=swapped), quick, tmp_path / "run")
+    assert "torn.png" in caught.value.problem
+
+
+class DeadTerminal(io.TextIOBase):
+    """What is left of standard error after its terminal was closed."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_dead_terminal_does_not_end_a_training(plates, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", DeadTerminal())
+    monkeypatch.setattr(sys, "stdout", DeadTerminal())
+    install_handler(logging.INFO)
+    config = replace(quick, student_steps=1, head_steps=0)
+    assert train(plates, config, tmp_path / "run").steps == {"student": 1, "head": 0}
 
 
 def test_train_stops_at_a_nan_loss(plates, quick, tmp_path, monkeypatch):
@@ -171,13 +273,6 @@ def test_train_stops_at_a_nan_loss(plates, quick, tmp_path, monkeypatch):
     with fails(ModelError, "train/diverged") as caught:
         train(plates, quick, tmp_path / "run")
     assert "--student-rate" in caught.value.remedy
-
-
-def test_train_refuses_a_split_without_training_images(plates, quick, tmp_path):
-    alone = replace(plates, train=plates.train[:1])
-    with fails(DataError, "data/no-training-images") as caught:
-        train(alone, replace(quick, holdout=0.9), tmp_path / "run")
-    assert "--holdout 0" in caught.value.remedy
 
 
 def test_load_run_refuses_weights_that_do_not_match_the_card(finished, tmp_path):

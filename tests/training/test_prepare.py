@@ -1,0 +1,113 @@
+"""What is checked before the first step: counts, images and their hashes."""
+
+import numpy as np
+import pytest
+
+from edgeseg.data.images import write_png
+from edgeseg.data.layouts import Dataset, Sample
+from edgeseg.errors import DataError
+from edgeseg.recipes import TrainConfig
+from edgeseg.training.prepare import check_same_images, read_images, split_hashes, split_samples
+from tests.kit.errors import fails
+
+
+def dataset(folder, count):
+    return Dataset(folder, "plain", tuple(Sample(folder / f"{n}.png") for n in range(count)), ())
+
+
+def test_five_images_are_refused_with_the_number_that_works(tmp_path):
+    with fails(DataError, "data/too-few-images") as caught:
+        split_samples(dataset(tmp_path, 5), TrainConfig())
+    assert caught.value.remedy.startswith("6 good images")
+    training, held = split_samples(dataset(tmp_path, 6), TrainConfig())
+    assert (len(training), len(held)) == (5, 1)
+
+
+def test_no_image_is_held_out_if_none_is_wanted(tmp_path):
+    training, held = split_samples(dataset(tmp_path, 5), TrainConfig(holdout=0.0))
+    assert (len(training), len(held)) == (5, 0)
+
+
+def test_a_split_without_training_images_is_refused(tmp_path):
+    with fails(DataError, "data/no-training-images") as caught:
+        split_samples(dataset(tmp_path, 1), TrainConfig(holdout=0.9))
+    assert "--holdout 0" in caught.value.remedy
+
+
+def test_read_images_returns_the_training_images_and_their_common_size(tmp_path):
+    for name, shape in (("a", (40, 60, 3)), ("b", (40, 60, 3)), ("c", (50, 50, 3))):
+        write_png(tmp_path / f"{name}.png", np.full(shape, ord(name), np.uint8))
+    a, b, c = (tmp_path / f"{name}.png" for name in "abc")
+    images = read_images([b, a], [c], 32)
+    assert [(image.shape, image[0, 0, 0]) for image in images.pixels] == [
+        ((32, 32, 3), ord("b")),
+        ((32, 32, 3), ord("a")),
+    ]
+    assert images.frame_size == (40, 60)
+    assert read_images([a, c], [], 32).frame_size is None
+
+
+def test_every_damaged_image_is_listed_also_one_held_out(tmp_path):
+    write_png(tmp_path / "good.png", np.zeros((8, 8, 3), np.uint8))
+    names = [f"bad{n}.png" for n in range(12)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    bad = [tmp_path / name for name in names]
+    with fails(DataError, "data/damaged-images") as caught:
+        read_images([tmp_path / "good.png", *bad[:3]], bad[3:], 32)
+    assert caught.value.problem.startswith("12 images")
+    assert all(name in caught.value.problem for name in names[:10])
+    assert "bad10" not in caught.value.problem and "and 2 more" in caught.value.problem
+    with fails(DataError, "data/damaged-image"):
+        read_images([tmp_path / "good.png"], bad[:1], 32)
+
+
+def test_split_hashes_names_files_that_are_no_text(tmp_path):
+    name = b"Pr\xfcf.png"
+    path = tmp_path / name.decode("utf-8", "surrogateescape")
+    try:
+        path.write_bytes(b"pixels")
+    except OSError:
+        pytest.skip("the file system takes UTF-8 names only")
+    data = Dataset(tmp_path, "plain", (Sample(path),), ())
+    (found,) = split_hashes(data, TrainConfig(holdout=0.0))["train"]
+    assert found.encode("utf-8", "surrogateescape") == name
+
+
+BEFORE = {"train": {"a.png": "1", "b.png": "2"}, "holdout": {"c.png": "3"}}
+
+
+def test_the_same_images_are_accepted(tmp_path):
+    check_same_images(tmp_path, BEFORE, {kind: dict(names) for kind, names in BEFORE.items()})
+
+
+@pytest.mark.parametrize(
+    ("now", "faults"),
+    [
+        ({"train": {"a.png": "1"}, "holdout": {"c.png": "3"}}, ["1 missing: b.png"]),
+        ({"train": {"a.png": "1", "b.png": "9"}, "holdout": {"c.png": "3"}}, ["1 changed: b.png"]),
+        (
+            {"train": {"a.png": "1", "c.png": "3"}, "holdout": {"b.png": "2"}},
+            ["2 split otherwise: b.png, c.png"],
+        ),
+        (
+            {"train": {"c.png": "3", "b.png": "2", "d.png": "4"}, "holdout": {"a.png": "0"}},
+            ["1 new: d.png", "1 changed: a.png"],
+        ),
+    ],
+)
+def test_images_that_differ_from_those_of_the_stopped_training_are_named(tmp_path, now, faults):
+    with fails(DataError, "train/images-changed") as caught:
+        check_same_images(tmp_path / "screws", BEFORE, now)
+    assert caught.value.problem.endswith("; ".join(faults))
+
+
+def test_at_most_ten_names_are_listed(tmp_path):
+    now = replace_train({f"{n}.png": "0" for n in range(12)})
+    with fails(DataError, "train/images-changed") as caught:
+        check_same_images(tmp_path, BEFORE, now)
+    assert "12 new: " in caught.value.problem and " and 2 more" in caught.value.problem
+
+
+def replace_train(more):
+    return {**BEFORE, "train": BEFORE["train"] | more}
