@@ -1,5 +1,6 @@
 """What is checked before the first step: counts, images and their hashes."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -45,6 +46,14 @@ def test_read_images_returns_the_training_images_and_their_common_size(tmp_path)
     ]
     assert images.frame_size == (40, 60)
     assert read_images([a, c], [], 32).frame_size is None
+
+
+def test_images_of_12_bits_in_16_are_scaled_by_their_depth(tmp_path):
+    for name, value in (("dark", 1000), ("bright", 4095)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((8, 8), value, np.uint16))
+    images = read_images([tmp_path / "dark.png"], [tmp_path / "bright.png"], 8)
+    assert images.bit_depth == 12
+    assert images.pixels[0][0, 0, 0] == round(1000 / 4095 * 255)
 
 
 def test_every_damaged_image_is_listed_also_one_held_out(tmp_path):
