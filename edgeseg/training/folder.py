@@ -183,11 +183,11 @@ def check_run_name(name: str) -> None:
     plain = Path(name).name == name and name not in ("", "..") and shown(name) == name
     if not plain or name.startswith(("-", ".")) or len(name.encode()) > 200:
         tail = Path(name).name
-        better = tail if tail != name and tail and shown(tail) == tail else "NAME"
+        inside = tail != name and tail != "" and shown(tail) == tail
         raise ConfigError(
             f"invalid name: '{shown(name)}' (expected a file name of printable characters, without "
             "separators, that begins with neither - nor .)",
-            remedy=f"--name {quoted(better)} --runs-dir FOLDER",
+            remedy=f"--name {quoted(tail)} --runs-dir FOLDER" if inside else "--name NAME",
             code="config/run-name",
         )
 

@@ -16,7 +16,7 @@ levels and of the ASPP views, the epsilon of batch normalization (1e-5) and the 
 The file does not name the training images, so the run has neither a split nor thresholds.
 """
 
-import os
+import secrets
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 
 from edgeseg.cards import CARD, IMPORTED, ModelCard, write_card
-from edgeseg.errors import ConfigError, ModelError, WriteError
+from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import versions
-from edgeseg.files import quoted, sha256
+from edgeseg.files import PART, cannot_write, sha256, shown
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
 from edgeseg.training.checkpoint import save_weights
@@ -98,7 +98,7 @@ def import_checkpoint(file: Path, run: Path) -> Imported:
     """
     if run.exists():
         raise ConfigError(
-            f"run already exists: {run}", remedy="--out runs/NAME", code="train/run-exists"
+            f"run already exists: {shown(run)}", remedy="--out runs/NAME", code="train/run-exists"
         )
     state = _read(file)
     detector = DeSTSeg(Teacher(TEACHER)).eval()
@@ -131,20 +131,20 @@ def _their_name(ours: str) -> str:
 
 def _read(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
-        raise ModelError(f"not found: {file}", remedy=_EXPECTED, code="import/no-file")
+        raise ModelError(f"not found: {shown(file)}", remedy=_EXPECTED, code="import/no-file")
     try:
         _check_sums(file)
         state: Any = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and pickle raise many types for a bad file
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise ModelError(
-            f"cannot read {file}: damaged, or not a file of tensors only ({reason})",
+            f"cannot read {shown(file)}: damaged, or not a file of tensors only ({reason})",
             remedy=_EXPECTED,
             code="import/unreadable",
         ) from error
     if not isinstance(state, dict):
         raise ModelError(
-            f"{file} contains {type(state).__name__} (expected a flat dict of tensors)",
+            f"{shown(file)} contains {type(state).__name__} (expected a flat dict of tensors)",
             remedy=_EXPECTED,
             code="import/not-tensors",
         )
@@ -155,7 +155,8 @@ def _read(file: Path) -> dict[str, Tensor]:
     ]
     if others or not state:
         raise ModelError(
-            f"{file} contains {_some(others) or 'nothing'} (expected a flat dict of tensors)",
+            f"{shown(file)} contains {_some(others) or 'nothing'} "
+            "(expected a flat dict of tensors)",
             remedy=_EXPECTED,
             code="import/not-tensors",
         )
@@ -187,7 +188,8 @@ def _check(file: Path, state: dict[str, Tensor], expected: dict[str, Tensor]) ->
     faults = [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names]
     if faults:
         raise ModelError(
-            f"{file} is not a DeSTSeg checkpoint of {len(expected)} tensors: {'; '.join(faults)}",
+            f"{shown(file)} is not a DeSTSeg checkpoint of {len(expected)} tensors: "
+            f"{'; '.join(faults)}",
             remedy=_EXPECTED,
             code="import/other-tensors",
         )
@@ -207,7 +209,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
     """Write to a temporary folder, then rename it."""
-    part = run.with_name(f".{run.name}.{os.getpid()}.part")
+    part = run.with_name(f"{PART}{secrets.token_hex(8)}")
     try:
         part.mkdir(parents=True)
         card = ModelCard(
@@ -224,10 +226,7 @@ def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
         write_card(part / CARD, card)
         part.rename(run)
     except OSError as error:
-        raise WriteError(
-            f"cannot write {run}: {error.strerror or error}",
-            remedy=f"free disk space, or choose another --out: df -h {quoted(run.parent)}",
-        ) from error
+        raise cannot_write(run, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return card

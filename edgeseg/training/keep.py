@@ -16,6 +16,7 @@ from edgeseg.model.detector import Detector
 from edgeseg.training.checkpoint import save_checkpoint, save_weights
 from edgeseg.training.folder import RESUME, Facts, resume_command
 from edgeseg.training.history import History
+from edgeseg.training.room import release
 from edgeseg.training.step import Stepper
 
 
@@ -44,7 +45,7 @@ class Keeper:
 
         WriteError: it is outside, and the remedy says how to bring it back.
         """
-        self.reserve.unlink(missing_ok=True)
+        release(self.reserve)
         try:
             self._write(self.folder, phase, step, stepper)
             self.history.save()
@@ -82,7 +83,7 @@ def store(keeper: Keeper, card: ModelCard, phases: int) -> None:
 
     phases: their number, which is the phase of a checkpoint with nothing left to train.
     """
-    keeper.reserve.unlink(missing_ok=True)
+    release(keeper.reserve)
     try:
         keeper.history.save()
         digest = save_weights(keeper.folder, keeper.detector)

@@ -42,7 +42,7 @@ def check_room(folder: Path, weights: int, checkpoint: int) -> None:
 
 @contextmanager
 def reserved(folder: Path, size: int) -> Iterator[Path]:
-    """Reserve bytes with a file, which whoever needs them removes; it does not outlive the block.
+    """Reserve bytes with a file until they are released; it does not outlive the block.
 
     WriteError if the folder is not writable or the disk is full.
     """
@@ -54,6 +54,13 @@ def reserved(folder: Path, size: int) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             reserve.unlink(missing_ok=True)
+
+
+def release(reserve: Path) -> None:
+    """Give up the bytes of a reserve, whose file is still open for its lock."""
+    with suppress(OSError):
+        os.truncate(reserve, 0)
+        reserve.unlink()
 
 
 def _allocate(path: Path, size: int) -> None:

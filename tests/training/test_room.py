@@ -11,7 +11,7 @@ from torch import nn
 from edgeseg.errors import WriteError
 from edgeseg.files import PART
 from edgeseg.recipes import TrainConfig
-from edgeseg.training.room import SPARE, check_room, file_sizes, reserved
+from edgeseg.training.room import SPARE, check_room, file_sizes, release, reserved
 from tests.kit.errors import fails
 
 
@@ -41,7 +41,10 @@ def test_a_reserve_has_its_size_and_is_gone_after_the_block(tmp_path):
         assert reserve.name.startswith(PART)
         if hasattr(os, "posix_fallocate"):
             assert reserve.stat().st_size == 1000
-        reserve.unlink()  # who needs the room takes it
+        with reserve.open("rb") as still_open:  # as its lock is
+            release(reserve)
+            assert os.fstat(still_open.fileno()).st_size == 0
+        release(reserve)  # again has no effect
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ZeroDivisionError), reserved(tmp_path, 1000):
         _ = 1 / 0
