@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from edgeseg import __version__
 from edgeseg.config import FrameFormat, Precision, RuntimeName, Typing, Via
 from edgeseg.errors import ModelError
-from edgeseg.files import write_atomic
+from edgeseg.files import shown, write_atomic
 from edgeseg.limits import limit
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import (
@@ -157,13 +157,13 @@ def read_card(path: Path, kind: type[C]) -> C:
         document = parse(read_text(path))
     except FileNotFoundError as error:
         raise ModelError(
-            f"card not found: {path}",
+            f"card not found: {shown(path)}",
             remedy="name a run, an ONNX file or an engine of edgeseg",
             code="model/no-card",
         ) from error
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"cannot read the card {path}: {error}", remedy=AGAIN, code="model/damaged-card"
+            f"cannot read the card {shown(path)}: {error}", remedy=AGAIN, code="model/damaged-card"
         ) from error
     return card_from(document, kind, path)
 
@@ -179,7 +179,7 @@ def card_from(document: Any, kind: type[C], path: Path) -> C:
         found = "newer" if newer else "incomplete" if error.kind == "missing" else "invalid"
         note = f"; a newer edgeseg wrote it, this is {__version__}" * newer
         raise ModelError(
-            f"invalid {kind.__name__} in {path}: {error}{note}",
+            f"invalid {kind.__name__} in {shown(path)}: {error}{note}",
             remedy=UPDATE if newer else AGAIN,
             code=f"model/{found}-card",
         ) from error
@@ -203,7 +203,7 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
     ours = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
     if not ours:
         raise ModelError(
-            f"{path} was not exported by edgeseg: no metadata {PREFIX}*",
+            f"{shown(path)} was not exported by edgeseg: no metadata {PREFIX}*",
             remedy="edgeseg export RUN",
             code="model/foreign-graph",
         )
@@ -211,7 +211,7 @@ def card_from_metadata(metadata: Mapping[str, str], path: Path) -> GraphCard:
         document = {key: parse(value) for key, value in ours.items()}
     except ValueError as error:
         raise ModelError(
-            f"invalid metadata in {path}: {error}",
+            f"invalid metadata in {shown(path)}: {error}",
             remedy="edgeseg export RUN",
             code="model/damaged-metadata",
         ) from error

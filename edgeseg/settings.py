@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeseg import schema
 from edgeseg.errors import ConfigError
+from edgeseg.files import shown
 from edgeseg.schema import Invalid
 
 if sys.version_info >= (3, 11):
@@ -151,7 +152,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(schema.read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"cannot read the settings file {path}: {error}",
+            f"cannot read the settings file {shown(path)}: {error}",
             remedy="correct the TOML file",
             code="config/unreadable-file",
         ) from error
@@ -175,7 +176,9 @@ def known(names: Iterable[str], expected: Collection[str], path: Path, of: str =
             near = get_close_matches(str(name), expected, 1)
             hint = f"rename it to {near[0]}" if near else f"use one of: {', '.join(expected)}"
             raise ConfigError(
-                f"unknown {of} in {path}: '{name}'", remedy=hint, code="config/unknown-setting"
+                f"unknown {of} in {shown(path)}: '{name}'",
+                remedy=hint,
+                code="config/unknown-setting",
             )
 
 
@@ -188,7 +191,7 @@ def _fit(name: str, value: Any, hint: Any, default: Any, path: Path) -> Any:
         text = type(value) is not str and kind not in (int, float, bool)
         example = f'"{value}"' if text else _example(kind, default)
         raise ConfigError(
-            f"invalid setting in {path}: {error}",
+            f"invalid setting in {shown(path)}: {error}",
             remedy=f"for example: {name} = {example}",
             code="config/wrong-type",
         ) from error

@@ -250,3 +250,11 @@ def test_random_edits_of_a_card_are_read_or_refused(
             write_card(path, found)
             assert read_card(path, kind) == found
     assert 20 < refused < 120
+
+
+def test_the_name_of_a_damaged_file_is_shown_escaped(tmp_path):
+    path = tmp_path / "a\n\x1b[2J.json"
+    path.write_text("{")
+    with fails(ModelError, "model/damaged-card") as caught:
+        read_card(path, ModelCard)
+    assert r"a\n\x1b[2J.json" in caught.value.problem and "\x1b" not in caught.value.problem

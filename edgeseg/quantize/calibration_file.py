@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import GateFailed, ModelError
-from edgeseg.files import quoted, sha256, write_atomic
+from edgeseg.files import quoted, sha256, shown, write_atomic
 from edgeseg.schema import Invalid, NotFinite, bounded, build, parse, read_text
 
 DIGITS = 5
@@ -101,23 +101,23 @@ def read_ranges(path: Path, graph: Path) -> Ranges:
         ranges = build(Ranges, parse(read_text(path)))
     except FileNotFoundError as error:
         raise ModelError(
-            f"calibration file not found: {path} (INT8 needs one)",
+            f"calibration file not found: {shown(path)} (INT8 needs one)",
             remedy=remedy,
             code="model/no-calibration",
         ) from error
     except NotFinite as error:
-        raise _no_ranges(f"{path}: {error}", remedy) from error
+        raise _no_ranges(f"{shown(path)}: {error}", remedy) from error
     except (OSError, ValueError) as error:
         newer = isinstance(error, Invalid) and error.kind == "unknown"
         raise ModelError(
-            f"cannot read the calibration file {path}: {error}",
+            f"cannot read the calibration file {shown(path)}: {error}",
             remedy=f"update edgeseg, or: {remedy}" if newer else remedy,
             code="model/newer-calibration" if newer else "model/damaged-calibration",
         ) from error
     found = sha256(graph)
     if ranges.graph_sha256 != found:
         raise ModelError(
-            f"the calibration file {path} belongs to another graph than {graph} "
+            f"the calibration file {shown(path)} belongs to another graph than {graph} "
             f"(SHA-256 {ranges.graph_sha256[:12]}, expected {found[:12]})",
             remedy=remedy,
             code="model/other-calibration",

@@ -28,7 +28,7 @@ from typing import Any, NoReturn, TypeVar
 
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.report import COLUMNS
-from edgeseg.files import quoted
+from edgeseg.files import quoted, shown
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import Invalid, bounded, build
 from edgeseg.settings import fit, known, read_toml
@@ -252,7 +252,7 @@ def _figure(value: Any, path: Path) -> Figure:
 
 def _refuse(path: Path, found: str) -> NoReturn:
     raise ConfigError(
-        f"{path}: invalid {found}",
+        f"{shown(path)}: invalid {found}",
         remedy=f"correct {path.name}",
         code="reproduce/invalid-table",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeseg.cards import EngineCard, read_card
 from edgeseg.errors import EdgesegError, EngineMismatch
-from edgeseg.files import newest, quoted, sha256
+from edgeseg.files import newest, quoted, sha256, shown
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.support import serves
 from edgeseg.runtime import tensorrt as trt
@@ -67,7 +67,7 @@ def rebuild(card: EngineCard, here: Machine) -> str:
 def _check_file(engine: Path, card: EngineCard, here: Machine) -> None:
     if not engine.is_file():
         raise EngineMismatch(
-            f"engine not found: {engine}.", remedy=rebuild(card, here), code="engine/missing"
+            f"engine not found: {shown(engine)}.", remedy=rebuild(card, here), code="engine/missing"
         )
     size = engine.stat().st_size
     if size != card.bytes:
@@ -99,7 +99,8 @@ def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
 
 def _mismatch(engine: Path, card: EngineCard, found: str, code: str, remedy: str) -> EngineMismatch:
     return EngineMismatch(
-        f"{engine} was built for {card.runtime} {card.runtime_version} on {card.target}; {found}.",
+        f"{shown(engine)} was built for {card.runtime} {card.runtime_version} on {card.target}; "
+        f"{found}.",
         remedy=remedy,
         code=code,
     )

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from edgeseg.cards import GraphCard, card_from_metadata
 from edgeseg.errors import ModelError
+from edgeseg.files import shown
 from edgeseg.limits import limit
 
 METADATA_PROPS, KEY, VALUE = 14, 1, 2
@@ -27,7 +28,7 @@ def read_onnx_card(path: Path) -> GraphCard:
             metadata = dict(_entry(value) for _, value in _fields(file, {METADATA_PROPS}))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"invalid ONNX file: {path} ({error}).",
+            f"invalid ONNX file: {shown(path)} ({error}).",
             remedy="edgeseg export",
             code="model/not-onnx",
         ) from error

@@ -72,7 +72,11 @@ def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data):
 
 def test_the_command_that_rebuilds_names_the_run_as_one_word(card):
     odd = dataclasses.replace(card, graph=dataclasses.replace(card.graph, name="it's $(x) b"))
-    assert shlex.split(engines.rebuild(odd))[:3] == ["edgeseg", "build-engine", "it's $(x) b"]
+    assert shlex.split(engines.rebuild(odd, this_machine()))[:3] == [
+        "edgeseg",
+        "build-engine",
+        "it's $(x) b",
+    ]
 
 
 def test_a_missing_file_is_refused(card, place, rtx_3080):
