@@ -53,7 +53,7 @@ ERRORS = [
     ("reproduce destseg-2", "reproduce/no-data", "--data "),
     ("reproduce dskd-1 --data photos", "data/", "train/good"),
     ("reproduce dskd-1 --seeds 0", "config/out-of-range", "--seeds 1"),
-    ("reproduce dskd-7 --rows T-F", "reproduce/unknown-row", "--rows 'T-"),
+    ("reproduce dskd-7 --rows T-F", "reproduce/unknown-row", "--rows T-"),
     ("trian photos", "usage", "edgeseg --help"),
     ("train", "config/no-data", "edgeseg train DATA"),
     ("train --resume", "train/nothing-to-resume", "edgeseg train DATA"),
