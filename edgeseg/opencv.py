@@ -128,6 +128,8 @@ def _suffix(path: Path) -> str:
 
 def _is_opencv(error: ImportError) -> bool:
     """Whether cv2 is what could not be imported, or was being imported at the time."""
+    if "core.multiarray failed to import" in str(error):  # of the distribution's, which is one .so
+        return True
     frame = error.__traceback__
     while frame is not None:
         if frame.tb_frame.f_globals.get("__name__", "").split(".")[0] == "cv2":

@@ -133,3 +133,9 @@ def test_an_import_error_of_another_package_is_not_explained():
     with pytest.raises(ImportError) as caught:
         from edgeseg import nowhere  # noqa: F401
     assert failed_import(caught.value) is None
+
+
+def test_an_opencv_for_numpy_1_that_is_one_extension_module_is_recognized():
+    """Debian's: no frame of a package cv2, and no name."""
+    explained = failed_import(ImportError("numpy.core.multiarray failed to import"))
+    assert (explained.code, explained.remedy) == ("extra/numpy", "pip install 'numpy<2'")
