@@ -94,9 +94,10 @@ def check_writable(folder: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """Return the error of a failed write, with what to check."""
+    folder = next((place for place in path.parents if place.exists()), Path())
     return WriteError(
         f"cannot write {shown(path)}: {error.strerror or error}",
-        remedy=f"check space and permissions: df -h {quoted(path.parent)}",
+        remedy=f"check space and permissions: df -h {quoted(folder)}",
     )
 
 

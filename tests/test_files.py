@@ -57,6 +57,13 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_remedy_of_a_failed_write_names_a_folder_that_exists(tmp_path):
+    (tmp_path / "file").touch()
+    with fails(WriteError, "write/failed") as caught:
+        write_atomic(tmp_path / "file" / "deep" / "model.bin", b"new")
+    assert caught.value.remedy.endswith(f"df -h {quoted(tmp_path / 'file')}")
+
+
 def test_a_killed_write_keeps_the_old_file(tmp_path):
     """A kill runs no `finally`; whoever reads then still finds the old file, whole."""
     path = tmp_path / "model.bin"
