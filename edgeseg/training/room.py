@@ -15,6 +15,7 @@ from edgeseg.recipes import TrainConfig
 MOMENTS = {"sgd": 1, "adam": 2}  # tensors that an optimizer keeps for each weight
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 SPARE = 16 << 20  # bytes, for the card, the history and the pictures
+LAST = 4 << 20  # bytes beside the weights at the end: names of tensors, card, history, curves
 
 
 def file_sizes(detector: Detector, config: TrainConfig) -> tuple[int, int]:

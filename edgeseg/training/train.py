@@ -51,7 +51,7 @@ from edgeseg.training.prepare import (
     split_samples,
 )
 from edgeseg.training.preview import write_preview
-from edgeseg.training.room import check_room, file_sizes, reserved
+from edgeseg.training.room import LAST, check_room, file_sizes, reserved
 from edgeseg.training.step import Stepper
 
 PREPARING = 2  # threads for a GPU; more were not measured
@@ -129,7 +129,7 @@ def _train(
     )
     history = History(folder / HISTORY, (start.phase, start.step))
     steps = {}
-    with reserved(folder, weights) as reserve, stop_requests() as stop:
+    with reserved(folder, weights + LAST) as reserve, stop_requests() as stop:
         keeper = Keeper(run, folder, reserve, facts, history, detector)
         for phase in phases(detector, config, len(training)):
             steps[phase.name] = phase.steps
