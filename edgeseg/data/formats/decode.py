@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.data.formats.bitmap import decode_bmp
-from edgeseg.data.formats.header import Damaged, Header, Refused, SizeCheck
+from edgeseg.data.formats.header import Damaged, Refused, SizeCheck
 from edgeseg.data.formats.jpeg import decode_jpeg
 from edgeseg.data.formats.png import decode_png
 from edgeseg.data.formats.tiff import decode_tiff
@@ -56,13 +56,13 @@ def decode(data: bytes, name: str) -> Pixels:
     """
     decoder = _decoder(data, name)
 
-    def check(header: Header) -> None:
+    def check(width: int, height: int) -> None:
         most = limit(LIMIT)
-        if header.width * header.height > most:
+        if (pixels := width * height) > most:
             raise Refused(
                 "data/image-size",
-                f"{header.width} x {header.height} is more than {most} pixels",
-                f"export {LIMIT}={header.width * header.height}",
+                f"{width} x {height} is more than {most} pixels",
+                f"export {LIMIT}={pixels}",
             )
 
     try:

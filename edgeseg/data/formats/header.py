@@ -3,7 +3,6 @@
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")  # of tags that are not read 
 ORIENTATION = 0x0112  # tag of EXIF and TIFF
 
 
-@dataclass(frozen=True)
-class Header:
-    """Width and height in pixels, as stored."""
-
-    width: int
-    height: int
-
-
-SizeCheck = Callable[[Header], None]
-"""Refuses an image for its size; called before memory is allocated for it."""
+SizeCheck = Callable[[int, int], None]
+"""Refuses an image for its width and height; called before memory is allocated for it."""
 
 
 class Damaged(Exception):

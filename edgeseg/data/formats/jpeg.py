@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from edgeseg.data.formats.header import (
     Damaged,
-    Header,
     SizeCheck,
     orientation_of,
     wrong_type,
@@ -29,7 +28,7 @@ def decode_jpeg(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8], int]:
     Of a file with several pictures (MPO) this is the first one; the others are previews.
     """
     height, width, colors = _header(data)
-    check(Header(width, height))
+    check(width, height)
     if colors.upper() in ("CMYK", "YCCK"):
         raise wrong_type("CMYK colors")
     gray = colors.lower() == "gray"

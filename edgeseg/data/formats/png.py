@@ -10,7 +10,6 @@ from PIL.PngImagePlugin import PngImageFile
 
 from edgeseg.data.formats.header import (
     Damaged,
-    Header,
     Refused,
     SizeCheck,
     gray_or_color,
@@ -28,8 +27,8 @@ def decode_png(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.uin
     kind, head = next(_chunks(data), (b"", b""))
     if kind != b"IHDR" or len(head) != 13:
         raise Damaged("no PNG header")
-    header = Header(int.from_bytes(head[:4], "big"), int.from_bytes(head[4:8], "big"))
-    check(header)
+    size = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:8], "big")
+    check(*size)
     depth, color = head[8], head[9]
     orientation = 1
     for kind, body in _chunks(data):
@@ -38,7 +37,7 @@ def decode_png(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.uin
         if kind == b"eXIf":
             orientation = orientation_of(bytes(body))
     if depth == 16 and color != _GRAY:
-        return opencv(data, header), orientation
+        return opencv(data, *size), orientation
     image = opened(PngImageFile, data)
     if image.mode == "I":  # what Pillow before version 11 makes of 16 bits
         image.load()
@@ -60,12 +59,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         at = end + 4
 
 
-def opencv(data: bytes, header: Header) -> NDArray[np.uint16]:
+def opencv(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
     """Decode 16-bit color with OpenCV, uint16 RGB or RGBA; Pillow has 8 bits for colors."""
-    if header.width * header.height > OPENCV_LIMIT:
+    if width * height > OPENCV_LIMIT:
         raise Refused(
             "data/image-size",
-            f"{header.width} x {header.height} is more than OpenCV's limit of pixels",
+            f"{width} x {height} is more than OpenCV's limit of pixels",
             "store 8 bits per color, or cut the image into tiles",
         )
     try:

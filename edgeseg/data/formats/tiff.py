@@ -14,7 +14,6 @@ from PIL.TiffImagePlugin import TiffImageFile
 from edgeseg.data.formats.header import (
     ORIENTATION,
     Damaged,
-    Header,
     Refused,
     SizeCheck,
     gray_or_color,
@@ -39,7 +38,7 @@ def decode_tiff(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.ui
         if "unknown pixel mode" in str(error):
             raise wrong_type("another kind of pixels, such as floating-point colors") from error
         raise
-    check(Header(*image.size))
+    check(*image.size)
     if (pages := _pages(image)) > 1:
         raise several_pages(pages, "pages")
     compression = image.info.get("compression", "raw")
@@ -63,7 +62,7 @@ def decode_tiff(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.ui
             raise wrong_type("16-bit colors in separate planes")
         if orientation != 1:  # OpenCV's versions differ in what they make of it
             raise wrong_type(f"16-bit colors with the orientation {orientation}")
-        return opencv(data, Header(*image.size)), 1
+        return opencv(data, *image.size), 1
     pixels = gray_or_color(image)
     return pixels, 1 if _turned_by_pillow(image, orientation) else orientation
 
