@@ -16,7 +16,7 @@ from edgeseg import __version__
 from edgeseg.config import FrameFormat, Precision, RuntimeName, Typing, Via
 from edgeseg.errors import ModelError
 from edgeseg.files import shown, write_atomic
-from edgeseg.limits import limit
+from edgeseg.limits import THRESHOLD, limit
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import (
     Invalid,
@@ -37,7 +37,6 @@ CARD = "card.json"
 IMPORTED = "imported"  # key of ModelCard.config: the file that a run was imported from
 PREFIX = "edgeseg."  # of the keys in an ONNX file's metadata_props
 VERSION = 1  # of the cards; an older card has fewer fields, and their defaults
-THRESHOLD = (-1e6, 1e6)
 NETWORK = {
     "": ("teacher", "top"),
     "dskd": ("teacher", "top", "distance_weight", "structure", "embedding", "maps"),
@@ -72,9 +71,9 @@ class ModelCard:
     """Duration of the phases, including the wait for batches."""
     trained_on: str = ""
     """The machine and the number of threads."""
-    threshold: float | None = bounded(*THRESHOLD, default=None)
+    threshold: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
     """Pixel threshold, on the anomaly map."""
-    image_threshold: float | None = bounded(*THRESHOLD, default=None)
+    image_threshold: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
     """Image threshold, on the image score."""
     context: float = bounded(0, 10_000, default=0.0)
     """Sigma of the Gaussian that the anomaly map is averaged with, in its pixels; 0 disables."""
@@ -97,8 +96,8 @@ class GraphCard:
     frame_shape: tuple[int, int, int, int] = bounded(1, LARGEST_SIDE)
     """[N, H, W, C] of the `frame` input."""
     image_size: int = bounded(1)
-    threshold: float = bounded(*THRESHOLD)
-    image_threshold: float = bounded(*THRESHOLD)
+    threshold: float = bounded(-THRESHOLD, THRESHOLD)
+    image_threshold: float = bounded(-THRESHOLD, THRESHOLD)
     classes: tuple[str, str] = ("good", "anomalous")
     weights_sha256: str
     training: dict[str, Any]

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
-from edgeseg.limits import check_limit
+from edgeseg.limits import THRESHOLD, check_limit
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
@@ -224,10 +224,10 @@ class StreamConfig(GpuConfig):
     frames: int | None = setting(None, "Stop after this many frames", low=1, high=MOST)
     seconds: float | None = setting(None, "Stop after this many seconds", low=0.001, high=1e9)
     threshold: float | None = setting(
-        None, "Pixel threshold [default: the model's]", low=-1e6, high=1e6
+        None, "Pixel threshold [default: the model's]", low=-THRESHOLD, high=THRESHOLD
     )
     image_threshold: float | None = setting(
-        None, "Image threshold [default: the model's]", low=-1e6, high=1e6
+        None, "Image threshold [default: the model's]", low=-THRESHOLD, high=THRESHOLD
     )
     reconnects: int = setting(
         10, "Attempts to reconnect to a lost camera before the stream fails", low=0, high=1_000_000

@@ -15,6 +15,8 @@ LIMITS = {
 """Pixels of a photo, or of the frames of one inference; side of the network's input, in pixels; MB
 of a JSON, TOML or card file."""
 _MOST = 1 << 48
+THRESHOLD = 1e6
+"""Largest magnitude of a threshold; it has to stay finite in the float32 input of a graph."""
 
 
 def limit(name: str) -> int:

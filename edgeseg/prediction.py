@@ -22,7 +22,7 @@ from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import checked_threshold, is_anomalous
+from edgeseg.verdict import check_thresholds, checked_threshold, is_anomalous
 
 Channels = Literal["bgr", "rgb"]
 _TO_UINT8 = {
@@ -240,9 +240,7 @@ def load(
     """
     from edgeseg.loading import find_engine, open_model
 
-    for name, value in (("threshold", threshold), ("image_threshold", image_threshold)):
-        if value is not None:
-            checked_threshold(name, value)
+    check_thresholds(threshold, image_threshold)
     if threads is not None and not (isinstance(threads, int) and threads > 0):
         raise ConfigError(
             f"invalid threads: {threads!r} (expected a whole number from 1)", remedy="threads=2"

@@ -33,7 +33,7 @@ def predict(
     from edgeseg.loading import find_engine, open_model
     from edgeseg.stream.predict import image_files
     from edgeseg.stream.predict import predict as run_predict
-    from edgeseg.verdict import checked_threshold
+    from edgeseg.verdict import check_thresholds
 
     model = images.pop(0) if len(images) > 1 and is_model(images[0]) else None
     if misplaced := [path for path in images if is_model(path)]:
@@ -42,14 +42,18 @@ def predict(
             remedy=f"edgeseg predict {quoted(misplaced[0])} IMAGES --out {quoted(out)}",
             code="config/no-data",
         )
-    limits = {"threshold": threshold, "image_threshold": image_threshold}
-    for name, value in limits.items():
-        if value is not None:
-            checked_threshold(name, value)
+    check_thresholds(threshold, image_threshold)
     path = find_engine(model)
     files = image_files(images, out, model=path)
     with open_model(path, runtime=runtime, threads=threads) as backend:
-        return run_predict(backend, files, out, **limits, strict=strict)
+        return run_predict(
+            backend,
+            files,
+            out,
+            threshold=threshold,
+            image_threshold=image_threshold,
+            strict=strict,
+        )
 
 
 @command(PANEL)
