@@ -38,6 +38,10 @@ class EdgesegError(Exception):
         self.remedy = remedy
         self.code = code or self.default_code
 
+    def to_json(self) -> dict[str, str]:
+        """Return the error as one JSON object."""
+        return {"code": self.code, "problem": self.problem, "remedy": self.remedy}
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive the way from a worker process, which pickles the error."""
         return partial(type(self), remedy=self.remedy, code=self.code), (self.problem,)

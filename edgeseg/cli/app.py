@@ -19,7 +19,7 @@ import typer
 
 from edgeseg import __version__
 from edgeseg.addresses import scrub
-from edgeseg.cli.failures import REPORT, as_error, error_json, error_line
+from edgeseg.cli.failures import REPORT, as_error
 from edgeseg.cli.help import HelpCommand, HelpGroup
 from edgeseg.console import STDERR, prepare, printable, write_report
 from edgeseg.errors import EdgesegError, Interrupted, WriteError
@@ -71,7 +71,7 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
             try:
                 write_report(report.summary())
                 if as_json:
-                    document = report.to_json() | ({"error": error_json(failed)} if failed else {})
+                    document = report.to_json() | ({"error": failed.to_json()} if failed else {})
                     write_report(json.dumps(without_nan(document)))
             finally:  # what cannot be shown is stored all the same
                 getattr(report, "store", lambda: None)()
@@ -112,7 +112,7 @@ def main() -> None:
         error.problem, error.remedy = (scrub(t, sys.argv) for t in (error.problem, error.remedy))
         if "--json" in sys.argv:
             with suppress(WriteError):
-                write_report(error_line(error))
+                write_report(json.dumps({"error": error.to_json()}))
         sys.exit(_tell(error))
 
 

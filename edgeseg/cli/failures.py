@@ -4,7 +4,6 @@ Whatever `as_error` does not know is a mistake of edgeseg itself: a traceback an
 """
 
 import errno
-import json
 from typing import Any
 
 import typer
@@ -35,12 +34,6 @@ _REMEDIES = {
 }
 
 
-class Usage(EdgesegError):
-    """A command line that cannot be parsed."""
-
-    default_code = "usage"
-
-
 def as_error(error: BaseException) -> EdgesegError | None:
     """Return an exception as an error with a remedy; None for a mistake of edgeseg itself."""
     if isinstance(error, EdgesegError):
@@ -66,20 +59,10 @@ def as_error(error: BaseException) -> EdgesegError | None:
     return None
 
 
-def error_json(error: EdgesegError) -> dict[str, Any]:
-    """Return an error as the value of `error` in the document of `--json`."""
-    return {"code": error.code, "problem": error.problem, "remedy": error.remedy}
-
-
-def error_line(error: EdgesegError) -> str:
-    """Return the JSON document of a command that printed no report."""
-    return json.dumps({"error": error_json(error)})
-
-
 def _usage(error: Any) -> EdgesegError:
     place = error.ctx.command_path if error.ctx else "edgeseg"
     problem = error.format_message().replace("Value error, ", "")  # of Typer 0.29
-    return Usage(problem, remedy=f"{place} --help")
+    return EdgesegError(problem, remedy=f"{place} --help", code="usage")
 
 
 def _system(error: OSError) -> EdgesegError:

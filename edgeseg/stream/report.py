@@ -11,24 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
-from edgeseg.errors import DataError, EdgesegError, GateFailed, SinkError
+from edgeseg.errors import DataError, EdgesegError, GateFailed
 from edgeseg.machine.clocks import ClockReport
 from edgeseg.stream.pipeline.latency import Percentiles
 from edgeseg.text import table
-
-
-@dataclass(frozen=True, kw_only=True)
-class Incomplete:
-    """An output that was asked for and is not complete."""
-
-    problem: str
-    remedy: str
-    code: str
-
-    @classmethod
-    def of(cls, error: EdgesegError) -> "Incomplete":
-        """Return what an error of a sink says."""
-        return cls(problem=error.problem, remedy=error.remedy, code=error.code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +42,8 @@ class StreamReport:
     """Frames of a live source that the video and the window had no time for."""
     lost: int
     """Lines of --jsonl that could not be written."""
-    errors: tuple[Incomplete, ...]
-    """Outputs that are not complete; `check` raises the first."""
+    errors: tuple[EdgesegError, ...]
+    """Why outputs that were asked for are not complete; `check` raises the first."""
     strict: bool
     trigger_drops: int
     """Frames of a live source between two triggers."""
@@ -122,15 +108,15 @@ class StreamReport:
         latency = document.pop("latency") or {}
         damaged = damaged_to_json(self.damaged)
         damaged["warnings"] += len(self._warnings())
-        return document | latency | damaged
+        return document | latency | damaged | {"errors": [e.to_json() for e in self.errors]}
 
     def check(self) -> None:
         """Raise the error of an incomplete output, DataError if strict, or GateFailed.
 
         GateFailed: there were more deadline misses than allowed.
         """
-        for each in self.errors:
-            raise SinkError(each.problem, remedy=each.remedy, code=each.code)
+        for error in self.errors:
+            raise error
         if self.strict:
             refuse_damaged(self.damaged)
         if self.strict and self.broken:

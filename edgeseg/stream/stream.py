@@ -33,7 +33,7 @@ from edgeseg.stream.pipeline.dispatcher import Dispatcher
 from edgeseg.stream.pipeline.in_flight import InFlightRequests, open_requests
 from edgeseg.stream.pipeline.inference import POLL, Inference
 from edgeseg.stream.pipeline.latency import Stages
-from edgeseg.stream.report import Incomplete, StreamReport
+from edgeseg.stream.report import StreamReport
 from edgeseg.stream.sink.base import AnySink
 from edgeseg.stream.sink.open import close_sinks, open_sinks
 from edgeseg.stream.source.base import Source
@@ -164,7 +164,7 @@ class _StreamRun:
             reconnects=source.reconnects,
             not_shown=self.dispatcher.not_shown,
             lost=self.dispatcher.lost,
-            errors=tuple(Incomplete.of(error) for error in self.dispatcher.errors),
+            errors=tuple(self.dispatcher.errors),
             strict=self._config.strict,
             trigger_drops=self.capture.dropped,
             missed_triggers=self.capture.missed,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from edgeseg.config import StreamConfig
-from edgeseg.errors import DataError, SinkError
+from edgeseg.errors import DataError, WriteError
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
 from tests.kit.errors import fails
@@ -57,7 +57,7 @@ def test_frames_are_accounted_for_when_their_lines_are_lost(tmp_path):
         report = stream(RedBackend(), ListSource([solid_image()] * 20), [lines], StreamConfig())
     assert (report.frames, report.lost) == (20, 20)
     accounted(report, len(frame_lines(tmp_path / "lines.jsonl")))
-    with fails(SinkError, "sink/cannot-write"):
+    with fails(WriteError, "write/failed"):
         report.check()
 
 

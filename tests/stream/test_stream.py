@@ -207,7 +207,7 @@ def test_a_sink_that_fails_spares_the_others_and_is_in_the_report(tmp_path, said
     with JsonlSink(tmp_path / "lines.jsonl") as lines:
         report = run(source, [lines, Failing()])
     assert len(frame_lines(tmp_path / "lines.jsonl")) == report.frames == 100
-    assert said == ["no room The stream continues."]
+    assert said == ["no room; the stream continues"]
     assert [each.problem for each in report.errors] == ["no room"]
     assert "warning: no room" in report.summary()
     with pytest.raises(SinkError):

@@ -179,6 +179,6 @@ class Dispatcher:
     def _fail(self, sink: AnySink, error: EdgesegError, stop: Callable[[], None]) -> None:
         sink.error = error
         if self._record_sinks or self._frame_sinks:
-            log.warning(f"{error.problem} The stream continues.")
+            log.warning(f"{error.problem.rstrip('.')}; the stream continues")
         else:
             stop()

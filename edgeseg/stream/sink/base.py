@@ -7,7 +7,6 @@ first frame; `close` leaves complete files, whatever ended the stream.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
 from edgeseg.data.images import Image
-from edgeseg.errors import EdgesegError, SinkError
-from edgeseg.files import quoted, shown
+from edgeseg.errors import EdgesegError
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 
 
@@ -114,24 +112,3 @@ class RecordSink(Sink):
 
 
 AnySink = FrameSink | RecordSink
-
-
-def make_parent(path: Path) -> None:
-    """Create the folder of an output file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(
-            f"cannot create folder {shown(path.parent)}: {error.strerror}.",
-            remedy="choose another folder for the output",
-            code="sink/folder",
-        ) from error
-
-
-def cannot_write(path: Path, error: OSError) -> SinkError:
-    """Return the error of an output that cannot be written."""
-    return SinkError(
-        f"cannot write {shown(path)}: {error.strerror or error}.",
-        remedy=f"check permissions and free space: df -h {quoted(path.parent)}",
-        code="sink/cannot-write",
-    )

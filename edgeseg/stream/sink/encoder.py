@@ -150,13 +150,6 @@ def _pyav() -> ModuleType:
     return import_module("av")
 
 
-def has_pyav() -> bool:
-    """Whether PyAV can be imported."""
-    with suppress(ImportError, OSError):
-        return bool(_pyav())
-    return False
-
-
 def open_encoder(
     file: BinaryIO, path: Path, suffix: str, size: tuple[int, int], fps: float
 ) -> Encoder:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import SinkError
-from edgeseg.files import locked, shown
+from edgeseg.files import cannot_write, locked, shown
 from edgeseg.log import log
-from edgeseg.stream.sink.base import Record, RecordSink, cannot_write, make_parent
+from edgeseg.stream.sink.base import Record, RecordSink
 
 KINDS = ("start", "index", "lost")  # the keys of which every line has one
 LONGEST = 1 << 16  # bytes of a line; a file name has at most 4096
@@ -37,14 +37,14 @@ class JsonlSink(RecordSink):
     ) -> None:
         """about: facts for the line that marks the start.
 
-        SinkError: not writable, or (`sink/not-json-lines`) the file is of another kind.
+        WriteError: not writable. SinkError (`sink/not-json-lines`): a file of another kind.
         EdgesegError (`files/locked`): another process writes the file.
         """
-        make_parent(path)
         self._path = path
         self._gap = 0  # lines lost since the last that was written
         with ExitStack() as stack:
             try:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 self._regular = not path.exists() or path.is_file()
                 if self._regular:
                     stack.enter_context(locked(path))
@@ -96,7 +96,7 @@ class JsonlSink(RecordSink):
     def _lose(self, error: OSError) -> None:
         if not self._gap:
             failed = cannot_write(self._path, error)
-            log.warning(f"{failed.problem} The inspection continues; lines are lost until then.")
+            log.warning(f"{failed.problem}; the stream continues, and lines are lost until then")
             self.error = failed
         self._gap += 1
         self.lost += 1

@@ -11,7 +11,6 @@ from edgeseg.config import StreamConfig
 from edgeseg.errors import EdgesegError, SinkError
 from edgeseg.files import check_outputs
 from edgeseg.log import log
-from edgeseg.stream.report import Incomplete
 from edgeseg.stream.sink.base import AnySink
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.sink.video import VideoSink, check_name
@@ -58,14 +57,14 @@ def open_sinks(
     return sinks
 
 
-def close_sinks(sinks: Sequence[AnySink]) -> tuple[Incomplete, ...]:
+def close_sinks(sinks: Sequence[AnySink]) -> tuple[EdgesegError, ...]:
     """Close all sinks, and return the errors of those that could not be completed."""
     errors = []
     for sink in sinks:
         try:
             sink.close()
         except EdgesegError as error:
-            errors.append(Incomplete.of(error))
+            errors.append(error)
     return tuple(errors)
 
 

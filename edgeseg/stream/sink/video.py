@@ -9,10 +9,10 @@ import cv2
 
 from edgeseg.errors import SinkError
 from edgeseg.extras import install_command
-from edgeseg.files import locked, quoted, shown, temporary
+from edgeseg.files import cannot_write, locked, quoted, shown, temporary
 from edgeseg.log import log
 from edgeseg.opencv import openable
-from edgeseg.stream.sink.base import FrameSink, Result, cannot_write, make_parent
+from edgeseg.stream.sink.base import FrameSink, Result
 from edgeseg.stream.sink.encoder import FORMATS, Encoder, PyAvEncoder, open_encoder
 from edgeseg.stream.sink.overlay import zoom
 
@@ -36,7 +36,7 @@ class VideoSink(FrameSink):
     ) -> None:
         """Open the file; size: (height, width) of the graph's frames.
 
-        SinkError: not writable, no video, or (`sink/exists`) there without `overwrite`.
+        WriteError: not writable. SinkError: no video, or (`sink/exists`) there without `overwrite`.
         """
         check_name(path, overwrite=overwrite)
         factor = zoom(*size)
@@ -46,13 +46,13 @@ class VideoSink(FrameSink):
         self._images, self._finished = 0, False
         self._lag = 0.0  # images by which the video is behind real time
         self._last: float | None = None
-        make_parent(path)
         with ExitStack() as stack:
             self._encoder = self._open(stack)
             self._files = stack.pop_all()
 
     def _open(self, stack: ExitStack) -> Encoder:
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists():
                 with locked(self._path):  # not while another process writes it
                     pass

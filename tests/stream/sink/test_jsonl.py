@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import EdgesegError, SinkError
+from edgeseg.errors import EdgesegError, SinkError, WriteError
 from edgeseg.stream.sink.jsonl import JsonlSink
 from tests.kit.errors import fails
 from tests.stream.sink.results import frame_lines, make_record
@@ -130,13 +130,13 @@ def test_a_second_process_is_refused_until_the_first_has_died(tmp_path):
 
 
 def test_lines_into_a_folder_are_refused(tmp_path):
-    with fails(SinkError, "sink/cannot-write"):
+    with fails(WriteError, "write/failed"):
         JsonlSink(tmp_path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_disk_that_is_full_at_the_start_is_an_error_with_the_file_s_name():
-    with fails(SinkError, "sink/cannot-write") as caught:
+    with fails(WriteError, "write/failed") as caught:
         JsonlSink(Path("/dev/full"))
     assert "/dev/full: No space left" in caught.value.problem
 
@@ -169,7 +169,7 @@ def test_a_full_disk_costs_lines_and_not_the_file(tmp_path, said):
         sink.write(make_record(4))
     assert kinds(path) == ["start", "index", "lost", "index"]
     assert [line["index"] for line in frame_lines(path)] == [0, 4]
-    assert (sink.lost, sink.error.code) == (3, "sink/cannot-write")
+    assert (sink.lost, sink.error.code) == (3, "write/failed")
     assert len(said) == 2 and "No space left" in said[0] and "3 lines are missing" in said[1]
 
 

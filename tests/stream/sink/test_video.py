@@ -4,21 +4,22 @@ import errno
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from itertools import chain, repeat
 
 import cv2
 import numpy as np
 import pytest
 
-from edgeseg.errors import EdgesegError, SinkError
+from edgeseg.errors import EdgesegError, SinkError, WriteError
 from edgeseg.stream.sink import encoder
-from edgeseg.stream.sink.encoder import has_pyav
 from edgeseg.stream.sink.video import VideoSink
 from tests.kit.errors import fails
 from tests.stream.sink.results import SIZE, make_result, with_arrays
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".mov")
-needs_pyav = pytest.mark.skipif(not has_pyav(), reason="PyAV is not installed")
+HAS_PYAV = find_spec("av") is not None
+needs_pyav = pytest.mark.skipif(not HAS_PYAV, reason="PyAV is not installed")
 posix = pytest.mark.skipif(os.name == "nt", reason="kills and limits of POSIX")
 
 
@@ -26,7 +27,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="kills and limits of POSIX")
 def each_encoder(request, monkeypatch):
     if request.param == "OpenCV":
         monkeypatch.setattr(encoder, "_pyav", _missing)
-    elif not has_pyav():
+    elif not HAS_PYAV:
         pytest.skip("PyAV is not installed")
 
 
@@ -232,7 +233,7 @@ def test_without_its_codecs_a_video_is_refused_and_leaves_nothing(tmp_path, monk
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with fails(SinkError, "sink/folder"):
+    with fails(WriteError, "write/failed"):
         open_video(tmp_path / "file" / "clip.mp4")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeseg.config import StreamConfig
-from edgeseg.errors import ConfigError, SinkError
+from edgeseg.errors import ConfigError, SinkError, WriteError
 from edgeseg.stream.sink import screen, window
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.sink.open import check_sinks, open_sinks
@@ -55,7 +55,7 @@ def test_a_window_that_was_asked_for_is_not_left_out(monkeypatch):
 def test_a_refused_sink_closes_those_before_it(tmp_path):
     (tmp_path / "o.jsonl").mkdir()
     config = StreamConfig(out=tmp_path / "o.mp4", jsonl=tmp_path / "o.jsonl", window=False)
-    with pytest.raises(SinkError), ExitStack() as stack:
+    with fails(WriteError, "write/failed"), ExitStack() as stack:
         open_sinks(config, make_card(), ListSource([]), stack=stack)
     assert [p.name for p in tmp_path.iterdir()] == ["o.jsonl"]
 
