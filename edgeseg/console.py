@@ -18,14 +18,10 @@ from contextlib import suppress
 from typing import TextIO
 
 from edgeseg.errors import WriteError
+from edgeseg.text import escaped
 
 WAIT = 0.2  # seconds for a blocked reader of standard error
 CHUNK = 512  # bytes that a pipe accepts at once if it accepts any (POSIX: PIPE_BUF)
-
-# Control characters, except tab and newline, could change the terminal or fake other lines.
-_CONTROL = {
-    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
-}
 
 
 def prepare() -> None:
@@ -44,9 +40,8 @@ def prepare() -> None:
 
 
 def printable(text: str) -> str:
-    """Escape control characters and the bytes of names that are not UTF-8."""
-    text = text.translate(_CONTROL)
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Escape what could change the terminal or fake other output, in text of several lines."""
+    return escaped(text, keep="\t\n")
 
 
 def write_report(text: str) -> None:

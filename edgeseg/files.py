@@ -20,6 +20,7 @@ from shlex import quote
 
 from edgeseg.errors import ConfigError, DataError, EdgesegError, WriteError
 from edgeseg.index import INDEX, indexed_names
+from edgeseg.text import escaped
 
 try:
     import fcntl
@@ -101,6 +102,15 @@ def cannot_write(path: Path, error: OSError) -> WriteError:
     )
 
 
+def cannot_read(path: Path, error: OSError) -> DataError:
+    """Return the error of a failed read (`data/unreadable`)."""
+    return DataError(
+        f"cannot read {shown(path)}: {error.strerror or error}",
+        remedy="check the path and its permissions",
+        code="data/unreadable",
+    )
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the advisory lock of an existing folder or of a file, which is created if it is missing.
@@ -157,10 +167,6 @@ class Listing:
     files: tuple[Path, ...]
     left_out: Mapping[str, int]
 
-    def note(self) -> str:
-        """Return what was left out in words: `3 hidden, 2 .webp`; empty if nothing was."""
-        return ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
-
 
 def walk(folder: Path, suffixes: Collection[str], *, deep: bool = True) -> Listing:
     """List the files of a folder that have one of the suffixes, in natural order of their paths.
@@ -184,7 +190,7 @@ def natural_key(path: Path) -> tuple[object, ...]:
 
 def shown(name: str | Path) -> str:
     """Return a name for messages: control characters and bytes that are no text are escaped."""
-    return "".join(_escaped(letter) for letter in str(name))
+    return escaped(str(name))
 
 
 def quoted(path: str | Path) -> str:
@@ -263,11 +269,7 @@ def _walk(
         status = folder.stat()
         entries = list(folder.iterdir())
     except OSError as error:
-        raise DataError(
-            f"cannot read the folder {shown(folder)}: {error.strerror}",
-            remedy="check the path and its permissions",
-            code="data/unreadable",
-        ) from error
+        raise cannot_read(folder, error) from error
     if (status.st_dev, status.st_ino) in seen:
         left["linked again"] += 1
         return
@@ -298,11 +300,3 @@ def _natural(name: str) -> tuple[object, ...]:
         (len(piece.lstrip("0")), piece.lstrip("0")) if place % 2 else piece
         for place, piece in enumerate(pieces)
     )
-
-
-def _escaped(letter: str) -> str:
-    if letter.isprintable():
-        return letter
-    if 0xDC80 <= ord(letter) <= 0xDCFF:  # a byte that is no UTF-8, from os.fsdecode
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode()

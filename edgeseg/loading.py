@@ -168,9 +168,7 @@ def newest_run(runs: Path) -> Path:
     return found[0]
 
 
-def newest_engine(
-    engines: Path,
-) -> Path:
+def newest_engine(engines: Path) -> Path:
     """Return the newest engine that runs on this machine; log the skipped ones with the reason."""
     card, problems = newest_that_runs(engines, candidates(this_machine()))
     skipped = [f"skipped {problem}" for problem in problems]

@@ -19,6 +19,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edgeseg.limits import limit
+from edgeseg.text import escaped
 
 T = TypeVar("T")
 LONGEST, LONGEST_NAME = 65_536, 200  # characters
@@ -250,5 +251,5 @@ def _shown(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    text = escaped(text)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -1,4 +1,4 @@
-"""Text for people: aligned tables and sizes with units."""
+"""Text for people: aligned tables, names, and lists of them."""
 
 from collections.abc import Sequence
 
@@ -18,3 +18,20 @@ def table(rows: Sequence[Sequence[str]], align: str, *, gap: str = "  ") -> list
         ).rstrip()
         for row in rows
     ]
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names, comma-separated, and the number of those beyond `most`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Escape control characters and bytes that are no text, so that a terminal shows them."""
+    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
+
+
+def _escape(letter: str) -> str:
+    if 0xDC80 <= ord(letter) <= 0xDCFF:  # a byte that is no UTF-8, from os.fsdecode
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()

@@ -92,7 +92,7 @@ def test_a_closed_or_missing_stream_is_ignored(monkeypatch):
     [
         ("größe\tok\n", "größe\tok\n"),
         ("\x1b[2Jred", r"\x1b[2Jred"),
-        ("a\rb\x9b", r"a\x0db\x9b"),
+        ("a\rb\x9b", r"a\rb\x9b"),
         (os.fsdecode(b"caf\xe9.png"), r"caf\xe9.png"),
     ],
 )

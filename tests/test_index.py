@@ -80,4 +80,4 @@ def test_a_walker_leaves_out_what_predict_wrote_and_counts_it(tmp_path):
     assert [path.relative_to(tmp_path).as_posix() for path in listing.files] == [
         *("deep/photo_mask.png", "photo.png")
     ]
-    assert listing.note() == "2 written by predict"
+    assert listing.left_out == {"written by predict": 2}

@@ -8,6 +8,7 @@ from typing import Any
 from edgeseg.errors import DataError
 from edgeseg.files import shown
 from edgeseg.log import log
+from edgeseg.text import listed
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ def refuse_damaged(found: Sequence[DamagedImage]) -> None:
     """DataError (`data/damaged-images`) if there is any, for `--strict`."""
     if found:
         raise DataError(
-            f"{len(found)} damaged, not judged: {shown(found[0].file)}"
-            + ", ..." * (len(found) > 1),
+            f"{len(found)} damaged, not judged: {listed([shown(each.file) for each in found], 1)}",
             remedy="replace the files by intact copies, or leave out --strict",
             code="data/damaged-images",
         )

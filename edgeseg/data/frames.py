@@ -18,7 +18,6 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.listing import walk_images
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError
-from edgeseg.files import shown
 from edgeseg.log import log
 from edgeseg.runtime.base import Slot
 
@@ -91,22 +90,10 @@ def pick_paths(folder: Path, most: int) -> list[Path]:
     Of a data set the test images are chosen, which include defects; ground truth is left out.
     DataError if the folder is missing or contains no image.
     """
-    if not folder.is_dir():
-        raise DataError(
-            f"folder not found: {shown(folder)}",
-            remedy="--data FOLDER with images",
-            code="data/folder-missing",
-        )
     paths: list[Path] = []
     with suppress(DataError):  # any folder of images will do
         paths = [sample.path for sample in open_dataset(folder).test]
     paths = paths or walk_images(folder)
-    if not paths:
-        raise DataError(
-            f"no images in {shown(folder)}",
-            remedy="put PNG, JPEG, BMP or TIFF files there",
-            code="data/no-images",
-        )
     return [paths[place] for place in evenly(len(paths), most)]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeseg.data.formats.decode import LIMIT, Pixels, decode
 from edgeseg.errors import DataError
-from edgeseg.files import shown
+from edgeseg.files import cannot_read, shown, write_atomic
 from edgeseg.limits import limit
 
 BYTES_PER_PIXEL, HEADERS = 8, 1 << 24  # at most, in a file
@@ -45,11 +45,7 @@ def read_pixels(path: Path) -> Pixels:
             size = os.fstat(file.fileno()).st_size
             data = file.read() if size <= most else b""
     except OSError as error:
-        raise DataError(
-            f"cannot open {shown(path)}: {error.strerror}",
-            remedy="check the path and its permissions",
-            code="data/unreadable",
-        ) from error
+        raise cannot_read(path, error) from error
     if size > most:
         raise DataError(
             f"cannot read {shown(path)}: {size} bytes, too large for an image",
@@ -149,8 +145,6 @@ def fill_frame(frame: Image, image: Image, *, source: str, target: str) -> None:
 
 def write_png(path: Path, image: Image) -> None:
     """Write RGB uint8 [H, W, 3] or a mask uint8 [H, W] as PNG, atomically."""
-    from edgeseg.files import write_atomic
-
     write_atomic(path, encode_png(image))
 
 

@@ -17,7 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.data import published
-from edgeseg.data.listing import SUFFIXES, list_images, log_left_out, subfolders
+from edgeseg.data.listing import (
+    SUFFIXES,
+    check_folder,
+    list_images,
+    log_left_out,
+    no_images,
+    subfolders,
+)
 from edgeseg.errors import DataError
 from edgeseg.files import quoted, shown, walk
 from edgeseg.log import log
@@ -61,12 +68,7 @@ def open_dataset(root: Path) -> Dataset:
 
     Missing files of a published data set are logged as a warning.
     """
-    if not root.is_dir():
-        raise DataError(
-            f"folder not found: {shown(root)}",
-            remedy=f"the path of a folder with {_EXPECTED}",
-            code="data/folder-missing",
-        )
+    check_folder(root, _EXPECTED)
     reader = _reader(root)
     if reader is None:
         raise _unknown(root)
@@ -244,11 +246,7 @@ def _plain(root: Path) -> Dataset:
 def _images(folder: Path) -> list[Path]:
     paths = list_images(folder) if folder.is_dir() else []
     if not paths:
-        raise DataError(
-            f"no images in {shown(folder)}",
-            remedy="add PNG, JPEG, BMP or TIFF files, or take the folder away",
-            code="data/no-images",
-        )
+        raise no_images(folder)
     return paths
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.files import Listing, natural_key, shown, walk
+from edgeseg.files import natural_key, shown, walk
 from edgeseg.log import log_once
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 DOCUMENTS = frozenset({".txt", ".md", ".json", ".csv", ".xml", ".toml", ".yaml", ".yml", ".pdf"})
+ADD = "put PNG, JPEG, BMP or TIFF files there"
 TRUTH_FOLDERS = frozenset({"ground_truth", "masks"})
 
 
@@ -22,15 +23,17 @@ def list_images(folder: Path) -> list[Path]:
     return list(walk(folder, SUFFIXES, deep=False).files)
 
 
-def walk_images(folder: Path) -> list[Path]:
+def walk_images(folder: Path, remedy: str = ADD) -> list[Path]:
     """Return the image files in a folder and its subfolders, without masks and depth.
 
-    In natural order of their paths. What is left out is logged.
+    In natural order of their paths. What is left out is logged. DataError if there is none.
     """
     check_folder(folder)
     listing = walk(folder, SUFFIXES)
     images = [p for p in listing.files if not _is_truth(p, p.relative_to(folder).parts[:-1])]
     log_left_out(folder, listing.left_out)
+    if not images:
+        raise no_images(folder, remedy)
     return images
 
 
@@ -44,17 +47,22 @@ def subfolders(folder: Path) -> list[Path]:
 
 def log_left_out(folder: Path, left_out: Mapping[str, int]) -> None:
     """Say once how many files of a folder were left out, and why; documents need no word."""
-    counts = {reason: n for reason, n in left_out.items() if reason not in DOCUMENTS}
-    if note := Listing((), counts).note():
-        log_once(f"left out in {shown(folder)}: {shown(note)}")
+    counts = [f"{n} {why}" for why, n in sorted(left_out.items()) if why not in DOCUMENTS]
+    if counts:
+        log_once(f"left out in {shown(folder)}: {shown(', '.join(counts))}")
 
 
-def check_folder(folder: Path) -> None:
-    """DataError if a folder does not exist."""
+def no_images(folder: Path, remedy: str = ADD) -> DataError:
+    """Return the error for a folder without images (`data/no-images`)."""
+    return DataError(f"no images in {shown(folder)}", remedy=remedy, code="data/no-images")
+
+
+def check_folder(folder: Path, expected: str = "images") -> None:
+    """DataError (`data/folder-missing`) if a folder does not exist."""
     if not folder.is_dir():
         raise DataError(
             f"folder not found: {shown(folder)}",
-            remedy="the path of a folder with images",
+            remedy=f"the path of a folder with {expected}",
             code="data/folder-missing",
         )
 

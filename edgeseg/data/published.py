@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgeseg.files import shown
 from edgeseg.recipes import Rotation
+from edgeseg.text import listed
 
 if TYPE_CHECKING:
     from edgeseg.data.layouts import Dataset
@@ -200,9 +201,9 @@ def shortfall(
     wrong = [f"{what} {found[what]} of {n}" for what, n in expected.items() if found[what] != n]
     if not wrong:
         return None
-    names = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
     return (
-        f"{shown(root)} differs from {name} as published: {names}. Complete data: {ORIGINS[name]}"
+        f"{shown(root)} differs from {name} as published: {listed(wrong, 6)}. "
+        f"Complete data: {ORIGINS[name]}"
     )
 
 

@@ -18,7 +18,6 @@ from edgeseg.data import published
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.listing import walk_images
 from edgeseg.errors import DataError
-from edgeseg.files import shown
 from edgeseg.log import log, log_once
 
 ATTEMPTS = 100  # draws of a texture that can be read
@@ -37,13 +36,8 @@ class FolderTextures:
     """The images in a folder and its subfolders. An incomplete DTD is logged as a warning."""
 
     def __init__(self, folder: Path) -> None:
-        self.paths = walk_images(folder)
-        if not self.paths:
-            raise DataError(
-                f"no images in {shown(folder)} (--textures)",
-                remedy="--textures FOLDER with images, or no --textures for procedural ones",
-                code="data/no-images",
-            )
+        remedy = "--textures FOLDER with images, or no --textures for procedural ones"
+        self.paths = walk_images(folder, remedy)
         if warning := published.textures_shortfall(folder):
             log.warning(warning)
 

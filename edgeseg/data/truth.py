@@ -7,7 +7,7 @@ values of which one below half fills a block of 3 x 3 pixels, which an antialias
 So masks of 0/255, 0/1, 0/100, of class indices, palettes, 16 bits, and antialiased ones are read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from edgeseg.data.images import Mask, read_pixels
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import DataError
 from edgeseg.files import shown
+from edgeseg.text import listed
 
 LABELS = 16
 """The most values of a label image that reaches half of the full scale."""
@@ -110,6 +111,4 @@ def _line(masks: Sequence[Path], one: str, several: str) -> str:
 
 
 def _names(paths: Sequence[Path]) -> str:
-    names: Iterable[str] = (shown(Path(p.parent.name, p.name)) for p in paths[:NAMED])
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(names) + more
+    return listed([shown(Path(p.parent.name, p.name)) for p in paths], NAMED)

@@ -91,7 +91,8 @@ def _find_file(config: Any) -> Path:
         if not config.url:
             raise
     _reach(config.url)
-    torch.hub.download_url_to_file(config.url, str(_made(cached)), _digits(cached), progress=False)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    torch.hub.download_url_to_file(config.url, str(cached), _digits(cached), progress=False)
     return cached
 
 
@@ -140,11 +141,6 @@ def _reach(address: str) -> None:
     request = Request(address, method="HEAD")
     with suppress(HTTPError), urlopen(request, timeout=CONNECT_S):  # any answer will do
         pass
-
-
-def _made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 @contextmanager

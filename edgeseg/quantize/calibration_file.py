@@ -12,6 +12,7 @@ from typing import Any
 from edgeseg.errors import GateFailed, ModelError
 from edgeseg.files import quoted, sha256, shown, write_atomic
 from edgeseg.schema import Invalid, NotFinite, bounded, build, parse, read_text
+from edgeseg.text import listed
 
 DIGITS = 5
 HASH = 16  # digits of an image's SHA-256
@@ -52,7 +53,7 @@ class Ranges:
         """Raise GateFailed for a tensor without a range: INT8 would turn all its values into 0."""
         empty = [name for name, found in self.tensors.items() if found.limit == 0]
         if empty or not self.tensors:
-            found = f"the range of {_some(empty)} is 0" if empty else "there is no range"
+            found = f"the range of {listed(empty, 3)} is 0" if empty else "there is no range"
             raise _no_ranges(found, remedy)
 
     def images(self, most: int) -> list[Path]:
@@ -130,10 +131,6 @@ def _no_ranges(problem: str, remedy: str) -> GateFailed:
     return GateFailed(
         f"invalid calibration: {problem}. Nothing was written.", remedy=remedy, code="gate/ranges"
     )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _block(name: str, lines: dict[str, Any]) -> str:

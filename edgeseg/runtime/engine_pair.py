@@ -8,8 +8,7 @@ Until step 2 the old pair is valid. After it whoever opens the engine does step 
 of step 1 where the folder cannot be written.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from edgeseg.cards import EngineCard, read_card, write_card
@@ -36,14 +35,12 @@ def engine_path(card: Path) -> Path:
     return following if following.is_file() else engine
 
 
-@contextmanager
-def new_engine(engine: Path, digest: str) -> Iterator[Path]:
-    """Yield a temporary path for a new engine with this SHA-256; keep it if the block succeeds.
+def new_engine(engine: Path, digest: str) -> AbstractContextManager[Path]:
+    """Write a new engine with this SHA-256 as with `files.replacing`, beside the old one.
 
-    `replace_pair` lets it take the place of the old one. WriteError as of `files.replacing`.
+    `replace_pair` lets it take the place of the old one.
     """
-    with replacing(_next(engine, digest)) as part:
-        yield part
+    return replacing(_next(engine, digest))
 
 
 def replace_pair(engine: Path, card: EngineCard) -> None:

@@ -31,14 +31,7 @@ def image_files(images: Sequence[Path], out: Path, *, model: Path | None = None)
     check_outputs({"--out": out}, [*images, *([model] if model else [])])
     files: list[Path] = []
     for path in images:
-        found = walk_images(path) if path.is_dir() else [path]
-        if not found:
-            raise DataError(
-                f"no images in {shown(path)}.",
-                remedy="put PNG, JPEG, BMP or TIFF files there",
-                code="data/no-images",
-            )
-        files += found
+        files += walk_images(path) if path.is_dir() else [path]
     if not files:
         raise DataError(
             "no image given.",

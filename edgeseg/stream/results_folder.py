@@ -29,6 +29,7 @@ from edgeseg.files import cannot_write, locked, sha256, shown, write_atomic
 from edgeseg.index import append, check_index
 from edgeseg.log import log
 from edgeseg.prediction import Prediction
+from edgeseg.text import listed
 
 LINES = "predictions.jsonl"
 PARTIAL = "predictions.partial.jsonl"
@@ -49,11 +50,10 @@ class ResultsFolder:
     def check(self, names: Sequence[str]) -> None:
         """SinkError if a file of these outputs exists that predict did not write."""
         files = [LINES, PARTIAL, *(name + end for name in names for end in ENDINGS.values())]
-        if foreign := [file for file in files if self._is_foreign(file)]:
-            some = ", ".join(map(shown, foreign[:NAMED])) + ", ..." * (len(foreign) > NAMED)
+        if foreign := [shown(file) for file in files if self._is_foreign(file)]:
             raise SinkError(
                 f"{len(foreign)} of the files to write exist in {shown(self._out)} and were not "
-                f"written by edgeseg predict, or were changed since: {some}",
+                f"written by edgeseg predict, or were changed since: {listed(foreign, NAMED)}",
                 remedy="choose another folder with --out, or move these files",
                 code="sink/not-ours",
             )

@@ -19,7 +19,7 @@ from edgeseg.cards import CARD, RUNS, WEIGHTS
 from edgeseg.errors import ConfigError, EdgesegError, ModelError
 from edgeseg.files import cannot_write, locked, quoted, shown
 from edgeseg.recipes import TrainConfig
-from edgeseg.schema import Invalid, bounded, build, check_given, parse
+from edgeseg.schema import Invalid, bounded, build, check_given, is_plain, parse
 from edgeseg.training.history import HISTORY
 
 RESUME = "resume.safetensors"
@@ -180,7 +180,7 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 
 def check_run_name(name: str) -> None:
     """ConfigError for a name that is no plain file name."""
-    plain = Path(name).name == name and name not in ("", "..") and shown(name) == name
+    plain = is_plain(name) and shown(name) == name
     if not plain or name.startswith(("-", ".")) or len(name.encode()) > 200:
         tail = Path(name).name
         inside = tail != name and tail != "" and shown(tail) == tail

@@ -19,7 +19,6 @@ The file does not name the training images, so the run has neither a split nor t
 import secrets
 import shutil
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from edgeseg.extras import versions
 from edgeseg.files import PART, cannot_write, sha256, shown
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
+from edgeseg.text import listed
 from edgeseg.training.checkpoint import save_weights
 
 TEACHER, SIDE, TOP = "resnet18", 256, 100
@@ -155,7 +155,7 @@ def _read(file: Path) -> dict[str, Tensor]:
     ]
     if others or not state:
         raise ModelError(
-            f"{shown(file)} contains {_some(others) or 'nothing'} "
+            f"{shown(file)} contains {listed(others, SHOWN) or 'nothing'} "
             "(expected a flat dict of tensors)",
             remedy=_EXPECTED,
             code="import/not-tensors",
@@ -185,7 +185,9 @@ def _check(file: Path, state: dict[str, Tensor], expected: dict[str, Tensor]) ->
     }
     if not any(kinds.values()):
         kinds["not finite"] = [name for name in common if not state[name].isfinite().all()]
-    faults = [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names]
+    faults = [
+        f"{len(names)} {kind}: {listed(names, SHOWN)}" for kind, names in kinds.items() if names
+    ]
     if faults:
         raise ModelError(
             f"{shown(file)} is not a DeSTSeg checkpoint of {len(expected)} tensors: "
@@ -200,11 +202,6 @@ def _kind(tensor: Tensor) -> str:
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
     unusual = "" if plain else f" {tensor.layout} on {tensor.device}"
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}{unusual}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:

@@ -8,9 +8,10 @@ from edgeseg.data.depth import bit_depth
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import DataError
-from edgeseg.files import sha256, shown
+from edgeseg.files import cannot_read, sha256, shown
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
+from edgeseg.text import listed
 from edgeseg.training.folder import resume_command
 
 LISTED = 10  # names in an error
@@ -76,7 +77,10 @@ def check_same_images(run: Path, before: Split, now: Split) -> None:
         first = {kind: names for kind, names in kinds.items() if names}
         if len(first) > 1:  # it follows from the others
             first.pop("split otherwise", None)
-        faults = "; ".join(f"{len(names)} {kind}: {listed(names)}" for kind, names in first.items())
+        faults = "; ".join(
+            f"{len(names)} {kind}: {listed([*map(shown, names)], LISTED)}"
+            for kind, names in first.items()
+        )
         raise DataError(
             f"the images differ from those that the training in {shown(run)} began with: {faults}",
             remedy=f"restore them, then: {resume_command(run)}\n"
@@ -107,12 +111,6 @@ def read_images(training: Sequence[Path], held: Sequence[Path], side: int) -> Im
     return Images(pixels, next(iter(sizes)) if len(sizes) == 1 else None, depth)
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return up to ten names, and the number of the others."""
-    more = len(names) - LISTED
-    return ", ".join(map(shown, names[:LISTED])) + (f" and {more} more" if more > 0 else "")
-
-
 def _unreadable(faults: Sequence[DataError]) -> DataError:
     if len(faults) == 1:
         return faults[0]
@@ -131,9 +129,5 @@ def _hashes(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, str]:
         try:
             found[sample.path.relative_to(dataset.root).as_posix()] = sha256(sample.path)
         except OSError as error:
-            raise DataError(
-                f"cannot open {shown(sample.path)}: {error.strerror}",
-                remedy="check the path and its permissions",
-                code="data/unreadable",
-            ) from error
+            raise cannot_read(sample.path, error) from error
     return found

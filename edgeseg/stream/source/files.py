@@ -29,14 +29,7 @@ MIN_SHARE = 0.98  # of the frames in the header, which is an estimate; fewer mea
 def open_path(path: Path, bit_depth: int = 16) -> Source | None:
     """Open a folder or a file; None if neither exists. bit_depth: of the model's card."""
     if path.is_dir():
-        paths = walk_images(path)
-        if not paths:
-            raise SourceError(
-                f"no images in {shown(path)}.",
-                remedy="put PNG, JPEG, BMP or TIFF files there",
-                code="source/no-images",
-            )
-        return ImageFiles(shown(path), paths, bit_depth)
+        return ImageFiles(shown(path), walk_images(path), bit_depth)
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return ImageFiles(shown(path), [path], bit_depth)
     return VideoFile(path) if path.is_file() else None

@@ -226,5 +226,5 @@ def test_images_may_have_any_name(tmp_path):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with fails(SourceError, "source/no-images"):
+    with fails(DataError, "data/no-images"):
         open_path(tmp_path)

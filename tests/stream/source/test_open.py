@@ -4,7 +4,7 @@ import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
-from edgeseg.errors import SourceError
+from edgeseg.errors import DataError, SourceError
 from edgeseg.opencv import NO_GSTREAMER
 from edgeseg.stream.source import gstreamer, network, v4l2
 from edgeseg.stream.source.base import Frame
@@ -80,7 +80,7 @@ def test_a_camera_stays_a_camera_beside_a_folder_of_its_number(planted, tmp_path
     (tmp_path / "0").mkdir()
     for config in (StreamConfig(), StreamConfig(camera="0")):
         assert connection_of(open_it(config.address()))[0] == "V4L2Connection"
-    with fails(SourceError, "source/no-images"):
+    with fails(DataError, "data/no-images"):
         open_it(StreamConfig(source="0").address())
 
 
