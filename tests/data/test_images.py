@@ -1,7 +1,5 @@
 """Reading image files of all kinds, and a resize that equals Pillow's."""
 
-import struct
-
 import cv2
 import numpy as np
 import pytest
@@ -30,39 +28,15 @@ def test_lossless_rgb_is_exact(tmp_path, name):
     assert (pixels.dtype, pixels.flags.c_contiguous) == (np.uint8, True)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.jpeg"])
-def test_jpeg_keeps_the_order_of_the_channels(tmp_path, name):
-    red = np.full((16, 16, 3), (200, 30, 60), np.uint8)
-    pixels = read_image(save(tmp_path / name, red, quality=95))
-    assert np.abs(pixels.astype(int) - red).max() <= 3
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
-def test_gray_becomes_three_equal_channels(tmp_path, name):
-    pixels = read_image(save(tmp_path / name, GRAY))
+def test_gray_becomes_three_equal_channels(tmp_path):
+    pixels = read_image(save(tmp_path / "a.png", GRAY))
     np.testing.assert_array_equal(pixels, np.stack([GRAY] * 3, axis=2))
 
 
-@pytest.mark.parametrize(("name", "alpha"), [("a.png", 17), ("a.png", 255), ("a.tif", 255)])
-def test_alpha_is_dropped(tmp_path, name, alpha):
+@pytest.mark.parametrize("alpha", [17, 255])
+def test_alpha_is_dropped(tmp_path, alpha):
     rgba = np.dstack([RGB, np.full((2, 2), alpha, np.uint8)])
-    np.testing.assert_array_equal(read_image(save(tmp_path / name, rgba)), RGB)
-
-
-def test_gray_with_alpha_one_bit_and_palette(tmp_path):
-    gray = np.stack([GRAY] * 3, axis=2)
-    np.testing.assert_array_equal(read_image(save(tmp_path / "la.png", GRAY, "LA")), gray)
-    Pillow.fromarray(RGB).quantize(4).save(tmp_path / "p.png")
-    np.testing.assert_array_equal(read_image(tmp_path / "p.png"), RGB)
-    bits = save(tmp_path / "1.png", np.array([[0, 255]], np.uint8), "1")
-    np.testing.assert_array_equal(read_image(bits)[..., 0], [[0, 255]])
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_sixteen_bits_are_scaled_to_eight(tmp_path, name):
-    deep = np.array([[0, 257 * 7], [257 * 128 + 100, 65535]], np.uint16)
-    assert cv2.imwrite(str(tmp_path / name), deep)
-    np.testing.assert_array_equal(read_image(tmp_path / name)[..., 2], GRAY)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", rgba)), RGB)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
@@ -92,56 +66,11 @@ def test_a_file_too_large_for_an_image_is_not_loaded(tmp_path, monkeypatch):
         read_image(tmp_path / "a.png")
 
 
-def test_sixteen_bit_color(tmp_path):
-    assert cv2.imwrite(str(tmp_path / "a.png"), RGB[..., ::-1].astype(np.uint16) * 257)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), RGB)
-
-
-def test_read_image_with_a_non_ascii_name(tmp_path):
-    np.testing.assert_array_equal(read_image(save(tmp_path / "Prüfling 1.png", RGB)), RGB)
-
-
-def test_read_image_refuses_float_pixels(tmp_path):
-    path = save(tmp_path / "depth.tif", GRAY.astype(np.float32))
-    with fails(DataError, "data/pixel-type"):
-        read_image(path)
-
-
 def noise(height, width):
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def with_thumbnail(path, pixels):
-    """Save a JPEG with a thumbnail in its header, which has its own end marker."""
-    encoded = cv2.imencode(".jpg", pixels)[1].tobytes()
-    small = cv2.imencode(".jpg", pixels[:8, :8])[1].tobytes()
-    segment = b"\xff\xe1" + struct.pack(">H", len(small) + 2) + small
-    path.write_bytes(encoded[:2] + segment + encoded[2:])
-
-
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "thumbnail.jpg"])
-def test_read_image_refuses_a_truncated_file(tmp_path, name, share):
-    """OpenCV before version 5 fills the missing part of a JPEG with gray."""
-    path = tmp_path / name
-    if path.stem == "thumbnail":
-        with_thumbnail(path, noise(120, 160))
-    else:
-        save(path, noise(120, 160))
-    assert read_image(path).shape == (120, 160, 3)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-    with fails(DataError, "data/damaged-image") as caught:
-        read_image(path)
-    assert "rm " not in caught.value.remedy
-
-
-def test_read_image_refuses_empty_missing_and_other_files(tmp_path):
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "text.jpg").write_text("no image")
-    for name in ("empty.png", "text.jpg"):
-        with fails(DataError, "data/damaged-image"):
-            read_image(tmp_path / name)
+def test_a_missing_file_is_refused(tmp_path):
     with fails(DataError, "data/unreadable"):
         read_image(tmp_path / "none.png")
 

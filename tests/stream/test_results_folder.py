@@ -18,6 +18,7 @@ from edgeseg.stream.predict import image_files
 from edgeseg.stream.results_folder import LINES, PARTIAL, output_names
 from tests.kit.errors import fails
 from tests.kit.fakes import RedBackend
+from tests.kit.names import any_name
 from tests.kit.predictions import lines_of, run, write_photo
 
 REPOSITORY = Path(__file__).parents[2]
@@ -197,19 +198,7 @@ def test_two_processes_do_not_write_to_one_folder(tmp_path):
     run([photo], out)
 
 
-NAMES = {
-    "latin-1": os.fsdecode(b"M\xfcller"),
-    "decomposed": "pru\u0308fung",
-    "newline": "a\nb",
-    "escape": "\x1b[2J",
-    "quotes": 'it\'s "it"',
-    "dash": "-rf",
-    "long": "x" * 240,
-    "long and wide": "\N{GREEK SMALL LETTER OMEGA}" * 120,
-}
-
-
-@pytest.mark.parametrize("stem", NAMES.values(), ids=NAMES.keys())
+@pytest.mark.parametrize("stem", **any_name)
 def test_any_name_of_a_photo_works_and_comes_back(tmp_path, stem):
     photo = tmp_path / "photos" / f"{stem}.png"
     write_photo(photo, red_from=0)

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import subprocess
 import sys
 
 import numpy as np
@@ -27,6 +26,7 @@ from edgeseg.training.folder import (
 from edgeseg.training.history import HISTORY
 from tests.kit.checkpoints import make_facts, write_checkpoint
 from tests.kit.errors import fails
+from tests.kit.processes import running
 
 
 @pytest.fixture
@@ -129,21 +129,16 @@ def test_a_refused_training_leaves_no_folder(run):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no advisory locks")
 def test_a_second_process_on_the_same_run_is_refused(run):
-    code = f"""
-import pathlib
+    program = """
+import pathlib, sys
 from edgeseg.training.folder import training_folder
-with training_folder(pathlib.Path({str(run)!r}), resume=False, overwrite=False):
-    print("locked", flush=True)
+with training_folder(pathlib.Path(sys.argv[1]), resume=False, overwrite=False):
+    print("ready", flush=True)
     input()
 """
-    command = [sys.executable, "-c", code]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
-        assert other.stdout.readline() == "locked\n"
-        with fails(EdgesegError, "files/locked"):
-            with training_folder(run, resume=False, overwrite=False):
-                pass
-        other.kill()
+    with running(program, run), fails(EdgesegError, "files/locked"):
+        with training_folder(run, resume=False, overwrite=False):
+            pass
     with training_folder(run, resume=False, overwrite=False) as folder:  # freed by the death
         assert folder == run
 

@@ -13,7 +13,6 @@ from contextlib import suppress
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
 import cv2
@@ -46,7 +45,7 @@ class PyAvEncoder(Encoder):
 
     def __init__(self, file: BinaryIO, suffix: str, size: tuple[int, int], fps: float) -> None:
         """size: (height, width), even; ImportError or ValueError if PyAV cannot do it."""
-        self._av = av = _pyav()
+        self._av = av = import_module("av")
         h264 = suffix != ".avi"
         name = "libx264" if h264 else "mjpeg"
         if name not in av.codecs_available:
@@ -144,10 +143,6 @@ class _WholeWrites:
             self._file.truncate(self._end)
             raise
         return len(data)
-
-
-def _pyav() -> ModuleType:
-    return import_module("av")
 
 
 def open_encoder(

@@ -80,37 +80,41 @@ def test_a_broken_block_of_exif_changes_nothing():
     assert decode(data, "a").shape == (48, 64, 3)
 
 
+def with_thumbnail():
+    """A JPEG with a thumbnail in its header, which has its own end marker."""
+    whole, small = encode(noise(), "JPEG"), encode(noise(8, 8), "JPEG")
+    return whole[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + whole[2:]
+
+
+WHOLE = {
+    **{kind: encode(noise(), kind) for kind in (*LOSSLESS, "JPEG")},
+    "progressive": encode(noise(), "JPEG", progressive=True),
+    "thumbnail": with_thumbnail(),
+    **{
+        name: encode(noise(), "TIFF", compression=name)
+        for name in ("tiff_lzw", "tiff_deflate", "packbits")
+    },
+}
+
+
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("BMP", {}), ("TIFF", {})]
-    + [("TIFF", {"compression": name}) for name in ("tiff_lzw", "tiff_deflate", "packbits")],
-)
-def test_a_truncated_image_is_refused(kind, options, share):
-    whole = encode(noise(), kind, **options)
+@pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
+def test_a_truncated_image_is_refused(whole, share):
     assert decode(whole, "a").shape == (48, 64, 3)
     with fails(DataError, "data/damaged-image") as caught:
         decode(whole[: int(len(whole) * share)], "part 7")
     assert "part 7" in caught.value.problem
 
 
+DEEP_TIFF = cv2.imencode(".tif", noise().astype(np.uint16) * 257)[1].tobytes()
+
+
 @pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("PNG", {}),
-        ("JPEG", {"quality": 95}),
-        ("TIFF", {"compression": "tiff_lzw"}),
-        ("TIFF", {"compression": "tiff_deflate"}),
-    ],
+    "whole",
+    [*(WHOLE[name] for name in ("PNG", "JPEG", "tiff_lzw", "tiff_deflate")), DEEP_TIFF],
+    ids=range(5),
 )
-def test_bytes_changed_inside_are_noticed(kind, options):
-    whole = encode(noise(), kind, **options)
-    with fails(DataError, "data/damaged-image"):
-        decode(overwritten(whole, len(whole) // 2, b"edge" * 50), "a")
-
-
-def test_sixteen_bit_color_with_changed_bytes_is_refused():
-    whole = cv2.imencode(".tif", noise().astype(np.uint16) * 257)[1].tobytes()
+def test_bytes_changed_inside_are_noticed(whole):
     with fails(DataError, "data/damaged-image"):
         decode(overwritten(whole, len(whole) // 2, b"edge" * 50), "a")
 

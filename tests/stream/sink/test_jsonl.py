@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from edgeseg.errors import EdgesegError, SinkError, WriteError
 from edgeseg.stream.sink.jsonl import JsonlSink
 from tests.kit.errors import fails
+from tests.kit.processes import running
 from tests.stream.sink.results import frame_lines, make_record
 
 
@@ -114,17 +113,12 @@ def test_a_second_process_is_refused_until_the_first_has_died(tmp_path):
     path = tmp_path / "lines.jsonl"
     program = (
         "import sys\nfrom pathlib import Path\nfrom edgeseg.stream.sink.jsonl import JsonlSink\n"
-        "sink = JsonlSink(Path(sys.argv[1]))\nprint('open', flush=True)\nsys.stdin.read()"
+        "sink = JsonlSink(Path(sys.argv[1]))\nprint('ready', flush=True)\nsys.stdin.read()"
     )
-    first = subprocess.Popen(
-        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with first:
-        assert first.stdout.readline() == b"open\n"
+    with running(program, path):
         for overwrite in (False, True):
             with fails(EdgesegError, "files/locked"):
                 JsonlSink(path, overwrite=overwrite)
-        first.kill()
     write_lines(path)
     assert kinds(path) == ["start", "start", "index"]
 
