@@ -24,6 +24,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%[\w.-]+)?", re.IGNORECASE)
 _ACCOUNT = re.compile(r".*:.*@", re.DOTALL)  # of an address without a correct scheme
 _SECRET = re.compile(r"(user|pass|pwd|pw|token|key|auth|secret)[\w-]*=", re.IGNORECASE)
+_WITH_ACCOUNT = re.compile(r'\b([a-z][a-z0-9+.-]*)(:/{1,2})([^\s"]*)@', re.IGNORECASE)
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 _ASSIGNED = re.compile(r"\s*=\s*")
@@ -81,6 +82,18 @@ def scrub(text: str, words: list[str]) -> str:
         if (harmless := public(address)) != address:
             text = text.replace(address, harmless).replace(str(Path(address)), harmless)
     return text
+
+
+def without_accounts(text: str) -> str:
+    """Replace what is before the last @ of each address in a text, also with one slash."""
+    return _WITH_ACCOUNT.sub(_without_account, text)
+
+
+def _without_account(found: re.Match[str]) -> str:
+    scheme, slashes, account = found.groups()
+    if scheme.lower() in OURS and ":" not in account:  # test://640x480@30
+        return found[0]
+    return f"{scheme}{slashes}{HIDDEN}@"
 
 
 def _split(url: str) -> SplitResult | None:

@@ -17,6 +17,7 @@ import threading
 from contextlib import suppress
 from typing import TextIO
 
+from edgeseg.addresses import without_accounts
 from edgeseg.errors import WriteError
 from edgeseg.text import escaped
 
@@ -40,8 +41,8 @@ def prepare() -> None:
 
 
 def printable(text: str) -> str:
-    """Escape what could change the terminal or fake other output, in text of several lines."""
-    return escaped(text, keep="\t\n")
+    """Escape what could change the terminal or fake output; hide the accounts of addresses."""
+    return without_accounts(escaped(text, keep="\t\n"))
 
 
 def write_report(text: str) -> None:

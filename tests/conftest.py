@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import signal
 from importlib.util import find_spec
 
 import pytest
@@ -31,6 +32,18 @@ def no_users_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def usual_signals():
+    """Stop signals as a terminal leaves them: nohup and a shell's background ignore some."""
+    stops = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    if hasattr(signal, "SIGHUP"):
+        stops[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.signal(number, usual) for number, usual in stops.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from edgeseg.addresses import encoded, public, scrub
+from edgeseg.addresses import encoded, public, scrub, without_accounts
 from edgeseg.errors import SourceError
 from tests.kit.errors import fails
 
@@ -119,3 +119,17 @@ def test_the_command_line_is_scrubbed_from_a_text():
     ]
     text = f"not found: {words[2]}, http://u:S3cret@h/y and a.png"
     assert scrub(text, words) == "not found: rtsp://host/x, http://h/y and a.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot open rtsp:/u:SECRET@h/x: no", "cannot open rtsp:/...@h/x: no"),
+        ("frames is 'rtsp://u:SE/CR@ET@h'", "frames is 'rtsp://...@h'"),
+        ("csi://u:SECRET@h", "csi://...@h"),
+        ('{"out": "http://SECRET@h/x"}', '{"out": "http://...@h/x"}'),
+        ("test://640x480@30 and a@b", "test://640x480@30 and a@b"),
+    ],
+)
+def test_a_text_loses_the_accounts_of_its_addresses(text, shown):
+    assert without_accounts(text) == shown

@@ -6,6 +6,8 @@ import pytest
 
 from edgeseg.interrupt import stop_at_once, stop_requests
 
+pytestmark = pytest.mark.usefixtures("usual_signals")
+
 STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 

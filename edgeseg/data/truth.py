@@ -2,9 +2,11 @@
 
 The value of a pixel is its largest color, or its alpha where that alone varies. A pixel is
 anomalous from half of the full scale on (128 of 255, 32768 of 65535), or, in a label image, if it
-is not 0. A label image is one whose largest value is below half of the full scale, or one of few
-values of which one below half fills a block of 3 x 3 pixels, which an antialiased edge does not.
-So masks of 0/255, 0/1, 0/100, of class indices, palettes, 16 bits, and antialiased ones are read.
+is not 0. A label image is one whose largest value is below half of the full scale, or one where
+values below half fill blocks of 3 x 3 pixels, which an antialiased edge does not: any of few
+values, or most pixels of many. In a JPEG, whose values are not exact, half of the largest value
+counts. So masks of 0/255, 0/1, 0/100, of class or instance indices, palettes, 16 bits, and
+antialiased ones are read.
 """
 
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from edgeseg.text import listed
 
 LABELS = 16
 """The most values of a label image that reaches half of the full scale."""
+LOSSY = frozenset({".jpg", ".jpeg"})
 FULL = 0.99
 NAMED = 3  # masks in a line
 
@@ -33,10 +36,10 @@ def read_mask(path: Path) -> Mask:
     """
     pixels = read_pixels(path)
     if pixels.ndim == 2:
-        return _marked(pixels)
+        return _marked(pixels, lossy=path.suffix.lower() in LOSSY)
     colors, alpha = pixels[:, :, :3].max(axis=2), pixels[:, :, 3:]
     if not alpha.size or _constant(alpha):
-        return _marked(colors)
+        return _marked(colors, lossy=path.suffix.lower() in LOSSY)
     by_alpha = _marked(alpha[:, :, 0])
     if _constant(colors):
         return by_alpha
@@ -79,8 +82,10 @@ def check_masks(dataset: Dataset) -> list[str]:
     return [line for line in lines if line]
 
 
-def _marked(values: Pixels) -> Mask:
+def _marked(values: Pixels, *, lossy: bool = False) -> Mask:
     half = 128 if values.dtype == np.uint8 else 32768
+    if lossy:
+        return np.asarray(values >= max(int(values.max(initial=0)) / 2, 1))
     if _is_label_image(values, half):
         return np.asarray(values > 0)
     return np.asarray(values >= half)
@@ -89,14 +94,11 @@ def _marked(values: Pixels) -> Mask:
 def _is_label_image(values: Pixels, half: int) -> bool:
     if values.max(initial=0) < half:
         return True
-    found = np.flatnonzero(np.bincount(values.ravel()))  # sorted, and faster than np.unique
-    between = found[(found > 0) & (found < half)].tolist()
-    return len(found) <= LABELS and any(_fills_block(values == value) for value in between)
-
-
-def _fills_block(mask: Mask) -> bool:
+    between = (values > 0) & (values < half)
     block = np.ones((3, 3), np.uint8)
-    return bool(cv2.erode(mask.astype(np.uint8), block, borderValue=0).any())
+    flat = between & (cv2.erode(values, block) == cv2.dilate(values, block))
+    few = np.count_nonzero(np.bincount(values.ravel())) <= LABELS
+    return bool(flat.any() if few else 2 * flat.sum() > between.sum())
 
 
 def _constant(pixels: Pixels) -> bool:

@@ -93,11 +93,12 @@ def choose(run: Path, *, resume: bool, overwrite: bool) -> Path:
     if overwrite:
         return run / REPLACEMENT if _begun(run) or stopped else run
     if stopped is not None:
+        when = "now" if stopped != run else "when the new training is complete"
         raise ConfigError(
             f"{shown(run)} holds an unfinished training{_progress(stopped)}",
             remedy=f"to continue it: {resume_command(run)}\n"
             "       to keep it and train another run: --name NAME\n"
-            "       to discard it when the new training is complete: --overwrite",
+            f"       to discard it {when}: --overwrite",
             code="train/unfinished",
         )
     if (run / CARD).exists():

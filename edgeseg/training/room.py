@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgeseg.errors import WriteError
-from edgeseg.files import PART, cannot_write, locked, shown
+from edgeseg.files import cannot_write, shown, temporary
 from edgeseg.model.detector import Detector
 from edgeseg.recipes import TrainConfig
 
@@ -47,12 +47,15 @@ def reserved(folder: Path, size: int) -> Iterator[Path]:
 
     WriteError if the folder is not writable or the disk is full.
     """
-    reserve = folder / f"{PART}reserve"
     try:
-        with locked(reserve):  # a reserve without a lock is removed as that of a dead process
-            _allocate(reserve, size)
-            yield reserve
+        held, reserve = temporary(folder, "")  # removed with those of dead processes after a kill
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    try:
+        _allocate(held, size, folder)
+        yield reserve
     finally:
+        os.close(held)
         with suppress(OSError):
             reserve.unlink(missing_ok=True)
 
@@ -64,16 +67,15 @@ def release(reserve: Path) -> None:
         reserve.unlink()
 
 
-def _allocate(path: Path, size: int) -> None:
+def _allocate(held: int, size: int, folder: Path) -> None:
     allocate = getattr(os, "posix_fallocate", None)  # not on macOS and Windows
     if allocate is None:
         return
     try:
-        with path.open("r+b") as file:
-            allocate(file.fileno(), 0, size)
+        allocate(held, 0, size)
     except OSError as error:
         if error.errno in _FULL:  # any other: the file system does not offer it
-            raise cannot_write(path, error) from error
+            raise cannot_write(folder, error) from error
 
 
 def _mebibytes(size: int) -> str:

@@ -80,6 +80,24 @@ def test_a_jpeg_of_a_mask_marks_the_defect(tmp_path):
     np.testing.assert_array_equal(read_mask(path), DEFECT)
 
 
+def test_a_jpeg_of_another_level_marks_the_defect_and_not_its_ringing(tmp_path):
+    path = saved(tmp_path / "m.jpg", PART * np.uint8(100), quality=50)
+    assert (np.asarray(Pillow.open(path))[~DEFECT] > 0).any()
+    np.testing.assert_array_equal(read_mask(path), DEFECT)
+
+
+def test_an_empty_jpeg_is_empty(tmp_path):
+    assert not read_mask(saved(tmp_path / "m.jpg", PART * np.uint8(0))).any()
+
+
+def test_each_of_many_instances_is_a_defect(tmp_path):
+    pixels = np.zeros((200, 200), np.uint8)
+    for number in range(24):
+        row, column = divmod(number, 5)
+        pixels[40 * row : 40 * row + 9, 40 * column : 40 * column + 9] = 10 * (number + 1)
+    np.testing.assert_array_equal(read_mask(saved(tmp_path / "m.png", pixels)), pixels > 0)
+
+
 @pytest.mark.parametrize("background", [0, 255])
 def test_a_mask_in_the_alpha_channel_marks_the_defect(tmp_path, background):
     color = np.full((40, 60, 3), background, np.uint8)

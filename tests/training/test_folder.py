@@ -88,8 +88,9 @@ def test_an_unfinished_replacement_is_what_is_resumed(run):
     write_checkpoint(run / REPLACEMENT)
     assert unfinished(run) == run / REPLACEMENT
     assert choose(run, resume=True, overwrite=False) == run / REPLACEMENT
-    with fails(ConfigError, "train/unfinished"):
+    with fails(ConfigError, "train/unfinished") as caught:
         choose(run, resume=False, overwrite=False)
+    assert "discard it now: --overwrite" in caught.value.remedy
 
 
 def test_a_replacement_leaves_the_run_whole_until_it_is_published(run):

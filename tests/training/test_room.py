@@ -51,6 +51,11 @@ def test_a_reserve_has_its_size_and_is_gone_after_the_block(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_reserve_has_a_name_that_nobody_guesses(tmp_path):
+    with reserved(tmp_path, 10) as one, reserved(tmp_path, 10) as other:
+        assert one.name != other.name
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no service of this system")
 @pytest.mark.parametrize(
     ("number", "refused"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EOPNOTSUPP, False)]

@@ -28,6 +28,8 @@ from edgeseg.training.prepare import split_samples
 from edgeseg.training.train import train
 from tests.kit.errors import fails
 
+pytestmark = pytest.mark.usefixtures("usual_signals")
+
 HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
 
 
