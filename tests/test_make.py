@@ -45,7 +45,8 @@ def test_pycuda_is_built_for_the_tests_only_where_that_is_asked_for(tmp_path):
     lines = dry_run("test", tmp_path / "venv", "WITH_PYCUDA=/kept/pycuda").splitlines()
     assert [line for line in lines if "/kept/pycuda" in line] == [
         f'{tmp_path}/venv/bin/python -m tools.cudasim.build_pycuda "/kept/pycuda"',
-        f'PYTHONPATH="/kept/pycuda" {tmp_path}/venv/bin/pytest',
+        f'PYTHONPATH="/kept/pycuda" {tmp_path}/venv/bin/pytest '
+        "--numprocesses auto --maxprocesses 4",
     ]
 
 

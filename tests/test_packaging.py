@@ -76,5 +76,14 @@ def test_every_requirement_has_a_lower_bound():
             if "<" not in requirement.split(";")[0]:
                 free.add(NAME.match(requirement).group())
     by_date = {"nvidia-ml-py", "openvino", "pillow", "pycuda"}  # majors are dates, or yearly
-    tools = {"build", "hatchling", "mypy", "pytest", "ruff", "scikit-learn", "scipy-stubs"}
+    tools = {
+        "build",
+        "hatchling",
+        "mypy",
+        "pytest",
+        "pytest-xdist",
+        "ruff",
+        "scikit-learn",
+        "scipy-stubs",
+    }
     assert free == by_date | tools | {"rich", "tensorrt", "tomli"}
