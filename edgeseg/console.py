@@ -63,14 +63,6 @@ def write_report(text: str) -> None:
             ) from error
 
 
-def is_terminal(stream: object) -> bool:
-    """Whether a stream is a terminal; False if it is closed or missing."""
-    try:
-        return bool(stream.isatty())  # type: ignore[attr-defined]
-    except (AttributeError, OSError, ValueError):
-        return False
-
-
 def _is_file(stream: TextIO) -> bool:
     """Whether a stream is a regular file; a dead terminal does not tell what it was."""
     try:
@@ -107,7 +99,9 @@ class StandardError(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        return is_terminal(self._stream)
+        with suppress(AttributeError, OSError, ValueError):  # it is missing or closed
+            return self._stream.isatty()
+        return False
 
     def writable(self) -> bool:
         return True

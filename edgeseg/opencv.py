@@ -55,7 +55,8 @@ def openable(path: Path) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
         plain = _plain(absolute.name)
-        link = Path(folder) / ("folder" if plain else f"file{_suffix(absolute)}")
+        suffix = absolute.suffix if _plain(absolute.suffix) else ""  # tells the container
+        link = Path(folder) / ("folder" if plain else f"file{suffix}")
         link.symlink_to(absolute.parent if plain else absolute)
         yield str(link / absolute.name if plain else link)
 
@@ -119,11 +120,6 @@ def failed_import(error: ImportError) -> MissingExtra | None:
 
 def _plain(name: str) -> bool:
     return name.isprintable() and "%" not in name
-
-
-def _suffix(path: Path) -> str:
-    """Return the suffix, by which OpenCV chooses a container; empty if it is not plain."""
-    return path.suffix if _plain(path.suffix) else ""
 
 
 def _is_opencv(error: ImportError) -> bool:

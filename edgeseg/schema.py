@@ -105,7 +105,7 @@ def build(kind: type[T], document: Any, place: str = "") -> T:
         raise Invalid(
             f"{place or kind.__name__} is {_shown(document)} (expected an object)", "type"
         )
-    fields, hints = _schema(kind)
+    fields, hints = schema_of(kind)
     prefix = f"{place}." if place else ""
     if missing := [name for name, field in fields.items() if _required(field, name, document)]:
         raise Invalid("missing " + ", ".join(prefix + name for name in missing), "missing")
@@ -126,7 +126,7 @@ def check_given(kind: type[Any], values: Mapping[str, Any], place: str) -> None:
 
     Invalid: an unknown or wrong one. Bounds that depend on other fields are not checked.
     """
-    fields, hints = _schema(kind)
+    fields, hints = schema_of(kind)
     for name, value in values.items():
         if name not in fields:
             raise Invalid(f"unknown {place}.{_cut(str(name))}", "unknown")
@@ -161,15 +161,13 @@ def fit(value: Any, hint: Any, bounds: Mapping[str, Any], place: str) -> Any:
 def check_range(place: str, value: float, low: float | None, high: float | None) -> None:
     """Raise Invalid for a number beyond its inclusive bounds, and for NaN."""
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        words = f"{low} to {high}" if None not in (low, high) else f"at {_side(low, high)}"
+        both = f"{low} to {high}" if low is not None else f"at most {high}"
+        words = both if high is not None else f"at least {low}"
         _refuse(place, value, words, "value")
 
 
-def _side(low: float | None, high: float | None) -> str:
-    return f"least {low}" if high is None else f"most {high}"
-
-
-def _schema(kind: Any) -> tuple[dict[str, "dataclasses.Field[Any]"], dict[str, Any]]:
+def schema_of(kind: Any) -> tuple[dict[str, "dataclasses.Field[Any]"], dict[str, Any]]:
+    """Return the fields and the annotations of a dataclass, by name."""
     return {f.name: f for f in dataclasses.fields(kind)}, get_type_hints(kind)
 
 

@@ -59,10 +59,10 @@ class Settings:
 def validate(config: Any) -> None:
     """Check every field of a configuration against its choices, its type and its bounds."""
     check_choices(config)
-    named = _fields(type(config)).items()
+    fields, hints = schema.schema_of(type(config))
     # Bounds that depend on other settings come last, when those are known to be valid.
-    for name, (each, hint) in sorted(named, key=lambda item: _depends(item[1][0])):
-        value = getattr(config, name)
+    for name, each in sorted(fields.items(), key=lambda item: _depends(item[1])):
+        value, hint = getattr(config, name), hints[name]
         if value is None or isinstance(value, Path):
             continue
         low, high = (
@@ -160,8 +160,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def fit(values: dict[str, Any], kind: type[Any], path: Path) -> dict[str, Any]:
     """Convert a TOML table to fields of a configuration; ConfigError names `path`."""
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    hints = get_type_hints(kind)
+    fields, hints = schema.schema_of(kind)
     known(values, fields, path)
     return {
         name: _fit(name, value, hints[name], fields[name].default, path)
@@ -203,11 +202,6 @@ def _example(hint: Any, default: Any) -> Any:
     if default is None or kind not in _EXAMPLES:
         return _EXAMPLES.get(kind, '"TEXT"')
     return str(default).lower()
-
-
-def _fields(kind: type[Any]) -> dict[str, tuple["dataclasses.Field[Any]", Any]]:
-    hints = get_type_hints(kind)
-    return {each.name: (each, hints[each.name]) for each in dataclasses.fields(kind)}
 
 
 def _nearest(value: Any, low: float | None, high: float | None, example: Any) -> Any:

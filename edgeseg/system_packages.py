@@ -50,7 +50,8 @@ def system_packages(
     pinned: requirements of the packages
     """
     steps = [apt_install("python3-venv", *packages)]
-    here = _is_of_system()
+    of_system = Path(sys.executable).resolve() == PYTHON.resolve()
+    here = of_system and sys.prefix != sys.base_prefix  # a virtual environment
     folder = Path(sys.prefix) if here else Path(NEW)
     options = ["--system-site-packages", *(["--upgrade"] if here else [])]
     steps.append(join([str(PYTHON), "-m", "venv", *options, str(folder)]))
@@ -61,11 +62,6 @@ def system_packages(
     if found:
         steps.append(join([pip, "uninstall", "-y", *found]))
     return " && ".join(steps)
-
-
-def _is_of_system() -> bool:
-    """Whether this is a virtual environment of the distribution's Python."""
-    return sys.prefix != sys.base_prefix and Path(sys.executable).resolve() == PYTHON.resolve()
 
 
 def _minor() -> int:

@@ -65,7 +65,8 @@ def training_folder(run: Path, *, resume: bool, overwrite: bool) -> Iterator[Pat
             if folder != run:
                 folder.mkdir(exist_ok=True)
                 if overwrite:
-                    _remove_files(folder)
+                    for name in (RESUME, *_LATEST):  # of an earlier replacement
+                        (folder / name).unlink(missing_ok=True)
             yield folder
         finally:
             for empty in {folder: None, run: None}:
@@ -229,9 +230,3 @@ def _nothing_to_resume(run: Path) -> ModelError:
         else "edgeseg train DATA, without --resume",
         code="train/nothing-to-resume",
     )
-
-
-def _remove_files(folder: Path) -> None:
-    """Remove what an earlier training that was to be replaced left in a folder."""
-    for name in (RESUME, *_LATEST):
-        (folder / name).unlink(missing_ok=True)

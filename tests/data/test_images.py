@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 from edgeseg.data import images
 from edgeseg.data.images import fill_frame, read_image, resize, resize_mask
 from edgeseg.errors import DataError
+from tests.data.formats.encoded import noise, saved
 from tests.kit.errors import fails
 
 # Four pixels, RGB: red, green, blue and a gray.
@@ -15,28 +16,22 @@ RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [90, 90, 90]]], np.uin
 GRAY = np.array([[0, 7], [128, 255]], np.uint8)
 
 
-def save(path, pixels, mode=None, **options):
-    picture = Pillow.fromarray(pixels)
-    (picture.convert(mode) if mode else picture).save(path, **options)
-    return path
-
-
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.TIFF"])
 def test_lossless_rgb_is_exact(tmp_path, name):
-    pixels = read_image(save(tmp_path / name, RGB))
+    pixels = read_image(saved(tmp_path / name, RGB))
     np.testing.assert_array_equal(pixels, RGB)
     assert (pixels.dtype, pixels.flags.c_contiguous) == (np.uint8, True)
 
 
 def test_gray_becomes_three_equal_channels(tmp_path):
-    pixels = read_image(save(tmp_path / "a.png", GRAY))
+    pixels = read_image(saved(tmp_path / "a.png", GRAY))
     np.testing.assert_array_equal(pixels, np.stack([GRAY] * 3, axis=2))
 
 
 @pytest.mark.parametrize("alpha", [17, 255])
 def test_alpha_is_dropped(tmp_path, alpha):
     rgba = np.dstack([RGB, np.full((2, 2), alpha, np.uint8)])
-    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", rgba)), RGB)
+    np.testing.assert_array_equal(read_image(saved(tmp_path / "a.png", rgba)), RGB)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
@@ -55,7 +50,7 @@ def test_a_value_above_the_depth_of_the_training_is_refused(tmp_path):
 
 
 def test_the_depth_does_not_concern_8_bit_files(tmp_path):
-    np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", RGB), 10), RGB)
+    np.testing.assert_array_equal(read_image(saved(tmp_path / "a.png", RGB), 10), RGB)
 
 
 def test_a_file_too_large_for_an_image_is_not_loaded(tmp_path, monkeypatch):
@@ -64,10 +59,6 @@ def test_a_file_too_large_for_an_image_is_not_loaded(tmp_path, monkeypatch):
         file.truncate(1 << 25)  # a hole: no space on the disk
     with fails(DataError, "data/image-size"):
         read_image(tmp_path / "a.png")
-
-
-def noise(height, width):
-    return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def test_a_missing_file_is_refused(tmp_path):

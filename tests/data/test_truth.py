@@ -9,7 +9,7 @@ from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.truth import check_masks, read_mask
 from edgeseg.errors import DataError
-from tests.data.formats.encoded import turn_of
+from tests.data.formats.encoded import saved, turn_of
 from tests.kit.errors import fails
 
 DEFECT = np.zeros((40, 60), bool)
@@ -18,12 +18,6 @@ PART = DEFECT.astype(np.uint8)
 CLASSES = PART.copy()
 CLASSES[25:35, 40:50] = 2
 BOTH = CLASSES > 0
-
-
-def saved(path, pixels, mode=None, **options):
-    picture = Pillow.fromarray(pixels)
-    (picture.convert(mode) if mode else picture).save(path, **options)
-    return path
 
 
 @pytest.mark.parametrize("level", [1, 2, 100, 127, 128, 255])

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.BmpImagePlugin import BmpImageFile
 
-from edgeseg.data.formats.header import SizeCheck, gray_or_color, opened
+from edgeseg.data.formats.pillow import SizeCheck, gray_or_color, opened
 
 
 def decode_bmp(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.uint16], int]:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.data.formats.bitmap import decode_bmp
-from edgeseg.data.formats.header import Damaged, Refused, SizeCheck
 from edgeseg.data.formats.jpeg import decode_jpeg
+from edgeseg.data.formats.pillow import Damaged, Refused, SizeCheck
 from edgeseg.data.formats.png import decode_png
 from edgeseg.data.formats.tiff import decode_tiff
 from edgeseg.errors import DataError

@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from edgeseg.data.formats.header import (
+from edgeseg.data.formats.pillow import (
     Damaged,
     SizeCheck,
     orientation_of,
@@ -77,7 +77,10 @@ def _segment(data: bytes, marker: int, start: bytes = b"") -> slice:
 def _strict(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
     while True:
         try:
-            return _decode(data, colors, **options)
+            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+                data, colors, fastdct=False, fastupsample=False, strict=True, **options
+            )  # the exact transform and chroma filter, which are OpenCV's too
+            return pixels
         except ValueError as error:
             mended = next((mend(data) for text, mend in HARMLESS if text in str(error)), data)
             if mended == data:
@@ -110,14 +113,6 @@ HARMLESS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     ("Invalid SOS parameters", _sequential),
 )
 """Warnings about what cameras write into sound files, and what removes their cause."""
-
-
-def _decode(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
-    # The exact transform and chroma filter, which are OpenCV's too.
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-        data, colors, fastdct=False, fastupsample=False, strict=True, **options
-    )
-    return pixels
 
 
 def _reason(error: ValueError) -> str:

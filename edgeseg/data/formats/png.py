@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-from edgeseg.data.formats.header import (
+from edgeseg.data.formats.pillow import (
     Damaged,
     Refused,
     SizeCheck,
@@ -37,7 +37,7 @@ def decode_png(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.uin
         if kind == b"eXIf":
             orientation = orientation_of(bytes(body))
     if depth == 16 and color != _GRAY:
-        return opencv(data, *size), orientation
+        return decode_16_bit_color(data, *size), orientation
     image = opened(PngImageFile, data)
     if image.mode == "I":  # what Pillow before version 11 makes of 16 bits
         image.load()
@@ -59,8 +59,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         at = end + 4
 
 
-def opencv(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
-    """Decode 16-bit color with OpenCV, uint16 RGB or RGBA; Pillow has 8 bits for colors."""
+def decode_16_bit_color(data: bytes, width: int, height: int) -> NDArray[np.uint16]:
+    """Return uint16 RGB or RGBA of a PNG or TIFF, by OpenCV: Pillow has 8 bits for colors."""
     if width * height > OPENCV_LIMIT:
         raise Refused(
             "data/image-size",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
-from edgeseg.data.formats.header import (
+from edgeseg.data.formats.pillow import (
     ORIENTATION,
     Damaged,
     Refused,
@@ -21,7 +21,7 @@ from edgeseg.data.formats.header import (
     several_pages,
     wrong_type,
 )
-from edgeseg.data.formats.png import opencv
+from edgeseg.data.formats.png import decode_16_bit_color
 
 _BITS, _OFFSETS, _COUNTS, _SAMPLE_FORMAT, _TILE_OFFSETS, _TILE_COUNTS = 258, 273, 279, 339, 324, 325
 _PHOTOMETRIC, _PLANES, _WHITE_IS_ZERO = 262, 284, 0
@@ -62,9 +62,10 @@ def decode_tiff(data: bytes, check: SizeCheck) -> tuple[NDArray[np.uint8 | np.ui
             raise wrong_type("16-bit colors in separate planes")
         if orientation != 1:  # OpenCV's versions differ in what they make of it
             raise wrong_type(f"16-bit colors with the orientation {orientation}")
-        return opencv(data, *image.size), 1
+        return decode_16_bit_color(data, *image.size), 1
     pixels = gray_or_color(image)
-    return pixels, 1 if _turned_by_pillow(image, orientation) else orientation
+    # Newer versions of Pillow have applied the orientation, and removed its tag.
+    return pixels, orientation if ORIENTATION in image.getexif() else 1
 
 
 def _pages(image: Any) -> int:
@@ -81,11 +82,6 @@ def _numbers(tags: Any, tag: int) -> tuple[int, ...]:
     if not all(isinstance(value, int) for value in values):
         raise Damaged(f"in its tag {tag}")
     return values
-
-
-def _turned_by_pillow(image: Any, orientation: int) -> bool:
-    """Whether load() has applied the orientation, as newer versions of Pillow do for TIFF."""
-    return orientation != 1 and ORIENTATION not in image.getexif()
 
 
 def _compare_checksums(data: bytes, tags: Any) -> None:

@@ -11,8 +11,8 @@ report success. A JPEG is therefore decoded by libjpeg-turbo with its warnings a
 import cv2
 import numpy as np
 
-from edgeseg.data.formats.header import Damaged
 from edgeseg.data.formats.jpeg import decode_bgr
+from edgeseg.data.formats.pillow import Damaged
 from edgeseg.log import log
 from edgeseg.stream.source.base import Frame, Source
 

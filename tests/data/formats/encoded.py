@@ -26,6 +26,13 @@ def encode(pixels, kind, mode=None, **options):
     return file.getvalue()
 
 
+def saved(path, *arguments, **options):
+    """Encode into a file whose suffix tells the kind."""
+    kinds = Pillow.registered_extensions()
+    path.write_bytes(encode(*arguments[:1], kinds[path.suffix.lower()], *arguments[1:], **options))
+    return path
+
+
 def turn_of(orientation):
     exif = Pillow.Exif()
     exif[0x0112] = orientation

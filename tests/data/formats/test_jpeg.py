@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edgeseg.data.formats.header import Damaged
 from edgeseg.data.formats.jpeg import decode_bgr
+from edgeseg.data.formats.pillow import Damaged
 from tests.data.formats.encoded import encode, noise, overwritten, smooth, without_rows
 
 WHOLE = encode(noise(), "JPEG", quality=90)

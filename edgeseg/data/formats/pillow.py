@@ -1,4 +1,4 @@
-"""What the header of an image file says, read by Pillow before any pixel is decoded."""
+"""Pillow, with every error as one of two: the header of a file before its pixels, then these."""
 
 import io
 import warnings
