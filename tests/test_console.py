@@ -107,15 +107,6 @@ def test_the_log_escapes_names_and_marks_warnings(capsys):
     assert capsys.readouterr().err == "warning: \\x1b]0;title\\x07 is damaged\nplain\n"
 
 
-def test_a_log_that_cannot_show_a_message_goes_on(monkeypatch):
-    raw = io.BytesIO()
-    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding="ascii"))
-    install_handler(20)
-    log.info("Prüfling")
-    log.info("next")
-    assert raw.getvalue() == b"Pr\\xfcfling\nnext\n"
-
-
 @posix
 @pytest.mark.parametrize("channel", ["pipe", "terminal"])
 def test_a_report_whose_reader_has_gone_is_no_error(monkeypatch, channel):

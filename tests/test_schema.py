@@ -9,6 +9,7 @@ import pytest
 
 from edgeseg import schema
 from edgeseg.schema import Invalid, bounded, build, is_plain, parse, read_text, without_nan
+from tests.kit.names import LEADING_ELSEWHERE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,6 @@ def test_nesting_beyond_what_a_reader_follows_is_refused():
 
 
 PLAIN = ["plates", "größe", "a b", "-x", "a.b", "x" * 200, "\udcff", "'; touch PWNED; '", "é"]
-LEADING_ELSEWHERE = ["", ".", "..", "a/b", "/etc", "a\\b", "a\nb", "a\x1b[2J", "\x00", "x" * 201]
 
 
 def test_a_plain_name_leads_nowhere_else():

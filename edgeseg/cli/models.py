@@ -23,7 +23,6 @@ def argument(metavar: str, help: str) -> Any:
 
 
 IMAGES = "Images: MVTec AD layout, or good/ [bad/ masks/]"
-Data = Annotated[Path, argument("DATA", IMAGES)]
 MaybeData = Annotated[Path | None, argument("DATA", IMAGES)]
 RunArgument = Annotated[
     Path | None, argument("[MODEL]", "Run directory or name [default: the newest]")

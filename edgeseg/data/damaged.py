@@ -43,11 +43,8 @@ def damaged_lines(found: Sequence[DamagedImage]) -> list[str]:
     if not found:
         return []
     images = "1 image" if len(found) == 1 else f"{len(found)} images"
-    return [
-        f"warning: {images} could not be read and {'was' if len(found) == 1 else 'were'} not "
-        "judged:",
-        *(f"  {shown(each.problem)}" for each in found),
-    ]
+    listing = (f"  {shown(each.problem)}" for each in found)
+    return [f"warning: {images} could not be read, and no verdict is given:", *listing]
 
 
 def damaged_to_json(found: Sequence[DamagedImage]) -> dict[str, Any]:

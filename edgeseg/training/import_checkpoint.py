@@ -29,7 +29,7 @@ from torch import Tensor
 from edgeseg.cards import CARD, IMPORTED, ModelCard, write_card
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import versions
-from edgeseg.files import PART, cannot_write, sha256, shown
+from edgeseg.files import PART, cannot_write, quoted, sha256, shown
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
 from edgeseg.text import listed
@@ -73,10 +73,10 @@ class Imported:
     def summary(self) -> str:
         """Return the run and the next step, as text."""
         return (
-            f"{self.run}: {self.tensors} tensors, {self.parameters / 1e6:.1f} M parameters, "
-            f"from {self.file}\n"
+            f"{shown(self.run)}: {self.tensors} tensors, {self.parameters / 1e6:.1f} M parameters, "
+            f"from {shown(self.file)}\n"
             "no thresholds yet; find them on images of good parts that were not used in training:\n"
-            f"  edgeseg threshold {self.run} FOLDER"
+            f"  edgeseg threshold {quoted(self.run)} FOLDER"
         )
 
     def to_json(self) -> dict[str, Any]:

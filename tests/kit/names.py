@@ -19,3 +19,17 @@ HOSTILE = {
 }
 any_name = {"argvalues": HOSTILE.values(), "ids": HOSTILE}
 """Arguments of `pytest.mark.parametrize`."""
+
+LEADING_ELSEWHERE = [
+    "",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "/etc/passwd",
+    "a\\b",
+    "a\nb",
+    "a\x1b[2J",
+    "x" * 201,
+]
+"""What an artefact may not name, which is no plain name of a file."""

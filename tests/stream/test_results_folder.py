@@ -1,8 +1,6 @@
 """The output folder of predict: nothing that exists is lost, whatever happens and is named."""
 
-import errno
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,23 +63,6 @@ def test_an_error_keeps_the_earlier_lines_and_those_of_the_finished_images(tmp_p
     run(photos, out)
     assert [line["file"] for line in lines_of(out)] == [str(photo) for photo in photos]
     assert not (out / PARTIAL).exists()
-
-
-def test_a_disk_that_is_full_keeps_the_earlier_lines(tmp_path, monkeypatch):
-    photo = write_photo(tmp_path / "photos" / "0.png")
-    out = tmp_path / "out"
-    run([photo], out)
-    before = (out / LINES).read_bytes()
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with monkeypatch.context() as patched, fails(WriteError, "write/failed"):
-        patched.setattr("edgeseg.stream.results_folder.os.fsync", lambda file: raises(full))
-        run([photo], out)
-    assert (out / LINES).read_bytes() == before
-    run([photo], out)
-
-
-def raises(error):
-    raise error
 
 
 def test_a_killed_call_keeps_the_earlier_lines_and_the_next_call_works(tmp_path):

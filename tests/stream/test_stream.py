@@ -17,7 +17,7 @@ import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
-from edgeseg.errors import ConfigError, DataError, ModelError, SinkError, SourceError
+from edgeseg.errors import ConfigError, ModelError, SinkError, SourceError
 from edgeseg.stream.sink.base import FrameSink
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.sink.video import VideoSink
@@ -277,20 +277,6 @@ def test_a_folder_into_a_video_and_lines(tmp_path):
     lines = frame_lines(config.jsonl)
     assert [line["verdict"] for line in lines] == ["good", "anomalous", "good"]
     assert lines[1]["file"] == str(tmp_path / "photos" / "1.png")
-
-
-def test_a_corrupt_image_in_a_folder_is_listed_and_the_others_are_judged(tmp_path):
-    photos = tmp_path / "photos"
-    for number in (0, 2):
-        write_png(photos / f"{number}.png", solid_image()[:, :, ::-1])
-    (photos / "1.png").write_bytes(b"\x89PNG")
-    config = StreamConfig(source=str(photos), out=tmp_path / "out.mp4", window=False, strict=True)
-    report = stream_from(RedBackend(), config)
-    assert (report.frames, report.broken) == (2, 1)
-    assert [each.file for each in report.damaged] == [str(photos / "1.png")]
-    assert cv2.VideoCapture(str(config.out)).get(cv2.CAP_PROP_FRAME_COUNT) == 2
-    with fails(DataError, "data/damaged-images"):
-        report.check()
 
 
 def test_a_video_file_is_streamed_whole(clip):
