@@ -178,11 +178,6 @@ def test_the_settings_in_a_checkpoint_are_those_of_its_training(model, profile):
     assert TrainConfig(**_given(TrainConfig, json_config(config))) == config
 
 
-def test_train_without_data_says_so(here):
-    with fails(ConfigError, "config/no-data"):
-        edgeseg.train()
-
-
 @pytest.mark.parametrize("name", ["../x", "a/b", ".."])
 def test_train_refuses_a_name_outside_the_runs(here, name):
     with fails(ConfigError, "config/run-name"):

@@ -56,15 +56,11 @@ def replace_pair(engine: Path, card: EngineCard) -> None:
             following.replace(engine)
         except OSError as error:  # the card has its hash: it is used where it is
             raise cannot_write(engine, error) from error
-    _remove_stale(engine)
+    # Those of builds that were killed before their card was written.
+    for stale in engine.parent.glob(f".{engine.stem}.*.next{engine.suffix}"):
+        with suppress(EdgesegError, OSError), locked(stale):
+            stale.unlink()
 
 
 def _next(engine: Path, digest: str) -> Path:
     return engine.with_name(f".{engine.stem}.{digest[:DIGITS]}.next{engine.suffix}")
-
-
-def _remove_stale(engine: Path) -> None:
-    """Remove the new engines of builds that were killed before their card was written."""
-    for stale in engine.parent.glob(f".{engine.stem}.*.next{engine.suffix}"):
-        with suppress(EdgesegError, OSError), locked(stale):
-            stale.unlink()

@@ -34,8 +34,8 @@ def check_room(folder: Path, weights: int, checkpoint: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise WriteError(
-            f"the training needs {_mebibytes(needed)} in {shown(folder)}, and "
-            f"{_mebibytes(free)} are free",
+            f"the training needs {needed >> 20} MiB in {shown(folder)}, and {free >> 20} MiB are "
+            "free",
             remedy="free disk space, or --runs-dir FOLDER on another disk",
             code="train/no-room",
         )
@@ -76,7 +76,3 @@ def _allocate(held: int, size: int, folder: Path) -> None:
     except OSError as error:
         if error.errno in _FULL:  # any other: the file system does not offer it
             raise cannot_write(folder, error) from error
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / (1 << 20):.0f} MiB"

@@ -119,27 +119,19 @@ def test_own_outputs_are_replaced_and_stay_known_after_other_calls(tmp_path):
         assert [line["file"] for line in lines_of(out)] == [str(photo) for photo in called]
 
 
+@pytest.mark.parametrize("content", ["precious", None])
 @pytest.mark.parametrize("name", ["0_mask.png", "0_map.npy", LINES, PARTIAL, INDEX])
-def test_a_link_in_the_output_folder_is_not_followed(tmp_path, name):
+def test_a_link_in_the_output_folder_is_not_followed(tmp_path, name, content):
     photo = write_photo(tmp_path / "photos" / "0.png")
     out, victim = tmp_path / "out", tmp_path / "victim"
     run([photo], out)
-    victim.write_text("precious")
+    if content:
+        victim.write_text(content)
     (out / name).unlink(missing_ok=True)
     (out / name).symlink_to(victim)
     with fails(SinkError, "sink/not-ours"):
         run([photo], out)
-    assert victim.read_text() == "precious"
-
-
-def test_a_link_that_leads_nowhere_is_not_followed(tmp_path):
-    photo = write_photo(tmp_path / "photos" / "0.png")
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / LINES).symlink_to(tmp_path / "victim")
-    with fails(SinkError, "sink/not-ours"):
-        run([photo], out)
-    assert not (tmp_path / "victim").exists()
+    assert (victim.read_text() if victim.exists() else None) == content
 
 
 @pytest.mark.parametrize("out", ["photos", ".", "photos/../photos"])

@@ -112,11 +112,8 @@ def test_images_that_differ_from_those_of_the_stopped_training_are_named(tmp_pat
 
 
 def test_at_most_ten_names_are_listed(tmp_path):
-    now = replace_train({f"{n}.png": "0" for n in range(12)})
+    more = {f"{n}.png": "0" for n in range(12)}
+    now = {**BEFORE, "train": BEFORE["train"] | more}
     with fails(DataError, "train/images-changed") as caught:
         check_same_images(tmp_path, BEFORE, now)
     assert "12 new: " in caught.value.problem and " and 2 more" in caught.value.problem
-
-
-def replace_train(more):
-    return {**BEFORE, "train": BEFORE["train"] | more}

@@ -1,13 +1,9 @@
 """`train`: the two phases, resuming, and the files of a run."""
 
 import csv
-import errno
-import io
 import json
-import logging
 import os
 import signal
-import sys
 from dataclasses import replace
 
 import pytest
@@ -17,7 +13,6 @@ from safetensors.torch import load_file
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError, WriteError
 from edgeseg.files import sha256
-from edgeseg.log import install_handler
 from edgeseg.model.dskd import DSKD
 from edgeseg.recipes import TrainConfig
 from edgeseg.training import prepare
@@ -246,26 +241,6 @@ def test_a_damaged_held_out_image_is_found_before_the_first_step(
     with fails(DataError, "data/damaged-image") as caught:
         train(replace(plates, train=swapped), quick, tmp_path / "run")
     assert "torn.png" in caught.value.problem
-
-
-class DeadTerminal(io.TextIOBase):
-    """What is left of standard error after its terminal was closed."""
-
-    encoding = "utf-8"
-
-    def isatty(self):
-        return True
-
-    def write(self, text):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-
-def test_a_dead_terminal_does_not_end_a_training(plates, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", DeadTerminal())
-    monkeypatch.setattr(sys, "stdout", DeadTerminal())
-    install_handler(logging.INFO)
-    config = replace(quick, student_steps=1, head_steps=0)
-    assert train(plates, config, tmp_path / "run").steps == {"student": 1, "head": 0}
 
 
 def test_train_stops_at_a_nan_loss(plates, quick, tmp_path, monkeypatch):

@@ -59,41 +59,29 @@ def test_a_score_of_nan_is_valid_json_and_anomalous(tmp_path):
     assert line["verdict"] == "anomalous"
 
 
-def test_a_second_start_appends(tmp_path):
+def test_a_second_start_appends_and_overwrite_replaces(tmp_path):
     path = tmp_path / "lines.jsonl"
     write_lines(path, 2)
     write_lines(path, 1)
     assert kinds(path) == ["start", "index", "index", "start", "index"]
-
-
-def test_overwrite_replaces(tmp_path):
-    path = tmp_path / "lines.jsonl"
-    path.write_text("anything")
     write_lines(path, 1, overwrite=True)
     assert kinds(path) == ["start", "index"]
 
 
 @pytest.mark.parametrize(
-    ("rest", "right"),
+    ("before", "kept"),
     [
-        ('{"index": 1, "sco', ["start", "index", "start", "index"]),
-        ('{"index": 1}', ["start", "index", "index", "start", "index"]),
-        ("\0\0\0\0", ["start", "index", "start", "index"]),  # after a power cut
+        ('{"start": "2026"}\n{"index": 1, "sco', ["start"]),
+        ('{"start": "2026"}\n{"index": 1}', ["start", "index"]),
+        ('{"start": "2026"}\n\0\0\0\0', ["start"]),  # after a power cut
+        ('{"sta', []),
     ],
 )
-def test_the_half_line_of_a_killed_process_is_ended_or_removed(tmp_path, rest, right):
+def test_the_half_line_of_a_killed_process_is_ended_or_removed(tmp_path, before, kept):
     path = tmp_path / "lines.jsonl"
+    path.write_text(before)
     write_lines(path)
-    path.write_text(path.read_text() + rest)
-    write_lines(path)
-    assert kinds(path) == right
-
-
-def test_a_file_that_is_only_half_a_line_starts_again(tmp_path):
-    path = tmp_path / "lines.jsonl"
-    path.write_text('{"sta')
-    write_lines(path)
-    assert kinds(path) == ["start", "index"]
+    assert kinds(path) == [*kept, "start", "index"]
 
 
 @pytest.mark.parametrize(
