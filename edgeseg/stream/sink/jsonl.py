@@ -7,11 +7,13 @@
 A reader takes the lines with `index` and skips the others.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from io import FileIO
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,8 @@ class JsonlSink(RecordSink):
     ) -> None:
         """about: facts for the line that marks the start.
 
-        WriteError: not writable. SinkError (`sink/not-json-lines`): a file of another kind.
+        WriteError: not writable. SinkError (`sink/not-json-lines`): a file of another kind;
+        (`sink/no-reader`): a named pipe without a reader.
         EdgesegError (`files/locked`): another process writes the file.
         """
         self._path = path
@@ -48,7 +51,9 @@ class JsonlSink(RecordSink):
                 self._regular = not path.exists() or path.is_file()
                 if self._regular:
                     stack.enter_context(locked(path))
-                self._file = stack.enter_context(path.open("rb+" if self._regular else "wb", 0))
+                self._file = stack.enter_context(
+                    path.open("rb+", 0) if self._regular else _open_pipe(path)
+                )
                 if self._regular:
                     self._prepare(overwrite)
                 self._put({"start": _utc(datetime.now(timezone.utc)), **(about or {})})
@@ -85,9 +90,12 @@ class JsonlSink(RecordSink):
         data = json.dumps(line).encode() + b"\n"
         end = self._file.seek(0, os.SEEK_END) if self._regular else 0
         try:
-            written = self._file.write(data)
-            while written < len(data):  # on a full disk the next write tells the reason
-                written += self._file.write(data[written:])
+            rest = memoryview(data)
+            while rest:  # on a full disk the next write tells the reason
+                written = self._file.write(rest)
+                if written is None:
+                    raise BlockingIOError(errno.EAGAIN, "its reader is too slow")
+                rest = rest[written:]
         except OSError:
             if self._regular:
                 self._file.truncate(end)
@@ -123,6 +131,20 @@ class JsonlSink(RecordSink):
         elif rest:
             self._file.truncate(size - len(rest))
             log.warning(f"{shown(self._path)}: removed an unfinished last line, {len(rest)} bytes")
+
+
+def _open_pipe(path: Path) -> FileIO:
+    """Open what is no regular file; neither this nor a write to it waits for a reader."""
+    try:
+        return FileIO(os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)), "wb")
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise SinkError(
+            f"{shown(path)} is a named pipe that no process reads.",
+            remedy="start its reader first, or name a file",
+            code="sink/no-reader",
+        ) from error
 
 
 def _is_line(data: bytes) -> bool:

@@ -156,6 +156,29 @@ def test_a_full_disk_costs_lines_and_not_the_file(tmp_path, said):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="FIFOs of POSIX")
+def test_a_pipe_without_a_reader_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with fails(SinkError, "sink/no-reader"):
+        JsonlSink(tmp_path / "fifo")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="FIFOs of POSIX")
+def test_a_pipe_that_is_full_loses_lines_and_waits_for_nobody(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with JsonlSink(tmp_path / "fifo") as sink:
+        while not sink.lost:
+            sink.write(make_record(0))
+        assert os.read(reader, 1 << 20)
+        sink.write(make_record(1))
+        assert [json.loads(line).get("lost") for line in os.read(reader, 1 << 16).splitlines()] == [
+            1,
+            None,
+        ]
+    os.close(reader)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="FIFOs of POSIX")
 def test_a_pipe_gets_lines_and_may_lose_its_reader(tmp_path):
     path = tmp_path / "fifo"
     os.mkfifo(path)
