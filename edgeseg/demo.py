@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from edgeseg.config import BenchConfig, BuildConfig, ExportConfig, StreamConfig
 from edgeseg.errors import ConfigError
+from edgeseg.files import quoted
 from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import table
@@ -69,7 +69,7 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
     if folder.exists():
         raise ConfigError(
             f"{folder} exists (expected a new folder)",
-            remedy=f"edgeseg demo --out {quote(f'{folder}-2')}",
+            remedy=f"edgeseg demo --out {quoted(f'{folder}-2')}",
             code="config/folder-exists",
         )
     watch = _Stopwatch()

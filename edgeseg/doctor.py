@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from shlex import quote
 from types import ModuleType
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from edgeseg import __version__
 from edgeseg.cards import CARD
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command, installed
-from edgeseg.files import newest
+from edgeseg.files import newest, quoted
 from edgeseg.machine import sysfs
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state
@@ -264,9 +263,7 @@ def _disk(folder: Path) -> CheckResult:
         return CheckResult("disk", "missing", f"{folder.resolve()} is read-only", "cd ~")
     if free < LOW_DISK_GIB:
         found += f"; a project needs about {LOW_DISK_GIB:g} GiB"
-        return CheckResult(
-            "disk", "warn", found, f"du -sh {quote(str(folder.resolve()))}/* | sort -h"
-        )
+        return CheckResult("disk", "warn", found, f"du -sh {quoted(folder.resolve())}/* | sort -h")
     return CheckResult("disk", "ok", found)
 
 

@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from edgeseg.data import images
 from edgeseg.data.images import fill_frame, read_image, resize, resize_mask
 from edgeseg.errors import DataError
-from tests.data.formats.encoded import noise, saved
+from tests.kit.encoded import noise, saved
 from tests.kit.errors import fails
 
 # Four pixels, RGB: red, green, blue and a gray.

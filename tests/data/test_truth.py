@@ -9,7 +9,7 @@ from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.truth import check_masks, read_mask
 from edgeseg.errors import DataError
-from tests.data.formats.encoded import saved, turn_of
+from tests.kit.encoded import saved, turn_of
 from tests.kit.errors import fails
 
 DEFECT = np.zeros((40, 60), bool)

@@ -10,7 +10,7 @@ from PIL import ImageOps
 
 from edgeseg.data.formats.decode import LIMIT, decode
 from edgeseg.errors import DataError
-from tests.data.formats.encoded import (
+from tests.kit.encoded import (
     chunk,
     encode,
     noise,

@@ -5,7 +5,7 @@ import pytest
 
 from edgeseg.data.formats.jpeg import decode_bgr
 from edgeseg.data.formats.pillow import Damaged
-from tests.data.formats.encoded import encode, noise, overwritten, smooth, without_rows
+from tests.kit.encoded import encode, noise, overwritten, smooth, without_rows
 
 WHOLE = encode(noise(), "JPEG", quality=90)
 

@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.mjpeg import BrokenFrame, fourcc, retrieve, take_packets
-from tests.data.formats.encoded import encode, noise, overwritten, without_rows
+from tests.kit.encoded import encode, noise, overwritten, without_rows
 from tests.stream.source.captures import FakeCapture
 
 JPEG = encode(noise(), "JPEG")

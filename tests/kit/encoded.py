@@ -1,4 +1,4 @@
-"""Encoded images for the tests of the decoder, with known pixels."""
+"""Encoded images with known pixels, whole and damaged."""
 
 import io
 import struct
