@@ -139,8 +139,7 @@ def _mvtec_3d(root: Path) -> Dataset:
     dataset = Dataset(root, published.MVTEC_3D, train, tuple(test))
     if published.is_mvtec_3d(root):
         count, validation, good, bad = published.MVTEC_3D_CATEGORIES[dataset.name]
-        unused = root / "validation" / GOOD / "rgb"
-        found = len(list_images(unused)) if unused.is_dir() else 0
+        found = len(list_images(root / "validation" / GOOD / "rgb"))
         _compare(dataset, count, good, bad, validation=(found, validation))
     return dataset
 
@@ -244,7 +243,7 @@ def _plain(root: Path) -> Dataset:
 
 
 def _images(folder: Path) -> list[Path]:
-    paths = list_images(folder) if folder.is_dir() else []
+    paths = list_images(folder)
     if not paths:
         raise no_images(folder)
     return paths
@@ -262,7 +261,7 @@ def _refuse_orphans(masks: Path, folder: Path, known: Collection[str] = ()) -> N
     known: the masks of good images.
     """
     found = _masks(masks)
-    images = {_stem(path) for path in list_images(folder)} if folder.is_dir() else set()
+    images = {_stem(path) for path in list_images(folder)}
     if orphans := sorted(set(found) - images - set(known)):
         mask = found[orphans[0]]
         raise DataError(
@@ -276,7 +275,7 @@ def _refuse_orphans(masks: Path, folder: Path, known: Collection[str] = ()) -> N
 def _masks(folder: Path) -> dict[str, Path]:
     """Return masks by the stem of their image; empty if the folder does not exist."""
     found: dict[str, Path] = {}
-    for mask in list_images(folder) if folder.is_dir() else ():
+    for mask in list_images(folder):
         stem = _stem(mask).removesuffix("_mask")
         if stem in found:
             raise DataError(

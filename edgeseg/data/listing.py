@@ -18,9 +18,8 @@ TRUTH_FOLDERS = frozenset({"ground_truth", "masks"})
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files directly in a folder, in natural order."""
-    check_folder(folder)
-    return list(walk(folder, SUFFIXES, deep=False).files)
+    """Return the image files directly in a folder, in natural order; none if it is missing."""
+    return list(walk(folder, SUFFIXES, deep=False).files) if folder.is_dir() else []
 
 
 def walk_images(folder: Path, remedy: str = ADD) -> list[Path]:
@@ -38,7 +37,7 @@ def walk_images(folder: Path, remedy: str = ADD) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are not hidden, in natural order."""
+    """Return the folders in a folder that are not hidden, in natural order, or none."""
     if not folder.is_dir():
         return []
     found = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))

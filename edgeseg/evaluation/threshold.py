@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
 from edgeseg.data.damaged import DamagedImages, refuse_damaged
-from edgeseg.data.listing import list_images
+from edgeseg.data.listing import check_folder, list_images
 from edgeseg.errors import ConfigError, DataError, ModelError, WriteError
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.files import quoted, sha256, shown
@@ -224,6 +224,7 @@ def held_out(card: ModelCard, data: Path) -> list[Path]:
 
 
 def _unseen(card: ModelCard, data: Path) -> list[Path]:
+    check_folder(data)
     paths = list_images(data)
     if not paths:
         inside = data / "test" / "good"
