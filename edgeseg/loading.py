@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeseg.cards import CARD, ENGINES, RUNS, EngineCard, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, FrameFormat, GpuConfig, RuntimeName
@@ -34,7 +34,10 @@ from edgeseg.runtime.tensorrt_backend import TrtBackend
 
 BF16 = "bf16"  # a precision of a runtime, not of a graph
 NOT_FOUND = "model/not-found"
-GRAPH_RUNTIMES: dict[RuntimeName, Callable[..., Backend]] = {
+CpuBackend = OnnxRuntimeBackend | OpenVinoBackend
+B = TypeVar("B", bound=Backend)
+
+GRAPH_RUNTIMES: dict[RuntimeName, Callable[..., CpuBackend]] = {
     "onnxruntime": OnnxRuntimeBackend,
     "openvino": OpenVinoBackend,
 }
@@ -63,9 +66,15 @@ def open_model(
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
             _log_other_version(engine, card)
-            return _open_graph(
+            backend = _open_graph(
                 engine, card.runtime, threads, digest=card.sha256, precision=card.precision
             )
+            backend.card = dataclasses.replace(  # a card's can be changed without a rebuild
+                backend.card,
+                threshold=card.graph.threshold,
+                image_threshold=card.graph.image_threshold,
+            )
+            return backend
         return _opened(engine, TrtBackend.open(engine, card, gpu=gpu))
     if path.suffix != ".onnx":
         raise ModelError(
@@ -183,7 +192,7 @@ def newest_engine(engines: Path) -> Path:
     return path
 
 
-def graph_opener(runtime: RuntimeName, precision: str) -> Callable[..., Backend]:
+def graph_opener(runtime: RuntimeName, precision: str) -> Callable[..., CpuBackend]:
     """Return what opens a typed graph; BF16 is an option of OpenVINO, not a type in the graph."""
     opener = GRAPH_RUNTIMES[runtime]
     return partial(opener, bf16=True) if precision == BF16 else opener
@@ -191,7 +200,7 @@ def graph_opener(runtime: RuntimeName, precision: str) -> Callable[..., Backend]
 
 def _open_graph(
     path: Path, runtime: str, threads: int | None, *, digest: str | None = None, precision: str = ""
-) -> Backend:
+) -> CpuBackend:
     """Open a graph on a CPU runtime.
 
     digest: SHA-256 of the file, if it was just checked; precision: of an engine.
@@ -208,7 +217,7 @@ def _open_graph(
     return _opened(path, graph_opener(runtime, precision)(path, **options))
 
 
-def _opened(path: Path, backend: Backend) -> Backend:
+def _opened(path: Path, backend: B) -> B:
     log.info(f"{path}: {backend.name}")
     return backend
 

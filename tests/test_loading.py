@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from edgeseg.cards import CARD, ModelCard, read_card, write_card
+from edgeseg.cards import CARD, EngineCard, ModelCard, read_card, write_card
 from edgeseg.errors import ConfigError, EngineMismatch, ModelError
 from edgeseg.loading import find_model, newest_engine, newest_run, open_model, open_run
 from edgeseg.machine.facts import this_machine
@@ -97,6 +97,25 @@ def test_an_engine_is_opened_by_its_card(make_engine):
         pass
     with fails(ConfigError, "config/runtime"):
         open_model(path, runtime="onnxruntime")
+
+
+def test_an_engine_has_the_thresholds_of_its_card(make_engine):
+    path = make_engine("plates-fp16-openvino-cpu.onnx")
+    card = read_card(path.with_suffix(".json"), EngineCard)
+    changed = dataclasses.replace(card.graph, threshold=0.125, image_threshold=0.0625)
+    write_card(path.with_suffix(".json"), dataclasses.replace(card, graph=changed))
+    with open_model(path) as backend:
+        assert (backend.card.threshold, backend.card.image_threshold) == (0.125, 0.0625)
+        assert backend.new_slot().threshold[0] == 0.125
+
+
+def test_an_engine_beside_the_card_of_another_is_refused(make_engine):
+    path = make_engine("plates-fp16-openvino-cpu.onnx")
+    for suffix in (".onnx", ".json"):
+        copy = path.with_name(f"copy{suffix}")
+        copy.write_bytes(path.with_suffix(suffix).read_bytes())
+    with fails(EngineMismatch, "engine/other-card"):
+        open_model(path.with_name("copy.onnx"))
 
 
 def test_an_edited_engine_is_refused(make_engine):

@@ -28,6 +28,9 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
     engine = engine_path(card_path(path))
     card = read_card(card_path(path), EngineCard)
     here = here or this_machine()
+    if path.suffix != ".json" and path.name != card.file:
+        found = f"the card beside it is that of {shown(card.file)}"
+        raise _mismatch(path, card, found, "engine/other-card", rebuild(card, here))
     _check_file(engine, card, here)
     if card.target != CPU:
         _check_target(engine, card, here)
