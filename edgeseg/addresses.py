@@ -24,7 +24,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%[\w.-]+)?", re.IGNORECASE)
 _ACCOUNT = re.compile(r".*:.*@", re.DOTALL)  # of an address without a correct scheme
 _SECRET = re.compile(r"(user|pass|pwd|pw|token|key|auth|secret)[\w-]*=", re.IGNORECASE)
-_WITH_ACCOUNT = re.compile(r'\b([a-z][a-z0-9+.-]*)(:/{1,2})([^ \n"]*)@', re.IGNORECASE)
+_WITH_ACCOUNT = re.compile(r'\b([a-z][a-z0-9+.-]+)(:/{1,2})([^ \n"]*)@', re.IGNORECASE)
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 _ASSIGNED = re.compile(r"\s*=\s*")

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from edgeseg import __version__
-from edgeseg.cards import CARD
+from edgeseg.cards import CARD, EngineCard, read_card
 from edgeseg.errors import MissingExtra
 from edgeseg.extras import install_command, installed
 from edgeseg.files import newest, quoted
@@ -29,6 +29,7 @@ from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
 from edgeseg.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
+from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.tensorrt import FLAVORS
 from edgeseg.system_packages import get_gstreamer
 
@@ -209,8 +210,11 @@ def _opencv(here: Machine) -> Iterator[CheckResult]:
     build = cv2.getBuildInformation()
     windows = built(build, "GUI") or "NONE"
     yield CheckResult("OpenCV", "ok", f"{cv2.__version__}, windows: {windows}")
-    if _writes_video(cv2):
-        yield CheckResult("video", "ok", "writes MP4")
+    if pyav := installed("av"):
+        yield CheckResult("video", "ok", f"writes H.264 with PyAV {pyav}")
+    elif _writes_video(cv2):
+        better = f"for H.264 that plays after a kill: {install_command('video')}"
+        yield CheckResult("video", "ok", f"writes MPEG-4 with OpenCV; {better}")
     else:
         found = "OpenCV cannot write MP4; stream --jsonl FILE works"
         yield CheckResult("video", "warn", found, "pip install --force-reinstall opencv-python")
@@ -277,7 +281,7 @@ def _runs(folder: Path) -> CheckResult:
 def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[CheckResult]:
     """Report the engines, the default of build-engine and the default of stream."""
     cards = newest(folder, "*.json")
-    card, problems = newest_that_runs(folder, runtimes)
+    engine, problems = newest_that_runs(folder, runtimes)
     build = "edgeseg build-engine"
     if cards:
         yield CheckResult("engines", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].stem}")
@@ -291,8 +295,9 @@ def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[CheckResul
     why = reasons(taken.runtime, runtimes)
     yield CheckResult("build-engine", "ok", f"uses {taken.runtime}" + (f"; {why}" if why else ""))
     skipped = f"; skipped {'; skipped '.join(problems)}" if problems else ""
-    if card is not None:
-        found = f"uses {card.file} ({card.runtime}, {card.precision}){skipped}"
+    if engine is not None:
+        card = read_card(card_path(engine), EngineCard)
+        found = f"uses {engine.name} ({card.runtime}, {card.precision}){skipped}"
         yield CheckResult("stream", "ok", found)
     else:
         yield CheckResult("stream", "none", f"no engine for this machine{skipped}", build)

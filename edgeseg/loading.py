@@ -179,15 +179,14 @@ def newest_run(runs: Path) -> Path:
 
 def newest_engine(engines: Path) -> Path:
     """Return the newest engine that runs on this machine; log the skipped ones with the reason."""
-    card, problems = newest_that_runs(engines, candidates(this_machine()))
+    path, problems = newest_that_runs(engines, candidates(this_machine()))
     skipped = [f"skipped {problem}" for problem in problems]
-    if card is None:
+    if path is None:
         raise ModelError(
             "\n  ".join([f"not found: an engine in {engines} for this machine", *skipped]),
             remedy="edgeseg build-engine",
             code="model/no-engines",
         )
-    path = engines / card.file
     log.info("\n".join([*skipped, f"engine: {path}"]))
     return path
 

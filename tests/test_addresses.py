@@ -129,6 +129,7 @@ def test_the_command_line_is_scrubbed_from_a_text():
         ("csi://u:SECRET@h", "csi://...@h"),
         ('{"out": "http://SECRET@h/x"}', '{"out": "http://...@h/x"}'),
         ("test://640x480@30 and a@b", "test://640x480@30 and a@b"),
+        ("C:/photos/cam@2x.png", "C:/photos/cam@2x.png"),
     ],
 )
 def test_a_text_loses_the_accounts_of_its_addresses(text, shown):

@@ -23,6 +23,7 @@ from edgeseg.cli.failures import REPORT, as_error
 from edgeseg.cli.help import HelpCommand, HelpGroup
 from edgeseg.console import STDERR, prepare, printable, write_report
 from edgeseg.errors import EdgesegError, Interrupted, WriteError
+from edgeseg.interrupt import stop_at_once
 from edgeseg.log import install_handler, log
 from edgeseg.schema import without_nan
 
@@ -64,7 +65,8 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
             level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
             install_handler(level, machine_readable=as_json)
             try:
-                report = function(**values)
+                with stop_at_once():
+                    report = function(**values)
             except KeyboardInterrupt as error:  # Typer would end the process without a word
                 raise Interrupted("interrupted", remedy="run the command again") from error
             failed = _failure(report)

@@ -28,9 +28,6 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
     engine = engine_path(card_path(path))
     card = read_card(card_path(path), EngineCard)
     here = here or this_machine()
-    if path.suffix != ".json" and path.name != card.file:
-        found = f"the card beside it is that of {shown(card.file)}"
-        raise _mismatch(path, card, found, "engine/other-card", rebuild(card, here))
     _check_file(engine, card, here)
     if card.target != CPU:
         _check_target(engine, card, here)
@@ -38,9 +35,7 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
     return card
 
 
-def newest_that_runs(
-    folder: Path, runtimes: Sequence[Candidate]
-) -> tuple[EngineCard | None, list[str]]:
+def newest_that_runs(folder: Path, runtimes: Sequence[Candidate]) -> tuple[Path | None, list[str]]:
     """Return the newest engine that runs on this machine, and why newer ones do not."""
     running = {candidate.runtime for candidate in runtimes if candidate.runs}
     problems: list[str] = []
@@ -51,7 +46,7 @@ def newest_that_runs(
             problems.append(f"{path.stem}: {error.problem}")
             continue
         if card.runtime in running:
-            return card, problems
+            return engine_path(path), problems
         problems.append(f"{path.stem}: {card.runtime} does not run on this machine")
     return None, problems
 

@@ -24,9 +24,9 @@ def card_path(engine: Path) -> Path:
 
 
 def engine_path(card: Path) -> Path:
-    """Return the path of a card's engine, which is in the same folder; finish a replacement."""
+    """Return the path of a card's engine, which has the card's name; finish a replacement."""
     found = read_card(card, EngineCard)
-    engine = card.with_name(found.file)
+    engine = card.with_suffix(Path(found.file).suffix)
     following = _next(engine, found.sha256)
     if following.is_symlink() or not following.is_file() or sha256(following) != found.sha256:
         return engine

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from edgeseg.cards import CARD, RUNS, WEIGHTS
-from edgeseg.errors import ConfigError, EdgesegError, ModelError
+from edgeseg.errors import ConfigError, ModelError
 from edgeseg.files import cannot_write, locked, quoted, shown
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import Invalid, bounded, build, check_given, is_plain, parse
@@ -94,14 +94,7 @@ def choose(run: Path, *, resume: bool, overwrite: bool) -> Path:
     if overwrite:
         return run / REPLACEMENT if _begun(run) or stopped else run
     if stopped is not None:
-        when = "now" if stopped != run else "when the new training is complete"
-        raise ConfigError(
-            f"{shown(run)} holds an unfinished training{_progress(stopped)}",
-            remedy=f"to continue it: {resume_command(run)}\n"
-            "       to keep it and train another run: --name NAME\n"
-            f"       to discard it {when}: --overwrite",
-            code="train/unfinished",
-        )
+        raise _unfinished(run, stopped)
     if (run / CARD).exists():
         raise ConfigError(
             f"run already exists: {shown(run)}",
@@ -213,12 +206,25 @@ def _begun(folder: Path) -> bool:
     return any((folder / name).exists() for name in (RESUME, HISTORY, WEIGHTS, CARD))
 
 
-def _progress(folder: Path) -> str:
-    """Return how far a training came, for a message."""
-    with suppress(EdgesegError):
-        facts = read_facts(folder)
-        return f" (stopped after step {facts.step} of phase {facts.phase + 1})"
-    return "" if (folder / RESUME).exists() else f" (without {RESUME}: it cannot be resumed)"
+def _unfinished(run: Path, stopped: Path) -> ConfigError:
+    """Return the error for a training that neither --resume nor --overwrite names."""
+    when = "now" if stopped != run else "when the new training is complete"
+    ways = [
+        "to keep it and train another run: --name NAME",
+        f"to discard it {when}: --overwrite",
+    ]
+    try:
+        facts = read_facts(stopped)
+        state = f"stopped after step {facts.step} of phase {facts.phase + 1}"
+        ways.insert(0, f"to continue it: {resume_command(run)}")
+    except ModelError as error:
+        lacks = f"without {RESUME}"
+        state = f"{error.problem if (stopped / RESUME).exists() else lacks}: it cannot be resumed"
+    return ConfigError(
+        f"{shown(run)} holds an unfinished training ({state})",
+        remedy="\n       ".join(ways),
+        code="train/unfinished",
+    )
 
 
 def _nothing_to_resume(run: Path) -> ModelError:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -84,6 +85,16 @@ def test_ctrl_c_is_exit_code_130(run, monkeypatch):
     monkeypatch.setattr("edgeseg.api.run_of", raising(KeyboardInterrupt()))
     code, _, err = run("export", "x")
     assert code == 130 and "[interrupted]" in err and "Traceback" not in err
+
+
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_stop_of_a_service_is_told_like_ctrl_c(run, monkeypatch, name):
+    number = getattr(signal, name, signal.SIGTERM)  # Windows has no SIGHUP
+    monkeypatch.setattr("edgeseg.api.run_of", lambda given: signal.raise_signal(number))
+    code, out, err = run("export", "x", "--json")
+    assert code == 130 and "[interrupted]" in err
+    assert json.loads(out)["error"]["code"] == "interrupted"
 
 
 class Measured:

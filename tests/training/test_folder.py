@@ -63,10 +63,19 @@ def test_an_unfinished_training_is_refused_and_both_ways_are_named(run):
     assert listing(run) == before
 
 
+def test_a_damaged_checkpoint_is_not_offered_for_resuming(run):
+    write_checkpoint(run)
+    (run / RESUME).write_bytes(b"damaged")
+    with fails(ConfigError, "train/unfinished") as caught:
+        choose(run, resume=False, overwrite=False)
+    assert "--resume" not in caught.value.remedy and "--overwrite" in caught.value.remedy
+
+
 def test_steps_without_a_checkpoint_are_kept_too_but_cannot_be_resumed(run):
     write(run, HISTORY)
-    with fails(ConfigError, "train/unfinished"):
+    with fails(ConfigError, "train/unfinished") as caught:
         choose(run, resume=False, overwrite=False)
+    assert "--resume" not in caught.value.remedy
     with fails(ModelError, "train/nothing-to-resume"):
         choose(run, resume=True, overwrite=False)
 
