@@ -40,6 +40,12 @@ def read_image(path: Path, bit_depth: int = 16) -> Image:
 def read_pixels(path: Path) -> Pixels:
     """Decode an image file as it is: gray, RGB or RGBA of 8 or 16 bits; as `decode`."""
     most = limit(LIMIT) * BYTES_PER_PIXEL + HEADERS
+    if path.exists() and not path.is_file():  # to open a named pipe would wait for its writer
+        raise DataError(
+            f"cannot read {shown(path)}: not a regular file",
+            remedy="name image files, or folders of them",
+            code="data/unreadable",
+        )
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

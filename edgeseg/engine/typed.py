@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from onnx import ModelProto
 
 from edgeseg.accuracy.cases import open_cases
@@ -12,6 +13,7 @@ from edgeseg.config import BuildConfig, Precision, RuntimeName
 from edgeseg.extras import require
 from edgeseg.graph.blocks import blocks_of
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
+from edgeseg.quantize.calibration_images import SeenImages
 from edgeseg.quantize.fp16 import half_nodes, to_fp16
 from edgeseg.quantize.int8 import Int8
 from edgeseg.quantize.qdq import Style
@@ -65,6 +67,10 @@ def typed_graph(
         lowered = frozenset(int8.placement(model, style).convolutions)
     higher: Precision = "fp32" if on_cpu or int8 is None else "fp16"
     cases = open_cases(config.data, card, config.gate_image_count)
+    seen = SeenImages()
+    for place in np.flatnonzero(cases.good).tolist():
+        seen.add(place, cases.read[place]())
+    seen.check(config.data)
     passed = gate(
         model,
         retype,

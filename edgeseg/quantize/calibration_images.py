@@ -1,4 +1,8 @@
-"""Whether images can calibrate: ranges measured on nothing but black would clip everything else."""
+"""Whether images can calibrate or judge a lower precision.
+
+Ranges that were measured on nothing but black would clip everything else, and a gate that saw
+nothing else would pass anything.
+"""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -17,7 +21,7 @@ MOST = 0.5  # share of images without content
 
 @dataclass
 class SeenImages:
-    """Counts the images of a calibration by what they show."""
+    """Counts images by what they show."""
 
     black: int = 0
     saturated: int = 0
@@ -45,7 +49,7 @@ class SeenImages:
 
 def _refused(problem: str, code: str) -> GateFailed:
     return GateFailed(
-        f"{problem}: they cannot calibrate. Nothing was written.",
+        f"{problem}: they tell nothing of a lower precision. Nothing was written.",
         remedy="name a folder with photos of good parts, taken as in production",
         code=code,
     )

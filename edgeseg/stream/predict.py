@@ -58,7 +58,7 @@ def predict(
     model = Model(backend, threshold=threshold, image_threshold=image_threshold)
     names = output_names(files)
     if names != [path.stem for path in files]:
-        log.info("images share a file name: the names of their outputs include the folder")
+        log.info("some outputs have other names than their images: see predictions.jsonl")
     results, damaged = [], DamagedImages()
     with open_results(out, names) as folder, task("predict", len(files)) as bar:
         for path, name in zip(files, names, strict=True):

@@ -1,5 +1,7 @@
 """Reading image files of all kinds, and a resize that equals Pillow's."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -142,3 +144,10 @@ def test_write_png_round_trip(tmp_path, pixels):
     images.write_png(path, pixels)
     np.testing.assert_array_equal(np.asarray(Pillow.open(path)), pixels)
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+def test_a_named_pipe_is_no_image_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with fails(DataError, "data/unreadable"):
+        read_image(tmp_path / "pipe.png")

@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from edgeseg.cards import EngineCard, read_card
 from edgeseg.config import BuildConfig, ExportConfig
+from edgeseg.data.images import read_image, write_png
 from edgeseg.engine import build_engine as engine
 from edgeseg.engine import typed
 from edgeseg.engine.build_engine import build_engine
@@ -235,6 +236,16 @@ def test_build_engine_writes_nothing_where_the_gate_fails(red, tmp_path, monkeyp
     with fails(GateFailed, "gate/accuracy") as caught:
         build(graph, tmp_path, runtime="onnxruntime", data=data)
     assert "pixel AP 1.0000 -> 0.0469" in caught.value.problem
+    assert not (tmp_path / "engines").exists()
+
+
+def test_build_engine_is_not_judged_on_images_without_content(red, tmp_path):
+    graph, data = red
+    for path in data.rglob("*.png"):
+        if "ground_truth" not in path.parts:
+            write_png(path, np.zeros_like(read_image(path)))
+    with fails(GateFailed, "gate/images-alike"):
+        build(graph, tmp_path, runtime="onnxruntime", data=data)
     assert not (tmp_path / "engines").exists()
 
 

@@ -93,7 +93,7 @@ def test_folders_are_walked_and_equal_names_do_not_meet(tmp_path, said):
     masks = [p.outputs["mask"] for p in result.images]
     assert masks == ["bad_000_mask.png", "001_mask.png", "good_000_mask.png"]
     assert all((tmp_path / "out" / mask).exists() for mask in masks)
-    assert said == ["images share a file name: the names of their outputs include the folder"]
+    assert said == ["some outputs have other names than their images: see predictions.jsonl"]
 
 
 @pytest.fixture
