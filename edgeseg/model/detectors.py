@@ -31,6 +31,7 @@ def build_detector(
             remedy="update edgeseg to the version that trained the run",
             code="model/unknown-kind",
         )
+    settings = {name: value for name, value in settings.items() if value is not None}
     detector = DETECTORS[model](teacher, settings, image_size)
     if share := settings.get("local_contrast", 0.0):
         detector.contrast = LocalContrast(image_size, share * image_size)
@@ -58,9 +59,9 @@ def _dskd(teacher: Teacher, settings: ModelSettings, image_size: int) -> Detecto
         embedding=settings["embedding"],
         maps=settings["maps"],
         score_maps=settings.get("score_maps"),
-        student_width=settings.get("student_width") or 64,
-        head=settings.get("head") or False,
-        head_width=settings.get("head_width") or 256,
+        student_width=settings.get("student_width", 64),
+        head=settings.get("head", False),
+        head_width=settings.get("head_width", 256),
     )
 
 

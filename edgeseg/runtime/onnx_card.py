@@ -5,7 +5,7 @@ ModelProto: fields with a key (8 * number + wire type) and a value.
 Sources: Protocol Buffers, Encoding; onnx.proto, where field 14 is metadata_props (key, value).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from io import SEEK_CUR, SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,7 @@ from edgeseg.cards import GraphCard, card_from_metadata
 from edgeseg.errors import ModelError
 from edgeseg.files import shown
 from edgeseg.limits import limit
+from edgeseg.runtime.base import tensor_types
 
 METADATA_PROPS, KEY, VALUE = 14, 1, 2
 _VARINT, _LENGTH = 0, 2
@@ -33,6 +34,21 @@ def read_onnx_card(path: Path) -> GraphCard:
             code="model/not-onnx",
         ) from error
     return card_from_metadata(metadata, path)
+
+
+def check_tensors(found: Mapping[str, Sequence[object]], card: GraphCard, path: Path) -> None:
+    """ModelError unless a graph's inputs and outputs have the shapes that its metadata tells.
+
+    found: name -> shape
+    """
+    for name, (shape, _) in tensor_types(card).items():
+        if tuple(found.get(name, ())) != shape:
+            raise ModelError(
+                f"{shown(path)} has {name} {list(found[name]) if name in found else 'nowhere'} "
+                f"(expected {list(shape)}, as its metadata says)",
+                remedy="edgeseg export RUN",
+                code="model/damaged-metadata",
+            )
 
 
 def _entry(message: bytes) -> tuple[str, str]:

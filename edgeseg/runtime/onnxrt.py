@@ -14,6 +14,7 @@ from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
 from edgeseg.runtime.base import INPUTS, OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each
+from edgeseg.runtime.onnx_card import check_tensors
 
 # This optimizer quantizes biases in graphs with FP16 scales, in steps that FP16 cannot represent:
 # anomaly maps were off by 0.3 (ONNX Runtime 1.32). Our INT8 graphs for the CPU have INT32 biases.
@@ -54,6 +55,12 @@ class OnnxRuntimeBackend(OnHost):
             ) from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.card = card_from_metadata(metadata, graph)
+        tensors = (
+            *self._session.get_inputs(),
+            *self._session.get_overridable_initializers(),
+            *self._session.get_outputs(),
+        )
+        check_tensors({each.name: each.shape for each in tensors}, self.card, graph)
         self.name = f"onnxruntime {ort.__version__}, {on_cpu(count)}"
         self._graph, self._threads = graph, count
 

@@ -10,7 +10,7 @@ from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
 from edgeseg.runtime.base import OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each, without
-from edgeseg.runtime.onnx_card import read_onnx_card
+from edgeseg.runtime.onnx_card import check_tensors, read_onnx_card
 from edgeseg.runtime.openvino_cache import CompiledGraphs
 
 
@@ -54,6 +54,8 @@ class OpenVinoBackend(OnHost):
                 remedy="edgeseg export, or --runtime onnxruntime",
                 code="model/unreadable",
             ) from error
+        tensors = (*compiled.inputs, *compiled.outputs)
+        check_tensors({each.any_name: tuple(each.shape) for each in tensors}, self.card, graph)
         self.name = f"openvino {version}, {'bfloat16, ' * bf16}{on_cpu(count)}"
         self._compiled, self._tensor = compiled, ov.Tensor
         self._request = compiled.create_infer_request()

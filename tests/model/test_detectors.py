@@ -37,6 +37,12 @@ def test_a_card_without_the_newer_settings_is_destseg_whole(teacher):
     assert old.state_dict().keys() == new.state_dict().keys()
 
 
+def test_a_setting_that_a_card_leaves_open_has_its_default(teacher):
+    names = ("head", "head_stride", "head_width", "student_width", "decoder", "local_contrast")
+    detector = build_detector("destseg", teacher, dict.fromkeys(names), 64)
+    assert detector.map_stride == 4
+
+
 def test_stpm_is_two_encoders_and_no_head(teacher):
     found = build(teacher, model="stpm")
     assert type(found.student) is EncoderStudent and found.head is None

@@ -11,14 +11,18 @@ import sys
 import textwrap
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
+from edgeseg.cards import metadata_from
 from edgeseg.errors import MissingExtra, ModelError
-from edgeseg.runtime.base import OUTPUTS, Pipelined, Slot
+from edgeseg.runtime.base import OUTPUTS, Pipelined, Slot, tensor_types
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
+from tests.kit.errors import fails
 
 GRAPH_BACKENDS = {"onnxruntime": OnnxRuntimeBackend, "openvino": OpenVinoBackend}
 
@@ -37,6 +41,21 @@ def backend(request, red_card, red_graph, red_module):
         pytest.skip(missing.problem)
     with opened:
         yield opened
+
+
+@pytest.mark.parametrize("runtime", GRAPH_BACKENDS)
+@pytest.mark.parametrize(
+    "changes", [{"image_size": 20}, {"frame_shape": (2, 4, 6, 3)}, {"frame_shape": (1, 5, 7, 3)}]
+)
+def test_metadata_of_another_graph_is_refused(red_card, red_graph, tmp_path, runtime, changes):
+    model = onnx.load(red_graph)
+    other = dataclasses.replace(red_card, **changes)
+    assert tensor_types(other) != tensor_types(red_card)
+    del model.metadata_props[:]
+    helper.set_model_props(model, metadata_from(other))
+    onnx.save(model, tmp_path / "other.onnx")
+    with fails(ModelError, "model/damaged-metadata"):
+        GRAPH_BACKENDS[runtime](tmp_path / "other.onnx")
 
 
 def test_run_rewrites_the_bound_arrays_in_place(backend):
