@@ -34,12 +34,12 @@ def read_mask(path: Path) -> Mask:
 
     DataError (`data/ambiguous-mask`): colors and alpha mark different pixels.
     """
-    pixels = read_pixels(path)
+    pixels, lossy = read_pixels(path), path.suffix.lower() in LOSSY
     if pixels.ndim == 2:
-        return _marked(pixels, lossy=path.suffix.lower() in LOSSY)
+        return _marked(pixels, lossy=lossy)
     colors, alpha = pixels[:, :, :3].max(axis=2), pixels[:, :, 3:]
     if not alpha.size or _constant(alpha):
-        return _marked(colors, lossy=path.suffix.lower() in LOSSY)
+        return _marked(colors, lossy=lossy)
     by_alpha = _marked(alpha[:, :, 0])
     if _constant(colors):
         return by_alpha

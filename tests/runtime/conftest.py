@@ -39,3 +39,9 @@ class Red(nn.Module):
 @pytest.fixture(scope="session")
 def red_module():
     return Red()
+
+
+@pytest.fixture(params=["mapped", "copy"])
+def io(request):
+    """How frames reach a GPU."""
+    return request.param

@@ -27,11 +27,6 @@ def binding(request):
     return request.param
 
 
-@pytest.fixture(params=["mapped", "copy"])
-def io(request):
-    return request.param
-
-
 @pytest.mark.parametrize("cuda_graph", [True, False], ids=["graph", "enqueue"])
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_a_thousand_frames_have_their_own_masks(io, binding, in_flight, cuda_graph):
