@@ -72,7 +72,7 @@ class Result:
         image, mask = enlarge(self._bgr(), factor), enlarge(buffers.mask, factor)
         image = draw(image, mask, buffers.anomaly_map, self.threshold)
         text = f"{record.verdict}  {record.score:.3f}  {record.milliseconds:.1f} ms"
-        write_verdict(image, text, anomalous=record.anomalous)
+        write_verdict(image, text, record.verdict)
         return image
 
     def _bgr(self) -> Image:

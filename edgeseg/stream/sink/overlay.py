@@ -5,29 +5,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.data.images import Image
+from edgeseg.heat import OUTLINE, blend, levels, verdict_color
 
 MIN_SIDE = 240  # pixels of the shorter side that a readable verdict needs
-OPACITY = 0.6  # of the highest anomaly values; the part must stay visible
-RED, GREEN, BLACK = (40, 40, 230), (60, 200, 60), (0, 0, 0)  # BGR
+DASHES = 24  # along each side of the border of an unknown frame
+BLACK = (0, 0, 0)
 
 
 def draw(
     image: Image, mask: NDArray[np.uint8], anomaly_map: NDArray[np.float32], threshold: float
 ) -> Image:
-    """Return the image with the anomaly map in color and the mask's outline in red.
+    """Return the image with the anomaly map in color and the outline of the mask.
 
-    image: BGR uint8 [h, w, 3]; mask: uint8 [h, w]; anomaly_map: float32 [S, S], any size. Color and
-    opacity are at half their range at the threshold, which shows how close a good part came.
+    image: BGR uint8 [h, w, 3]; mask: uint8 [h, w]; anomaly_map: float32 [S, S'], any size. Colors:
+    heat.py; the blue gray below the threshold shows how close a good part came.
     """
-    height, width = mask.shape
-    level = np.clip(anomaly_map / max(2.0 * threshold, 1e-6), 0.0, 1.0).astype(np.float32)
-    colors = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    weight = cv2.resize(OPACITY * level, (width, height))
-    colors = cv2.resize(colors, (width, height))
-    result = cv2.blendLinear(image, colors, 1.0 - weight, weight)
+    result = blend(image, levels(anomaly_map, threshold))
     outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(result, outlines, -1, RED, max(min(height, width) // 256, 1))
-    return np.asarray(result, np.uint8)
+    cv2.drawContours(result, outlines, -1, OUTLINE, max(min(mask.shape) // 256, 1))
+    return result
 
 
 def zoom(height: int, width: int) -> int:
@@ -40,18 +36,48 @@ def enlarge(image: Image, factor: int) -> Image:
     return image.repeat(factor, axis=0).repeat(factor, axis=1) if factor > 1 else image
 
 
-def write_verdict(image: Image, text: str, *, anomalous: bool) -> None:
-    """Write a line into the top left corner, red if anomalous, else green.
+def write_verdict(image: Image, text: str, verdict: str) -> None:
+    """Write a line into the top left corner, behind a mark, and draw the border of the verdict.
 
-    image: BGR uint8 [h, w, 3], changed in place. The text is scaled to fit the width.
+    good: circle, no border; anomalous: triangle, border; unknown: square, dashed border.
+    image: BGR uint8 [h, w, 3], changed in place; text: ASCII, scaled to fit the width.
     """
     height, width = image.shape[:2]
+    color = verdict_color(verdict)
+    if verdict != "good":
+        _border(image, color, dashed=verdict == "unknown")
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(height // 360, 1)
-    (unit, _), _ = cv2.getTextSize(text, font, 1.0, thickness)
-    scale = min(0.95 * width / unit, height / 400)
-    (text_width, text_height), below = cv2.getTextSize(text, font, scale, thickness)
-    place = (max(width // 100, 2), text_height + below)
-    color = RED if anomalous else GREEN
-    corner = (2 * place[0] + text_width, text_height + 2 * below)
-    cv2.rectangle(image, (0, 0), corner, BLACK, -1)
-    cv2.putText(image, text, place, font, scale, color, thickness, cv2.LINE_AA)
+    (unit, tall), _ = cv2.getTextSize(text, font, 1.0, thickness)
+    scale = min(0.95 * width / (unit + 2 * tall), height / 400)
+    (text_width, side), below = cv2.getTextSize(text, font, scale, thickness)
+    left = max(width // 100, 2)
+    start, base = left + side + below, side + below
+    cv2.rectangle(image, (0, 0), (start + text_width + left, base + below), BLACK, -1)
+    _mark(image, verdict, (left, below, side), color)
+    cv2.putText(image, text, (start, base), font, scale, color, thickness, cv2.LINE_AA)
+
+
+def _mark(image: Image, verdict: str, place: tuple[int, int, int], color: tuple[int, ...]) -> None:
+    """Draw the mark of a verdict; place: left, top, side."""
+    x, y, side = place
+    if verdict == "good":
+        cv2.circle(image, (x + side // 2, y + side // 2), side // 2, color, -1, cv2.LINE_AA)
+    elif verdict == "unknown":
+        cv2.rectangle(image, (x, y), (x + side, y + side), color, max(side // 5, 1))
+    else:
+        corners = np.array([[x + side // 2, y], [x, y + side], [x + side, y + side]], np.int32)
+        cv2.fillConvexPoly(image, corners, color, cv2.LINE_AA)
+
+
+def _border(image: Image, color: tuple[int, ...], *, dashed: bool) -> None:
+    height, width = image.shape[:2]
+    thick = max(min(height, width) // 120, 2)
+    for strip in (image[:thick], image[-thick:]):
+        strip[:, _dashes(width, dashed)] = color
+    for strip in (image[:, :thick], image[:, -thick:]):
+        strip[_dashes(height, dashed)] = color
+
+
+def _dashes(length: int, dashed: bool) -> NDArray[np.bool_]:
+    """Return where a side of the border is drawn, bool [length]."""
+    return (np.arange(length) * DASHES // length) % 2 < (1 if dashed else 2)

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from edgeseg.stream.sink.overlay import GREEN, RED
+from edgeseg.heat import ANOMALOUS, GOOD
 from tests.stream.sink.results import SIZE, make_result, with_arrays, written_in
 
 
-@pytest.mark.parametrize(("score", "color", "other"), [(0.9, RED, GREEN), (0.1, GREEN, RED)])
+@pytest.mark.parametrize(
+    ("score", "color", "other"), [(0.9, ANOMALOUS, GOOD), (0.1, GOOD, ANOMALOUS)]
+)
 @pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
 def test_the_overlay_of_every_format_has_the_verdict_s_color(score, color, other, frame_format):
     result = with_arrays(

@@ -1,8 +1,10 @@
 """Overlays, pixel by pixel."""
 
 import numpy as np
+import pytest
 
-from edgeseg.stream.sink.overlay import GREEN, RED, draw, enlarge, write_verdict, zoom
+from edgeseg.heat import ANOMALOUS, GOOD, OUTLINE, UNKNOWN
+from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 from tests.stream.sink.results import written_in
 
 
@@ -23,29 +25,46 @@ def test_high_values_color_the_image_and_low_values_do_not():
     assert not changed[:, :28].any()
 
 
-def test_the_outline_is_red_and_follows_the_mask():
+def test_the_outline_follows_the_mask():
     mask = np.zeros((64, 64), np.uint8)
     mask[20:40, 10:30] = 255
     image = gray()
     result = draw(image, mask, np.zeros((16, 16), np.float32), 0.5)
-    red = (result == RED).all(axis=2)
-    assert red[20, 10:30].all() and red[20:40, 29].all()
-    assert not red[25:35, 15:25].any(), "the part stays visible inside"
+    outline = (result == OUTLINE).all(axis=2)
+    assert outline[20, 10:30].all() and outline[20:40, 29].all()
+    assert not outline[25:35, 15:25].any(), "the part stays visible inside"
     assert mask[30, 20] == 255
     np.testing.assert_array_equal(image, gray())
 
 
-def test_the_verdict_has_its_color():
-    for anomalous, color, other in ((True, RED, GREEN), (False, GREEN, RED)):
+COLORS = {"good": GOOD, "anomalous": ANOMALOUS, "unknown": UNKNOWN}
+
+
+@pytest.mark.parametrize("verdict", COLORS)
+def test_the_verdict_has_its_color(verdict):
+    image = gray(480, 640)
+    write_verdict(image, f"{verdict}  0.913  12.3 ms", verdict)
+    found = [name for name, color in COLORS.items() if written_in(image, color)]
+    assert found == [verdict]
+
+
+def test_the_verdicts_differ_without_color_and_without_words():
+    shapes = []
+    for verdict in COLORS:
         image = gray(480, 640)
-        write_verdict(image, "anomalous  0.913  12.3 ms", anomalous=anomalous)
-        assert written_in(image, color) and not written_in(image, other)
+        write_verdict(image, "x", verdict)
+        shapes.append((image.min(axis=2) != 128) & (image.max(axis=2) > 0))  # neither part nor box
+    good, anomalous, unknown = (shape[:60, :60] for shape in shapes)
+    for one, other in ((good, anomalous), (good, unknown), (anomalous, unknown)):
+        assert (one ^ other).sum() > 30
+    good, anomalous, unknown = (shape[-1].mean() for shape in shapes)
+    assert good == 0 and anomalous == 1 and 0.4 < unknown < 0.6, "border: none, whole, dashed"
 
 
 def test_the_verdict_fits_into_a_narrow_image():
     image = gray(400, 100)
-    write_verdict(image, "anomalous  0.913  12.3 ms", anomalous=True)
-    assert written_in(image, RED) and not written_in(image[:, -1:], RED)
+    write_verdict(image, "anomalous  0.913  12.3 ms", "good")
+    assert written_in(image, GOOD) and not written_in(image[:, -1:], GOOD)
 
 
 def test_small_images_are_enlarged_by_an_integer_factor():
