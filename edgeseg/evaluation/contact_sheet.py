@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.data.images import Image, Mask, read_image, resize
+from edgeseg.heat import blend, levels
+from edgeseg.lettering import write
 
 TILE = 192  # longest side of a tile, pixels
 GAP = 6
 STRIP = 20  # height of a line of text, pixels
-LETTERS = 72  # that fit above three tiles
-WHITE, GRAY, RED = (255, 255, 255), (150, 150, 150), (255, 60, 60)
+FONT = 13  # pixels
+LETTERS = 80  # of a title, from its end
+WHITE, GRAY, VIOLET = (255, 255, 255), (150, 150, 150), (204, 121, 167)  # RGB
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ def draw_sheet(
 ) -> Image:
     """Draw both kinds side by side, the worst first; RGB uint8 [H, W, 3].
 
-    The color scale of the map ends at `threshold`: dark red pixels are anomalous. bit_depth: of the
-    card, for images of 16 bits.
+    The colors of the map are those of heat.py: orange is above `threshold`. bit_depth: of the card,
+    for images of 16 bits.
     """
     rows = max(len(misses), len(false_rejects))
     blocks = [
@@ -52,7 +55,7 @@ def _block(
     heading: str, cases: Sequence[SheetImage], rows: int, threshold: float, bit_depth: int
 ) -> Image:
     strips = [_text(heading if cases else f"{heading}: none", WHITE)]
-    strips.append(_text("image, ground truth (red), map (dark red: anomalous)", GRAY))
+    strips.append(_text("image; ground truth (violet); map (blue gray: below the threshold)", GRAY))
     for case in cases:
         strips += [_text(case.title[-LETTERS:], WHITE), _tiles(case, threshold, bit_depth)]
     block = np.vstack(strips)
@@ -66,31 +69,25 @@ def _tiles(case: SheetImage, threshold: float, bit_depth: int) -> Image:
     scale = TILE / max(image.shape[:2])
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
     small = resize(image, height, width)
-    gray = np.repeat(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
+    gray: Image = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    gray = np.repeat(gray[:, :, None], 3, axis=2)
 
     truth = gray.copy()
     if case.truth is not None:
         mask = cv2.resize(case.truth.astype(np.uint8), (width, height)) > 0
-        truth[mask] = (truth[mask] + np.array(RED)) // 2
-    relative = np.clip(case.anomaly_map / max(threshold, 1e-9), 0, 1)
-    levels = cv2.resize((255 * relative).astype(np.uint8), (width, height))
-    colors = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
-    overlay = cv2.addWeighted(gray, 0.5, colors, 0.5, 0)
+        truth[mask] = (truth[mask] + 2 * np.array(VIOLET)) // 3
+    colored = blend(gray, levels(case.anomaly_map, threshold))[:, :, ::-1]
 
     row = np.zeros((TILE + GAP, 3 * (TILE + GAP), 3), np.uint8)
-    for place, tile in enumerate((small, truth, overlay)):
+    for place, tile in enumerate((small, truth, colored)):
         left = place * (TILE + GAP)
         row[:height, left : left + width] = tile
     if case.truth is None:
-        cv2.putText(row, "no mask", (TILE + 2 * GAP, STRIP), *_FONT, GRAY)
+        write(row, "no mask", (TILE + 2 * GAP, STRIP), size=FONT, color=WHITE)
     return row
 
 
 def _text(line: str, color: tuple[int, int, int]) -> Image:
     strip = np.zeros((STRIP, 3 * (TILE + GAP), 3), np.uint8)
-    plain = line.encode("ascii", "replace").decode()  # the font is limited to ASCII
-    cv2.putText(strip, plain, (0, STRIP - 6), *_FONT, color, lineType=cv2.LINE_AA)
+    write(strip, line, (0, STRIP - 6), size=FONT, color=color)
     return strip
-
-
-_FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.42)

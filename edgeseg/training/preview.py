@@ -8,7 +8,8 @@ import numpy as np
 from edgeseg.data.images import write_png
 from edgeseg.training.batches import Batches
 
-TILE, COLUMNS = 160, 8
+TILE = 160  # longest side, pixels
+COLUMNS = 8
 
 
 def write_preview(path: Path, batches: Batches) -> Path:
@@ -19,7 +20,8 @@ def write_preview(path: Path, batches: Batches) -> Path:
     for place in range(COLUMNS):
         clean, corrupted, mask = batches.triple(place % len(batches.images), rng, corrupt=corrupt)
         white = np.repeat(mask[:, :, None], 3, axis=2).astype(np.uint8) * 255
-        tiles = [cv2.resize(tile, (TILE, TILE)) for tile in (clean, corrupted, white)]
+        height, width = (max(round(n * TILE / max(mask.shape)), 1) for n in mask.shape)
+        tiles = [cv2.resize(tile, (width, height)) for tile in (clean, corrupted, white)]
         columns.append(np.vstack(tiles))
     write_png(path, np.hstack(columns).astype(np.uint8))
     return path
