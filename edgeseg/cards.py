@@ -62,7 +62,9 @@ class ModelCard:
     config: dict[str, Any]
     """The TrainConfig; of an imported run, its network and the imported file."""
     split: dict[str, dict[str, str]]
-    """`train` and `holdout`: relative path -> SHA-256 of the file."""
+    """`train`, `holdout`, `defects` (trained on): relative path -> SHA-256 of the file."""
+    defects: dict[str, str] = field(default_factory=dict)
+    """Of the defective images that were trained on: SHA-256 of the file -> type of defect."""
     weights_sha256: str
     versions: dict[str, str]
     steps: dict[str, int] = bounded(0)
@@ -103,6 +105,8 @@ class GraphCard:
     training: dict[str, Any]
     """The TrainConfig of the weights."""
     context: float = bounded(0, 10_000, default=0.0)
+    """As in ModelCard."""
+    defects: dict[str, str] = field(default_factory=dict)
     """As in ModelCard."""
     bit_depth: int = bounded(8, 16, default=16)
     """As in ModelCard."""

@@ -263,6 +263,7 @@ def _graph_card(
         weights_sha256=card.weights_sha256,
         training=card.config,
         context=card.context,
+        defects=card.defects,
         bit_depth=card.bit_depth,
         versions=card.versions,
     )

@@ -101,6 +101,7 @@ class TrainConfig:
 
     PANELS: ClassVar[dict[str, str]] = {
         "Data and augmentation": "holdout augmentation rotation lighting local_contrast",
+        "Defective images": "use_defects defect_share",
         "Synthetic anomalies": (
             "textures texture_color shading marks patches intact opacity_min opacity_max"
         ),
@@ -149,6 +150,13 @@ class TrainConfig:
         0.0,
         "Normalize gray values by local mean and deviation: sigma of the Gaussian as a share of "
         "the side; 0 disables",
+    )
+
+    use_defects: bool = setting(
+        False, "Train the head also on defective images of DATA; those left over judge it"
+    )
+    defect_share: float = fraction(
+        0.5, "Share of the images of each type of defect to train on with --use-defects"
     )
 
     textures: Path | None = setting(
@@ -256,6 +264,12 @@ class TrainConfig:
                 "remainder uses textures)",
                 remedy="--shading 0.2 --marks 0.2 --patches 0.2",
                 code="config/shares",
+            )
+        if self.use_defects and not self.head:
+            raise ConfigError(
+                f"--use-defects trains the head, and {self.model} has none with these settings",
+                remedy="--head, or omit --use-defects",
+                code="config/defects-without-head",
             )
         if self.head_stride not in (None, 4, 8):
             raise ConfigError(

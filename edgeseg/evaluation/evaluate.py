@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.damaged import DamagedImages
+from edgeseg.data.defective.known import unseen_samples
 from edgeseg.data.images import Image, Mask, read_pixels, resize_mask
 from edgeseg.data.layouts import GOOD, Dataset, Sample
 from edgeseg.data.truth import check_masks, read_mask
@@ -75,7 +76,10 @@ def _evaluate(
     for line in doubts:
         log.warning(line)
     damaged = DamagedImages()
-    results, samples = _run(backend, dataset.test, damaged)
+    judging = unseen_samples(dataset.test, card.defects)
+    if left_out := len(dataset.test) - len(judging):
+        log.info(f"left out: {left_out} defective images that the model was trained on")
+    results, samples = _run(backend, judging, damaged)
     rejected = are_anomalous(results.score, card.image_threshold)
     labels = np.array([sample.label for sample in samples])
     defects = sorted(set(labels[~results.good].tolist()))
@@ -92,6 +96,7 @@ def _evaluate(
         layout=dataset.layout,
         doubts=tuple(doubts),
         damaged=tuple(damaged.found),
+        trained_on=left_out,
         strict=strict,
         folder=folder,
         draw_sheet=partial(_sheet, results, dataset.root, samples, rejected, card),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
+from edgeseg.data.defective.known import described
 from edgeseg.data.images import Image
 from edgeseg.evaluation.folder import SHEET, EvaluationFolder
 from edgeseg.files import shown
@@ -70,6 +71,8 @@ class Evaluation:
     """What looks wrong about the masks, which was logged."""
     damaged: tuple[DamagedImage, ...] = ()
     """Test images that could not be read; none of the figures counts them."""
+    trained_on: int = 0
+    """Defective images that the model was trained on; none of the figures counts them."""
     strict: bool = False
     """Whether a damaged image is an error."""
 
@@ -79,7 +82,8 @@ class Evaluation:
         for row in (self.overall, *self.per_defect):
             values = (getattr(row.scores, name) for name in COLUMNS.values())
             cells = ("-" if math.isnan(value) else f"{value:.3f}" for value in values)
-            rows.append([row.label, str(row.images), str(row.missed), *cells])
+            label = row.label if row is self.overall else described(row.label, self.card.defects)
+            rows.append([label, str(row.images), str(row.missed), *cells])
         return "\n".join(table(rows, "<" + ">" * (len(COLUMNS) + 2)))
 
     def summary(self) -> str:
@@ -97,6 +101,8 @@ class Evaluation:
         lines += self._undefined()
         if self.without_mask:
             lines.append(f"without a mask: {self.without_mask} (used for the image AUROC only)")
+        if self.trained_on:
+            lines.append(f"left out: {self.trained_on} defective images of the training")
         lines += damaged_lines(self.damaged)
         if self.folder is not None:
             lines.append(f"worst misses and false rejects: {shown(self.folder.out / SHEET)}")
@@ -111,6 +117,10 @@ class Evaluation:
         """DataError (`data/damaged-images`) for a damaged image, where that is an error."""
         if self.strict:
             refuse_damaged(self.damaged)
+
+    def _of_type(self, row: CategoryScores) -> dict[str, Any]:
+        trained = self.card.defects
+        return row.to_json() | ({"seen": row.label in trained.values()} if trained else {})
 
     def _undefined(self) -> list[str]:
         """Return a line for each reason why something was not computed."""
@@ -131,7 +141,7 @@ class Evaluation:
             "undefined": self.overall.undefined,
             "doubts": list(self.doubts),
             **damaged_to_json(self.damaged),
-            "per_defect": {row.label: row.to_json() for row in self.per_defect},
+            "per_defect": {row.label: self._of_type(row) for row in self.per_defect},
             "counts": {
                 "good": self.good,
                 "defective": self.overall.images,
@@ -139,6 +149,7 @@ class Evaluation:
                 "false_rejects": self.false_rejects,
                 "good_marked": self.good_marked,
                 "misses": self.overall.missed,
+                "trained_on": self.trained_on,
             },
             "thresholds": {"image": card.image_threshold, "pixel": card.threshold},
             "model": {

@@ -12,10 +12,15 @@ from numpy.random import Generator
 from torch import Tensor
 
 from edgeseg.data.augment import relight, rotate
+from edgeseg.data.defective.mix import DefectMixer
+from edgeseg.data.defective.read import KnownDefect
 from edgeseg.data.images import Image
 from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
 from edgeseg.recipes import TrainConfig
+
+HEAD = 1
+"""Index of the head's phase."""
 
 
 @dataclass(frozen=True)
@@ -27,23 +32,30 @@ class Batch:
     mask: Tensor
     target: list[Tensor] | None = None
     """Cached features of the teacher for clean: [B, C_k, h_k, w_k], channels last."""
+    among: Tensor | None = None
+    """bool [B, 1, S, S]: the pixels that a defect without a mask is among; None: there is none."""
 
     def to(self, device: torch.device) -> "Batch":
         clean, corrupted, mask = (
             t.to(device, non_blocking=True) for t in (self.clean, self.corrupted, self.mask)
         )
-        return Batch(clean, corrupted, mask, self.target)
+        among = None if self.among is None else self.among.to(device, non_blocking=True)
+        return Batch(clean, corrupted, mask, self.target, among)
 
 
 class Batches:
     """Good images, rotated, relit and corrupted at random for each step.
 
-    In a phase whose loss does not use synthetic anomalies, corrupted equals clean.
+    In a phase whose loss does not use synthetic anomalies, corrupted equals clean. defects: take
+    the place of a part of the synthetic anomalies in the phase of the head.
     """
 
-    def __init__(self, images: Sequence[Image], config: TrainConfig) -> None:
+    def __init__(
+        self, images: Sequence[Image], config: TrainConfig, defects: Sequence[KnownDefect] = ()
+    ) -> None:
         self.images = images
         self.config = config
+        self.mixer = DefectMixer(defects) if defects else None
         self.features: list[Tensor] | None = None
         """Cached features of the teacher for all images, [N, h_k, w_k, C_k]."""
         textures = FolderTextures(config.textures) if config.textures else ProceduralTextures()
@@ -54,6 +66,8 @@ class Batches:
         rng = np.random.default_rng([self.config.seed, phase, step])
         corrupt = self.config.corrupts[phase]
         indices = self._indices(phase, step)
+        if self.mixer is not None and phase == HEAD:
+            return self._with_defects(self.mixer, indices, rng)
         triples = [self.triple(index, rng, corrupt=corrupt) for index in indices]
         clean, corrupted, mask = (np.stack(part) for part in zip(*triples, strict=True))
         return Batch(
@@ -62,6 +76,37 @@ class Batches:
             torch.from_numpy(mask)[:, None],
             self._target(indices),
         )
+
+    def _with_defects(self, mixer: DefectMixer, indices: list[int], rng: Generator) -> Batch:
+        """Return a batch with known defects among the synthetic anomalies; the head needs no clean
+        image."""
+        images, masks, among = [], [], []
+        for index in indices:
+            kind = mixer.choose(rng)
+            _, image, mask = self.triple(index, rng, corrupt=kind is None)
+            region = np.zeros_like(mask)
+            if kind is not None:
+                defect, pasted = kind
+                if pasted:
+                    image, mask = mixer.paste(image, defect, rng)
+                else:
+                    image, mask = self._changed(defect, rng)
+                    mask, region = (mask, region) if defect.exact else (region, mask)
+            images.append(image)
+            masks.append(mask)
+            among.append(region)
+        corrupted = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        weak = torch.from_numpy(np.stack(among))[:, None] if np.any(among) else None
+        return Batch(corrupted, corrupted, torch.from_numpy(np.stack(masks))[:, None], None, weak)
+
+    def _changed(self, defect: KnownDefect, rng: Generator) -> tuple[Image, np.ndarray]:
+        """Return a defective image, rotated and relit like a good one, and its region."""
+        config = self.config
+        if not config.augmentation:
+            return defect.image, defect.region
+        layers = np.dstack([defect.image, defect.region.astype(np.uint8) * 255])
+        turned = rotate(layers, config.rotation, rng)
+        return relight(turned[:, :, :3], config.lighting, rng), turned[:, :, 3] > 127
 
     def good(self) -> Iterator[Tensor]:
         """Yield every image once, unchanged: uint8 [B, 3, S, S]."""

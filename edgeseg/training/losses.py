@@ -3,11 +3,15 @@
 Sources: DeSTSeg, Zhang et al., CVPR 2023, Eq. (2)-(7); DSKD, Yao, Eq. (4)-(7).
 """
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, logsigmoid
 
 from edgeseg.model.dskd import FeatureLevels, discrepancy
 from edgeseg.model.similarity import distance
+
+HIGHEST = 0.02
+"""Share of the positions that a defect is among which count as anomalous, without a mask."""
 
 
 def cosine_loss(teacher: list[Tensor], student: list[Tensor]) -> Tensor:
@@ -36,17 +40,38 @@ def dskd_loss(pairs: list[tuple[FeatureLevels, FeatureLevels]], weight: float) -
     return total
 
 
-def head_loss(logits: Tensor, mask: Tensor, gamma: float, *, l1: bool = True) -> Tensor:
+def head_loss(
+    logits: Tensor, mask: Tensor, gamma: float, *, l1: bool = True, among: Tensor | None = None
+) -> Tensor:
     """Focal loss plus L1, Eq. (5)-(7), mean over positions and images; without L1, Eq. (5).
 
-    logits [B, 1, h, w]; mask float [B, 1, S, S] in {0, 1}, resized to h x w (see `shrink`).
+    logits [B, 1, h, w]; mask float [B, 1, S, S] in {0, 1}, resized to h x w (see `shrink`). among:
+    float [B, 1, S, S], 1 where the truth is not known but that a defect is there: of these
+    positions, those with the highest logits count as anomalous, and the others not at all.
     """
     target = shrink(mask, logits.shape[2:])
+    counted: Tensor | float = 1.0
+    if among is not None:
+        unknown = shrink(among, logits.shape[2:])
+        highest = _highest(logits.detach(), unknown)
+        target, counted = torch.maximum(target, highest), 1 - unknown + highest
     sign = 2 * target - 1
     signed = sign * logits.float()  # sigmoid(signed) is p of Eq. (5)
     miss = (-signed).sigmoid()  # 1 - p, equal to |M - Y| of Eq. (6) for a binary mask
     focal = -(miss**gamma) * logsigmoid(signed)
-    return focal.mean() + miss.mean() if l1 else focal.mean()
+    return ((focal + miss) * counted).mean() if l1 else (focal * counted).mean()
+
+
+def _highest(values: Tensor, among: Tensor) -> Tensor:
+    """Mark the highest values among some positions of each image, float [B, 1, h, w] in {0, 1}."""
+    found = torch.zeros_like(among)
+    images = zip(values.flatten(1), among.flatten(1), found.flatten(1), strict=True)
+    for image, places, marks in images:
+        inside = places.nonzero().flatten()
+        if len(inside):
+            count = max(round(HIGHEST * len(inside)), 1)
+            marks[inside[image[inside].topk(count).indices]] = 1.0
+    return found
 
 
 def shrink(mask: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -62,7 +62,9 @@ def _head(detector: DeSTSeg | DSKD, head: SegmentationHead, config: TrainConfig)
     def loss(batch: Batch) -> Tensor:
         with torch.no_grad():
             inputs = detector.head_input(detector.normalize(batch.corrupted))
-        return head_loss(head(inputs), batch.mask.float(), config.focal_gamma, l1=config.l1)
+        among = None if batch.among is None else batch.among.float()
+        logits, mask = head(inputs), batch.mask.float()
+        return head_loss(logits, mask, config.focal_gamma, l1=config.l1, among=among)
 
     rates: list[tuple[nn.Module, float]] = [
         (head.blocks, config.blocks_rate),

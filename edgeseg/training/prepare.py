@@ -4,19 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.data.defective.boxes import read_boxes
+from edgeseg.data.defective.known import split_defects
+from edgeseg.data.defective.read import KnownDefect, read_defects
 from edgeseg.data.depth import bit_depth
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, sha256, shown
+from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import listed
 from edgeseg.training.folder import resume_command
 
 LISTED = 10  # names in an error
+DEFECTS = "defects"
 Split = dict[str, dict[str, str]]
-"""`train` and `holdout`: relative path -> SHA-256 of the file."""
+"""`train`, `holdout` and, with --use-defects, `defects`: relative path -> SHA-256 of the file."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,42 @@ def split_samples(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], 
     return training, held
 
 
+def defects_of(dataset: Dataset, config: TrainConfig) -> list[Sample]:
+    """Return the defective images that are trained on; DataError as `split_defects`."""
+    if not config.use_defects:
+        return []
+    return split_defects(dataset, config.defect_share, config.seed)[0]
+
+
+def read_known(dataset: Dataset, config: TrainConfig, bit_depth: int) -> list[KnownDefect]:
+    """Read the defective images that are trained on, and say what is known about them."""
+    samples = defects_of(dataset, config)
+    if not samples:
+        return []
+    boxes = read_boxes(dataset.root, [s.path for s in dataset.test if not s.good])
+    known = read_defects(samples, boxes, config.image_size, bit_depth)
+    masks = sum(each.exact for each in known)
+    boxed = sum(not each.exact and not each.region.all() for each in known)
+    counts = {"with a mask": masks, "with boxes": boxed, "without": len(known) - masks - boxed}
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    left = sum(not sample.good for sample in dataset.test) - len(known)
+    log.info(f"{len(known)} defective images are trained on ({found}), {left} are left to judge")
+    return known
+
+
 def split_hashes(dataset: Dataset, config: TrainConfig) -> Split:
     """Return the hashes of the training and of the held-out files, as in the card."""
     training, held = split_samples(dataset, config)
-    return {"train": _hashes(dataset, training), "holdout": _hashes(dataset, held)}
+    split = {"train": _hashes(dataset, training), "holdout": _hashes(dataset, held)}
+    if known := defects_of(dataset, config):
+        split[DEFECTS] = _hashes(dataset, known)
+    return split
+
+
+def defect_types(dataset: Dataset, split: Split) -> dict[str, str]:
+    """Return what the card says of the defects that were trained on: SHA-256 -> type."""
+    labels = {_name(dataset, sample.path): sample.label for sample in dataset.test}
+    return {digest: labels[name] for name, digest in split.get(DEFECTS, {}).items()}
 
 
 def check_same_images(run: Path, before: Split, now: Split) -> None:
@@ -127,7 +164,11 @@ def _hashes(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, str]:
     found = {}
     for sample in samples:
         try:
-            found[sample.path.relative_to(dataset.root).as_posix()] = sha256(sample.path)
+            found[_name(dataset, sample.path)] = sha256(sample.path)
         except OSError as error:
             raise cannot_read(sample.path, error) from error
     return found
+
+
+def _name(dataset: Dataset, path: Path) -> str:
+    return path.relative_to(dataset.root).as_posix()

@@ -46,7 +46,10 @@ from edgeseg.training.keep import Keeper, store
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.prepare import (
     check_same_images,
+    defect_types,
+    defects_of,
     read_images,
+    read_known,
     split_hashes,
     split_samples,
 )
@@ -78,6 +81,7 @@ def train(
     inputs = [p for p in (dataset.root, config.textures, config.teacher_weights) if p is not None]
     check_outputs({"--name": run}, inputs)
     split_samples(dataset, config)
+    defects_of(dataset, config)
     with training_folder(run, resume=resume, overwrite=overwrite) as folder:
         if not (folder / CARD).is_file():  # else it was stopped between its last two files
             _train(dataset, config, run, folder, resume, preview, false_reject_rate)
@@ -104,7 +108,8 @@ def _train(
             split = split_hashes(dataset, config)
             if resume:
                 check_same_images(run, read_facts(folder).split, split)
-            batches = Batches(images.pixels, config)
+            known = read_known(dataset, config, images.bit_depth)
+            batches = Batches(images.pixels, config, known)
             if config.features == "standard" and not start.tensors:
                 device = detector.mean.device
                 good = (detector.normalize(x.to(device)) for x in batches.good())
@@ -146,6 +151,7 @@ def _train(
             bit_depth=images.bit_depth,
             config=facts.config,
             split=split,
+            defects=defect_types(dataset, split),
             weights_sha256="",
             versions=versions(),
             steps=steps,

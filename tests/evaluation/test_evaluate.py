@@ -14,6 +14,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import DataError, EdgesegError, WriteError
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.folder import default_folder
+from edgeseg.files import sha256
 from tests.kit.errors import fails
 from tests.kit.red_backend import PlateBackend, write_image
 
@@ -132,12 +133,25 @@ def test_evaluate_writes_evaluation_json_and_sheet(root, tmp_path):
         "false_rejects": 1,
         "good_marked": 1,
         "misses": 1,
+        "trained_on": 0,
     }
     assert document["model"]["name"] == "plates"
     assert str(tmp_path) not in json.dumps(document)
     sheet = read_image(tmp_path / "out/sheet.png")
     assert sheet.shape[0] > 3 * 192 and sheet.any()
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["evaluation.json", "sheet.png"]
+
+
+def test_images_of_the_training_do_not_judge(root):
+    trained = {sha256(root / "test/scratch/200.png"): "scratch"}
+    found = evaluate(PlateBackend(defects=trained), open_dataset(root))
+    assert {row.label: row.images for row in found.per_defect} == {"dent": 1, "scratch": 1}
+    assert found.overall.missed == 1, "the scratch at 100, below the threshold"
+    text, document = found.summary(), found.to_json()
+    assert "scratch (seen in training)" in text and "dent (unseen)" in text
+    seen = {label: row["seen"] for label, row in document["per_defect"].items()}
+    assert seen == {"scratch": True, "dent": False}
+    assert document["counts"]["trained_on"] == 1
 
 
 def test_a_damaged_image_is_listed_and_the_others_are_measured(root, tmp_path):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from edgeseg.data.defective import mix
+from edgeseg.data.defective.read import KnownDefect
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
 
@@ -79,3 +81,41 @@ def test_stream_yields_the_requested_steps_in_order(quick, threads):
     for step, batch in enumerate(streamed, 2):
         torch.testing.assert_close(batch.corrupted, batches.make(0, step).corrupted)
     assert list(batches.stream(0, 5, 5, threads=threads)) == []
+
+
+def known(value, exact):
+    """A defective image of one value; its defect is the left half, or among it."""
+    region = np.zeros((32, 32), np.bool_)
+    region[:, :16] = True
+    return KnownDefect(np.full((32, 32, 3), value, np.uint8), region, exact)
+
+
+def test_known_defects_are_in_the_batches_of_the_head_alone(quick):
+    defects = [known(200, True), known(220, False)]
+    with_defects, without = Batches(numbered(4), quick, defects), Batches(numbered(4), quick)
+    torch.testing.assert_close(with_defects.make(0, 3).corrupted, without.make(0, 3).corrupted)
+    exact, among = 0, 0
+    for step in range(40):
+        batch, again = with_defects.make(1, step), with_defects.make(1, step)
+        torch.testing.assert_close(batch.corrupted, again.corrupted)
+        for place, image in enumerate(batch.corrupted):
+            if (image == 200).all():
+                exact += 1
+                assert batch.mask[place, 0, :, :16].all() and not batch.mask[place, 0, :, 16:].any()
+            if (image == 220).all():
+                among += 1
+                assert not batch.mask[place].any()
+                assert batch.among is not None and batch.among[place].sum() == 32 * 16
+    assert exact > 0 and among > 0
+
+
+def test_a_turned_defect_keeps_its_region(quick, monkeypatch):
+    monkeypatch.setattr(mix, "AS_IS", 1.0)
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[4:12, 4:12] = 200
+    defect = KnownDefect(image, image[:, :, 0] > 0, True)
+    batches = Batches(numbered(4), replace(quick, rotation="full"), [defect])
+    for step in range(8):
+        batch = batches.make(1, step)
+        found, mask = batch.corrupted[:, 0, 3:-3, 3:-3] > 120, batch.mask[:, 0, 3:-3, 3:-3]
+        assert (found != mask).sum() < 32 < mask.sum()  # at its edges; corners are filled with 114

@@ -28,6 +28,24 @@ def test_the_head_loss_is_focal_plus_l1():
     assert float(head_loss(logits, mask, 4.0, l1=False)) == pytest.approx(expected - 0.5)
 
 
+def test_without_a_mask_the_highest_values_count_and_the_others_do_not():
+    logits = torch.zeros(1, 1, 10, 10)
+    logits[..., 3, 4] = 1.0
+    among = torch.ones(1, 1, 10, 10)  # two of a hundred positions count
+    logits.requires_grad_()
+    loss = head_loss(logits, torch.zeros(1, 1, 10, 10), 4.0, among=among)
+    loss.backward()
+    counted = logits.grad != 0
+    assert counted.sum() == 2 and counted[..., 3, 4].all()
+    assert (logits.grad[counted] < 0).all(), "they are raised"
+    half = among.clone()
+    half[..., 5:, :] = 0  # good there
+    logits.grad = None
+    head_loss(logits, torch.zeros(1, 1, 10, 10), 4.0, among=half).backward()
+    assert (logits.grad[..., 5:, :] > 0).all(), "good positions are lowered"
+    assert (logits.grad[..., :5, :] != 0).sum() == 1
+
+
 def test_the_dskd_loss_is_a_mean_of_levels_and_images_and_a_sum_of_students():
     same, opposite = (features(1.0), features(5.0)), (features(1.0), features(-1.0))
     # Opposite unit vectors: cosine distance 2, half of the squared distance 2.

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from edgeseg.data.images import read_image
+from edgeseg.data.layouts import open_dataset
+from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, DataError, Interrupted, ModelError, WriteError
 from edgeseg.files import sha256
 from edgeseg.model.dskd import DSKD
@@ -265,3 +268,48 @@ def test_load_run_refuses_weights_that_do_not_match_the_card(finished, tmp_path)
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match="weights_sha256"):
         load_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def defective(tmp_path_factory):
+    """Plates with two images of each type of defect; the masks of one type are missing."""
+    root = tmp_path_factory.mktemp("set") / "plates"
+    write_parts(root, train=8, good=1, bad=2)
+    shutil.rmtree(root / "ground_truth" / "chip")
+    return open_dataset(root)
+
+
+def test_defects_train_the_head_alone_and_are_in_the_card(
+    defective, quick_dskd, tmp_path, monkeypatch
+):
+    config = replace(quick_dskd, head=True, head_steps=3)
+    plain, known = tmp_path / "plain", tmp_path / "known"
+    train(defective, config, plain)
+    config = replace(config, use_defects=True)
+    card = train(defective, config, known)
+    for name, digest in card.split["defects"].items():
+        assert sha256(defective.root / name) == digest
+        assert card.defects[digest] == name.split("/")[1]
+    assert sorted(card.defects.values()) == ["chip", "plugged", "scratch", "stain"]
+    kept = {"train", "holdout"}
+    assert {k: v for k, v in card.split.items() if k in kept} == load_run(plain)[1].split
+    one, two = (load_file(r / "model.safetensors") for r in (plain, known))
+    moved = {name.split(".")[0] for name in one if not torch.equal(one[name], two[name])}
+    assert moved == {"head"}
+    stopped = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1, 1, signal.SIGINT)
+        with pytest.raises(Interrupted):
+            train(defective, config, stopped)
+    train(defective, config, stopped, resume=True)
+    three = load_file(stopped / "model.safetensors")
+    assert all(torch.equal(three[name], tensor) for name, tensor in two.items())
+
+
+def test_defects_are_asked_for_before_anything_is_written(plates, quick, tmp_path):
+    good = replace(plates, test=tuple(s for s in plates.test if s.good))
+    with fails(DataError, "data/no-defects"):
+        train(good, replace(quick, use_defects=True), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with fails(ConfigError, "config/defects-without-head"):
+        TrainConfig(model="dskd", use_defects=True)

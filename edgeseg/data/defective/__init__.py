@@ -1,0 +1,1 @@
+"""The defective images that people have: which of them train the head, and how."""

@@ -1,0 +1,70 @@
+"""Defective images at network size, with what is known about the place of the defect."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.data.defective.boxes import Box, box_mask
+from edgeseg.data.images import Image, Mask, read_image, resize, resize_float
+from edgeseg.data.layouts import Sample
+from edgeseg.data.truth import read_mask
+from edgeseg.errors import DataError
+from edgeseg.files import shown
+
+COVERED = 0.5  # a pixel of the network is anomalous if the mask covers this share of it ...
+THIN = 0.5  # ... or, for lines thinner than that, this share of the highest cover
+
+
+@dataclass(frozen=True)
+class KnownDefect:
+    """A defective image."""
+
+    image: Image
+    """uint8 [h, w, 3]"""
+    region: Mask
+    """bool [h, w]: the pixels of the defect, or those that it is among."""
+    exact: bool
+    """Whether `region` comes from a mask; otherwise from boxes, or it is the whole image."""
+
+
+def read_defects(
+    samples: Sequence[Sample], boxes: Mapping[Path, Sequence[Box]], side: int, bit_depth: int
+) -> list[KnownDefect]:
+    """Read defective images; a mask goes before boxes, and an empty mask says nothing.
+
+    DataError: a damaged image or mask, a mask of another size than its image, a box outside of it.
+    """
+    return [_read(sample, boxes.get(sample.path, ()), side, bit_depth) for sample in samples]
+
+
+def _read(sample: Sample, boxes: Sequence[Box], side: int, bit_depth: int) -> KnownDefect:
+    image = read_image(sample.path, bit_depth)
+    size = (image.shape[0], image.shape[1])
+    mask = _mask(sample, size)
+    exact = mask is not None
+    if mask is None:
+        mask = box_mask(boxes, size, sample.path) if boxes else np.ones(size, np.bool_)
+    return KnownDefect(resize(image, side, side), shrink_mask(mask, side, side), exact)
+
+
+def _mask(sample: Sample, size: tuple[int, int]) -> Mask | None:
+    """Read the mask of an image of `size` (height, width); None if it is missing or empty."""
+    if sample.mask is None:
+        return None
+    mask = read_mask(sample.mask)
+    if mask.shape != size:
+        raise DataError(
+            f"invalid mask {shown(sample.mask)}: {mask.shape[1]} x {mask.shape[0]} pixels "
+            f"(expected the size of {shown(sample.path)}: {size[1]} x {size[0]})",
+            remedy="draw the mask at the size of the image, or remove it",
+            code="data/mask-size",
+        )
+    return mask if mask.any() else None
+
+
+def shrink_mask(mask: Mask, height: int, width: int) -> Mask:
+    """Resize bool [H, W] to [height, width], so that a thin line stays."""
+    cover = resize_float(mask.astype(np.float32), height, width)
+    return np.asarray(cover >= min(COVERED, THIN * float(cover.max())))
