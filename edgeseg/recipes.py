@@ -37,6 +37,7 @@ _COMMON: dict[str, Any] = {
     "shading": 0.0,
     "marks": 0.0,
     "patches": 0.0,
+    "natural": 0.0,
 }
 _DESTSEG: dict[str, Any] = _COMMON | {
     "head_stride": 4,
@@ -92,7 +93,7 @@ PROFILES: dict[Profile, dict[str, Any]] = {
     },
 }
 _STEPS = ("student_steps", "epochs")  # alternatives
-_OTHERS = ("shading", "marks", "patches")  # shares of the anomalies that are not textures
+_OTHERS = ("shading", "marks", "patches", "natural")  # shares: what is not a texture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class TrainConfig:
         "Data and augmentation": "holdout augmentation rotation lighting local_contrast",
         "Defective images": "use_defects defect_share",
         "Synthetic anomalies": (
-            "textures texture_color shading marks patches intact opacity_min opacity_max"
+            "textures texture_color shading marks patches natural intact opacity_min opacity_max"
         ),
         "Optimization": (
             "optimizer student_rate blocks_rate aspp_rate momentum weight_decay schedule ema_decay "
@@ -171,6 +172,11 @@ class TrainConfig:
     )
     patches: float = fraction(
         None, "Share of anomalies that are patches moved within the image [default: 0; edge: 0.2]"
+    )
+    natural: float = fraction(
+        None,
+        "Share of anomalies that keep the material: torn, cracked, stained, dented or worn regions "
+        "and pieces of other parts, with soft borders [default: 0]",
     )
     intact: float = fraction(0.0, "Share of training images without an anomaly")
     opacity_min: float = setting(

@@ -4,8 +4,9 @@ Source: DeSTSeg, Zhang et al., CVPR 2023, section 3.1, Eq. (1), after DRAEM (Zav
 2021), with the parameters of the released code. All random numbers come from a NumPy generator.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from numpy.random import Generator
 
 from edgeseg.data.defects import mark, patch, shade
 from edgeseg.data.images import Image, Mask
+from edgeseg.data.natural import natural
 from edgeseg.data.noise import perlin_mask
 from edgeseg.data.textures import Textures
 
@@ -35,6 +37,10 @@ class Corruptor:
     """Share that are cracks, scratches and pores."""
     patches: float = 0.0
     """Share that are regions of the image copied from another place."""
+    natural: float = 0.0
+    """Share that keep the material: torn, stained, cracked, dented, worn, from another part."""
+    others: Sequence[Image] = ()
+    """Good images of the same size, for the pieces of other parts."""
     intact: float = 0.0
     """Share of images without an anomaly."""
 
@@ -60,17 +66,25 @@ class Corruptor:
 
     def _choose(self, rng: Generator) -> Drawing | None:
         """Return the defect to draw, or None for a texture."""
-        if not (self.shading or self.marks or self.patches):
+        shares = (
+            (self.shading, shade),
+            (self.marks, mark),
+            (self.patches, patch),
+            (self.natural, partial(natural, others=self.others)),
+        )
+        if not any(share for share, _ in shares):
             return None
         place = rng.random()
-        for share, drawing in ((self.shading, shade), (self.marks, mark), (self.patches, patch)):
+        for share, drawing in shares:
             if place < share:
                 return drawing
             place -= share
         return None
 
 
-def trained_corruptor(training: Mapping[str, Any], textures: Textures) -> Corruptor:
+def trained_corruptor(
+    training: Mapping[str, Any], textures: Textures, others: Sequence[Image] = ()
+) -> Corruptor:
     """Return the corruptor of a training; training: the settings in its card."""
     low, high = Corruptor.opacity
     return Corruptor(
@@ -80,5 +94,7 @@ def trained_corruptor(training: Mapping[str, Any], textures: Textures) -> Corrup
         shading=training.get("shading", 0.0),
         marks=training.get("marks", 0.0),
         patches=training.get("patches", 0.0),
+        natural=training.get("natural", 0.0),
+        others=others,
         intact=training.get("intact", 0.0),
     )

@@ -59,7 +59,7 @@ class Batches:
         self.features: list[Tensor] | None = None
         """Cached features of the teacher for all images, [N, h_k, w_k, C_k]."""
         textures = FolderTextures(config.textures) if config.textures else ProceduralTextures()
-        self.corruptor = trained_corruptor(asdict(config), textures)
+        self.corruptor = trained_corruptor(asdict(config), textures, images)
 
     def make(self, phase: int, step: int) -> Batch:
         """Return the batch of one step."""

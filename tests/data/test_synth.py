@@ -70,17 +70,22 @@ def test_shading_is_the_share_of_shaded_anomalies():
 
 def test_corruptor_draws_each_type_of_defect_with_its_share(monkeypatch):
     def kind(number):
-        return lambda image, rng: (np.full_like(image, number), np.ones(image.shape[:2], np.bool_))
+        def draw(image, rng, **others):
+            return np.full_like(image, number), np.ones(image.shape[:2], np.bool_)
 
-    for number, name in enumerate(("shade", "mark", "patch")):
+        return draw
+
+    for number, name in enumerate(("shade", "mark", "patch", "natural")):
         monkeypatch.setattr(f"edgeseg.data.synth.{name}", kind(number))
-    corruptor = Corruptor(White(), (1.0, 1.0), shading=0.1, marks=0.2, patches=0.3)
+    corruptor = Corruptor(White(), (1.0, 1.0), shading=0.1, marks=0.2, patches=0.3, natural=0.15)
     image = np.full((32, 32, 3), 101, np.uint8)
     drawn = [
         corruptor.corrupt(image, np.random.default_rng(seed))[0][0, 0, 0] for seed in range(600)
     ]
-    shares = [np.mean([value == number for value in drawn]) for number in range(3)]
-    np.testing.assert_allclose(shares, (0.1, 0.2, 0.3), atol=0.06)  # 3 deviations of 600 draws
+    shares = [np.mean([value == number for value in drawn]) for number in range(4)]
+    np.testing.assert_allclose(
+        shares, (0.1, 0.2, 0.3, 0.15), atol=0.06
+    )  # 3 deviations of 600 draws
 
 
 def test_intact_is_the_share_of_images_without_anomaly():
@@ -94,11 +99,13 @@ def test_intact_is_the_share_of_images_without_anomaly():
 
 
 def test_trained_corruptor_repeats_the_settings_of_a_training():
-    shares = {"shading": 0.25, "marks": 0.2, "patches": 0.1, "intact": 0.4}
+    shares = {"shading": 0.25, "marks": 0.2, "patches": 0.1, "natural": 0.3, "intact": 0.1}
     drawn = {"opacity_min": 0.3, "opacity_max": 0.6, "texture_color": "gray"} | shares
-    again = trained_corruptor(drawn | {"batch": 8}, White())
+    others = [np.zeros((8, 8, 3), np.uint8)]
+    again = trained_corruptor(drawn | {"batch": 8}, White(), others)
+    assert again.others is others
     assert (again.opacity, again.gray) == ((0.3, 0.6), True)
-    assert (again.shading, again.marks, again.patches, again.intact) == (0.25, 0.2, 0.1, 0.4)
+    assert {name: getattr(again, name) for name in shares} == shares
 
 
 def test_trained_corruptor_of_an_old_card_has_the_papers_settings():
