@@ -49,6 +49,17 @@ C = TypeVar("C", "ModelCard", "GraphCard", "EngineCard")
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputLimit:
+    """One column of the output `input_check`, and within which values a frame can be judged."""
+
+    name: str = bounded(name=True)
+    """What it measures, such as `brightness`; verdict.py has it in words."""
+    low: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
+    """None: no lower limit."""
+    high: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """A trained model: settings, training files, weights and thresholds."""
 
@@ -81,6 +92,10 @@ class ModelCard:
     """Sigma of the Gaussian that the anomaly map is averaged with, in its pixels; 0 disables."""
     threshold_note: dict[str, Any] = field(default_factory=dict)
     """How the thresholds were set: false-reject rate, number of images, what it supports."""
+    input_check: tuple[InputLimit, ...] = ()
+    """The columns of the input check; empty: the model has none."""
+    input_note: dict[str, Any] = field(default_factory=dict)
+    """How the limits of the input check were found: wanted rate, number of images, method."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of a run of `edgeseg reproduce`: its evaluation, in [0, 1] or None."""
     bit_depth: int = bounded(8, 16, default=16)
@@ -110,6 +125,10 @@ class GraphCard:
     """As in ModelCard."""
     bit_depth: int = bounded(8, 16, default=16)
     """As in ModelCard."""
+    input_check: tuple[InputLimit, ...] = ()
+    """The columns of the output `input_check`, in order; empty: the graph lacks this output."""
+    input_note: dict[str, Any] = field(default_factory=dict)
+    """As in ModelCard; of an engine also what its precision moved."""
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)
     """Differences from PyTorch on real frames."""

@@ -73,6 +73,8 @@ def open_model(
                 backend.card,
                 threshold=card.graph.threshold,
                 image_threshold=card.graph.image_threshold,
+                input_check=card.graph.input_check,
+                input_note=card.graph.input_note,
             )
             return backend
         return _opened(engine, TrtBackend.open(engine, card, gpu=gpu))
@@ -265,5 +267,7 @@ def _graph_card(
         context=card.context,
         defects=card.defects,
         bit_depth=card.bit_depth,
+        input_check=card.input_check,
+        input_note=card.input_note,
         versions=card.versions,
     )

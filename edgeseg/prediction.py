@@ -22,7 +22,7 @@ from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import check_thresholds, checked_threshold, is_anomalous
+from edgeseg.verdict import VerdictName, check_thresholds, checked_threshold, judge
 
 Channels = Literal["bgr", "rgb"]
 _TO_UINT8 = {
@@ -51,10 +51,13 @@ class Region:
 class Prediction:
     """What a model found in one frame."""
 
-    verdict: str
-    """`good` or `anomalous`: whether the image score is above the image threshold."""
+    verdict: VerdictName
+    """`good`, `anomalous` (the image score is above the image threshold), or `unknown` (the frame
+    cannot be judged)."""
+    reason: str = ""
+    """Why the frame is unknown, for instance `too dark`; empty for another verdict."""
     score: float
-    """Image score."""
+    """Image score; NaN where the model returned none."""
     mask: NDArray[np.uint8]
     """uint8 [H, W] at the size of the frame: 0 good, 255 anomalous."""
     anomaly_map: NDArray[np.float32]
@@ -151,7 +154,7 @@ class Model:
         frame: uint8 [H, W], [H, W, 1] or [H, W, 3] of any size; another size than the graph's is
         resized with the filter of training. channels: order of the three channels.
         Errors: DataError (`frame/dtype`, `frame/shape`), ConfigError (`frame/channels`), ModelError
-        (`model/closed`, `model/busy`, `model/not-finite`).
+        (`model/closed`, `model/busy`).
         """
         if channels not in get_args(Channels):
             raise ConfigError(
@@ -186,16 +189,12 @@ class Model:
         self._backend.run()
         milliseconds = (time.perf_counter_ns() - begin) / 1e6
         score = float(slot.score[0])
-        if not np.isfinite(score):
-            raise ModelError(
-                f"invalid score: {score} from {card.name} on {self.name} (expected a number).",
-                remedy="edgeseg build-engine --precision fp32",
-                code="model/not-finite",
-            )
+        verdict = judge(score, self.image_threshold, slot.input_check[0], card.input_check)
         anomaly_map, size = slot.anomaly_map[0].copy(), image.shape[:2]
         same_size = slot.mask.shape[1:] == size
         return Prediction(
-            verdict=card.classes[is_anomalous(score, self.image_threshold)],
+            verdict=verdict.name,
+            reason=verdict.reason,
             score=score,
             mask=slot.mask[0].copy() if same_size else mask_of(anomaly_map, self.threshold, size),
             anomaly_map=anomaly_map,

@@ -2,18 +2,93 @@
 
 Prediction, stream, evaluation and the accuracy gate decide here, in float64: a score that rounds to
 the threshold in float32 has the same verdict everywhere.
+
+    unknown     the frame cannot be judged: a column of its input check is beyond its limits, or a
+                value is NaN or infinite
+    anomalous   the score is above the image threshold
+    good        all others
+
+`unknown` comes first: the score of what is no picture of the part says nothing. A high score never
+becomes `good` by it, and neither does anything else that cannot be judged.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.errors import ConfigError
+from edgeseg.cards import InputLimit
+from edgeseg.errors import ConfigError, DataError
 from edgeseg.limits import THRESHOLD
+
+VerdictName = Literal["good", "anomalous", "unknown"]
+GOOD: VerdictName = "good"
+ANOMALOUS: VerdictName = "anomalous"
+UNKNOWN: VerdictName = "unknown"
+
+WORDS = {
+    "brightness": ("too dark", "too bright"),
+    "contrast": ("too little contrast", "too much contrast"),
+    "sharpness": ("blurred", "noisy or too sharp"),
+    "red": ("color cast: too little red", "color cast: too much red"),
+    "blue": ("color cast: too little blue", "color cast: too much blue"),
+    "layout": ("not like the trained part", "part covered, cut off or moved"),
+    "features": ("not like the trained part", "not like the trained part"),
+    "texture": ("not like the trained part", "not like the trained part"),
+}
+"""What a value below and above the limits of a column means."""
+NOT_A_NUMBER = "the result is not a number"
+
+
+class Verdict(NamedTuple):
+    """A verdict, and in plain words why a frame is unknown."""
+
+    name: VerdictName
+    reason: str = ""
+
+
+def judge(
+    score: float,
+    image_threshold: float,
+    input_check: Sequence[Any] | NDArray[np.float32] = (),
+    limits: Sequence[InputLimit] = (),
+) -> Verdict:
+    """Return the verdict of a frame; input_check: its K columns, limits: those of the card."""
+    if reason := doubt(score, input_check, limits):
+        return Verdict(UNKNOWN, reason)
+    return Verdict(ANOMALOUS if is_anomalous(score, image_threshold) else GOOD)
+
+
+def doubt(
+    score: float,
+    input_check: Sequence[Any] | NDArray[np.float32],
+    limits: Sequence[InputLimit],
+) -> str:
+    """Return why a frame cannot be judged, the first reason; empty where it can."""
+    if not math.isfinite(score):
+        return NOT_A_NUMBER
+    for value, limit in zip(input_check, limits, strict=bool(limits)):
+        low, high = WORDS.get(limit.name, (f"{limit.name} too low", f"{limit.name} too high"))
+        if not math.isfinite(value):
+            return NOT_A_NUMBER
+        if limit.low is not None and value < limit.low:
+            return low
+        if limit.high is not None and value > limit.high:
+            return high
+    return ""
+
+
+def refuse_unknown(unknown: int, total: int, what: str) -> None:
+    """DataError (`data/unknown`) if some of the frames or images cannot be judged."""
+    if unknown:
+        raise DataError(
+            f"{unknown} of {total} {what} have the verdict unknown (expected none: --strict)",
+            remedy="check camera, lens and lamp against the reasons; or leave out --strict",
+            code="data/unknown",
+        )
 
 
 def is_anomalous(score: float, image_threshold: float) -> bool:

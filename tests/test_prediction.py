@@ -5,11 +5,12 @@ import threading
 import numpy as np
 import pytest
 
+from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.prediction import Model, Prediction, Region, load, mask_of
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
-from tests.kit.fakes import RedBackend
+from tests.kit.fakes import RedBackend, solid_image
 
 
 def red_square(height=48, width=64, *, x=16, y=12, side=12):
@@ -161,13 +162,21 @@ def test_close_waits_for_the_frame_of_another_thread():
     assert closed_while_running == [False] and backend.closed
 
 
-def test_model_refuses_a_score_that_is_no_number(model, monkeypatch):
+def test_a_score_that_is_no_number_is_unknown(model, monkeypatch):
     def run():
         model._slot.score[0] = np.nan
 
     monkeypatch.setattr(model._backend, "run", run)
-    with fails(ModelError, "model/not-finite"):
-        model(red_square())
+    found = model(red_square())
+    assert (found.verdict, found.reason) == ("unknown", "the result is not a number")
+
+
+def test_a_frame_beyond_a_limit_is_unknown_whatever_its_score():
+    limits = (InputLimit(name="brightness", low=0.25, high=0.75),)
+    with Model(RedBackend(make_card(input_check=limits))) as checked:
+        found = [checked(solid_image(red)) for red in (0, 128, 255)]
+    assert [each.verdict for each in found] == ["unknown", "good", "unknown"]
+    assert [each.reason for each in found] == ["too dark", "", "too bright"]
 
 
 def test_model_refuses_a_graph_of_several_frames():

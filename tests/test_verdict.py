@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.compare import Outputs, compare_outputs
 from edgeseg.prediction import Model
-from edgeseg.verdict import are_anomalous, checked_threshold, is_anomalous
+from edgeseg.verdict import are_anomalous, checked_threshold, is_anomalous, judge
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import RedBackend
@@ -58,3 +59,37 @@ def test_a_score_that_rounds_to_the_threshold_has_the_same_verdict_everywhere():
         for value in (0.0, score)
     )
     assert compare_outputs(low, high).flipped_verdicts == 1
+
+
+LIMITS = (
+    InputLimit(name="brightness", low=0.2, high=0.8),
+    InputLimit(name="sharpness", low=0.1),
+    InputLimit(name="a_new_column", high=1.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("score", "check", "expected"),
+    [
+        (0.4, (0.5, 0.5, 0.5), ("good", "")),
+        (0.6, (0.5, 0.5, 0.5), ("anomalous", "")),
+        (0.4, (0.1, 0.5, 0.5), ("unknown", "too dark")),
+        (0.4, (0.9, 0.0, 0.5), ("unknown", "too bright")),
+        (0.6, (0.5, 0.0, 0.5), ("unknown", "blurred")),
+        (0.4, (0.2, 9.0, 1.0), ("good", "")),
+        (0.4, (0.5, 0.5, 1.1), ("unknown", "a_new_column too high")),
+        (0.4, (0.5, math.nan, 0.5), ("unknown", "the result is not a number")),
+        (math.inf, (0.5, 0.5, 0.5), ("unknown", "the result is not a number")),
+    ],
+)
+def test_what_cannot_be_judged_is_unknown_whatever_its_score(score, check, expected):
+    assert judge(score, 0.5, np.array(check, np.float32), LIMITS) == expected
+
+
+def test_a_model_without_a_check_judges_by_its_score_alone():
+    assert [judge(score, 0.5).name for score in (0.4, 0.6)] == ["good", "anomalous"]
+
+
+def test_a_check_of_another_number_of_columns_is_an_error():
+    with pytest.raises(ValueError, match="longer"):
+        judge(0.4, 0.5, np.full(2, 0.5, np.float32), LIMITS)

@@ -32,7 +32,7 @@ from edgeseg.machine.facts import Machine
 from edgeseg.model.export_head import export_form
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
-from edgeseg.runtime.base import INPUTS, OUTPUTS
+from edgeseg.runtime.base import INPUTS, output_names
 from edgeseg.runtime.tensorrt import Api
 
 EXTRA = "torch-tensorrt"
@@ -70,7 +70,7 @@ class Builder:
                 disable_tf32=config.precision == "fp32",
                 workspace_size=config.workspace_mib << 20,
                 arg_input_binding_names=INPUTS,
-                output_binding_names=OUTPUTS,
+                output_binding_names=output_names(self.card),
             )
         except Exception as error:  # converters, PyTorch and TensorRT raise their own classes
             raise BuildError(

@@ -26,6 +26,8 @@ class Outcome:
     """[S, S]"""
     mask: NDArray[np.uint8]
     """[H, W], at frame size."""
+    input_check: NDArray[np.float32]
+    """[K], of the card's `input_check`; empty where the model has no check."""
 
 
 def run_images(
@@ -66,7 +68,9 @@ def _read(path: Path, bit_depth: int, damaged: DamagedImages) -> Image | None:
 
 
 def _outcome(backend: Backend, slot: Slot, n: int, place: int, path: Path) -> Outcome:
-    outcome = Outcome(place, path, float(slot.score[n]), slot.anomaly_map[n], slot.mask[n])
+    outcome = Outcome(
+        place, path, float(slot.score[n]), slot.anomaly_map[n], slot.mask[n], slot.input_check[n]
+    )
     if not (np.isfinite(outcome.score) and np.isfinite(outcome.anomaly_map).all()):
         raise ModelError(
             f"NaN or Inf in the output of {backend.card.name} on {backend.name} for {path}",

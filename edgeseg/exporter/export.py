@@ -29,7 +29,7 @@ from edgeseg.graph.files import graph_bytes
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.model.export_head import export_form
-from edgeseg.runtime.base import INPUTS, OUTPUTS
+from edgeseg.runtime.base import INPUTS, output_names
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend
 
@@ -118,7 +118,7 @@ def _trace(backend: PyTorchBackend) -> ModelProto:
     slot = backend.new_slot()
     inputs = (torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold))
     try:
-        return trace(export_form(backend.module), inputs, INPUTS, OUTPUTS)
+        return trace(export_form(backend.module), inputs, INPUTS, output_names(backend.card))
     except torch.onnx.OnnxExporterError as error:
         teacher = backend.card.training.get("teacher")
         raise BuildError(

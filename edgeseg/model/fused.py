@@ -3,6 +3,7 @@
     frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector
     detector -> anomaly_map float32 [N, S, S], enlarged to S x S where it is smaller
     anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
+    image, teacher's features -> input_check float32 [N, K], where the detector has a check
 
 `forward` is written for the exporter: no control flow on data, constant shapes, and Cast first and
 last because TensorRT allows no other operation on bytes. The resize is the antialiased filter of

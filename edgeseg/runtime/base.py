@@ -2,7 +2,7 @@
 
     backend.new_slot()   allocates the buffers of one request in memory that suits the runtime
     backend.bind(slot)   fixes addresses and allocates what `run` needs
-    backend.run()        reads slot.frame and slot.threshold; writes mask, score and anomaly_map
+    backend.run()        reads slot.frame and slot.threshold; writes the outputs
     backend.close()      frees everything, slots included
 
 A runtime that overlaps requests is `Pipelined`: `run` is `start` plus `finish`, and `second` opens
@@ -21,20 +21,34 @@ from edgeseg.closing import Closing
 T = TypeVar("T")
 
 INPUTS = ("frame", "threshold")
-OUTPUTS = ("mask", "score", "anomaly_map")
+OUTPUTS = ("mask", "score", "anomaly_map", "input_check")
+"""A graph that was exported without an input check lacks the last one."""
 
 
 def tensor_types(card: GraphCard) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Return the shapes and types of a graph's tensors, inputs first."""
+    """Return the shapes and types of the tensors that a graph has, inputs first."""
     n, height, width, _ = card.frame_shape
     uint8, float32 = np.dtype(np.uint8), np.dtype(np.float32)
-    return {
+    tensors: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
         "frame": (card.frame_shape, uint8),
         "threshold": ((1,), float32),
         "mask": ((n, height, width), uint8),
         "score": ((n,), float32),
         "anomaly_map": ((n, card.image_size, card.image_size), float32),
     }
+    if card.input_check:
+        tensors["input_check"] = ((n, len(card.input_check)), float32)
+    return tensors
+
+
+def no_check(card: GraphCard) -> dict[str, NDArray[Any]]:
+    """Return the array of a slot for a graph without an input check, by its name."""
+    return {"input_check": np.zeros((card.frame_shape[0], 0), np.float32)}
+
+
+def output_names(card: GraphCard) -> tuple[str, ...]:
+    """Return the names of a graph's outputs, in order."""
+    return tuple(name for name in tensor_types(card) if name in OUTPUTS)
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Slot:
     mask:        uint8 [N, H, W], 0 good, 255 anomalous
     score:       float32 [N]
     anomaly_map: float32 [N, S, S]
+    input_check: float32 [N, K], the columns of the card's `input_check`; [N, 0] without them
     """
 
     frame: NDArray[np.uint8]
@@ -53,11 +68,13 @@ class Slot:
     mask: NDArray[np.uint8]
     score: NDArray[np.float32]
     anomaly_map: NDArray[np.float32]
+    input_check: NDArray[np.float32]
 
     @classmethod
     def on_host(cls, card: GraphCard) -> "Slot":
         """Allocate ordinary memory for a graph, with the card's threshold."""
-        slot = cls(**{name: np.zeros(*tensor) for name, tensor in tensor_types(card).items()})
+        arrays = {name: np.zeros(*tensor) for name, tensor in tensor_types(card).items()}
+        slot = cls(**no_check(card) | arrays)
         slot.threshold[:] = card.threshold
         return slot
 
@@ -69,7 +86,8 @@ class Slot:
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the buffers by their names in the graph."""
-        return {name: getattr(self, name) for name in INPUTS + OUTPUTS}
+        found = {name: getattr(self, name) for name in INPUTS + OUTPUTS}
+        return {name: array for name, array in found.items() if array.size}
 
 
 class Backend(Protocol):

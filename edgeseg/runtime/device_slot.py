@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.cuda.resources import Bytes, CudaContext, Device, PinnedBuffer, PinnedView
-from edgeseg.runtime.base import INPUTS, Slot, tensor_types
+from edgeseg.runtime.base import INPUTS, Slot, no_check, tensor_types
 
 ALIGNMENT = 256  # bytes, of the addresses that TensorRT takes
 
@@ -91,7 +91,7 @@ class DeviceSlot(Slot):
         block = buffer.view
         assert block.address % ALIGNMENT == block.mapped % ALIGNMENT == 0
         slot = cls(
-            **layout.views(block.array),
+            **no_check(card) | layout.views(block.array),
             buffer=buffer,
             inputs=block.part(0, layout.inputs),
             outputs=block.part(layout.inputs, layout.total),

@@ -15,7 +15,8 @@ class FakeBackend(OnHost):
     """Reports red pixels as anomalous.
 
     anomaly_map: the red channel / 255, averaged over S x S cells; score: its maximum;
-    mask: 255 where a pixel's red / 255 exceeds the threshold. A gray frame counts as red.
+    mask: 255 where a pixel's red / 255 exceeds the threshold; input_check: the mean of the map, in
+    each column. A gray frame counts as red.
     """
 
     compute_seconds: float | None = None
@@ -34,6 +35,7 @@ class FakeBackend(OnHost):
         self._red = np.zeros((n, height, width), np.float32)
         self._cells = np.zeros((n, self.card.image_size, width), np.float32)
         self._above = slot.mask.view(np.bool_)
+        self._mean = np.zeros(n, np.float32)
 
     def run(self) -> None:
         slot = self._slot
@@ -42,6 +44,9 @@ class FakeBackend(OnHost):
         np.matmul(self._rows, self._red, out=self._cells)
         np.matmul(self._cells, self._columns, out=slot.anomaly_map)
         slot.anomaly_map.max(axis=(1, 2), out=slot.score)
+        if slot.input_check.size:
+            slot.anomaly_map.mean(axis=(1, 2), out=self._mean)
+            slot.input_check[...] = self._mean[:, None]
         np.greater(self._red, slot.threshold, out=self._above)
         np.multiply(slot.mask, np.uint8(255), out=slot.mask)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.cards import GraphCard
 from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
-from edgeseg.runtime.base import INPUTS, OUTPUTS, OnHost, Slot
+from edgeseg.runtime.base import INPUTS, OnHost, Slot, output_names
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -35,7 +35,7 @@ class PyTorchBackend(OnHost):
             name: self._torch.from_numpy(array) for name, array in slot.tensors().items()
         }
         self._inputs = [views[name] for name in INPUTS]
-        self._outputs = [views[name] for name in OUTPUTS]
+        self._outputs = [views[name] for name in output_names(self.card)]
 
     def run(self) -> None:
         with self._torch.inference_mode():

@@ -6,7 +6,6 @@ Where the files go: results_folder.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from edgeseg.data.damaged import DamagedImages
@@ -71,10 +70,11 @@ def predict(
                     file=str(path),
                     score=found.score,
                     verdict=found.verdict,
+                    reason=found.reason,
                     milliseconds=found.milliseconds,
                     outputs=folder.write(name, found),
                 )
-                folder.add_line(asdict(result))
+                folder.add_line(result.to_json())
                 results.append(result)
             bar.advance()
         damaged.refuse_all(len(files))

@@ -3,11 +3,13 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
 from edgeseg.files import shown
+from edgeseg.schema import without_nan
 from edgeseg.text import table
+from edgeseg.verdict import VerdictName, refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +18,19 @@ class ImageResult:
 
     file: str
     score: float
-    verdict: str
+    """NaN, in JSON null, where the model returned none."""
+    verdict: VerdictName
+    reason: str
+    """Why the image is unknown; empty for another verdict."""
     milliseconds: float
     """From the decoded image to the graph's mask."""
     outputs: dict[str, str]
     """`mask`, `overlay`, `map` -> file name in the output folder."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as one JSON object."""
+        found: dict[str, Any] = without_nan(asdict(self))
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +49,23 @@ class PredictReport:
     def summary(self) -> str:
         """Return the results as text."""
         rows = [
-            (shown(each.file), f"{each.score:.4f}", each.verdict, f"{each.milliseconds:.1f} ms")
+            (
+                shown(each.file),
+                f"{each.score:.4f}",
+                each.verdict,
+                each.reason,
+                f"{each.milliseconds:.1f} ms",
+            )
             for each in self.images
         ]
-        verdicts = Counter(each.verdict for each in self.images)
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items())
         end = [f"{counts}  ({self.engine})", f"written to {shown(self.out)}"]
-        return "\n".join([*table(rows, "<><>"), *end, *damaged_lines(self.damaged)])
+        return "\n".join([*table(rows, "<><<>"), *end, *damaged_lines(self.damaged)])
+
+    def counts(self) -> dict[str, int]:
+        """Return how many images have each verdict."""
+        found = Counter(each.verdict for each in self.images)
+        return {name: found[name] for name in get_args(VerdictName)}
 
     def to_json(self) -> dict[str, Any]:
         """Return the results as one JSON object."""
@@ -54,11 +74,16 @@ class PredictReport:
             "engine": self.engine,
             "threshold": self.threshold,
             "image_threshold": self.image_threshold,
-            "images": [asdict(image) for image in self.images],
+            **self.counts(),
+            "images": [image.to_json() for image in self.images],
             **damaged_to_json(self.damaged),
         }
 
     def check(self) -> None:
-        """DataError (`data/damaged-images`) for a damaged image, where that is an error."""
+        """DataError for a damaged or an unknown image, where that is an error.
+
+        Codes: `data/damaged-images`, `data/unknown`.
+        """
         if self.strict:
             refuse_damaged(self.damaged)
+            refuse_unknown(self.counts()["unknown"], len(self.images), "images")

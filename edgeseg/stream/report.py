@@ -15,6 +15,7 @@ from edgeseg.errors import DataError, EdgesegError, GateFailed
 from edgeseg.machine.clocks import ClockReport
 from edgeseg.stream.pipeline.latency import Percentiles
 from edgeseg.text import table
+from edgeseg.verdict import refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class StreamReport:
     """Which frames were processed, and how many were in flight."""
     frames: int
     anomalous: int
+    unknown: int
+    """Frames that cannot be judged."""
     drops: int
     """Frames of a live source that were replaced by a newer one before inference."""
     received: int
@@ -67,8 +70,8 @@ class StreamReport:
         """Return the report as text."""
         lines = [
             f"{self.source}: {self.frames} frames in {self.seconds:.1f} s ({self.fps:.1f}/s), "
-            f"{self.anomalous} anomalous, {self.drops} dropped, {self.broken} broken, "
-            f"{self.reconnects} reconnects",
+            f"{self.anomalous} anomalous, {self.unknown} unknown, {self.drops} dropped, "
+            f"{self.broken} broken, {self.reconnects} reconnects",
             f"{self.engine}, {self.mode}{''.join(self._counts())}",
         ]
         if self.latency is not None:
@@ -119,6 +122,8 @@ class StreamReport:
             raise error
         if self.strict:
             refuse_damaged(self.damaged)
+        if self.strict:
+            refuse_unknown(self.unknown, self.frames, "frames")
         if self.strict and self.broken:
             raise DataError(
                 f"{self.broken} of {self.received + self.broken} frames of {self.source} were "

@@ -143,7 +143,7 @@ class _StreamRun:
         frames = self._stages.count
         log.info(
             f"{frames} frames, {frames / (now - self._began):.1f}/s, {self.ring.dropped} dropped, "
-            f"{self.inference.anomalous} anomalous"
+            f"{self.inference.anomalous} anomalous, {self.inference.unknown} unknown"
             + (f", {self.dispatcher.lost} lines lost" if self.dispatcher.lost else "")
         )
 
@@ -156,6 +156,7 @@ class _StreamRun:
             mode=self._mode(),
             frames=frames,
             anomalous=inference.anomalous,
+            unknown=inference.unknown,
             drops=self.ring.dropped,
             received=self.capture.received,
             unread=self.capture.unread,

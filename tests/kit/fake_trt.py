@@ -17,7 +17,7 @@ from tools.cudasim import simulator
 
 ACTIVATIONS = 4096  # bytes
 TYPES = {"uint8": "UINT8", "float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16"}
-ORDER = ("frame", "threshold", "mask", "score", "anomaly_map")
+ORDER = ("frame", "threshold", "mask", "score", "anomaly_map", "input_check")
 
 refusals = set()
 """What the next engine refuses: `read`, `context`, `address`, `enqueue`."""
@@ -133,10 +133,15 @@ class IExecutionContext:
             log(ILogger.Severity.ERROR, "a first run cannot be captured")
             return False
         self.runs += 1
-        addresses = tuple(self.addresses[name] for name in ORDER)
+        addresses = tuple(self.addresses[name] for name in ORDER if name in self.addresses)
         shape = tuple(plan["tensors"]["frame"][1])
         code = simulator.infer(
-            int(stream_handle), addresses, shape, plan["tensors"]["anomaly_map"][1][1], plan["red"]
+            int(stream_handle),
+            addresses,
+            shape,
+            plan["tensors"]["anomaly_map"][1][1],
+            plan["red"],
+            plan["tensors"].get("input_check", (None, (0, 0)))[1][1],
         )
         if code:
             log(ILogger.Severity.ERROR, f"enqueueV3: CUDA error {code}")

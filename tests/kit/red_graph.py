@@ -1,6 +1,7 @@
 """A graph whose every answer is known: the map is the red channel, 0 to 1, through named blocks.
 
     frame -> red -> first -> ... -> last -> anomaly_map; score: the maximum
+    input_check: the mean, in each column that the card names
 
 Each block is one convolution that changes nothing, and a Relu. `fragile` is one that Half destroys:
 it multiplies by 1 and by 1 + 2^-12, which Half rounds to 1, and returns 4096 times the difference.
@@ -71,6 +72,13 @@ def red_graph(chain=CHAIN, *, fragile=(), card=CARD):
         node("Where", ["over", "white", "black"], ["level"], "where"),
         node("Cast", ["level"], ["mask"], "cast_1", to=TensorProto.UINT8),
     ]
+    if card.input_check:
+        constants["columns"] = np.array([card.frame_shape[0], len(card.input_check)])
+        nodes += [
+            node("ReduceMean", ["anomaly_map", "all"], ["mean"], "mean", keepdims=0),
+            node("Unsqueeze", ["mean", "axes"], ["mean_column"], "unsqueeze"),
+            node("Expand", ["mean_column", "columns"], ["input_check"], "expand"),
+        ]
     used = {name for n in nodes for name in n.input}
     n, side = card.frame_shape[0], card.image_size
     model = make_graph(
@@ -81,6 +89,7 @@ def red_graph(chain=CHAIN, *, fragile=(), card=CARD):
             "mask": (BYTES, [n, side, side]),
             "score": (FLOAT, [n]),
             "anomaly_map": (FLOAT, [n, side, side]),
+            **({"input_check": (FLOAT, [n, len(card.input_check)])} if card.input_check else {}),
         },
     )
     helper.set_model_props(model, metadata_from(card))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgeseg.cards import InputLimit
 from tests.kit.cards import make_card
 from tests.kit.red_graph import red_graph as red_graph_of
 
@@ -13,7 +14,9 @@ SIDE = 8
 
 @pytest.fixture(scope="session")
 def red_card():
-    return make_card(SIDE, SIDE, batch=2, frame_format="rgb", side=SIDE, image_threshold=0.5)
+    check = (InputLimit(name="brightness", low=0.1, high=0.9), InputLimit(name="contrast"))
+    size = {"batch": 2, "frame_format": "rgb", "side": SIDE}
+    return make_card(SIDE, SIDE, **size, image_threshold=0.5, input_check=check)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +36,8 @@ class Red(nn.Module):
     def forward(self, frame, threshold):
         anomaly_map = frame[..., 0] / self.white
         mask = torch.where(anomaly_map > threshold, self.white, 0.0).to(torch.uint8)
-        return mask, anomaly_map.amax((1, 2)), anomaly_map
+        check = anomaly_map.mean((1, 2))[:, None].expand(-1, 2)
+        return mask, anomaly_map.amax((1, 2)), anomaly_map, check
 
 
 @pytest.fixture(scope="session")

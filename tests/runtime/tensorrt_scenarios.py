@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from edgeseg.cards import write_card
+from edgeseg.cards import InputLimit, write_card
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError
@@ -32,7 +32,15 @@ def card_of(
     runtime="tensorrt", version="10.3.0", *, shape=(1, 24, 20, 3), side=8, frame_format="bgr"
 ):
     n, height, width, _ = shape
-    graph = make_card(height, width, batch=n, side=side, frame_format=frame_format, name="bottle")
+    graph = make_card(
+        height,
+        width,
+        batch=n,
+        side=side,
+        frame_format=frame_format,
+        name="bottle",
+        input_check=(InputLimit(name="brightness"), InputLimit(name="contrast")),
+    )
     return make_engine_card(
         graph,
         file="bottle.engine",
@@ -44,6 +52,7 @@ def card_of(
             "mask": ["uint8", [n, height, width]],
             "score": ["float32", [n]],
             "anomaly_map": ["float32", [n, side, side]],
+            "input_check": ["float32", [n, 2]],
         },
     )
 
@@ -86,6 +95,7 @@ class Judge:
         np.testing.assert_array_equal(slot.mask, self.expected.mask)
         np.testing.assert_allclose(slot.score, self.expected.score, atol=1e-6)
         np.testing.assert_allclose(slot.anomaly_map, self.expected.anomaly_map, atol=1e-6)
+        np.testing.assert_allclose(slot.input_check, self.expected.input_check, atol=1e-6)
         self.checked += 1
 
 

@@ -80,6 +80,8 @@ def test_each_pixel_and_each_frame_has_its_own_answer(backend):
     expected = slot.frame[..., 0] / 255
     np.testing.assert_allclose(slot.anomaly_map, expected, atol=1e-6)
     np.testing.assert_allclose(slot.score, expected.max(axis=(1, 2)), atol=1e-6)
+    mean = expected.mean(axis=(1, 2))
+    np.testing.assert_allclose(slot.input_check, np.stack([mean, mean], 1), atol=1e-6)
     np.testing.assert_array_equal(slot.mask, np.where(slot.frame[..., 0] > 127, 255, 0))
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edgeseg.cards import InputLimit
 from edgeseg.cuda.resources import Device
 from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
 from edgeseg.runtime.device_slot import ALIGNMENT, Layout, choose_io
@@ -12,7 +13,8 @@ from edgeseg.runtime.device_slot import ALIGNMENT, Layout, choose_io
 
 @pytest.mark.parametrize("shape", [(1, 48, 64, 3), (2, 33, 20, 1), (1, 16, 16, 1)])
 def test_every_tensor_has_its_place(graph_card, shape):
-    card = dataclasses.replace(graph_card, frame_shape=shape)
+    check = (InputLimit(name="brightness"),) * 3
+    card = dataclasses.replace(graph_card, frame_shape=shape, input_check=check)
     layout, slot = Layout.of(card), Slot.on_host(card)
     block = np.zeros(layout.total, np.uint8)
     views = layout.views(block)

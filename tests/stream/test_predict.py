@@ -43,6 +43,7 @@ def test_an_image_of_the_frame_s_size(tmp_path):
             "file": str(photo),
             "score": result.score,
             "verdict": "anomalous",
+            "reason": "",
             "milliseconds": result.milliseconds,
             "outputs": {
                 "mask": "part_mask.png",
@@ -161,16 +162,21 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     assert str(tmp_path / "out") in caught.value.problem
 
 
-def test_a_score_that_is_no_number_is_an_error_that_names_the_image(tmp_path):
+def test_a_score_that_is_no_number_is_unknown_and_null_in_json(tmp_path):
     class Broken(RedBackend):
         def run(self):
             super().run()
             self._slot.score[0] = np.nan
 
     photo = write_photo(tmp_path / "0.png")
-    with fails(ModelError, "model/not-finite") as caught:
-        run([photo], tmp_path / "out", backend=Broken())
-    assert str(photo) in caught.value.problem
+    report = run([photo], tmp_path / "out", backend=Broken())
+    (line,) = lines_of(tmp_path / "out")
+    assert line["score"] is None
+    assert (line["verdict"], line["reason"]) == ("unknown", "the result is not a number")
+    assert report.to_json()["unknown"] == 1
+    report.check()
+    with fails(DataError, "data/unknown"):
+        run([photo], tmp_path / "strict", backend=Broken(), strict=True).check()
 
 
 def test_a_graph_of_several_frames_a_run_is_refused(tmp_path):
@@ -194,4 +200,4 @@ def test_the_report_in_text_and_json(tmp_path):
     assert [image["verdict"] for image in document["images"]] == ["anomalous", "good"]
     assert (document["threshold"], document["image_threshold"]) == (0.5, 0.75)
     assert document["out"] == str(tmp_path / "out")
-    assert "1 anomalous, 1 good  (fake, CPU, 1 thread)" in report.summary()
+    assert "1 good, 1 anomalous, 0 unknown  (fake, CPU, 1 thread)" in report.summary()

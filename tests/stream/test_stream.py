@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.cards import InputLimit
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
 from edgeseg.errors import ConfigError, ModelError, SinkError, SourceError
@@ -109,7 +110,7 @@ def test_thresholds_of_the_configuration_override_the_card_s():
     assert collector.threshold == pytest.approx(0.1)
 
 
-def test_a_score_of_nan_is_anomalous():
+def test_a_score_of_nan_is_unknown():
     class Broken(RedBackend):
         def run(self):
             super().run()
@@ -117,7 +118,25 @@ def test_a_score_of_nan_is_anomalous():
 
     collector = Collector()
     run(ListSource([solid_image(0)]), [collector], backend=Broken())
-    assert collector.results[0].anomalous
+    assert collector.results[0].verdict == "unknown"
+    assert collector.results[0].reason == "the result is not a number"
+
+
+def test_a_frame_beyond_the_limits_of_its_input_check_is_unknown_even_if_it_is_anomalous():
+    limits = (InputLimit(name="brightness", low=0.1, high=0.9),)
+    backend = RedBackend(make_card(input_check=limits))
+    collector = Collector()
+    images = [solid_image(red) for red in (0, 100, 200, 255)]
+    report = run(ListSource(images), [collector], backend=backend)
+    found = [(record.verdict, record.reason) for record in collector.results]
+    assert found == [
+        ("unknown", "too dark"),
+        ("good", ""),
+        ("anomalous", ""),
+        ("unknown", "too bright"),
+    ]
+    assert (report.anomalous, report.unknown) == (1, 2)
+    assert "1 anomalous, 2 unknown" in report.summary()
 
 
 def test_a_resize_on_the_cpu_is_logged_once(said):
@@ -236,28 +255,16 @@ def test_a_graph_of_several_frames_a_run_is_refused():
 def test_the_report_in_text_and_json():
     report = run(ListSource([solid_image(255)] * 4))
     document = json.loads(json.dumps(report.to_json()))
-    assert set(document) == {
-        *("source", "engine", "mode", "frames", "anomalous", "drops", "broken", "reconnects"),
-        *("not_shown", "trigger_drops", "missed_triggers", "keep_warm_iterations"),
-        *("received", "unread", "damaged", "lost", "errors", "strict", "warnings"),
-        *(
-            "budget_ms",
-            "misses",
-            "max_misses",
-            "seconds",
-            "fps",
-            "stages",
-            "clocks",
-            "n",
-            "mean_ms",
-            "max_ms",
-        ),
-        *("p50_ms", "p90_ms", "p99_ms", "p999_ms"),
-    }
+    assert set(document) == set(
+        "source engine mode frames anomalous unknown drops broken reconnects not_shown trigger_drops "
+        "missed_triggers keep_warm_iterations received unread damaged lost errors strict warnings "
+        "budget_ms misses max_misses seconds fps stages clocks n mean_ms max_ms p50_ms p90_ms p99_ms "
+        "p999_ms".split()
+    )
     assert set(document["stages"]) == {"wait", "run", "submit"}
     assert (document["n"], document["anomalous"], document["drops"]) == (4, 4, 0)
     text = report.summary()
-    assert "4 anomalous, 0 dropped, 0 broken, 0 reconnects" in text
+    assert "4 anomalous, 0 unknown, 0 dropped, 0 broken, 0 reconnects" in text
     assert "arrival to mask  p50" in text and "p99.9" in text
     assert "fake, CPU, 1 thread, saturated, 1 in flight" in text
 

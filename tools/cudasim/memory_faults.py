@@ -32,7 +32,7 @@ def infer_small(stream: Any, buffers: list[Any], frame: int | None = None) -> in
     addresses = [buffer.device for buffer in buffers]
     if frame is not None:
         addresses[0] = frame
-    return simulator.infer(int(stream), tuple(addresses), FRAME, 4, 2)  # type: ignore[arg-type]
+    return simulator.infer(int(stream), tuple(addresses), FRAME, 4, 2)
 
 
 # ---- addresses

@@ -54,6 +54,12 @@ extern "C" __global__ void write_score(const float *map, float *score, int cells
     score[blockIdx.x] = best;
 }
 
+extern "C" __global__ void write_check(const float *map, float *check, int cells, int columns) {
+    float sum = 0;
+    for (int i = 0; i < cells; i++) sum += map[(long long)blockIdx.x * cells + i];
+    for (int k = 0; k < columns; k++) check[blockIdx.x * columns + k] = sum / cells;
+}
+
 extern "C" __global__ void trap() { asm volatile("trap;"); }
 """
 
@@ -72,7 +78,7 @@ class Kernels:
         module = ctypes.c_void_p()
         self._do("cuModuleLoadData", ctypes.byref(module), self._compiled())
         self._functions = {}
-        for name in ("write_mask", "write_map", "write_score", "trap"):
+        for name in ("write_mask", "write_map", "write_score", "write_check", "trap"):
             function = ctypes.c_void_p()
             self._do("cuModuleGetFunction", ctypes.byref(function), module, name.encode())
             self._functions[name] = function
@@ -84,9 +90,10 @@ class Kernels:
         frame_shape: tuple[int, int, int, int],
         side: int,
         red: int,
+        columns: int = 0,
     ) -> int:
         """Enqueue one inference, as `simulator.infer`; return the CUresult."""
-        frame, threshold, mask, score, anomaly_map = map(ctypes.c_uint64, addresses)
+        frame, threshold, mask, score, anomaly_map, *check = map(ctypes.c_uint64, addresses)
         n, height, width, channels = frame_shape
         if self.forbidden and self._capturing(stream):
             return int(self._driver.cuStreamSynchronize(ctypes.c_void_p(stream)))
@@ -100,6 +107,10 @@ class Kernels:
             )
             or self.launch("write_map", n * side * side, stream, frame, anomaly_map, *numbers)
             or self.launch("write_score", n, stream, anomaly_map, score, cells, block=1)
+            or (columns and self.launch(
+                "write_check", n, stream, anomaly_map, *check, cells, ctypes.c_int(columns),
+                block=1,
+            ))
         )  # fmt: skip
 
     def launch(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from cuda.bindings import driver
 
-from edgeseg.cards import GraphCard
+from edgeseg.cards import GraphCard, InputLimit
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.fake import FakeBackend
 from tests.kit.cards import make_card
@@ -28,12 +28,15 @@ def round_trip() -> dict[str, Any]:
 
 def infer_in(stream: Any, card: GraphCard, buffers: list[int]) -> int:
     n, h, w, c = card.frame_shape
-    return simulator.infer(int(stream), tuple(buffers), (n, h, w, c), card.image_size, 2)  # type: ignore[arg-type]
+    return simulator.infer(
+        int(stream), tuple(buffers), (n, h, w, c), card.image_size, 2, len(card.input_check)
+    )
 
 
 def recorder(height: int, width: int, side: int, batch: int, graph: bool) -> float:
     """Return the largest difference from FakeBackend over ten frames; masks must be the same."""
-    card = make_card(height, width, batch=batch, side=side, threshold=0.25)
+    check = (InputLimit(name="brightness"), InputLimit(name="contrast"))
+    card = make_card(height, width, batch=batch, side=side, threshold=0.25, input_check=check)
     slot = Slot.on_host(card)
     backend = FakeBackend(card)
     backend.bind(slot)
@@ -65,7 +68,7 @@ def recorder(height: int, width: int, side: int, batch: int, graph: bool) -> flo
             backend.run()
             do(driver.cuStreamSynchronize(stream))
             assert (ours["mask"] == slot.mask).all()
-            for key in ("score", "anomaly_map"):
+            for key in ("score", "anomaly_map", "input_check"):
                 worst = max(worst, float(abs(ours[key] - slot.tensors()[key]).max()))
         if launch:
             do(driver.cuGraphExecDestroy(launch))

@@ -65,22 +65,24 @@ def counters() -> dict[str, int]:
 
 def infer(
     stream: int,
-    addresses: tuple[int, int, int, int, int],
+    addresses: tuple[int, ...],
     frame_shape: tuple[int, int, int, int],
     side: int,
     red: int,
+    columns: int = 0,
 ) -> int:
     """Enqueue one inference in the stream, or its capture; return the CUresult.
 
-    addresses: device addresses of frame, threshold, mask, score and anomaly map; frame_shape
-    [N, H, W, C]; side: of the map; red: the channel of defects.
+    addresses: device addresses of frame, threshold, mask, score, anomaly map and, where it has
+    `columns`, input check; frame_shape [N, H, W, C]; side: of the map; red: the channel of defects.
     """
     return int(
         library().cudasim_infer(
             ctypes.c_void_p(stream),
-            *(ctypes.c_uint64(int(address)) for address in addresses),
+            *(ctypes.c_uint64(int(address)) for address in (*addresses, 0)[:6]),
             *frame_shape,
             side,
             red,
+            columns,
         )
     )

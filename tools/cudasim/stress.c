@@ -18,7 +18,7 @@ int cuMemcpyHtoD_v2(uint64_t, const void *, size_t);
 int cuStreamBeginCapture_v2(void *, int), cuStreamEndCapture(void *, void **);
 int cuGraphInstantiateWithFlags(void **, void *, unsigned long long), cuGraphLaunch(void *, void *);
 int cuGraphDestroy(void *), cuGraphExecDestroy(void *), cuLaunchHostFunc(void *, void (*)(void *), void *);
-int cudasim_infer(void *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, int, int, int, int, int, int);
+int cudasim_infer(void *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, int, int, int, int, int, int, int);
 long cudasim_faults(void);
 void cudasim_kernel_us(unsigned);
 
@@ -48,7 +48,7 @@ static void *work(void *argument) {
         DO(cuMemAlloc_v2(&device[i], SIZE));
     }
     DO(cuStreamBeginCapture_v2(run, 1));
-    DO(cudasim_infer(run, device[0], mapped[1], mapped[2], mapped[3], mapped[4], 1, 16, 16, 3, 8, 2));
+    DO(cudasim_infer(run, device[0], mapped[1], mapped[2], mapped[3], mapped[4], 0, 1, 16, 16, 3, 8, 2, 0));
     DO(cuStreamEndCapture(run, &graph));
     DO(cuGraphInstantiateWithFlags(&launch, graph, 0));
     DO(cuGraphDestroy(graph));

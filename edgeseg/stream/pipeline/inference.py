@@ -23,7 +23,7 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict import is_anomalous
+from edgeseg.verdict import ANOMALOUS, UNKNOWN, judge
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
 
@@ -56,7 +56,7 @@ class Inference:
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._ended = threading.Event()
         self.error: BaseException | None = None
-        self.anomalous = self.misses = self.keep_warm_iterations = 0
+        self.anomalous = self.unknown = self.misses = self.keep_warm_iterations = 0
         self.seconds = 0.0
         """From the start to the end of the thread."""
 
@@ -153,8 +153,10 @@ class Inference:
         )
         self._longest_ns = max(self._longest_ns, frame.done - frame.started)
         score = float(request.slot.score[0])
-        anomalous = is_anomalous(score, self._image_threshold)
-        self.anomalous += anomalous
+        found, limits = request.slot.input_check[0], self._card.input_check
+        verdict = judge(score, self._image_threshold, found, limits)
+        self.anomalous += verdict.name == ANOMALOUS
+        self.unknown += verdict.name == UNKNOWN
         self.misses += self._budget is not None and seconds * 1e3 > self._budget
         record = Record(
             index=frame.index,
@@ -162,8 +164,8 @@ class Inference:
             arrival=frame.clock,
             milliseconds=seconds * 1e3,
             score=score,
-            anomalous=anomalous,
-            verdict=self._card.classes[anomalous],
+            verdict=verdict.name,
+            reason=verdict.reason,
         )
         with self._mark("dispatch"):
             self._dispatcher.offer(record, request.slot, frame.done)

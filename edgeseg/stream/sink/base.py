@@ -16,6 +16,7 @@ from edgeseg.closing import Closing
 from edgeseg.data.images import Image
 from edgeseg.errors import EdgesegError
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
+from edgeseg.verdict import VerdictName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,9 @@ class Record:
     milliseconds: float
     """From arrival to mask."""
     score: float
-    anomalous: bool
-    verdict: str
+    verdict: VerdictName
+    reason: str = ""
+    """Why the frame is unknown."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Result:
         image, mask = enlarge(self._bgr(), factor), enlarge(buffers.mask, factor)
         image = draw(image, mask, buffers.anomaly_map, self.threshold)
         text = f"{record.verdict}  {record.score:.3f}  {record.milliseconds:.1f} ms"
-        write_verdict(image, text, record.verdict)
+        write_verdict(image, f"{text}  {record.reason}".rstrip(), record.verdict)
         return image
 
     def _bgr(self) -> Image:

@@ -73,6 +73,8 @@ class JsonlSink(RecordSink):
         }
         if record.label is None:
             del line["file"]
+        if record.reason:
+            line["reason"] = record.reason
         try:
             if self._gap:
                 self._put({"lost": self._gap})

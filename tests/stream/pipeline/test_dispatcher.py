@@ -53,7 +53,6 @@ def make_record(index):
         arrival=0.0,
         milliseconds=1.0,
         score=0.0,
-        anomalous=False,
         verdict="good",
     )
 

@@ -21,7 +21,6 @@ def make_result(index=0, *, score=0.9, arrival=1_700_000_000.0, label=None, fram
         arrival=arrival,
         milliseconds=12.3456,
         score=score,
-        anomalous=anomalous,
         verdict="anomalous" if anomalous else "good",
     )
     buffers = ResultBuffers(

@@ -37,7 +37,7 @@ enum {
 enum { MODE_GLOBAL, MODE_THREAD_LOCAL, MODE_RELAXED };
 enum { CAPTURE_NONE, CAPTURE_ACTIVE, CAPTURE_BROKEN };
 enum { POISON = 0xA5, CANARY = 0xC3 };
-enum { STREAMS = 128, NODES = 256, ACCESSES = 5 };
+enum { STREAMS = 128, NODES = 256, ACCESSES = 6 };
 
 /* ---- memory.c: what an address means */
 
@@ -81,7 +81,7 @@ struct work {
     struct access access[ACCESSES];
     int count;
     uint32_t value, width;              /* FILL: `width` bytes of `value`, repeated */
-    int n, h, w, c, s, red;             /* INFER */
+    int n, h, w, c, s, red, k;          /* INFER */
     CUhostFn function;                  /* HOST */
     void *argument;
     uint64_t before[NODES / 64];        /* nodes of the same graph that come first */

@@ -63,6 +63,7 @@ static void infer(struct work *work) {
     for (int n = 0; n < work->n; n++, frame += (int64_t)h * w * c) {
         float *score = (float *)work->access[3].bytes + n;
         float *map = (float *)work->access[4].bytes + (int64_t)n * s * s;
+        double total = 0;
         *score = -INFINITY;
         for (int y = 0; y < s; y++)
             for (int x = 0; x < s; x++) {
@@ -75,7 +76,9 @@ static void infer(struct work *work) {
                         sum += frame[((int64_t)row * w + column) * c + work->red];
                 map[y * s + x] = (float)((double)sum / 255.0 / (bottom - top) / (right - left));
                 if (map[y * s + x] > *score) *score = map[y * s + x];
+                total += (double)map[y * s + x];
             }
+        for (int k = 0; k < work->k; k++) ((float *)work->access[5].bytes)[n * work->k + k] = (float)(total / s / s);
     }
 }
 
@@ -119,21 +122,23 @@ static CUresult aligned(CUdeviceptr address, const char *what) {
     return INVALID_VALUE;
 }
 
-/* One inference of frames uint8 [n, h, w, c]: mask uint8 [n, h, w], score float32 [n], map float32 [n, s, s]. */
+/* One inference of frames uint8 [n, h, w, c]: mask uint8 [n, h, w], score float32 [n], map float32 [n, s, s], and
+ * where k > 0 the input check float32 [n, k]. */
 EXPORT CUresult cudasim_infer(CUstream handle, CUdeviceptr frame, CUdeviceptr threshold, CUdeviceptr mask,
-                              CUdeviceptr score, CUdeviceptr map, int n, int h, int w, int c, int s, int red) {
+                              CUdeviceptr score, CUdeviceptr map, CUdeviceptr check, int n, int h, int w, int c, int s, int red, int k) {
     ENTER(CURRENT);
     struct stream *stream;
-    struct work work = {.kind = INFER, .call = "cudasim_infer", .count = 5, .n = n, .h = h, .w = w, .c = c, .s = s, .red = red};
+    struct work work = {.kind = INFER, .call = "cudasim_infer", .count = k ? 6 : 5, .n = n, .h = h, .w = w, .c = c, .s = s, .red = red, .k = k};
     size_t pixels = (size_t)n * (size_t)h * (size_t)w;
     TRY(stream_get(handle, &stream));
     TRY(aligned(frame, "the frame") || aligned(threshold, "the threshold") || aligned(mask, "the mask") ||
-        aligned(score, "the score") || aligned(map, "the map"));
+        aligned(score, "the score") || aligned(map, "the map") || aligned(check, "the input check"));
     TRY(device_access(&work.access[0], frame, pixels * (size_t)c, false, "the frame"));
     TRY(device_access(&work.access[1], threshold, 4, false, "the threshold"));
     TRY(device_access(&work.access[2], mask, pixels, true, "the mask"));
     TRY(device_access(&work.access[3], score, 4 * (size_t)n, true, "the score"));
     TRY(device_access(&work.access[4], map, 4 * (size_t)n * (size_t)s * (size_t)s, true, "the map"));
+    if (k) TRY(device_access(&work.access[5], check, 4 * (size_t)n * (size_t)k, true, "the input check"));
     if (stream->capture && no_capture) {
         capture_break(stream->capture);
         return leave(CAPTURE_UNSUPPORTED);
