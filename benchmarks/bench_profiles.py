@@ -91,16 +91,22 @@ def eager(config: TrainConfig, name: str, threads: int | None = None) -> PyTorch
     """Return a detector with random weights in PyTorch, on square BGR frames."""
     torch.manual_seed(config.seed)
     side, settings = config.image_size, json_config(config)
-    detector = build_detector(config.model, Teacher(config.teacher), settings, side)
+    detector = build_detector(config.model, Teacher(config.teacher), settings, (side, side))
     module = Fused(
-        detector, image_size=side, frame_size=(side, side), frame_format="bgr", top=config.top
+        detector,
+        network_size=(side, side),
+        frame_size=(side, side),
+        frame_format="bgr",
+        aspect="stretch",
+        top=config.top,
     )
     card = GraphCard(
         name=name,
         model=config.model,
         frame_format="bgr",
         frame_shape=(1, side, side, 3),
-        image_size=side,
+        network_size=(side, side),
+        aspect="stretch",
         threshold=0.5,
         image_threshold=0.5,
         weights_sha256="0" * 64,

@@ -47,6 +47,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
+from edgeseg.geometry import Size
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.dskd import DSKD
@@ -168,10 +169,12 @@ def measure(
     """Return the times of each phase; the first round is a warm-up."""
     torch.manual_seed(config.seed)
     settings = json_config(config)
-    theirs = build_detector(config.model, Teacher(config.teacher), settings, config.image_size)
+    theirs = build_detector(
+        config.model, Teacher(config.teacher), settings, (config.image_size,) * 2
+    )
     ours = copy.deepcopy(theirs).to(memory_format=torch.channels_last)
     began = clock()
-    batches = Batches(read_images(images, [], config.image_size).pixels, config)
+    batches = Batches(read_images(images, [], (config.image_size,) * 2, "stretch").pixels, config)
     decoding = clock() - began
     plain, found = PlainLoop(config, images, theirs), []
     own_phases, their_phases = (list(phases(d, config, len(images))) for d in (ours, theirs))
@@ -294,8 +297,8 @@ class PlainLoop:
 class ReadEachTime(FolderTextures):
     """A folder of textures, each read and resized at every use."""
 
-    def draw(self, rng: Generator, side: int) -> Image:
-        return resize(read_image(self.paths[rng.integers(len(self.paths))]), side, side)
+    def draw(self, rng: Generator, size: Size) -> Image:
+        return resize(read_image(self.paths[rng.integers(len(self.paths))]), *size)
 
 
 def _write_textures(folder: Path) -> Path:
@@ -303,7 +306,7 @@ def _write_textures(folder: Path) -> Path:
     folder.mkdir()
     rng, drawn = np.random.default_rng(0), ProceduralTextures()
     for number in range(TEXTURES):
-        texture = drawn.draw(rng, TEXTURE_SIDE)
+        texture = drawn.draw(rng, (TEXTURE_SIDE, TEXTURE_SIDE))
         cv2.imwrite(str(folder / f"{number:02}.jpg"), texture)
     return folder
 

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isqrt, prod
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,6 +17,7 @@ from edgeseg import __version__
 from edgeseg.config import FrameFormat, Precision, RuntimeName, Typing, Via
 from edgeseg.errors import ModelError
 from edgeseg.files import shown, write_atomic
+from edgeseg.geometry import MORE_PIXELS, Aspect, Box, Size, fit
 from edgeseg.limits import THRESHOLD, limit
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import (
@@ -66,8 +68,10 @@ class ModelCard:
     name: str = bounded(name=True)
     model: str
     """The method: `destseg`, `stpm` or `dskd`."""
-    image_size: int = bounded(1)
-    """Side of the square the network sees, in pixels."""
+    network_size: Size = bounded(1, LARGEST_SIDE)
+    """(height, width) of what the network sees, in pixels."""
+    aspect: Aspect
+    """Whether images keep their aspect ratio in it."""
     frame_size: tuple[int, int] | None = bounded(1, LARGEST_SIDE)
     """(height, width) of the training images when all share one size."""
     config: dict[str, Any]
@@ -112,7 +116,10 @@ class GraphCard:
     frame_format: FrameFormat
     frame_shape: tuple[int, int, int, int] = bounded(1, LARGEST_SIDE)
     """[N, H, W, C] of the `frame` input."""
-    image_size: int = bounded(1)
+    network_size: Size = bounded(1, LARGEST_SIDE)
+    """As in ModelCard; of the anomaly map too."""
+    aspect: Aspect
+    """As in ModelCard."""
     threshold: float = bounded(-THRESHOLD, THRESHOLD)
     image_threshold: float = bounded(-THRESHOLD, THRESHOLD)
     classes: tuple[str, str] = ("good", "anomalous")
@@ -135,6 +142,21 @@ class GraphCard:
     inference_precision: Literal["f32", "bf16"] = "f32"
     """What OpenVINO's INFERENCE_PRECISION_HINT has to be: `f32`, or `bf16` of a BF16 engine."""
     card_version: int = bounded(1, VERSION, default=VERSION)
+
+    @property
+    def frame_size(self) -> Size:
+        """(height, width) of the frames."""
+        return self.frame_shape[1], self.frame_shape[2]
+
+    @property
+    def content(self) -> Box:
+        """Where the frame lies in the anomaly map; the map outside does not count."""
+        return fit(self.frame_size, self.network_size, self.aspect)
+
+    def content_of(self, size: Size) -> Box:
+        """Return where an image of a size lies in the map, after it was brought to the frames."""
+        place = fit(size, self.frame_size, self.aspect)
+        return place.within(self.frame_size, self.content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +275,8 @@ def _check(card: ModelCard | GraphCard | EngineCard) -> None:
     """Check what no single field tells: settings, and sizes before memory is allocated."""
     if isinstance(card, EngineCard):
         return _check(card.graph)
-    _check_most("image_size", card.image_size, "EDGESEG_MAX_IMAGE_SIZE")
+    side = isqrt(int(prod(card.network_size) / MORE_PIXELS))
+    _check_most("the square root of the pixels of network_size", side, "EDGESEG_MAX_IMAGE_SIZE")
     if isinstance(card, ModelCard):
         return _check_settings("config", card.config, NETWORK.get(card.model, NETWORK[""]), card)
     _check_settings("training", card.training, ("top",), card)
@@ -277,4 +300,4 @@ def _check_settings(
     if missing:
         raise Invalid("missing " + ", ".join(missing), "missing")
     check_given(TrainConfig, {k: v for k, v in config.items() if k != IMPORTED}, place)
-    check_range(f"{place}.top", config["top"], 1, card.image_size**2)
+    check_range(f"{place}.top", config["top"], 1, prod(card.network_size))

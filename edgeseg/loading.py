@@ -117,14 +117,15 @@ def open_run(
             code="model/unfinished" if begun else "model/not-a-run",
         )
     detector, card = load_run(run)
-    height, width = frame_size or (card.image_size, card.image_size)
+    height, width = frame_size or card.network_size
     if context is not None:
         card = dataclasses.replace(card, context=context)
     module = Fused(
         detector,
-        image_size=card.image_size,
+        network_size=card.network_size,
         frame_size=(height, width),
         frame_format=frame_format,
+        aspect=card.aspect,
         top=card.config["top"],
         context=card.context,
     )
@@ -259,7 +260,8 @@ def _graph_card(
         model=card.model,
         frame_format=frame_format,
         frame_shape=shape,
-        image_size=card.image_size,
+        network_size=card.network_size,
+        aspect=card.aspect,
         threshold=DEFAULT_THRESHOLD if card.threshold is None else card.threshold,
         image_threshold=DEFAULT_THRESHOLD if card.image_threshold is None else card.image_threshold,
         weights_sha256=card.weights_sha256,

@@ -61,7 +61,8 @@ class Prediction:
     mask: NDArray[np.uint8]
     """uint8 [H, W] at the size of the frame: 0 good, 255 anomalous."""
     anomaly_map: NDArray[np.float32]
-    """float32 [S, S] at the size of the network's input; higher is more anomalous."""
+    """float32 [h, w], higher is more anomalous: of the whole frame and nothing else, at the
+    resolution of the network. Of a letterboxed frame it is the part that shows the frame."""
     milliseconds: float
     """From the frame to the mask: conversion, resize and inference."""
     threshold: float
@@ -185,12 +186,15 @@ class Model:
         slot, card = self._slot, self.card
         begin = time.perf_counter_ns()
         slot.threshold[0] = self.threshold
-        fill_frame(slot.frame[0], image, source=channels, target=card.frame_format)
+        kind, aspect = card.frame_format, card.aspect
+        fill_frame(slot.frame[0], image, source=channels, target=kind, aspect=aspect)
         self._backend.run()
         milliseconds = (time.perf_counter_ns() - begin) / 1e6
         score = float(slot.score[0])
         verdict = judge(score, self.image_threshold, slot.input_check[0], card.input_check)
-        anomaly_map, size = slot.anomaly_map[0].copy(), image.shape[:2]
+        size = image.shape[0], image.shape[1]
+        content = card.content_of(size)
+        anomaly_map = slot.anomaly_map[0, content.rows, content.columns].copy()
         same_size = slot.mask.shape[1:] == size
         return Prediction(
             verdict=verdict.name,

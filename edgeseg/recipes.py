@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from edgeseg.errors import ConfigError
+from edgeseg.geometry import STRIDE, Aspect
 from edgeseg.limits import limit
 from edgeseg.settings import by_model, check_choices, fraction, setting, validate
-
-STRIDE = 32  # of the students' deepest features
 
 ModelName = Literal["destseg", "stpm", "dskd"]
 Profile = Literal["paper", "edge"]
@@ -27,6 +26,7 @@ MapLevels = Literal["all", "m1", "m2", "m3", "m23"]
 
 _COMMON: dict[str, Any] = {
     "profile": "paper",
+    "aspect": "stretch",
     "student_width": 64,
     "head_width": 256,
     "blocks_rate": 0.1,
@@ -78,6 +78,7 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
 PROFILES: dict[Profile, dict[str, Any]] = {
     "paper": {},
     "edge": {
+        "aspect": "keep",
         "teacher": "efficientnet_lite0",
         "student_width": 32,
         "head_width": 64,
@@ -121,9 +122,13 @@ class TrainConfig:
     profile: Profile = by_model("Preset; edge: for small devices [default: paper]")
     image_size: int = setting(
         256,
-        "Side of the network input, px",
+        "Side of the network input, px; of a square of as many pixels where the aspect is kept",
         low=STRIDE,
         high=lambda _: limit("EDGESEG_MAX_IMAGE_SIZE"),
+    )
+    aspect: Aspect = by_model(
+        "keep: the network has the shape of the images, and no circle becomes an oval; stretch: "
+        "it is square [default: stretch; edge: keep]"
     )
     batch: int = setting(  # batch normalization of pooled features needs two
         32, "Images per step", low=2, high=4096

@@ -155,9 +155,9 @@ def test_names_lead_out_of_no_folder(tmp_path, model_card, graph_card, name):
 
 
 SIZES = [
-    ("image_size", 1_000_000_032),
-    ("image_size", 10**30),
-    ("image_size", 0),
+    ("network_size", [65_536, 65_536]),
+    ("network_size", [10**30, 32]),
+    ("network_size", [0, 32]),
     ("frame_shape", [1, 60_000, 60_000, 3]),
     ("frame_shape", [65_536, 1_000, 1_000, 3]),
     ("frame_shape", [1, 48, 64, 1]),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.frames import evenly
-from edgeseg.data.images import Image, read_image, read_pixels, resize
+from edgeseg.data.images import Image, read_image, read_pixels, resize, resize_mask
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
@@ -43,7 +43,9 @@ class Cases:
     read: Sequence[Callable[[], Image]]
     """Each returns RGB uint8 [h, w, 3], read on demand: a data set may be large."""
     truth: Flags
-    """[N, S, S]"""
+    """[N, h, w]"""
+    boxes: NDArray[np.intp]
+    """[N, 4]"""
     good: Flags
     """[N]"""
     judged: Flags
@@ -61,6 +63,7 @@ class Cases:
             self,
             read=[self.read[place] for place in places],
             truth=self.truth[places],
+            boxes=self.boxes[places],
             good=self.good[places],
             judged=self.judged[places],
         )
@@ -80,6 +83,7 @@ class Cases:
         results = Results(
             maps=outputs.maps,
             truth=self.truth,
+            boxes=self.boxes,
             score=outputs.scores.astype(np.float64),
             marked=np.asarray(outputs.masks.any(axis=(1, 2))),
             good=self.good,
@@ -116,18 +120,20 @@ def _labeled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
         log.warning(line)
     places = spread(np.array([sample.good for sample in dataset.test]), most)
     samples = [dataset.test[place] for place in places]
-    side = card.image_size
-    truth = np.zeros((len(samples), side, side), np.bool_)
+    truth = np.zeros((len(samples), *card.network_size), np.bool_)
+    boxes = np.zeros((len(samples), 4), np.intp)
     for place, sample in enumerate(samples):
+        height, width = read_pixels(sample.path).shape[:2]
+        boxes[place] = card.content_of((height, width))
         if sample.mask is not None:
-            size = read_pixels(sample.path).shape[:2]
-            truth[place] = read_truth(sample.mask, sample, (size[0], size[1]), side)
+            truth[place] = read_truth(sample.mask, sample, (height, width), card)
     good = np.array([sample.good for sample in samples])
     some = f"{len(samples)} of " if len(samples) < len(dataset.test) else ""
     masks = sum(sample.mask is not None for sample in samples)
     return Cases(
         read=[partial(read_image, sample.path, card.bit_depth) for sample in samples],
         truth=truth,
+        boxes=boxes,
         good=good,
         judged=good | np.array([sample.mask is not None for sample in samples]),
         top=card.training["top"],
@@ -148,15 +154,20 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     folder = card.training.get("textures")
     own = FolderTextures(Path(folder)) if folder and Path(folder).is_dir() else None
     corruptor = trained_corruptor(card.training, own or ProceduralTextures())
-    side = card.image_size
     images = (read_image(sample.path, card.bit_depth) for sample in chosen)
-    clean = [resize(image, side, side) for image in images]
+    clean = [resize(im, *card.content_of((im.shape[0], im.shape[1])).size) for im in images]
     pairs = [_anomaly(image, seed, corruptor) for seed, image in enumerate(clean)]
     good = np.arange(2 * len(clean)) < len(clean)
-    none = np.zeros((len(clean), side, side), np.bool_)
+    none = np.zeros((len(clean), *card.network_size), np.bool_)
+    boxes = [card.content_of((image.shape[0], image.shape[1])) for image in clean]
+    masks = [
+        resize_mask(mask, card.network_size, box)
+        for (_, mask), box in zip(pairs, boxes, strict=True)
+    ]
     return Cases(
         read=[partial(np.copy, image) for image in (*clean, *(image for image, _ in pairs))],
-        truth=np.concatenate([none, np.stack([mask for _, mask in pairs])]),
+        truth=np.concatenate([none, np.stack(masks)]),
+        boxes=np.array([*boxes, *boxes], np.intp),
         good=good,
         judged=np.ones(len(good), np.bool_),
         top=card.training["top"],

@@ -29,6 +29,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.data.frames import batches
 from edgeseg.errors import GateFailed, ModelError
 from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs, run_frames
+from edgeseg.evaluation.evaluate import inside_boxes
 from edgeseg.graph.blocks import Block
 from edgeseg.log import log
 from edgeseg.progress import task
@@ -199,7 +200,7 @@ class _Search:
 def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Outputs:
     """Run every case."""
     card, count = backend.card, len(cases)
-    maps = np.empty((count, card.image_size, card.image_size), np.float32)
+    maps = np.empty((count, *card.network_size), np.float32)
     scores = np.empty(count, np.float32)
     frames = batches(card, count, lambda place: cases.read[place]())
     for start, found in zip(
@@ -210,7 +211,8 @@ def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Out
         scores[batch] = found.scores[: batch.stop - start]
         for _ in range(start, batch.stop):
             advance()
-    return Outputs(maps, scores, maps > card.threshold, card.threshold, card.image_threshold)
+    masks = (maps > card.threshold) & inside_boxes(cases.boxes, card.network_size)
+    return Outputs(maps, scores, masks, card.threshold, card.image_threshold)
 
 
 def _nodes(blocks: Sequence[Block]) -> frozenset[str]:

@@ -21,6 +21,7 @@ from edgeseg.errors import ConfigError
 from edgeseg.evaluation.compare import Comparison, compare_frames, total
 from edgeseg.extras import install_command, installed
 from edgeseg.files import quoted
+from edgeseg.geometry import size_text
 from edgeseg.graph.files import read_graph
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
@@ -66,12 +67,12 @@ def verify(a: Path, b: Path, config: VerifyConfig) -> Verification:
 
 def check_comparable(a: GraphCard, b: GraphCard) -> None:
     """ConfigError unless both models take the same frames and their maps have the same size."""
-    if a.image_size != b.image_size:
+    if a.network_size != b.network_size or a.content != b.content:
+        sizes = (f"{size_text(card.network_size)} pixels ({card.aspect})" for card in (a, b))
         raise ConfigError(
-            f"The network of A has {a.image_size} x {a.image_size} pixels, that of B "
-            f"{b.image_size} x {b.image_size}: their maps cannot be compared.",
+            "The network of A has {}, that of B {}: their maps cannot be compared.".format(*sizes),
             remedy="name two conversions of one model; edgeseg evaluate A DATA scores a network",
-            code="verify/image-size",
+            code="verify/network-size",
         )
     gray = "gray" in (a.frame_format, b.frame_format) and a.frame_format != b.frame_format
     if a.frame_shape == b.frame_shape and not gray:

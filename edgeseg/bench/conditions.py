@@ -6,6 +6,7 @@ from typing import Any
 from edgeseg.config import BenchConfig, ProfileConfig
 from edgeseg.data.frames import FrameSet
 from edgeseg.extras import versions
+from edgeseg.geometry import Size, size_text
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend
 
@@ -26,14 +27,14 @@ class Conditions:
     frames: str
     """Origin of the frames."""
     frame_shape: tuple[int, int, int, int]
-    image_size: int
+    network_size: Size
     warmup: int
 
     def lines(self) -> list[str]:
         """Return the first lines of a report."""
         batch, height, width, channels = self.frame_shape
         return [
-            f"model       {self.model}, network {self.image_size}x{self.image_size}",
+            f"model       {self.model}, network {size_text(self.network_size)}",
             f"engine      {self.engine}",
             f"machine     {self.machine}",
             f"threads     {'chosen by the runtime' if self.threads is None else self.threads}",
@@ -55,6 +56,6 @@ def conditions(
         "versions": versions(*PACKAGES),
         "frames": frames.origin,
         "frame_shape": card.frame_shape,
-        "image_size": card.image_size,
+        "network_size": card.network_size,
         "warmup": config.warmup,
     }

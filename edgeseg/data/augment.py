@@ -15,7 +15,10 @@ MAX_TILT = 5.0  # degrees
 
 
 def rotate(image: Image, policy: str, rng: Generator) -> Image:
-    """Rotate uint8 [S, S, 3]: `none`, `slight` (up to 5 degrees), `full` (also by 90, 180, 270)."""
+    """Rotate uint8 [H, W, 3] about its middle, at the same size.
+
+    policy: `none`, `slight` (up to 5 degrees), `full` (also by 90, 180, 270).
+    """
     if policy == "none":
         return image
     if policy == "paper":
@@ -27,9 +30,9 @@ def rotate(image: Image, policy: str, rng: Generator) -> Image:
     angle = rng.uniform(-MAX_TILT, MAX_TILT)
     if policy == "full":
         angle += 90.0 * rng.integers(4)
-    side = image.shape[0]
-    turn = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), float(angle), 1.0)
-    return np.asarray(cv2.warpAffine(image, turn, (side, side), borderValue=FILL), np.uint8)
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), float(angle), 1.0)
+    return np.asarray(cv2.warpAffine(image, turn, (width, height), borderValue=FILL), np.uint8)
 
 
 def relight(image: Image, strength: float, rng: Generator) -> Image:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgeseg.data.images import Image, Mask
 from edgeseg.data.noise import perlin, perlin_mask
+from edgeseg.geometry import Size
 
 SHADE_CELLS, SHADE_ABOVE = (1, 4), 0.2  # regions cover about a fifth of the image
 SHADE_STOPS = (0.15, 0.7)  # log2 of the factor of brightness
@@ -25,7 +26,7 @@ CRACK_TURN = 0.5  # radians: standard deviation of the turn at each bend of a cr
 def shade(image: Image, rng: Generator) -> tuple[Image, Mask]:
     """Make a large region lighter or darker, as by a stain or an uneven finish."""
     rows, columns = rng.integers(*SHADE_CELLS, 2, endpoint=True)
-    mask = perlin(rng, image.shape[0], int(rows), int(columns)) > SHADE_ABOVE
+    mask = perlin(rng, _size(image), int(rows), int(columns)) > SHADE_ABOVE
     gain = 2.0 ** (rng.choice((-1, 1)) * rng.uniform(*SHADE_STOPS))
     corrupted = image.copy()
     corrupted[mask] = np.clip(np.rint(image[mask] * gain), 0, 255).astype(np.uint8)
@@ -34,12 +35,12 @@ def shade(image: Image, rng: Generator) -> tuple[Image, Mask]:
 
 def mark(image: Image, rng: Generator) -> tuple[Image, Mask]:
     """Draw one to three cracks, scratches or pores, darker or lighter than the background."""
-    side = image.shape[0]
+    height, width = _size(image)
     draw = (_crack, _scratch, _pores)[rng.integers(3)]
-    canvas = np.zeros((side * SCALE, side * SCALE), np.uint8)
+    canvas = np.zeros((height * SCALE, width * SCALE), np.uint8)
     for _ in range(int(rng.integers(1, 4))):
         draw(canvas, rng)
-    cover = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA) / np.float32(255)
+    cover = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
     gain = 2.0 ** (rng.choice((-1, 1), p=(0.75, 0.25)) * rng.uniform(*MARK_STOPS))
     blended = image * (1 + cover[:, :, None] * (gain - 1))
     return np.clip(np.rint(blended), 0, 255).astype(np.uint8), np.asarray(cover >= VISIBLE)
@@ -47,35 +48,41 @@ def mark(image: Image, rng: Generator) -> tuple[Image, Mask]:
 
 def patch(image: Image, rng: Generator) -> tuple[Image, Mask]:
     """Copy a region of the image, shifted, rotated or mirrored, over another one."""
-    side = image.shape[0]
-    mask = perlin_mask(rng, side)
+    height, width = _size(image)
+    mask = perlin_mask(rng, (height, width))
     turned = np.rot90(image, int(rng.integers(4)))
     if rng.random() < 0.5:
         turned = turned[:, ::-1]
-    shift = rng.integers(side // 8, side - side // 8, 2)
-    moved = np.roll(turned, (int(shift[0]), int(shift[1])), axis=(0, 1))
+    down, right = (int(rng.integers(side // 8, side - side // 8)) for side in (height, width))
+    rows = (np.arange(height) - down) % turned.shape[0]
+    columns = (np.arange(width) - right) % turned.shape[1]
+    moved = turned[rows[:, None], columns]
     corrupted = image.copy()
     corrupted[mask] = moved[mask]
     return corrupted, mask
 
 
+def _size(image: NDArray[np.uint8]) -> Size:
+    return image.shape[0], image.shape[1]
+
+
 def _crack(canvas: NDArray[np.uint8], rng: Generator) -> None:
     """A line with many small bends."""
-    side = canvas.shape[0]
+    side = min(canvas.shape)
     length = side * rng.uniform(0.1, 0.8)
     bends = int(rng.integers(6, 30))
     angles = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, CRACK_TURN, bends))
     steps = length / bends * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    points = rng.uniform(0.1, 0.9, 2) * side + np.cumsum(steps, axis=0)
+    points = rng.uniform(0.1, 0.9, 2) * canvas.shape[::-1] + np.cumsum(steps, axis=0)
     width = max(int(side * rng.uniform(0.003, 0.015)), 1)
     cv2.polylines(canvas, [points.astype(np.int32)], False, 255, width)
 
 
 def _scratch(canvas: NDArray[np.uint8], rng: Generator) -> None:
     """A straight line."""
-    side = canvas.shape[0]
+    side = min(canvas.shape)
     angle, length = rng.uniform(0, 2 * np.pi), side * rng.uniform(0.05, 0.6)
-    start = rng.uniform(0.1, 0.9, 2) * side
+    start = rng.uniform(0.1, 0.9, 2) * canvas.shape[::-1]
     stop = start + length * np.array([np.cos(angle), np.sin(angle)])
     width = max(int(side * rng.uniform(0.003, 0.015)), 1)
     ends = np.stack([start, stop]).astype(np.int32)
@@ -84,7 +91,7 @@ def _scratch(canvas: NDArray[np.uint8], rng: Generator) -> None:
 
 def _pores(canvas: NDArray[np.uint8], rng: Generator) -> None:
     """A small ellipse."""
-    side = canvas.shape[0]
-    x, y = (int(value) for value in rng.uniform(0.05, 0.95, 2) * side)
+    side = min(canvas.shape)
+    x, y = (int(value) for value in rng.uniform(0.05, 0.95, 2) * canvas.shape[::-1])
     axes = [max(int(value), 1) for value in side * rng.uniform(0.006, 0.05, 2)]
     cv2.ellipse(canvas, (x, y), (axes[0], axes[1]), float(rng.uniform(0, 180)), 0, 360, 255, -1)

@@ -18,6 +18,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.listing import walk_images
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError
+from edgeseg.geometry import Size
 from edgeseg.log import log
 from edgeseg.runtime.base import Slot
 
@@ -44,14 +45,14 @@ def load_frames(card: GraphCard, data: Path | None) -> FrameSet:
     """Return up to 16 images of a folder as frames, or synthetic frames if `data` is None."""
     if data is None:
         log.info("no --data given: using synthetic frames")
-        images = _textures(card.image_size, np.random.default_rng(0), SYNTHETIC)
+        images = _textures(card.network_size, np.random.default_rng(0), SYNTHETIC)
         origin = f"{len(images)} synthetic frames"
     else:
         images = pick_images(data, CYCLED, card.bit_depth)
         origin = f"{len(images)} images of {data}"
     frames = np.empty((len(images), *card.frame_shape[1:]), np.uint8)
     for frame, image in zip(frames, images, strict=True):
-        fill_frame(frame, image, source="rgb", target=card.frame_format)
+        fill_frame(frame, image, source="rgb", target=card.frame_format, aspect=card.aspect)
     return FrameSet(frames, origin)
 
 
@@ -63,7 +64,7 @@ def parity_frames(
     images: RGB uint8 [h, w, 3], of which at most `most` are used; without any, procedural textures.
     """
     generator = np.random.default_rng(0)
-    images = list(images[:most]) or _textures(card.image_size, generator, KEPT // 2)
+    images = list(images[:most]) or _textures(card.network_size, generator, KEPT // 2)
     frames = batches(card, len(images), images.__getitem__)
     black = np.zeros(card.frame_shape, np.uint8)
     noise = generator.integers(0, 256, card.frame_shape, np.uint8)
@@ -80,7 +81,9 @@ def batches(
     for start in range(0, count, card.frame_shape[0]):
         batch = np.empty(card.frame_shape, np.uint8)
         for k, frame in enumerate(batch, start):
-            fill_frame(frame, image(k % count), source="rgb", target=card.frame_format)
+            fill_frame(
+                frame, image(k % count), source="rgb", target=card.frame_format, aspect=card.aspect
+            )
         yield batch
 
 
@@ -107,6 +110,6 @@ def pick_images(folder: Path, most: int, bit_depth: int) -> list[Image]:
     return [read_image(path, bit_depth) for path in pick_paths(folder, most)]
 
 
-def _textures(side: int, generator: np.random.Generator, count: int) -> list[Image]:
+def _textures(size: Size, generator: np.random.Generator, count: int) -> list[Image]:
     textures = ProceduralTextures()
-    return [textures.draw(generator, side) for _ in range(count)]
+    return [textures.draw(generator, size) for _ in range(count)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.data.formats.decode import LIMIT, Pixels, decode
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, shown, write_atomic
+from edgeseg.geometry import Aspect, Box, Size, fit
 from edgeseg.limits import limit
 
 BYTES_PER_PIXEL, HEADERS = 8, 1 << 24  # at most, in a file
@@ -23,6 +24,7 @@ RGB_OF_BGR = np.array([2, 1, 0])
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Weights = NDArray[np.float32]
 
 
 def read_image(path: Path, bit_depth: int = 16) -> Image:
@@ -81,7 +83,7 @@ def to_8_bits(pixels: Pixels, bit_depth: int, path: Path) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=64)
-def resize_matrix(source: int, target: int) -> NDArray[np.float32]:
+def resize_matrix(source: int, target: int) -> Weights:
     """Return the weights of a one-axis resize, float32 [target, source]; each row sums to 1.
 
     A triangle filter, as wide as the reduction factor (antialiased) and at least one pixel wide,
@@ -93,6 +95,26 @@ def resize_matrix(source: int, target: int) -> NDArray[np.float32]:
     distance = np.abs(np.arange(source)[None, :] + 0.5 - centers[:, None]) / support
     weights = np.clip(1.0 - distance, 0.0, None)
     matrix = np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def placed_matrices(source: Size, target: Size, box: Box) -> tuple[Weights, Weights]:
+    """Return the weights that scale a source into a box of a target: for rows and for columns.
+
+    float32 [target height, source height] and [target width, source width]; outside of the box
+    they repeat its edge, so that filling costs nothing but its pixels.
+    """
+    return (
+        _placed(source[0], target[0], box.top, box.height),
+        _placed(source[1], target[1], box.left, box.width),
+    )
+
+
+@lru_cache(maxsize=64)
+def _placed(source: int, target: int, start: int, length: int) -> Weights:
+    around = (start, target - start - length)
+    matrix = np.pad(resize_matrix(source, length), (around, (0, 0)), mode="edge")
     matrix.setflags(write=False)
     return matrix
 
@@ -109,37 +131,63 @@ def blur_matrix(side: int, sigma: float) -> NDArray[np.float32]:
 
 def resize(image: Image, height: int, width: int) -> Image:
     """Resize uint8 [H, W] or [H, W, C] to [height, width(, C)] with the antialiased filter."""
-    if image.shape[:2] == (height, width):
+    return place(image, (height, width), Box(0, 0, height, width))
+
+
+def letterbox(image: Image, size: Size, aspect: Aspect) -> Image:
+    """Bring uint8 [H, W, C] to a size; what its aspect ratio leaves free repeats its edge pixels.
+
+    aspect: `stretch` leaves nothing free.
+    """
+    return place(image, size, fit(image.shape[:2], size, aspect))
+
+
+def place(image: Image, size: Size, box: Box) -> Image:
+    """Scale uint8 [H, W] or [H, W, C] into a box of an image of a size; the edge is repeated."""
+    if image.shape[:2] == size:
         return image
-    smooth = resize_float(image.astype(np.float32), height, width)
+    smooth = _scaled(image.astype(np.float32), *placed_matrices(image.shape[:2], size, box))
     return np.rint(smooth, out=smooth).astype(np.uint8)
 
 
 def resize_float(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Resize float32 [H, W] or [H, W, C] without rounding; the filter does not overshoot."""
-    rows = resize_matrix(image.shape[0], height)
-    columns = resize_matrix(image.shape[1], width)
+    rows, columns = (resize_matrix(*s) for s in zip(image.shape, (height, width), strict=False))
+    return _scaled(image, rows, columns)
+
+
+def resize_mask(mask: Mask, size: Size, box: Box | None = None) -> Mask:
+    """Resize a mask as in the DeSTSeg paper: antialiased bilinear, then >= 0.5.
+
+    box: where the image lies in `size`; the rest is False.
+    """
+    found = np.zeros(size, np.bool_)
+    inside = box or Box(0, 0, *size)
+    scaled = resize_float(mask.astype(np.float32), *inside.size)
+    np.greater_equal(scaled, 0.5, out=found[inside.rows, inside.columns])
+    return found
+
+
+def _scaled(image: NDArray[np.float32], rows: Weights, columns: Weights) -> NDArray[np.float32]:
     if image.ndim == 2:
         return np.asarray(rows @ image @ columns.T)
     # One large matrix product per axis: three times faster for 640x480 than one per row.
+    height, width = len(rows), len(columns)
     tall = (rows @ image.reshape(len(image), -1)).reshape(height, -1, image.shape[2])
     lines = np.ascontiguousarray(tall.transpose(0, 2, 1)).reshape(-1, image.shape[1])
     wide = (lines @ columns.T).reshape(height, -1, width)  # [height, C, width]
     return np.ascontiguousarray(wide.transpose(0, 2, 1))
 
 
-def resize_mask(mask: Mask, side: int) -> Mask:
-    """Resize a mask as in the DeSTSeg paper: antialiased bilinear, then >= 0.5."""
-    return np.asarray(resize_float(mask.astype(np.float32), side, side) >= 0.5)
-
-
-def fill_frame(frame: Image, image: Image, *, source: str, target: str) -> None:
+def fill_frame(frame: Image, image: Image, *, source: str, target: str, aspect: Aspect) -> None:
     """Write an image into one frame of a slot.
 
     frame: uint8 [H, W, C], the buffer; image: uint8 [h, w, 3] in `source` order (`rgb`, `bgr`);
-    target: frame format of the graph. An image of another size is resized as in training.
+    target, aspect: frame format and aspect of the graph. An image of another size is resized as in
+    training.
     """
-    fitted = resize(image, *frame.shape[:2])
+    height, width = frame.shape[:2]
+    fitted = letterbox(image, (height, width), aspect)
     if target == "gray":
         code = cv2.COLOR_RGB2GRAY if source == "rgb" else cv2.COLOR_BGR2GRAY
         cv2.cvtColor(fitted, code, dst=frame[:, :, 0])

@@ -153,7 +153,7 @@ def _region(
 ) -> Field:
     """Return the strength of a defect, float32 [H, W] in 0..1, which falls to 0 over `soft`."""
     rows, columns = (int(n) for n in rng.integers(*cells, 2, endpoint=True))
-    square = perlin(rng, 64, rows, columns)  # smooth: drawn small and enlarged
+    square = perlin(rng, (64, 64), rows, columns)  # smooth: drawn small and enlarged
     noise = cv2.resize(square, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     if jagged is not None:
         noise = noise + jagged

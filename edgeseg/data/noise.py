@@ -10,25 +10,32 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from edgeseg.data.images import Mask
+from edgeseg.geometry import Size, middle
 
 MAX_LOG_CELLS = 5  # 2^k noise cells per axis, k = 0..5, independently
 MASK_ABOVE = 0.5  # threshold of the noise, in [-1, 1]
 
 
-def perlin_mask(rng: Generator, side: int) -> Mask:
-    """Return where rotated Perlin noise of random scale exceeds MASK_ABOVE, bool [side, side]."""
+def perlin_mask(rng: Generator, size: Size) -> Mask:
+    """Return where rotated Perlin noise of random scale exceeds MASK_ABOVE, bool, of a size.
+
+    It is the middle of a square as wide as the longer side, so that the noise has no direction.
+    """
     rows, columns = (int(2**k) for k in rng.integers(0, MAX_LOG_CELLS + 1, 2))
-    noise = perlin(rng, side, rows, columns)
+    side = max(size)
+    noise = perlin(rng, (side, side), rows, columns)
     center = ((side - 1) / 2, (side - 1) / 2)
     turn = cv2.getRotationMatrix2D(center, float(rng.uniform(-90, 90)), 1.0)
-    return np.asarray(cv2.warpAffine(noise, turn, (side, side)) > MASK_ABOVE)
+    inside = middle(size, (side, side))
+    turned = cv2.warpAffine(noise, turn, (side, side))
+    return np.asarray(turned[inside.rows, inside.columns] > MASK_ABOVE)
 
 
-def perlin(rng: Generator, side: int, rows: int, columns: int) -> NDArray[np.float32]:
-    """Return Perlin gradient noise over a grid of cells, float32 [side, side] in [-1, 1]."""
+def perlin(rng: Generator, size: Size, rows: int, columns: int) -> NDArray[np.float32]:
+    """Return Perlin gradient noise over a grid of cells, float32 of a size, in [-1, 1]."""
     angles = rng.uniform(0, 2 * np.pi, (rows + 1, columns + 1)).astype(np.float32)
-    row, y = _cells(side, rows)
-    column, x = _cells(side, columns)
+    row, y = _cells(size[0], rows)
+    column, x = _cells(size[1], columns)
     fade_y, fade_x = _fade(y)[:, None], _fade(x)[None, :]
 
     def corner(down: int, right: int) -> NDArray[np.float32]:

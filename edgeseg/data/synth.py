@@ -45,17 +45,17 @@ class Corruptor:
     """Share of images without an anomaly."""
 
     def corrupt(self, image: Image, rng: Generator) -> tuple[Image, Mask]:
-        """uint8 [S, S, 3] -> (corrupted uint8 [S, S, 3], mask bool [S, S]).
+        """uint8 [H, W, 3] -> (corrupted uint8 [H, W, 3], mask bool [H, W]).
 
         The mask may be empty, because the noise does not always exceed its threshold.
         """
-        side = image.shape[0]
+        size = image.shape[0], image.shape[1]
         if self.intact and rng.random() < self.intact:
-            return image, np.zeros((side, side), np.bool_)
+            return image, np.zeros(size, np.bool_)
         if drawn := self._choose(rng):
             return drawn(image, rng)
-        mask = perlin_mask(rng, side)
-        texture = self.textures.draw(rng, side)
+        mask = perlin_mask(rng, size)
+        texture = self.textures.draw(rng, size)
         if self.gray:
             texture = np.repeat(cv2.cvtColor(texture, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
         beta = rng.uniform(*self.opacity)

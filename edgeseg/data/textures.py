@@ -18,6 +18,7 @@ from edgeseg.data import published
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.listing import walk_images
 from edgeseg.errors import DataError
+from edgeseg.geometry import Size
 from edgeseg.log import log, log_once
 
 ATTEMPTS = 100  # draws of a texture that can be read
@@ -27,8 +28,8 @@ Field = NDArray[np.float32]
 class Textures(Protocol):
     """A source of textures."""
 
-    def draw(self, rng: Generator, side: int) -> Image:
-        """Return a random texture, RGB uint8 [side, side, 3]."""
+    def draw(self, rng: Generator, size: Size) -> Image:
+        """Return a random texture, RGB uint8 [height, width, 3]."""
         ...
 
 
@@ -41,7 +42,7 @@ class FolderTextures:
         if warning := published.textures_shortfall(folder):
             log.warning(warning)
 
-    def draw(self, rng: Generator, side: int) -> Image:
+    def draw(self, rng: Generator, size: Size) -> Image:
         """Return a random texture; one that cannot be read is named once, and another one taken.
 
         DataError: many in a row cannot be read.
@@ -49,7 +50,7 @@ class FolderTextures:
         for attempt in range(ATTEMPTS):
             path = self.paths[rng.integers(len(self.paths))]
             try:
-                return _read_texture(path, side)
+                return _read_texture(path, size)
             except DataError as error:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -60,18 +61,19 @@ class FolderTextures:
 class ProceduralTextures:
     """Clouds, waves, checks, cells, spots, strokes and more, in random colors."""
 
-    def draw(self, rng: Generator, side: int) -> Image:
+    def draw(self, rng: Generator, size: Size) -> Image:
+        side = max(size)  # a part of a square: cells and spots stay round
         first = FIELDS[rng.integers(len(FIELDS))](rng, side)
         if rng.random() < 0.5:
             second = FIELDS[rng.integers(len(FIELDS))](rng, side)
             share = np.float32(rng.uniform(0.2, 0.8))
             first = share * first + (1 - share) * second
-        return _colorize(first, rng)
+        return _colorize(first[: size[0], : size[1]], rng)
 
 
 @lru_cache(maxsize=2048)
-def _read_texture(path: Path, side: int) -> Image:
-    return resize(read_image(path), side, side)
+def _read_texture(path: Path, size: Size) -> Image:
+    return resize(read_image(path), *size)
 
 
 def _colorize(field: Field, rng: Generator) -> Image:

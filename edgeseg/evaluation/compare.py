@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.geometry import Box
 from edgeseg.runtime.base import Backend
 from edgeseg.verdict import are_anomalous
 
@@ -34,13 +35,15 @@ class Outputs:
     """What one model returns for N frames, and the thresholds that it is judged by."""
 
     maps: NDArray[np.float32]
-    """[N, S, S]"""
+    """[N, h, w]"""
     scores: NDArray[np.float32]
     """[N]"""
     masks: NDArray[np.bool_]
     """[N, H, W], at frame size or at the map's size."""
     threshold: float
     image_threshold: float
+    content: Box | None = None
+    """The part of the maps that the masks show; None: all."""
 
     @property
     def finite(self) -> bool:
@@ -200,6 +203,7 @@ def run_frames(
             slot.mask > 0,
             float(slot.threshold[0]),
             backend.card.image_threshold,
+            backend.card.content,
         )
 
 
@@ -252,5 +256,7 @@ def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.fl
 def _near(outputs: Outputs) -> NDArray[np.bool_]:
     """Return where the map, resized to the masks, is near to the threshold, bool [N, H, W]."""
     height, width = outputs.masks.shape[1:]
-    full = [cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in outputs.maps]
+    inside = outputs.content or Box(0, 0, *outputs.maps.shape[1:])
+    maps = outputs.maps[:, inside.rows, inside.columns]
+    full = [cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in maps]
     return np.abs(np.stack(full) - outputs.threshold) <= NEAR

@@ -27,9 +27,9 @@ class SheetImage:
     path: Path
     title: str
     anomaly_map: NDArray[np.float32]
-    """[S, S]"""
+    """[h, w], of the image alone"""
     truth: Mask | None
-    """[S, S]"""
+    """[h, w], of the image alone"""
 
 
 def draw_sheet(

@@ -26,6 +26,7 @@ from edgeseg.evaluation.folder import EvaluationFolder
 from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.extras import require
+from edgeseg.geometry import Box, Size
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
 from edgeseg.verdict import are_anomalous
@@ -108,9 +109,11 @@ class Results:
     """The outputs for N test images, and their ground truth."""
 
     maps: NDArray[np.float32]
-    """[N, S, S]"""
+    """[N, h, w]"""
     truth: Flags
-    """[N, S, S]"""
+    """[N, h, w]"""
+    boxes: NDArray[np.intp]
+    """[N, 4], a Box each: where the image lies in its map. The rest of the map does not count."""
     score: NDArray[np.float64]
     marked: Flags
     """Whether the mask has an anomalous pixel."""
@@ -128,12 +131,13 @@ def _run(
     backend: Backend, samples: Sequence[Sample], damaged: DamagedImages
 ) -> tuple[Results, list[Sample]]:
     """Return the results, and the samples that they are of: those that are not damaged."""
-    count, side = len(samples), backend.card.image_size
+    count, size = len(samples), backend.card.network_size
     good = np.array([sample.good for sample in samples])
     drawn = np.array([sample.mask is not None for sample in samples])
     results = Results(
-        maps=np.empty((count, side, side), np.float32),
-        truth=_truths(samples, side),
+        maps=np.zeros((count, *size), np.float32),
+        truth=_truths(samples, backend.card),
+        boxes=np.zeros((count, 4), np.intp),
         score=np.empty(count),
         marked=np.empty(count, np.bool_),
         good=good,
@@ -143,7 +147,9 @@ def _run(
     places = []
     for outcome in run_images(backend, paths, title="evaluate", damaged=damaged):
         places.append(outcome.place)
-        results.maps[outcome.place] = outcome.anomaly_map
+        box = outcome.box
+        results.boxes[outcome.place] = box
+        results.maps[outcome.place, box.rows, box.columns] = outcome.anomaly_map
         results.score[outcome.place] = outcome.score
         results.marked[outcome.place] = outcome.mask.any()
     if len(places) == count:
@@ -151,9 +157,9 @@ def _run(
     return results.subset(places), [samples[place] for place in places]
 
 
-def _truths(samples: Sequence[Sample], side: int) -> Flags:
-    """Read all masks, bool [N, side, side], so that a wrong one is found before the first run."""
-    truths = np.zeros((len(samples), side, side), np.bool_)
+def _truths(samples: Sequence[Sample], card: GraphCard) -> Flags:
+    """Read all masks, bool [N, h, w], so that a wrong one is found before the first run."""
+    truths = np.zeros((len(samples), *card.network_size), np.bool_)
     for place, sample in enumerate(samples):
         if sample.mask is None:
             continue
@@ -161,12 +167,12 @@ def _truths(samples: Sequence[Sample], side: int) -> Flags:
             height, width = read_pixels(sample.path).shape[:2]
         except DataError:  # reported when it is run
             continue
-        truths[place] = read_truth(sample.mask, sample, (height, width), side)
+        truths[place] = read_truth(sample.mask, sample, (height, width), card)
     return truths
 
 
-def read_truth(path: Path, sample: Sample, size: tuple[int, int], side: int) -> Mask:
-    """Read the mask of an image of (height, width) `size`, as bool [side, side].
+def read_truth(path: Path, sample: Sample, size: Size, card: GraphCard) -> Mask:
+    """Read the mask of an image of a size where the model's map shows it, as bool [h, w].
 
     DataError for a mask of another size than its image.
     """
@@ -178,7 +184,15 @@ def read_truth(path: Path, sample: Sample, size: tuple[int, int], side: int) -> 
             remedy="draw the mask at the size of the image, or remove it",
             code="data/mask-size",
         )
-    return resize_mask(mask, side)
+    return resize_mask(mask, card.network_size, card.content_of(size))
+
+
+def inside_boxes(boxes: NDArray[np.intp], size: tuple[int, ...]) -> Flags:
+    """Return which pixels of maps of a size are inside of their boxes [N, 4], bool [N, h, w]."""
+    inside = np.zeros((len(boxes), *size), np.bool_)
+    for each, box in zip(inside, boxes.tolist(), strict=True):
+        each[Box(*box).rows, Box(*box).columns] = True
+    return inside
 
 
 def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
@@ -188,7 +202,8 @@ def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
     known = (defective | results.good) & results.judged
     scores = UNDEFINED
     if known.any():
-        scores = score_maps(results.maps[known], results.truth[known], top=top)
+        inside = inside_boxes(results.boxes[known], results.maps.shape[1:])
+        scores = score_maps(results.maps[known], results.truth[known], inside, top=top)
     # Labels by folder, and the score of the graph, which decides the verdict.
     image_auroc = auroc(results.score[defective], results.score[results.good])
     return replace(scores, image_auroc=image_auroc)
@@ -216,9 +231,14 @@ def _undefined(results: Results, defective: Flags) -> dict[str, str]:
         found[PIXEL_METRICS] = "no defective image with a mask"
     elif not results.truth[defective].any():
         found[PIXEL_METRICS] = "no mask marks a pixel of the anomaly map"
-    elif results.truth[(defective | results.good) & results.judged].all():
+    elif _no_good_pixel(results, (defective | results.good) & results.judged):
         found[PIXEL_METRICS] = "the masks leave no good pixel"
     return found
+
+
+def _no_good_pixel(results: Results, known: Flags) -> bool:
+    inside = inside_boxes(results.boxes[known], results.maps.shape[1:])
+    return bool(results.truth[known][inside].all())
 
 
 def _sheet(
@@ -227,14 +247,14 @@ def _sheet(
     """Draw the defective images with the lowest scores, and the good ones with the highest."""
 
     def tile(place: int) -> SheetImage:
-        path = samples[place].path
+        path, box = samples[place].path, Box(*results.boxes[place].tolist())
         verdict = "anomalous" if rejected[place] else "good"
         name = path.relative_to(root).as_posix()
         return SheetImage(
             path=path,
             title=f"{name}  {results.score[place]:.3f} {verdict}",
-            anomaly_map=results.maps[place],
-            truth=results.truth[place] if results.judged[place] else None,
+            anomaly_map=results.maps[place][box.rows, box.columns],
+            truth=results.truth[place][box.rows, box.columns] if results.judged[place] else None,
         )
 
     order = np.argsort(results.score, kind="stable")

@@ -56,25 +56,43 @@ class Scores:
 UNDEFINED = Scores(*[math.nan] * 6)
 
 
-def score_maps(maps: Values, masks: NDArray[np.bool_], *, top: int = 100) -> Scores:
+def score_maps(
+    maps: Values,
+    masks: NDArray[np.bool_],
+    inside: NDArray[np.bool_] | None = None,
+    *,
+    top: int = 100,
+) -> Scores:
     """Compute the metrics of anomaly maps against ground truth.
 
-    maps:  float32 [N, S, S], higher is more anomalous
-    masks: bool [N, S, S]; an image without a set pixel is good
-    top:   the image score is the mean of this many highest values of the map
+    maps:   float32 [N, h, w], higher is more anomalous
+    masks:  bool [N, h, w]; an image without a set pixel is good
+    inside: bool [N, h, w], the pixels that count: those where a letterboxed image is; all if None
+    top:    the image score is the mean of this many highest values of the map, or of all if fewer
     """
     _check(maps, masks, top)
     defective = masks.any(axis=(1, 2))
-    pixels = maps.reshape(len(maps), -1)
-    scores = np.partition(pixels, -top, axis=1)[:, -top:].mean(axis=1, dtype=np.float64)
+    scores = np.array([_top_mean(pixels, top) for pixels in _counted(maps, inside)])
     image_auroc = auroc(scores[defective], scores[~defective])
-    if not defective.any() or masks.all():
+    good = ~masks if inside is None else inside & ~masks
+    if not defective.any() or not good.any():
         return replace(UNDEFINED, image_auroc=image_auroc)
-    curve = _Curve(maps[masks], maps[~masks])
+    curve = _Curve(maps[masks], maps[good])
     regions, count = label(masks, EIGHT_CONNECTED)
     region = regions[masks].astype(np.int64) - 1
     iap, iap90 = _instance_precision(curve, region, count)
     return Scores(image_auroc, curve.auroc(), curve.ap(), iap, iap90, _aupro(curve, region, count))
+
+
+def _counted(maps: Values, inside: NDArray[np.bool_] | None) -> list[Values]:
+    if inside is None:
+        return [each.ravel() for each in maps]
+    return [each[counts] for each, counts in zip(maps, inside, strict=True)]
+
+
+def _top_mean(pixels: Values, top: int) -> float:
+    most = min(top, pixels.size)
+    return float(np.partition(pixels, -most)[-most:].mean(dtype=np.float64))
 
 
 def auroc(positives: Values, negatives: Values) -> float:
@@ -163,8 +181,8 @@ def _check(maps: Values, masks: NDArray[np.bool_], top: int) -> None:
     if not types or maps.ndim != 3 or maps.shape != masks.shape or not len(maps):
         raise DataError(
             f"invalid arrays: maps {maps.dtype} {list(maps.shape)}, masks {masks.dtype} "
-            f"{list(masks.shape)} (expected float and bool [N, S, S])",
-            remedy="resize each mask to its map: edgeseg.data.images.resize_mask(mask, S)",
+            f"{list(masks.shape)} (expected float and bool [N, h, w])",
+            remedy="resize each mask to its map: edgeseg.data.images.resize_mask(mask, (h, w))",
             code="metrics/invalid-arrays",
         )
     if not 1 <= top <= maps[0].size:

@@ -156,7 +156,7 @@ class Evaluation:
                 "name": card.name,
                 "method": card.model,
                 "weights_sha256": card.weights_sha256,
-                "image_size": card.image_size,
+                "network_size": list(card.network_size),
                 "frame_shape": list(card.frame_shape),
                 "frame_format": card.frame_format,
             },

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import Image, fill_frame, read_image
 from edgeseg.errors import DataError, ModelError
+from edgeseg.geometry import Box, Size, fit
 from edgeseg.progress import task
 from edgeseg.runtime.base import Backend, Slot
 
@@ -23,9 +24,11 @@ class Outcome:
     path: Path
     score: float
     anomaly_map: NDArray[np.float32]
-    """[S, S]"""
+    """[h, w], what the network's map has of the image"""
     mask: NDArray[np.uint8]
-    """[H, W], at frame size."""
+    """[H, W], what the frame's mask has of the image"""
+    box: Box
+    """Where the image lies in the network's map."""
     input_check: NDArray[np.float32]
     """[K], of the card's `input_check`; empty where the model has no check."""
 
@@ -41,19 +44,20 @@ def run_images(
     card = backend.card
     slot = backend.new_slot()
     backend.bind(slot)
-    filled: list[int] = []
+    filled: list[tuple[int, Size]] = []
     with task(title, len(paths)) as bar:
         for place, path in enumerate(paths):
             image = _read(path, card.bit_depth, damaged)
             if image is not None:
                 frame = slot.frame[len(filled)]
-                fill_frame(frame, image, source="rgb", target=card.frame_format)
-                filled.append(place)
+                kind, aspect = card.frame_format, card.aspect
+                fill_frame(frame, image, source="rgb", target=kind, aspect=aspect)
+                filled.append((place, (image.shape[0], image.shape[1])))
             # The last batch may be short; the other frames keep their content.
             if filled and (len(filled) == len(slot.frame) or place == len(paths) - 1):
                 backend.run()
-                for n, done in enumerate(filled):
-                    yield _outcome(backend, slot, n, done, paths[done])
+                for n, (done, size) in enumerate(filled):
+                    yield _outcome(backend, slot, n, done, paths[done], size)
                 filled = []
             bar.advance()
     damaged.refuse_all(len(paths))
@@ -67,9 +71,17 @@ def _read(path: Path, bit_depth: int, damaged: DamagedImages) -> Image | None:
         return None
 
 
-def _outcome(backend: Backend, slot: Slot, n: int, place: int, path: Path) -> Outcome:
+def _outcome(backend: Backend, slot: Slot, n: int, place: int, path: Path, size: Size) -> Outcome:
+    card = backend.card
+    box, shown = card.content_of(size), fit(size, card.frame_size, card.aspect)
     outcome = Outcome(
-        place, path, float(slot.score[n]), slot.anomaly_map[n], slot.mask[n], slot.input_check[n]
+        place=place,
+        path=path,
+        score=float(slot.score[n]),
+        anomaly_map=slot.anomaly_map[n, box.rows, box.columns],
+        mask=slot.mask[n, shown.rows, shown.columns],
+        box=box,
+        input_check=slot.input_check[n],
     )
     if not (np.isfinite(outcome.score) and np.isfinite(outcome.anomaly_map).all()):
         raise ModelError(

@@ -15,6 +15,7 @@ from onnx import ModelProto
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import ExportConfig
+from edgeseg.geometry import size_text
 from edgeseg.graph.files import graph_file, read_graph
 from edgeseg.graph.graph import Graph, dtype, name_of, shape
 from edgeseg.graph.modules import MODULES, module_macs, node_modules
@@ -49,12 +50,15 @@ class Inspection:
     def summary(self) -> str:
         """Return the table as text."""
         n, height, width, _ = self.card.frame_shape
-        side, teacher = self.card.image_size, self.card.training.get("teacher", "unknown")
+        size, teacher = (
+            size_text(self.card.network_size),
+            self.card.training.get("teacher", "unknown"),
+        )
         rows = [["module", "GMAC", "M parameters"]]
         rows += [[m, f"{s.gmac:.3f}", f"{s.parameters_m:.3f}"] for m, s in self.sizes.items()]
         return "\n".join(
             [
-                f"model   {self.path}: {self.card.model}, teacher {teacher}, {side} x {side}",
+                f"model   {self.path}: {self.card.model}, teacher {teacher}, {size}",
                 f"frames  {n} per inference, {width}x{height} {self.card.frame_format}",
                 "",
                 *table(rows, "<>>"),
@@ -67,7 +71,7 @@ class Inspection:
             "model": str(self.path),
             "kind": self.card.model,
             "teacher": self.card.training.get("teacher"),
-            "image_size": self.card.image_size,
+            "network_size": list(self.card.network_size),
             "frame_shape": list(self.card.frame_shape),
             "modules": {module: asdict(size) for module, size in self.sizes.items()},
         }

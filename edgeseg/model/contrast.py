@@ -9,21 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.data.images import blur_matrix
+from edgeseg.geometry import Size
 
 FLOOR = 2.0  # gray levels: keeps the sensor noise of a smooth surface small
 
 
 class LocalContrast(nn.Module):
-    """[B, 3, S, S] in 0..255 -> [B, 3, S, S] with a local mean near 0 and a deviation near 1.
+    """[B, 3, S, S'] in 0..255 -> [B, 3, S, S'] with a local mean near 0 and a deviation near 1.
 
-    side: S; sigma: of the Gaussian, in pixels.
+    size: (S, S'); sigma: of the Gaussian, in pixels.
     """
 
-    def __init__(self, side: int, sigma: float) -> None:
+    def __init__(self, size: Size, sigma: float) -> None:
         super().__init__()
-        self.blur: Tensor
-        blur = torch.from_numpy(blur_matrix(side, sigma))
-        self.register_buffer("blur", blur, persistent=False)
+        self.rows: Tensor
+        self.columns: Tensor
+        for axis, side in zip(("rows", "columns"), size, strict=True):
+            blur = torch.from_numpy(blur_matrix(side, sigma))
+            self.register_buffer(axis, blur, persistent=False)
 
     def forward(self, rgb: Tensor) -> Tensor:
         mean = self._around(rgb.mean(dim=1, keepdim=True))
@@ -34,7 +37,7 @@ class LocalContrast(nn.Module):
         return apart / deviation
 
     def _around(self, x: Tensor) -> Tensor:
-        """Return the Gaussian mean around each pixel: [B, 1, S, S]."""
+        """Return the Gaussian mean around each pixel: [B, 1, S, S']."""
         with torch.autocast(x.device.type, enabled=False):
-            around: Tensor = self.blur @ x @ self.blur.T
+            around: Tensor = self.rows @ x @ self.columns.T
         return around

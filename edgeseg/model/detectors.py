@@ -4,9 +4,11 @@ Settings that an older card lacks have their defaults here.
 """
 
 from collections.abc import Callable, Mapping
+from math import prod, sqrt
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.geometry import Size
 from edgeseg.model.contrast import LocalContrast
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.detector import Detector
@@ -18,7 +20,7 @@ ModelSettings = Mapping[str, Any]
 
 
 def build_detector(
-    model: str, teacher: Teacher, settings: ModelSettings, image_size: int
+    model: str, teacher: Teacher, settings: ModelSettings, network_size: Size
 ) -> Detector:
     """Return a detector with new students around a teacher.
 
@@ -32,13 +34,13 @@ def build_detector(
             code="model/unknown-kind",
         )
     settings = {name: value for name, value in settings.items() if value is not None}
-    detector = DETECTORS[model](teacher, settings, image_size)
+    detector = DETECTORS[model](teacher, settings, network_size)
     if share := settings.get("local_contrast", 0.0):
-        detector.contrast = LocalContrast(image_size, share * image_size)
+        detector.contrast = LocalContrast(network_size, share * sqrt(prod(network_size)))
     return detector
 
 
-def _destseg(teacher: Teacher, settings: ModelSettings, image_size: int) -> Detector:
+def _destseg(teacher: Teacher, settings: ModelSettings, network_size: Size) -> Detector:
     return DeSTSeg(
         teacher,
         decoder=settings.get("decoder", True),
@@ -50,10 +52,10 @@ def _destseg(teacher: Teacher, settings: ModelSettings, image_size: int) -> Dete
     )
 
 
-def _dskd(teacher: Teacher, settings: ModelSettings, image_size: int) -> Detector:
+def _dskd(teacher: Teacher, settings: ModelSettings, network_size: Size) -> Detector:
     return DSKD(
         teacher,
-        image_size=image_size,
+        network_size=network_size,
         weight=settings["distance_weight"],
         structure=settings["structure"],
         embedding=settings["embedding"],
@@ -65,7 +67,7 @@ def _dskd(teacher: Teacher, settings: ModelSettings, image_size: int) -> Detecto
     )
 
 
-DETECTORS: dict[str, Callable[[Teacher, ModelSettings, int], Detector]] = {
+DETECTORS: dict[str, Callable[[Teacher, ModelSettings, Size], Detector]] = {
     "destseg": _destseg,
     "stpm": _destseg,  # with its own defaults: no decoder, no head
     "dskd": _dskd,

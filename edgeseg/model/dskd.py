@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, add, cat, nn
 
 from edgeseg.data.images import blur_matrix, resize_matrix
+from edgeseg.geometry import Size
 from edgeseg.model.blocks import WIDTH, BasicBlock, initialize, projections, stage, upsample
 from edgeseg.model.detector import Detector, Maps
 from edgeseg.model.head import WIDTH as HEAD_WIDTH
@@ -38,16 +39,17 @@ from edgeseg.model.teacher import Teacher
 SIGMA = 4.0  # of the Gaussian of Eq. (9), in pixels of the map
 UNSEEN = 0.05  # of the discrepancy is left in the map where the head sees nothing
 LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,), "m23": (1, 2)}
+AXES = ("rows", "columns")
 ENCODED, DECODED = ("ds", "t-e", "e-d"), ("ds", "t-d", "e-d")  # structures with such a student
 
 FeatureLevels = list[Tensor]
 
 
 class DSKD(Detector):
-    """[B, 3, S, S], normalized -> anomaly map [B, 1, S, S], Eq. (8) and (9), not negative.
+    """[B, 3, S, S'], normalized -> anomaly map [B, 1, S, S'], Eq. (8) and (9), not negative.
 
-    image_size: S; weight: lambda. structure: which student learns from which network; the last pair
-    is the one whose discrepancy is the map:
+    network_size: (S, S'), multiples of 32; weight: lambda. structure: which student learns from
+    which network; the last pair is the one whose discrepancy is the map:
 
         ds     the encoder from the teacher; the decoder from the teacher, fed by the encoder
         t-e    the encoder from the teacher
@@ -63,7 +65,7 @@ class DSKD(Detector):
         self,
         teacher: Teacher,
         *,
-        image_size: int,
+        network_size: Size,
         weight: float = 0.1,
         structure: str = "ds",
         embedding: bool = True,
@@ -81,10 +83,11 @@ class DSKD(Detector):
         self.head = SegmentationHead(sum(teacher.channels), head_width) if head else None
         self.levels, self.score_levels = LEVELS[maps], LEVELS[score_maps or maps]
         # Upsampling and blur are linear: one matrix for each axis and level does both.
-        blur = blur_matrix(image_size, SIGMA)
-        for k in {*self.levels, *self.score_levels}:
-            matrix = blur @ resize_matrix(image_size >> (2 + k), image_size)
-            self.register_buffer(f"smooth{k}", torch.from_numpy(matrix), persistent=False)
+        for axis, side in zip(AXES, network_size, strict=True):
+            blur = blur_matrix(side, SIGMA)
+            for k in {*self.levels, *self.score_levels}:
+                matrix = torch.from_numpy(blur @ resize_matrix(side >> (2 + k), side))
+                self.register_buffer(f"smooth_{axis}{k}", matrix, persistent=False)
 
     def pairs(
         self, x: Tensor, known: FeatureLevels | None = None
@@ -125,10 +128,9 @@ class DSKD(Detector):
         return apart if scored is apart else (apart, scored)
 
     def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:
-        """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S]."""
-        smooth: Tensor = getattr(self, f"smooth{k}")
-        level = discrepancy(followed, follower, self.weight)
-        return smooth @ level @ smooth.T
+        """Return a level's discrepancy, upsampled and blurred: [B, 1, S, S']."""
+        rows, columns = (self.get_buffer(f"smooth_{axis}{k}") for axis in AXES)
+        return rows @ discrepancy(followed, follower, self.weight) @ columns.T
 
 
 class Students(nn.Module):

@@ -26,6 +26,7 @@ from torch import Tensor, cat, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edgeseg.data.images import resize_matrix
+from edgeseg.geometry import Size
 from edgeseg.model.blocks import BasicBlock, upsample
 from edgeseg.model.fused import Fused
 from edgeseg.model.head import Aspp, SegmentationHead
@@ -55,10 +56,11 @@ def export_form(module: nn.Module) -> nn.Module:
     inputs = detector.get_submodule("similarity")
     assert isinstance(inputs, HeadInput)
     channels = [inputs.channels(width) for width in detector.teacher.channels]
-    grid = module.image_size // (8 if inputs.halved else 4)
-    sides = [min(grid, module.image_size >> (2 + k)) for k in range(len(channels))]
+    height, width = module.network_size
+    shifts = [max(3 if inputs.halved else 2, 2 + k) for k in range(len(channels))]
+    sizes = [(height >> shift, width >> shift) for shift in shifts]
     detector.similarity = Levels(inputs)
-    detector.head = ExportHead(head, channels, sides)
+    detector.head = ExportHead(head, channels, sizes)
     return exported.eval()
 
 
@@ -76,18 +78,18 @@ class Levels(nn.Module):
 class ExportHead(nn.Module):
     """The head on levels of several sizes: list of [B, C_k, h_k, w_k] -> logits [B, 1, h, w].
 
-    channels, sides: of each level; the first has the size of the grid.
+    channels, sizes: of each level, (h_k, w_k); the first has the size of the grid.
     """
 
-    def __init__(self, head: SegmentationHead, channels: list[int], sides: list[int]) -> None:
+    def __init__(self, head: SegmentationHead, channels: list[int], sizes: list[Size]) -> None:
         super().__init__()
         first, second = head.blocks
         assert isinstance(first, BasicBlock)
-        self.moved = moved_levels(first, channels, sides)
-        self.blocks = nn.Sequential(LevelBlock(first, channels, sides, self.moved), second)
+        self.moved = moved_levels(first, channels, sizes)
+        self.blocks = nn.Sequential(LevelBlock(first, channels, sizes, self.moved), second)
         aspp, *rest = head.aspp
         assert isinstance(aspp, Aspp)
-        self.aspp = nn.Sequential(PooledBias(aspp, sides[0]), *rest)
+        self.aspp = nn.Sequential(PooledBias(aspp, sizes[0]), *rest)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         size = levels[0].shape[2:]
@@ -108,15 +110,15 @@ class LevelBlock(nn.Module):
     """The head's first residual block, with its convolutions of the input as `LevelConv`."""
 
     def __init__(
-        self, block: BasicBlock, channels: list[int], sides: list[int], moved: list[int]
+        self, block: BasicBlock, channels: list[int], sizes: list[Size], moved: list[int]
     ) -> None:
         super().__init__()
-        self.conv1 = LevelConv(_folded(block.conv1, block.bn1), channels, sides, moved)
+        self.conv1 = LevelConv(_folded(block.conv1, block.bn1), channels, sizes, moved)
         self.conv2, self.bn2, self.relu = block.conv2, block.bn2, block.relu
         self.downsample: LevelConv | None = None
         if isinstance(block.downsample, nn.Sequential):
             shortcut = _folded(*block.downsample)
-            self.downsample = LevelConv(shortcut, channels, sides, moved)
+            self.downsample = LevelConv(shortcut, channels, sizes, moved)
 
     def forward(self, kept: Tensor, moved: list[Tensor]) -> Tensor:
         residual = self.bn2(self.conv2(self.relu(self.conv1(kept, moved))))
@@ -130,10 +132,10 @@ class LevelConv(nn.Module):
     [B, O, h, w]."""
 
     def __init__(
-        self, convolution: nn.Conv2d, channels: list[int], sides: list[int], moved: list[int]
+        self, convolution: nn.Conv2d, channels: list[int], sizes: list[Size], moved: list[int]
     ) -> None:
         super().__init__()
-        self.size, self.taps = sides[0], convolution.kernel_size[0]
+        self.size, self.taps = sizes[0], convolution.kernel_size[0]
         self.outputs = convolution.out_channels
         parts = torch.split(convolution.weight.detach(), channels, dim=1)
         kept = cat([part for k, part in enumerate(parts) if k not in moved], dim=1)
@@ -142,10 +144,11 @@ class LevelConv(nn.Module):
         self.moved = nn.ModuleList(
             _convolution(parts[k].permute(2, 3, 0, 1).reshape(-1, channels[k], 1, 1)) for k in moved
         )
-        matrices = [interpolation(self.size, sides[k], self.taps) for k in moved]
-        for index, matrix in enumerate(matrices):
-            self.register_buffer(f"across{index}", matrix, persistent=False)
-        self.register_buffer("down", cat(matrices, dim=1) if moved else None, persistent=False)
+        for index, k in enumerate(moved):
+            across = interpolation(self.size[1], sizes[k][1], self.taps)
+            self.register_buffer(f"across{index}", across, persistent=False)
+        down = [interpolation(self.size[0], sizes[k][0], self.taps) for k in moved]
+        self.register_buffer("down", cat(down, dim=1) if moved else None, persistent=False)
 
     def forward(self, kept: Tensor, moved: list[Tensor]) -> Tensor:
         summed: Tensor = self.kept(kept)
@@ -153,7 +156,7 @@ class LevelConv(nn.Module):
             return summed
         lines = [self._lines(index, level) for index, level in enumerate(moved)]
         total = self.get_buffer("down") @ (cat(lines, dim=2) if len(lines) > 1 else lines[0])
-        shape = (kept.shape[0], self.size, self.size, self.outputs)
+        shape = (kept.shape[0], *self.size, self.outputs)
         return summed + total.reshape(shape).permute(0, 3, 1, 2)
 
     def _lines(self, index: int, level: Tensor) -> Tensor:
@@ -165,13 +168,13 @@ class LevelConv(nn.Module):
             taps = taps.reshape(batch * height, width, k, k * self.outputs).permute(0, 2, 1, 3)
             taps = taps.reshape(batch, height * k, width * k, self.outputs)
         wide: Tensor = self.get_buffer(f"across{index}") @ taps
-        return wide.reshape(batch, 1, height * k, self.size * self.outputs)
+        return wide.reshape(batch, 1, height * k, self.size[1] * self.outputs)
 
 
 class PooledBias(nn.Module):
     """ASPP with its pooled branch as a bias of nine values: [B, in, h, w] -> [B, out, h, w]."""
 
-    def __init__(self, aspp: Aspp, side: int) -> None:
+    def __init__(self, aspp: Aspp, size: Size) -> None:
         super().__init__()
         self.pool, self.views = aspp.pool, aspp.views
         *convolution, relu = aspp.fusion
@@ -181,12 +184,9 @@ class PooledBias(nn.Module):
         pooled, views = torch.split(fused.weight.detach(), parts, dim=1)
         self.fusion = _convolution(views, fused.bias)
         nine = torch.einsum("ocij,ri,sj->crso", pooled.double(), SEEN.double(), SEEN.double())
-        thirds = torch.zeros(3, side)
-        thirds[0, 0] = thirds[2, -1] = 1
-        thirds[1, 1:-1] = 1
-        regions = torch.einsum("ry,sx->yxrs", thirds, thirds)
+        regions = torch.einsum("ry,sx->yxrs", *(_thirds(side) for side in size))
         self.register_buffer("weight", nine.reshape(self.channels, -1).float(), persistent=False)
-        self.register_buffer("regions", regions.reshape(side * side, 9), persistent=False)
+        self.register_buffer("regions", regions.reshape(-1, 9), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
@@ -198,7 +198,7 @@ class PooledBias(nn.Module):
         return fused
 
 
-def moved_levels(block: BasicBlock, channels: list[int], sides: list[int]) -> list[int]:
+def moved_levels(block: BasicBlock, channels: list[int], sizes: list[Size]) -> list[int]:
     """Return the levels to convolve before their upsampling.
 
     The convolutions that read the concatenation decide together: a level that one of them still
@@ -206,18 +206,26 @@ def moved_levels(block: BasicBlock, channels: list[int], sides: list[int]) -> li
     """
     if not isinstance(block.downsample, nn.Sequential):
         return []
-    side = sides[0]
+    height, width = sizes[0]
     readers = [m for m in (block.conv1, *block.downsample) if isinstance(m, nn.Conv2d)]
     found = []
-    for level, (width, coarse) in enumerate(zip(channels, sides, strict=True)):
+    for level, (inputs, (rows, columns)) in enumerate(zip(channels, sizes, strict=True)):
         saved = spent = 0
         for reader in readers:
             taps, outputs = reader.kernel_size[0], reader.out_channels
-            saved += taps**2 * width * outputs * (side**2 - coarse**2)
-            spent += taps * outputs * coarse * side * (taps * coarse + side)
+            saved += taps**2 * inputs * outputs * (height * width - rows * columns)
+            spent += taps * outputs * rows * width * (taps * columns + height)
         if saved > WORTH * spent:
             found.append(level)
     return found
+
+
+def _thirds(side: int) -> Tensor:
+    """Return which of `side` positions are the first, between, and the last: [3, side]."""
+    thirds = torch.zeros(3, side)
+    thirds[0, 0] = thirds[2, -1] = 1
+    thirds[1, 1:-1] = 1
+    return thirds
 
 
 def interpolation(fine: int, coarse: int, taps: int) -> Tensor:

@@ -1,21 +1,27 @@
 """The exported graph: camera bytes in, mask bytes out, everything between them inside.
 
     frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector
-    detector -> anomaly_map float32 [N, S, S], enlarged to S x S where it is smaller
+    detector -> anomaly_map float32 [N, S, S'], enlarged to that where it is smaller
     anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
     image, teacher's features -> input_check float32 [N, K], where the detector has a check
+
+A frame of another aspect ratio than S x S' is letterboxed (geometry.py): the matrices of the resize
+repeat its edges, score and mask read the map where the frame is.
 
 `forward` is written for the exporter: no control flow on data, constant shapes, and Cast first and
 last because TensorRT allows no other operation on bytes. The resize is the antialiased filter of
 training as two matrix products, because TensorRT's Resize has no antialiasing. Two more products
-enlarge the map, because CPU runtimes resize a single channel slowly. Frames of S x S are not
+enlarge the map, because CPU runtimes resize a single channel slowly. Frames of S x S' are not
 resized.
 """
+
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from edgeseg.data.images import blur_matrix, resize_matrix
+from edgeseg.data.images import blur_matrix, placed_matrices, resize_matrix
+from edgeseg.geometry import Aspect, Size, fit
 from edgeseg.model.blocks import upsample
 from edgeseg.model.detector import Detector
 
@@ -34,32 +40,40 @@ class Fused(nn.Module):
         self,
         detector: Detector,
         *,
-        image_size: int,
-        frame_size: tuple[int, int],
+        network_size: Size,
+        frame_size: Size,
         frame_format: str,
+        aspect: Aspect,
         top: int,
         context: float = 0.0,
     ) -> None:
         super().__init__()
         self.detector = detector
-        self.image_size = image_size
+        self.network_size = network_size
         self.frame_size = frame_size
         self.frame_format = frame_format
-        self.top = top
-        self.resized = frame_size != (image_size, image_size)
-        height, width = frame_size
+        self.content = fit(frame_size, network_size, aspect)
+        self.top = min(top, prod(self.content.size))
+        self.context = context
+        self.resized = frame_size != network_size
         self.rows: Tensor
         self.columns: Tensor
-        self.enlarged: Tensor
         # Copies: the cached matrices are read-only, which torch warns about.
-        rows, columns = resize_matrix(height, image_size), resize_matrix(width, image_size)
-        enlarged = resize_matrix(image_size // detector.map_stride, image_size)
+        rows, columns = placed_matrices(frame_size, network_size, self.content)
         self.register_buffer("rows", torch.tensor(rows), persistent=False)
         self.register_buffer("columns", torch.tensor(columns.T.copy()), persistent=False)
-        self.register_buffer("enlarged", torch.tensor(enlarged), persistent=False)
-        self.blur: Tensor | None
-        blur = torch.tensor(blur_matrix(image_size, context)) if context else None
-        self.register_buffer("blur", blur, persistent=False)
+        for axis, side, inside in (
+            ("rows", network_size[0], self.content.rows),
+            ("columns", network_size[1], self.content.columns),
+        ):
+            enlarged = torch.tensor(resize_matrix(side // detector.map_stride, side))
+            self.register_buffer(f"enlarged_{axis}", enlarged, persistent=False)
+            blur = torch.eye(side)  # outside of the content nothing is averaged
+            if context:
+                blur[inside, inside] = torch.tensor(
+                    blur_matrix(inside.stop - inside.start, context)
+                )
+            self.register_buffer(f"blur_{axis}", blur if context else None, persistent=False)
         self.rgb_of_bgr: Tensor
         self.register_buffer("rgb_of_bgr", torch.tensor([2, 1, 0]), persistent=False)
         self.eval()
@@ -67,21 +81,32 @@ class Fused(nn.Module):
     def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         image = self.rgb(frame)
         found = self.detector(self.detector.normalize(image))
-        square, scored = found if isinstance(found, tuple) else (found, None)
-        side = self.image_size
-        if square.shape[-1] != side:
-            square = self.enlarged @ square @ self.enlarged.T
-        if self.blur is not None:
-            square = (square + self.blur @ square @ self.blur.T) / 2
-        flat = (square if scored is None else scored).flatten(1)
+        whole, scored = found if isinstance(found, tuple) else (found, None)
+        if whole.shape[2:] != self.network_size:
+            whole = self._on_both_axes("enlarged", whole)
+        if self.context:
+            whole = (whole + self._on_both_axes("blur", whole)) / 2
+        inside = self._cut(whole)
+        flat = (inside if scored is None else self._cut(scored)).flatten(1)
         score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
-        full = upsample(square, self.frame_size) if self.resized else square
+        full = upsample(inside, self.frame_size) if self.resized else inside
         # Scalars: a new tensor would be a copy from the host, which waits and cannot be captured.
         mask = torch.where(full.squeeze(1) > threshold, 255.0, 0.0).to(torch.uint8)
-        return mask, score, square.squeeze(1)
+        return mask, score, whole.squeeze(1)
+
+    def _on_both_axes(self, name: str, x: Tensor) -> Tensor:
+        """Multiply with a matrix for the rows and one for the columns."""
+        rows, columns = (self.get_buffer(f"{name}_{axis}") for axis in ("rows", "columns"))
+        return rows @ x @ columns.T
+
+    def _cut(self, x: Tensor) -> Tensor:
+        """Return the content of a map."""
+        if self.content.size == self.network_size:
+            return x
+        return x[:, :, self.content.rows, self.content.columns]
 
     def rgb(self, frame: Tensor) -> Tensor:
-        """uint8 [N, H, W, C] -> float32 [N, 3, S, S] in 0..255, resized as in training."""
+        """uint8 [N, H, W, C] -> float32 [N, 3, S, S'] in 0..255, resized as in training."""
         image = frame.float().permute(0, 3, 1, 2)
         if self.resized:
             image = self.rows @ (image @ self.columns)

@@ -179,7 +179,8 @@ def _frames(
             seen.add(place, image)
             return image
         rng = np.random.default_rng([config.seed, 3, anomaly])
-        image, _ = corruptor.corrupt(resize(image, card.image_size, card.image_size), rng)
+        box = card.content_of((image.shape[0], image.shape[1]))
+        image, _ = corruptor.corrupt(resize(image, *box.size), rng)
         digest = hashlib.sha256(image.tobytes()).hexdigest()
         hashes[f"{name} with anomaly {anomaly}"] = digest[:HASH]
         seen.add(place, image)

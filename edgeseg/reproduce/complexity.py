@@ -193,8 +193,10 @@ def measure_complexity(config: TrainConfig) -> Complexity:
     device = torch_device(config.device)
     torch.manual_seed(config.seed)
     side = config.image_size
+    network = (side, side)
     teacher = Teacher(config.teacher, standard=config.features == "standard")
-    detector = build_detector(config.model, teacher, json_config(config), side).to(device).eval()
+    detector = build_detector(config.model, teacher, json_config(config), network)
+    detector = detector.to(device).eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         detector(torch.zeros(1, 3, side, side, device=device))
     parameters = list(detector.parameters())
@@ -223,7 +225,12 @@ def _time_frames(detector: "Detector", config: TrainConfig, device: "torch.devic
 
     side = config.image_size
     fused = Fused(
-        detector, image_size=side, frame_size=(side, side), frame_format="rgb", top=config.top
+        detector,
+        network_size=(side, side),
+        frame_size=(side, side),
+        frame_format="rgb",
+        aspect="stretch",
+        top=config.top,
     ).to(device)
     rng = np.random.default_rng(config.seed)
     frame = torch.from_numpy(rng.integers(0, 256, (1, side, side, 3), dtype=np.uint8))

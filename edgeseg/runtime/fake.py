@@ -14,7 +14,7 @@ _RED = {"bgr": 2, "rgb": 0, "gray": 0}
 class FakeBackend(OnHost):
     """Reports red pixels as anomalous.
 
-    anomaly_map: the red channel / 255, averaged over S x S cells; score: its maximum;
+    anomaly_map: the red channel / 255, averaged over the cells of the network; score: its maximum;
     mask: 255 where a pixel's red / 255 exceeds the threshold; input_check: the mean of the map, in
     each column. A gray frame counts as red.
     """
@@ -25,15 +25,15 @@ class FakeBackend(OnHost):
         self.card = card
         self.name = "fake, CPU, 1 thread"
         _, height, width, _ = card.frame_shape
-        self._rows = _averages(height, card.image_size)
-        self._columns = _averages(width, card.image_size).T
+        self._rows = _averages(height, card.network_size[0])
+        self._columns = _averages(width, card.network_size[1]).T
         self.closed = False
 
     def bind(self, slot: Slot) -> None:
         self._slot = slot
         n, height, width = slot.mask.shape
         self._red = np.zeros((n, height, width), np.float32)
-        self._cells = np.zeros((n, self.card.image_size, width), np.float32)
+        self._cells = np.zeros((n, self.card.network_size[0], width), np.float32)
         self._above = slot.mask.view(np.bool_)
         self._mean = np.zeros(n, np.float32)
 

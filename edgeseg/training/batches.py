@@ -17,6 +17,7 @@ from edgeseg.data.defective.read import KnownDefect
 from edgeseg.data.images import Image
 from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
+from edgeseg.geometry import Size, middle
 from edgeseg.recipes import TrainConfig
 
 HEAD = 1
@@ -25,7 +26,7 @@ HEAD = 1
 
 @dataclass(frozen=True)
 class Batch:
-    """clean, corrupted: uint8 [B, 3, S, S], channels last; mask: bool [B, 1, S, S]."""
+    """clean, corrupted: uint8 [B, 3, S, S'], channels last; mask: bool [B, 1, S, S']."""
 
     clean: Tensor
     corrupted: Tensor
@@ -33,7 +34,7 @@ class Batch:
     target: list[Tensor] | None = None
     """Cached features of the teacher for clean: [B, C_k, h_k, w_k], channels last."""
     among: Tensor | None = None
-    """bool [B, 1, S, S]: the pixels that a defect without a mask is among; None: there is none."""
+    """bool [B, 1, S, S']: the pixels that a defect without a mask is among; None: there is none."""
 
     def to(self, device: torch.device) -> "Batch":
         clean, corrupted, mask = (
@@ -51,10 +52,17 @@ class Batches:
     """
 
     def __init__(
-        self, images: Sequence[Image], config: TrainConfig, defects: Sequence[KnownDefect] = ()
+        self,
+        images: Sequence[Image],
+        config: TrainConfig,
+        defects: Sequence[KnownDefect] = (),
+        *,
+        network: Size | None = None,
     ) -> None:
+        """Images: of `read_images`; network: its size, by default that of the first image."""
         self.images = images
         self.config = config
+        self.network: Size = network or (images[0].shape[0], images[0].shape[1])
         self.mixer = DefectMixer(defects) if defects else None
         self.features: list[Tensor] | None = None
         """Cached features of the teacher for all images, [N, h_k, w_k, C_k]."""
@@ -83,7 +91,7 @@ class Batches:
         images, masks, among = [], [], []
         for index in indices:
             kind = mixer.choose(rng)
-            _, image, mask = self.triple(index, rng, corrupt=kind is None)
+            _, image, mask = self._content(index, rng, corrupt=kind is None)
             region = np.zeros_like(mask)
             if kind is not None:
                 defect, pasted = kind
@@ -92,9 +100,9 @@ class Batches:
                 else:
                     image, mask = self._changed(defect, rng)
                     mask, region = (mask, region) if defect.exact else (region, mask)
-            images.append(image)
-            masks.append(mask)
-            among.append(region)
+            images.append(self._fill(image))
+            masks.append(self._fill(mask, repeated=False))
+            among.append(self._fill(region, repeated=False))
         corrupted = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         weak = torch.from_numpy(np.stack(among))[:, None] if np.any(among) else None
         return Batch(corrupted, corrupted, torch.from_numpy(np.stack(masks))[:, None], None, weak)
@@ -109,21 +117,47 @@ class Batches:
         return relight(turned[:, :, :3], config.lighting, rng), turned[:, :, 3] > 127
 
     def good(self) -> Iterator[Tensor]:
-        """Yield every image once, unchanged: uint8 [B, 3, S, S]."""
+        """Yield every image once, unchanged: uint8 [B, 3, S, S']."""
         for first in range(0, len(self.images), self.config.batch):
-            images = self.images[first : first + self.config.batch]
+            images = [self._fill(im) for im in self.images[first : first + self.config.batch]]
             yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
     def triple(
         self, index: int, rng: Generator, *, corrupt: bool = True
     ) -> tuple[Image, Image, np.ndarray]:
-        """Return an augmented image, its corrupted version, and the mask of the difference."""
+        """Return an augmented image, its corrupted version, and the mask of the difference.
+
+        All have the network's size. What an image leaves free is filled after its corruption, as in
+        a frame: the mask is False there.
+        """
+        clean, corrupted, mask = self._content(index, rng, corrupt=corrupt)
+        return self._fill(clean), self._fill(corrupted), self._fill(mask, repeated=False)
+
+    def _content(
+        self, index: int, rng: Generator, *, corrupt: bool
+    ) -> tuple[Image, Image, np.ndarray]:
+        """Return the same at the size of the image, before it is filled."""
         config, clean = self.config, self.images[index]
         if config.augmentation:
             clean = relight(rotate(clean, config.rotation, rng), config.lighting, rng)
         if not corrupt:
             return clean, clean, np.zeros(clean.shape[:2], np.bool_)
         return (clean, *self.corruptor.corrupt(clean, rng))
+
+    def _fill(self, image: np.ndarray, *, repeated: bool = True) -> np.ndarray:
+        """Put [h, w(, 3)] in the middle of the network's size; edges are repeated, or zeros added.
+
+        An image of that size is returned as it is.
+        """
+        if image.shape[:2] == self.network:
+            return image
+        box = middle((image.shape[0], image.shape[1]), self.network)
+        around = [
+            (start, side - start - length)
+            for start, side, length in zip(box, self.network, box.size, strict=False)
+        ]
+        around += [(0, 0)] * (image.ndim - 2)
+        return np.pad(image, around, mode="edge" if repeated else "constant")
 
     def stream(self, phase: int, start: int, stop: int, *, threads: int = 1) -> Iterator[Batch]:
         """Yield the batches of steps start..stop-1; each thread prepares one of the next ones."""

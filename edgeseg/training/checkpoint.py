@@ -60,7 +60,7 @@ def load_run(run: Path) -> tuple[Detector, ModelCard]:
         )
     standard = card.config.get("features") == "standard"  # absent from cards of older runs
     teacher = Teacher(card.config["teacher"], standard=standard)
-    detector = build_detector(card.model, teacher, card.config, card.image_size)
+    detector = build_detector(card.model, teacher, card.config, card.network_size)
     restore_weights(detector, _read(path), path)
     return detector.eval(), card
 

@@ -8,6 +8,7 @@ caches the same values.
 import torch
 from torch import Tensor
 
+from edgeseg.geometry import Size
 from edgeseg.model.detector import Detector
 from edgeseg.model.teacher import STRIDES
 from edgeseg.recipes import TrainConfig
@@ -19,9 +20,14 @@ MAX_BYTES = 1 << 30  # ResNet18's features at 256 pixels take 0.9 MiB per image 
 
 
 def cache_bytes(
-    config: TrainConfig, channels: list[int], images: int, steps: int, device: torch.device
+    config: TrainConfig,
+    network: Size,
+    channels: list[int],
+    images: int,
+    steps: int,
+    device: torch.device,
 ) -> int:
-    """Return the size of the cache for a number of images and steps; 0 disables it.
+    """Return the bytes of the cache for a number of images and steps; 0 disables it.
 
     It is disabled if the images change, if it exceeds MAX_BYTES, if the steps are too few, and on
     a GPU, which computes the features faster than the bus transfers them.
@@ -30,7 +36,8 @@ def cache_bytes(
     if changing or device.type != "cpu" or steps * config.batch <= images:
         return 0
     levels = zip(channels, STRIDES, strict=True)
-    values = sum(width * (config.image_size // stride) ** 2 for width, stride in levels)
+    height, width = network
+    values = sum(wide * (height // stride) * (width // stride) for wide, stride in levels)
     total = values * images * precision(device).itemsize
     return total if total <= MAX_BYTES else 0
 
@@ -40,7 +47,7 @@ def fill_cache(phase: Phase, detector: Detector, batches: Batches) -> None:
     channels, device = detector.teacher.channels, detector.mean.device
     images = len(batches.images)
     useful = phase.uses_teacher and cache_bytes(
-        batches.config, channels, images, phase.steps, device
+        batches.config, batches.network, channels, images, phase.steps, device
     )
     batches.features = teacher_features(detector, batches) if useful else None
 

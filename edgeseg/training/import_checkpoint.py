@@ -212,7 +212,8 @@ def _write(run: Path, detector: DeSTSeg, config: dict[str, Any]) -> ModelCard:
         card = ModelCard(
             name=run.name,
             model="destseg",
-            image_size=SIDE,
+            network_size=(SIDE, SIDE),
+            aspect="stretch",
             frame_size=None,
             config=config,
             split={"train": {}, "holdout": {}},

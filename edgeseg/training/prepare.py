@@ -1,6 +1,7 @@
 """What is checked and read before the first step: the split, every image, and its hash."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from edgeseg.data.defective.boxes import read_boxes
 from edgeseg.data.defective.known import split_defects
 from edgeseg.data.defective.read import KnownDefect, read_defects
 from edgeseg.data.depth import bit_depth
-from edgeseg.data.images import Image, read_image, resize
+from edgeseg.data.frames import evenly
+from edgeseg.data.images import Image, read_image, read_pixels, resize
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, sha256, shown
+from edgeseg.geometry import Aspect, Size, fit, network_size
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
@@ -20,15 +23,17 @@ from edgeseg.training.folder import resume_command
 
 LISTED = 10  # names in an error
 DEFECTS = "defects"
+SAMPLE = 32  # images whose aspect ratios are read
 Split = dict[str, dict[str, str]]
 """`train`, `holdout` and, with --use-defects, `defects`: relative path -> SHA-256 of the file."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """The training images, uint8 [side, side, 3], and what their files have in common."""
+    """The training images, and what their files have in common."""
 
     pixels: list[Image]
+    """uint8 [h, w, 3], each scaled to the box in which it lies in the network's input"""
     frame_size: tuple[int, int] | None
     """(height, width), None if the files differ"""
     bit_depth: int
@@ -68,13 +73,15 @@ def defects_of(dataset: Dataset, config: TrainConfig) -> list[Sample]:
     return split_defects(dataset, config.defect_share, config.seed)[0]
 
 
-def read_known(dataset: Dataset, config: TrainConfig, bit_depth: int) -> list[KnownDefect]:
+def read_known(
+    dataset: Dataset, config: TrainConfig, network: Size, bit_depth: int
+) -> list[KnownDefect]:
     """Read the defective images that are trained on, and say what is known about them."""
     samples = defects_of(dataset, config)
     if not samples:
         return []
     boxes = read_boxes(dataset.root, [s.path for s in dataset.test if not s.good])
-    known = read_defects(samples, boxes, config.image_size, bit_depth)
+    known = read_defects(samples, boxes, network, config.aspect, bit_depth)
     masks = sum(each.exact for each in known)
     boxed = sum(not each.exact and not each.region.all() for each in known)
     counts = {"with a mask": masks, "with boxes": boxed, "without": len(known) - masks - boxed}
@@ -126,7 +133,23 @@ def check_same_images(run: Path, before: Split, now: Split) -> None:
         )
 
 
-def read_images(training: Sequence[Path], held: Sequence[Path], side: int) -> Images:
+def choose_network(training: Sequence[Path], config: TrainConfig) -> Size:
+    """Return the network's size for training images: as `geometry.network_size`, of a sample.
+
+    Damaged images are left to `read_images`.
+    """
+    sizes: list[Size] = []
+    if config.aspect == "keep":
+        for place in evenly(len(training), SAMPLE):
+            with suppress(DataError):
+                height, width = read_pixels(training[place]).shape[:2]
+                sizes.append((height, width))
+    return network_size(sizes, config.image_size, config.aspect)
+
+
+def read_images(
+    training: Sequence[Path], held: Sequence[Path], network: Size, aspect: Aspect
+) -> Images:
     """Decode every image once, also those held out. DataError lists all that are damaged."""
     pixels: list[Image] = []
     sizes: set[tuple[int, int]] = set()
@@ -140,8 +163,9 @@ def read_images(training: Sequence[Path], held: Sequence[Path], side: int) -> Im
                 faults.append(error)
             else:
                 if place < len(training) and not faults:
-                    sizes.add(image.shape[:2])
-                    pixels.append(resize(image, side, side))
+                    size = image.shape[0], image.shape[1]
+                    sizes.add(size)
+                    pixels.append(resize(image, *fit(size, network, aspect).size))
             bar.advance()
     if faults:
         raise _unreadable(faults)

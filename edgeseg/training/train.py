@@ -20,6 +20,7 @@ from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import Interrupted, ModelError
 from edgeseg.files import check_outputs, shown
+from edgeseg.geometry import Size, size_text
 from edgeseg.interrupt import Stop, stop_at_once, stop_requests
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
@@ -46,6 +47,7 @@ from edgeseg.training.keep import Keeper, store
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.prepare import (
     check_same_images,
+    choose_network,
     defect_types,
     defects_of,
     read_images,
@@ -100,16 +102,17 @@ def _train(
 ) -> None:
     try:
         with stop_at_once():
-            start, detector = _start(run, folder, config, resume)
+            training, held = ([s.path for s in part] for part in split_samples(dataset, config))
+            network = choose_network(training, config)
+            start, detector = _start(run, folder, config, network, resume)
             weights, checkpoint = file_sizes(detector, config)
             check_room(folder, weights, checkpoint)
-            training, held = ([s.path for s in part] for part in split_samples(dataset, config))
-            images = read_images(training, held, config.image_size)
+            images = read_images(training, held, network, config.aspect)
             split = split_hashes(dataset, config)
             if resume:
                 check_same_images(run, read_facts(folder).split, split)
-            known = read_known(dataset, config, images.bit_depth)
-            batches = Batches(images.pixels, config, known)
+            known = read_known(dataset, config, network, images.bit_depth)
+            batches = Batches(images.pixels, config, known, network=network)
             if config.features == "standard" and not start.tensors:
                 device = detector.mean.device
                 good = (detector.normalize(x.to(device)) for x in batches.good())
@@ -121,8 +124,8 @@ def _train(
             "stopped before the first step; nothing was trained", remedy="the same command"
         ) from error
     log.info(
-        f"{len(training)} training images, {len(held)} held out, device {detector.mean.device}, "
-        f"run {shown(run)}"
+        f"{len(training)} training images, {len(held)} held out, network {size_text(network)}, "
+        f"device {detector.mean.device}, run {shown(run)}"
     )
     facts = Facts(
         phase=0,
@@ -146,7 +149,8 @@ def _train(
         card = ModelCard(
             name=run.name,
             model=config.model,
-            image_size=config.image_size,
+            network_size=network,
+            aspect=config.aspect,
             frame_size=images.frame_size,
             bit_depth=images.bit_depth,
             config=facts.config,
@@ -162,7 +166,7 @@ def _train(
 
 
 def _start(
-    run: Path, folder: Path, config: TrainConfig, resume: bool
+    run: Path, folder: Path, config: TrainConfig, network: Size, resume: bool
 ) -> tuple[Checkpoint, Detector]:
     """Return the checkpoint to begin with, and the detector with its weights."""
     device, settings = torch_device(config.device), json_config(config)
@@ -176,7 +180,7 @@ def _start(
         if resume  # the checkpoint has its weights
         else pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
     )
-    detector = build_detector(config.model, teacher, settings, config.image_size)
+    detector = build_detector(config.model, teacher, settings, network)
     if resume:
         restore_weights(detector, start.tensors, folder / RESUME)
     placed: Detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

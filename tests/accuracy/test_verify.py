@@ -197,9 +197,9 @@ def test_check_comparable_refuses_other_frames(change, frames):
     assert caught.value.remedy.startswith(remedy)
 
 
-def test_check_comparable_refuses_another_image_size():
+def test_check_comparable_refuses_another_network_size():
     with fails(ConfigError, "verify/image-size"):
-        check_comparable(CARD, dataclasses.replace(CARD, image_size=32))
+        check_comparable(CARD, dataclasses.replace(CARD, network_size=(32, 32)))
 
 
 def test_verify_notes_other_weights_and_thresholds(red, tmp_path):

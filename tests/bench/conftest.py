@@ -9,7 +9,7 @@ from tests.kit.red_graph import CARD as SMALL
 from tests.kit.red_graph import red_graph
 
 SIDE = 256  # each layer takes microseconds, the resolution of OpenVINO's times
-CARD = replace(SMALL, frame_shape=(1, SIDE, SIDE, 3), image_size=SIDE)
+CARD = replace(SMALL, frame_shape=(1, SIDE, SIDE, 3), network_size=(SIDE, SIDE))
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,9 @@ def test_shade_changes_only_the_brightness_of_a_large_region():
     assert 0.14 < sizes.min() and sizes.max() < 0.71
     assert min(gains) < 1 < max(gains)
     assert 0.15 < np.mean(areas) < 0.3
-    mean = np.mean([perlin_mask(np.random.default_rng(seed), 64).mean() for seed in range(40)])
+    mean = np.mean(
+        [perlin_mask(np.random.default_rng(seed), (64, 64)).mean() for seed in range(40)]
+    )
     assert np.mean(areas) > 3 * mean
 
 
@@ -71,4 +73,4 @@ def test_patch_only_moves_pixels():
 
 def _first_mask(seed):
     """The outline is the Perlin mask of the paper, drawn first."""
-    return perlin_mask(np.random.default_rng(seed), 64)
+    return perlin_mask(np.random.default_rng(seed), (64, 64))

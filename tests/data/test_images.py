@@ -106,7 +106,7 @@ def test_resize_mask_is_antialiased_and_thresholded():
     mask = np.zeros((64, 64), bool)
     mask[:, :32] = True
     mask[5, 50] = True  # one pixel of 64 in its cell: gone after the filter
-    small = resize_mask(mask, 8)
+    small = resize_mask(mask, (8, 8))
     assert small.dtype == np.bool_
     assert small[:, :4].all()
     assert not small[:, 4:].any()
@@ -117,7 +117,7 @@ def test_resize_mask_is_antialiased_and_thresholded():
 def test_fill_frame_converts_the_channel_order(source, target):
     picture = RGB if source == "rgb" else np.ascontiguousarray(RGB[..., ::-1])
     frame = np.zeros((2, 2, 3), np.uint8)
-    fill_frame(frame, picture, source=source, target=target)
+    fill_frame(frame, picture, source=source, target=target, aspect="stretch")
     np.testing.assert_array_equal(frame, RGB if target == "rgb" else RGB[..., ::-1])
 
 
@@ -126,14 +126,16 @@ def test_fill_frame_converts_to_gray_like_opencv(source):
     """ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B."""
     picture = RGB if source == "rgb" else np.ascontiguousarray(RGB[..., ::-1])
     slot = np.zeros((1, 2, 2, 1), np.uint8)
-    fill_frame(slot[0], picture, source=source, target="gray")
+    fill_frame(slot[0], picture, source=source, target="gray", aspect="stretch")
     np.testing.assert_array_equal(slot[0, ..., 0], [[76, 150], [29, 90]])
 
 
 @pytest.mark.parametrize("target", ["rgb", "bgr", "gray"])
 def test_fill_frame_resizes_into_the_slot(target):
     slot = np.zeros((2, 12, 16, 1 if target == "gray" else 3), np.uint8)
-    fill_frame(slot[1], np.full((30, 20, 3), 77, np.uint8), source="rgb", target=target)
+    fill_frame(
+        slot[1], np.full((30, 20, 3), 77, np.uint8), source="rgb", target=target, aspect="stretch"
+    )
     assert (slot[1] == 77).all()
     assert (slot[0] == 0).all()
 

@@ -10,15 +10,15 @@ from edgeseg.data.textures import ProceduralTextures
 class White:
     """A white texture, whose blends are easy to compute."""
 
-    def draw(self, rng, side):
-        return np.full((side, side, 3), 255, np.uint8)
+    def draw(self, rng, size):
+        return np.full((*size, 3), 255, np.uint8)
 
 
 class Red:
     """A texture with a color."""
 
-    def draw(self, rng, side):
-        return np.full((side, side, 3), (255, 0, 0), np.uint8)
+    def draw(self, rng, size):
+        return np.full((*size, 3), (255, 0, 0), np.uint8)
 
 
 def anomalous(corruptor, image, start=0):

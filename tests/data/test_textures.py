@@ -23,7 +23,7 @@ def test_every_field_is_finite_fp32_of_the_requested_size(field, side):
 
 def test_procedural_textures_depend_on_the_seed():
     first, again, other = (
-        ProceduralTextures().draw(np.random.default_rng(seed), 64) for seed in (1, 1, 2)
+        ProceduralTextures().draw(np.random.default_rng(seed), (64, 64)) for seed in (1, 1, 2)
     )
     assert first.dtype == np.uint8 and first.shape == (64, 64, 3)
     np.testing.assert_array_equal(first, again)
@@ -32,7 +32,7 @@ def test_procedural_textures_depend_on_the_seed():
 
 def test_procedural_textures_are_dark_and_bright():
     rng = np.random.default_rng(0)
-    means = [ProceduralTextures().draw(rng, 32).mean() for _ in range(100)]
+    means = [ProceduralTextures().draw(rng, (32, 32)).mean() for _ in range(100)]
     assert min(means) < 50 and max(means) > 205
 
 
@@ -41,7 +41,7 @@ def test_a_damaged_texture_is_named_once_and_another_one_taken(tmp_path):
     (tmp_path / "cut.png").write_bytes((tmp_path / "sound.png").read_bytes()[:-9])
     textures, rng = FolderTextures(tmp_path), np.random.default_rng(0)
     with logged() as lines:
-        assert all((textures.draw(rng, 8) == 77).all() for _ in range(20))
+        assert all((textures.draw(rng, (8, 8)) == 77).all() for _ in range(20))
     (line,) = lines
     assert "cut.png" in line
 
@@ -49,7 +49,7 @@ def test_a_damaged_texture_is_named_once_and_another_one_taken(tmp_path):
 def test_textures_that_are_all_damaged_are_refused(tmp_path):
     (tmp_path / "cut.png").write_bytes(b"no image")
     with fails(DataError, "data/damaged-image"):
-        FolderTextures(tmp_path).draw(np.random.default_rng(0), 8)
+        FolderTextures(tmp_path).draw(np.random.default_rng(0), (8, 8))
 
 
 def test_folder_textures_searches_subfolders(tmp_path):
@@ -57,7 +57,7 @@ def test_folder_textures_searches_subfolders(tmp_path):
         write_png(tmp_path / name, np.full((8, 8, 3), value, np.uint8))
     textures = FolderTextures(tmp_path)
     rng = np.random.default_rng(0)
-    seen = {int(textures.draw(rng, 16)[0, 0, 0]) for _ in range(30)}
+    seen = {int(textures.draw(rng, (16, 16))[0, 0, 0]) for _ in range(30)}
     assert seen == {10, 200}
 
 

@@ -177,9 +177,14 @@ def test_export_graph_of_an_ablation(settings, tmp_path):
     config = TrainConfig(image_size=SIDE, **settings)
     torch.manual_seed(0)
     values = dataclasses.asdict(config)
-    detector = build_detector(config.model, Teacher("resnet18"), values, SIDE)
+    detector = build_detector(config.model, Teacher("resnet18"), values, (SIDE, SIDE))
     module = Fused(
-        detector, image_size=SIDE, frame_size=(48, 80), frame_format="bgr", top=config.top
+        detector,
+        network_size=(SIDE, SIDE),
+        frame_size=(48, 80),
+        frame_format="bgr",
+        aspect="stretch",
+        top=config.top,
     )
     card = make_card(48, 80, side=SIDE, name="ablation", model=config.model, training=values)
     with PyTorchBackend(module, card) as backend:

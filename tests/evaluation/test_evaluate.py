@@ -91,7 +91,7 @@ def test_a_defect_that_vanishes_in_the_resize_is_a_defective_image(root):
     mask = np.zeros((64, 64), np.uint8)
     mask[0, 0] = 255
     write_png(root / "ground_truth/dent/fine_mask.png", mask)
-    assert not resize_mask(mask > 0, 16).any()
+    assert not resize_mask(mask > 0, (16, 16)).any()
     found = evaluate(PlateBackend(), open_dataset(root))
     assert found.per_defect[0].images == 2
     assert found.per_defect[0].scores.image_auroc == pytest.approx(3 / 6)  # its score is the lowest

@@ -104,7 +104,7 @@ def run(tmp_path, monkeypatch):
     data, run = tmp_path / "data", tmp_path / "runs" / "plates"
     held = [write_image(data / "good" / f"{red}.png", red) for red in (30, 60, 90)]
     split = {"train": {}, "holdout": {f"good/{p.name}": sha256(p) for p in held}}
-    card = make_run_card(name="plates", image_size=16, split=split)
+    card = make_run_card(name="plates", network_size=(16, 16), split=split)
     write_card(run / CARD, card)
     backend = PlateBackend()
 

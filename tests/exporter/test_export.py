@@ -109,7 +109,11 @@ def test_everything_to_run_it_travels_in_the_file(exported, run, model):
     card = card_from_metadata({p.key: p.value for p in model.metadata_props}, exported.graph)
     assert card == exported.card
     assert (card.name, card.threshold, card.image_threshold) == ("screws", 0.5, 0.6)
-    assert (card.frame_format, card.frame_shape, card.image_size) == ("bgr", (1, 48, 80, 3), 64)
+    assert (card.frame_format, card.frame_shape, card.network_size) == (
+        "bgr",
+        (1, 48, 80, 3),
+        (64, 64),
+    )
     assert card.classes == ("good", "anomalous")
     assert card.weights_sha256 == read_card(run / CARD, ModelCard).weights_sha256
     assert {"torch", "onnx", "onnxscript", "edgeseg"} <= set(card.versions)

@@ -74,9 +74,10 @@ def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch
     """A toy detector as an opened run."""
     module = Fused(
         detector or Toy(),
-        image_size=TOY_SIDE,
+        network_size=(TOY_SIDE, TOY_SIDE),
         frame_size=frame_size,
         frame_format=frame_format,
+        aspect="stretch",
         top=10,
     )
     card = make_card(

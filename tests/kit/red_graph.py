@@ -80,7 +80,7 @@ def red_graph(chain=CHAIN, *, fragile=(), card=CARD):
             node("Expand", ["mean_column", "columns"], ["input_check"], "expand"),
         ]
     used = {name for n in nodes for name in n.input}
-    n, side = card.frame_shape[0], card.image_size
+    n, (side, _) = card.frame_shape[0], card.network_size
     model = make_graph(
         nodes,
         {name: value for name, value in constants.items() if name in used},

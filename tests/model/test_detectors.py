@@ -23,7 +23,7 @@ def teacher():
 
 def build(teacher, **settings):
     config = dataclasses.asdict(TrainConfig(image_size=64, **settings))
-    return build_detector(config["model"], teacher, config, 64)
+    return build_detector(config["model"], teacher, config, (64, 64))
 
 
 def test_every_model_that_can_be_trained_can_be_built():
@@ -31,7 +31,7 @@ def test_every_model_that_can_be_trained_can_be_built():
 
 
 def test_a_card_without_the_newer_settings_is_destseg_whole(teacher):
-    old = build_detector("destseg", teacher, {"teacher": "resnet18", "top": 100}, 64)
+    old = build_detector("destseg", teacher, {"teacher": "resnet18", "top": 100}, (64, 64))
     new = build(teacher)
     assert isinstance(old, DeSTSeg) and old.head is not None
     assert old.state_dict().keys() == new.state_dict().keys()
@@ -39,7 +39,7 @@ def test_a_card_without_the_newer_settings_is_destseg_whole(teacher):
 
 def test_a_setting_that_a_card_leaves_open_has_its_default(teacher):
     names = ("head", "head_stride", "head_width", "student_width", "decoder", "local_contrast")
-    detector = build_detector("destseg", teacher, dict.fromkeys(names), 64)
+    detector = build_detector("destseg", teacher, dict.fromkeys(names), (64, 64))
     assert detector.map_stride == 4
 
 
@@ -85,4 +85,4 @@ def test_what_the_head_reads(teacher, decoder, head_input, kind, channels):
 
 def test_a_model_from_the_future_is_refused(teacher):
     with fails(ModelError, "model/unknown-kind"):
-        build_detector("newseg", teacher, {}, 64)
+        build_detector("newseg", teacher, {}, (64, 64))

@@ -21,7 +21,7 @@ def teacher():
 
 def detector(teacher, **settings):
     torch.manual_seed(1)
-    return DSKD(teacher, image_size=64, **settings)
+    return DSKD(teacher, network_size=(64, 64), **settings)
 
 
 def vectors(*positions):
@@ -138,8 +138,8 @@ def test_the_matrices_are_not_in_the_weights(teacher):
 
 def test_a_head_sharpens_the_map_and_leaves_the_score(monkeypatch):
     """Where the head sees nothing a twentieth of the discrepancy is left."""
-    detector = DSKD(Teacher("resnet18"), image_size=64, head=True, head_width=16).eval()
-    plain = DSKD(detector.teacher, image_size=64).eval()
+    detector = DSKD(Teacher("resnet18"), network_size=(64, 64), head=True, head_width=16).eval()
+    plain = DSKD(detector.teacher, network_size=(64, 64)).eval()
     plain.load_state_dict(detector.state_dict(), strict=False)
     x = torch.rand(1, 3, 64, 64)
     sure = torch.full((1, 1, 16, 16), 50.0)
@@ -153,10 +153,17 @@ def test_a_head_sharpens_the_map_and_leaves_the_score(monkeypatch):
 
 
 def test_the_fused_graph_takes_the_score_from_its_own_map(monkeypatch):
-    detector = DSKD(Teacher("resnet18"), image_size=64, head=True, head_width=16).eval()
+    detector = DSKD(Teacher("resnet18"), network_size=(64, 64), head=True, head_width=16).eval()
     answers = torch.full((1, 1, 64, 64), 0.25), torch.full((1, 1, 64, 64), 0.75)
     monkeypatch.setattr(detector, "forward", lambda x: answers)
-    fused = Fused(detector, image_size=64, frame_size=(48, 40), frame_format="bgr", top=1)
+    fused = Fused(
+        detector,
+        network_size=(64, 64),
+        frame_size=(48, 40),
+        frame_format="bgr",
+        aspect="stretch",
+        top=1,
+    )
     frame = torch.zeros(1, 48, 40, 3, dtype=torch.uint8)
     mask, score, square = fused(frame, torch.tensor([0.5]))
     assert not mask.any() and score.item() == 0.75 and square.max() == 0.25

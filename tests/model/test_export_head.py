@@ -52,8 +52,9 @@ def seeded():
         yield
 
 
-def features(side, batch=1):
-    return [torch.randn(batch, c, side >> k, side >> k) for k, c in enumerate(CHANNELS)]
+def features(size, batch=1):
+    height, width = size
+    return [torch.randn(batch, c, height >> k, width >> k) for k, c in enumerate(CHANNELS)]
 
 
 def borders_and_inside(found, expected):
@@ -68,16 +69,17 @@ def borders_and_inside(found, expected):
 
 @pytest.mark.parametrize("worth", [0.0, 1e9])
 @pytest.mark.parametrize(
-    ("batch", "side", "halved"), [(1, 24, False), (3, 40, False), (2, 64, True)]
+    ("batch", "size", "halved"),
+    [(1, (24, 24), False), (3, (40, 24), False), (2, (24, 64), False), (2, (64, 48), True)],
 )
-def test_export_head_answers_as_the_head(monkeypatch, worth, batch, side, halved):
+def test_export_head_answers_as_the_head(monkeypatch, worth, batch, size, halved):
     monkeypatch.setattr(export_head, "WORTH", worth)
     similarity = SimilarityProduct(halved=halved)
     head = settled(SegmentationHead(sum(CHANNELS), WIDTH))
-    teacher, student = features(side, batch), features(side, batch)
-    grid = side // 2 if halved else side
-    sides = [min(grid, side >> k) for k in range(3)]
-    exported = ExportHead(head, CHANNELS, sides)
+    teacher, student = features(size, batch), features(size, batch)
+    shifts = (1, 1, 2) if halved else (0, 1, 2)
+    sizes = [(size[0] >> shift, size[1] >> shift) for shift in shifts]
+    exported = ExportHead(head, CHANNELS, sizes)
     coarser = [2] if halved else [1, 2]
     assert exported.moved == ([] if worth else coarser)
     found = exported(similarity.levels(teacher, student))
@@ -88,22 +90,23 @@ def test_export_head_answers_as_the_head(monkeypatch, worth, batch, side, halved
 @pytest.mark.parametrize(("fine", "coarse"), [(8, 4), (8, 2), (12, 3), (7, 3), (5, 1)])
 def test_level_conv_at_every_position(fine, coarse, kernel):
     convolution = nn.Conv2d(8, 5, kernel, padding=kernel // 2)
-    kept, level = torch.randn(2, 2, fine, fine), torch.randn(2, 6, coarse, coarse)
-    upsampled = interpolate(level, (fine, fine), mode="bilinear", align_corners=False)
-    found = LevelConv(convolution, [2, 6], [fine, coarse], [1])(kept, [level])
+    sizes = [(fine, 2 * fine), (coarse, 3 * coarse)]
+    kept, level = torch.randn(2, 2, *sizes[0]), torch.randn(2, 6, *sizes[1])
+    upsampled = interpolate(level, sizes[0], mode="bilinear", align_corners=False)
+    found = LevelConv(convolution, [2, 6], sizes, [1])(kept, [level])
     borders_and_inside(found, convolution(torch.cat([kept, upsampled], dim=1)))
 
 
 @pytest.mark.parametrize("side", [2, 3, 7, 24])
 def test_pooled_bias_at_every_position(side):
     aspp = settled(Aspp(3, 5))
-    x = torch.randn(2, 3, side, side)
-    borders_and_inside(PooledBias(aspp, side)(x), aspp(x))
+    x = torch.randn(2, 3, side, side + 5)
+    borders_and_inside(PooledBias(aspp, (side, side + 5))(x), aspp(x))
 
 
 def test_pooled_bias_by_hand():
     """Ones everywhere: four taps of three channels in a corner, six at an edge, nine inside."""
-    bias = PooledBias(settled(Aspp(3, 3)), 4)
+    bias = PooledBias(settled(Aspp(3, 3)), (4, 4))
     weight = torch.ones(1, 3, 3, 3)
     expected = conv2d(torch.ones(1, 3, 4, 4), weight, padding=1)[0, 0].flatten()
     nine = 3 * torch.tensor([4.0, 6, 4, 6, 9, 6, 4, 6, 4])
@@ -130,26 +133,34 @@ def test_interpolation_of_three_taps_by_hand():
 )
 def test_moved_levels_are_those_that_are_worth_it(side, moved):
     block = BasicBlock(448, 256)
-    assert moved_levels(block, [64, 128, 256], [side, side // 2, side // 4]) == moved
+    sizes = [(side >> k, side >> k) for k in range(3)]
+    assert moved_levels(block, [64, 128, 256], sizes) == moved
 
 
 def test_moved_levels_decide_for_both_convolutions(monkeypatch):
     """Saved per MAC spent: 1.35 for the 3x3 alone, 0.75 for the 1x1, 1.25 for both."""
     for worth, moved in ((1.2, [1]), (1.3, [])):
         monkeypatch.setattr(export_head, "WORTH", worth)
-        assert moved_levels(BasicBlock(8, 5), [2, 6], [8, 4]) == moved
+        assert moved_levels(BasicBlock(8, 5), [2, 6], [(8, 8), (4, 4)]) == moved
 
 
 def test_a_block_without_a_shortcut_convolution_moves_nothing():
-    assert moved_levels(BasicBlock(448, 448), [64, 128, 256], [64, 32, 16]) == []
+    assert moved_levels(BasicBlock(448, 448), [8, 8, 8], [(64, 64), (32, 32), (16, 16)]) == []
 
 
 def fused(detector, side=64, batch=1):
-    return Fused(detector, image_size=side, frame_size=(48, 80), frame_format="bgr", top=100)
+    return Fused(
+        detector,
+        network_size=(side, side),
+        frame_size=(48, 80),
+        frame_format="bgr",
+        aspect="stretch",
+        top=100,
+    )
 
 
 def dskd():
-    return DSKD(Teacher("resnet18"), image_size=64, head=True, head_width=32)
+    return DSKD(Teacher("resnet18"), network_size=(64, 64), head=True, head_width=32)
 
 
 def destseg(**settings):
@@ -199,7 +210,7 @@ def test_the_graph_has_fewer_macs_and_no_helper_operation():
     class Exported(Plain):
         def __init__(self):
             super().__init__()
-            self.head = ExportHead(copy.deepcopy(head), [64, 128, 256], [16, 8, 4])
+            self.head = ExportHead(copy.deepcopy(head), [64, 128, 256], [(16, 16), (8, 8), (4, 4)])
 
         def forward(self, t1, t2, t3, s1, s2, s3):
             return self.head(self.similarity.levels([t1, t2, t3], [s1, s2, s3]))

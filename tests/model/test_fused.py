@@ -30,7 +30,8 @@ class Brightness(nn.Module):
 def fuse(frame_size, frame_format="rgb", *, side=256, top=4, context=0.0):
     return Fused(
         Brightness(),
-        image_size=side,
+        network_size=(side, side),
+        aspect="stretch",
         frame_size=frame_size,
         frame_format=frame_format,
         top=top,
@@ -132,7 +133,14 @@ class FullSize(Brightness):
 
 
 def test_a_map_of_full_size_stays_as_it_is():
-    fused = Fused(FullSize(), image_size=32, frame_size=(32, 32), frame_format="rgb", top=1)
+    fused = Fused(
+        FullSize(),
+        network_size=(32, 32),
+        frame_size=(32, 32),
+        frame_format="rgb",
+        aspect="stretch",
+        top=1,
+    )
     frame = picture(32, 32)
     _, _, anomaly_map = fused(torch.from_numpy(frame[None]), torch.tensor([0.5]))
     np.testing.assert_allclose(anomaly_map[0], frame[:, :, 1] / 255, atol=1e-6)

@@ -28,7 +28,7 @@ SIDE = 8
 
 def write_graph(path, card, weight=None, batch=1):
     """frame -> Cast -> stem (the sum of the channels) -> a convolution that negates -> outputs."""
-    card = dataclasses.replace(card, frame_shape=(batch, SIDE, SIDE, 3), image_size=SIDE)
+    card = dataclasses.replace(card, frame_shape=(batch, SIDE, SIDE, 3), network_size=(SIDE, SIDE))
     stem = np.ones((8, 3, 1, 1), np.float32)
     negate = -np.eye(8, dtype=np.float32)[:, :, None, None] if weight is None else weight
     nodes = [

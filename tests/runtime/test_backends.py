@@ -45,7 +45,8 @@ def backend(request, red_card, red_graph, red_module):
 
 @pytest.mark.parametrize("runtime", GRAPH_BACKENDS)
 @pytest.mark.parametrize(
-    "changes", [{"image_size": 20}, {"frame_shape": (2, 4, 6, 3)}, {"frame_shape": (1, 5, 7, 3)}]
+    "changes",
+    [{"network_size": (20, 20)}, {"frame_shape": (2, 4, 6, 3)}, {"frame_shape": (1, 5, 7, 3)}],
 )
 def test_metadata_of_another_graph_is_refused(red_card, red_graph, tmp_path, runtime, changes):
     model = onnx.load(red_graph)
@@ -156,7 +157,7 @@ def test_a_file_that_is_no_graph_is_refused(kind, tmp_path):
 
 
 def test_fake_backend_averages_the_cells_of_its_map(red_card):
-    card = dataclasses.replace(red_card, image_size=2, frame_format="bgr")
+    card = dataclasses.replace(red_card, network_size=(2, 2), frame_format="bgr")
     slot = Slot.on_host(card)
     slot.frame[:, :4, :4, 2] = 255
     slot.frame[:, :2, 4:, 2] = 255

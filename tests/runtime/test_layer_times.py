@@ -78,7 +78,9 @@ def test_only_the_run_is_timed(monkeypatch):
 def large_red(tmp_path_factory):
     """The red graph at 256 x 256: each layer takes microseconds, which is what OpenVINO counts."""
     path = tmp_path_factory.mktemp("graphs") / "red.onnx"
-    onnx.save(red_graph(card=replace(CARD, frame_shape=(1, 256, 256, 3), image_size=256)), path)
+    onnx.save(
+        red_graph(card=replace(CARD, frame_shape=(1, 256, 256, 3), network_size=(256, 256))), path
+    )
     return path
 
 

@@ -15,7 +15,7 @@ def raw(path, value):
 
 def test_training_and_held_out_images_share_one_depth(tmp_path):
     dark, bright = raw(tmp_path / "dark.png", 1000), raw(tmp_path / "bright.tif", 4095)
-    images = read_images([dark], [bright], 32)
+    images = read_images([dark], [bright], (32, 32), "stretch")
     assert images.bit_depth == 12
     assert {int(level) for level in np.unique(images.pixels[0])} == {62}  # 1000 * 255 / 4095
 

@@ -31,7 +31,7 @@ def teacher():
 
 def test_cache_bytes_are_those_of_three_levels_at_stride_4_8_and_16():
     size = precision(CPU).itemsize
-    assert cache_bytes(TrainConfig(), RESNET18, 10, 1000, CPU) == 10 * VALUES * size
+    assert cache_bytes(TrainConfig(), (256, 256), RESNET18, 10, 1000, CPU) == 10 * VALUES * size
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,22 @@ def test_cache_bytes_are_those_of_three_levels_at_stride_4_8_and_16():
     ],
 )
 def test_cache_bytes_is_zero_where_the_cache_is_of_no_use(settings, images, steps):
-    assert cache_bytes(TrainConfig(**settings), RESNET18, images, steps, CPU) == 0
+    assert cache_bytes(TrainConfig(**settings), (256, 256), RESNET18, images, steps, CPU) == 0
     unchanged = TrainConfig(**settings, augmentation=False)
     if settings:
-        assert cache_bytes(unchanged, RESNET18, images, steps, CPU) > 0
+        assert cache_bytes(unchanged, (256, 256), RESNET18, images, steps, CPU) > 0
 
 
 def test_cache_bytes_is_zero_on_a_gpu():
-    assert cache_bytes(TrainConfig(), RESNET18, 10, 1000, torch.device("cuda")) == 0
+    assert cache_bytes(TrainConfig(), (256, 256), RESNET18, 10, 1000, torch.device("cuda")) == 0
 
 
 @pytest.mark.parametrize("model", ["destseg", "stpm", "dskd"])
 def test_loss_is_the_same_with_cached_teacher_features(plates, teacher, model):
     config = TrainConfig(model=model, image_size=64, batch=2)
-    images = read_images([sample.path for sample in plates.train[:5]], [], 64).pixels
+    images = read_images(
+        [sample.path for sample in plates.train[:5]], [], (64, 64), "stretch"
+    ).pixels
     detector, (phase, *_) = phases_of(teacher, model=model)
     detector.eval()
     batches = Batches(images, config)

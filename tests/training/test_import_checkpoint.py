@@ -68,7 +68,7 @@ def test_import_checkpoint_reads_every_tensor(state, imported):
 
 def test_the_card_names_the_imported_file_and_no_split(imported):
     card = read_card(imported.run / CARD, ModelCard)
-    assert (card.name, card.image_size, card.frame_size) == ("bottle", 256, None)
+    assert (card.name, card.network_size, card.frame_size) == ("bottle", (256, 256), None)
     assert card.config == {
         "teacher": "resnet18",
         "features": "raw",

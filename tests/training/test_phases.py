@@ -20,7 +20,7 @@ def teacher():
 def phases_of(teacher, **settings):
     config = TrainConfig(image_size=64, **settings)
     torch.manual_seed(0)
-    detector = build_detector(config.model, teacher, dataclasses.asdict(config), 64)
+    detector = build_detector(config.model, teacher, dataclasses.asdict(config), (64, 64))
     return detector, list(phases(detector, config, images=48))
 
 

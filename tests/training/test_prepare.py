@@ -39,19 +39,19 @@ def test_read_images_returns_the_training_images_and_their_common_size(tmp_path)
     for name, shape in (("a", (40, 60, 3)), ("b", (40, 60, 3)), ("c", (50, 50, 3))):
         write_png(tmp_path / f"{name}.png", np.full(shape, ord(name), np.uint8))
     a, b, c = (tmp_path / f"{name}.png" for name in "abc")
-    images = read_images([b, a], [c], 32)
+    images = read_images([b, a], [c], (32, 32), "stretch")
     assert [(image.shape, image[0, 0, 0]) for image in images.pixels] == [
         ((32, 32, 3), ord("b")),
         ((32, 32, 3), ord("a")),
     ]
     assert images.frame_size == (40, 60)
-    assert read_images([a, c], [], 32).frame_size is None
+    assert read_images([a, c], [], (32, 32), "stretch").frame_size is None
 
 
 def test_images_of_12_bits_in_16_are_scaled_by_their_depth(tmp_path):
     for name, value in (("dark", 1000), ("bright", 4095)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((8, 8), value, np.uint16))
-    images = read_images([tmp_path / "dark.png"], [tmp_path / "bright.png"], 8)
+    images = read_images([tmp_path / "dark.png"], [tmp_path / "bright.png"], (8, 8), "stretch")
     assert images.bit_depth == 12
     assert images.pixels[0][0, 0, 0] == round(1000 / 4095 * 255)
 
@@ -63,12 +63,12 @@ def test_every_damaged_image_is_listed_also_one_held_out(tmp_path):
         (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n torn")
     bad = [tmp_path / name for name in names]
     with fails(DataError, "data/damaged-images") as caught:
-        read_images([tmp_path / "good.png", *bad[:3]], bad[3:], 32)
+        read_images([tmp_path / "good.png", *bad[:3]], bad[3:], (32, 32), "stretch")
     assert caught.value.problem.startswith("12 images")
     assert all(name in caught.value.problem for name in names[:10])
     assert "bad10" not in caught.value.problem and "and 2 more" in caught.value.problem
     with fails(DataError, "data/damaged-image"):
-        read_images([tmp_path / "good.png"], bad[:1], 32)
+        read_images([tmp_path / "good.png"], bad[:1], (32, 32), "stretch")
 
 
 def test_split_hashes_names_files_that_are_no_text(tmp_path):

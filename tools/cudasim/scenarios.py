@@ -29,7 +29,7 @@ def round_trip() -> dict[str, Any]:
 def infer_in(stream: Any, card: GraphCard, buffers: list[int]) -> int:
     n, h, w, c = card.frame_shape
     return simulator.infer(
-        int(stream), tuple(buffers), (n, h, w, c), card.image_size, 2, len(card.input_check)
+        int(stream), tuple(buffers), (n, h, w, c), card.network_size[0], 2, len(card.input_check)
     )
 
 

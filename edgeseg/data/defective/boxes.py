@@ -21,18 +21,18 @@ from edgeseg.files import cannot_read, quoted, shown
 BOXES = "boxes.csv"
 COLUMNS = ("file", "x", "y", "width", "height")
 
-Box = tuple[int, int, int, int]
+DefectBox = tuple[int, int, int, int]
 """x, y, width, height."""
 
 
-def read_boxes(root: Path, images: Collection[Path]) -> dict[Path, list[Box]]:
+def read_boxes(root: Path, images: Collection[Path]) -> dict[Path, list[DefectBox]]:
     """Return the boxes of each image; empty if there is no `boxes.csv`.
 
     DataError: another header, a value that is no number (`data/boxes`), or a file that is not
     among the defective images (`data/box-without-image`).
     """
     path = root / BOXES
-    found: dict[Path, list[Box]] = defaultdict(list)
+    found: dict[Path, list[DefectBox]] = defaultdict(list)
     if not path.is_file():
         return found
     try:
@@ -63,7 +63,7 @@ def read_boxes(root: Path, images: Collection[Path]) -> dict[Path, list[Box]]:
     return found
 
 
-def box_mask(boxes: Collection[Box], size: tuple[int, int], path: Path) -> Mask:
+def box_mask(boxes: Collection[DefectBox], size: tuple[int, int], path: Path) -> Mask:
     """Return bool [H, W], True inside the boxes; DataError for one that leaves the image."""
     height, width = size
     mask = np.zeros(size, np.bool_)

@@ -1,4 +1,4 @@
-"""Defective images at network size, with what is known about the place of the defect."""
+"""Defective images as the network sees them, with what is known about the place of the defect."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.data.defective.boxes import Box, box_mask
+from edgeseg.data.defective.boxes import DefectBox, box_mask
 from edgeseg.data.images import Image, Mask, read_image, resize, resize_float
 from edgeseg.data.layouts import Sample
 from edgeseg.data.truth import read_mask
 from edgeseg.errors import DataError
 from edgeseg.files import shown
+from edgeseg.geometry import Aspect, Size, fit
 
 COVERED = 0.5  # a pixel of the network is anomalous if the mask covers this share of it ...
 THIN = 0.5  # ... or, for lines thinner than that, this share of the highest cover
@@ -30,23 +31,30 @@ class KnownDefect:
 
 
 def read_defects(
-    samples: Sequence[Sample], boxes: Mapping[Path, Sequence[Box]], side: int, bit_depth: int
+    samples: Sequence[Sample],
+    boxes: Mapping[Path, Sequence[DefectBox]],
+    network: Size,
+    aspect: Aspect,
+    bit_depth: int,
 ) -> list[KnownDefect]:
     """Read defective images; a mask goes before boxes, and an empty mask says nothing.
 
     DataError: a damaged image or mask, a mask of another size than its image, a box outside of it.
     """
-    return [_read(sample, boxes.get(sample.path, ()), side, bit_depth) for sample in samples]
+    return [_read(s, boxes.get(s.path, ()), network, aspect, bit_depth) for s in samples]
 
 
-def _read(sample: Sample, boxes: Sequence[Box], side: int, bit_depth: int) -> KnownDefect:
+def _read(
+    sample: Sample, boxes: Sequence[DefectBox], network: Size, aspect: Aspect, bit_depth: int
+) -> KnownDefect:
     image = read_image(sample.path, bit_depth)
     size = (image.shape[0], image.shape[1])
     mask = _mask(sample, size)
     exact = mask is not None
     if mask is None:
         mask = box_mask(boxes, size, sample.path) if boxes else np.ones(size, np.bool_)
-    return KnownDefect(resize(image, side, side), shrink_mask(mask, side, side), exact)
+    height, width = fit(size, network, aspect).size
+    return KnownDefect(resize(image, height, width), shrink_mask(mask, height, width), exact)
 
 
 def _mask(sample: Sample, size: tuple[int, int]) -> Mask | None:

@@ -50,6 +50,7 @@ class Dispatcher:
         self._record_sinks = [sink for sink in sinks if isinstance(sink, RecordSink)]
         self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
         self._card, self._stages, self._live = card, stages, live
+        self._rows, self._columns = card.content.rows, card.content.columns
         self._threshold, self._limit = threshold, limit
         self._has_sinks = bool(sinks)
         self._wants_frames = bool(self._frame_sinks)
@@ -72,7 +73,7 @@ class Dispatcher:
         if buffers is not None:
             np.copyto(buffers.frame, slot.frame[0])
             np.copyto(buffers.mask, slot.mask[0])
-            np.copyto(buffers.anomaly_map, slot.anomaly_map[0])
+            np.copyto(buffers.anomaly_map, slot.anomaly_map[0, self._rows, self._columns])
         with self._changed:
             if not self._live:
                 self._changed.wait_for(lambda: len(self._waiting) < self._limit or self._closed)

@@ -35,6 +35,7 @@ class InFlightRequest:
             self.slot.threshold[0] = threshold
         self.frame: Image = self.slot.frame[0]
         self._format = backend.card.frame_format
+        self._aspect = backend.card.aspect
         self._run: Callable[[], None] = backend.run
         backend.bind(self.slot)
         backend.run()
@@ -47,7 +48,7 @@ class InFlightRequest:
     def fill(self, image: Image) -> None:
         """Convert a BGR image into the slot, unless it is there already."""
         if image is not self.frame and not _same(image, self.frame):
-            fill_frame(self.frame, image, source="bgr", target=self._format)
+            fill_frame(self.frame, image, source="bgr", target=self._format, aspect=self._aspect)
 
     def start(self) -> None:
         """Submit the slot's frame, if the backend can run asynchronously."""

@@ -44,7 +44,7 @@ class ResultBuffers:
     mask: NDArray[np.uint8]
     """uint8 [H, W]."""
     anomaly_map: NDArray[np.float32]
-    """float32 [S, S]."""
+    """float32 [h, w]: what the network's map has of the frame."""
 
     @classmethod
     def of(cls, card: GraphCard) -> "ResultBuffers":
@@ -53,7 +53,7 @@ class ResultBuffers:
         return cls(
             frame=np.zeros(card.frame_shape[1:], np.uint8),
             mask=np.zeros((height, width), np.uint8),
-            anomaly_map=np.zeros((card.image_size, card.image_size), np.float32),
+            anomaly_map=np.zeros(card.content.size, np.float32),
         )
 
 

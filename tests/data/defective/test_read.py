@@ -23,7 +23,7 @@ def sample(tmp_path):
 
 
 def read(sample, boxes=()):
-    (found,) = read_defects([sample], {sample.path: boxes}, SIDE, 16)
+    (found,) = read_defects([sample], {sample.path: boxes}, (SIDE, SIDE), "stretch", 16)
     return found
 
 
