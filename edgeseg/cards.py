@@ -102,6 +102,8 @@ class ModelCard:
     """How the limits of the input check were found: wanted rate, number of images, method."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Of a run of `edgeseg reproduce`: its evaluation, in [0, 1] or None."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """The verdict of `edgeseg evaluate`, for a warning (evaluation/remembered.py)."""
     bit_depth: int = bounded(8, 16, default=16)
     """Of the values in 16-bit image files, found over the training images."""
     card_version: int = bounded(1, VERSION, default=VERSION)
@@ -139,6 +141,8 @@ class GraphCard:
     versions: dict[str, str]
     parity: dict[str, Any] = field(default_factory=dict)
     """Differences from PyTorch on real frames."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """As in ModelCard; of an engine it may be its own."""
     inference_precision: Literal["f32", "bf16"] = "f32"
     """What OpenVINO's INFERENCE_PRECISION_HINT has to be: `f32`, or `bf16` of a BF16 engine."""
     card_version: int = bounded(1, VERSION, default=VERSION)

@@ -75,6 +75,7 @@ def open_model(
                 image_threshold=card.graph.image_threshold,
                 input_check=card.graph.input_check,
                 input_note=card.graph.input_note,
+                evaluation=card.graph.evaluation,
             )
             return backend
         return _opened(engine, TrtBackend.open(engine, card, gpu=gpu))
@@ -272,4 +273,5 @@ def _graph_card(
         input_check=card.input_check,
         input_note=card.input_note,
         versions=card.versions,
+        evaluation=card.evaluation,
     )

@@ -10,6 +10,7 @@ from edgeseg.console import STDERR, printable
 log = logging.getLogger("edgeseg")
 
 _logged: set[str] = set()
+_warned: dict[str, None] = {}
 
 
 def log_once(line: str) -> None:
@@ -17,6 +18,18 @@ def log_once(line: str) -> None:
     if line not in _logged:
         _logged.add(line)
         log.info(line, extra={"once": True})
+
+
+def warn_once(line: str) -> None:
+    """Log a warning at its first occurrence in this process; a report in JSON has it too."""
+    if line not in _warned:
+        _warned[line] = None
+        log.warning(line)
+
+
+def warned() -> list[str]:
+    """Return the lines of `warn_once`."""
+    return list(_warned)
 
 
 class _ToStandardError(logging.Handler):
@@ -29,6 +42,7 @@ class _ToStandardError(logging.Handler):
 
 def install_handler(level: int, *, machine_readable: bool = False) -> None:
     """Show messages of `level` and above on standard error; for programs, not for libraries."""
+    _warned.clear()
     handler = _ToStandardError()
     if machine_readable:
         handler.addFilter(lambda record: not getattr(record, "once", False))

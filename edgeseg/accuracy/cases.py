@@ -85,7 +85,7 @@ class Cases:
             truth=self.truth,
             boxes=self.boxes,
             score=outputs.scores.astype(np.float64),
-            marked=np.asarray(outputs.masks.any(axis=(1, 2))),
+            marked=np.count_nonzero(outputs.masks, axis=(1, 2)),
             good=self.good,
             judged=self.judged,
         )

@@ -24,7 +24,7 @@ from edgeseg.cli.help import HelpCommand, HelpGroup
 from edgeseg.console import STDERR, prepare, printable, write_report
 from edgeseg.errors import EdgesegError, Interrupted, WriteError
 from edgeseg.interrupt import stop_at_once
-from edgeseg.log import install_handler, log
+from edgeseg.log import install_handler, log, warned
 from edgeseg.schema import without_nan
 
 app = typer.Typer(
@@ -74,6 +74,7 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
                 write_report(report.summary())
                 if as_json:
                     document = report.to_json() | ({"error": failed.to_json()} if failed else {})
+                    document |= {"model_warnings": warned()} if warned() else {}
                     write_report(json.dumps(without_nan(document)))
             finally:  # what cannot be shown is stored all the same
                 getattr(report, "store", lambda: None)()

@@ -30,6 +30,7 @@ def predict(
     threads: Threads = None,
 ) -> Report:
     """Write mask, overlay, anomaly map and verdict of each image."""
+    from edgeseg.evaluation.remembered import warn_if_useless
     from edgeseg.loading import find_engine, open_model
     from edgeseg.stream.predict import image_files
     from edgeseg.stream.predict import predict as run_predict
@@ -46,6 +47,7 @@ def predict(
     path = find_engine(model)
     files = image_files(images, out, model=path)
     with open_model(path, runtime=runtime, threads=threads) as backend:
+        warn_if_useless(path, backend.card)
         return run_predict(
             backend,
             files,
@@ -65,6 +67,7 @@ def stream(
     threads: Threads = None,
 ) -> Report:
     """Run on a camera, a video or a folder, and report the latency."""
+    from edgeseg.evaluation.remembered import warn_if_useless
     from edgeseg.loading import find_engine, open_model
     from edgeseg.stream.sink.open import check_sinks
     from edgeseg.stream.stream import stream_from
@@ -72,6 +75,7 @@ def stream(
     path = find_engine(model)
     check_sinks(config, path)
     with open_model(path, runtime=runtime, threads=threads, gpu=config) as backend:
+        warn_if_useless(path, backend.card)
         return stream_from(backend, config)
 
 

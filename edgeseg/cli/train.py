@@ -11,10 +11,10 @@ from edgeseg.cli.models import (
     IMAGES,
     MaybeData,
     ModelArgument,
-    Rate,
     RunArgument,
     Runtime,
     Strict,
+    TargetRate,
     Threads,
     argument,
     split,
@@ -73,7 +73,7 @@ def train(
 def threshold(
     model: RunArgument = None,
     data: MaybeData = None,
-    false_reject_rate: Rate = 0.01,
+    false_reject_rate: TargetRate = 0.01,
     context: Context = None,
     strict: Strict = False,
 ) -> Report:
@@ -96,7 +96,7 @@ def evaluate(
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> Report:
-    """Measure a model on labelled images. Writes the worst errors as a contact sheet."""
+    """Measure a model on labelled images and say what the figures mean."""
     from edgeseg.data.layouts import open_dataset
     from edgeseg.evaluation.evaluate import evaluate as run_evaluation
     from edgeseg.evaluation.folder import default_folder
@@ -108,7 +108,7 @@ def evaluate(
     folder = out or default_folder(path, dataset.name)
     check_outputs({"--out": folder}, [path, images])
     with open_model(path, runtime=runtime, threads=threads) as backend:
-        return run_evaluation(backend, dataset, out=folder, strict=strict)
+        return run_evaluation(backend, dataset, out=folder, model=path, strict=strict)
 
 
 @command(PANEL)

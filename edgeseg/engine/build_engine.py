@@ -30,6 +30,7 @@ from edgeseg.engine.tensorrt import Plan, build_plan
 from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.compare import Limits, compare_frames, total
+from edgeseg.evaluation.remembered import warn_if_useless
 from edgeseg.extras import installed, require
 from edgeseg.files import check_outputs, check_writable, sha256
 from edgeseg.graph.files import graph_bytes, read_graph
@@ -91,6 +92,7 @@ def build_engine(
     """
     here = this_machine()
     source, card = read_graph(graph)
+    warn_if_useless(graph, card)
     if config.precision == BF16:
         card = dataclasses.replace(card, inference_precision="bf16")
     builder = None

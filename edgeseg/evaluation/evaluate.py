@@ -1,4 +1,4 @@
-"""Evaluate a model on a test set: six metrics, verdicts at its thresholds, the worst errors.
+"""Evaluate a model on a test set: six metrics, verdicts at its thresholds, what they mean.
 
 Masks are resized to the anomaly map as in the paper, antialiased and thresholded at 0.5. An image
 is good or defective by its folder, not by its mask: a defect that vanishes in the resize, or that
@@ -21,15 +21,18 @@ from edgeseg.data.images import Image, Mask, read_pixels, resize_mask
 from edgeseg.data.layouts import GOOD, Dataset, Sample
 from edgeseg.data.truth import check_masks, read_mask
 from edgeseg.errors import DataError
+from edgeseg.evaluation.assessment import assess
 from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
 from edgeseg.evaluation.folder import EvaluationFolder
 from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
 from edgeseg.evaluation.run_images import run_images
+from edgeseg.evaluation.scores import damaged_rows, scored_image
 from edgeseg.extras import require
 from edgeseg.geometry import Box, Size
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import are_anomalous
+from edgeseg.verdict import ANOMALOUS, Verdict, judge
+from edgeseg.verdict import GOOD as PASSED
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -40,18 +43,24 @@ Flags = NDArray[np.bool_]
 
 
 def evaluate(
-    backend: Backend, dataset: Dataset, *, out: Path | None = None, strict: bool = False
+    backend: Backend,
+    dataset: Dataset,
+    *,
+    out: Path | None = None,
+    model: Path | None = None,
+    strict: bool = False,
 ) -> Evaluation:
     """Run the test images and compute the metrics.
 
-    out: folder for evaluation.json and sheet.png, the worst misses and false rejects, which `store`
-    of the result writes. A damaged image is listed; strict: `check` of the result refuses it.
+    out: folder for evaluation.json, scores.csv and sheet.png, the worst misses and false rejects,
+    which `store` of the result writes. model: the path of the opened model, whose card `store`
+    writes the verdict to. A damaged image is listed; strict: `check` of the result refuses it.
     Errors: DataError for a data set without test images, a damaged mask, a mask of another size;
     those of `EvaluationFolder`, before the first image.
     """
     folder = None if out is None else EvaluationFolder(out)
     try:
-        return _evaluate(backend, dataset, folder, strict=strict)
+        return _evaluate(backend, dataset, folder, model, strict=strict)
     except BaseException:
         if folder is not None:
             folder.close()
@@ -59,7 +68,12 @@ def evaluate(
 
 
 def _evaluate(
-    backend: Backend, dataset: Dataset, folder: EvaluationFolder | None, *, strict: bool
+    backend: Backend,
+    dataset: Dataset,
+    folder: EvaluationFolder | None,
+    model: Path | None,
+    *,
+    strict: bool,
 ) -> Evaluation:
     if not dataset.test:
         root = dataset.root
@@ -80,16 +94,34 @@ def _evaluate(
     judging = unseen_samples(dataset.test, card.defects)
     if left_out := len(dataset.test) - len(judging):
         log.info(f"left out: {left_out} defective images that the model was trained on")
-    results, samples = _run(backend, judging, damaged)
-    rejected = are_anomalous(results.score, card.image_threshold)
+    results, samples, verdicts = _run(backend, judging, damaged)
+    rejected = np.array([verdict.name == ANOMALOUS for verdict in verdicts], np.bool_)
+    passed = np.array([verdict.name == PASSED for verdict in verdicts], np.bool_)
     labels = np.array([sample.label for sample in samples])
     defects = sorted(set(labels[~results.good].tolist()))
+    overall = _scores("all", results, ~results.good, passed, card)
+    peaks = results.maps.max(axis=(1, 2))
+    outputs = zip(results.score.tolist(), peaks.tolist(), results.marked.tolist(), strict=True)
+    rows = [
+        scored_image(sample, dataset, verdict, found)
+        for sample, verdict, found in zip(samples, verdicts, outputs, strict=True)
+    ]
     return Evaluation(
-        overall=_scores("all", results, ~results.good, rejected, card),
-        per_defect=tuple(_scores(d, results, labels == d, rejected, card) for d in defects),
+        overall=overall,
+        assessment=assess(
+            results.score,
+            results.good,
+            card.image_threshold,
+            auroc=overall.scores.image_auroc,
+            pixel_ap=overall.scores.pixel_ap,
+            image_size=min(card.network_size),
+            reasons=[verdict.reason for verdict in verdicts],
+        ),
+        images=(*rows, *damaged_rows(damaged.found, dataset)),
+        per_defect=tuple(_scores(d, results, labels == d, passed, card) for d in defects),
         good=int(results.good.sum()),
         false_rejects=int((rejected & results.good).sum()),
-        good_marked=int((results.marked & results.good).sum()),
+        good_marked=int(((results.marked > 0) & results.good).sum()),
         without_mask=int((~results.judged).sum()),
         card=card,
         backend=backend.name,
@@ -100,7 +132,9 @@ def _evaluate(
         trained_on=left_out,
         strict=strict,
         folder=folder,
-        draw_sheet=partial(_sheet, results, dataset.root, samples, rejected, card),
+        model=model,
+        root=dataset.root,
+        draw_sheet=partial(_sheet, results, dataset.root, samples, verdicts, card),
     )
 
 
@@ -115,8 +149,8 @@ class Results:
     boxes: NDArray[np.intp]
     """[N, 4], a Box each: where the image lies in its map. The rest of the map does not count."""
     score: NDArray[np.float64]
-    marked: Flags
-    """Whether the mask has an anomalous pixel."""
+    marked: NDArray[np.int64]
+    """Anomalous pixels of the mask, at frame size."""
     good: Flags
     judged: Flags
     """Whether the ground truth of the pixels is known: good images, and those with a mask."""
@@ -129,32 +163,37 @@ class Results:
 
 def _run(
     backend: Backend, samples: Sequence[Sample], damaged: DamagedImages
-) -> tuple[Results, list[Sample]]:
+) -> tuple[Results, list[Sample], list[Verdict]]:
     """Return the results, and the samples that they are of: those that are not damaged."""
-    count, size = len(samples), backend.card.network_size
+    card = backend.card
+    count, size = len(samples), card.network_size
     good = np.array([sample.good for sample in samples])
     drawn = np.array([sample.mask is not None for sample in samples])
     results = Results(
         maps=np.zeros((count, *size), np.float32),
-        truth=_truths(samples, backend.card),
+        truth=_truths(samples, card),
         boxes=np.zeros((count, 4), np.intp),
         score=np.empty(count),
-        marked=np.empty(count, np.bool_),
+        marked=np.empty(count, np.int64),
         good=good,
         judged=good | drawn,
     )
     paths = [sample.path for sample in samples]
-    places = []
+    places: list[int] = []
+    verdicts = []
     for outcome in run_images(backend, paths, title="evaluate", damaged=damaged):
         places.append(outcome.place)
+        verdicts.append(
+            judge(outcome.score, card.image_threshold, outcome.input_check, card.input_check)
+        )
         box = outcome.box
         results.boxes[outcome.place] = box
         results.maps[outcome.place, box.rows, box.columns] = outcome.anomaly_map
         results.score[outcome.place] = outcome.score
-        results.marked[outcome.place] = outcome.mask.any()
+        results.marked[outcome.place] = np.count_nonzero(outcome.mask)
     if len(places) == count:
-        return results, list(samples)
-    return results.subset(places), [samples[place] for place in places]
+        return results, list(samples), verdicts
+    return results.subset(places), [samples[place] for place in places], verdicts
 
 
 def _truths(samples: Sequence[Sample], card: GraphCard) -> Flags:
@@ -210,12 +249,12 @@ def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
 
 
 def _scores(
-    label: str, results: Results, defective: Flags, rejected: Flags, card: GraphCard
+    label: str, results: Results, defective: Flags, passed: Flags, card: GraphCard
 ) -> CategoryScores:
     return CategoryScores(
         label=label,
         images=int(defective.sum()),
-        missed=int((defective & ~rejected).sum()),
+        missed=int((defective & passed).sum()),
         scores=score_results(results, defective, top=card.training["top"]),
         undefined=_undefined(results, defective),
     )
@@ -242,17 +281,20 @@ def _no_good_pixel(results: Results, known: Flags) -> bool:
 
 
 def _sheet(
-    results: Results, root: Path, samples: Sequence[Sample], rejected: Flags, card: GraphCard
+    results: Results,
+    root: Path,
+    samples: Sequence[Sample],
+    verdicts: Sequence[Verdict],
+    card: GraphCard,
 ) -> Image:
     """Draw the defective images with the lowest scores, and the good ones with the highest."""
 
     def tile(place: int) -> SheetImage:
         path, box = samples[place].path, Box(*results.boxes[place].tolist())
-        verdict = "anomalous" if rejected[place] else "good"
         name = path.relative_to(root).as_posix()
         return SheetImage(
             path=path,
-            title=f"{name}  {results.score[place]:.3f} {verdict}",
+            title=f"{name}  {results.score[place]:.3f} {verdicts[place].name}",
             anomaly_map=results.maps[place][box.rows, box.columns],
             truth=results.truth[place][box.rows, box.columns] if results.judged[place] else None,
         )

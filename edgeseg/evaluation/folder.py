@@ -1,4 +1,4 @@
-"""The folder of an evaluation: evaluation.json and sheet.png, replaced together."""
+"""The folder of an evaluation: its document, the scores of the images and the contact sheet."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from edgeseg.data.images import Image, encode_png
 from edgeseg.files import check_writable, locked, replacing
 
 EVALUATIONS = Path("evaluations")
-DOCUMENT, SHEET = "evaluation.json", "sheet.png"
+DOCUMENT, SCORES, SHEET = "evaluation.json", "scores.csv", "sheet.png"
 
 
 def default_folder(model: Path, data: str) -> Path:
@@ -38,12 +38,13 @@ class EvaluationFolder:
         self._lock = ExitStack()
         self._lock.enter_context(locked(out))
 
-    def store(self, document: dict[str, Any], draw_sheet: Callable[[], Image]) -> None:
-        """Write both files, and leave the folder."""
+    def store(self, document: dict[str, Any], scores: str, draw_sheet: Callable[[], Image]) -> None:
+        """Write the three files, which are replaced together, and leave the folder."""
         text = json.dumps(document, indent=1, allow_nan=False)
         with self._lock, replacing(self.out / DOCUMENT) as part:
             part.write_text(text + "\n", encoding="ascii")
-            with replacing(self.out / SHEET) as sheet:
+            with replacing(self.out / SCORES) as rows, replacing(self.out / SHEET) as sheet:
+                rows.write_text(scores, encoding="utf-8")
                 sheet.write_bytes(encode_png(draw_sheet()))
 
     def close(self) -> None:

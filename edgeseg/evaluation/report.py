@@ -3,14 +3,19 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
 from edgeseg.data.defective.known import described
 from edgeseg.data.images import Image
-from edgeseg.evaluation.folder import SHEET, EvaluationFolder
-from edgeseg.files import shown
+from edgeseg.evaluation.assessment import Assessment
+from edgeseg.evaluation.folder import SCORES, SHEET, EvaluationFolder
+from edgeseg.evaluation.operating_points import Rate
+from edgeseg.evaluation.remembered import facts_of, remember
+from edgeseg.evaluation.scores import ScoredImage, csv_text
+from edgeseg.files import quoted, shown
 from edgeseg.text import table
 
 if TYPE_CHECKING:
@@ -50,6 +55,10 @@ class Evaluation:
     """The results of one model on one test set."""
 
     overall: CategoryScores
+    assessment: Assessment
+    """What the figures mean."""
+    images: tuple[ScoredImage, ...] = field(repr=False)
+    """Every image of the test set, also a damaged one."""
     per_defect: tuple[CategoryScores, ...]
     good: int
     """Good images in the test set."""
@@ -66,7 +75,11 @@ class Evaluation:
     draw_sheet: Callable[[], Image] = field(repr=False, compare=False)
     """Draws the contact sheet of the worst errors."""
     folder: EvaluationFolder | None = field(default=None, repr=False, compare=False)
-    """Of evaluation.json and sheet.png."""
+    """Of evaluation.json, scores.csv and sheet.png."""
+    model: Path | None = None
+    """The path of the model, whose card remembers the verdict."""
+    root: Path | None = None
+    """The folder of the data set."""
     doubts: tuple[str, ...] = ()
     """What looks wrong about the masks, which was logged."""
     damaged: tuple[DamagedImage, ...] = ()
@@ -88,15 +101,12 @@ class Evaluation:
 
     def summary(self) -> str:
         """Return model, data, metrics, error rates and files, as text."""
-        card, defective = self.card, self.overall.images
+        card = self.card
         lines = [
             f"{card.name} on {self.dataset} ({self.layout} layout), {self.backend}",
             self.table(),
-            f"false-reject rate (overkill): {_share(self.false_rejects, self.good)} good images, "
-            f"image threshold {card.image_threshold:.4g}",
-            f"miss rate (escape): {_share(self.overall.missed, defective)} defective images",
-            f"with anomalous pixels: {_share(self.good_marked, self.good)} good images, "
-            f"pixel threshold {card.threshold:.4g}",
+            f"image threshold {card.image_threshold:.4g}, pixel threshold {card.threshold:.4g}; "
+            f"with anomalous pixels: {_share(self.good_marked, self.good)} good images",
         ]
         lines += self._undefined()
         if self.without_mask:
@@ -104,14 +114,22 @@ class Evaluation:
         if self.trained_on:
             lines.append(f"left out: {self.trained_on} defective images of the training")
         lines += damaged_lines(self.damaged)
+        paths = [self.model or "MODEL", self.root or "DATA"]
+        lines += ["", *self.assessment.lines(" ".join(map(quoted, paths)))]
         if self.folder is not None:
             lines.append(f"worst misses and false rejects: {shown(self.folder.out / SHEET)}")
+            lines.append(f"score and verdict of every image: {shown(self.folder.out / SCORES)}")
         return "\n".join(lines)
 
     def store(self) -> None:
-        """Write evaluation.json and sheet.png where a folder was given; WriteError if it fails."""
+        """Write the files where a folder was given, and the verdict to the card of the model.
+
+        WriteError if a file cannot be written; a card that cannot is logged.
+        """
         if self.folder is not None:
-            self.folder.store(self.to_json(), self.draw_sheet)
+            self.folder.store(self.to_json(), csv_text(self.images), self.draw_sheet)
+        if self.model is not None and self.assessment.ranking is not None:
+            remember(self.model, facts_of(self.to_json(), self.card))
 
     def check(self) -> None:
         """DataError (`data/damaged-images`) for a damaged image, where that is an error."""
@@ -151,6 +169,11 @@ class Evaluation:
                 "misses": self.overall.missed,
                 "trained_on": self.trained_on,
             },
+            "rates": {
+                "false_rejects": Rate(self.false_rejects, self.good).to_json(),
+                "misses": Rate(self.overall.missed, self.overall.images).to_json(),
+            },
+            "assessment": self.assessment.to_json(),
             "thresholds": {"image": card.image_threshold, "pixel": card.threshold},
             "model": {
                 "name": card.name,

@@ -21,6 +21,7 @@ from edgeseg.data.frames import KEPT, parity_frames
 from edgeseg.data.images import Image, read_image
 from edgeseg.errors import BuildError, GateFailed, ModelError
 from edgeseg.evaluation.compare import Comparison, Limits, compare
+from edgeseg.evaluation.remembered import warn_if_useless
 from edgeseg.evaluation.threshold import held_out
 from edgeseg.exporter.trace import OPSET, trace
 from edgeseg.extras import installed
@@ -79,6 +80,7 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
     paths = held_out(card, data)[:KEPT] if data else []
     images = [read_image(path, card.bit_depth) for path in paths]
     with _opened(run, card, config) as backend:
+        warn_if_useless(run, backend.card)
         return export_graph(backend, path, config, images=images)
 
 

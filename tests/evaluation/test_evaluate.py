@@ -1,5 +1,6 @@
 """`evaluate` on a test set with known results."""
 
+import csv
 import json
 import math
 import shutil
@@ -103,6 +104,7 @@ def test_without_good_images_the_image_auroc_is_undefined(root):
     assert math.isnan(found.overall.scores.image_auroc)
     assert found.overall.scores.pixel_auroc == 1.0
     assert "0 of 0 good images" in found.summary()
+    assert found.assessment.ranking is None
     assert "not computed: image AUROC of all, dent, scratch: no good image" in found.summary()
     assert found.to_json()["undefined"] == {"image AUROC": "no good image"}
 
@@ -139,7 +141,37 @@ def test_evaluate_writes_evaluation_json_and_sheet(root, tmp_path):
     assert str(tmp_path) not in json.dumps(document)
     sheet = read_image(tmp_path / "out/sheet.png")
     assert sheet.shape[0] > 3 * 192 and sheet.any()
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["evaluation.json", "sheet.png"]
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["evaluation.json", "scores.csv", "sheet.png"]
+
+
+def test_scores_csv_has_every_image_with_its_verdict(root, tmp_path):
+    (root / "test/dent/250.png").write_bytes(b"no png")
+    evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out").store()
+    rows = list(csv.DictReader((tmp_path / "out/scores.csv").read_text().splitlines()))
+    found = {row["file"]: (row["label"], row["verdict"], row["marked_pixels"]) for row in rows}
+    assert found == {
+        "test/good/20.png": ("good", "good", "0"),
+        "test/good/40.png": ("good", "good", "0"),
+        "test/good/180.png": ("good", "anomalous", "16"),
+        "test/scratch/100.png": ("scratch", "good", "0"),
+        "test/scratch/200.png": ("scratch", "anomalous", "16"),
+        "test/dent/250.png": ("dent", "unknown", ""),
+    }
+    scores = [float(row["score"]) for row in rows[:-1]]
+    assert scores == sorted(scores) and scores[-1] == pytest.approx(200 / 255)
+    assert rows[0]["peak"] == rows[0]["score"]
+    assert (rows[-1]["score"], rows[-1]["reason"]) == ("", "cannot be read")
+
+
+def test_the_report_says_what_the_figures_mean_and_what_to_type(root):
+    found = evaluate(PlateBackend(), open_dataset(root), model=Path("runs/my plates"))
+    text = found.summary()
+    assert "defective parts: 1 of 3 passes as good (33.3 %" in text
+    assert "good parts: 1 of 3 is rejected" in text
+    assert f"edgeseg threshold 'runs/my plates' {root}" in text
+    assert found.to_json()["assessment"]["ranking"] == "unclear"
+    assert found.to_json()["rates"]["misses"]["count"] == 1
 
 
 def test_images_of_the_training_do_not_judge(root):

@@ -22,6 +22,7 @@ def logged() -> Iterator[list[str]]:
     lines: list[str] = []
     handler, level = _Lines(lines), log.log.level
     log._logged.clear()  # a test hears what an earlier one has heard
+    log._warned.clear()
     log.log.addHandler(handler)
     log.log.setLevel(logging.INFO)
     try:
