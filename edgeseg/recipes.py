@@ -72,6 +72,8 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
         "maps": "all",
         "score_maps": None,
         "head": False,
+        "denoising": False,
+        "map_root": False,
     },
 }
 # edge is not from the papers: settings for CPUs and small devices, chosen by measurement.
@@ -114,7 +116,7 @@ class TrainConfig:
         "Network": "teacher teacher_weights features student_width head_width head_stride top",
         "Ablations of the papers": (
             "head head_input l1 denoising decoder distance_weight structure embedding maps "
-            "score_maps"
+            "score_maps map_root"
         ),
     }
 
@@ -242,7 +244,8 @@ class TrainConfig:
     head_input: HeadInputName = by_model("Input of the head [default: product]")
     l1: bool = by_model("L1 term in the loss of the head [default: yes]")
     denoising: bool = by_model(
-        "Train the student on images with anomalies [default: yes; stpm: no]"
+        "Train the student on images with anomalies; of dskd the decoder, on half of them "
+        "[default: yes; stpm and dskd: no]"
     )
     decoder: bool = by_model("Encoder-decoder student [default: yes; stpm: no]")
     distance_weight: float = by_model(
@@ -256,6 +259,10 @@ class TrainConfig:
     )
     maps: MapLevels = by_model("dskd: levels in the anomaly map [default: all]")
     score_maps: MapLevels | None = by_model("dskd: levels in the image score [default: as --maps]")
+    map_root: bool = by_model(
+        "dskd with a head: the map has the square root of the discrepancy, so the head weighs more "
+        "[default: no]"
+    )
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -281,6 +288,12 @@ class TrainConfig:
                 f"--use-defects trains the head, and {self.model} has none with these settings",
                 remedy="--head, or omit --use-defects",
                 code="config/defects-without-head",
+            )
+        if self.model == "dskd" and self.denoising and self.structure != "ds":
+            raise ConfigError(
+                f"denoising needs the structure ds (found {self.structure})",
+                remedy="--structure ds, or omit denoising",
+                code="config/conflict",
             )
         if self.head_stride not in (None, 4, 8):
             raise ConfigError(

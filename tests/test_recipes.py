@@ -63,7 +63,8 @@ def test_epochs_are_steps_over_the_images(values, images, steps):
 RANGE, CHOICE, OTHER = "config/out-of-range", "config/not-a-choice", "config/other-model"
 INVALID = [
     ({"structure": "t-e"}, OTHER, "--model dskd, or omit structure"),
-    ({"model": "dskd", "l1": False, "denoising": True}, OTHER, "--model destseg, or omit "),
+    ({"model": "dskd", "l1": False, "head_input": "cosine"}, OTHER, "--model destseg, or omit "),
+    ({"model": "dskd", "denoising": True, "structure": "t-d"}, "config/conflict", "--structure ds"),
     ({"model": "dskd", "structure": "T-E"}, CHOICE, "--structure "),
     ({"model": "deSTSeg"}, CHOICE, "--model destseg"),
     ({"profile": "tiny"}, CHOICE, "--profile paper"),

@@ -17,8 +17,10 @@ blocks are built.
 Not in the paper: DeSTSeg's head on the similarity of teacher and decoder. The head knows only
 synthetic defects and misses some real ones; the discrepancy was trained without defects, but
 localizes them roughly. So the head sharpens the map, and the score is computed from the discrepancy
-alone. Also the score of some levels beside the map of all levels: the finest level localizes a
-defect best and separates it from good parts worst (docs/experiments.md has the measurements).
+alone. Also a decoder that repairs synthetic defects, as DeSTSeg's student does: it then differs
+from the teacher in the whole of a defect. Also the score of some levels beside the map of all
+levels: the finest level localizes a defect best and separates it from good parts worst
+(docs/experiments.md has the measurements).
 """
 
 from functools import reduce
@@ -58,7 +60,8 @@ class DSKD(Detector):
 
     maps, score_maps: the levels of the map, and of the image score; by default the same. head:
     whether a head of `head_width` channels reads the similarity of the last pair and sharpens the
-    map. With either, two maps are returned, the second one for the score.
+    map; map_root: by the square root of the discrepancy, so that the head weighs more. With either,
+    two maps are returned, the second one for the score.
     """
 
     def __init__(
@@ -74,9 +77,11 @@ class DSKD(Detector):
         student_width: int = WIDTH,
         head: bool = False,
         head_width: int = HEAD_WIDTH,
+        map_root: bool = False,
     ) -> None:
         super().__init__(teacher)
         self.weight = weight
+        self.map_root = map_root
         self.structure = structure
         self.student = Students(teacher.channels, structure, student_width, embedding=embedding)
         self.similarity = SimilarityProduct()
@@ -109,6 +114,23 @@ class DSKD(Detector):
         followed = teacher if self.structure == "ds" else fixed
         return [(teacher, encoded), (followed, self.student.decode(fixed))]
 
+    def repairing_pairs(
+        self, clean: Tensor, corrupted: Tensor, known: FeatureLevels | None = None
+    ) -> list[tuple[FeatureLevels, FeatureLevels]]:
+        """Return the pairs of a training whose decoder repairs; for the structure ds.
+
+        The first half of the images is clean, the others have anomalies. The encoder learns from
+        the first half, as in the paper; the decoder answers to all with the teacher's features of
+        the clean images, as DeSTSeg's denoising student does. known: those, if the caller has them.
+        """
+        teacher: FeatureLevels = self.teacher(clean) if known is None else known
+        half = (len(clean) + 1) // 2
+        assert self.student.encoder is not None, "the structure ds has an encoder"
+        encoded: FeatureLevels = self.student.encoder(cat([clean[:half], corrupted[half:]]))
+        answer = self.student.decode([level.detach() for level in encoded])
+        first = [level[:half] for level in teacher], [level[:half] for level in encoded]
+        return [first, (teacher, answer)]
+
     def head_input(self, x: Tensor) -> Tensor:
         """Return the input of the head: [B, C, S/4, S/4]."""
         similarity: Tensor = self.similarity(*self.pairs(x)[-1])
@@ -124,7 +146,9 @@ class DSKD(Detector):
             scored = reduce(add, [full[k] for k in self.score_levels])
         if self.head is not None:
             found = self.head(self.similarity(followed, follower)).float().sigmoid()
-            return apart * (UNSEEN + upsample(found, apart.shape[2:])), scored
+            # Rounding can leave a discrepancy of -1e-7, whose root is NaN.
+            known = apart.clamp_min(0).sqrt() if self.map_root else apart
+            return known * (UNSEEN + upsample(found, apart.shape[2:])), scored
         return apart if scored is apart else (apart, scored)
 
     def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:

@@ -75,7 +75,12 @@ def _head(detector: DeSTSeg | DSKD, head: SegmentationHead, config: TrainConfig)
 
 def _students(detector: DSKD, config: TrainConfig, steps: int) -> Phase:
     def loss(batch: Batch) -> Tensor:
-        pairs = detector.pairs(detector.normalize(batch.clean), batch.target)
+        clean = detector.normalize(batch.clean)
+        if config.denoising:
+            corrupted = detector.normalize(batch.corrupted)
+            pairs = detector.repairing_pairs(clean, corrupted, batch.target)
+        else:
+            pairs = detector.pairs(clean, batch.target)
         return dskd_loss(pairs, config.distance_weight)
 
     student = detector.student

@@ -152,6 +152,18 @@ def test_a_head_sharpens_the_map_and_leaves_the_score(monkeypatch):
             torch.testing.assert_close(scored, apart)
 
 
+def test_a_map_of_roots_weighs_the_head_more_and_has_no_nan(monkeypatch):
+    teacher = Teacher("resnet18")
+    detector = DSKD(teacher, network_size=(64, 64), head=True, head_width=16, map_root=True).eval()
+    apart = torch.linspace(-1e-6, 0.5, 4096).view(1, 1, 64, 64)
+    monkeypatch.setattr(detector, "_full", lambda k, *_: apart / 3)
+    monkeypatch.setattr(detector.head, "forward", lambda _: torch.full((1, 1, 16, 16), 50.0))
+    with torch.no_grad():
+        sharpened, scored = detector(torch.rand(1, 3, 64, 64))
+    torch.testing.assert_close(sharpened, 1.05 * apart.clamp_min(0).sqrt())
+    torch.testing.assert_close(scored, apart)
+
+
 def test_the_fused_graph_takes_the_score_from_its_own_map(monkeypatch):
     detector = DSKD(Teacher("resnet18"), network_size=(64, 64), head=True, head_width=16).eval()
     answers = torch.full((1, 1, 64, 64), 0.25), torch.full((1, 1, 64, 64), 0.75)

@@ -125,6 +125,6 @@ def test_read_table_refuses_an_invalid_file(own, before, after, found):
 
 
 def test_config_error_names_the_row_with_an_unknown_setting(own):
-    table = read_table(str(own(OWN.replace("epochs = 7", "epochs = 7, denoising = false"))))
-    with pytest.raises(ConfigError, match=r"castings, row 'DSKD': .*denoising"):
+    table = read_table(str(own(OWN.replace("epochs = 7", 'epochs = 7, head_input = "cosine"'))))
+    with pytest.raises(ConfigError, match=r"castings, row 'DSKD': .*head_input"):
         table.config(table.rows[2], {})

@@ -60,6 +60,8 @@ def test_batches_are_corrupted_only_where_the_loss_uses_anomalies(quick):
     assert drawn(TrainConfig(model="stpm", batch=2)) == [False, False]
     batch = Batches(textured, TrainConfig(model="dskd", batch=2)).make(0, 0)
     assert not batch.mask.any()
+    repairing = TrainConfig(model="dskd", batch=4, denoising=True)
+    assert Batches(textured, repairing).make(0, 0).mask.any()
     torch.testing.assert_close(batch.clean, batch.corrupted)
 
 

@@ -41,6 +41,7 @@ SETTINGS = [
     ({"head_input": "cosine"}, [("student", 1000), ("head", 4000)]),
     ({"head_input": "concatenation", "l1": False}, [("student", 1000), ("head", 4000)]),
     ({"model": "dskd"}, [("student", 300)]),
+    ({"model": "dskd", "denoising": True}, [("student", 300)]),
     ({"model": "dskd", "structure": "t-e"}, [("student", 300)]),
     ({"model": "dskd", "structure": "t-d", "embedding": False}, [("student", 300)]),
     ({"model": "dskd", "structure": "e-d", "maps": "m1"}, [("student", 300)]),
@@ -61,6 +62,27 @@ def test_each_phase_trains_all_of_its_weights_and_no_others(teacher, batch, sett
         assert moved == own
         rated = [p for part, _ in phase.learning_rates for p in part.parameters()]
         assert {id(p) for p in rated} == {id(p) for p in phase.trained.parameters()}
+
+
+def test_the_decoder_of_dskd_repairs_half_of_its_images(teacher, batch):
+    detector, (phase,) = phases_of(teacher, model="dskd", denoising=True)
+    detector.eval()
+    with torch.no_grad():
+        loss = phase.loss(batch)
+        first, second = (batch.corrupted.clone() for _ in range(2))
+        first[0], second[1] = 255 - first[0], 255 - second[1]
+        assert torch.equal(phase.loss(dataclasses.replace(batch, corrupted=first)), loss)
+        assert not torch.equal(phase.loss(dataclasses.replace(batch, corrupted=second)), loss)
+        target = [level + 0 for level in detector.teacher(detector.normalize(batch.clean))]
+        cached = phase.loss(dataclasses.replace(batch, target=target))
+        torch.testing.assert_close(cached, loss)
+        # The encoder learns from clean images alone.
+        pairs = detector.repairing_pairs(
+            detector.normalize(batch.clean), detector.normalize(second)
+        )
+        plain = detector.pairs(detector.normalize(batch.clean[:1]))
+    torch.testing.assert_close(pairs[0][1], plain[0][1])
+    assert [len(level) for level in pairs[1][1]] == [2, 2, 2]
 
 
 def test_the_dskd_loss_uses_good_images_only(teacher, batch):
