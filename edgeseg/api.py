@@ -6,9 +6,9 @@ engine = edgeseg.build_engine(run, precision="int8")
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgeseg.cards import ENGINES, RUNS
+from edgeseg.cards import CARD, ENGINES, RUNS, ModelCard, read_card
 from edgeseg.config import BuildConfig, ExportConfig
 from edgeseg.errors import ConfigError, EdgesegError, ModelError
 from edgeseg.evaluation.threshold import (
@@ -22,6 +22,10 @@ from edgeseg.files import quoted, shown
 from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import fit, plain
+
+if TYPE_CHECKING:
+    from edgeseg.data.layouts import Dataset
+    from edgeseg.training.prepare import Continued
 
 S = TypeVar("S")
 
@@ -58,14 +62,17 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     preview: bool = True,
+    add: str | Path | None = None,
+    continue_run: str | Path | None = None,
     **settings: Any,
 ) -> Path:
     """Train on a folder of good parts, set the thresholds, and return the run directory.
 
     name: of the run; default: the name of the data folder. false_reject_rate: default 0.01.
     resume: an unfinished run, with its data and settings. overwrite: replace an earlier run when
-    this training is complete. settings: fields of TrainConfig, such as `model="dskd"`,
-    `profile="edge"`, `image_size=256`.
+    this training is complete. add: a folder of new images of good parts, with which a finished run
+    on `data` is continued: `continue_run`; default: the newest. settings: fields of TrainConfig,
+    such as `model="dskd"`, `profile="edge"`, `image_size=256`.
     Errors: DataError, ConfigError, MissingWeights; Interrupted keeps what can be resumed.
     """
     return train_run(
@@ -77,6 +84,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
         preview=preview,
+        add=None if add is None else Path(add),
+        continue_run=None if continue_run is None else Path(continue_run),
     ).run
 
 
@@ -90,29 +99,46 @@ def train_run(
     resume: bool,
     overwrite: bool,
     preview: bool,
+    add: Path | None = None,
+    continue_run: Path | None = None,
 ) -> Trained:
     """Train and set the thresholds; what can be checked before is checked before.
 
     given: the settings that were given; those of a resumed run must not contradict its checkpoint.
     """
-    from edgeseg.data.layouts import open_dataset, split_good
+    from edgeseg.data.layouts import open_dataset
     from edgeseg.data.rotation_policy import resolve_rotation
-    from edgeseg.training.folder import RESUME, choose
+    from edgeseg.evaluation.added import next_name, refuse_settings, run_to_continue
+    from edgeseg.training.folder import RESUME, choose, read_facts
+    from edgeseg.training.prepare import Continued, split_samples
 
     if false_reject_rate is not None:
         check_rate(false_reject_rate)
+    _check_add(data, add, continue_run, resume=resume)
+    if add is not None and data is not None:
+        continue_run = run_to_continue(continue_run, data, runs_dir)
+        refuse_settings(plain(given), read_card(continue_run / CARD, ModelCard))
+        name = name or next_name(runs_dir / continue_run.name)
     config = None if resume else TrainConfig(**given)
     run = _run_path(data, name, runs_dir, resume=resume)
     folder = choose(run, resume=resume, overwrite=overwrite)
     if resume and (folder / RESUME).is_file():
         data, config, recorded = _resumed(folder, run, data, given)
         false_reject_rate = recorded if false_reject_rate is None else false_reject_rate
+        facts = read_facts(folder)
+        if facts.continues is not None and facts.added is not None:
+            continue_run, add = Path(facts.continues), Path(facts.added)
     if data is None:
         raise _no_data(resume)
-    dataset = open_dataset(data)
-    config = resolve_rotation(config or TrainConfig(**given), dataset)
-    rate = FALSE_REJECT_RATE if false_reject_rate is None else false_reject_rate
-    _, held = split_good(dataset.train, config.holdout, config.seed)
+    origin: Continued | None = None
+    if add is not None and continue_run is not None:
+        dataset, config, origin, rate = _continuation(continue_run, run, data, add)
+        rate = rate if false_reject_rate is None else false_reject_rate
+    else:
+        dataset = open_dataset(data)
+        config = resolve_rotation(config or TrainConfig(**given), dataset)
+        rate = FALSE_REJECT_RATE if false_reject_rate is None else false_reject_rate
+    _, held = split_samples(dataset, config)
     if held and (warning := rate_warning(len(held), rate)):
         log.warning(warning)
     from edgeseg.training.train import train as run_training  # loads torch: after the checks
@@ -125,6 +151,7 @@ def train_run(
         overwrite=overwrite,
         preview=preview,
         false_reject_rate=false_reject_rate,
+        continued=origin,
     )
     if not card.split["holdout"]:
         return Trained(run, None)
@@ -136,6 +163,49 @@ def train_run(
             remedy=f"{error.remedy}, then:\n       edgeseg threshold {quoted(run)} {quoted(data)}",
             code=error.code,
         ) from error
+
+
+def _check_add(
+    data: Path | None, add: Path | None, continue_run: Path | None, *, resume: bool
+) -> None:
+    """ConfigError for --add without DATA or with --resume, or for --continue-run without --add."""
+    if add is not None and resume:
+        raise ConfigError(
+            "--add and --resume are both given (expected one of them: a resumed training has its "
+            "new images from its checkpoint)",
+            remedy="edgeseg train --resume",
+            code="config/conflict",
+        )
+    if continue_run is not None and add is None:
+        raise ConfigError(
+            "--continue-run needs new images of good parts",
+            remedy="edgeseg train DATA --add DIR",
+            code="config/conflict",
+        )
+    if add is not None and data is None:
+        raise ConfigError(
+            "missing DATA (expected the folder that the run was trained on)",
+            remedy="edgeseg train DATA --add DIR",
+            code="config/no-data",
+        )
+
+
+def _continuation(
+    base: Path, run: Path, data: Path, add: Path
+) -> "tuple[Dataset, TrainConfig, Continued, float]":
+    """Return images, settings, origin and false-reject rate of a training that continues a run."""
+    from edgeseg.evaluation.added import continuation
+
+    if run.resolve() == base.resolve():
+        raise ConfigError(
+            f"{shown(run)} is the run to continue, and stays as it is",
+            remedy="--name NAME for the new run",
+            code="train/run-exists",
+        )
+    card = read_card(base / CARD, ModelCard)
+    found = continuation(base, card, data, add)
+    rate = card.threshold_note.get("false_reject_rate", FALSE_REJECT_RATE)
+    return found.dataset, found.config, found.origin, rate
 
 
 def _resumed(

@@ -80,6 +80,9 @@ class ModelCard:
     """`train`, `holdout`, `defects` (trained on): relative path -> SHA-256 of the file."""
     defects: dict[str, str] = field(default_factory=dict)
     """Of the defective images that were trained on: SHA-256 of the file -> type of defect."""
+    continues: dict[str, Any] = field(default_factory=dict)
+    """Of a run that continues another: its name and weights, the steps of the first training, and
+    how many images were added and how many of them it rejected."""
     weights_sha256: str
     versions: dict[str, str]
     steps: dict[str, int] = bounded(0)

@@ -53,6 +53,19 @@ def train(
         bool, option("Replace an earlier run when this one is complete", None, "--overwrite")
     ] = False,
     preview: Annotated[bool, option("Write preview.png first [default: yes]")] = True,
+    add: Annotated[
+        Path | None,
+        option(
+            "Continue a finished run on DATA with new images of good parts, also rejected ones, in "
+            "a fifth of the steps; writes a new run",
+            "DIR",
+            "--add",
+        ),
+    ] = None,
+    continue_run: Annotated[
+        Path | None,
+        option("Run that --add continues [default: the newest trained on DATA]", "RUN"),
+    ] = None,
 ) -> Report:
     """Train on images of good parts and set the thresholds."""
     from edgeseg.api import train_run
@@ -66,6 +79,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
         preview=preview,
+        add=add,
+        continue_run=continue_run,
     )
 
 

@@ -57,6 +57,10 @@ class Dataset:
     test: tuple[Sample, ...]
     good_masks: tuple[Path, ...] = ()
     """Masks of good images, which are not used."""
+    held: tuple[Sample, ...] | None = None
+    """Good images held out for the thresholds; None: a share of `train`, by seed."""
+    known: tuple[Sample, ...] | None = None
+    """Defective images to train on; None: a share of those in `test`, by seed."""
 
     @property
     def name(self) -> str:

@@ -42,6 +42,10 @@ class Facts:
     """As in the card: `train` and `holdout`, relative path -> SHA-256."""
     false_reject_rate: float | None = bounded(0, 1, default=None)
     """Wanted for the thresholds, if it was given."""
+    continues: str | None = None
+    """The run that is continued."""
+    added: str | None = None
+    """Absolute path of the folder of new images, with which it is continued."""
 
     def to_json(self) -> str:
         """Return the facts as JSON, in ASCII."""

@@ -1,9 +1,11 @@
 """What is checked and read before the first step: the split, every image, and its hash."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeseg.data.defective.boxes import read_boxes
 from edgeseg.data.defective.known import split_defects
@@ -29,6 +31,19 @@ Split = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
+class Continued:
+    """The finished run that a training continues."""
+
+    run: Path
+    added: Path
+    """The folder of new images."""
+    network: Size
+    """The network's size in the run."""
+    facts: dict[str, Any]
+    """For the card: see ModelCard.continues."""
+
+
+@dataclass(frozen=True)
 class Images:
     """The training images, and what their files have in common."""
 
@@ -45,6 +60,8 @@ def split_samples(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], 
 
     DataError if there are too few for the wanted share, with the number that suffices.
     """
+    if dataset.held is not None:
+        return list(dataset.train), list(dataset.held)
     training, held = split_good(dataset.train, config.holdout, config.seed)
     count, share = len(dataset.train), config.holdout
     if not training:
@@ -70,6 +87,8 @@ def defects_of(dataset: Dataset, config: TrainConfig) -> list[Sample]:
     """Return the defective images that are trained on; DataError as `split_defects`."""
     if not config.use_defects:
         return []
+    if dataset.known is not None:
+        return list(dataset.known)
     return split_defects(dataset, config.defect_share, config.seed)[0]
 
 
@@ -102,7 +121,7 @@ def split_hashes(dataset: Dataset, config: TrainConfig) -> Split:
 
 def defect_types(dataset: Dataset, split: Split) -> dict[str, str]:
     """Return what the card says of the defects that were trained on: SHA-256 -> type."""
-    labels = {_name(dataset, sample.path): sample.label for sample in dataset.test}
+    labels = {name_of(dataset, sample.path): sample.label for sample in dataset.test}
     return {digest: labels[name] for name, digest in split.get(DEFECTS, {}).items()}
 
 
@@ -188,11 +207,12 @@ def _hashes(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, str]:
     found = {}
     for sample in samples:
         try:
-            found[_name(dataset, sample.path)] = sha256(sample.path)
+            found[name_of(dataset, sample.path)] = sha256(sample.path)
         except OSError as error:
             raise cannot_read(sample.path, error) from error
     return found
 
 
-def _name(dataset: Dataset, path: Path) -> str:
-    return path.relative_to(dataset.root).as_posix()
+def name_of(dataset: Dataset, path: Path) -> str:
+    """Return the path of an image relative to the data set, which need not contain it."""
+    return Path(os.path.relpath(path, dataset.root)).as_posix()

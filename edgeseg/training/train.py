@@ -31,7 +31,13 @@ from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import plain
 from edgeseg.training.batches import Batches
-from edgeseg.training.checkpoint import Checkpoint, load_checkpoint, restore_weights, torch_device
+from edgeseg.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_run,
+    restore_weights,
+    torch_device,
+)
 from edgeseg.training.feature_cache import fill_cache
 from edgeseg.training.folder import (
     RESUME,
@@ -46,6 +52,7 @@ from edgeseg.training.history import HISTORY, History
 from edgeseg.training.keep import Keeper, store
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.prepare import (
+    Continued,
     check_same_images,
     choose_network,
     defect_types,
@@ -71,11 +78,12 @@ def train(
     overwrite: bool = False,
     preview: bool = True,
     false_reject_rate: float | None = None,
+    continued: Continued | None = None,
 ) -> ModelCard:
     """Train a model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
 
     overwrite: replace an earlier run when this training is complete. false_reject_rate: recorded
-    for the thresholds of a resumed training.
+    for the thresholds of a resumed training. continued: the run whose weights are trained on.
     Errors: DataError for too few, damaged or changed images, MissingWeights for the teacher,
     ConfigError for an existing run or changed settings, EdgesegError (`files/locked`) for a run
     that is being trained, WriteError, Interrupted after Ctrl-C, SIGTERM or SIGHUP.
@@ -86,7 +94,7 @@ def train(
     defects_of(dataset, config)
     with training_folder(run, resume=resume, overwrite=overwrite) as folder:
         if not (folder / CARD).is_file():  # else it was stopped between its last two files
-            _train(dataset, config, run, folder, resume, preview, false_reject_rate)
+            _train(dataset, config, run, folder, resume, preview, false_reject_rate, continued)
         publish(folder, run)
         return read_card(run / CARD, ModelCard)
 
@@ -99,12 +107,13 @@ def _train(
     resume: bool,
     preview: bool,
     false_reject_rate: float | None,
+    continued: Continued | None,
 ) -> None:
     try:
         with stop_at_once():
             training, held = ([s.path for s in part] for part in split_samples(dataset, config))
-            network = choose_network(training, config)
-            start, detector = _start(run, folder, config, network, resume)
+            network = continued.network if continued else choose_network(training, config)
+            start, detector = _start(run, folder, config, network, resume, continued)
             weights, checkpoint = file_sizes(detector, config)
             check_room(folder, weights, checkpoint)
             images = read_images(training, held, network, config.aspect)
@@ -113,7 +122,7 @@ def _train(
                 check_same_images(run, read_facts(folder).split, split)
             known = read_known(dataset, config, network, images.bit_depth)
             batches = Batches(images.pixels, config, known, network=network)
-            if config.features == "standard" and not start.tensors:
+            if config.features == "standard" and not start.tensors and continued is None:
                 device = detector.mean.device
                 good = (detector.normalize(x.to(device)) for x in batches.good())
                 detector.teacher.standardize(good)
@@ -134,6 +143,8 @@ def _train(
         data=str(dataset.root.absolute()),
         split=split,
         false_reject_rate=false_reject_rate,
+        continues=None if continued is None else str(continued.run.absolute()),
+        added=None if continued is None else str(continued.added.absolute()),
     )
     history = History(folder / HISTORY, (start.phase, start.step))
     steps = {}
@@ -156,6 +167,7 @@ def _train(
             config=facts.config,
             split=split,
             defects=defect_types(dataset, split),
+            continues={} if continued is None else continued.facts,
             weights_sha256="",
             versions=versions(),
             steps=steps,
@@ -166,7 +178,12 @@ def _train(
 
 
 def _start(
-    run: Path, folder: Path, config: TrainConfig, network: Size, resume: bool
+    run: Path,
+    folder: Path,
+    config: TrainConfig,
+    network: Size,
+    resume: bool,
+    continued: Continued | None,
 ) -> tuple[Checkpoint, Detector]:
     """Return the checkpoint to begin with, and the detector with its weights."""
     device, settings = torch_device(config.device), json_config(config)
@@ -174,17 +191,26 @@ def _start(
         check_settings(run, read_facts(folder).config, settings)
     start = load_checkpoint(folder) if resume else Checkpoint()
     torch.manual_seed(config.seed)
+    if continued is not None and not resume:
+        detector, _ = load_run(continued.run)
+    else:
+        detector = _new_detector(config, network, settings, resume)
+    if resume:
+        restore_weights(detector, start.tensors, folder / RESUME)
+    placed: Detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return start, placed
+
+
+def _new_detector(
+    config: TrainConfig, network: Size, settings: dict[str, Any], resume: bool
+) -> Detector:
     standard = config.features == "standard"
     teacher = (
         Teacher(config.teacher, standard=standard)
         if resume  # the checkpoint has its weights
         else pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
     )
-    detector = build_detector(config.model, teacher, settings, network)
-    if resume:
-        restore_weights(detector, start.tensors, folder / RESUME)
-    placed: Detector = detector.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return start, placed
+    return build_detector(config.model, teacher, settings, network)
 
 
 def _run_phase(
