@@ -4,6 +4,7 @@ run = edgeseg.train("photos", profile="edge")
 engine = edgeseg.build_engine(run, precision="int8")
 """
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +21,7 @@ from edgeseg.evaluation.threshold import (
 )
 from edgeseg.files import quoted, shown
 from edgeseg.log import log
-from edgeseg.recipes import TrainConfig
+from edgeseg.recipes import DEFAULT, TrainConfig
 from edgeseg.settings import fit, plain
 
 if TYPE_CHECKING:
@@ -114,11 +115,13 @@ def train_run(
 
     if false_reject_rate is not None:
         check_rate(false_reject_rate)
+    began = time.perf_counter()
     _check_add(data, add, continue_run, resume=resume)
     if add is not None and data is not None:
         continue_run = run_to_continue(continue_run, data, runs_dir)
         refuse_settings(plain(given), read_card(continue_run / CARD, ModelCard))
         name = name or next_name(runs_dir / continue_run.name)
+    given = given if resume or add is not None else with_default(given)
     config = None if resume else TrainConfig(**given)
     run = _run_path(data, name, runs_dir, resume=resume)
     folder = choose(run, resume=resume, overwrite=overwrite)
@@ -141,8 +144,10 @@ def train_run(
     _, held = split_samples(dataset, config)
     if held and (warning := rate_warning(len(held), rate)):
         log.warning(warning)
+    from edgeseg.training.timing import sized
     from edgeseg.training.train import train as run_training  # loads torch: after the checks
 
+    config, plan = sized(dataset, config, given, started=began, resume=resume or origin is not None)
     card = run_training(
         dataset,
         config,
@@ -152,6 +157,7 @@ def train_run(
         preview=preview,
         false_reject_rate=false_reject_rate,
         continued=origin,
+        plan=plan,
     )
     if not card.split["holdout"]:
         return Trained(run, None)
@@ -163,6 +169,14 @@ def train_run(
             remedy=f"{error.remedy}, then:\n       edgeseg threshold {quoted(run)} {quoted(data)}",
             code=error.code,
         ) from error
+
+
+def with_default(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the given settings with the profile of a new training, if they choose none.
+
+    Whoever names a method alone wants that method as published.
+    """
+    return given if {"profile", "model"} & given.keys() else given | {"profile": DEFAULT}
 
 
 def _check_add(

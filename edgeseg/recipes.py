@@ -1,7 +1,8 @@
 """Training settings: the methods, the defaults of their papers, profiles and ablations.
 
 A field whose default depends on the method or the profile is None in the declaration and filled in
-on construction. A field that a method does not have stays None; setting it is a ConfigError.
+on construction. A field that a method does not have stays None; setting it is a ConfigError. What
+a profile sets is its entry in PROFILES, and only there.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from edgeseg.limits import limit
 from edgeseg.settings import by_model, check_choices, fraction, setting, validate
 
 ModelName = Literal["destseg", "stpm", "dskd"]
-Profile = Literal["paper", "edge"]
+Profile = Literal["line", "paper", "edge"]
 Rotation = Literal["none", "slight", "full", "paper"]
-TextureColor = Literal["color", "gray"]
+TextureColor = Literal["auto", "color", "gray"]
 Schedule = Literal["constant", "cosine"]
 Features = Literal["raw", "standard"]
 Optimizer = Literal["sgd", "adam"]
@@ -26,6 +27,13 @@ MapLevels = Literal["all", "m1", "m2", "m3", "m23"]
 
 _COMMON: dict[str, Any] = {
     "profile": "paper",
+    "image_size": 256,
+    "batch": 32,
+    "head_steps": 4000,
+    "lighting": 0.0,
+    "texture_color": "color",
+    "intact": 0.0,
+    "ema_decay": 0.0,
     "aspect": "stretch",
     "student_width": 64,
     "head_width": 256,
@@ -76,10 +84,40 @@ RECIPES: dict[ModelName, dict[str, Any]] = {
         "map_root": False,
     },
 }
-# edge is not from the papers: settings for CPUs and small devices, chosen by measurement.
+# line and edge are not from the papers: chosen by measurement, see docs/experiments.md. Their steps
+# suit their image_size; for a time budget training/plan.py scales all three.
 PROFILES: dict[Profile, dict[str, Any]] = {
+    "line": {  # judges and locates best: score from DSKD's discrepancy, map sharpened by a head
+        "model": "dskd",
+        "aspect": "keep",
+        "teacher": "efficientnet_lite0",
+        "head": True,
+        "score_maps": "m23",
+        "student_width": 64,
+        "head_width": 64,
+        "image_size": 128,
+        "batch": 8,
+        "student_steps": 1100,
+        "head_steps": 450,
+        "optimizer": "adam",
+        "student_rate": 2e-3,
+        "blocks_rate": 1e-3,
+        "aspp_rate": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "ema_decay": 0.98,
+        "lighting": 0.2,
+        "texture_color": "auto",
+        "shading": 0.2,
+        "marks": 0.2,
+        "patches": 0.2,
+    },
     "paper": {},
-    "edge": {
+    "edge": {  # the fastest
+        "image_size": 256,
+        "batch": 8,
+        "student_steps": 480,
+        "head_steps": 430,
         "aspect": "keep",
         "teacher": "efficientnet_lite0",
         "student_width": 32,
@@ -95,6 +133,8 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "patches": 0.2,
     },
 }
+DEFAULT: Profile = "line"
+SIZED: tuple[Profile, ...] = ("line", "edge")  # by a time budget; the papers have their own sizes
 _STEPS = ("student_steps", "epochs")  # alternatives
 _OTHERS = ("shading", "marks", "patches", "natural")  # shares: what is not a texture
 
@@ -120,28 +160,27 @@ class TrainConfig:
         ),
     }
 
-    model: ModelName = setting("destseg", "Method")
-    profile: Profile = by_model("Preset; edge: for small devices [default: paper]")
-    image_size: int = setting(
-        256,
-        "Side of the network input, px; of a square of as many pixels where the aspect is kept",
+    model: ModelName = by_model("Method [default: the profile's]")
+    profile: Profile = by_model("Preset [default: line; with --model: paper]")
+    minutes: float | None = setting(
+        None, "Time budget [default: 30; on a GPU 10]", low=0.1, high=100_000
+    )
+    image_size: int = by_model(
+        "Side of the network input, px [default: by time]",
         low=STRIDE,
         high=lambda _: limit("EDGESEG_MAX_IMAGE_SIZE"),
     )
-    aspect: Aspect = by_model(
-        "keep: the network has the shape of the images, and no circle becomes an oval; stretch: "
-        "it is square [default: stretch; edge: keep]"
-    )
-    batch: int = setting(  # batch normalization of pooled features needs two
-        32, "Images per step", low=2, high=4096
+    aspect: Aspect = by_model("As the images, or square [default: keep]")
+    batch: int = by_model(  # batch normalization of pooled features needs two
+        "Images per step [default: 8; paper: 32]", low=2, high=4096
     )
     student_steps: int | None = by_model(
-        "Student training steps [default: 1000]", low=0, high=10_000_000
+        "Student training steps [default: by time]", low=0, high=10_000_000
     )
+    head_steps: int = by_model("Head training steps [default: by time]", low=0, high=10_000_000)
     epochs: int | None = by_model(
-        "Student epochs instead [default of dskd: 200]", low=0, high=10_000_000
+        "Student epochs instead [paper, dskd: 200]", low=0, high=10_000_000
     )
-    head_steps: int = setting(4000, "Head training steps", low=0, high=10_000_000)
     seed: int = setting(0, "Random seed", low=0, high=1 << 62)
     device: str = setting("auto", "auto, cpu, cuda or cuda:1")
 
@@ -153,7 +192,9 @@ class TrainConfig:
         "none",
         "slight: 5 degrees; full: any right angle and 5 degrees; paper: per MVTec AD category",
     )
-    lighting: float = fraction(0.0, "Random gain and offset of the brightness, 0..1")
+    lighting: float = fraction(
+        None, "Random gain and offset of the brightness, 0..1 [default: 0; line: 0.2]"
+    )
     local_contrast: float = fraction(
         0.0,
         "Normalize gray values by local mean and deviation: sigma of the Gaussian as a share of "
@@ -170,54 +211,60 @@ class TrainConfig:
     textures: Path | None = setting(
         None, "Folder of images pasted as anomalies, e.g. DTD [default: generated]"
     )
-    texture_color: TextureColor = setting("color", "gray: paste textures without color")
+    texture_color: TextureColor = by_model(
+        "Pasted textures; auto: as the photos [default: color; line: auto]"
+    )
     shading: float = fraction(
-        None, "Share of anomalies that are lighter or darker regions [default: 0; edge: 0.2]"
+        None, "Share of anomalies that are lighter or darker regions [default: 0, or 0.2]"
     )
     marks: float = fraction(
-        None, "Share of anomalies that are cracks, scratches and pores [default: 0; edge: 0.2]"
+        None, "Share of anomalies that are cracks, scratches and pores [default: 0, or 0.2]"
     )
     patches: float = fraction(
-        None, "Share of anomalies that are patches moved within the image [default: 0; edge: 0.2]"
+        None, "Share of anomalies that are patches moved within the image [default: 0, or 0.2]"
     )
     natural: float = fraction(
         None,
         "Share of anomalies that keep the material: torn, cracked, stained, dented or worn regions "
         "and pieces of other parts, with soft borders [default: 0]",
     )
-    intact: float = fraction(0.0, "Share of training images without an anomaly")
+    intact: float = fraction(None, "Share of training images without an anomaly [default: 0]")
     opacity_min: float = setting(
         0.2, "Lowest opacity of an anomaly", low=0.0, high=lambda config: config.opacity_max
     )
     opacity_max: float = fraction(1.0, "Highest opacity of an anomaly")
 
-    optimizer: Optimizer = by_model("Optimizer [default: sgd; dskd and edge: adam]")
+    optimizer: Optimizer = by_model("Optimizer [default: sgd; dskd, line, edge: adam]")
     student_rate: float = by_model(
-        "Learning rate of the student [default: 0.4; dskd and edge: 0.001]", low=1e-9, high=100.0
+        "Learning rate of the student [default: 0.4; dskd, edge: 0.001; line: 0.002]",
+        low=1e-9,
+        high=100.0,
     )
     blocks_rate: float = by_model(
-        "Learning rate of the head's residual blocks [default: 0.1; edge: 0.001]",
+        "Learning rate of the head's residual blocks [default: 0.1; line, edge: 0.001]",
         low=1e-9,
         high=100.0,
     )
     aspp_rate: float = by_model(
-        "Learning rate of the head's ASPP [default: 0.01; edge: 0.001]", low=1e-9, high=100.0
+        "Learning rate of the head's ASPP [default: 0.01; line, edge: 0.001]", low=1e-9, high=100.0
     )
     momentum: float = by_model(
         "Momentum of SGD or beta1 of Adam [default: 0.9; dskd: 0.5]",
         low=0.0,
         high=lambda config: 1.0 if config.optimizer == "sgd" else 0.9999,
     )
-    weight_decay: float = fraction(None, "Weight decay [default: 0.0001; dskd and edge: 0]")
+    weight_decay: float = fraction(None, "Weight decay [default: 0.0001; dskd, line, edge: 0]")
     schedule: Schedule = by_model(
         "Learning rate schedule per phase [default: constant; edge: cosine]"
     )
-    ema_decay: float = setting(0.0, "EMA decay of the weights; 0 disables", low=0.0, high=0.99999)
+    ema_decay: float = by_model(
+        "EMA decay of the weights; 0 disables [default: 0; line: 0.98]", low=0.0, high=0.99999
+    )
     focal_gamma: float = setting(4.0, "Focal loss gamma", low=0.0, high=100.0)
     save_every: int = setting(100, "Steps between checkpoints for --resume", low=1, high=10_000_000)
 
     teacher: str = by_model(
-        "ImageNet backbone of timm [default: resnet18; edge: efficientnet_lite0]"
+        "ImageNet backbone of timm [default: resnet18; line, edge: efficientnet_lite0]"
     )
     teacher_weights: Path | None = setting(None, "Weights of the teacher (.safetensors or .pth)")
     features: Features = setting(
@@ -227,7 +274,7 @@ class TrainConfig:
         "Student channels at stride 4 [default: 64, as ResNet18; edge: 32]", low=4, high=256
     )
     head_width: int = by_model(
-        "Channels inside the head [default: 256; edge: 64]", low=4, high=1024
+        "Channels inside the head [default: 256; line, edge: 64]", low=4, high=1024
     )
     head_stride: int = by_model(
         "Stride of the head, 4 or 8; 8: a quarter of the MACs, a coarser map [default: 4]"
@@ -239,7 +286,7 @@ class TrainConfig:
     )
 
     head: bool = by_model(
-        "Segmentation head [default: yes; stpm and dskd: no]. With dskd it sharpens the map only"
+        "Segmentation head [default: yes; stpm, dskd: no; line: yes]; dskd's sharpens the map only"
     )
     head_input: HeadInputName = by_model("Input of the head [default: product]")
     l1: bool = by_model("L1 term in the loss of the head [default: yes]")
@@ -258,7 +305,9 @@ class TrainConfig:
         "dskd: the decoder reads all levels of the encoder, not only the last [default: yes]"
     )
     maps: MapLevels = by_model("dskd: levels in the anomaly map [default: all]")
-    score_maps: MapLevels | None = by_model("dskd: levels in the image score [default: as --maps]")
+    score_maps: MapLevels | None = by_model(
+        "dskd: levels in the image score [default: as --maps; line: m23]"
+    )
     map_root: bool = by_model(
         "dskd with a head: the map has the square root of the discrepancy, so the head weighs more "
         "[default: no]"
@@ -316,7 +365,13 @@ class TrainConfig:
 
     def _take_recipe(self) -> None:
         """Fill in the model's defaults; ConfigError for a setting that the model does not have."""
-        recipe = RECIPES[self.model] | PROFILES[self.profile or "paper"]
+        preset = PROFILES[self.profile or "paper"]
+        if self.model is None:
+            object.__setattr__(self, "model", preset.get("model", "destseg"))
+        own = RECIPES[self.model]
+        sized = any(name in preset for name in _STEPS)  # by steps; the paper's may be in epochs
+        recipe = {k: v for k, v in own.items() if not (sized and k in _STEPS)}
+        recipe |= {k: v for k, v in preset.items() if k in own or k in _STEPS}
         given = [name for name in _STEPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(
@@ -328,7 +383,7 @@ class TrainConfig:
         for name in {name for each in RECIPES.values() for name in each} - set(_STEPS):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, recipe.get(name))
-            elif name not in recipe:
+            elif name not in own:
                 others = [model for model, each in RECIPES.items() if name in each]
                 raise ConfigError(
                     f"{self.model} has no setting {name} (found {getattr(self, name)})",

@@ -39,7 +39,7 @@ INVALID = [
     (TrainConfig, {"image_size": 32, "top": 2000}, RANGE, "--top 1024"),
     (TrainConfig, {"opacity_max": 1.5}, RANGE, "--opacity-max 1.0"),
     (TrainConfig, {"opacity_min": 0.9, "opacity_max": 0.5}, RANGE, "--opacity-min 0.5"),
-    (TrainConfig, {"lighting": float("nan")}, RANGE, "--lighting 0.0"),
+    (TrainConfig, {"lighting": float("nan")}, RANGE, "--lighting 0.5"),
     (TrainConfig, {"holdout": 1.0}, RANGE, "--holdout 0.9"),
     (TrainConfig, {"focal_gamma": -1.0}, RANGE, "--focal-gamma 0.0"),
     (TrainConfig, {"momentum": 9.0}, RANGE, "--momentum 1.0"),

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from edgeseg.api import with_default
 from edgeseg.errors import ConfigError
-from edgeseg.recipes import TrainConfig
+from edgeseg.recipes import PROFILES, TrainConfig
 from edgeseg.settings import make
 from tests.kit.errors import fails
 
@@ -40,6 +41,32 @@ def test_the_edge_profile_is_light_and_leaves_the_rest_to_the_model():
     assert TrainConfig(profile="edge", model="stpm", teacher="resnet34").teacher == "resnet34"
 
 
+def test_the_line_profile_is_its_entry_in_the_table():
+    line = TrainConfig(profile="line")
+    assert {name: getattr(line, name) for name in PROFILES["line"]} == PROFILES["line"]
+    assert (line.model, line.epochs, line.momentum) == ("dskd", None, 0.5)
+    assert TrainConfig(profile="line", epochs=3).student_steps is None
+
+
+def test_a_profile_leaves_out_what_another_model_does_not_have():
+    other = TrainConfig(profile="line", model="destseg")
+    assert (other.model, other.teacher, other.score_maps) == ("destseg", "efficientnet_lite0", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "profile", "model"),
+    [
+        ({}, "line", "dskd"),
+        ({"model": "dskd"}, "paper", "dskd"),
+        ({"profile": "paper"}, "paper", "destseg"),
+        ({"profile": "edge"}, "edge", "destseg"),
+    ],
+)
+def test_a_new_training_takes_line_unless_a_profile_or_a_method_is_chosen(given, profile, model):
+    config = TrainConfig(**with_default(given))
+    assert (config.profile, config.model) == (profile, model)
+
+
 def test_given_values_override_the_recipe():
     config = TrainConfig(model="stpm", head=True, student_rate=0.1)
     assert (config.head, config.decoder, config.student_rate) == (True, False, 0.1)
@@ -67,7 +94,7 @@ INVALID = [
     ({"model": "dskd", "denoising": True, "structure": "t-d"}, "config/conflict", "--structure ds"),
     ({"model": "dskd", "structure": "T-E"}, CHOICE, "--structure "),
     ({"model": "deSTSeg"}, CHOICE, "--model destseg"),
-    ({"profile": "tiny"}, CHOICE, "--profile paper"),
+    ({"profile": "tiny"}, CHOICE, "--profile line"),
     ({"student_width": 2}, RANGE, "--student-width 4"),
     ({"head_width": 2000}, RANGE, "--head-width 1024"),
     ({"head_stride": 16}, CHOICE, "--head-stride 4"),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card, write_card
+from edgeseg.data.depth import resolve_texture_color
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.data.published import textures_folder
 from edgeseg.data.rotation_policy import paper_rotation, resolve_rotation
@@ -121,6 +122,7 @@ def _resolve(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """Replace rotation `paper` by that of the data set; none for other data."""
     if config.rotation == "paper" and paper_rotation(dataset) is None:
         config = dataclasses.replace(config, rotation="none")
+    config = resolve_texture_color(config, [sample.path for sample in dataset.train])
     return resolve_rotation(config, dataset)
 
 

@@ -11,8 +11,13 @@ from edgeseg.model.detector import Detector
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batch
 from edgeseg.training.checkpoint import Checkpoint
-from edgeseg.training.ema import WeightEma
-from edgeseg.training.optimizers import OptimizerState, make_optimizer, optimizer_state, restore
+from edgeseg.training.optimizers import (
+    OptimizerState,
+    WeightEma,
+    make_optimizer,
+    optimizer_state,
+    restore,
+)
 from edgeseg.training.phases import Phase
 
 
@@ -56,6 +61,16 @@ class Stepper:
     def optimizer_state(self) -> OptimizerState:
         """Return the state of the optimizer, for a checkpoint."""
         return optimizer_state(self.optimizer, self.names)
+
+
+def train_step(stepper: Stepper, batch: Batch, step: int) -> float:
+    """Make one step and return its loss; the weights stay as they are if it is not finite."""
+    loss = stepper.forward(batch)
+    value = float(loss.detach())
+    if math.isfinite(value):
+        stepper.backward(loss)
+        stepper.update(step)
+    return value
 
 
 def _schedule(config: TrainConfig, step: int, steps: int) -> float:

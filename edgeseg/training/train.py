@@ -17,6 +17,7 @@ import torch
 
 from edgeseg import extras
 from edgeseg.cards import CARD, ModelCard, read_card
+from edgeseg.data.depth import resolve_texture_color
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import Interrupted, ModelError
 from edgeseg.files import check_outputs, shown
@@ -49,8 +50,9 @@ from edgeseg.training.folder import (
     training_folder,
 )
 from edgeseg.training.history import HISTORY, History
-from edgeseg.training.keep import Keeper, store
+from edgeseg.training.keep import LAST, Keeper, check_room, file_sizes, reserved, store
 from edgeseg.training.phases import Phase, phases
+from edgeseg.training.plan import TrainPlan
 from edgeseg.training.prepare import (
     Continued,
     check_same_images,
@@ -63,8 +65,7 @@ from edgeseg.training.prepare import (
     split_samples,
 )
 from edgeseg.training.preview import write_preview
-from edgeseg.training.room import LAST, check_room, file_sizes, reserved
-from edgeseg.training.step import Stepper
+from edgeseg.training.step import Stepper, train_step
 
 PREPARING = 2  # threads for a GPU; more were not measured
 
@@ -79,22 +80,27 @@ def train(
     preview: bool = True,
     false_reject_rate: float | None = None,
     continued: Continued | None = None,
+    plan: TrainPlan | None = None,
 ) -> ModelCard:
     """Train a model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
 
     overwrite: replace an earlier run when this training is complete. false_reject_rate: recorded
     for the thresholds of a resumed training. continued: the run whose weights are trained on.
+    plan: the predicted times, for the time left.
     Errors: DataError for too few, damaged or changed images, MissingWeights for the teacher,
     ConfigError for an existing run or changed settings, EdgesegError (`files/locked`) for a run
     that is being trained, WriteError, Interrupted after Ctrl-C, SIGTERM or SIGHUP.
     """
     inputs = [p for p in (dataset.root, config.textures, config.teacher_weights) if p is not None]
     check_outputs({"--name": run}, inputs)
-    split_samples(dataset, config)
+    training, _ = split_samples(dataset, config)
+    config = resolve_texture_color(config, [sample.path for sample in training])
     defects_of(dataset, config)
     with training_folder(run, resume=resume, overwrite=overwrite) as folder:
         if not (folder / CARD).is_file():  # else it was stopped between its last two files
-            _train(dataset, config, run, folder, resume, preview, false_reject_rate, continued)
+            _train(
+                dataset, config, run, folder, resume, preview, false_reject_rate, continued, plan
+            )
         publish(folder, run)
         return read_card(run / CARD, ModelCard)
 
@@ -108,6 +114,7 @@ def _train(
     preview: bool,
     false_reject_rate: float | None,
     continued: Continued | None,
+    plan: TrainPlan | None,
 ) -> None:
     try:
         with stop_at_once():
@@ -154,7 +161,7 @@ def _train(
             steps[phase.name] = phase.steps
             if phase.index >= start.phase:
                 begin = start if phase.index == start.phase else Checkpoint(phase.index)
-                _run_phase(phase, begin, detector, batches, keeper, stop)
+                _run_phase(phase, begin, detector, batches, keeper, stop, plan)
         for line in history.summary():
             log.info(line)
         card = ModelCard(
@@ -220,19 +227,20 @@ def _run_phase(
     batches: Batches,
     keeper: Keeper,
     stop: Stop,
+    plan: TrainPlan | None,
 ) -> None:
     config = batches.config
+    pace, after = (None, 0.0) if plan is None else plan.ahead(phase.name)
     stepper = Stepper(phase, detector, config, start)
     ready = time.perf_counter()  # filling the cache counts as waiting
     fill_cache(phase, detector, batches)
     # On a CPU a step needs the cores; a GPU waits for its batches.
     threads = 1 if stepper.device.type == "cpu" else PREPARING
     stream = batches.stream(phase.index, start.step, phase.steps, threads=threads)
-    with task(phase.name, phase.steps, start.step) as bar:
+    with task(phase.name, phase.steps, start.step, pace=pace, after=after) as bar:
         for step, batch in enumerate(stream, start.step):
             began = time.perf_counter()
-            loss = stepper.forward(batch)
-            value = float(loss.detach())
+            value = train_step(stepper, batch, step)
             if not math.isfinite(value):
                 raise ModelError(
                     f"training of the {phase.name} diverged: loss {value} at step {step}",
@@ -240,8 +248,6 @@ def _run_phase(
                     "--name, or --overwrite",
                     code="train/diverged",
                 )
-            stepper.backward(loss)
-            stepper.update(step)
             took = time.perf_counter() - began
             keeper.history.add(phase.name, step, value, took, began - ready)
             bar.advance(f"loss {value:.4f}")

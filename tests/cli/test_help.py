@@ -31,13 +31,13 @@ def test_brackets_are_kept(run):
 def test_the_first_screen_of_train_has_the_flags_that_matter(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     out = run("train", "--help")[1]
-    first = "\n".join(out.splitlines()[:23])
+    first = "\n".join(out.splitlines()[:25])
     flags = (
-        "model profile image-size batch student-steps head-steps epochs seed device name runs-dir "
-        "false-reject-rate resume overwrite"
+        "model profile minutes image-size batch student-steps head-steps epochs seed device name "
+        "runs-dir false-reject-rate resume overwrite"
     )
     assert all(f"--{flag} " in first for flag in flags.split())
-    assert "[default: destseg]" in first
+    assert "[default: line; with --model: paper]" in " ".join(first.split())
     panels = [line for line in out.splitlines() if re.fullmatch(r"\w.*:", line)]
     assert panels[0] == "Arguments:" and panels[-2:] == [
         "Ablations of the papers:",

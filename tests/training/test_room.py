@@ -11,7 +11,7 @@ from torch import nn
 from edgeseg.errors import WriteError
 from edgeseg.files import PART
 from edgeseg.recipes import TrainConfig
-from edgeseg.training.room import SPARE, check_room, file_sizes, release, reserved
+from edgeseg.training.keep import SPARE, check_room, file_sizes, release, reserved
 from tests.kit.errors import fails
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from edgeseg.training.ema import WeightEma
+from edgeseg.training.optimizers import WeightEma
 
 
 def layer(value):

@@ -1,0 +1,212 @@
+"""How a training fits a time budget: the resolution, the batch and the steps of each phase.
+
+A plan is a pure function of step times, which timing.py measures. Its rules, and what they rest on
+(docs/experiments.md):
+
+- The steps of the phases keep the ratio of the recipe, at every resolution.
+- The resolution is the largest at which the recipe's steps fit the time; at twice the recipe's
+  side, twice its steps. Resolution was worth more than steps, but not at half of them: students
+  that were undertrained cost 10 points of image AUROC.
+- Batches are those of the recipe, and half as large before a budget is refused: at the same time
+  of training their size hardly mattered.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from edgeseg.errors import ConfigError
+
+SIDES = (128, 160, 192, 224, 256, 288, 320)  # px
+LEAST = 0.15  # of the recipe's steps; about those of the demo, whose maps find its defects
+MOST = 4.0  # times the steps that a resolution wants; more were never measured
+MINUTES = {"cpu": 30.0, "cuda": 10.0}
+"""Default budgets. A GPU seldom needs its own: MOST ends the training before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a training costs at one resolution and size of batch, in seconds."""
+
+    side: int
+    batch: int
+    steps: Mapping[str, float]
+    """Phase -> one step."""
+    before: float
+    """Reading all images, and what else is done once before the first step."""
+    after: float
+    """Thresholds and input check, from all held-out images."""
+    measuring: float = 0.0
+    """What it took to find this out."""
+
+    def of(self, steps: Mapping[str, float]) -> float:
+        """Return the time of some steps of each phase."""
+        return sum(number * self.steps[phase] for phase, number in steps.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is sized: steps that suit a resolution. What was given keeps its value."""
+
+    side: int
+    batch: int
+    steps: Mapping[str, int]
+    given: Collection[str] = ()
+    """Of `side`, `batch` and the names of the phases."""
+
+    def part(self, *, given: bool) -> dict[str, int]:
+        """Return the phases whose steps were given, or the others."""
+        return {phase: n for phase, n in self.steps.items() if (phase in self.given) is given}
+
+    def density(self, side: int) -> float:
+        """Return how many times the recipe's steps a resolution wants."""
+        return side / self.side
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """The size of a training and its predicted time."""
+
+    costs: Costs
+    steps: dict[str, int]
+    spent: float
+    """Seconds since the start of the program, measurements included."""
+
+    def parts(self) -> dict[str, float]:
+        """Return part of the work -> seconds."""
+        phases = {phase: n * self.costs.steps[phase] for phase, n in self.steps.items()}
+        before = {"timing": self.spent, "reading": self.costs.before}
+        return before | phases | {"thresholds": self.costs.after}
+
+    def ahead(self, phase: str) -> tuple[float, float]:
+        """Return the seconds of a step of a phase, and those of all that comes after the phase."""
+        parts = self.parts()
+        later = list(parts).index(phase) + 1
+        return self.costs.steps[phase], sum([*parts.values()][later:])
+
+    @property
+    def seconds(self) -> float:
+        """The predicted time of the whole."""
+        return sum(self.parts().values())
+
+    def size(self) -> str:
+        """Return `192 px, 1900 + 780 steps of 8 images`."""
+        steps = " + ".join(map(str, self.steps.values()))
+        return f"{self.costs.side} px, {steps} steps of {self.costs.batch} images"
+
+
+Measure = Callable[[int, int], Costs]
+"""(side, batch) -> the costs on this machine."""
+
+
+@dataclass
+class Known:
+    """The costs of one size of batch: measured at some resolutions, predicted at others."""
+
+    batch: int
+    measure: Measure
+    measured: dict[int, Costs]
+
+    def at(self, side: int) -> Costs:
+        """Return measured costs, or predict them: linear in the pixels."""
+        if side in self.measured:
+            return self.measured[side]
+        near = sorted(self.measured, key=lambda known: abs(known - side))[:2]
+        one = self.measured[near[0]]
+        if len(near) == 1:
+            steps = {phase: cost * (side / near[0]) ** 2 for phase, cost in one.steps.items()}
+        else:
+            two = self.measured[near[1]]
+            part = (side**2 - near[0] ** 2) / (near[1] ** 2 - near[0] ** 2)
+            steps = {
+                phase: max(cost + part * (two.steps[phase] - cost), cost / 4)
+                for phase, cost in one.steps.items()
+            }
+        return replace(one, side=side, steps=steps, measuring=0.0)
+
+    def time(self, side: int) -> None:
+        """Measure one more resolution."""
+        self.measured[side] = self.measure(side, self.batch)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans for one recipe on one machine."""
+
+    recipe: Recipe
+    known: Known
+    started: float
+    """Seconds that had passed before the first measurement."""
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The resolutions to choose from."""
+        return (self.recipe.side,) if "side" in self.recipe.given else SIDES
+
+    def plan(self, seconds: float) -> TrainPlan | None:
+        """Return the plan of a budget; None if it leaves no useful training."""
+        plans = {side: self._plan(seconds, side) for side in self.sides}
+        full = [side for side, (scale, _) in plans.items() if scale >= self.recipe.density(side)]
+        scale, plan = plans[max(full, default=self.sides[0])]
+        return plan if scale >= LEAST else None
+
+    def least(self) -> float:
+        """Return the seconds of the shortest useful training."""
+        costs, recipe = self.known.at(self.sides[0]), self.recipe
+        wanted = {phase: LEAST * n for phase, n in recipe.part(given=False).items()}
+        return self._once(costs) + costs.of(recipe.part(given=True)) + costs.of(wanted)
+
+    def _once(self, costs: Costs) -> float:
+        return self._spent() + costs.before + costs.after
+
+    def _spent(self) -> float:
+        return self.started + sum(costs.measuring for costs in self.known.measured.values())
+
+    def _plan(self, seconds: float, side: int) -> tuple[float, TrainPlan]:
+        """Return the plan at a resolution, and how many times the recipe's steps it has."""
+        costs, recipe = self.known.at(side), self.recipe
+        fixed, wanted = recipe.part(given=True), recipe.part(given=False)
+        free = seconds - self._once(costs) - costs.of(fixed)
+        if any(wanted.values()):
+            scale = max(min(free / costs.of(wanted), MOST * recipe.density(side)), 0.0)
+        else:  # the steps are given, and the resolution is what fits
+            scale = math.inf if free >= 0 or self.sides == (side,) else 0.0
+        found = {p: n if p in fixed else _round(scale * n) for p, n in recipe.steps.items()}
+        return scale, TrainPlan(costs=costs, steps=found, spent=self._spent())
+
+
+def make_plan(
+    minutes: float | None, recipe: Recipe, measure: Measure, *, started: float = 0.0
+) -> tuple[TrainPlan, Planner]:
+    """Return the plan of a budget, and its planner for other budgets.
+
+    minutes: None for a training whose sizes are all given, which is timed only. ConfigError
+    (`train/too-short`): the budget leaves no useful training; the remedy is the smallest that does.
+    """
+    seconds = math.inf if minutes is None else 60 * minutes
+    batches = [recipe.batch] if "batch" in recipe.given else [recipe.batch, recipe.batch // 2]
+    least = math.inf
+    for batch in batches:
+        planner = Planner(recipe, Known(batch, measure, {}), started)
+        planner.known.time(planner.sides[0])
+        plan = planner.plan(seconds)
+        while plan is not None and plan.costs.side not in planner.known.measured:
+            planner.known.time(plan.costs.side)
+            plan = planner.plan(seconds)
+        if plan is not None:
+            return plan, planner
+        least = min(least, planner.least())
+        started += sum(costs.measuring for costs in planner.known.measured.values())
+    assert minutes is not None, "without a budget every plan fits"
+    enough = math.ceil(10 * 1.05 * least / 60) / 10  # the next measurement differs a little
+    raise ConfigError(
+        f"{minutes:g} minutes are too few for a useful training on this machine (expected at least "
+        f"{enough:g})",
+        remedy=f"--minutes {enough:g}",
+        code="train/too-short",
+    )
+
+
+def _round(steps: float) -> int:
+    """Round down to two digits, or to tens: nobody compares 1873 with 1868 steps."""
+    return int(steps) if steps < 100 else int(steps) // 10 * 10
