@@ -14,6 +14,8 @@ EXTRAS = {
     **dict.fromkeys(("onnxscript", "safetensors", "timm", "torch"), "train"),
     **dict.fromkeys(("onnx", "onnx_ir", "onnxruntime", "scipy"), "cpu"),
     "av": "video",
+    **dict.fromkeys(("jinja2", "markupsafe", "matplotlib"), "report"),
+    "weasyprint": "pdf",
 }
 
 

@@ -34,13 +34,23 @@ ARROWS = {
     "engine": "accuracy",
     "stream": "data",
     "bench": "stream graph",
+    "report": "evaluation",
 }
 # These know every room; only they know each other.
 ON_TOP = ("cli", "demo", "api", "__init__", "__main__")
 LOADING = ("loading", "prediction")  # open any model: root modules that know some rooms
 LOADS = {"machine", "cuda", "runtime", "graph", "data", "model", "training", "stream"}
 TORCH = {"torch", "torchvision", "timm"}
-TORCH_FREE = ("data/", "graph/", "stream/", "bench/", "machine/", "cuda/", "evaluation/metrics.py")
+TORCH_FREE = (
+    "data/",
+    "graph/",
+    "stream/",
+    "bench/",
+    "machine/",
+    "cuda/",
+    "report/",
+    "evaluation/metrics.py",
+)
 CUDA = {"cuda", "pycuda"}
 CUDA_SEAM = "cuda/driver.py"
 LONGEST, CROWDED = 400, 17  # lines in a file, files in a room
@@ -190,7 +200,7 @@ def loaded(code: str) -> set[str]:
 RUNTIMES = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"}
 
 
-@pytest.mark.parametrize("room", ["data", "stream", "bench", "machine", "cuda"])
+@pytest.mark.parametrize("room", ["data", "stream", "bench", "machine", "cuda", "report"])
 def test_importing_a_room_of_the_device_loads_no_torch_and_no_runtime(room):
     names = modules(room)
     assert len(names) > 1

@@ -1,0 +1,114 @@
+"""The figures of the page: rates in words, operating points, types of defects."""
+
+import math
+from dataclasses import dataclass
+
+from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses, rates
+from edgeseg.evaluation.threshold import conformal_quantile
+from edgeseg.report.facts import METHODS, ModelFacts
+from edgeseg.report.measured import Measured
+
+REJECTED, MISSED = (0.01, 0.05), (0.02, 0.1)  # rates that thresholds are shown for
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """A row of the table of operating points."""
+
+    threshold: str
+    reason: str
+    rates: OperatingPoint
+    current: bool
+
+
+@dataclass(frozen=True)
+class TypeRow:
+    """A row of the table of types of defects."""
+
+    label: str
+    photos: int
+    missed: Rate
+    unknown: int
+
+
+def points(measured: Measured, threshold: float) -> list[PointRow]:
+    """Return the thresholds that are worth a look, the lowest first; equal ones once."""
+    scores, good = measured.scores, measured.good
+    reasons = {threshold: "in use"}
+    if good.any():
+        for rate in REJECTED:
+            found = conformal_quantile(scores[good], rate)
+            reasons.setdefault(found, f"at most {100 * rate:g} % of good parts rejected")
+    if not good.all():
+        for rate in MISSED:
+            found = below_misses(scores[~good], rate, scores)
+            reasons.setdefault(found, f"at most {100 * rate:g} % of defects missed")
+    return [
+        PointRow(number(place), reasons[place], rates(scores, good, place), place == threshold)
+        for place in sorted(reasons)
+    ]
+
+
+def types(measured: Measured) -> list[TypeRow]:
+    """Return the types of defects, those with the most misses first."""
+    return [
+        TypeRow(
+            label,
+            sum(row.label == label for row in measured.rows),
+            measured.missed(label),
+            sum(row.label == label for row in measured.rows) - measured.missed(label).total,
+        )
+        for label in measured.types()
+    ]
+
+
+def trained(facts: ModelFacts) -> str:
+    """Say in one sentence what the model is."""
+    photos = "photos of good parts" if facts.photos != 1 else "photo of a good part"
+    if facts.photos is not None:
+        photos = f"{facts.photos} {photos}"
+    method = METHODS.get(facts.graph.model, facts.graph.model).split(":")[0]
+    words = f"A {method} model that learned from {photos} what a good part looks like"
+    kept = f" Another {facts.held_out} were kept back to set its threshold." * bool(facts.held_out)
+    return f"{words}, and marks what differs.{kept}"
+
+
+def histogram_text(measured: Measured, threshold: float) -> str:
+    """Say what the histogram shows, for those who do not see it."""
+    lines = [f"Histogram of the image scores, threshold {number(threshold)}."]
+    for kind, chosen in (("good", measured.good), ("defective", ~measured.good)):
+        values = measured.scores[chosen]
+        if len(values):
+            lines.append(
+                f"{len(values)} {kind} photos from {number(values.min())} to "
+                f"{number(values.max())}, {int((values > threshold).sum())} above the threshold."
+            )
+    return " ".join(lines)
+
+
+def number(value: float | None) -> str:
+    """Return a score or a threshold with three digits."""
+    return "-" if value is None else f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """Return a share as `7.5 %`; 0 and 100 are exact."""
+    value = 100 * share
+    if math.isnan(value):
+        return "-"
+    if 0 < value < 0.1:
+        return "< 0.1 %"
+    if 99.5 < value < 100:
+        return "> 99.5 %"
+    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
+
+
+def interval(rate: Rate) -> str:
+    """Return the 95 % interval of a rate as `95 % interval 2 to 11 %`."""
+    return f"95 % interval {bounds(rate)}"
+
+
+def bounds(rate: Rate) -> str:
+    """Return the ends of the 95 % interval of a rate as `2 to 11 %`."""
+    low, high = (100 * side for side in rate.interval)
+    return f"{low if low > 0.005 else 0:.2g} to {'100' if high > 99.5 else f'{high:.2g}'} %"
