@@ -256,3 +256,34 @@ def test_mask_of_enlarges_the_map_as_the_graph_does():
     np.testing.assert_array_equal(mask_of(anomaly_map, 0.5, (1, 4)), [[0, 0, 255, 255]])
     np.testing.assert_array_equal(mask_of(anomaly_map, 0.2, (1, 4)), [[0, 255, 255, 255]])
     np.testing.assert_array_equal(mask_of(anomaly_map, 1.0, (1, 4)), [[0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("size", [(60, 200), (200, 60), (96, 128)])
+@pytest.mark.parametrize("frame", [(48, 64), (40, 120)])
+def test_a_red_square_is_found_in_its_place_in_a_frame_of_any_shape(frame, size):
+    """Twice letterboxed: the image in the graph's frames, and those in the network."""
+    card = make_card(*frame, side=(64, 96), aspect="keep")
+    with Model(RedBackend(card)) as model:
+        found = model(red_square(*size, x=size[1] // 2, y=size[0] // 3, side=20))
+    (region,) = found.regions
+    assert found.mask.shape == size
+    for place, expected in (
+        (region.x, size[1] // 2),
+        (region.y, size[0] // 3),
+        (region.width, 20),
+        (region.height, 20),
+    ):
+        assert abs(place - expected) <= 4
+    height, width = found.anomaly_map.shape
+    assert width / height == pytest.approx(size[1] / size[0], rel=0.08)
+    assert region.score == pytest.approx(1, abs=0.05)
+
+
+def test_the_map_of_a_letterboxed_frame_is_the_part_that_shows_it():
+    card = make_card(30, 90, side=(64, 64), aspect="keep")
+    with Model(RedBackend(card)) as model:
+        found = model(red_square(30, 90, x=60, y=0, side=30))
+        assert found.anomaly_map.shape == (21, 64)
+        np.testing.assert_array_equal(found.anomaly_map[:, 44:], 1)
+        assert not found.anomaly_map[:, :42].any()
+        assert found.draw().shape == (30, 90, 3)

@@ -25,8 +25,9 @@ class FakeBackend(OnHost):
         self.card = card
         self.name = "fake, CPU, 1 thread"
         _, height, width, _ = card.frame_shape
-        self._rows = _averages(height, card.network_size[0])
-        self._columns = _averages(width, card.network_size[1]).T
+        box, (rows, columns) = card.content, card.network_size
+        self._rows = _averages(height, rows, box.top, box.height)
+        self._columns = _averages(width, columns, box.left, box.width).T
         self.closed = False
 
     def bind(self, slot: Slot) -> None:
@@ -63,10 +64,14 @@ class FakeBackend(OnHost):
         self.closed = True
 
 
-def _averages(source: int, target: int) -> NDArray[np.float32]:
-    """Return the weights that average `source` pixels to `target` cells, [target, source]."""
-    starts = np.arange(target) * source // target
-    ends = np.maximum((np.arange(target) + 1) * source // target, starts + 1)
+def _averages(source: int, target: int, first: int, count: int) -> NDArray[np.float32]:
+    """Return the weights that average `source` pixels to `count` of the cells, [target, source].
+
+    The cells before `first` and after these repeat the outermost.
+    """
+    cells = np.clip(np.arange(target) - first, 0, count - 1)
+    starts = cells * source // count
+    ends = np.maximum((cells + 1) * source // count, starts + 1)
     pixels = np.arange(source)
     inside = (pixels >= starts[:, None]) & (pixels < ends[:, None])
     return (inside / (ends - starts)[:, None]).astype(np.float32)

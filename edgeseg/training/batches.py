@@ -101,8 +101,8 @@ class Batches:
                     image, mask = self._changed(defect, rng)
                     mask, region = (mask, region) if defect.exact else (region, mask)
             images.append(self._fill(image))
-            masks.append(self._fill(mask, repeated=False))
-            among.append(self._fill(region, repeated=False))
+            masks.append(self._fill(mask))
+            among.append(self._fill(region))
         corrupted = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         weak = torch.from_numpy(np.stack(among))[:, None] if np.any(among) else None
         return Batch(corrupted, corrupted, torch.from_numpy(np.stack(masks))[:, None], None, weak)
@@ -128,10 +128,10 @@ class Batches:
         """Return an augmented image, its corrupted version, and the mask of the difference.
 
         All have the network's size. What an image leaves free is filled after its corruption, as in
-        a frame: the mask is False there.
+        a frame, so an anomaly that reaches the edge goes on there, in the mask too.
         """
         clean, corrupted, mask = self._content(index, rng, corrupt=corrupt)
-        return self._fill(clean), self._fill(corrupted), self._fill(mask, repeated=False)
+        return self._fill(clean), self._fill(corrupted), self._fill(mask)
 
     def _content(
         self, index: int, rng: Generator, *, corrupt: bool
@@ -144,10 +144,10 @@ class Batches:
             return clean, clean, np.zeros(clean.shape[:2], np.bool_)
         return (clean, *self.corruptor.corrupt(clean, rng))
 
-    def _fill(self, image: np.ndarray, *, repeated: bool = True) -> np.ndarray:
-        """Put [h, w(, 3)] in the middle of the network's size; edges are repeated, or zeros added.
+    def _fill(self, image: np.ndarray) -> np.ndarray:
+        """Put an image or a mask [h, w(, 3)] in the middle of the network's size, edges repeated.
 
-        An image of that size is returned as it is.
+        One of that size is returned as it is.
         """
         if image.shape[:2] == self.network:
             return image
@@ -157,7 +157,7 @@ class Batches:
             for start, side, length in zip(box, self.network, box.size, strict=False)
         ]
         around += [(0, 0)] * (image.ndim - 2)
-        return np.pad(image, around, mode="edge" if repeated else "constant")
+        return np.pad(image, around, mode="edge")
 
     def stream(self, phase: int, start: int, stop: int, *, threads: int = 1) -> Iterator[Batch]:
         """Yield the batches of steps start..stop-1; each thread prepares one of the next ones."""

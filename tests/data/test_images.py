@@ -8,8 +8,9 @@ import pytest
 from PIL import Image as Pillow
 
 from edgeseg.data import images
-from edgeseg.data.images import fill_frame, read_image, resize, resize_mask
+from edgeseg.data.images import fill_frame, letterbox, read_image, resize, resize_mask
 from edgeseg.errors import DataError
+from edgeseg.geometry import fit
 from tests.kit.encoded import noise, saved
 from tests.kit.errors import fails
 
@@ -153,3 +154,41 @@ def test_a_named_pipe_is_no_image_and_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with fails(DataError, "data/unreadable"):
         read_image(tmp_path / "pipe.png")
+
+
+def circle(height, width, radius):
+    """A white disc in the middle of a black picture."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(picture, (width // 2, height // 2), radius, (255, 255, 255), -1, cv2.LINE_AA)
+    return picture
+
+
+def extent(picture):
+    """Rows and columns between the first and the last bright pixel."""
+    bright = picture[..., 0] > 127
+    return tuple(int(np.ptp(np.flatnonzero(bright.any(axis=axis)))) for axis in (1, 0))
+
+
+@pytest.mark.parametrize("size", [(240, 640), (640, 240), (400, 400)])
+def test_a_circle_stays_a_circle_unless_it_is_stretched(size):
+    picture = circle(*size, 100)
+    high, wide = extent(letterbox(picture, (128, 192), "keep"))
+    assert abs(high - wide) <= 1
+    high, wide = extent(letterbox(picture, (128, 192), "stretch"))
+    assert abs(high - wide) > 10
+
+
+def test_a_letterbox_repeats_the_edge_of_the_scaled_image():
+    picture = noise(60, 80)
+    boxed, alone = letterbox(picture, (64, 64), "keep"), resize(picture, 48, 64)
+    np.testing.assert_array_equal(boxed[8:56], alone)
+    assert (boxed[:8] == alone[0]).all() and (boxed[56:] == alone[-1]).all()
+    beside = letterbox(picture.transpose(1, 0, 2), (64, 64), "keep")
+    np.testing.assert_allclose(beside.astype(int), boxed.transpose(1, 0, 2), atol=1)
+
+
+def test_a_mask_is_scaled_into_its_box_and_false_around_it():
+    mask = np.zeros((60, 80), bool)
+    mask[:30] = True
+    found = resize_mask(mask, (64, 64), fit(mask.shape, (64, 64)))
+    assert found[8:32].all() and not found[:8].any() and not found[32:].any()

@@ -300,3 +300,34 @@ def test_evaluate_refuses_a_data_set_without_test_images(tmp_path, folder, expec
     with fails(DataError, "data/no-test-images") as caught:
         evaluate(PlateBackend(), open_dataset(tmp_path))
     assert caught.value.remedy.endswith(str(tmp_path / expected))
+
+
+def test_images_of_many_shapes_are_judged_where_they_are(tmp_path):
+    """A wide, a tall and a square image, each half anomalous: every pixel is found, none beside."""
+    shapes = {"wide": (16, 48), "tall": (60, 20), "square": (32, 32)}
+    for name, (height, width) in shapes.items():
+        image, mask = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+        write_png(tmp_path / f"test/good/{name}.png", image)
+        image[: height // 2, :, 0] = mask[: height // 2] = 250
+        write_png(tmp_path / f"test/half/{name}.png", image)
+        write_png(
+            tmp_path / f"ground_truth/half/{name}_mask.png", np.where(mask, 255, 0).astype("u1")
+        )
+    write_png(tmp_path / "train/good/0.png", np.zeros((8, 8, 3), np.uint8))
+    found = evaluate(PlateBackend(aspect="keep"), open_dataset(tmp_path), out=tmp_path / "out")
+    assert (found.overall.scores.pixel_ap, found.overall.scores.pixel_auroc) == (1.0, 1.0)
+    assert (found.overall.missed, found.false_rejects, found.good_marked) == (0, 0, 0)
+    found.store()
+    sheet = read_image(tmp_path / "out/sheet.png")
+    assert sheet.any()
+
+
+def test_a_map_has_no_good_pixel_if_only_the_filling_is_good(tmp_path):
+    image = np.zeros((16, 48, 3), np.uint8)
+    image[..., 0] = 250
+    write_png(tmp_path / "test/whole/0.png", image)
+    write_png(tmp_path / "ground_truth/whole/0_mask.png", np.full((16, 48), 255, np.uint8))
+    write_png(tmp_path / "train/good/0.png", np.zeros((8, 8, 3), np.uint8))
+    found = evaluate(PlateBackend(aspect="keep"), open_dataset(tmp_path))
+    assert math.isnan(found.overall.scores.pixel_ap)
+    assert "the masks leave no good pixel" in found.summary()

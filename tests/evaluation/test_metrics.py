@@ -168,3 +168,23 @@ def test_score_maps_refuses_invalid_arrays(change, code):
     maps, masks = change(*example(1))
     with fails(DataError, code):
         score_maps(maps, masks)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pixels_outside_of_the_image_do_not_count(seed):
+    """Whatever the map has there: the metrics are those of the images without a margin."""
+    maps, masks = example(seed)
+    expected = score_maps(maps, masks, top=10)
+    around = ((0, 0), (3, 5), (0, 2))
+    inside = np.pad(np.ones_like(masks), around)
+    for value in (0.0, 0.5, 9.0):
+        wide = np.pad(maps, around, constant_values=value)
+        found = score_maps(wide, np.pad(masks, around), inside, top=10)
+        assert found == expected
+
+
+def test_an_image_with_fewer_pixels_than_top_is_scored_by_all_of_them():
+    maps = np.array([[[0.0, 0.0, 9.0]], [[0.2, 0.4, 9.0]]], np.float32)
+    masks = np.array([[[False] * 3], [[True, False, False]]])
+    inside = np.array([[[True, True, False]]] * 2)
+    assert score_maps(maps, masks, inside, top=3).image_auroc == 1.0

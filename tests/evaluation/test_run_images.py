@@ -76,3 +76,13 @@ def test_run_images_scales_16_bit_files_by_the_depth_in_the_card(tmp_path):
     np.testing.assert_allclose(outcome.anomaly_map, 1.0)
     with fails(DataError, "data/bit-depth"):
         list(run_images(PlateBackend(bit_depth=10), [path], title="test", damaged=damaged))
+
+
+def test_the_outcome_of_a_letterboxed_image_is_that_of_the_image_alone(tmp_path):
+    path = tmp_path / "wide.png"
+    write_png(path, np.full((20, 40, 3), 204, np.uint8))
+    backend = PlateBackend(aspect="keep")
+    (outcome,) = run_images(backend, [path], title="test", damaged=DamagedImages())
+    assert outcome.box == (4, 0, 8, 16)
+    assert outcome.anomaly_map.shape == outcome.mask.shape == (8, 16)
+    assert outcome.mask.all()

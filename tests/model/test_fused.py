@@ -1,5 +1,6 @@
 """The fused graph: the resize of training inside, every frame format, mask and score."""
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
@@ -181,3 +182,84 @@ def test_the_threshold_is_an_input():
     for threshold, expected in ((0.5, 255), (0.51, 0)):
         mask, _, _ = fused(frame, torch.tensor([threshold]))
         assert mask.unique().tolist() == [expected]
+
+
+def boxed(frame_size, network_size, *, top=4, context=0.0, aspect="keep", detector=None):
+    return Fused(
+        detector or FullSize(),
+        network_size=network_size,
+        frame_size=frame_size,
+        frame_format="rgb",
+        aspect=aspect,
+        top=top,
+        context=context,
+    )
+
+
+def run_on(fused, frame, threshold=0.5):
+    return fused(torch.from_numpy(frame[None]), torch.tensor([threshold]))
+
+
+@pytest.mark.parametrize("context", [0.0, 3.0])
+@pytest.mark.parametrize("size", [(48, 128), (96, 64), (60, 80)])
+def test_a_letterboxed_frame_is_answered_as_its_content_alone(size, context):
+    frame = picture(*size)
+    whole = boxed(size, (64, 96), context=context)
+    alone = boxed(size, whole.content.size, context=context, aspect="stretch")
+    assert whole.content.size != (64, 96)
+    mask, score, anomaly_map = run_on(whole, frame)
+    expected = run_on(alone, frame)
+    assert 0 < mask.float().mean() < 255 and torch.equal(mask, expected[0])
+    torch.testing.assert_close(score, expected[1])
+    assert anomaly_map.shape == (1, 64, 96)
+    inside = anomaly_map[:, whole.content.rows, whole.content.columns]
+    torch.testing.assert_close(inside, expected[2])
+
+
+class Beside(FullSize):
+    """Finds an anomaly outside of the content: in the outermost rows."""
+
+    def forward(self, x):
+        found = torch.zeros_like(x[:, 1:2])
+        found[:, :, 0] = found[:, :, -1] = 1.0
+        return found
+
+
+@pytest.mark.parametrize("top", [1, 50])
+def test_what_is_found_in_the_filling_counts_neither_for_the_score_nor_for_the_mask(top):
+    frame = picture(30, 90)
+    mask, score, anomaly_map = run_on(boxed((30, 90), (64, 64), top=top, detector=Beside()), frame)
+    assert anomaly_map.max() == 1 and score == 0 and not mask.any()
+
+
+def test_a_score_of_more_pixels_than_the_content_has_is_the_mean_of_all():
+    fused = boxed((10, 100), (64, 64), top=3000)
+    assert fused.top == 6 * 64
+    _, score, _ = run_on(fused, np.full((10, 100, 3), 51, np.uint8))
+    assert score.item() == pytest.approx(0.2)
+
+
+def test_the_mask_of_a_circle_in_a_wide_frame_is_a_circle():
+    frame = np.zeros((120, 400, 3), np.uint8)
+    cv2.circle(frame, (290, 60), 40, (255, 255, 255), -1)
+    mask = run_on(boxed((120, 400), (96, 160)), frame)[0][0].numpy()
+    x, y, width, height = cv2.boundingRect(mask)
+    assert abs(width - height) <= 2 and abs(width - 81) <= 4
+    assert abs(x + width / 2 - 290) <= 2 and abs(y + height / 2 - 60) <= 2
+
+
+def test_a_frame_of_nearly_the_shape_of_the_network_fills_it():
+    """3 : 4 and 7 : 9: no slice, and the matrices of a stretch."""
+    kept, stretched = (boxed((48, 64), (56, 72), aspect=a) for a in ("keep", "stretch"))
+    assert torch.equal(kept.rows, stretched.rows) and kept.content.size == (56, 72)
+    with Operations() as seen, torch.no_grad():
+        run_on(kept, picture(48, 64))
+    assert seen.names.count("aten::slice.Tensor") == 1  # the detector's own
+
+
+@pytest.mark.parametrize("size", [(480, 640), (200, 600)])
+def test_a_letterbox_costs_no_other_operation_than_two_products(size):
+    with Operations() as seen, torch.no_grad():
+        boxed(size, (256, 256)).rgb(torch.from_numpy(picture(*size)[None]))
+    assert sum("mm" in name for name in seen.names) == 2
+    assert not [name for name in seen.names if "pad" in name or "cat" in name]

@@ -121,3 +121,23 @@ def test_a_turned_defect_keeps_its_region(quick, monkeypatch):
         batch = batches.make(1, step)
         found, mask = batch.corrupted[:, 0, 3:-3, 3:-3] > 120, batch.mask[:, 0, 3:-3, 3:-3]
         assert (found != mask).sum() < 32 < mask.sum()  # at its edges; corners are filled with 114
+
+
+def test_images_of_any_shape_are_corrupted_and_then_filled_to_the_networks(quick):
+    rng = np.random.default_rng(0)
+    shapes = [(32, 64, 3), (20, 64, 3), (32, 30, 3), (32, 64, 3)]
+    images = [rng.integers(0, 256, shape, np.uint8) for shape in shapes]
+    batches = Batches(images, quick, network=(32, 64))
+    assert batches.make(0, 0).clean.shape == (2, 3, 32, 64)
+    (good,) = (torch.cat(list(batches.good())),)
+    assert good.shape == (4, 3, 32, 64)
+    flat, narrow = good[1].permute(1, 2, 0).numpy(), good[2].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(flat[6:26], images[1])
+    assert (flat[:6] == flat[6]).all() and (flat[26:] == flat[25]).all()
+    np.testing.assert_array_equal(narrow[:, 17:47], images[2])
+    for seed in range(20):
+        clean, corrupted, mask = batches.triple(1, np.random.default_rng(seed))
+        np.testing.assert_array_equal(clean[~mask], corrupted[~mask])
+        for layer in (clean, corrupted, mask):
+            assert layer.shape[:2] == (32, 64)
+            assert (layer[:6] == layer[6]).all() and (layer[26:] == layer[25]).all()

@@ -8,7 +8,13 @@ from edgeseg.data.images import write_png
 from edgeseg.data.layouts import Dataset, Sample
 from edgeseg.errors import DataError
 from edgeseg.recipes import TrainConfig
-from edgeseg.training.prepare import check_same_images, read_images, split_hashes, split_samples
+from edgeseg.training.prepare import (
+    check_same_images,
+    choose_network,
+    read_images,
+    split_hashes,
+    split_samples,
+)
 from tests.kit.errors import fails
 
 
@@ -117,3 +123,17 @@ def test_at_most_ten_names_are_listed(tmp_path):
     with fails(DataError, "train/images-changed") as caught:
         check_same_images(tmp_path, BEFORE, now)
     assert "12 new: " in caught.value.problem and " and 2 more" in caught.value.problem
+
+
+def test_images_keep_their_shape_in_a_network_of_the_median_one(tmp_path):
+    for name, shape in (("a", (60, 80, 3)), ("b", (60, 80, 3)), ("c", (50, 90, 3))):
+        write_png(tmp_path / f"{name}.png", np.full(shape, 9, np.uint8))
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    keep = TrainConfig(image_size=128, aspect="keep")
+    network = choose_network(paths, keep)
+    assert network == (96, 128)
+    images = read_images(paths, [], network, keep.aspect)
+    assert [image.shape for image in images.pixels] == [(96, 128, 3), (96, 128, 3), (71, 128, 3)]
+    assert choose_network(paths, TrainConfig(image_size=128)) == (128, 128)
+    (tmp_path / "c.png").write_bytes(b"no png")
+    assert choose_network(paths, keep) == (96, 128), "a damaged image is named when all are read"

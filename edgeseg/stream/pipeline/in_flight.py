@@ -17,6 +17,7 @@ from edgeseg.closing import Closing
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError
+from edgeseg.geometry import Box, fit
 from edgeseg.runtime.base import Backend, Pipelined, Slot
 from edgeseg.stream.source.base import Frame
 
@@ -36,6 +37,8 @@ class InFlightRequest:
         self.frame: Image = self.slot.frame[0]
         self._format = backend.card.frame_format
         self._aspect = backend.card.aspect
+        self._shown: Box | None = None
+        """Where the image lies in the frame; None: everywhere."""
         self._run: Callable[[], None] = backend.run
         backend.bind(self.slot)
         backend.run()
@@ -47,7 +50,11 @@ class InFlightRequest:
 
     def fill(self, image: Image) -> None:
         """Convert a BGR image into the slot, unless it is there already."""
+        self._shown = None
         if image is not self.frame and not _same(image, self.frame):
+            height, width = self.frame.shape[:2]
+            shown = fit((image.shape[0], image.shape[1]), (height, width), self._aspect)
+            self._shown = None if shown.size == (height, width) else shown
             fill_frame(self.frame, image, source="bgr", target=self._format, aspect=self._aspect)
 
     def start(self) -> None:
@@ -61,6 +68,10 @@ class InFlightRequest:
             self.pipelined.finish()
         else:
             self._run()
+        if self._shown is not None:
+            shown, mask = self._shown, self.slot.mask[0]
+            mask[: shown.top] = mask[shown.rows.stop :] = 0
+            mask[:, : shown.left] = mask[:, shown.columns.stop :] = 0
 
     @property
     def device_seconds(self) -> float | None:

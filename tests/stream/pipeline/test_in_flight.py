@@ -78,3 +78,19 @@ def test_contexts_close_with_the_stream_and_the_backend_with_its_owner():
         pass
     assert [context.closed for context in requests.contexts] == [True, True, True]
     assert not backend.closed
+
+
+@pytest.mark.parametrize("backend", [RedBackend, PlainBackend])
+def test_the_filling_around_an_image_of_another_shape_is_not_in_the_mask(backend):
+    """A red image is wholly anomalous, and so are its repeated edges."""
+    request = requests_of(backend(make_card(48, 64, aspect="keep"))).requests[0]
+    for image, columns in (
+        (np.full((48, 32, 3), 255, np.uint8), slice(16, 48)),
+        (np.full((48, 64, 3), 255, np.uint8), slice(0, 64)),
+    ):
+        request.fill(image)
+        request.start()
+        request.finish()
+        marked = np.zeros((48, 64), bool)
+        marked[:, columns] = True
+        np.testing.assert_array_equal(request.slot.mask[0] > 0, marked)
