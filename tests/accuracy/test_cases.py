@@ -108,7 +108,13 @@ def pair():
     truth[1, 0, :4] = True
     good = np.array([True, False])
     return Cases(
-        read=[], truth=truth, good=good, judged=np.ones(2, np.bool_), top=4, origin="two cases"
+        read=[],
+        truth=truth,
+        boxes=np.array([[0, 0, SIDE, SIDE]] * 2),
+        good=good,
+        judged=np.ones(2, np.bool_),
+        top=4,
+        origin="two cases",
     )
 
 

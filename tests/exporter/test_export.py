@@ -15,13 +15,19 @@ from onnx import TensorProto, numpy_helper
 from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, write_card
 from edgeseg.config import ExportConfig
 from edgeseg.errors import ConfigError, DataError, GateFailed, ModelError
+from edgeseg.evaluation.compare import compare
 from edgeseg.exporter import export
 from edgeseg.exporter.ensure import exported_graph
 from edgeseg.exporter.export import export_graph, export_run
 from edgeseg.files import sha256
 from edgeseg.graph.files import read_graph
+from edgeseg.model.destseg import DeSTSeg
+from edgeseg.model.dskd import DSKD
+from edgeseg.model.teacher import Teacher
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
+from edgeseg.runtime.openvino import OpenVinoBackend
+from edgeseg.training.checkpoint import save_weights
 from tests.kit.deploy import Toy, toy_backend
 from tests.kit.errors import fails
 
@@ -304,3 +310,47 @@ def test_the_exporter_is_quiet(tmp_path, capfd):
     with toy_backend() as backend:
         export_graph(backend, tmp_path / "toy.onnx", ExportConfig())
     assert capfd.readouterr() == ("", "")
+
+
+WIDE = (64, 96)
+
+
+@pytest.fixture(scope="module", params=["destseg", "dskd"])
+def wide_run(request, run, tmp_path_factory):
+    """A run of a network of 96 x 64 that keeps the aspect ratio, with random weights."""
+    folder = tmp_path_factory.mktemp("wide") / "screws"
+    card = read_card(run / CARD, ModelCard)
+    torch.manual_seed(0)
+    detector, config = DeSTSeg(Teacher("resnet18")), card.config
+    if request.param == "dskd":
+        detector = DSKD(Teacher("resnet18"), network_size=WIDE, head=True, score_maps="m23")
+        config |= {"distance_weight": 0.1, "structure": "ds", "embedding": True, "maps": "all"}
+        config |= {"head": True, "score_maps": "m23", "top": 1}
+    digest = save_weights(folder, detector)
+    wide = dataclasses.replace(
+        card,
+        model=request.param,
+        network_size=WIDE,
+        aspect="keep",
+        config=config,
+        weights_sha256=digest,
+        context=4.0,
+    )
+    write_card(folder / CARD, wide)
+    return folder
+
+
+@pytest.mark.parametrize("frame", ["96x64", "150x104", "160x60", "40x100"])
+def test_runtimes_agree_on_a_wide_network_and_frames_of_any_shape(wide_run, frame):
+    """As large as the network, of nearly its shape, wider, and taller: the last two are boxed."""
+    pytest.importorskip("openvino")
+    exported = export_run(wide_run, ExportConfig(frame_size=frame))
+    assert exported.parity.max_abs_diff < 1e-3 and exported.parity.mask_errors == 0
+    card = exported.card
+    assert (card.network_size, card.aspect) == (WIDE, "keep")
+    assert (card.content.size == WIDE) == (frame in ("96x64", "150x104"))
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, card.frame_shape, np.uint8) for _ in range(2)]
+    with OnnxRuntimeBackend(exported.graph) as ours, OpenVinoBackend(exported.graph) as theirs:
+        found = compare(ours, theirs, frames)
+    assert found.max_abs_diff < 1e-3 and found.score_diff < 1e-3 and found.mask_errors == 0
