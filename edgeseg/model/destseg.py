@@ -67,21 +67,23 @@ class DeSTSeg(Detector):
         self.head = SegmentationHead(channels, head_width) if head else None
         self.map_stride = head_stride if head else 1
 
-    def logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor, known: list[Tensor] | None = None) -> Tensor:
         """Return the head's output before the sigmoid, [B, 1, S/4, S/4] (S/8 where halved)."""
         assert self.head is not None, "there is no head"
-        logits: Tensor = self.head(self.head_input(x))
+        logits: Tensor = self.head(self.head_input(x, known))
         return logits
 
-    def head_input(self, x: Tensor) -> Tensor:
+    def head_input(self, x: Tensor, known: list[Tensor] | None = None) -> Tensor:
         """Return the input of the head: [B, C, h, w] on its grid."""
-        similarity: Tensor = self.similarity(self.teacher(x), self.student(x))
+        teacher = self.teacher(x) if known is None else known
+        similarity: Tensor = self.similarity(teacher, self.student(x))
         return similarity
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, known: list[Tensor] | None = None) -> Tensor:
         if self.head is not None:
-            return self.logits(x).float().sigmoid()
-        levels = zip(self.teacher(x), self.student(x), strict=True)
+            return self.logits(x, known).float().sigmoid()
+        teacher = self.teacher(x) if known is None else known
+        levels = zip(teacher, self.student(x), strict=True)
         distances = [upsample(distance(t, s), x.shape[2:]) for t, s in levels]
         product: Tensor = reduce(mul, [d.clamp_min(0) for d in distances])  # rounding: -6e-08
         return product ** (1 / len(distances))

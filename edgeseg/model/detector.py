@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.model.contrast import LocalContrast
+from edgeseg.model.input_check import InputCheck
 from edgeseg.model.teacher import Teacher
 
 Maps = Tensor | tuple[Tensor, Tensor]
@@ -12,6 +13,8 @@ Maps = Tensor | tuple[Tensor, Tensor]
 
 class Detector(nn.Module):
     """[B, 3, S, S], normalized -> anomaly map [B, 1, s, s], higher is more anomalous; s <= S.
+
+    `forward` takes the teacher's features as `known`, if the caller has them.
 
     Two maps may be returned: see Maps. The fused graph enlarges the first to [B, 1, S, S]. S is a
     multiple of 32.
@@ -25,6 +28,8 @@ class Detector(nn.Module):
         self.teacher = teacher
         self.contrast: LocalContrast | None = None
         """Replaces the teacher's mean and standard deviation, if set."""
+        self.check: InputCheck | None = None
+        """Fitted after the training; None in runs without one."""
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(teacher.mean).view(1, 3, 1, 1))

@@ -136,8 +136,8 @@ class DSKD(Detector):
         similarity: Tensor = self.similarity(*self.pairs(x)[-1])
         return similarity
 
-    def forward(self, x: Tensor) -> Maps:
-        followed, follower = self.pairs(x)[-1]
+    def forward(self, x: Tensor, known: FeatureLevels | None = None) -> Maps:
+        followed, follower = self.pairs(x, known)[-1]
         used = {*self.levels, *self.score_levels}
         full = {k: self._full(k, followed[k], follower[k]) for k in used}
         apart = reduce(add, [full[k] for k in self.levels])

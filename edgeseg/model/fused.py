@@ -24,6 +24,7 @@ from edgeseg.data.images import blur_matrix, placed_matrices, resize_matrix
 from edgeseg.geometry import Aspect, Size, fit
 from edgeseg.model.blocks import upsample
 from edgeseg.model.detector import Detector
+from edgeseg.model.input_check import InputCheck
 
 CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
 
@@ -78,9 +79,16 @@ class Fused(nn.Module):
         self.register_buffer("rgb_of_bgr", torch.tensor([2, 1, 0]), persistent=False)
         self.eval()
 
-    def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, ...]:
         image = self.rgb(frame)
-        found = self.detector(self.detector.normalize(image))
+        x = self.detector.normalize(image)
+        checked: tuple[Tensor, ...] = ()
+        if self.check is None:
+            found = self.detector(x)
+        else:
+            known = self.detector.teacher(x)
+            found = self.detector(x, known)
+            checked = (self.check(image, known),)
         whole, scored = found if isinstance(found, tuple) else (found, None)
         if whole.shape[2:] != self.network_size:
             whole = self._on_both_axes("enlarged", whole)
@@ -92,12 +100,18 @@ class Fused(nn.Module):
         full = upsample(inside, self.frame_size) if self.resized else inside
         # Scalars: a new tensor would be a copy from the host, which waits and cannot be captured.
         mask = torch.where(full.squeeze(1) > threshold, 255.0, 0.0).to(torch.uint8)
-        return mask, score, whole.squeeze(1)
+        return mask, score, whole.squeeze(1), *checked
 
     def _on_both_axes(self, name: str, x: Tensor) -> Tensor:
         """Multiply with a matrix for the rows and one for the columns."""
         rows, columns = (self.get_buffer(f"{name}_{axis}") for axis in ("rows", "columns"))
         return rows @ x @ columns.T
+
+    @property
+    def check(self) -> InputCheck | None:
+        """The input check of the detector."""
+        check = getattr(self.detector, "check", None)
+        return check if isinstance(check, InputCheck) else None
 
     def _cut(self, x: Tensor) -> Tensor:
         """Return the content of a map."""

@@ -17,6 +17,7 @@ from edgeseg.errors import ConfigError, ModelError
 from edgeseg.files import sha256, shown, write_atomic
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
+from edgeseg.model.input_check import InputCheck
 from edgeseg.model.teacher import Teacher
 from edgeseg.training.folder import (
     FACTS,
@@ -61,6 +62,8 @@ def load_run(run: Path) -> tuple[Detector, ModelCard]:
     standard = card.config.get("features") == "standard"  # absent from cards of older runs
     teacher = Teacher(card.config["teacher"], standard=standard)
     detector = build_detector(card.model, teacher, card.config, card.network_size)
+    if card.input_check:
+        detector.check = InputCheck(teacher.channels, card.network_size)
     restore_weights(detector, _read(path), path)
     return detector.eval(), card
 

@@ -27,6 +27,7 @@ from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
+from edgeseg.model.fit_check import fit_input_check
 from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
@@ -164,6 +165,15 @@ def _train(
                 _run_phase(phase, begin, detector, batches, keeper, stop, plan)
         for line in history.summary():
             log.info(line)
+        fitted = fit_input_check(
+            detector,
+            [*training, *held],
+            network,
+            config.aspect,
+            images.bit_depth,
+            rotation=config.rotation,
+            lighting=config.lighting,
+        )
         card = ModelCard(
             name=run.name,
             model=config.model,
@@ -179,6 +189,8 @@ def _train(
             versions=versions(),
             steps=steps,
             seconds=history.seconds(),
+            input_check=fitted.columns,
+            input_note=fitted.note,
             trained_on=f"{this_machine().line()}, {torch.get_num_threads()} threads",
         )
         store(keeper, card, len(steps))
