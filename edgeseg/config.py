@@ -15,7 +15,7 @@ from edgeseg.limits import THRESHOLD, check_limit
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
-Clipping = Literal["entropy", "percentile", "max"]
+Clipping = Literal["relative", "max"]
 Similarity = Literal["kept", "equalized"]
 Typing = Literal["strong", "weak"]
 Via = Literal["onnx", "torch-tensorrt"]
@@ -62,12 +62,9 @@ class CalibrateConfig(Settings):
     seed: int = setting(
         0, "Seed of the image selection and the synthetic anomalies", low=0, high=MOST
     )
-    clip_backbone: Clipping = setting("entropy", "Clipping method in teacher and student")
+    clip_backbone: Clipping = setting("relative", "Clipping method in teacher and student")
     clip_similarity: Clipping = setting("max", "Clipping method of the similarity")
     clip_head: Clipping = setting("max", "Clipping method in the segmentation head")
-    percentile: float = setting(
-        99.99, "Percentage of values inside the range, for the method percentile", low=50, high=100
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

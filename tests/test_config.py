@@ -49,7 +49,6 @@ INVALID = [
     (ExportConfig, {"format": "rbg"}, CHOICE, "--format rgb"),
     (ExportConfig, {"frame_size": "640"}, "config/not-a-size", "--frame-size 640x480"),
     (ExportConfig, {"tolerance": -1e-4}, RANGE, "--tolerance 0.0"),
-    (CalibrateConfig, {"percentile": 101.0}, RANGE, "--percentile 100"),
     (CalibrateConfig, {"good_count": 0}, "config/no-images", "--good-count 200"),
     (BuildConfig, {"precision": "f16"}, CHOICE, "--precision fp16"),
     (BuildConfig, {"runtime": "trt"}, CHOICE, "--runtime tensorrt"),

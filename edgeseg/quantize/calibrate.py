@@ -114,10 +114,9 @@ def calibrate(
     found = {}
     for name, module in modules.items():
         method = config.clipping(module)
-        limit = histograms[name].limit(method, config.percentile)
-        label = f"percentile {config.percentile:g}" if method == "percentile" else method
+        limit = histograms[name].limit(method)
         reader = name_of(tensors[name].consumers()[0])
-        found[name] = Range(limit, label, histograms[name].peak, reader)
+        found[name] = Range(limit, method, histograms[name].peak, reader)
     ranges = Ranges(
         graph=graph.name,
         graph_sha256=sha256(graph),

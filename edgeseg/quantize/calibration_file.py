@@ -25,7 +25,7 @@ class Range:
 
     limit: float = bounded(0, 1e30)
     method: str = "max"
-    """How the limit was found: `entropy`, `percentile 99.99`, `max`."""
+    """How the limit was found: `relative`, `max`."""
     peak: float | None = bounded(0, 1e30, default=None)
     """The largest magnitude that was seen."""
     reader: str | None = None

@@ -104,13 +104,17 @@ def test_synthetic_anomalies_are_added_on_request_and_drawn_anew_alike(greys, to
 
 
 def test_the_method_of_each_part_is_a_setting(greys, toy, tmp_path):
-    clipped = measure(toy, greys, tmp_path, clip_backbone="percentile", percentile=50.0)
-    assert clipped.ranges.tensors["sum"].method == "percentile 50"
-    assert clipped.ranges.limit("sum") == pytest.approx(150, rel=1e-2)
-    assert clipped.ranges.tensors["sum"].peak == 270.0
-    assert clipped.ranges.limit("picture") == 90.0  # never clipped
-    assert "1 by max, 1 by percentile 50" in clipped.summary()
-    assert "input of teacher.negate, to 56 % of its peak 270" in clipped.summary()
+    for path in (greys / "train" / "good").iterdir():  # one position in 64 is far brighter
+        picture = np.full((SIDE, SIDE, 3), int(path.stem) // 10, np.uint8)
+        picture[0, 0] = 255
+        write_png(path, picture)
+    clipped = measure(toy, greys, tmp_path, clip_backbone="relative")
+    found = clipped.ranges.tensors
+    assert (found["sum"].method, found["sum"].peak) == ("relative", 765.0)
+    assert 27 <= found["sum"].limit < 765 / 2
+    assert dataclasses.astuple(found["picture"])[:2] == (255.0, "max")  # never clipped
+    assert "1 by max, 1 by relative" in clipped.summary()
+    assert "input of teacher.negate, to " in clipped.summary()
 
 
 def test_the_seed_chooses(greys):
@@ -171,8 +175,8 @@ def test_every_tensor_of_the_whole_model_has_a_range(exported, tmp_path):
     placed = [set(place(graph, processor=each).edges) for each in ("gpu", "cpu")]
     assert len(placed[0]) == 59 and placed[0] < placed[1] <= set(tensors)
     methods = {found.reader: found.method for found in tensors.values()}
-    assert methods["teacher.encoder.layer1.0.conv1"] == "entropy"
-    assert methods["student.layer1.1.conv2"] == "entropy"
+    assert methods["teacher.encoder.layer1.0.conv1"] == "relative"
+    assert methods["student.layer1.1.conv2"] == "relative"
     assert methods["head.blocks.0.conv1.kept"] == methods["head.aspp.1"] == "max"
     assert all(0 <= found.limit <= found.peak for found in tensors.values())
     assert done.path.stat().st_size < 16_000
@@ -182,7 +186,6 @@ WRONG = [
     ({"good_count": 0}, "config/no-images", "--good-count 200"),
     ({"good_count": -1}, "config/out-of-range", "--good-count 0"),
     ({"clip_backbone": "mean"}, "config/not-a-choice", "--clip-backbone max"),
-    ({"percentile": 101.0}, "config/out-of-range", "--percentile 100"),
 ]
 
 

@@ -23,11 +23,11 @@ def ranges(graph):
     return Ranges(
         graph="screws.onnx",
         graph_sha256=sha256(graph),
-        settings={"frames": 2, "backbone": "entropy"},
+        settings={"frames": 2, "backbone": "relative"},
         versions={"onnxruntime": "1.18.0"},
         tensors={
             "relu_2": Range(1.0, "max", 1.0, "head.conv"),
-            "add": Range(0.123456789, "entropy", 12.3456789),
+            "add": Range(0.123456789, "relative", 12.3456789),
         },
         frames={"train/good/002.png": "beef", "train/good/001.png": "cafe"},
     )
@@ -39,7 +39,7 @@ def test_one_tensor_and_one_frame_a_line_sorted_in_five_digits(ranges, tmp_path)
     assert path == tmp_path / "screws.ranges.json"
     assert path.read_text().splitlines()[7:] == [
         ' "tensors": {',
-        '  "add": {"limit": 0.12346, "method": "entropy", "peak": 12.346},',
+        '  "add": {"limit": 0.12346, "method": "relative", "peak": 12.346},',
         '  "relu_2": {"limit": 1.0, "method": "max", "peak": 1.0, "reader": "head.conv"}',
         " },",
         ' "frames": {',
@@ -48,7 +48,7 @@ def test_one_tensor_and_one_frame_a_line_sorted_in_five_digits(ranges, tmp_path)
         " }",
         "}",
     ]
-    assert json.loads(path.read_text())["settings"] == {"frames": 2, "backbone": "entropy"}
+    assert json.loads(path.read_text())["settings"] == {"frames": 2, "backbone": "relative"}
 
 
 def test_what_was_written_is_read(ranges, graph, tmp_path):
