@@ -19,8 +19,7 @@ SAMPLES = 1 << 16  # per tensor and frame; a stage of 256 x 256 has 64 times as 
 SHIFT = 18  # of a float32's bits: sign, 8 of the exponent and 5 of the mantissa remain
 BINS = 255 << (23 - SHIFT)  # finite magnitudes, 32 bins an octave
 
-Floats = NDArray[np.float64]
-CENTERS: Floats = (
+CENTERS: NDArray[np.float64] = (
     ((np.arange(BINS, dtype=np.uint32) << SHIFT) + (1 << (SHIFT - 1)))
     .view(np.float32)
     .astype(np.float64)
@@ -31,7 +30,7 @@ CENTERS: Floats = (
 class Histogram:
     """The weight of the magnitudes in each bin, and the largest magnitude of all."""
 
-    weights: Floats = field(default_factory=lambda: np.zeros(BINS))
+    weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
     peak: float = 0.0
 
     def add(self, values: NDArray[np.float32]) -> None:
