@@ -52,12 +52,12 @@ class Allowance:
     drop: float
     """Of pixel AP and image AUROC."""
     flip_rate: float
-    """Share of the verdicts that may flip, borderline ones included; a single one always may."""
+    """Share of the verdicts that may flip, borderline ones aside; a single one always may."""
 
     def covers(self, found: Comparison) -> bool:
         """Whether a comparison is within it."""
         flips = max(1.0, self.flip_rate * found.frames)
-        return found.drop <= self.drop and found.flipped_verdicts <= flips
+        return found.drop <= self.drop and found.counted_flips <= flips
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ def limits_of(config: VerifyConfig, frames: int, *, int8: bool) -> Limits:
     """Return the limits of a configuration; the defaults depend on the precision.
 
     INT8 moves single pixels at the border of a mask, and one verdict in a hundred (at least one)
-    may flip. FP32 and FP16 may flip none, but a borderline verdict flips by rounding and is not
-    counted.
+    may flip; FP32 and FP16 may flip none. Borderline verdicts are not counted.
     """
     map_diff, iou, flips = (0.2, 0.7, max(frames // 100, 1)) if int8 else (0.05, 0.95, 0)
     if config.max_flip_rate is not None:
@@ -30,7 +29,6 @@ def limits_of(config: VerifyConfig, frames: int, *, int8: bool) -> Limits:
         max_score_diff=config.max_score_diff,
         min_iou=iou if config.min_iou is None else config.min_iou,
         max_flips=flips,
-        count_borderline=int8,
     )
 
 
@@ -66,8 +64,9 @@ class Verification:
         pixels = f"of {found.anomalous_pixels} anomalous pixels" + ", too few to judge" * few
         flips = f"of {found.frames}"
         if found.borderline_flips:
-            counted = "" if limits.count_borderline else ", not counted"
-            flips += f", {found.borderline_flips} borderline{counted}"
+            flips += (
+                f", {found.borderline_flips} borderline (within {found.margin:.2g}), not counted"
+            )
         rows = [
             ("", "found", "limit"),
             ("map, largest difference", f"{found.max_abs_diff:.2e}", f"{limits.max_map_diff}"),

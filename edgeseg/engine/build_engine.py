@@ -287,8 +287,7 @@ def _compared(
     parity = total(each[:-EXTREMES] if int8 else each)
     limits = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None)
     if int8 and config.data is None:
-        usual = limits_of(VerifyConfig(), parity.frames, int8=True)
-        limits = dataclasses.replace(usual, count_borderline=False)  # of a few photos only
+        limits = limits_of(VerifyConfig(), parity.frames, int8=True)
     problems = limits.problems(parity) or Limits().problems(total(each))
     if problems:
         raise GateFailed(

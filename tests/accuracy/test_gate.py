@@ -191,6 +191,7 @@ def test_allowance_covers_one_verdict_or_a_share(flips, frames, passes):
         mask_errors=0,
         flipped_verdicts=flips,
         borderline_flips=0,
+        margin=0.01,
         frames=frames,
         finite=True,
         before=same,
@@ -199,3 +200,5 @@ def test_allowance_covers_one_verdict_or_a_share(flips, frames, passes):
     assert Allowance(drop=0.0, flip_rate=0.01).covers(found) is passes
     assert Allowance(drop=0.0, flip_rate=1.0).covers(found)
     assert not Allowance(drop=-0.1, flip_rate=1.0).covers(found)
+    borderline = dataclasses.replace(found, borderline_flips=flips)
+    assert Allowance(drop=0.0, flip_rate=0.0).covers(borderline)

@@ -251,6 +251,6 @@ def test_verify_does_not_count_a_borderline_flip(red, data, tmp_path):
     report = verify(a, b, config)
     assert (report.comparison.flipped_verdicts, report.comparison.borderline_flips) == (6, 6)
     assert report.problems() == []
-    assert "of 15, 6 borderline, not counted" in report.summary()
+    assert "of 15, 6 borderline (within " in report.summary()
     int8 = verify(a, save(tmp_path / "c.onnx", quantizing(dim, "head.aspp.4")), config)
-    assert int8.problems() == ["verdicts flipped: 6"]  # INT8 may flip a share, and all count
+    assert int8.problems() == []

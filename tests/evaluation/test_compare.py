@@ -48,6 +48,7 @@ def test_compare_of_a_backend_with_itself(graph_card, frames):
         "mask_errors": 0,
         "flipped_verdicts": 0,
         "borderline_flips": 0,
+        "margin": found.margin,
         "frames": 3,
         "finite": True,
     }
@@ -114,10 +115,22 @@ def test_borderline_flips_have_both_scores_near_the_threshold(graph_card, shift,
     found = compare(FakeBackend(card), Shifted(card, shift), [frame])
     assert (found.flipped_verdicts, found.borderline_flips) == (1, borderline)
     assert found.line().endswith("1 of 1 verdicts flipped" + " (1 borderline)" * borderline)
-    strict = Limits(max_flips=0)
-    assert strict.problems(found) == ["verdicts flipped: 1"]
-    lenient = dataclasses.replace(strict, count_borderline=False)
-    assert lenient.problems(found) == ([] if borderline else ["verdicts flipped: 1"])
+    problems = Limits(max_flips=0).problems(found)
+    assert problems == ([] if borderline else ["verdicts flipped: 1"])
+
+
+@pytest.mark.parametrize(("level", "borderline"), [(103, 1), (108, 0)])
+def test_the_margin_is_a_share_of_what_good_frames_are_below_the_threshold(
+    graph_card, level, borderline
+):
+    # Good frames score 20 / 255, the threshold is 100 / 255: a margin of 0.05 * 80 / 255.
+    card = dataclasses.replace(graph_card, image_threshold=100 / 255)
+    frames = [np.full(card.frame_shape, value, np.uint8) for value in (20, 20, 20, level)]
+    other = dataclasses.replace(card, image_threshold=(level + 1) / 255)
+    found = total(list(compare_frames(FakeBackend(card), FakeBackend(other), frames)))
+    assert found.margin == pytest.approx(0.05 * 80 / 255)
+    assert (found.flipped_verdicts, found.borderline_flips) == (1, borderline)
+    assert found.counted_flips == 1 - borderline
 
 
 def test_limits_judge_the_iou_of_enough_pixels_only(graph_card, frames):
