@@ -64,6 +64,7 @@ def _dskd(teacher: Teacher, settings: ModelSettings, network_size: Size) -> Dete
         student_width=settings.get("student_width", 64),
         head=settings.get("head", False),
         head_width=settings.get("head_width", 256),
+        head_score=settings.get("use_defects", False),
         map_root=settings.get("map_root", False),
     )
 

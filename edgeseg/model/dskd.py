@@ -17,12 +17,14 @@ blocks are built.
 Not in the paper: DeSTSeg's head on the similarity of teacher and decoder. The head knows only
 synthetic defects and misses some real ones; the discrepancy was trained without defects, but
 localizes them roughly. So the head sharpens the map, and the score is computed from the discrepancy
-alone. Also a decoder that repairs synthetic defects, as DeSTSeg's student does: it then differs
+alone, unless real defects are known: then what the head's highest logit is above usual is added.
+Also a decoder that repairs synthetic defects, as DeSTSeg's student does: it then differs
 from the teacher in the whole of a defect. Also the score of some levels beside the map of all
 levels: the finest level localizes a defect best and separates it from good parts worst
 (docs/experiments.md has the measurements).
 """
 
+from collections.abc import Iterable
 from functools import reduce
 
 import torch
@@ -40,6 +42,8 @@ from edgeseg.model.teacher import Teacher
 
 SIGMA = 4.0  # of the Gaussian of Eq. (9), in pixels of the map
 UNSEEN = 0.05  # of the discrepancy is left in the map where the head sees nothing
+HEAD_WEIGHT = 0.5
+FEWEST = 10  # good images, for the head's term of the score
 LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,), "m23": (1, 2)}
 AXES = ("rows", "columns")
 ENCODED, DECODED = ("ds", "t-e", "e-d"), ("ds", "t-d", "e-d")  # structures with such a student
@@ -60,8 +64,13 @@ class DSKD(Detector):
 
     maps, score_maps: the levels of the map, and of the image score; by default the same. head:
     whether a head of `head_width` channels reads the similarity of the last pair and sharpens the
-    map; map_root: by the square root of the discrepancy, so that the head weighs more. With either,
-    two maps are returned, the second one for the score.
+    map; map_root: by the square root of the discrepancy, so that the head weighs more. head_score:
+    whether the head also raises the image score, for a head that knows real defects: the term
+
+        max(0, scale x highest logit + offset)
+
+    of `fit_head_score` is added; it never lowers a score. With a head or other levels, two maps are
+    returned, the second one for the score.
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class DSKD(Detector):
         head: bool = False,
         head_width: int = HEAD_WIDTH,
         map_root: bool = False,
+        head_score: bool = False,
     ) -> None:
         super().__init__(teacher)
         self.weight = weight
@@ -86,6 +96,12 @@ class DSKD(Detector):
         self.student = Students(teacher.channels, structure, student_width, embedding=embedding)
         self.similarity = SimilarityProduct()
         self.head = SegmentationHead(sum(teacher.channels), head_width) if head else None
+        self.head_score = head and head_score
+        if self.head_score:  # 0: the head does not change the score
+            self.score_scale: Tensor
+            self.score_offset: Tensor
+            self.register_buffer("score_scale", torch.zeros(()))
+            self.register_buffer("score_offset", torch.zeros(()))
         self.levels, self.score_levels = LEVELS[maps], LEVELS[score_maps or maps]
         # Upsampling and blur are linear: one matrix for each axis and level does both.
         for axis, side in zip(AXES, network_size, strict=True):
@@ -136,6 +152,34 @@ class DSKD(Detector):
         similarity: Tensor = self.similarity(*self.pairs(x)[-1])
         return similarity
 
+    @torch.no_grad()
+    def fit_head_score(self, good: Iterable[Tensor]) -> bool:
+        """Place the head's term of the score by good images that were not trained on.
+
+        good: batches, uint8 [B, 3, S, S']. The term is 0 up to one standard deviation above the
+        mean of their highest logits; from there a deviation of the logit counts as HEAD_WEIGHT
+        deviations of the discrepancy. False, and no term: there are fewer than FEWEST images.
+        """
+        measured = [self.peaks(self.normalize(batch.to(self.mean.device))) for batch in good]
+        self.score_scale.zero_()
+        self.score_offset.zero_()
+        if sum(len(apart) for apart, _ in measured) < FEWEST:
+            return False
+        apart, logits = (cat(part).double() for part in zip(*measured, strict=True))
+        spread = logits.std().clamp_min(1e-6)
+        scale = HEAD_WEIGHT * apart.std() / spread
+        self.score_scale.fill_(float(scale))
+        self.score_offset.fill_(float(-scale * (logits.mean() + spread)))
+        return True
+
+    def peaks(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the highest discrepancy and the highest logit of the head of each image: [B]."""
+        assert self.head is not None, "there is no head"
+        followed, follower = self.pairs(x)[-1]
+        apart = reduce(add, [self._full(k, followed[k], follower[k]) for k in self.score_levels])
+        logits = self.head(self.similarity(followed, follower)).float()
+        return apart.flatten(1).amax(1), logits.flatten(1).amax(1)
+
     def forward(self, x: Tensor, known: FeatureLevels | None = None) -> Maps:
         followed, follower = self.pairs(x, known)[-1]
         used = {*self.levels, *self.score_levels}
@@ -145,10 +189,14 @@ class DSKD(Detector):
         if self.score_levels != self.levels:
             scored = reduce(add, [full[k] for k in self.score_levels])
         if self.head is not None:
-            found = self.head(self.similarity(followed, follower)).float().sigmoid()
+            logits = self.head(self.similarity(followed, follower)).float()
+            found = logits.sigmoid()
+            if self.head_score:
+                peak = logits.amax((2, 3), keepdim=True)
+                scored = scored + (self.score_scale * peak + self.score_offset).relu()
             # Rounding can leave a discrepancy of -1e-7, whose root is NaN.
-            known = apart.clamp_min(0).sqrt() if self.map_root else apart
-            return known * (UNSEEN + upsample(found, apart.shape[2:])), scored
+            shaped = apart.clamp_min(0).sqrt() if self.map_root else apart
+            return shaped * (UNSEEN + upsample(found, apart.shape[2:])), scored
         return apart if scored is apart else (apart, scored)
 
     def _full(self, k: int, followed: Tensor, follower: Tensor) -> Tensor:

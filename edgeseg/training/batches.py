@@ -118,9 +118,13 @@ class Batches:
 
     def good(self) -> Iterator[Tensor]:
         """Yield every image once, unchanged: uint8 [B, 3, S, S']."""
-        for first in range(0, len(self.images), self.config.batch):
-            images = [self._fill(im) for im in self.images[first : first + self.config.batch]]
-            yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        return self.filled(self.images)
+
+    def filled(self, images: Sequence[Image]) -> Iterator[Tensor]:
+        """Yield batches of images at the network's size, unchanged: uint8 [B, 3, S, S']."""
+        for first in range(0, len(images), self.config.batch):
+            some = [self._fill(image) for image in images[first : first + self.config.batch]]
+            yield torch.from_numpy(np.stack(some)).permute(0, 3, 1, 2)
 
     def triple(
         self, index: int, rng: Generator, *, corrupt: bool = True

@@ -49,6 +49,8 @@ class Images:
 
     pixels: list[Image]
     """uint8 [h, w, 3], each scaled to the box in which it lies in the network's input"""
+    held: list[Image]
+    """Those held out, likewise."""
     frame_size: tuple[int, int] | None
     """(height, width), None if the files differ"""
     bit_depth: int
@@ -171,6 +173,7 @@ def read_images(
 ) -> Images:
     """Decode every image once, also those held out. DataError lists all that are damaged."""
     pixels: list[Image] = []
+    kept: list[Image] = []
     sizes: set[tuple[int, int]] = set()
     faults: list[DataError] = []
     depth = bit_depth((*training, *held))
@@ -181,14 +184,17 @@ def read_images(
             except DataError as error:
                 faults.append(error)
             else:
-                if place < len(training) and not faults:
-                    size = image.shape[0], image.shape[1]
+                size = image.shape[0], image.shape[1]
+                small = resize(image, *fit(size, network, aspect).size) if not faults else image
+                if place < len(training):
                     sizes.add(size)
-                    pixels.append(resize(image, *fit(size, network, aspect).size))
+                    pixels.append(small)
+                else:
+                    kept.append(small)
             bar.advance()
     if faults:
         raise _unreadable(faults)
-    return Images(pixels, next(iter(sizes)) if len(sizes) == 1 else None, depth)
+    return Images(pixels, kept, next(iter(sizes)) if len(sizes) == 1 else None, depth)
 
 
 def _unreadable(faults: Sequence[DataError]) -> DataError:

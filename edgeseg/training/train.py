@@ -27,6 +27,7 @@ from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
+from edgeseg.model.dskd import DSKD
 from edgeseg.model.fit_check import fit_input_check
 from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.progress import task
@@ -163,6 +164,9 @@ def _train(
             if phase.index >= start.phase:
                 begin = start if phase.index == start.phase else Checkpoint(phase.index)
                 _run_phase(phase, begin, detector, batches, keeper, stop, plan)
+        if isinstance(detector, DSKD) and detector.head_score:
+            raises = detector.eval().fit_head_score(batches.filled(images.held))
+            log.info("the head " + ("may raise" if raises else "does not change") + " the score")
         for line in history.summary():
             log.info(line)
         fitted = fit_input_check(

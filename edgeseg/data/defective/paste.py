@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgeseg.data.images import Image, Mask
 
 SCALES = (0.7, 1.4)
+LARGE = 1 / 3  # of the shorter side: a cutout beyond it keeps the direction of the material ...
+TILT = 0.1  # ... but for this angle, in radians
 GAINS = (0.5, 2.0)  # at most, to match the brightness of the surroundings
 MARGIN = 1 / 40  # of the shorter side: how far the paste reaches beyond the mask; half of it fades
 TRIES = 8  # places
@@ -55,9 +57,13 @@ def paste(image: Image, cutout: Cutout, rng: Generator) -> tuple[Image, Mask]:
     content = content_of(image)
     places = np.flatnonzero(content)
     margin = reach(image)
+    large = max(cutout.mask.shape) > LARGE * min(height, width)
     for _ in range(TRIES):
         row, column = divmod(int(places[rng.integers(len(places))]), width)
-        matrix = _placement(cutout.mask.shape, (row, column), rng)
+        angle = np.pi * int(rng.integers(2)) + rng.uniform(-TILT, TILT)
+        if not large:
+            angle = rng.uniform(0.0, 2 * np.pi)
+        matrix = _placement(cutout.mask.shape, (row, column), float(angle), rng)
         size = (width, height)
         cover = cv2.warpAffine(cutout.mask.astype(np.float32), matrix, size)
         mask = np.asarray(cover >= VISIBLE)
@@ -87,10 +93,10 @@ def content_of(image: Image) -> Mask:
 
 
 def _placement(
-    shape: tuple[int, ...], place: tuple[int, int], rng: Generator
+    shape: tuple[int, ...], place: tuple[int, int], angle: float, rng: Generator
 ) -> NDArray[np.float64]:
     """Return the matrix [2, 3] that turns, mirrors and scales a cutout, its middle at `place`."""
-    angle, scale = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(*np.log(SCALES)))
+    scale = np.exp(rng.uniform(*np.log(SCALES)))
     mirror = rng.choice((-1.0, 1.0))
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
