@@ -45,7 +45,7 @@ class Trained:
         return (
             f"{shown(self.run)} has no thresholds: no image was held out (--holdout 0)\n"
             "set them on images of good parts that were not used in training:\n"
-            f"  edgeseg threshold {quoted(self.run)} FOLDER"
+            f"  edgeseg threshold {quoted(self.run)} FOLDER --false-reject 0.01"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -166,7 +166,8 @@ def train_run(
     except EdgesegError as error:
         raise type(error)(
             f"{error.problem}; the training is complete, without thresholds",
-            remedy=f"{error.remedy}, then:\n       edgeseg threshold {quoted(run)} {quoted(data)}",
+            remedy=f"{error.remedy}, then:\n       edgeseg threshold {quoted(run)} {quoted(data)} "
+            f"--false-reject {quoted(str(rate))}",
             code=error.code,
         ) from error
 

@@ -43,7 +43,6 @@ Runtime = Annotated[
     option("Runtime of an ONNX file [default: onnxruntime]", "onnxruntime|openvino"),
 ]
 Threads = Annotated[int | None, option("CPU threads [default: all cores]", "N", min=1)]
-TargetRate = Annotated[float, option("Target false-reject rate, 0..1 [default: 0.01]", "X")]
 Strict = Annotated[
     bool, option("Exit code 2 if an image is damaged [default: a warning]", None, "--strict")
 ]

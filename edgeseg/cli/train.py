@@ -11,10 +11,8 @@ from edgeseg.cli.models import (
     IMAGES,
     MaybeData,
     ModelArgument,
-    RunArgument,
     Runtime,
     Strict,
-    TargetRate,
     Threads,
     argument,
     split,
@@ -86,18 +84,49 @@ def train(
 
 @command(PANEL)
 def threshold(
-    model: RunArgument = None,
+    model: ModelArgument = None,
     data: MaybeData = None,
-    false_reject_rate: TargetRate = 0.01,
+    false_reject: Annotated[
+        float | None,
+        option(
+            "Choose by this false-reject rate, 0..1", "X", "--false-reject", "--false-reject-rate"
+        ),
+    ] = None,
+    max_miss: Annotated[float | None, option("Choose by this miss rate, 0..1", "X")] = None,
+    cost: Annotated[
+        str | None,
+        option("Choose by the prices of a false reject and of a miss, e.g. 1:50", "F:M"),
+    ] = None,
+    defect_rate: Annotated[
+        float, option("Share of defective parts for --cost, 0..1 [default: 0.01]", "X")
+    ] = 0.01,
     context: Context = None,
     strict: Strict = False,
+    runtime: Runtime = None,
+    threads: Threads = None,
 ) -> Report:
-    """Set the thresholds of a run from its held-out images."""
-    from edgeseg.api import run_of
-    from edgeseg.evaluation.threshold import threshold_run
+    """Show what thresholds reject and miss; choose and store one."""
+    from edgeseg.evaluation.pick import Pick
+    from edgeseg.evaluation.review import review
+    from edgeseg.exporter.store_thresholds import store_thresholds
+    from edgeseg.loading import find_model
 
-    run, images = split("threshold", model, data)
-    return threshold_run(run_of(run), images, false_reject_rate, context=context, strict=strict)
+    pick = None
+    if (false_reject, max_miss, cost) != (None, None, None):
+        pick = Pick(
+            false_reject=false_reject, max_miss=max_miss, cost=cost, defect_rate=defect_rate
+        )
+    named, images = split("threshold", model, data)
+    return review(
+        find_model(named),
+        images,
+        pick,
+        context=context,
+        strict=strict,
+        runtime=runtime,
+        threads=threads,
+        write=store_thresholds,
+    )
 
 
 @command(PANEL)

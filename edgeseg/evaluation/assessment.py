@@ -40,7 +40,7 @@ ENOUGH = 5  # of a kind, before its thresholds are called unfit
 PIXEL_BOUNDS = {0.2: "hardly show the defects", 0.5: "show the defects roughly"}
 """Each below this pixel AP; from 0.5 on the masks show the defects well."""
 WANTED_MISSES = 0.1
-LOWER = "a lower threshold: edgeseg threshold MODEL DATA, --max-miss 0.1"
+LOWER = "a lower threshold: edgeseg threshold MODEL DATA --max-miss 0.1"
 ACCEPTED_REJECTS = 0.2  # false rejects up to which a threshold of fewer misses is proposed
 
 
@@ -201,7 +201,7 @@ def _threshold_steps(
                 return [f"{LOWER} ({found})"]
             return ["what each threshold costs: edgeseg threshold MODEL DATA"]
     if point.false_rejects.interval[0] > 0.02:
-        return ["fewer false rejects: edgeseg threshold MODEL DATA, --false-reject 0.01"]
+        return ["fewer false rejects: edgeseg threshold MODEL DATA --false-reject 0.01"]
     return []
 
 

@@ -45,7 +45,8 @@ class Rate:
         half = (
             Z / (1 + spread) * math.sqrt(share * (1 - share) / self.total + spread / 4 / self.total)
         )
-        return max(middle - half, 0.0), min(middle + half, 1.0)
+        low = middle - half if self.count else 0.0  # both ends exactly, not rounded
+        return low, middle + half if self.count < self.total else 1.0
 
     def words(self, verb: str = "") -> str:
         """Return `12 of 15 pass (80 %, 95 % interval 55 to 93 %)`; verb: `pass`."""

@@ -83,7 +83,8 @@ def complaint(card: GraphCard, facts: Remembered) -> str | None:
 
 def warn_if_useless(path: Path, card: GraphCard) -> None:
     """Log one warning where the evaluation of the model at a path calls it useless."""
-    facts = card.evaluation or _of_its_run(path, card)
+    run = None if card.evaluation else run_card(path, card)
+    facts = run.evaluation if run else card.evaluation
     if found := complaint(card, facts):
         warn_once(
             f"{card.name} is useless by its own evaluation on {facts['dataset']}: {found} "
@@ -108,11 +109,13 @@ def _card_of(model: Path, of: Remembered) -> Path | None:
     return beside if same else None
 
 
-def _of_its_run(path: Path, card: GraphCard) -> Remembered:
-    """Return the evaluation of the run of a graph or an engine, where that is on this machine."""
+def run_card(path: Path, card: GraphCard) -> ModelCard | None:
+    """Return the card of a run, or of the run of a graph or an engine, if it is on this machine."""
+    if path.is_dir():
+        return read_card(path / CARD, ModelCard)
     for run in (path.parent, RUNS / card.name):
         with suppress(ModelError):
             found = read_card(run / CARD, ModelCard)
             if found.weights_sha256 == card.weights_sha256:
-                return found.evaluation
-    return {}
+                return found
+    return None

@@ -131,11 +131,11 @@ def threshold_run(
     except WriteError:
         log.warning(f"not stored: {thresholds.summary()}")
         raise
-    _log_outdated(run, found)
+    log_outdated(run, found)
     return thresholds
 
 
-def _log_outdated(run: Path, card: ModelCard) -> None:
+def log_outdated(run: Path, card: ModelCard) -> None:
     """Log the graphs of a run whose thresholds differ from the card's, and how to update them."""
     wanted = (card.threshold, card.image_threshold, card.context)
     for path in sorted(run.glob("[!.]*.onnx")):
@@ -245,11 +245,11 @@ def _unseen(card: ModelCard, data: Path) -> list[Path]:
     return paths
 
 
-def check_rate(rate: float) -> None:
-    """ConfigError for a false-reject rate outside (0, 1)."""
+def check_rate(rate: float, name: str = "false_reject_rate") -> None:
+    """ConfigError for a rate outside (0, 1)."""
     if not 0 < rate < 1:
         raise ConfigError(
-            f"invalid false_reject_rate: {rate} (expected a share between 0 and 1)",
-            remedy="--false-reject-rate 0.01 rejects 1 % of the good parts",
+            f"invalid {name}: {rate} (expected a share between 0 and 1)",
+            remedy=f"--{name.replace('_', '-')} 0.01, which is 1 %",
             code="config/out-of-range",
         )

@@ -71,7 +71,7 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
     if card.threshold is None or card.image_threshold is None:
         raise ModelError(
             f"{run} has no thresholds (they are stored in the graph)",
-            remedy=f"edgeseg threshold {quoted(run)} DATA",
+            remedy=f"edgeseg threshold {quoted(run)} DATA --false-reject 0.01",
             code="model/no-thresholds",
         )
     path = run / f"{card.name}.onnx"

@@ -5,6 +5,7 @@ may leave it out. In memory it has none: TensorRT and OpenVINO take an input wit
 a constant.
 """
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,15 @@ def read_graph(path: Path) -> "tuple[ModelProto, GraphCard]":
     for default in [i for i in model.graph.initializer if i.name == "threshold"]:
         model.graph.initializer.remove(default)
     return model, card
+
+
+def graph_digest(path: Path) -> str:
+    """Return a SHA-256 of the nodes and weights of a graph, whatever its thresholds and its card.
+
+    ModelError for a file that is no graph of edgeseg.
+    """
+    model, _ = read_graph(path)
+    return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
 
 
 def graph_bytes(model: "ModelProto", card: GraphCard) -> bytes:

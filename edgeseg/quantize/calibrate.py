@@ -27,7 +27,7 @@ from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError, ModelError
 from edgeseg.extras import installed
 from edgeseg.files import check_outputs, check_writable, sha256
-from edgeseg.graph.files import read_graph
+from edgeseg.graph.files import graph_digest, read_graph
 from edgeseg.graph.graph import Graph, name_of
 from edgeseg.log import log
 from edgeseg.progress import task
@@ -119,7 +119,7 @@ def calibrate(
         found[name] = Range(limit, method, histograms[name].peak, reader)
     ranges = Ranges(
         graph=graph.name,
-        graph_sha256=sha256(graph),
+        graph_sha256=graph_digest(graph),
         settings=dataclasses.asdict(config),
         versions={"onnxruntime": installed("onnxruntime") or "?"},
         tensors=found,

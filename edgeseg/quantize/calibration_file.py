@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeseg.errors import GateFailed, ModelError
 from edgeseg.files import quoted, sha256, shown, write_atomic
+from edgeseg.graph.files import graph_digest
 from edgeseg.schema import Invalid, NotFinite, bounded, build, parse, read_text
 from edgeseg.text import listed
 
@@ -115,11 +116,11 @@ def read_ranges(path: Path, graph: Path) -> Ranges:
             remedy=f"update edgeseg, or: {remedy}" if newer else remedy,
             code="model/newer-calibration" if newer else "model/damaged-calibration",
         ) from error
-    found = sha256(graph)
-    if ranges.graph_sha256 != found:
+    # An older file has the hash of the whole graph file, which changes with the thresholds.
+    if ranges.graph_sha256 != sha256(graph) and ranges.graph_sha256 != graph_digest(graph):
         raise ModelError(
             f"the calibration file {shown(path)} belongs to another graph than {graph} "
-            f"(SHA-256 {ranges.graph_sha256[:12]}, expected {found[:12]})",
+            f"(SHA-256 {ranges.graph_sha256[:12]}, expected {graph_digest(graph)[:12]})",
             remedy=remedy,
             code="model/other-calibration",
         )

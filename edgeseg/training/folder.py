@@ -235,7 +235,7 @@ def _nothing_to_resume(run: Path) -> ModelError:
     finished = (run / CARD).is_file()
     return ModelError(
         f"no unfinished training in {shown(run)}" + finished * ": it is complete",
-        remedy=f"its thresholds: edgeseg threshold {quoted(run)} DATA"
+        remedy=f"its thresholds: edgeseg threshold {quoted(run)} DATA --false-reject 0.01"
         if finished
         else "edgeseg train DATA, without --resume",
         code="train/nothing-to-resume",

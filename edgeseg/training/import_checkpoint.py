@@ -76,7 +76,7 @@ class Imported:
             f"{shown(self.run)}: {self.tensors} tensors, {self.parameters / 1e6:.1f} M parameters, "
             f"from {shown(self.file)}\n"
             "no thresholds yet; find them on images of good parts that were not used in training:\n"
-            f"  edgeseg threshold {quoted(self.run)} FOLDER"
+            f"  edgeseg threshold {quoted(self.run)} FOLDER --false-reject 0.01"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def split_samples(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], 
             f"{count} good images in {shown(dataset.root)} are too few to hold out a share of "
             f"{share:g} for the thresholds",
             remedy=f"{enough} good images, or --holdout 0 and thresholds later, from other images: "
-            "edgeseg threshold RUN FOLDER",
+            "edgeseg threshold RUN FOLDER --false-reject 0.01",
             code="data/too-few-images",
         )
     return training, held

@@ -65,8 +65,8 @@ def test_a_good_ranking_with_a_high_threshold_gets_a_lower_threshold():
     found = judged(*normal(5), 6)
     assert found.unfit
     (step,) = found.steps
-    assert "edgeseg threshold MODEL DATA, --max-miss 0.1" in step
-    assert "edgeseg threshold m d, --max-miss" in found.lines("m d")[-1]
+    assert "edgeseg threshold MODEL DATA --max-miss 0.1" in step
+    assert "edgeseg threshold m d --max-miss" in found.lines("m d")[-1]
 
 
 def test_a_good_ranking_with_a_low_threshold_gets_a_higher_one():

@@ -236,7 +236,7 @@ def test_a_run_without_thresholds_is_refused(run_card, tmp_path):
     write_card(tmp_path / CARD, dataclasses.replace(run_card, threshold=None))
     with fails(ModelError, "model/no-thresholds") as caught:
         export_run(tmp_path, ExportConfig())
-    assert caught.value.remedy == f"edgeseg threshold {tmp_path} DATA"
+    assert caught.value.remedy == f"edgeseg threshold {tmp_path} DATA --false-reject 0.01"
 
 
 def test_data_that_is_not_the_runs_is_refused(run_card, tmp_path):

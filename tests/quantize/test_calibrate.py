@@ -15,7 +15,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.files import sha256
-from edgeseg.graph.files import read_graph
+from edgeseg.graph.files import graph_digest, read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.quantize.calibrate import calibrate, choose
 from edgeseg.quantize.calibration_file import read_ranges
@@ -83,7 +83,7 @@ def test_the_range_of_what_convolutions_read_on_good_images(greys, tmp_path, gra
     path = greys / "train" / "good" / "50.png"
     assert found.frames["train/good/50.png"] == sha256(path)[:16]
     assert len(found.frames) == 9
-    assert found.graph_sha256 == sha256(toy)
+    assert found.graph_sha256 == graph_digest(toy)
     assert found.settings == dataclasses.asdict(CalibrateConfig(clip_backbone="max"))
 
 

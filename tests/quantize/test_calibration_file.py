@@ -3,18 +3,21 @@
 import dataclasses
 import json
 
+import onnx
 import pytest
 
 from edgeseg.errors import GateFailed, ModelError
 from edgeseg.files import sha256
+from edgeseg.graph.files import graph_bytes, graph_digest, read_graph
 from edgeseg.quantize.calibration_file import Range, Ranges, ranges_path, read_ranges, write_ranges
 from tests.kit.errors import fails
+from tests.kit.red_graph import red_graph
 
 
 @pytest.fixture
 def graph(tmp_path):
     path = tmp_path / "screws.onnx"
-    path.write_bytes(b"a graph")
+    onnx.save(red_graph(), path)
     return path
 
 
@@ -22,7 +25,7 @@ def graph(tmp_path):
 def ranges(graph):
     return Ranges(
         graph="screws.onnx",
-        graph_sha256=sha256(graph),
+        graph_sha256=graph_digest(graph),
         settings={"frames": 2, "backbone": "relative"},
         versions={"onnxruntime": "1.18.0"},
         tensors={
@@ -71,10 +74,24 @@ def test_missing_ranges_name_the_command(graph, tmp_path):
 def test_ranges_of_another_graph_are_refused(ranges, graph, tmp_path):
     path = tmp_path / "screws.ranges.json"
     write_ranges(path, ranges)
-    graph.write_bytes(b"the graph, trained again")
+    again = red_graph()
+    again.graph.name = "trained again"
+    onnx.save(again, graph)
     with fails(ModelError, "model/other-calibration") as caught:
         read_ranges(path, graph)
     assert caught.value.remedy == f"edgeseg calibrate {graph} DATA"
+
+
+def test_ranges_belong_to_a_graph_whatever_its_thresholds(ranges, graph, tmp_path):
+    path = tmp_path / "screws.ranges.json"
+    write_ranges(path, ranges)
+    before = read_ranges(path, graph)
+    model, card = read_graph(graph)
+    graph.write_bytes(graph_bytes(model, dataclasses.replace(card, threshold=0.123)))
+    assert read_ranges(path, graph) == before
+    # An older file has the hash of the whole file.
+    write_ranges(path, dataclasses.replace(ranges, graph_sha256=sha256(graph)))
+    assert read_ranges(path, graph).tensors == before.tensors
 
 
 DAMAGED = [

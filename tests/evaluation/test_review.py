@@ -1,0 +1,120 @@
+"""`edgeseg threshold`: which images it uses, what it shows, and what it stores."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeseg.cards import CARD, InputLimit, write_card
+from edgeseg.errors import ConfigError, DataError
+from edgeseg.evaluation.pick import Pick
+from edgeseg.evaluation.review import review
+from edgeseg.files import sha256
+from tests.kit.cards import make_run_card
+from tests.kit.errors import fails
+from tests.kit.red_backend import PlateBackend, write_image
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A run with twenty held-out images at 41 to 60, and five defective ones at 50 to 250."""
+    data, run = tmp_path / "plates", tmp_path / "runs" / "plates"
+    held = [write_image(data / f"good/{red}.png", red) for red in range(41, 61)]
+    write_image(data / "good/200.png", 200)  # a training image
+    for red in (50, 100, 150, 200, 250):
+        write_image(data / f"bad/{red}.png", red)
+    split = {"train": {}, "holdout": {f"good/{p.name}": sha256(p) for p in held}}
+    write_card(run / CARD, make_run_card(name="plates", split=split))
+    backend = PlateBackend()
+    for name in ("open_run", "open_model"):
+        monkeypatch.setattr(f"edgeseg.evaluation.review.{name}", lambda *_, **__: backend)
+    return run, data, backend
+
+
+def test_it_shows_the_rates_of_held_out_and_defective_images_and_stores_nothing(model):
+    run, data, backend = model
+    written = []
+    found = review(run, data, write=lambda *given: written.append(given))
+    found.store()
+    assert not written and backend.closed
+    present = found.present
+    assert (present.false_rejects.count, present.false_rejects.total) == (0, 20)
+    assert (present.misses.count, present.misses.total) == (2, 5)  # 50 and 100 are below 0.5
+    counts = [(p.false_rejects.count, p.misses.count) for _, p in found.points]
+    assert len(set(counts)) == len(counts)
+    assert counts == sorted(counts, key=lambda pair: (pair[0], -pair[1]))
+    text = found.summary()
+    assert "20 held-out good and 5 defective images" in text
+    assert "2 of 5 [12 to 77 %]" in text
+    assert "nothing was changed" in text
+    assert f"edgeseg threshold {run} {data} --false-reject 0.01" in text
+
+
+def test_a_change_is_counted_from_the_present_threshold(model):
+    run, data, _ = model
+    text = review(run, data).summary()
+    (line, _) = (line for line in text.splitlines() if line.endswith("--false-reject 0.01"))
+    assert "200 (-200)" in line and " 0 (+0)" in line
+    (line,) = (line for line in text.splitlines() if line.endswith("--max-miss 0.05"))
+    assert "550 (+550)" in line and "0 (-400)" in line
+
+
+def test_a_choice_is_written_when_it_is_stored(model):
+    run, data, _ = model
+    written = []
+    found = review(run, data, Pick(max_miss=0.4), write=lambda *given: written.append(given))
+    assert not written
+    found.store()
+    ((path, chosen, context),) = written
+    assert (path, context) == (run, None)
+    assert 60 / 255 < chosen.image < 100 / 255
+    assert "judge it by others" in found.summary()
+    document = found.to_json()
+    assert (document["image"], document["pixel"]) == (chosen.image, chosen.pixel)
+    assert document["chosen"]["misses"]["count"] == 1
+
+
+def test_unknown_images_are_not_counted(model, monkeypatch):
+    run, data, backend = model
+    backend.card = replace(backend.card, input_check=(InputLimit(name="brightness", low=1e9),))
+    with fails(DataError, "threshold/no-images"):
+        review(run, data)
+
+
+def test_a_graph_without_its_run_is_judged_by_good_images_of_the_test_set(model, tmp_path, said):
+    _, data, _ = model
+    graph = tmp_path / "plates.onnx"
+    graph.touch()
+    found = review(graph, data)
+    assert found.measured.good.sum() == 4  # a fifth of 21, as in evaluate
+    assert "the run of plates is not here" in said[-1]
+
+
+def test_a_folder_of_good_images_is_enough_for_a_false_reject_rate(model, tmp_path):
+    _, data, _ = model
+    graph = tmp_path / "plates.onnx"
+    graph.touch()
+    found = review(graph, data / "good", Pick(false_reject=0.05))
+    assert len(found.measured.scores) == 21
+    assert found.chosen.image == pytest.approx(200 / 255)  # 21 images: the highest
+    with fails(DataError, "threshold/no-defective-images"):
+        review(graph, data / "good", Pick(max_miss=0.05))
+
+
+def test_a_graph_takes_no_context(model, tmp_path):
+    _, data, _ = model
+    with fails(ConfigError, "config/context"):
+        review(tmp_path / "plates.onnx", data, context=4.0)
+
+
+def test_the_scores_are_those_of_the_model_itself(model):
+    run, data, backend = model
+    halved = backend.run
+
+    def run_halved():
+        halved()
+        backend._slot.score[:] /= 2
+
+    backend.run = run_halved
+    assert review(run, data).measured.scores.max() == pytest.approx(125 / 255)
+    assert np.max(review(run, data).measured.peaks) == pytest.approx(250 / 255)
