@@ -8,8 +8,8 @@ A **size** is (height, width) in pixels.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from statistics import median_low
 from typing import Literal, NamedTuple
 
 STRIDE = 32  # of the networks' deepest features: their sides are multiples of it
@@ -84,16 +84,26 @@ def middle(size: Size, target: Size) -> Box:
 def network_size(sizes: Sequence[Size], side: int, aspect: Aspect) -> Size:
     """Return the network's size for images of some sizes: about side x side pixels.
 
-    Their median aspect ratio decides: of the sizes with multiples of 32 and at most 5 % more
-    pixels, the one in which such an image is largest, and of those the smallest. `stretch`, and no
-    images: the square.
+    Of the sizes with multiples of 32 and at most 5 % more pixels, the one in which the images are
+    largest, in the geometric mean; of several the smallest. `stretch`, and no images: the square.
     """
     if aspect == "stretch" or not sizes:
         return side, side
-    shape = median_low(sorted(sizes, key=lambda size: size[0] / size[1]))
+    shapes = Counter(sizes)
     most = int(side * side * MORE_PIXELS)
+    ratios = [height / width for height, width in shapes]
+    lowest, highest = (
+        math.isqrt(int(most * ratio)) // STRIDE for ratio in (min(ratios), max(ratios))
+    )
     networks = []
-    for height in range(STRIDE, most // STRIDE + 1, STRIDE):
-        needed = math.ceil(height * shape[1] / shape[0] / STRIDE) * STRIDE
-        networks.append((height, max(min(needed, most // height // STRIDE * STRIDE), STRIDE)))
-    return min(networks, key=lambda size: (-math.prod(fit(shape, size).size), math.prod(size)))
+    for height in range(STRIDE * max(lowest - 1, 1), STRIDE * (highest + 2), STRIDE):
+        widest = most // height // STRIDE
+        for width in {min(math.ceil(height / r / STRIDE), widest) for r in ratios}:
+            if width > 0:
+                networks.append((height, STRIDE * width))
+
+    def rank(network: Size) -> tuple[float, int]:
+        areas = ((math.prod(fit(shape, network).size), n) for shape, n in shapes.items())
+        return -sum(n * math.log(area) for area, n in areas), math.prod(network)
+
+    return min(dict.fromkeys(networks), key=rank, default=(side, side))

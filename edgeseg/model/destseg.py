@@ -31,14 +31,14 @@ HEAD_INPUTS: dict[str, type[HeadInput]] = {
 
 
 class DeSTSeg(Detector):
-    """[B, 3, S, S], normalized -> anomaly map [B, 1, S/4, S/4] in (0, 1); S a multiple of 32.
+    """[B, 3, S, S'], normalized -> anomaly map [B, 1, S/4, S'/4] in (0, 1); both multiples of 32.
 
     decoder: whether the student has a decoder, or is an encoder only; head_input: the input of the
     head: product, concatenation or cosine. student_width, head_width: their channels, the student's
     at stride 4; head_stride: 4, or 8 for a head and a map of half the side.
 
     Without a head the map is the geometric mean over the levels of the cosine distances, each
-    resized to the image: [B, 1, S, S] in [0, 2]. The paper describes a sum; its released code and
+    resized to the image: [B, 1, S, S'] in [0, 2]. The paper describes a sum; its released code and
     STPM multiply. The root does not change the order of the pixels and keeps values as large as the
     distances: the product of three small ones lies below every tolerance.
     """

@@ -12,16 +12,16 @@ Maps = Tensor | tuple[Tensor, Tensor]
 
 
 class Detector(nn.Module):
-    """[B, 3, S, S], normalized -> anomaly map [B, 1, s, s], higher is more anomalous; s <= S.
+    """[B, 3, S, S'], normalized -> anomaly map [B, 1, s, s'], higher is more anomalous.
 
     `forward` takes the teacher's features as `known`, if the caller has them.
 
-    Two maps may be returned: see Maps. The fused graph enlarges the first to [B, 1, S, S]. S is a
-    multiple of 32.
+    Two maps may be returned: see Maps. The fused graph enlarges the first to [B, 1, S, S']. S and
+    S' are multiples of 32.
     """
 
     map_stride = 1
-    """S / s."""
+    """S / s and S' / s'."""
 
     def __init__(self, teacher: Teacher) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Detector(nn.Module):
         self.register_buffer("std", torch.tensor(teacher.std).view(1, 3, 1, 1))
 
     def normalize(self, rgb: Tensor) -> Tensor:
-        """[B, 3, S, S] in 0..255 -> the input of teacher and students."""
+        """[B, 3, S, S'] in 0..255 -> the input of teacher and students."""
         if self.contrast is not None:
             normalized: Tensor = self.contrast(rgb.float())
             return normalized

@@ -12,7 +12,7 @@ from edgeseg.model.blocks import BasicBlock, initialize, stage
 
 
 class LightEncoder(nn.Module):
-    """[B, 3, S, S], normalized -> maps at stride 4, 8, ..., of width, 2 width, ... channels."""
+    """[B, 3, S, S'], normalized -> maps at stride 4, 8, ..., of width, 2 width, ... channels."""
 
     def __init__(self, width: int, stages: int) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from edgeseg.model.resnet import LightEncoder
 
 
 class Student(nn.Module):
-    """[B, 3, S, S], normalized -> maps like the teacher's: three, at stride 4, 8 and 16.
+    """[B, 3, S, S'], normalized -> maps like the teacher's: three, at stride 4, 8 and 16.
 
     Reads a corrupted image and predicts the teacher's features of the clean one. Where the channels
     of teacher and student differ, a 1x1 convolution ends each level. width: channels at stride 4.
@@ -42,7 +42,7 @@ class Student(nn.Module):
 
 
 class EncoderStudent(nn.Module):
-    """[B, 3, S, S], normalized -> maps like the teacher's: a ResNet18 without its last stage.
+    """[B, 3, S, S'], normalized -> maps like the teacher's: a ResNet18 without its last stage.
 
     The student of STPM (Wang et al., BMVC 2021), and the encoder of DSKD. Both papers use the
     teacher's own network; here it is ResNet18 for every teacher, as in the decoders, and a 1x1

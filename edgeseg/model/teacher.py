@@ -22,7 +22,7 @@ OFFLINE_MEAN, OFFLINE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
 class Teacher(nn.Module):
-    """[B, 3, S, S], normalized -> three feature maps at stride 4, 8, 16; never trained.
+    """[B, 3, S, S'], normalized -> three feature maps at stride 4, 8, 16; never trained.
 
     `channels` holds their widths: 64, 128, 256 for ResNet18; 24, 40, 112 for EfficientNet-Lite0.
 
@@ -57,7 +57,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def standardize(self, batches: Iterable[Tensor]) -> None:
-        """Measure the channels' means and deviations on good images, normalized [B, 3, S, S]."""
+        """Measure the channels' means and deviations on good images, normalized [B, 3, S, S']."""
         self.norms.train()
         for x in batches:
             self(x)

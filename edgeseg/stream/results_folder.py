@@ -2,7 +2,7 @@
 
     <out>/<stem>_mask.png             uint8, 0 good, 255 anomalous, at the size of the image
     <out>/<stem>_overlay.png          the image with its anomaly map and the outline of the mask
-    <out>/<stem>_map.npy              the anomaly map, float32 [S, S]
+    <out>/<stem>_map.npy              the anomaly map of the image, float32 [h, w]
     <out>/predictions.jsonl           a line for each image of the last call that came to its end
     <out>/predictions.partial.jsonl   the lines of a call that did not, until the next call
     <out>/predictions.index           what was written here, with hashes (index.py)

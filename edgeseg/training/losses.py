@@ -45,8 +45,8 @@ def head_loss(
 ) -> Tensor:
     """Focal loss plus L1, Eq. (5)-(7), mean over positions and images; without L1, Eq. (5).
 
-    logits [B, 1, h, w]; mask float [B, 1, S, S] in {0, 1}, resized to h x w (see `shrink`). among:
-    float [B, 1, S, S], 1 where the truth is not known but that a defect is there: of these
+    logits [B, 1, h, w]; mask float [B, 1, S, S'] in {0, 1}, resized to h x w (see `shrink`). among:
+    float [B, 1, S, S'], 1 where the truth is not known but that a defect is there: of these
     positions, those with the highest logits count as anomalous, and the others not at all.
     """
     target = shrink(mask, logits.shape[2:])
@@ -75,6 +75,6 @@ def _highest(values: Tensor, among: Tensor) -> Tensor:
 
 
 def shrink(mask: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Resize a mask [B, 1, S, S]: bilinear without antialiasing, then >= 0.5."""
+    """Resize a mask [B, 1, S, S']: bilinear without antialiasing, then >= 0.5."""
     small = interpolate(mask, tuple(size), mode="bilinear", align_corners=False)
     return (small >= 0.5).float()

@@ -125,7 +125,7 @@ def test_at_most_ten_names_are_listed(tmp_path):
     assert "12 new: " in caught.value.problem and " and 2 more" in caught.value.problem
 
 
-def test_images_keep_their_shape_in_a_network_of_the_median_one(tmp_path):
+def test_images_keep_their_shape_in_a_network_that_suits_most(tmp_path):
     for name, shape in (("a", (60, 80, 3)), ("b", (60, 80, 3)), ("c", (50, 90, 3))):
         write_png(tmp_path / f"{name}.png", np.full(shape, 9, np.uint8))
     paths = [tmp_path / f"{name}.png" for name in "abc"]
