@@ -131,9 +131,9 @@ def test_images_keep_their_shape_in_a_network_that_suits_most(tmp_path):
     paths = [tmp_path / f"{name}.png" for name in "abc"]
     keep = TrainConfig(image_size=128, aspect="keep")
     network = choose_network(paths, keep)
-    assert network == (96, 128)
+    assert network == (96, 160)
     images = read_images(paths, [], network, keep.aspect)
-    assert [image.shape for image in images.pixels] == [(96, 128, 3), (96, 128, 3), (71, 128, 3)]
+    assert [image.shape for image in images.pixels] == [(96, 128, 3), (96, 128, 3), (89, 160, 3)]
     assert choose_network(paths, TrainConfig(image_size=128)) == (128, 128)
     (tmp_path / "c.png").write_bytes(b"no png")
     assert choose_network(paths, keep) == (96, 128), "a damaged image is named when all are read"
