@@ -99,8 +99,8 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "head_width": 64,
         "image_size": 192,
         "batch": 8,
-        "student_steps": 1300,
-        "head_steps": 600,
+        "student_steps": 1900,
+        "head_steps": 800,
         "optimizer": "adam",
         "student_rate": 2e-3,
         "blocks_rate": 1e-3,
@@ -109,9 +109,10 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "schedule": "constant",
         "ema_decay": 0.98,
         "texture_color": "auto",
-        "shading": 0.2,
+        "shading": 0.15,
         "marks": 0.2,
-        "patches": 0.2,
+        "patches": 0.15,
+        "natural": 0.25,
     },
     "paper": {},
     "edge": {  # the fastest
@@ -226,8 +227,8 @@ class TrainConfig:
     )
     natural: float = fraction(
         None,
-        "Share of anomalies that keep the material: torn, cracked, stained, dented or worn regions "
-        "and pieces of other parts, with soft borders [default: 0]",
+        "Share of anomalies that keep the material: torn surfaces, cracks, pieces of other "
+        "parts [default: 0]",
     )
     intact: float = fraction(None, "Share of training images without an anomaly [default: 0]")
     opacity_min: float = setting(

@@ -38,7 +38,7 @@ class Corruptor:
     patches: float = 0.0
     """Share that are regions of the image copied from another place."""
     natural: float = 0.0
-    """Share that keep the material: torn, stained, cracked, dented, worn, from another part."""
+    """Share that keep the material: torn surfaces, cracks, pieces of other parts."""
     others: Sequence[Image] = ()
     """Good images of the same size, for the pieces of other parts."""
     intact: float = 0.0

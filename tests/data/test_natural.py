@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data import natural as kinds
-from edgeseg.data.natural import bend, crack, graft, matte, natural, spots, torn, veil
+from edgeseg.data.natural import crack, graft, natural, torn
 
 
 def structured(height=96, width=64):
@@ -18,8 +18,8 @@ def structured(height=96, width=64):
 
 
 OTHER = np.full((96, 64, 3), 220, np.uint8)
-DRAWINGS = [torn, veil, crack, spots, bend, matte, partial(graft, other=OTHER)]
-NAMES = ["torn", "veil", "crack", "spots", "bend", "matte", "graft"]
+DRAWINGS = [torn, crack, partial(graft, other=OTHER)]
+NAMES = ["torn", "crack", "graft"]
 
 
 def draw(drawing, image, seed):
@@ -54,23 +54,13 @@ def test_a_mask_covers_what_changed_most(drawing):
         assert mask.mean() < 0.95
 
 
-@pytest.mark.parametrize("drawing", [bend, matte], ids=["bend", "matte"])
-def test_what_cannot_be_seen_is_not_marked(drawing):
-    plain = np.full((64, 64, 3), 90, np.uint8)  # no structure to displace, no contrast to change
+def test_what_cannot_be_seen_is_not_marked():
+    plain = np.full((64, 64, 3), 90, np.uint8)
     for seed in range(20):
-        changed, mask = draw(drawing, plain, seed)
-        np.testing.assert_array_equal(changed, plain)
-        assert not mask.any()
-
-
-def test_veil_has_soft_borders_and_one_gain_at_its_heart():
-    plain = np.full((128, 128, 3), 100, np.uint8)
-    steps = []
-    for seed in range(20):
-        changed, _ = veil(plain, np.random.default_rng(seed))
-        values = changed[..., 0].astype(int)
-        steps.append(np.abs(np.diff(values, axis=0)).max() / max(np.abs(values - 100).max(), 1))
-    assert np.median(steps) < 0.5  # a hard border would be one step
+        alike = plain + np.uint8(seed % 2)  # a piece of a part that looks the same
+        changed, mask = graft(plain, alike, np.random.default_rng(seed))
+        visible = np.abs(changed.astype(int) - plain).mean(axis=2) >= 2.5
+        assert not mask.any() or visible[mask].mean() > 0.8
 
 
 def test_graft_takes_the_pixels_of_the_other_part():
