@@ -42,7 +42,7 @@ from edgeseg.model.teacher import Teacher
 
 SIGMA = 4.0  # of the Gaussian of Eq. (9), in pixels of the map
 UNSEEN = 0.05  # of the discrepancy is left in the map where the head sees nothing
-HEAD_WEIGHT = 0.5
+HEAD_ABOVE, HEAD_WEIGHT = 3.0, 2.0
 FEWEST = 10  # good images, for the head's term of the score
 LEVELS = {"all": (0, 1, 2), "m1": (0,), "m2": (1,), "m3": (2,), "m23": (1, 2)}
 AXES = ("rows", "columns")
@@ -156,9 +156,10 @@ class DSKD(Detector):
     def fit_head_score(self, good: Iterable[Tensor]) -> bool:
         """Place the head's term of the score by good images that were not trained on.
 
-        good: batches, uint8 [B, 3, S, S']. The term is 0 up to one standard deviation above the
-        mean of their highest logits; from there a deviation of the logit counts as HEAD_WEIGHT
-        deviations of the discrepancy. False, and no term: there are fewer than FEWEST images.
+        good: batches, uint8 [B, 3, S, S']. The term is 0 up to HEAD_ABOVE standard deviations above
+        the mean of their highest logits, which good images hardly reach; from there a deviation of
+        the logit counts as HEAD_WEIGHT deviations of the discrepancy. False, and no term: there are
+        fewer than FEWEST images.
         """
         measured = [self.peaks(self.normalize(batch.to(self.mean.device))) for batch in good]
         self.score_scale.zero_()
@@ -169,7 +170,7 @@ class DSKD(Detector):
         spread = logits.std().clamp_min(1e-6)
         scale = HEAD_WEIGHT * apart.std() / spread
         self.score_scale.fill_(float(scale))
-        self.score_offset.fill_(float(-scale * (logits.mean() + spread)))
+        self.score_offset.fill_(float(-scale * (logits.mean() + HEAD_ABOVE * spread)))
         return True
 
     def peaks(self, x: Tensor) -> tuple[Tensor, Tensor]:

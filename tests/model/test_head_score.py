@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edgeseg.model.detectors import build_detector
-from edgeseg.model.dskd import FEWEST, HEAD_WEIGHT
+from edgeseg.model.dskd import FEWEST, HEAD_ABOVE, HEAD_WEIGHT
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 
@@ -36,9 +36,13 @@ def test_the_score_is_the_discrepancy_and_what_the_logit_is_above_usual(detector
     assert detector.fit_head_score([images[:4], images[4:]])
     with torch.no_grad():
         apart, logits = (each.double() for each in detector.peaks(detector.normalize(images)))
-    above = ((logits - logits.mean()) / logits.std() - 1).clamp_min(0)
+        torch.testing.assert_close(scores(detector, images).double(), apart, rtol=1e-4, atol=1e-5)
+        detector.head.aspp[-1].bias += (HEAD_ABOVE + 1) * float(logits.std())
+        raised = scores(detector, images).double()
+        detector.head.aspp[-1].bias -= (HEAD_ABOVE + 1) * float(logits.std())
+    above = ((logits - logits.mean()) / logits.std() + 1).clamp_min(0)
     expected = apart + HEAD_WEIGHT * apart.std() * above
-    torch.testing.assert_close(scores(detector, images).double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(raised, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_with_few_images_the_head_does_not_count(detector, images):
