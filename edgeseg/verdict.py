@@ -41,6 +41,8 @@ WORDS = {
 }
 """What a value below and above the limits of a column means."""
 NOT_A_NUMBER = "the result is not a number"
+FROZEN_CAMERA = "frozen camera: the same picture again and again"
+DAMAGED = "damaged image"
 
 
 class Verdict(NamedTuple):

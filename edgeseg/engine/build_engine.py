@@ -26,6 +26,7 @@ from edgeseg.cards import EngineCard, GraphCard
 from edgeseg.config import BuildConfig, RuntimeName, VerifyConfig
 from edgeseg.data.frames import KEPT, parity_frames, pick_images
 from edgeseg.data.images import Image, read_image
+from edgeseg.engine.input_limits import moved_limits
 from edgeseg.engine.tensorrt import Plan, build_plan
 from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
@@ -128,6 +129,7 @@ def build_engine(
     with new_engine(path, digest) as part:
         part.write_bytes(plan.data)
         parity = _parity(graph, part, runtime, plan, typed, config, images)
+    card = dataclasses.replace(card, **parity.pop("limits", {}))
     engine_card = EngineCard(
         graph=card,
         file=path.name,
@@ -283,6 +285,7 @@ def _compared(
     with GRAPH_RUNTIMES[reference](graph) as a, opened(typed_graph) as b:
         frames = parity_frames(a.card, images, most=CHECKED)
         each = list(compare_frames(a, b, frames))
+        moved = moved_limits(a, b, frames[:-EXTREMES] if images else ())
     int8 = config.precision == "int8" and bool(images)  # calibrated on photos, judged on photos
     parity = total(each[:-EXTREMES] if int8 else each)
     limits = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None)
@@ -299,6 +302,7 @@ def _compared(
             code="gate/parity",
         )
     found = {**parity.to_json(), "against": a.name, "on": b.name, "line": parity.line()}
+    found["limits"] = moved
     if int8:
         found["extremes"] = total(each[-EXTREMES:]).line()
         found["line"] += f"; black, white and noise: {found['extremes']}"

@@ -5,6 +5,7 @@ the graph: the anomaly map is resized bilinearly to the image and compared with 
 Where the files go: results_folder.py.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from edgeseg.progress import task
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.predict_report import ImageResult, PredictReport
 from edgeseg.stream.results_folder import open_results, output_names
+from edgeseg.verdict import DAMAGED, UNKNOWN
 
 
 def image_files(images: Sequence[Path], out: Path, *, model: Path | None = None) -> list[Path]:
@@ -65,6 +67,7 @@ def predict(
                 found = _run(model, path, backend.card.bit_depth)
             except DataError as error:
                 damaged.add(path, error)
+                folder.add_line(_unread(path).to_json())
             else:
                 result = ImageResult(
                     file=str(path),
@@ -86,6 +89,18 @@ def predict(
         images=tuple(results),
         damaged=tuple(damaged.found),
         strict=strict,
+    )
+
+
+def _unread(path: Path) -> ImageResult:
+    """Return the line of an image that cannot be read."""
+    return ImageResult(
+        file=str(path),
+        score=math.nan,
+        verdict=UNKNOWN,
+        reason=DAMAGED,
+        milliseconds=0.0,
+        outputs={},
     )
 
 

@@ -9,7 +9,7 @@ from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, r
 from edgeseg.files import shown
 from edgeseg.schema import without_nan
 from edgeseg.text import table
-from edgeseg.verdict import VerdictName, refuse_unknown
+from edgeseg.verdict import UNKNOWN, VerdictName, refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,9 @@ class PredictReport:
         return "\n".join([*table(rows, "<><<>"), *end, *damaged_lines(self.damaged)])
 
     def counts(self) -> dict[str, int]:
-        """Return how many images have each verdict."""
+        """Return how many images have each verdict; damaged ones are unknown."""
         found = Counter(each.verdict for each in self.images)
+        found[UNKNOWN] += len(self.damaged)
         return {name: found[name] for name in get_args(VerdictName)}
 
     def to_json(self) -> dict[str, Any]:

@@ -110,7 +110,13 @@ def test_a_damaged_image_is_listed_and_the_others_are_judged(with_damage, tmp_pa
     good, bad, last = with_damage
     out = tmp_path / "out"
     report = run([good.parent], out)
-    assert [line["file"] for line in lines_of(out)] == [str(good), str(last)]
+    assert [(line["file"], line["verdict"]) for line in lines_of(out)] == [
+        (str(good), "anomalous"),
+        (str(bad), "unknown"),
+        (str(last), "good"),
+    ]
+    assert lines_of(out)[1]["reason"] == "damaged image"
+    assert report.to_json()["unknown"] == 1
     assert mask_at(out / "0_mask.png").min() == 255
     assert not list(out.glob("1_*")) and not list(out.glob(".*"))
     document = json.loads(json.dumps(report.to_json()))

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from edgeseg.cuda.nvtx import UNMARKED, Mark
+from edgeseg.stream.pipeline.frozen import FrozenWatch
 from edgeseg.stream.pipeline.pace import Pace, Trigger
 from edgeseg.stream.source.base import Frame, Source
 
@@ -104,6 +105,7 @@ class Capture:
     ) -> None:
         """period: seconds between two frames that are handed over; None for every frame."""
         self.source, self.ring, self._mark = source, ring, mark
+        self._frozen = FrozenWatch() if source.live else None
         self._pace = self._trigger = None
         if period is not None and source.live:
             self._trigger = Trigger(period)
@@ -181,6 +183,8 @@ class Capture:
     def _fill(self, frame: Frame) -> bool:
         with self._mark("capture"):
             done = self.source.read_into(frame)
+        if done and self._frozen is not None:
+            frame.frozen = self._frozen.frozen(frame.image)
         self.received += done
         return done
 

@@ -23,7 +23,7 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict import ANOMALOUS, UNKNOWN, judge
+from edgeseg.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
 
@@ -155,6 +155,8 @@ class Inference:
         score = float(request.slot.score[0])
         found, limits = request.slot.input_check[0], self._card.input_check
         verdict = judge(score, self._image_threshold, found, limits)
+        if frame.frozen:
+            verdict = Verdict(UNKNOWN, FROZEN_CAMERA)
         self.anomalous += verdict.name == ANOMALOUS
         self.unknown += verdict.name == UNKNOWN
         self.misses += self._budget is not None and seconds * 1e3 > self._budget

@@ -31,6 +31,8 @@ class Frame:
     """Index of the in-flight request that computes this frame."""
     slot_image: Image | None = None
     """Frame buffer of that request's slot, if sources may write into it directly."""
+    frozen: bool = False
+    """Whether a live source delivers the same bytes again and again."""
     started: int = 0
     """When inference took the frame."""
     submitted: int = 0

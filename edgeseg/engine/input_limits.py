@@ -1,0 +1,62 @@
+"""The limits of the input check of an engine: those of its graph, moved by what the engine moves.
+
+A lower precision changes the teacher's features, and with them the distances. The same photos run
+through graph and engine; each column's limits move by the mean of the differences and widen by
+WIDER standard deviations of them. Only differences count, so the photos need not be good ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.cards import InputLimit
+from edgeseg.runtime.base import Backend
+
+WIDER = 3.0  # standard deviations of the differences
+FEWEST = 4  # photos
+
+Table = NDArray[np.float64]
+
+
+def moved_limits(
+    graph: Backend, engine: Backend, photos: Sequence[NDArray[np.uint8]]
+) -> dict[str, Any]:
+    """Return what of the graph's card changes for its engine; nothing without a check or photos.
+
+    photos: batches of frames, each uint8 [N, H, W, C].
+    """
+    card = graph.card
+    if not card.input_check:
+        return {}
+    if len(photos) * card.frame_shape[0] < FEWEST:
+        return {"input_note": card.input_note | {"engine": "limits of the graph: too few photos"}}
+    apart = _checks(engine, photos) - _checks(graph, photos)
+    shift, wider = apart.mean(axis=0), WIDER * apart.std(axis=0, ddof=1)
+    limits = tuple(
+        _moved(limit, float(shift[k]), float(wider[k])) for k, limit in enumerate(card.input_check)
+    )
+    note = {"photos": len(apart), "shift": shift.tolist(), "wider": wider.tolist()}
+    return {"input_check": limits, "input_note": card.input_note | {"engine": note}}
+
+
+def _moved(limit: InputLimit, shift: float, wider: float) -> InputLimit:
+    low, high = limit.low, limit.high
+    return InputLimit(
+        name=limit.name,
+        low=None if low is None else low + shift - wider,
+        high=None if high is None else high + shift + wider,
+    )
+
+
+def _checks(backend: Backend, photos: Sequence[NDArray[np.uint8]]) -> Table:
+    """Return the input checks of all frames, [n, K]."""
+    slot = backend.new_slot()
+    backend.bind(slot)
+    found = []
+    for frames in photos:
+        np.copyto(slot.frame, frames)
+        backend.run()
+        found.append(slot.input_check.astype(np.float64))
+    return np.concatenate(found)
