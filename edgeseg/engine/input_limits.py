@@ -17,7 +17,7 @@ from edgeseg.runtime.base import Backend
 WIDER = 3.0  # standard deviations of the differences
 FEWEST = 4  # photos
 
-Table = NDArray[np.float64]
+CheckTable = NDArray[np.float64]
 
 
 def moved_limits(
@@ -50,7 +50,7 @@ def _moved(limit: InputLimit, shift: float, wider: float) -> InputLimit:
     )
 
 
-def _checks(backend: Backend, photos: Sequence[NDArray[np.uint8]]) -> Table:
+def _checks(backend: Backend, photos: Sequence[NDArray[np.uint8]]) -> CheckTable:
     """Return the input checks of all frames, [n, K]."""
     slot = backend.new_slot()
     backend.bind(slot)
