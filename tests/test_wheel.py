@@ -77,9 +77,10 @@ def test_it_holds_edgeseg_alone(wheel):
     assert tops == {"edgeseg", f"edgeseg-{__version__}.dist-info"}
 
 
-def test_it_holds_every_module_every_table_and_the_type_marker(wheel):
+def test_it_holds_every_module_every_table_every_template_and_the_type_marker(wheel):
     package = REPOSITORY / "edgeseg"
     files = [*package.rglob("*.py"), *(package / "reproduce" / "tables").glob("*.toml")]
+    files += (package / "report" / "templates").iterdir()
     expected = {path.relative_to(REPOSITORY).as_posix() for path in files}
     held = {name for name in wheel.namelist() if name.startswith("edgeseg/")}
     assert held == expected | {"edgeseg/py.typed"}
@@ -100,7 +101,7 @@ def test_its_core_needs_no_torch(wheel):
     more = ("pillow", "rich", "simplejpeg", "tomli", "typer")
     assert core == ["numpy", "nvidia-ml-py", "opencv-python", *more]
     gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda"}
-    extras = {"train", "cpu", "openvino", "nvtx", "video", "docs", "dev"} | gpu
+    extras = {"train", "cpu", "openvino", "nvtx", "video", "report", "pdf", "docs", "dev"} | gpu
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License-Expression"] == "Apache-2.0"
