@@ -1,7 +1,7 @@
 """New good images for a finished run: what `edgeseg train DATA --add DIR` trains on.
 
-All images of the run are trained on again, with the new ones; those of the new ones that the run
-rejects, its false rejects, come several times. A share of the new ones is held out for the
+All images of the run are trained on again, with the new ones; those that the run rejects or calls
+unknown, its false rejects, come several times. A share of the new ones is held out for the
 thresholds, as in the first training. Everything is checked before: the images of the run are there
 and unchanged, and the new ones are others, of the same size and bit depth, and not damaged.
 """
@@ -27,6 +27,7 @@ from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import listed
 from edgeseg.training.prepare import LISTED, Continued, name_of
+from edgeseg.verdict import GOOD, judge
 
 SHORT = 0.2
 """Share of the steps of the first training."""
@@ -64,16 +65,20 @@ def continuation(run: Path, card: ModelCard, data: Path, added: Path) -> Continu
     _check_new(paths, added, card, before)
     with closing(open_run(run)) as backend:
         outcomes = run_images(backend, paths, title="judge new images", damaged=DamagedImages())
-        scores = {each.path: each.score for each in outcomes}
-    limit = math.inf if card.image_threshold is None else card.image_threshold
-    rejected = [Sample(path) for path in paths if scores[path] > limit]
-    accepted = [Sample(path) for path in paths if scores[path] <= limit]
+        limit = math.inf if card.image_threshold is None else card.image_threshold
+        passed = {
+            each.path
+            for each in outcomes
+            if judge(each.score, limit, each.input_check, card.input_check).name == GOOD
+        }
+    rejected = [Sample(path) for path in paths if path not in passed]
+    accepted = [Sample(path) for path in paths if path in passed]
     config = _config(card)
     parts = [split_good(each, config.holdout, config.seed) for each in (rejected, accepted)]
     old = [Sample(data / name) for name in card.split["train"]]
     times = repeats(len(old), len(parts[0][0]))
     log.info(
-        f"{len(paths)} new images: {len(rejected)} of them are rejected by {shown(run)}, "
+        f"{len(paths)} new images: {len(rejected)} of them are not good for {shown(run)}, "
         f"{sum(len(held) for _, held in parts)} are held out"
     )
     known = {data / name for name in card.split.get("defects", {})}

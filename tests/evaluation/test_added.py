@@ -103,7 +103,7 @@ def shifted(folder, out):
 def test_false_rejects_come_several_times(trained, new):
     every = plan(trained, new, image_threshold=-1.0)
     assert every.origin.facts["rejected"] == 8
-    none = plan(trained, new, image_threshold=1e9)
+    none = plan(trained, new, image_threshold=1e9, input_check=())
     assert none.origin.facts["rejected"] == 0
     assert [len(p.dataset.held) for p in (every, none)] == [4, 4]
     assert len(none.dataset.train) == 12
