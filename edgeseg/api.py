@@ -21,6 +21,7 @@ from edgeseg.evaluation.threshold import (
 )
 from edgeseg.files import quoted, shown
 from edgeseg.log import log
+from edgeseg.machine.threads import limit_threads
 from edgeseg.recipes import DEFAULT, TrainConfig
 from edgeseg.settings import fit, plain
 
@@ -65,6 +66,7 @@ def train(
     preview: bool = True,
     add: str | Path | None = None,
     continue_run: str | Path | None = None,
+    threads: int | None = None,
     **settings: Any,
 ) -> Path:
     """Train on a folder of good parts, set the thresholds, and return the run directory.
@@ -72,7 +74,8 @@ def train(
     name: of the run; default: the name of the data folder. false_reject_rate: default 0.01.
     resume: an unfinished run, with its data and settings. overwrite: replace an earlier run when
     this training is complete. add: a folder of new images of good parts, with which a finished run
-    on `data` is continued: `continue_run`; default: the newest. settings: fields of TrainConfig,
+    on `data` is continued: `continue_run`; default: the newest. threads: of the CPU; default: all
+    cores. settings: fields of TrainConfig,
     such as `model="dskd"`, `profile="edge"`, `image_size=256`.
     Errors: DataError, ConfigError, MissingWeights; Interrupted keeps what can be resumed.
     """
@@ -87,6 +90,7 @@ def train(
         preview=preview,
         add=None if add is None else Path(add),
         continue_run=None if continue_run is None else Path(continue_run),
+        threads=threads,
     ).run
 
 
@@ -102,6 +106,7 @@ def train_run(
     preview: bool,
     add: Path | None = None,
     continue_run: Path | None = None,
+    threads: int | None = None,
 ) -> Trained:
     """Train and set the thresholds; what can be checked before is checked before.
 
@@ -116,6 +121,7 @@ def train_run(
     if false_reject_rate is not None:
         check_rate(false_reject_rate)
     began = time.perf_counter()
+    limit_threads(threads)
     _check_add(data, add, continue_run, resume=resume)
     if add is not None and data is not None:
         continue_run = run_to_continue(continue_run, data, runs_dir)
@@ -236,6 +242,8 @@ def _resumed(
     if given.get("rotation") == "paper":  # the checkpoint has what it stands for
         resolved = resolve_rotation(TrainConfig(rotation="paper"), open_dataset(data))
         given = given | {"rotation": resolved.rotation}
+    if given.get("texture_color") == "auto":  # as well
+        given = given | {"texture_color": facts.config["texture_color"]}
     check_settings(run, facts.config, plain(given))
     return data, TrainConfig(**_given(TrainConfig, facts.config)), facts.false_reject_rate
 

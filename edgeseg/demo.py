@@ -43,7 +43,7 @@ class DemoReport:
         lines = [*table(rows, "<>"), "", f"{bench['engine']}", f"{bench['machine']}"]
         lines += [f"p50 {bench['p50_ms']:.1f} ms, p99 {bench['p99_ms']:.1f} ms, n {bench['n']}", ""]
         lines += table([(what, str(path)) for what, path in self.paths.items()], "<<")
-        return "\n".join([*lines, "", "next: edgeseg train DATA --profile edge"])
+        return "\n".join([*lines, "", "next: edgeseg train DATA"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the metrics at the top level, the rest under their names."""

@@ -13,10 +13,12 @@ from edgeseg.cli.models import (
     ModelArgument,
     RunArgument,
     SourceGraph,
+    Threads,
     argument,
     split,
 )
 from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, VerifyConfig
+from edgeseg.machine.threads import limit_threads
 
 PANEL = GROUPS[2]
 CALIBRATION = Path("calibration")
@@ -31,10 +33,12 @@ def export(
     data: Annotated[
         Path | None, option("Training data, for the frames of the parity check", "DIR")
     ] = None,
+    threads: Threads = None,
 ) -> Report:
     """Export a run as one ONNX graph, camera bytes to mask bytes."""
     from edgeseg.api import run_of
 
+    limit_threads(threads)
     path = run_of(model)
     from edgeseg.exporter.export import export_run  # loads torch: after the path is known
 
@@ -48,12 +52,14 @@ def calibrate(
     model: GraphArgument = None,
     data: MaybeData = None,
     out: Annotated[Path, option("Folder for the file [default: calibration]", "DIR")] = CALIBRATION,
+    threads: Threads = None,
 ) -> Report:
     """Measure the calibration ranges that INT8 needs."""
     from edgeseg.api import graph_of
     from edgeseg.data.layouts import open_dataset
     from edgeseg.quantize.calibrate import calibrate as run_calibration
 
+    limit_threads(threads)
     named, images = split("calibrate", model, data)
     open_dataset(images)  # before a run is exported
     return run_calibration(graph_of(named), images, config, out=out)
@@ -65,12 +71,14 @@ def build_engine(
     config: BuildConfig,
     model: GraphArgument = None,
     out: Annotated[Path, option("Folder for engine and card [default: engines]", "DIR")] = ENGINES,
+    threads: Threads = None,
 ) -> Report:
     """Build an engine for this machine or another GPU."""
     from edgeseg.api import graph_of
     from edgeseg.data.layouts import open_dataset
     from edgeseg.engine.build_engine import build_engine as run_build
 
+    limit_threads(threads)
     if config.data is not None and config.precision != "fp32":  # for the accuracy gate
         open_dataset(config.data)  # before a run is exported
     return run_build(graph_of(model), config, out=out)
@@ -82,11 +90,13 @@ def verify(
     model_a: Annotated[Path, argument("MODEL_A", _SIDE)],
     model_b: Annotated[Path, argument("MODEL_B", _SIDE)],
     config: VerifyConfig,
+    threads: Threads = None,
 ) -> Report:
     """Compare two models on the same frames. Exit code 3 beyond a limit."""
     from edgeseg.accuracy.verify import verify as run_verification
     from edgeseg.loading import find_model
 
+    limit_threads(threads)
     return run_verification(find_model(model_a), find_model(model_b), config)
 
 

@@ -22,7 +22,7 @@ def argument(metavar: str, help: str) -> Any:
     return typer.Argument(metavar=metavar, help=help)
 
 
-IMAGES = "Images: MVTec AD layout, or good/ [bad/ masks/]"
+IMAGES = "Images of good parts: a folder, or good/ [bad/ masks/], or MVTec AD layout"
 MaybeData = Annotated[Path | None, argument("DATA", IMAGES)]
 RunArgument = Annotated[
     Path | None, argument("[MODEL]", "Run directory or name [default: the newest]")

@@ -18,6 +18,7 @@ from edgeseg.cli.models import (
     split,
 )
 from edgeseg.config import ReproduceConfig
+from edgeseg.machine.threads import limit_threads
 from edgeseg.recipes import TrainConfig
 
 PANEL = GROUPS[1]
@@ -64,6 +65,7 @@ def train(
         Path | None,
         option("Run that --add continues [default: the newest trained on DATA]", "RUN"),
     ] = None,
+    threads: Threads = None,
 ) -> Report:
     """Train on images of good parts and set the thresholds."""
     from edgeseg.api import train_run
@@ -79,6 +81,7 @@ def train(
         preview=preview,
         add=add,
         continue_run=continue_run,
+        threads=threads,
     )
 
 

@@ -4,8 +4,9 @@
     MVTec 3D-AD    train/good/rgb, test/good/rgb, test/<defect>/rgb and gt; xyz is not read
     magnetic tile  MT_Free/Imgs, MT_<Defect>/Imgs: JPEG images, their masks beside them as PNG
     plain          good/, optional bad/, optional masks/ (of bad ones: <stem>.png, <stem>_mask.png)
+    bare           image files and no subfolder with images: all are photos of good parts
 
-The last two have no test images: if there are bad ones, a fifth of the good ones, the same for
+The last three have no test images: if there are bad ones, a fifth of the good ones, the same for
 every seed, is used for testing. An incomplete copy of a published data set is used with a warning.
 """
 
@@ -31,7 +32,11 @@ from edgeseg.log import log
 
 GOOD = "good"
 TEST_SHARE = 0.2
-_EXPECTED = "train/good and test/ (MVTec AD), or good/ with optional bad/ and masks/"
+BARE = "bare"
+_EXPECTED = (
+    "train/good and test/ (MVTec AD), good/ with optional bad/ and masks/, or images of good parts "
+    "alone"
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,13 @@ def _reader(root: Path) -> Callable[[Path], Dataset] | None:
         return _magnetic_tile
     if (root / GOOD).is_dir():
         return _plain
+    if root.is_dir() and list_images(root) and not any(map(_has_images, subfolders(root))):
+        return _bare
     return None
+
+
+def _has_images(folder: Path) -> bool:
+    return bool(walk(folder, SUFFIXES).files)
 
 
 def split_good(
@@ -244,6 +255,10 @@ def _plain(root: Path) -> Dataset:
         of_good.pop(_stem(sample.path), None)
     _refuse_orphans(root / "masks", root / "bad", of_good)
     return Dataset(root, "plain", tuple(train), (*held, *bad), tuple(of_good.values()))
+
+
+def _bare(root: Path) -> Dataset:
+    return Dataset(root, BARE, tuple(Sample(path) for path in _images(root)), ())
 
 
 def _images(folder: Path) -> list[Path]:

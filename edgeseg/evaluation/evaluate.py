@@ -18,7 +18,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.defective.known import unseen_samples
 from edgeseg.data.images import Image, Mask, read_pixels, resize_mask
-from edgeseg.data.layouts import GOOD, Dataset, Sample
+from edgeseg.data.layouts import BARE, GOOD, Dataset, Sample
 from edgeseg.data.truth import check_masks, read_mask
 from edgeseg.errors import DataError
 from edgeseg.evaluation.assessment import assess
@@ -77,12 +77,18 @@ def _evaluate(
 ) -> Evaluation:
     if not dataset.test:
         root = dataset.root
-        folders = f"{root / 'bad'}"
-        if dataset.layout != "plain":
+        remedy = f"add labeled images to {root / 'bad'}"
+        if dataset.layout == BARE:
+            remedy = (
+                "edgeseg evaluate FOLDER, where FOLDER/good has photos of good parts that were not "
+                "trained on, and FOLDER/bad photos of bad ones"
+            )
+        elif dataset.layout != "plain":
             folders = f"{root / 'test' / GOOD} and {root / 'test' / '<defect>'}"
+            remedy = f"add labeled images to {folders}"
         raise DataError(
             f"no test images in {root} ({dataset.layout} layout)",
-            remedy=f"add labeled images to {folders}",
+            remedy=remedy,
             code="data/no-test-images",
         )
     require("scipy", extra="cpu")

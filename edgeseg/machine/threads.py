@@ -1,15 +1,37 @@
-"""The default number of threads of a CPU runtime."""
+"""The number of threads that this process computes on.
+
+The runtimes' own defaults count the machine's cores and ignore a container's limit.
+"""
+
+import os
+import sys
 
 from edgeseg.machine.facts import this_machine
 
+OPENMP = "OMP_NUM_THREADS"  # read by PyTorch when it is loaded
+_limit: dict[str, int] = {}
+
+
+def limit_threads(count: int | None) -> None:
+    """Let PyTorch, OpenCV and each runtime that is opened later use this many threads.
+
+    None keeps what the environment says, or takes the cores within this process's CPU limit.
+    """
+    if count is None and OPENMP in os.environ:
+        return
+    if count is not None:
+        _limit["threads"] = count
+    threads = cpu_threads(None)
+    os.environ[OPENMP] = str(threads)
+    for name, setter in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
+        if module := sys.modules.get(name):
+            getattr(module, setter)(threads)
+
 
 def cpu_threads(wanted: int | None) -> int:
-    """Return `wanted`, or one thread per physical core within this process's CPU limit.
-
-    The runtimes' own defaults count the machine's cores and ignore a container's limit.
-    """
+    """Return `wanted`, the limit, or one thread per physical core within the CPU limit."""
     here = this_machine()
-    return wanted or min(here.cores, here.threads)
+    return wanted or _limit.get("threads") or min(here.cores, here.threads)
 
 
 def on_cpu(count: int) -> str:

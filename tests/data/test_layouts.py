@@ -212,3 +212,17 @@ def test_split_good_depends_on_the_seed_only(tmp_path):
 def test_split_good_with_share_0_holds_out_nothing(tmp_path):
     samples = parts(tmp_path, 7)
     assert split_good(samples, 0.0, seed=0) == (samples, [])
+
+
+def test_a_folder_of_photos_alone_is_one_of_good_parts(tmp_path):
+    for name in ("b.png", "a.jpg", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout, dataset.test) == ("bare", ())
+    assert [sample.path.name for sample in dataset.train] == ["a.jpg", "b.png"]
+    assert open_datasets(tmp_path) == [dataset]
+    (tmp_path / "sorted").mkdir()
+    (tmp_path / "sorted" / "c.png").write_bytes(b"x")
+    with fails(DataError, "data/unknown-layout"):  # good or bad? nobody said
+        open_dataset(tmp_path)
