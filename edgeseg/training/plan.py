@@ -76,7 +76,7 @@ class TrainPlan:
         """Return part of the work -> seconds."""
         phases = {phase: n * self.costs.steps[phase] for phase, n in self.steps.items()}
         before = {"timing": self.spent, "reading": self.costs.before}
-        return before | phases | {"thresholds": self.costs.after}
+        return before | phases | {"input check and thresholds": self.costs.after}
 
     def ahead(self, phase: str) -> tuple[float, float]:
         """Return the seconds of a step of a phase, and those of all that comes after the phase."""

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from edgeseg.data.layouts import Dataset
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
+from edgeseg.model.fit_check import DRAWN, MOST
 from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.recipes import SIZED, TrainConfig
 from edgeseg.training.batches import Batches
@@ -136,18 +138,14 @@ class _Timer:
             steps[phase.name] = self._step(stepper, batches)
             saving = saving or self._saving(detector, stepper)
             steps[phase.name] += saving / config.save_every
-        detector.eval()
-        once = time.perf_counter()
-        with torch.inference_mode():
-            detector(detector.normalize(next(batches.good())[:1].to(self.device)))
-        alone = time.perf_counter() - once
+        whole, teacher = self._alone(detector, next(batches.good())[:1])
         standard = config.features == "standard" or batches.features is not None
         return Costs(
             side=side,
             batch=batch,
             steps=steps,
             before=(count + self.held) * self.reading + standard * count * features + ENDS,
-            after=self.held * (self.reading + alone),
+            after=self.held * (self.reading + whole) + self._check(teacher),
             measuring=time.perf_counter() - began,
         )
 
@@ -161,6 +159,25 @@ class _Timer:
             if step == WARMUP - 1:
                 began = self._now()
         return (self._now() - began) / TIMED
+
+    def _alone(self, detector: Detector, image: Tensor) -> tuple[float, float]:
+        """Return the seconds of a single image, [1, 3, S, S'], in the detector and the teacher."""
+        detector.eval()
+        normalized = detector.normalize(image.to(self.device))
+        times = []
+        with torch.inference_mode():
+            for module in (detector, detector.teacher):
+                module(normalized)  # the first call with a new shape takes longer
+                began = self._now()
+                module(normalized)
+                times.append(self._now() - began)
+        return times[0], times[1]
+
+    def _check(self, teacher: float) -> float:
+        """Return the seconds of fitting the input check; teacher: those of an image in it."""
+        changed = self.config.rotation != "none" or self.config.lighting > 0
+        views = (3 if changed else 2) * min(len(self.paths) + self.held, MOST) + 9 * DRAWN
+        return views * (self.reading + teacher)
 
     def _features(self, detector: Detector, batches: Batches) -> float:
         """Return the seconds of the teacher for one image."""
