@@ -36,6 +36,14 @@ def test_a_log_has_a_line_from_time_to_time(ticking, said):
     assert said == [f"train {10 + STEPS + 1}/100  loss 0.1  1.0 min left"]
 
 
+def test_the_time_left_is_that_of_the_whole_at_the_pace_of_late(ticking, said):
+    with task("student", total=100, pace=0.5, after=60.0) as bar:  # half as fast as expected
+        for _ in range(STEPS + 1):
+            bar.advance("loss 1")
+    # 69 steps of a second to go, and 60 s of other work, which takes twice as long
+    assert said == [f"student {STEPS + 1}/100  loss 1  {(69 + 120) / 60:.1f} min left"]
+
+
 def test_a_terminal_has_a_bar(monkeypatch, said):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "xterm")

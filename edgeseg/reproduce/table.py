@@ -235,9 +235,11 @@ def _built(kind: type[W], values: dict[str, Any], path: Path) -> W:
 
 
 def read_settings(values: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Check settings of TrainConfig; `seed` is not allowed, because each run has its own."""
+    """Check settings of TrainConfig; each run has its own `seed`, and all have the same steps."""
     if "seed" in values:
         _refuse(path, "setting 'seed' (use seeds = 3 or --seeds 3)")
+    if "minutes" in values:
+        _refuse(path, "setting 'minutes' (use student_steps and head_steps, equal on all machines)")
     return fit(values, TrainConfig, path)
 
 

@@ -69,7 +69,7 @@ def sized(
             return config, None  # it takes no longer than to time it
     recipe = Recipe(side=config.image_size, batch=config.batch, steps=timer.steps, given=keeps)
     plan, planner = make_plan(minutes, recipe, timer.measure, started=time.perf_counter() - started)
-    _log(plan, planner, minutes)
+    _log(plan, planner, minutes, config)
     if minutes is None:
         return config, plan
     found: dict[str, Any] = {"head_steps": plan.steps.get("head", config.head_steps)}
@@ -79,7 +79,9 @@ def sized(
     return dataclasses.replace(config, image_size=side, batch=batch, **found), plan
 
 
-def _log(plan: TrainPlan, planner: Planner, minutes: float | None) -> None:
+def _log(plan: TrainPlan, planner: Planner, minutes: float | None, config: TrainConfig) -> None:
+    head = " with a head" if config.head and config.model != "destseg" else ""
+    log.info(f"profile {config.profile}: {config.model}{head}, teacher {config.teacher}")
     parts = ", ".join(f"{part} {seconds / 60:.1f}" for part, seconds in plan.parts().items())
     if minutes is None:
         log.info(f"predicted: {plan.seconds / 60:.1f} min ({parts})")

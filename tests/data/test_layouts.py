@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.images import write_png
-from edgeseg.data.layouts import Sample, open_dataset, split_good
+from edgeseg.data.layouts import Sample, open_dataset, open_datasets, split_good
 from edgeseg.errors import DataError
 from tests.kit.errors import fails
 from tests.kit.logs import logged
