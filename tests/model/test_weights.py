@@ -140,7 +140,10 @@ def test_a_wheel_gives_its_teacher_or_says_what_to_install(name, monkeypatch):
     try:
         teacher = pretrained_teacher(name)
     except MissingExtra as missing:
-        assert f"pip install --force-reinstall {name.replace('_', '-')}" in missing.remedy
+        assert (
+            f"pip install --force-reinstall --no-cache-dir {name.replace('_', '-')}"
+            in missing.remedy
+        )
         pytest.skip(missing.problem)
     assert teacher.encoder.conv_stem.weight.abs().max() > 1.0  # a fresh one has no such spread
     assert teacher.mean == (127 / 255,) * 3
