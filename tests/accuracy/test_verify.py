@@ -198,7 +198,7 @@ def test_check_comparable_refuses_other_frames(change, frames):
 
 
 def test_check_comparable_refuses_another_network_size():
-    with fails(ConfigError, "verify/image-size"):
+    with fails(ConfigError, "verify/network-size"):
         check_comparable(CARD, dataclasses.replace(CARD, network_size=(32, 32)))
 
 
