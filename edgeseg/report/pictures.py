@@ -1,7 +1,8 @@
 """The photos of the report: which of them, and each with what the model saw in it."""
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from edgeseg.data.layouts import Dataset, Sample
 from edgeseg.data.truth import read_mask
 from edgeseg.errors import DataError
 from edgeseg.evaluation.scores import ScoredImage
-from edgeseg.files import shown
+from edgeseg.files import sha256, shown
 from edgeseg.heat import blend, levels
 from edgeseg.prediction import Prediction
 from edgeseg.report.measured import Measured
@@ -122,16 +123,21 @@ def make_groups(
     return groups
 
 
-def parts_seen(dataset: Dataset, depth: int) -> list[Picture]:
-    """Return some of the good photos that a model is trained on; those that cannot be read not."""
+def parts_seen(dataset: Dataset, trained: Mapping[str, str], depth: int) -> list[Picture]:
+    """Return some of the good photos that a model was trained on, as far as they are at hand.
+
+    trained: relative path -> SHA-256, of the run's card. A photo that has changed or that cannot be
+    read is left out.
+    """
+    paths = [path for name in sorted(trained) if (path := dataset.root / name).is_file()]
     pictures = []
-    for place in evenly(len(dataset.train), SEEN):
-        path = dataset.train[place].path
-        try:
-            image = read_image(path, depth)
-        except DataError:
+    for place in evenly(len(paths), SEEN):
+        path = paths[place]
+        if sha256(path) != trained[path.relative_to(dataset.root).as_posix()]:
             continue
-        pictures.append(Picture(_name(path, dataset.root), jpeg(fitted(image[:, :, ::-1]))))
+        with suppress(DataError):
+            image = read_image(path, depth)
+            pictures.append(Picture(_name(path, dataset.root), jpeg(fitted(image[:, :, ::-1]))))
     return pictures
 
 

@@ -160,6 +160,7 @@ def _page(
                 raise
             notes.append("The model takes several photos in one run; no picture was made with it.")
     data = inputs.data or "DATA"
+    trained = facts.run.split.get("train", {}) if facts.run else {}
     if warning := facts.threshold_warning():
         notes.append(f"{warning[0].upper()}{warning[1:]}.")
     return Page(
@@ -168,7 +169,7 @@ def _page(
         limits=limits(measured, card, gpu=this_machine().gpu is not None) + notes,
         measured=measured,
         groups=groups,
-        seen=[] if dataset is None else parts_seen(dataset, card.bit_depth),
+        seen=parts_seen(dataset, trained, card.bit_depth) if dataset else [],
         sheet=_sheet(measured) if measured and dataset is None else None,
         latency=latency,
         engines=engines_of(card),

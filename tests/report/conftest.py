@@ -9,6 +9,7 @@ from onnx import save
 from edgeseg.cards import CARD, write_card
 from edgeseg.data.images import write_png
 from edgeseg.evaluation.scores import ScoredImage
+from edgeseg.files import sha256
 from edgeseg.report.measured import Measured
 from edgeseg.report.report import Inputs, report
 from tests.kit.cards import make_run_card
@@ -48,11 +49,12 @@ def write_model(run):
     """Write an ONNX file of the red graph in a run; image threshold 0.7, which is 178 red."""
     run.mkdir(parents=True)
     save(red_graph(), run / "plates.onnx")
+    digest = sha256(write_photo(run.parent / "like-10.png", 10))
     card = make_run_card(
         name="plates",
         network_size=(16, 16),
         weights_sha256=GRAPH.weights_sha256,
-        split={"train": {"train/good/10.png": "0"}, "holdout": {"train/good/11.png": "0"}},
+        split={"train": {"train/good/10.png": digest}, "holdout": {"train/good/11.png": "0"}},
         steps={"student": 10, "head": 20},
         seconds={"student": 61.0, "head": 1.0},
         threshold=GRAPH.threshold,

@@ -99,6 +99,17 @@ def test_misses_and_false_rejects_have_their_pictures(page):
     assert all(alts), "every picture has a text"
 
 
+def test_photos_are_called_trained_on_if_their_hashes_are_those_of_the_training(
+    model, photos, page
+):
+    def seen(page):
+        return [a["alt"] for a in page.named("img") if "train/good" in a["alt"]]
+
+    assert seen(page) == ["Photo of a good part, train/good/10.png"]
+    write_photo(photos / "train/good/10.png", 99)
+    assert seen(Page(report(Inputs(model=model, data=photos)).paths["HTML"])) == []
+
+
 def test_the_page_is_built_for_screen_readers(page):
     assert page.named("html")[0]["lang"] == "en"
     headings = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
