@@ -5,8 +5,8 @@
 MODEL: a run, a graph or an engine; DATA: its data set, whose test images were not used for the
 limits; --others: photos of other products. Counts the verdicts of some 270 foreign pictures
 (foreign.py), of the good and of the defective test images; for the good ones with the confidence
-interval (Clopper and Pearson, 95 %). Counts defects above the
-threshold that became good, of which there must be none. The last line of standard output is one JSON document.
+interval (Clopper and Pearson, 95 %). Counts defects above the threshold that became good, of which
+there must be none. The last line of standard output is one JSON document.
 """
 
 import argparse
