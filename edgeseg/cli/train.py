@@ -158,6 +158,24 @@ def evaluate(
 
 
 @command(PANEL)
+def compare(
+    model_a: Annotated[Path, argument("MODEL_A", "Run directory or name, ONNX file or engine")],
+    model_b: Annotated[Path, argument("MODEL_B", "Run directory or name, ONNX file or engine")],
+    data: Annotated[Path, option("Labeled images [required]", "DIR")],
+    out: Annotated[
+        Path | None, option("Folder for the results [default: evaluations/A-B/DATA]", "DIR")
+    ] = None,
+    threads: Threads = None,
+) -> Report:
+    """Show two models side by side, and the images on which their verdicts differ."""
+    from edgeseg.evaluation.sides.side_by_side import compare_models
+    from edgeseg.loading import find_model
+
+    a, b = find_model(model_a), find_model(model_b)
+    return compare_models(a, b, data, out=out, threads=threads)
+
+
+@command(PANEL)
 @takes(ReproduceConfig)
 def reproduce(
     table: Annotated[str, argument("TABLE", "destseg-1 to dskd-9, or the path of a TOML file")],

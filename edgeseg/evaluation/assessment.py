@@ -172,10 +172,10 @@ def _steps(
     """Return what to try, the most useful first."""
     steps = []
     if ranking in ("useless", "weak"):
-        larger = f"--image-size {2 * image_size}, " if 0 < image_size <= 256 else ""
+        larger = f"--image-size {2 * image_size}, " if 0 < image_size <= 128 else ""
         steps.append(
-            f"train better: {larger}more steps (--student-steps, --head-steps), or more photos of "
-            "good parts; no threshold can repair a ranking"
+            f"train better: more time (--minutes 60), {larger}the defects that you have "
+            "(--use-defects), or more photos of good parts; no threshold can repair a ranking"
         )
     elif ranking is not None:
         steps += _threshold_steps(scores, good, point)

@@ -54,17 +54,25 @@ def draw_sheet(
 def _block(
     heading: str, cases: Sequence[SheetImage], rows: int, threshold: float, bit_depth: int
 ) -> Image:
-    strips = [_text(heading if cases else f"{heading}: none", WHITE)]
-    strips.append(_text("image; ground truth (violet); map (blue gray: below the threshold)", GRAY))
+    strips = [text_strip(heading if cases else f"{heading}: none", WHITE)]
+    strips.append(
+        text_strip("image; ground truth (violet); map (blue gray: below the threshold)", GRAY)
+    )
     for case in cases:
-        strips += [_text(case.title[-LETTERS:], WHITE), _tiles(case, threshold, bit_depth)]
+        maps = [(case.anomaly_map, threshold)]
+        strips += [text_strip(case.title[-LETTERS:], WHITE), tiles(case, maps, bit_depth)]
     block = np.vstack(strips)
     missing = (rows - len(cases)) * (STRIP + TILE + GAP)
     return np.pad(block, ((GAP, missing), (GAP, GAP), (0, 0)))
 
 
-def _tiles(case: SheetImage, threshold: float, bit_depth: int) -> Image:
-    """Return image, ground truth and map, uint8 [TILE + GAP, 3 * (TILE + GAP), 3]."""
+def tiles(
+    case: SheetImage, maps: Sequence[tuple[NDArray[np.float32], float]], bit_depth: int
+) -> Image:
+    """Return image, ground truth and maps, uint8 [TILE + GAP, (2 + n) * (TILE + GAP), 3].
+
+    maps: n maps [h, w] of the image, each with its pixel threshold.
+    """
     image = read_image(case.path, bit_depth)
     scale = TILE / max(image.shape[:2])
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
@@ -76,10 +84,10 @@ def _tiles(case: SheetImage, threshold: float, bit_depth: int) -> Image:
     if case.truth is not None:
         mask = cv2.resize(case.truth.astype(np.uint8), (width, height)) > 0
         truth[mask] = (truth[mask] + 2 * np.array(VIOLET)) // 3
-    colored = blend(gray, levels(case.anomaly_map, threshold))[:, :, ::-1]
+    colored = [blend(gray, levels(*each))[:, :, ::-1] for each in maps]
 
-    row = np.zeros((TILE + GAP, 3 * (TILE + GAP), 3), np.uint8)
-    for place, tile in enumerate((small, truth, colored)):
+    row = np.zeros((TILE + GAP, (2 + len(maps)) * (TILE + GAP), 3), np.uint8)
+    for place, tile in enumerate((small, truth, *colored)):
         left = place * (TILE + GAP)
         row[:height, left : left + width] = tile
     if case.truth is None:
@@ -87,7 +95,8 @@ def _tiles(case: SheetImage, threshold: float, bit_depth: int) -> Image:
     return row
 
 
-def _text(line: str, color: tuple[int, int, int]) -> Image:
-    strip = np.zeros((STRIP, 3 * (TILE + GAP), 3), np.uint8)
+def text_strip(line: str, color: tuple[int, int, int], columns: int = 3) -> Image:
+    """Return a line of text above tiles, uint8 [STRIP, columns * (TILE + GAP), 3]."""
+    strip = np.zeros((STRIP, columns * (TILE + GAP), 3), np.uint8)
     write(strip, line, (0, STRIP - 6), size=FONT, color=color)
     return strip

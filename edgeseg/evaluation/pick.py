@@ -85,7 +85,7 @@ class Pick:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ScoredSet:
     """The outputs for N labeled images that the model was not trained on; none is unknown."""
 
     scores: NDArray[np.float64]
@@ -138,7 +138,7 @@ class Chosen:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def choose(measured: Measured, pick: Pick) -> Chosen:
+def choose(measured: ScoredSet, pick: Pick) -> Chosen:
     """Choose both thresholds; DataError without the images that the way to choose needs."""
     good, bad = measured.good, measured.scores[~measured.good]
     if pick.false_reject is not None:

@@ -29,7 +29,7 @@ from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.assessment import assess
 from edgeseg.evaluation.histogram import digits_of, histogram, histogram_lines
 from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses
-from edgeseg.evaluation.pick import Chosen, Measured, Pick, choose, cost_of
+from edgeseg.evaluation.pick import Chosen, Pick, ScoredSet, choose, cost_of
 from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.evaluation.threshold import conformal_quantile, held_out, images_needed
@@ -56,7 +56,7 @@ class Review:
     data: Path
     card: GraphCard
     backend: str
-    measured: Measured
+    measured: ScoredSet
     points: tuple[tuple[str, OperatingPoint], ...]
     """How to choose each, and the point; the present one among them."""
     pick: Pick | None
@@ -251,7 +251,7 @@ def _images(model: Path, card: GraphCard, data: Path) -> tuple[list[Path], list[
 
 def _measure(
     backend: Backend, good: list[Path], bad: list[Path], damaged: DamagedImages
-) -> tuple[Measured, tuple[int, int]]:
+) -> tuple[ScoredSet, tuple[int, int]]:
     card, rows, unknown = backend.card, [], [0, 0]
     for outcome in run_images(backend, [*good, *bad], title="threshold", damaged=damaged):
         is_good = outcome.place < len(good)
@@ -260,7 +260,7 @@ def _measure(
             unknown[not is_good] += 1
         else:
             rows.append((outcome.score, float(outcome.anomaly_map.max()), is_good))
-    measured = Measured(
+    measured = ScoredSet(
         np.array([row[0] for row in rows], np.float64),
         np.array([row[1] for row in rows], np.float64),
         np.array([row[2] for row in rows], np.bool_),
@@ -274,7 +274,7 @@ def _measure(
     return measured, (unknown[0], unknown[1])
 
 
-def _points(measured: Measured, present: float) -> Iterator[tuple[str, OperatingPoint]]:
+def _points(measured: ScoredSet, present: float) -> Iterator[tuple[str, OperatingPoint]]:
     """Return the points of the table, the highest threshold first; none twice."""
     good, bad = (measured.scores[kind] for kind in (measured.good, ~measured.good))
     wanted = [(PRESENT, present)]

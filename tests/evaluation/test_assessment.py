@@ -76,7 +76,7 @@ def test_a_good_ranking_with_a_low_threshold_gets_a_higher_one():
 
 def test_a_bad_ranking_gets_no_threshold_but_a_better_training():
     found = judged(*normal(0), 9, image_size=128)
-    assert "train better: --image-size 256" in found.steps[0]
+    assert "--minutes 60" in found.steps[0] and "--image-size 256" in found.steps[0]
     assert "edgeseg threshold" not in " ".join(found.steps)
 
 

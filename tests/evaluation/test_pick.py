@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.evaluation.pick import Measured, Pick, choose, cost_of
+from edgeseg.evaluation.pick import Pick, ScoredSet, choose, cost_of
 from tests.kit.errors import fails
 
 GOOD, BAD = [0.1, 0.2, 0.3, 0.4], [0.25, 0.5, 0.6]
-MEASURED = Measured(
+MEASURED = ScoredSet(
     np.array([*GOOD, *BAD]),
     np.array([0.15, 0.35, 0.25, 0.45, 0.9, 0.9, 0.9]),
     np.array([True] * 4 + [False] * 3),
@@ -47,7 +47,7 @@ def test_prices_choose_the_lowest_cost():
 
 @pytest.mark.parametrize("pick", [Pick(max_miss=0.1), Pick(cost="1:50")])
 def test_both_need_defective_images(pick):
-    only = Measured(MEASURED.scores[:4], MEASURED.peaks[:4], MEASURED.good[:4])
+    only = ScoredSet(MEASURED.scores[:4], MEASURED.peaks[:4], MEASURED.good[:4])
     with fails(DataError, "threshold/no-defective-images"):
         choose(only, pick)
 
