@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeseg.evaluation.operating_points import rates
 from edgeseg.extras import require
-from edgeseg.report.measured import Measured
+from edgeseg.report.measured import Judgements
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +44,8 @@ DARK = Palette("#e8ecf0", "#3a4653", "#9db2c6", "#f5a623")
 
 
 def draw(
-    chart: "Callable[[Figure, Measured, float, Palette], None]",
-    measured: Measured,
+    chart: "Callable[[Figure, Judgements, float, Palette], None]",
+    measured: Judgements,
     threshold: float,
     palette: Palette,
 ) -> bytes:
@@ -62,7 +62,7 @@ def draw(
     return stream.getvalue()
 
 
-def histogram(figure: "Figure", measured: Measured, threshold: float, palette: Palette) -> None:
+def histogram(figure: "Figure", measured: Judgements, threshold: float, palette: Palette) -> None:
     """Draw how many photos have which score, good above defective, with the threshold."""
     edges = _edges(measured.scores, threshold)
     axes = figure.subplots(2, 1, sharex=True)
@@ -93,7 +93,7 @@ def histogram(figure: "Figure", measured: Measured, threshold: float, palette: P
     axes[1].set_xlabel("image score", color=palette.text)
 
 
-def error_rates(figure: "Figure", measured: Measured, threshold: float, palette: Palette) -> None:
+def error_rates(figure: "Figure", measured: Judgements, threshold: float, palette: Palette) -> None:
     """Draw the false-reject rate and the miss rate over the threshold, with 95 % intervals."""
     axis = figure.subplots()
     low, high = _range(measured.scores, threshold)

@@ -11,7 +11,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.evaluation.assessment import MANY
 from edgeseg.evaluation.operating_points import Rate
 from edgeseg.report.figures import bounds
-from edgeseg.report.measured import Measured
+from edgeseg.report.measured import Judgements
 
 Tone = Literal["stop", "caution", "trial", "unmeasured"]
 MARKS: dict[Tone, str] = {"stop": "✕", "caution": "!", "trial": "✓", "unmeasured": "?"}
@@ -36,7 +36,7 @@ class Decision:
         return MARKS[self.tone]
 
 
-def decide(measured: Measured | None, paths: str = "MODEL DATA") -> Decision:
+def decide(measured: Judgements | None, paths: str = "MODEL DATA") -> Decision:
     """Return the verdict on a model. paths: the words for `MODEL DATA` in the next steps."""
     if measured is None:
         return Decision(
@@ -57,7 +57,7 @@ def decide(measured: Measured | None, paths: str = "MODEL DATA") -> Decision:
     return Decision(tone=tone, title=title, words=words, steps=steps)
 
 
-def _judged(measured: Measured, rejected: Rate, missed: Rate) -> tuple[Tone, str]:
+def _judged(measured: Judgements, rejected: Rate, missed: Rate) -> tuple[Tone, str]:
     ranking = measured.assessment.get("ranking")
     if ranking == "useless":
         return "stop", "Do not use this model: it does not tell good from defective parts"
@@ -79,7 +79,7 @@ def _judged(measured: Measured, rejected: Rate, missed: Rate) -> tuple[Tone, str
     return "trial", "Ready for a trial on the line, beside the present inspection"
 
 
-def _counted(measured: Measured) -> tuple[str, ...]:
+def _counted(measured: Judgements) -> tuple[str, ...]:
     words = []
     rejected, missed = measured.rejected(), measured.missed()
     if missed.total:
@@ -93,7 +93,7 @@ def _counted(measured: Measured) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _steps(measured: Measured, paths: str) -> tuple[str, ...]:
+def _steps(measured: Judgements, paths: str) -> tuple[str, ...]:
     steps = [step.replace("MODEL DATA", paths) for step in measured.assessment.get("next", ())]
     if not measured.missed().total:
         steps.append(
@@ -102,7 +102,7 @@ def _steps(measured: Measured, paths: str) -> tuple[str, ...]:
     return tuple(step[:1].upper() + step[1:] for step in steps)
 
 
-def limits(measured: Measured | None, card: GraphCard, *, gpu: bool) -> list[str]:
+def limits(measured: Judgements | None, card: GraphCard, *, gpu: bool) -> list[str]:
     """Return what the report cannot tell, one sentence each. gpu: whether this machine has one."""
     found = []
     if measured is not None:
@@ -125,7 +125,7 @@ def limits(measured: Measured | None, card: GraphCard, *, gpu: bool) -> list[str
     return found
 
 
-def _limits_of_photos(measured: Measured) -> list[str]:
+def _limits_of_photos(measured: Judgements) -> list[str]:
     found = []
     rejected, missed = measured.rejected(), measured.missed()
     kinds = {"good": rejected, "defective": missed}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses, rates
 from edgeseg.evaluation.threshold import conformal_quantile
 from edgeseg.report.facts import METHODS, ModelFacts
-from edgeseg.report.measured import Measured
+from edgeseg.report.measured import Judgements
 
 REJECTED, MISSED = (0.01, 0.05), (0.02, 0.1)  # rates that thresholds are shown for
 
@@ -31,7 +31,7 @@ class TypeRow:
     unknown: int
 
 
-def points(measured: Measured, threshold: float) -> list[PointRow]:
+def points(measured: Judgements, threshold: float) -> list[PointRow]:
     """Return the thresholds that are worth a look, the lowest first; equal ones once."""
     scores, good = measured.scores, measured.good
     reasons = {threshold: "in use"}
@@ -49,7 +49,7 @@ def points(measured: Measured, threshold: float) -> list[PointRow]:
     ]
 
 
-def types(measured: Measured) -> list[TypeRow]:
+def types(measured: Judgements) -> list[TypeRow]:
     """Return the types of defects, those with the most misses first."""
     return [
         TypeRow(
@@ -73,7 +73,7 @@ def trained(facts: ModelFacts) -> str:
     return f"{words}, and marks what differs.{kept}"
 
 
-def histogram_text(measured: Measured, threshold: float) -> str:
+def histogram_text(measured: Judgements, threshold: float) -> str:
     """Say what the histogram shows, for those who do not see it."""
     lines = [f"Histogram of the image scores, threshold {number(threshold)}."]
     for kind, chosen in (("good", measured.good), ("defective", ~measured.good)):

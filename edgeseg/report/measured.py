@@ -28,7 +28,7 @@ LARGEST = 64 << 20  # bytes of a stored file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Judgements:
     """The photos that a model has judged."""
 
     rows: tuple[ScoredImage, ...]
@@ -86,11 +86,11 @@ class Measured:
         return sorted(labels, key=lambda label: (-self.missed(label).count, label))
 
 
-def measure(backend: Backend, dataset: Dataset, card: ModelCard | None) -> Measured:
+def measure(backend: Backend, dataset: Dataset, card: ModelCard | None) -> Judgements:
     """Judge the labeled photos of a data set; without any, the held-out good ones of the run."""
     if dataset.test:
         found = evaluate(backend, dataset)
-        return Measured(
+        return Judgements(
             rows=found.images,
             document=found.to_json(),
             source=f"{len(found.images)} labeled photos of {dataset.name}, judged for this report",
@@ -109,7 +109,7 @@ def measure(backend: Backend, dataset: Dataset, card: ModelCard | None) -> Measu
         _judged(outcome, dataset, backend.card)
         for outcome in run_images(backend, held, title="report", damaged=DamagedImages())
     )
-    return Measured(
+    return Judgements(
         rows=rows,
         document={},
         source=f"{len(rows)} held-out good photos of {dataset.name}",
@@ -119,7 +119,7 @@ def measure(backend: Backend, dataset: Dataset, card: ModelCard | None) -> Measu
     )
 
 
-def stored(card: GraphCard, folder: Path = EVALUATIONS) -> Measured | None:
+def stored(card: GraphCard, folder: Path = EVALUATIONS) -> Judgements | None:
     """Return the newest stored evaluation of the same weights and thresholds, or None."""
     for path in newest(folder, f"*/*/{DOCUMENT}"):
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -127,7 +127,7 @@ def stored(card: GraphCard, folder: Path = EVALUATIONS) -> Measured | None:
             same = document["model"]["weights_sha256"] == card.weights_sha256
             if same and document["thresholds"]["image"] == card.image_threshold:
                 rows = csv.DictReader(_read(path.with_name(SCORES)).splitlines())
-                return Measured(
+                return Judgements(
                     rows=tuple(map(_row, rows)),
                     document=document,
                     source=f"photos of {document['dataset']['name']}, by a stored evaluation",

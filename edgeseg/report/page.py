@@ -15,7 +15,7 @@ from edgeseg.report import charts, figures
 from edgeseg.report.decision import Decision
 from edgeseg.report.facts import ModelFacts, Rows
 from edgeseg.report.latency import Latency
-from edgeseg.report.measured import Measured
+from edgeseg.report.measured import Judgements
 from edgeseg.report.pictures import Group, Picture, data_uri, legend
 
 GENERATOR = "edgeseg report"
@@ -29,7 +29,7 @@ class Page:
     facts: ModelFacts
     decision: Decision
     limits: list[str]
-    measured: Measured | None
+    measured: Judgements | None
     groups: list[Group]
     seen: list[Picture]
     sheet: str | None

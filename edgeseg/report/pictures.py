@@ -18,7 +18,7 @@ from edgeseg.evaluation.scores import ScoredImage
 from edgeseg.files import sha256, shown
 from edgeseg.heat import blend, levels
 from edgeseg.prediction import Prediction
-from edgeseg.report.measured import Measured
+from edgeseg.report.measured import Judgements
 from edgeseg.verdict import UNKNOWN
 
 SIDE = 400  # longest side of a picture, pixels
@@ -63,7 +63,7 @@ class Choice:
     """Whether the details matter: of the errors."""
 
 
-def choose(measured: Measured) -> list[Choice]:
+def choose(measured: Judgements) -> list[Choice]:
     """Choose the photos that tell most; kinds without a photo are left out."""
     by_score = sorted(measured.judged, key=lambda row: row.score or 0.0)
     accepted = [row for row in by_score if row.good and row.verdict == "good"]

@@ -19,7 +19,7 @@ from edgeseg.prediction import Model
 from edgeseg.report.decision import Decision, decide, limits
 from edgeseg.report.facts import ModelFacts, Rows, engines_of, facts_of
 from edgeseg.report.latency import Latency, read_latency
-from edgeseg.report.measured import Measured, measure, stored
+from edgeseg.report.measured import Judgements, measure, stored
 from edgeseg.report.page import GENERATOR, Page
 from edgeseg.report.pdf import check_pdf, pdf_of
 from edgeseg.report.pictures import Group, choose, data_uri, make_groups, parts_seen
@@ -183,7 +183,7 @@ def _page(
     )
 
 
-def _groups(measured: Measured, dataset: Dataset, backend: Backend) -> list[Group]:
+def _groups(measured: Judgements, dataset: Dataset, backend: Backend) -> list[Group]:
     model = Model(backend)
     choices = choose(measured)
     log.info(f"pictures of {sum(len(choice.rows) for choice in choices)} photos")
@@ -192,7 +192,7 @@ def _groups(measured: Measured, dataset: Dataset, backend: Backend) -> list[Grou
     )
 
 
-def _sheet(measured: Measured) -> str | None:
+def _sheet(measured: Judgements) -> str | None:
     """Return the contact sheet beside a stored evaluation, if it is there and not too large."""
     path = measured.folder / SHEET if measured.folder else None
     if path is None or not path.is_file() or path.stat().st_size > SHEET_BYTES:

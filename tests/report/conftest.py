@@ -10,7 +10,7 @@ from edgeseg.cards import CARD, write_card
 from edgeseg.data.images import write_png
 from edgeseg.evaluation.scores import ScoredImage
 from edgeseg.files import sha256
-from edgeseg.report.measured import Measured
+from edgeseg.report.measured import Judgements
 from edgeseg.report.report import Inputs, report
 from tests.kit.cards import make_run_card
 from tests.kit.red_graph import CARD as GRAPH
@@ -101,4 +101,4 @@ def measured(good=(), defective=(), *, threshold=0.5, unknown=0, **document):
 
     found = [*rows("good", good), *rows("dent", defective)]
     found += [replace(row, verdict="unknown") for row in rows("good", [0.1] * unknown)]
-    return Measured(rows=tuple(found), document=document, source="photos", backend="red")
+    return Judgements(rows=tuple(found), document=document, source="photos", backend="red")
