@@ -340,15 +340,15 @@ def wide_run(request, run, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("frame", ["96x64", "150x104", "160x60", "40x100"])
+@pytest.mark.parametrize("frame", ["150x104", "160x60"])
 def test_runtimes_agree_on_a_wide_network_and_frames_of_any_shape(wide_run, frame):
-    """As large as the network, of nearly its shape, wider, and taller: the last two are boxed."""
+    """Of nearly the shape of the network, which it fills, and wider: letterboxed."""
     pytest.importorskip("openvino")
     exported = export_run(wide_run, ExportConfig(frame_size=frame))
     assert exported.parity.max_abs_diff < 1e-3 and exported.parity.mask_errors == 0
     card = exported.card
     assert (card.network_size, card.aspect) == (WIDE, "keep")
-    assert (card.content.size == WIDE) == (frame in ("96x64", "150x104"))
+    assert (card.content.size == WIDE) == (frame == "150x104")
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, card.frame_shape, np.uint8) for _ in range(2)]
     with OnnxRuntimeBackend(exported.graph) as ours, OpenVinoBackend(exported.graph) as theirs:
