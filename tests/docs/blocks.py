@@ -33,9 +33,10 @@ def blocks(text: str, page: str = "") -> list[Block]:
 
 
 def lines(text: str) -> list[list[str]]:
-    """Return the commands of a shell block as words, without comments."""
+    """Return the commands of a shell block as words, without comments and redirections."""
     joined = text.replace("\\\n", " ").splitlines()
-    return [words for line in joined if (words := shlex.split(line, comments=True))]
+    commands = [shlex.split(line, comments=True) for line in joined]
+    return [words[: words.index(">")] if ">" in words else words for words in commands if words]
 
 
 def command(name: str):

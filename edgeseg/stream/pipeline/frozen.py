@@ -33,7 +33,7 @@ class FrozenWatch:
             self._sample = sample.copy()
             self._sum, self._repeated = None, 1
             return False
-        found = zlib.crc32(np.ascontiguousarray(image))
+        found = zlib.crc32(np.ascontiguousarray(image).data)
         if self._sum is not None and found != self._sum:
             self._repeated = 0
         self._sum = found
