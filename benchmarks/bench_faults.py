@@ -271,19 +271,23 @@ class Soak:
         frames = [line for line in lines if "index" in line]
         marked = sum(line.get("lost", 0) for line in lines)
         indices = [line["index"] for line in frames]
-        foreign = [f for f in frames if min(abs(f["score"] - s) for s in self._known) > SAME]
+        judged = [line["score"] for line in frames if line["score"] is not None]
+        foreign = [score for score in judged if min(abs(score - s) for s in self._known) > SAME]
         played = _images(self._video)
-        places = ("frames", "drops", "trigger_drops", "unread")
+        places = ("frames", "not_judged", "drops", "trigger_drops", "unread")
         self._expect(
             "every received frame has its place",
             {
                 "received": (report["received"], sum(report[place] for place in places)),
-                "frames": (report["frames"], len(frames) + report["lost"]),
+                "frames": (
+                    report["frames"] + report["not_judged"],
+                    len(frames) + report["lost"],
+                ),
                 "indices": (len(indices), len(set(indices))),
                 "last index": (max(indices) < report["received"], True),
                 "order of the indices": (indices, sorted(indices)),
                 "lines lost at most": (marked <= report["lost"], True),
-                "received at most": (report["received"] <= sent["whole"], True),
+                "judged at most": (report["frames"] <= sent["whole"], True),
                 "judged broken images": (len(foreign), 0),
                 "counted broken images": (report["broken"] >= sent["half"], True),
                 "exit code": (status, 2 if report["lost"] or report["errors"] else 0),
@@ -296,7 +300,7 @@ class Soak:
             "faults": dict(sorted(self._faults.items())),
             "disk": "tmpfs and RLIMIT_FSIZE" if self._mounted else "RLIMIT_FSIZE",
             "sent": dict(sent),
-            "sent_whole_and_not_received": sent["whole"] - report["received"],
+            "sent_whole_and_not_judged": sent["whole"] - report["frames"],
             "lines": len(frames),
             "lines_marked_lost": marked,
             "video_images": played,

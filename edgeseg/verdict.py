@@ -3,8 +3,8 @@
 Prediction, stream, evaluation and the accuracy gate decide here, in float64: a score that rounds to
 the threshold in float32 has the same verdict everywhere.
 
-    unknown     the frame cannot be judged: a column of its input check is beyond its limits, or a
-                value is NaN or infinite
+    unknown     the frame cannot be judged: it is broken, a column of its input check is beyond its
+                limits, or a value is NaN or infinite
     anomalous   the score is above the image threshold
     good        all others
 
@@ -43,6 +43,7 @@ WORDS = {
 NOT_A_NUMBER = "the result is not a number"
 FROZEN_CAMERA = "frozen camera: the same picture again and again"
 DAMAGED = "damaged image"
+BROKEN_FRAME, PARTIAL_FRAME = "broken frame", "partial frame"
 
 
 class Verdict(NamedTuple):

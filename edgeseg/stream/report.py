@@ -2,8 +2,8 @@
 
 Every frame that the source delivered is accounted for:
 
-    received = frames + drops + trigger_drops + unread
-    frames   = lines of --jsonl + lost
+    received            = frames + not_judged + drops + trigger_drops + unread
+    frames + not_judged = lines of --jsonl + lost
 """
 
 import dataclasses
@@ -27,17 +27,20 @@ class StreamReport:
     mode: str
     """Which frames were processed, and how many were in flight."""
     frames: int
+    """Frames that have a mask."""
+    not_judged: int
+    """Broken frames and damaged images that have no mask, and the verdict unknown."""
     anomalous: int
     unknown: int
-    """Frames that cannot be judged."""
+    """Frames that cannot be judged, with those that are `not_judged`."""
     drops: int
     """Frames of a live source that were replaced by a newer one before inference."""
     received: int
-    """Frames that the source delivered, without the broken ones."""
+    """Frames that the source delivered, also broken ones."""
     unread: int
     """Frames that were waiting when the stream ended."""
     broken: int
-    """Frames and images that could not be read or decoded; they have no verdict."""
+    """Frames and images that could not be read or decoded, also those that were dropped."""
     damaged: tuple[DamagedImage, ...]
     """Images that could not be read."""
     reconnects: int
@@ -90,7 +93,7 @@ class StreamReport:
         """Return what somebody should look at, although the stream went on."""
         lines = [each.problem for each in self.errors]
         if self.broken > len(self.damaged):
-            lines.append(f"{self.broken - len(self.damaged)} broken frames have no verdict")
+            lines.append(f"{self.broken - len(self.damaged)} broken frames were not judged")
         if self.lost:
             lines.append(f"{self.lost} frames have no line in --jsonl")
         return lines
@@ -122,15 +125,15 @@ class StreamReport:
             raise error
         if self.strict:
             refuse_damaged(self.damaged)
-        if self.strict:
-            refuse_unknown(self.unknown, self.frames, "frames")
         if self.strict and self.broken:
             raise DataError(
-                f"{self.broken} of {self.received + self.broken} frames of {self.source} were "
-                "broken (expected none: --strict).",
+                f"{self.broken} frames of {self.source} were broken, {self.frames} were judged "
+                "(expected none broken: --strict).",
                 remedy="check the camera's cable, or leave out --strict",
                 code="data/broken-frames",
             )
+        if self.strict:
+            refuse_unknown(self.unknown, self.frames + self.not_judged, "frames")
         if self.misses <= self.max_misses or self.budget_ms is None or self.latency is None:
             return
         raise GateFailed(

@@ -92,7 +92,7 @@ def stream(
         log.info(report.summary())
     if error is not None:
         raise error
-    if not report.frames and run.ring.over:
+    if not report.frames + report.not_judged and run.ring.over:
         raise SourceError(
             f"no frames from {source.name}.",
             remedy="choose a source with frames",
@@ -155,6 +155,7 @@ class _StreamRun:
             engine=self._backend.name,
             mode=self._mode(),
             frames=frames,
+            not_judged=inference.not_judged,
             anomalous=inference.anomalous,
             unknown=inference.unknown,
             drops=self.ring.dropped,

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -53,10 +54,17 @@ def test_no_output_touches_what_is_there(run, photos, tmp_path, words):
 @pytest.mark.parametrize(("strict", "right"), [((), 0), (("--strict",), 2)])
 def test_one_damaged_image_is_listed_and_the_others_are_judged(run, photos, strict, right):
     (photos / "1.png").write_bytes(b"\x89PNG")
-    code, out, err = run(*STREAM, *strict, "--json")
+    code, out, err = run(*STREAM, *strict, "--json", "--jsonl", "lines.jsonl", "--out", "all.avi")
     document = json.loads(out.splitlines()[-1])
     assert code == right
     assert (document["frames"], document["broken"], document["warnings"]) == (2, 1, 1)
+    assert (document["received"], document["not_judged"], document["unknown"]) == (3, 1, 1)
+    lines = frame_lines(photos.parent / "lines.jsonl")
+    assert [line["verdict"] for line in lines] == ["good", "unknown", "good"]
+    assert lines[1].pop("arrival") > lines[0]["arrival"]
+    nothing = {"score": None, "verdict": "unknown", "ms": None, "reason": "damaged image"}
+    assert lines[1] == {"index": 1, "file": "photos/1.png", **nothing}
+    assert cv2.VideoCapture(str(photos.parent / "all.avi")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
     assert [each["file"] for each in document["damaged"]] == ["photos/1.png"]
     assert "photos/1.png" in out
     assert ("error: " in err) == bool(strict)

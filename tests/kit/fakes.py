@@ -63,7 +63,7 @@ REQUESTS = 3  # in a stream with one frame in flight; each is bound and run once
 
 
 class ListSource(Source):
-    """Delivers BGR images; an exception in the list is raised in its turn."""
+    """Delivers BGR images, a broken frame for a text (its fault); an exception is raised."""
 
     def __init__(self, items, *, live=False, fps=25.0):
         super().__init__("list", fps)
@@ -76,8 +76,12 @@ class ListSource(Source):
             return False
         if isinstance(item, BaseException):
             raise item
-        frame.image = item
         frame.stamp()
+        if isinstance(item, str):
+            frame.fault = item
+            self.broken += 1
+        else:
+            frame.image = item
         return True
 
 

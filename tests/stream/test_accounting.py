@@ -10,16 +10,17 @@ from edgeseg.config import StreamConfig
 from edgeseg.errors import DataError, WriteError
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
+from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME, UNKNOWN
 from tests.kit.errors import fails
-from tests.kit.fakes import ListSource, RedBackend, solid_image
+from tests.kit.fakes import Collector, ListSource, RedBackend, solid_image
 from tests.stream.sink.results import frame_lines
 
 
 def accounted(report, lines):
     """Check that every frame of the source has its place in the report."""
-    taken = report.frames + report.drops + report.trigger_drops + report.unread
-    assert report.received == taken
-    assert report.frames == lines + report.lost
+    recorded = report.frames + report.not_judged
+    assert report.received == recorded + report.drops + report.trigger_drops + report.unread
+    assert recorded == lines + report.lost
 
 
 @pytest.mark.parametrize(
@@ -71,4 +72,44 @@ def test_broken_frames_are_a_warning_or_with_strict_an_error():
     strict = dataclasses.replace(report, strict=True)
     with fails(DataError, "data/broken-frames") as caught:
         strict.check()
-    assert caught.value.problem.startswith("1 of 4 frames")
+    assert caught.value.problem.startswith("1 frames of list were broken, 3 were judged")
+
+
+def test_a_broken_frame_is_unknown_in_its_turn_and_in_no_latency(tmp_path):
+    items = [solid_image(0), BROKEN_FRAME, solid_image(255), PARTIAL_FRAME, PARTIAL_FRAME]
+    path = tmp_path / "lines.jsonl"
+    computed, shown = [], Collector()
+    backend = RedBackend(on_run=computed.append)
+    with JsonlSink(path) as lines:
+        report = stream(backend, ListSource(items), [lines, shown], StreamConfig())
+    found = frame_lines(path)
+    accounted(report, len(found))
+    assert [line["index"] for line in found] == [0, 1, 2, 3, 4]
+    assert [line["verdict"] for line in found] == ["good", UNKNOWN, "anomalous", UNKNOWN, UNKNOWN]
+    reasons = [line.get("reason") for line in found]
+    assert reasons == [None, BROKEN_FRAME, None, PARTIAL_FRAME, PARTIAL_FRAME]
+    for line in found:
+        assert (line["score"] is None, line["ms"] is None) == (line["verdict"] == UNKNOWN,) * 2
+        assert line["arrival"].startswith("20")
+    assert len(computed) == 3 + 2, "the warm-up of three requests, and two frames"
+    assert (report.frames, report.not_judged, report.unknown, report.broken) == (2, 3, 3, 3)
+    assert report.latency.n == 2 and all(stage.n == 2 for stage in report.stages.values())
+    assert not shown.masks[1].any() and shown.masks[2].all()
+    assert shown.results[1].text == "unknown  broken frame"
+    with fails(DataError, "data/broken-frames"):
+        dataclasses.replace(report, strict=True).check()
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"frames": 150}, {"interval": "3ms", "seconds": 0.1}])
+def test_a_burst_of_broken_frames_starves_no_whole_one(tmp_path, live, settings):
+    """Broken frames come faster than inference; all are unknown, and the last frame is judged."""
+    items = [solid_image(), *[BROKEN_FRAME] * 200, solid_image(), *[BROKEN_FRAME] * 200]
+    source = ListSource([*items, solid_image(255)], live=live)
+    with JsonlSink(tmp_path / "lines.jsonl") as lines:
+        config = StreamConfig(window=False, **settings)
+        report = stream(RedBackend(), source, [lines], config)
+    accounted(report, len(frame_lines(tmp_path / "lines.jsonl")))
+    if not settings:
+        assert report.not_judged == 400
+        assert report.anomalous == 1

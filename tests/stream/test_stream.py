@@ -258,8 +258,8 @@ def test_the_report_in_text_and_json():
     assert set(document) == set(
         "source engine mode frames anomalous unknown drops broken reconnects not_shown "
         "trigger_drops missed_triggers keep_warm_iterations received unread damaged lost errors "
-        "strict warnings budget_ms misses max_misses seconds fps stages clocks n mean_ms max_ms "
-        "p50_ms p90_ms p99_ms p999_ms".split()
+        "not_judged strict warnings budget_ms misses max_misses seconds fps stages clocks n "
+        "mean_ms max_ms p50_ms p90_ms p99_ms p999_ms".split()
     )
     assert set(document["stages"]) == {"wait", "run", "submit"}
     assert (document["n"], document["anomalous"], document["drops"]) == (4, 4, 0)

@@ -4,7 +4,8 @@
                   inference always gets the newest
     file          a bounded queue: the reader waits for room, and no frame is dropped
 
-Frame buffers are allocated once and reused: free -> capture -> ready -> inference -> free.
+Frame buffers are allocated once and reused: free -> capture -> ready -> inference -> free. A broken
+frame is handed over without its buffer: it replaces no frame, and no frame replaces it.
 
 Frames are handed over as they come; of a file at a fixed rate (`--fps`), or one per `--interval`. A
 camera is read continuously even then, and the first frame at or after each trigger is used.
@@ -19,6 +20,8 @@ from edgeseg.stream.pipeline.frozen import FrozenWatch
 from edgeseg.stream.pipeline.pace import Pace, Trigger
 from edgeseg.stream.source.base import Frame, Source
 
+# Broken frames of a live source; while so many wait, later ones are dropped.
+MOST_WAITING = 1000
 JOIN_SECONDS = 2.0  # to wait for a pending read at the end of the stream
 
 
@@ -28,6 +31,7 @@ class Ring:
     def __init__(self, frames: Iterable[Frame], *, live: bool) -> None:
         self._live = live
         self._free = list(frames)
+        self._depth = MOST_WAITING if live else len(self._free)
         self._ready: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._closed = self._finished = False
@@ -44,13 +48,34 @@ class Ring:
     def publish(self, frame: Frame) -> None:
         """Hand over a filled frame; in a live ring it replaces an unread one. Called by capture."""
         with self._changed:
-            if self._live and self._ready:
-                self._free.append(self._ready.popleft())
-                self.dropped += 1
             frame.index = self._count
             self._count += 1
-            self._ready.append(frame)
+            if frame.fault:
+                self._publish_broken(frame)
+            else:
+                self._drop_unread()
+                self._ready.append(frame)
             self._changed.notify_all()
+
+    def _publish_broken(self, frame: Frame) -> None:
+        """Hand over a frame without an image; of a file, wait for room."""
+        if not self._live:
+            self._changed.wait_for(lambda: len(self._ready) < self._depth or self._closed)
+        if self._live and len(self._ready) >= self._depth:
+            self.dropped += 1
+        else:
+            self._ready.append(frame.without_image())
+        frame.reset_image()
+        self._free.append(frame)
+
+    def _drop_unread(self) -> None:
+        """Take back the whole frame of a live ring that nobody took; there is one at most."""
+        for place, unread in enumerate(self._ready):
+            if self._live and not unread.fault:
+                del self._ready[place]
+                self._free.append(unread)
+                self.dropped += 1
+                return
 
     def finish(self, error: BaseException | None = None) -> None:
         """Signal the end of the source, or its error. Called by capture."""
@@ -78,10 +103,11 @@ class Ring:
             return len(self._ready)
 
     def release(self, frame: Frame) -> None:
-        """Return a frame to be filled again."""
+        """Return a frame to be filled again; the buffer of a broken one is back already."""
         frame.reset_image()
         with self._changed:
-            self._free.append(frame)
+            if not frame.fault:
+                self._free.append(frame)
             self._changed.notify_all()
 
     @property
@@ -116,7 +142,7 @@ class Capture:
         self.stamps = source.live or period is not None
         """Whether frames have an arrival time; those of a file at full speed have none."""
         self.received = 0
-        """Frames that the source delivered."""
+        """Frames that the source delivered, also broken ones."""
         self._not_due = 0
         self.due: int | None = None
         """When the next frame is due, `time.perf_counter_ns`; None for immediately."""
@@ -181,9 +207,10 @@ class Capture:
         return True
 
     def _fill(self, frame: Frame) -> bool:
+        frame.fault = ""
         with self._mark("capture"):
             done = self.source.read_into(frame)
-        if done and self._frozen is not None:
+        if done and not frame.fault and self._frozen is not None:
             frame.frozen = self._frozen.frozen(frame.image)
         self.received += done
         return done

@@ -30,8 +30,11 @@ from edgeseg.stream.sink.base import AnySink, FrameSink, Record, RecordSink, Res
 BUFFERS = 3  # one in a sink, one that waits, one for the next frame
 RECORDS = 100_000  # about 40 MB; 55 minutes of a camera at 30 frames/s
 
-Item = tuple[Record, ResultBuffers | None, int]
-"""A record, its buffers, and the time of its mask in nanoseconds of `time.perf_counter_ns`."""
+Item = tuple[Record, ResultBuffers | None, int | None]
+"""A record, its buffers, and the time of its mask in nanoseconds of `time.perf_counter_ns`.
+
+A frame that was not judged has no mask: its buffers are black, and its time is None.
+"""
 
 
 class Dispatcher:
@@ -62,15 +65,18 @@ class Dispatcher:
         self.not_shown = 0
         """Frames of a live source that no video or window had time for."""
 
-    def offer(self, record: Record, slot: Slot, done: int) -> None:
+    def offer(self, record: Record, slot: Slot | None = None, done: int | None = None) -> None:
         """Queue one result; then the slot is free again. Called by inference.
 
-        done: the time of the mask. SinkError if too many records wait.
+        slot, done: the arrays and the time of the mask; None for a frame that was not judged.
+        SinkError if too many records wait.
         """
         if not self._has_sinks or self._closed:
             return
         buffers = self._free_buffers()
-        if buffers is not None:
+        if buffers is not None and slot is None:
+            buffers.clear()
+        elif buffers is not None and slot is not None:
             np.copyto(buffers.frame, slot.frame[0])
             np.copyto(buffers.mask, slot.mask[0])
             np.copyto(buffers.anomaly_map, slot.anomaly_map[0, self._rows, self._columns])
@@ -138,7 +144,8 @@ class Dispatcher:
         for record, buffers, done in items:
             if buffers is not None:
                 self._show(record, buffers, stop)
-            self._stages.add_sinks((time.perf_counter_ns() - done) / 1e9)
+            if done is not None:
+                self._stages.add_sinks((time.perf_counter_ns() - done) / 1e9)
         if not items:
             self._each_frame_sink(lambda sink: sink.idle(), stop)
         return True

@@ -3,9 +3,10 @@
     one in flight    take, start, finish, dispatch; then the next frame
     two in flight    the second is started before the first is finished, so the device never idles
 
-No buffer is allocated after the start.
+No buffer is allocated after the start. A broken frame takes its turn without being computed.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -57,6 +58,8 @@ class Inference:
         self._ended = threading.Event()
         self.error: BaseException | None = None
         self.anomalous = self.unknown = self.misses = self.keep_warm_iterations = 0
+        self.not_judged = 0
+        """Frames that the source could not read; they are unknown."""
         self.seconds = 0.0
         """From the start to the end of the thread."""
 
@@ -127,11 +130,16 @@ class Inference:
         return KEEP_WARM_NS / 1e9 if self._spare else POLL
 
     def _submit(self, frame: Frame) -> None:
-        request = self._requests[frame.request]
         frame.started = time.perf_counter_ns()
         if not self._capture.stamps:
             frame.stamp()
             frame.started = frame.arrival
+        if not frame.fault:
+            self._start(frame, self._requests[frame.request])
+        self._submitted.append(frame)
+        self._taken += 1
+
+    def _start(self, frame: Frame, request: InFlightRequest) -> None:
         if not self._conversion_logged:
             self._log_conversion(frame, request)
         with self._mark("fill"):
@@ -139,12 +147,31 @@ class Inference:
         with self._mark("start"):
             request.start()
         frame.submitted = time.perf_counter_ns()
-        self._submitted.append(frame)
-        self._taken += 1
 
     def _complete(self) -> None:
         frame = self._submitted.popleft()
-        request = self._requests[frame.request]
+        if frame.fault:
+            self._report_broken(frame)
+        else:
+            self._finish(frame, self._requests[frame.request])
+        self._capture.ring.release(frame)
+
+    def _report_broken(self, frame: Frame) -> None:
+        self.unknown += 1
+        self.not_judged += 1
+        record = Record(
+            index=frame.index,
+            label=frame.label,
+            arrival=frame.clock,
+            milliseconds=math.nan,
+            score=math.nan,
+            verdict=UNKNOWN,
+            reason=frame.fault,
+        )
+        with self._mark("dispatch"):
+            self._dispatcher.offer(record)
+
+    def _finish(self, frame: Frame, request: InFlightRequest) -> None:
         with self._mark("finish"):
             request.finish()
         frame.done = time.perf_counter_ns()
@@ -171,7 +198,6 @@ class Inference:
         )
         with self._mark("dispatch"):
             self._dispatcher.offer(record, request.slot, frame.done)
-        self._capture.ring.release(frame)
 
     def _keep_warm(self, request: InFlightRequest) -> None:
         """Run a keep-warm iteration, unless a frame is due before its end."""

@@ -7,6 +7,7 @@ first frame; `close` leaves complete files, whatever ended the stream.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,18 @@ class Record:
     arrival: float
     """Seconds since 1970."""
     milliseconds: float
-    """From arrival to mask."""
+    """From arrival to mask; NaN for a frame that was not judged, like its score."""
     score: float
     verdict: VerdictName
     reason: str = ""
     """Why the frame is unknown."""
+
+    @property
+    def text(self) -> str:
+        """What the overlay says: `good  0.123  4.5 ms`, `unknown  broken frame`."""
+        judged = isfinite(self.milliseconds)
+        figures = f"  {self.score:.3f}  {self.milliseconds:.1f} ms" if judged else ""
+        return f"{self.verdict}{figures}  {self.reason}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,11 @@ class ResultBuffers:
             anomaly_map=np.zeros(card.content.size, np.float32),
         )
 
+    def clear(self) -> None:
+        """Show a black frame, for one that could not be read."""
+        for array in (self.frame, self.mask, self.anomaly_map):
+            array.fill(0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
@@ -73,8 +86,7 @@ class Result:
         factor = zoom(*buffers.mask.shape)
         image, mask = enlarge(self._bgr(), factor), enlarge(buffers.mask, factor)
         image = draw(image, mask, buffers.anomaly_map, self.threshold)
-        text = f"{record.verdict}  {record.score:.3f}  {record.milliseconds:.1f} ms"
-        write_verdict(image, f"{text}  {record.reason}".rstrip(), record.verdict)
+        write_verdict(image, record.text, record.verdict)
         return image
 
     def _bgr(self) -> Image:

@@ -67,9 +67,9 @@ class JsonlSink(RecordSink):
             "index": record.index,
             "file": record.label,
             "arrival": _utc(moment),
-            "score": round(record.score, 6) if isfinite(record.score) else None,
+            "score": _rounded(record.score, 6),
             "verdict": record.verdict,
-            "ms": round(record.milliseconds, 3),
+            "ms": _rounded(record.milliseconds, 3),
         }
         if record.label is None:
             del line["file"]
@@ -161,6 +161,10 @@ def _is_half(data: bytes) -> bool:
     """Whether this is the beginning of a line."""
     heads = [f'{{"{kind}": '.encode() for kind in KINDS]
     return any(data.startswith(head) or head.startswith(data) for head in heads)
+
+
+def _rounded(number: float, digits: int) -> float | None:
+    return round(number, digits) if isfinite(number) else None
 
 
 def _utc(moment: datetime) -> str:

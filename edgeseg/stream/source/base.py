@@ -3,7 +3,7 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Frame:
     """Index of the in-flight request that computes this frame."""
     slot_image: Image | None = None
     """Frame buffer of that request's slot, if sources may write into it directly."""
+    fault: str = ""
+    """Why the frame could not be read, and must not be judged; empty if it is whole."""
     frozen: bool = False
     """Whether a live source delivers the same bytes again and again."""
     started: int = 0
@@ -43,6 +45,10 @@ class Frame:
     def stamp(self) -> None:
         """Set the arrival time to now."""
         self.arrival, self.clock = time.perf_counter_ns(), time.time()
+
+    def without_image(self) -> "Frame":
+        """Return what is known of a broken frame; its buffer may be filled again."""
+        return replace(self, image=np.zeros((1, 1, 3), np.uint8), slot_image=None)
 
     def reset_image(self) -> None:
         """Restore the slot's buffer after use, unless the source delivers another size."""
@@ -71,6 +77,9 @@ class Source(Closing, ABC):
     @abstractmethod
     def read_into(self, frame: Frame) -> bool:
         """Read the next frame into `frame`; a live source also stamps its arrival.
+
+        A frame that arrived and cannot be read is delivered too: with the reason in `frame.fault`,
+        and counted in `broken`.
 
         Returns False at the end. SourceError if the source failed permanently.
         """

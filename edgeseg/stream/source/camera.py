@@ -1,8 +1,8 @@
 """Cameras: connection, requested mode, and reconnection after a loss.
 
-Broken frames are counted and skipped. After many in a row, or if none arrive, the connection is
-reopened with increasing pauses, until the limit of attempts is reached and the stream ends with an
-error.
+Broken frames are counted, and delivered with their fault. After many in a row, or if none arrive,
+the connection is reopened with increasing pauses, until the limit of attempts is reached and the
+stream ends with an error.
 """
 
 import threading
@@ -123,27 +123,30 @@ class Camera(Source):
     def __init__(self, name: str, connect: Callable[[], Connection], *, attempts: int) -> None:
         self._connect, self._limit = connect, attempts
         self._connection = connect()
-        self._attempts = 0  # since the last good frame
+        self._attempts = self._missing = self._damaged = 0  # since the last good frame
         self._reading = threading.Lock()
         super().__init__(name, self._connection.fps)
         log.info(f"{name}: {self._connection.note}")
 
     def read_into(self, frame: Frame) -> bool:
-        missing = broken = 0
         with self._reading:
             while not self.stopping.is_set():
+                if self._missing >= self._connection.max_missing or self._damaged >= MOST_BROKEN:
+                    self._reconnect()
+                    self._missing = self._damaged = 0
+                    continue
                 try:
                     if self._connection.read_into(frame):
-                        self._attempts = 0
+                        self._attempts = self._missing = self._damaged = 0
                         return True
-                    missing += 1
+                    self._missing += 1
+                    self.broken += 1
                 except BrokenFrame as error:
-                    broken += 1
                     log_broken(self, error)
-                self.broken += 1
-                if missing >= self._connection.max_missing or broken >= MOST_BROKEN:
-                    self._reconnect()
-                    missing = broken = 0
+                    self._damaged += 1
+                    self.broken += 1
+                    frame.fault = error.fault
+                    return True
         return False
 
     def _reconnect(self) -> None:

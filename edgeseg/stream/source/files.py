@@ -21,6 +21,7 @@ from edgeseg.stream.source.mjpeg import (
     retrieve,
     take_packets,
 )
+from edgeseg.verdict import DAMAGED
 
 FOLDER_FPS = 5.0  # of a video made from single images
 MIN_SHARE = 0.98  # of the frames in the header, which is an estimate; fewer mean a damaged file
@@ -36,7 +37,7 @@ def open_path(path: Path, bit_depth: int = 16) -> Source | None:
 
 
 class VideoFile(Source):
-    """Every frame of a video that is whole."""
+    """Every frame of a video."""
 
     def __init__(self, path: Path) -> None:
         silence(cv2)
@@ -54,18 +55,19 @@ class VideoFile(Source):
         super().__init__(shown(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
 
     def read_into(self, frame: Frame) -> bool:
-        """Read the next frame that is whole; SourceError at the end if none was."""
+        """Read the next frame; SourceError at the end if none was whole."""
         with self._reading:
-            while self._capture.grab():
+            if self._capture.grab():
                 self._count += 1
                 try:
                     retrieve(self._capture, frame)
                     self._check_size(frame)
                     self._whole += 1
-                    return True
                 except BrokenFrame as error:
                     log_broken(self, error)
                     self.broken += 1
+                    frame.fault = error.fault
+                return True
             self._end()
         return False
 
@@ -109,7 +111,7 @@ class VideoFile(Source):
 
 
 class ImageFiles(Source):
-    """Images of any sizes, one after the other. One that cannot be read is listed and left out."""
+    """Images of any sizes, one after the other. One that cannot be read is listed, too."""
 
     def __init__(self, name: str, paths: list[Path], bit_depth: int = 16) -> None:
         super().__init__(name, FOLDER_FPS)
@@ -117,18 +119,20 @@ class ImageFiles(Source):
         self._paths, self._count = iter(paths), len(paths)
 
     def read_into(self, frame: Frame) -> bool:
-        """Read the next image; DataError if none of them can be read."""
-        for path in self._paths:
-            try:
-                image = read_image(path, self._bit_depth)
-            except DataError as error:
-                self.broken += 1
-                self.damaged.add(path, error)
-                self.damaged.refuse_all(self._count)
-                continue
-            if frame.image.shape != image.shape:
-                frame.image = np.empty_like(image)
-            cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=frame.image)
-            frame.label = str(path)
+        """Read the next image; DataError at the end if none of them can be read."""
+        path = next(self._paths, None)
+        if path is None:
+            self.damaged.refuse_all(self._count)
+            return False
+        frame.label = str(path)
+        try:
+            image = read_image(path, self._bit_depth)
+        except DataError as error:
+            self.broken += 1
+            self.damaged.add(path, error)
+            frame.fault = DAMAGED
             return True
-        return False
+        if frame.image.shape != image.shape:
+            frame.image = np.empty_like(image)
+        cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=frame.image)
+        return True

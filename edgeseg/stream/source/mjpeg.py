@@ -15,12 +15,20 @@ from edgeseg.data.formats.jpeg import decode_bgr
 from edgeseg.data.formats.pillow import Damaged
 from edgeseg.log import log
 from edgeseg.stream.source.base import Frame, Source
+from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
 
 FOURCCS = frozenset({"MJPG", "mjpg", "mjpe", "JPEG", "jpeg"})
 
 
 class BrokenFrame(Exception):
     """A frame arrived that is damaged or incomplete; str() is the reason."""
+
+    @property
+    def fault(self) -> str:
+        """What its verdict says: a part of the frame is missing, or anything else."""
+        text = str(self)
+        partial = text.startswith("premature end") or "expected" in text
+        return PARTIAL_FRAME if partial else BROKEN_FRAME
 
 
 def fourcc(capture: cv2.VideoCapture) -> str:

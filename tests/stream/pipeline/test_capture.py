@@ -8,6 +8,7 @@ import pytest
 from edgeseg.errors import SourceError
 from edgeseg.stream.pipeline.capture import Capture, Ring
 from edgeseg.stream.source.base import Frame
+from edgeseg.verdict import BROKEN_FRAME
 from tests.kit.errors import fails
 from tests.kit.fakes import ListSource, solid_image
 
@@ -36,6 +37,50 @@ def test_a_live_ring_replaces_the_unread_frame_and_counts_it():
     assert newest.index == 4
     assert ring.dropped == 3
     assert first.image[0, 0, 2] == 1, "a frame in inference is not reused"
+
+
+def publish_broken(ring):
+    frame = ring.claim()
+    frame.fault = BROKEN_FRAME
+    ring.publish(frame)
+    frame.fault = ""
+
+
+def test_a_broken_frame_holds_no_buffer_and_replaces_no_frame():
+    ring = make_ring()
+    publish(ring, 1)
+    for _ in range(DEPTH + 2):
+        publish_broken(ring)
+    publish(ring, 2)
+    taken = [ring.take(WAIT) for _ in range(DEPTH + 3)]
+    assert [frame.fault for frame in taken] == [BROKEN_FRAME] * (DEPTH + 2) + [""]
+    assert [frame.index for frame in taken] == list(range(1, DEPTH + 4))
+    assert taken[-1].image[0, 0, 2] == 2
+    assert (ring.dropped, ring.unread) == (1, 0)
+    for frame in taken:
+        ring.release(frame)
+    assert len({id(ring.claim()) for _ in range(DEPTH)}) == DEPTH, "each buffer is free once"
+
+
+def test_broken_frames_of_a_live_source_do_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr("edgeseg.stream.pipeline.capture.MOST_WAITING", 5)
+    ring = make_ring()
+    for _ in range(20):
+        publish_broken(ring)
+    assert (ring.unread, ring.dropped) == (5, 15)
+
+
+def test_a_queue_of_broken_frames_makes_the_reader_wait():
+    source = Filling([BROKEN_FRAME] * 30)
+    ring = make_ring(live=False)
+    with Capture(source, ring) as capture:
+        assert source.filled.wait(WAIT)
+        count = 0
+        while (frame := ring.take(WAIT)) is not None:
+            assert ring.unread <= DEPTH
+            ring.release(frame)
+            count += 1
+    assert (count, capture.received, ring.dropped) == (30, 30, 0)
 
 
 def test_a_live_capture_never_waits_for_inference():

@@ -9,6 +9,7 @@ from edgeseg.stream.source import camera as cameras
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, CaptureConnection, Mode
 from edgeseg.stream.source.mjpeg import BrokenFrame
+from edgeseg.verdict import PARTIAL_FRAME
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
 from tests.stream.source.captures import FakeCapture
@@ -68,6 +69,13 @@ def open_planted(socket, attempts=3):
     return Camera("camera 0", socket.connect, attempts=attempts)
 
 
+def faults(camera, count):
+    """The faults of the next frames; empty for a whole one."""
+    frames = [Frame() for _ in range(count)]
+    assert all(camera.read_into(frame) for frame in frames)
+    return [frame.fault for frame in frames]
+
+
 def test_a_single_missing_frame_is_skipped(said):
     camera = open_planted(Socket([GOOD, MISSING, MISSING, GOOD]))
     assert camera.read_into(Frame()) and camera.read_into(Frame())
@@ -76,7 +84,7 @@ def test_a_single_missing_frame_is_skipped(said):
 
 def test_damaged_frames_are_counted_and_told_at_powers_of_ten(said):
     camera = open_planted(Socket([*[DAMAGED, DAMAGED, GOOD] * 50, MISSING]))
-    assert all(camera.read_into(Frame()) for _ in range(50))
+    assert faults(camera, 150) == [PARTIAL_FRAME, PARTIAL_FRAME, ""] * 50
     assert (camera.broken, camera.reconnects) == (100, 0)
     line = "camera 0: broken frame (premature end)"
     assert said == [
@@ -90,10 +98,13 @@ def test_damaged_frames_are_counted_and_told_at_powers_of_ten(said):
 def test_a_camera_that_delivers_only_damaged_frames_is_connected_again_and_lost_at_last():
     socket = Socket([DAMAGED] * 1000, [DAMAGED] * (cameras.MOST_BROKEN - 1) + [GOOD])
     camera = open_planted(socket)
-    assert camera.read_into(Frame())
-    assert (camera.broken, camera.reconnects) == (2 * cameras.MOST_BROKEN - 1, 1)
+    count = 2 * cameras.MOST_BROKEN - 1
+    assert faults(camera, count + 1) == [PARTIAL_FRAME] * count + [""]
+    assert (camera.broken, camera.reconnects) == (count, 1)
+    lost = open_planted(Socket(*[[DAMAGED] * 1000] * 4))
+    faults(lost, 4 * cameras.MOST_BROKEN)
     with fails(SourceError, "source/lost"):
-        open_planted(Socket(*[[DAMAGED] * 1000] * 4)).read_into(Frame())
+        lost.read_into(Frame())
 
 
 def test_a_lost_camera_is_connected_again(said):

@@ -14,6 +14,7 @@ from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.files import open_path
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import Stamp, draw_stamp, read_stamp
+from edgeseg.verdict import BROKEN_FRAME, DAMAGED, PARTIAL_FRAME
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
 from tests.kit.names import HOSTILE, any_name
@@ -99,7 +100,10 @@ def test_damaged_frames_of_a_video_are_broken_and_the_others_are_read(
     path = tmp_path / "damaged.avi"
     path.write_bytes(data)
     with open_path(path) as source:
-        reds = [frame.image[:, :, 2].mean() for frame in read_all(source)]
+        frames = read_all(source)
+    assert [k for k, frame in enumerate(frames) if frame.fault] == [2, 5]
+    assert {frames[2].fault, frames[5].fault} <= {BROKEN_FRAME, PARTIAL_FRAME}
+    reds = [frame.image[:, :, 2].mean() for frame in frames if not frame.fault]
     whole = [red for k, red in enumerate(REDS) if k not in (2, 5)]
     np.testing.assert_allclose(reds, whole, atol=4)
     assert source.broken == 2
@@ -113,8 +117,12 @@ def test_a_video_without_a_whole_frame_is_refused(clip, tmp_path):
         data[start + 4 : end] = bytes(end - start - 4)
     path = tmp_path / "damaged.avi"
     path.write_bytes(data)
-    with open_path(path) as source, fails(SourceError, "source/unreadable-video"):
-        source.read_into(Frame())
+    with open_path(path) as source:
+        for _ in REDS:
+            frame = Frame()
+            assert source.read_into(frame) and frame.fault
+        with fails(SourceError, "source/unreadable-video"):
+            source.read_into(Frame())
 
 
 def test_a_field_of_an_interlaced_video_is_no_frame(clip, tmp_path):
@@ -125,7 +133,8 @@ def test_a_field_of_an_interlaced_video_is_no_frame(clip, tmp_path):
     path = tmp_path / "fields.avi"
     path.write_bytes(data)
     with open_path(path) as source:
-        assert len(read_all(source)) == len(REDS) - 1
+        frames = read_all(source)
+    assert [k for k, frame in enumerate(frames) if frame.fault] == [1] and len(frames) == len(REDS)
     assert source.broken == 1
 
 
@@ -185,8 +194,9 @@ def test_a_damaged_image_in_a_folder_is_listed_and_the_others_are_read(tmp_path,
     whole = (tmp_path / "2.png").read_bytes()
     (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2])
     with open_path(tmp_path) as source:
-        labels = [frame.label for frame in read_all(source)]
-    assert labels == [str(tmp_path / "1.png"), str(tmp_path / "10.png")]
+        found = [(frame.label, frame.fault) for frame in read_all(source)]
+    names = {"1.png": "", "2.png": DAMAGED, "10.png": ""}
+    assert found == [(str(tmp_path / name), fault) for name, fault in names.items()]
     assert source.broken == 1
     (line,) = said
     assert line.startswith(f"not judged: cannot read {tmp_path / '2.png'}: damaged")
@@ -196,8 +206,12 @@ def test_a_damaged_image_in_a_folder_is_listed_and_the_others_are_read(tmp_path,
 def test_a_folder_without_any_sound_image_is_an_error(tmp_path):
     for name in ("1.png", "2.png"):
         (tmp_path / name).write_bytes(b"\x89PNG nothing more")
-    with open_path(tmp_path) as source, pytest.raises(DataError) as caught:
-        source.read_into(Frame())
+    with open_path(tmp_path) as source:
+        for _ in range(2):
+            frame = Frame()
+            assert source.read_into(frame) and frame.fault == DAMAGED
+        with pytest.raises(DataError) as caught:
+            source.read_into(Frame())
     assert "1.png" in caught.value.problem
     found = [each.file for each in source.damaged.found]
     assert found == [str(tmp_path / "1.png"), str(tmp_path / "2.png")]

@@ -6,6 +6,7 @@ import pytest
 
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.mjpeg import BrokenFrame, fourcc, retrieve, take_packets
+from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
 from tests.kit.encoded import encode, noise, overwritten, without_rows
 from tests.stream.source.captures import FakeCapture
 
@@ -45,10 +46,18 @@ def test_a_jpeg_of_a_usb_camera_is_whole():
     np.testing.assert_array_equal(read(without_tables(JPEG))[0].image, read(JPEG)[0].image)
 
 
-@pytest.mark.parametrize("data", [without_rows(JPEG), b"HTTP/1.1 404 Not found"])
-def test_what_is_missing_is_never_completed(data):
-    with pytest.raises(BrokenFrame):
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (without_rows(JPEG), PARTIAL_FRAME),
+        (JPEG[: len(JPEG) // 2], PARTIAL_FRAME),
+        (b"HTTP/1.1 404 Not found", BROKEN_FRAME),
+    ],
+)
+def test_what_is_missing_is_never_completed(data, fault):
+    with pytest.raises(BrokenFrame) as caught:
         read(data)
+    assert caught.value.fault == fault
 
 
 def test_a_size_beyond_the_limit_is_refused_before_memory_is_allocated():

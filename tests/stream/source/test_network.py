@@ -54,10 +54,13 @@ def opened(url, attempts=5):
 
 
 def stamps(camera, count):
-    found, frame = [], Frame()
-    for _ in range(count):
+    """The stamps and arrivals of the next whole frames."""
+    found = []
+    while len(found) < count:
+        frame = Frame()
         assert camera.read_into(frame)
-        found.append((read_stamp(frame.image), frame.arrival))
+        if not frame.fault:
+            found.append((read_stamp(frame.image), frame.arrival))
     return found
 
 
