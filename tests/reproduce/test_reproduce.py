@@ -46,7 +46,7 @@ def finish(run):
         make_run_card(
             name=run.folder.name,
             model=run.config.model,
-            image_size=256,
+            network_size=(256, 256),
             config=json_config(run.config),
             split=split_hashes(open_dataset(run.data), run.config),
             steps={"student": 3},

@@ -13,6 +13,7 @@ class Triples:
 
     config = SimpleNamespace(seed=0, corrupts=(True,))
     images = range(3)
+    mixer = None
 
     def triple(self, place, rng, *, corrupt):
         clean = np.full((32, 64, 3), 10 * place, np.uint8)
