@@ -222,7 +222,7 @@ def read_card(path: Path, kind: type[C]) -> C:
 def card_from(document: Any, kind: type[C], path: Path) -> C:
     """Convert a JSON document to a card; errors name `path`."""
     try:
-        card = build(kind, document)
+        card = build(kind, _upgraded(document))
         _check(card)
     except Invalid as error:
         version = document.get("card_version", VERSION) if isinstance(document, dict) else VERSION
@@ -235,6 +235,19 @@ def card_from(document: Any, kind: type[C], path: Path) -> C:
             code=f"model/{found}-card",
         ) from error
     return card
+
+
+def _upgraded(document: Any) -> Any:
+    """Return a card of edgeseg 0.1, whose networks see a square, with today's fields."""
+    if not isinstance(document, dict):
+        return document
+    found = dict(document)
+    if "graph" in found:
+        found["graph"] = _upgraded(found["graph"])
+    if "network_size" not in found and "image_size" in found:
+        side = found.pop("image_size")
+        found |= {"network_size": [side, side], "aspect": "stretch"}
+    return found
 
 
 def write_card(path: Path, card: ModelCard | GraphCard | EngineCard) -> None:

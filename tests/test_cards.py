@@ -73,6 +73,19 @@ def test_a_card_of_version_0_2_is_read(tmp_path, model_card):
     assert read_card(tmp_path / "card.json", ModelCard) == model_card
 
 
+def test_cards_of_version_0_1_have_a_square_network(tmp_path, graph_card, engine_card):
+    old = json.loads(json.dumps(dataclasses.asdict(engine_card)))
+    del old["graph"]["network_size"], old["graph"]["aspect"]
+    old["graph"]["image_size"] = 64
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    graph = read_card(tmp_path / "old.json", EngineCard).graph
+    assert (graph.network_size, graph.aspect) == ((64, 64), "stretch")
+    metadata = cards.metadata_from(graph_card)
+    del metadata["edgeseg.network_size"], metadata["edgeseg.aspect"]
+    metadata["edgeseg.image_size"] = "64"
+    assert cards.card_from_metadata(metadata, tmp_path / "old.onnx").network_size == (64, 64)
+
+
 def test_onnx_metadata_round_trip(tmp_path, graph_card):
     metadata = cards.metadata_from(graph_card)
     assert metadata["edgeseg.threshold"] == "0.25"
