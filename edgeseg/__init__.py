@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgeseg.api import build_engine, export, train
     from edgeseg.prediction import Model, Prediction, Region, load
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "EdgesegError",
