@@ -22,11 +22,13 @@ def limits_of(config: VerifyConfig, frames: int, *, int8: bool) -> Limits:
     may flip; FP32 and FP16 may flip none. Borderline verdicts are not counted.
     """
     map_diff, iou, flips = (0.2, 0.7, max(frames // 100, 1)) if int8 else (0.05, 0.95, 0)
+    check = None if int8 else 0.05  # INT8 moves the features, and an engine's limits with them
     if config.max_flip_rate is not None:
         flips = int(config.max_flip_rate * frames + 1e-9)  # 0.3 of 10 is 3
     return Limits(
         max_map_diff=map_diff if config.max_map_diff is None else config.max_map_diff,
         max_score_diff=config.max_score_diff,
+        max_check_diff=check,
         min_iou=iou if config.min_iou is None else config.min_iou,
         max_flips=flips,
     )
@@ -75,6 +77,9 @@ class Verification:
             ("mask IoU", f"{found.mask_iou:.4f}", f"{limits.min_iou}", pixels),
             ("flipped verdicts", f"{found.flipped_verdicts}", f"{limits.max_flips}", flips),
         ]
+        if found.has_check:
+            limit = "-" if limits.max_check_diff is None else f"{limits.max_check_diff}"
+            rows.insert(4, ("input check, of its limits", f"{found.check_diff:.2e}", limit))
         lines = [f"A  {self.a}", f"B  {self.b}", f"on {self.pictures}", *self.notes, ""]
         lines += table(rows, "<>><")
         if self.extremes:

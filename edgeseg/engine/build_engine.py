@@ -284,8 +284,9 @@ def _compared(
     opened = graph_opener(runtime, config.precision)
     with GRAPH_RUNTIMES[reference](graph) as a, opened(typed_graph) as b:
         frames = parity_frames(a.card, images, most=CHECKED)
-        each = list(compare_frames(a, b, frames))
         moved = moved_limits(a, b, frames[:-EXTREMES] if images else ())
+        b.card = dataclasses.replace(b.card, **moved)
+        each = list(compare_frames(a, b, frames))
     int8 = config.precision == "int8" and bool(images)  # calibrated on photos, judged on photos
     parity = total(each[:-EXTREMES] if int8 else each)
     limits = Limits(max_map_diff=TOLERANCE if config.precision == "fp32" else None)

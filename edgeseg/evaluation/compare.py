@@ -1,4 +1,4 @@
-"""Compare two models on the same frames: anomaly maps, scores, masks and verdicts.
+"""Compare two models on the same frames: anomaly maps, scores, masks, input checks and verdicts.
 
 Every conversion is checked by `compare`: PyTorch to ONNX, FP32 to a lower precision, graph to
 engine. `edgeseg verify` compares any two models that a user names. Where the frames are labeled,
@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.cards import InputLimit
 from edgeseg.geometry import Box
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import are_anomalous
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -29,6 +29,10 @@ share of the distance from the usual score of a good frame to the threshold. INT
 moves half of the scores by more than that, and INT8 that is not flips verdicts far beyond
 (docs/experiments.md). At least what rounding to FP16 moves, whose values in 0.5 to 1 are 5e-4
 apart."""
+SLIM = 1e-9  # the least width of limits
+BORDERLINE_CHECK = 0.05
+"""A frame that is unknown for one model only is borderline where both are this near to a limit of
+the input check, as a share of the width of the limits."""
 ENOUGH = 100  # anomalous pixels: the IoU of fewer is not judged
 METRICS = {"pixel AP": "pixel_ap", "image AUROC": "image_auroc"}
 
@@ -47,6 +51,10 @@ class Outputs:
     image_threshold: float
     content: Box | None = None
     """The part of the maps that the masks show; None: all."""
+    checks: NDArray[np.float32] | None = None
+    """[N, K], the input checks; None: not compared."""
+    limits: tuple[InputLimit, ...] = ()
+    """Of the K columns."""
 
     @property
     def finite(self) -> bool:
@@ -56,8 +64,26 @@ class Outputs:
     def subset(self, places: NDArray[np.intp]) -> "Outputs":
         """Return the outputs of some of the frames."""
         return dataclasses.replace(
-            self, maps=self.maps[places], scores=self.scores[places], masks=self.masks[places]
+            self,
+            maps=self.maps[places],
+            scores=self.scores[places],
+            masks=self.masks[places],
+            checks=None if self.checks is None else self.checks[places],
         )
+
+    def beyond(self) -> NDArray[np.float64]:
+        """Return how far each column is beyond its limits, [N, K]: above 0 is unknown.
+
+        In widths of the limits; of a column that has one limit, a logarithm, in its own unit.
+        """
+        if self.checks is None or not self.limits:
+            return np.empty((len(self.scores), 0))
+        low = np.array([-np.inf if each.low is None else each.low for each in self.limits])
+        high = np.array([np.inf if each.high is None else each.high for each in self.limits])
+        width = np.where(np.isfinite(high - low), np.maximum(high - low, SLIM), 1.0)
+        values = self.checks.astype(np.float64)
+        found = np.maximum(values - high, low - values) / width
+        return np.asarray(np.where(np.isfinite(values), found, np.inf))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +101,12 @@ class Comparison:
     """The union: pixels that are anomalous for A or B."""
     mask_errors: int
     """Pixels that differ although the map of A is farther than 1e-4 from the threshold."""
+    check_diff: float
+    """The largest of any column of the input checks, in widths of the limits (`beyond`)."""
     flipped_verdicts: int
-    """Frames that are good for one and anomalous for the other."""
+    """Frames that have another verdict for one than for the other: good, anomalous, unknown."""
     borderline_flips: int
-    """Those of them whose two scores are within the margin of their thresholds."""
+    """Those of them whose two scores, or input checks, are within the margin of their limits."""
     margin: float
     """See BORDERLINE_SHARE."""
     frames: int
@@ -92,11 +120,20 @@ class Comparison:
         default_factory=lambda: np.empty((0, 2)), compare=False, repr=False
     )
     """[frames, 2]: the scores of A and B, less their thresholds."""
+    reaches: NDArray[np.float64] = field(
+        default_factory=lambda: np.empty((0, 2)), compare=False, repr=False
+    )
+    """[frames, 2]: how far A and B are beyond the limits of their oddest column; -inf: no check."""
 
     @property
     def counted_flips(self) -> int:
         """The flipped verdicts that are not borderline."""
         return self.flipped_verdicts - self.borderline_flips
+
+    @property
+    def has_check(self) -> bool:
+        """Whether both models check their input."""
+        return bool(len(self.reaches) and (self.reaches > -np.inf).all())
 
     @property
     def drop(self) -> float:
@@ -119,6 +156,7 @@ class Comparison:
         if self.before is None:
             found = [f"map difference {self.max_abs_diff:.1e}"]
             found.append(f"score difference {self.score_diff:.1e}")
+            found += [f"input check difference {self.check_diff:.1e}"] * self.has_check
         else:
             found = [
                 f"{name} {getattr(self.before, field):.4f} -> {getattr(self.after, field):.4f}"
@@ -133,7 +171,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields; `before` and `after` on labeled frames only."""
-        names = [f.name for f in dataclasses.fields(self)[:-3]]
+        names = [f.name for f in dataclasses.fields(self)[:-4]]
         found = {name: getattr(self, name) for name in names}
         if self.before and self.after:
             found |= {"before": self.before.to_json(), "after": self.after.to_json()}
@@ -147,6 +185,7 @@ class Limits:
 
     max_map_diff: float | None = None
     max_score_diff: float | None = None
+    max_check_diff: float | None = None
     min_iou: float | None = None
     max_flips: int | None = None
     """Of verdicts, borderline ones aside."""
@@ -160,6 +199,8 @@ class Limits:
             problems.append(f"the maps differ by {found.max_abs_diff:.2g}")
         if self.max_score_diff is not None and found.score_diff > self.max_score_diff:
             problems.append(f"the scores differ by {found.score_diff:.2g}")
+        if self.max_check_diff is not None and found.check_diff > self.max_check_diff:
+            problems.append(f"the input checks differ by {found.check_diff:.2g} of their limits")
         enough = found.anomalous_pixels >= ENOUGH
         if self.min_iou is not None and enough and found.mask_iou < self.min_iou:
             problems.append(f"the mask IoU is {found.mask_iou:.4f}")
@@ -216,6 +257,8 @@ def run_frames(
             float(slot.threshold[0]),
             backend.card.image_threshold,
             backend.card.content,
+            slot.input_check,
+            backend.card.input_check,
         )
 
 
@@ -223,10 +266,12 @@ def compare_outputs(a: Outputs, b: Outputs) -> Comparison:
     """Compare what two models return for the same frames."""
     maps, scores = _difference(a.maps, b.maps), _difference(a.scores, b.scores)
     union = int((a.masks | b.masks).sum())
-    ours, theirs = (are_anomalous(o.scores, o.image_threshold) for o in (a, b))
-    flipped = ours != theirs
     distances = np.stack([o.scores.astype(np.float64) - o.image_threshold for o in (a, b)], axis=1)
-    margin, borderline = _borderline(distances)
+    checks = [o.beyond() for o in (a, b)]
+    reaches = np.stack([each.max(axis=1, initial=-np.inf) for each in checks], axis=1)
+    flipped, borderline, margin = _flips(distances, reaches)
+    columns = [[limit.name for limit in o.limits] for o in (a, b)]
+    comparable = checks[0].size and columns[0] == columns[1]
     return Comparison(
         max_abs_diff=float(maps.max()),
         mean_abs_diff=float(maps.mean()),
@@ -234,12 +279,14 @@ def compare_outputs(a: Outputs, b: Outputs) -> Comparison:
         mask_iou=int((a.masks & b.masks).sum()) / union if union else 1.0,
         anomalous_pixels=union,
         mask_errors=int(((a.masks != b.masks) & ~_near(a)).sum()),
-        flipped_verdicts=int(flipped.sum()),
+        check_diff=float(_difference(*checks).max()) if comparable else 0.0,
+        flipped_verdicts=flipped,
         borderline_flips=borderline,
         margin=margin,
         frames=len(a.scores),
         finite=a.finite and b.finite,
         distances=distances,
+        reaches=reaches,
     )
 
 
@@ -249,7 +296,8 @@ def total(found: Sequence[Comparison]) -> Comparison:
     union = sum(c.anomalous_pixels for c in found)
     common = sum(round(c.mask_iou * c.anomalous_pixels) for c in found)
     distances = np.concatenate([c.distances for c in found])
-    margin, borderline = _borderline(distances)
+    reaches = np.concatenate([c.reaches for c in found])
+    flipped, borderline, margin = _flips(distances, reaches)
     return Comparison(
         max_abs_diff=max(c.max_abs_diff for c in found),
         mean_abs_diff=sum(c.mean_abs_diff * c.frames for c in found) / frames,
@@ -257,28 +305,37 @@ def total(found: Sequence[Comparison]) -> Comparison:
         mask_iou=common / union if union else 1.0,
         anomalous_pixels=union,
         mask_errors=sum(c.mask_errors for c in found),
-        flipped_verdicts=sum(c.flipped_verdicts for c in found),
+        check_diff=max(c.check_diff for c in found),
+        flipped_verdicts=flipped,
         borderline_flips=borderline,
         margin=margin,
         frames=frames,
         finite=all(c.finite for c in found),
         distances=distances,
+        reaches=reaches,
     )
 
 
-def _borderline(distances: NDArray[np.float64]) -> tuple[float, int]:
-    """Return the margin of borderline verdicts, and how many flips are within it.
+def _flips(distances: NDArray[np.float64], reaches: NDArray[np.float64]) -> tuple[int, int, float]:
+    """Return the number of flipped verdicts, how many are borderline, and the margin of scores.
 
-    distances: [frames, 2], of the scores of A and B from their thresholds.
+    distances, reaches: [frames, 2], as in `Comparison`. The scores of an unknown frame say nothing:
+    one that is unknown for A and B has the same verdict.
     """
     below = -distances[:, 0][distances[:, 0] <= 0]
     margin = max(BORDERLINE_SHARE * float(np.median(below)) if len(below) else 0, BORDERLINE_LEAST)
-    near = (np.abs(distances) <= margin).all(axis=1)
-    flipped = (distances[:, 0] <= 0) != (distances[:, 1] <= 0)
-    return margin, int((flipped & near).sum())
+    unknown, anomalous = reaches > 0, ~(distances <= 0)  # NaN: anomalous
+    odd = unknown.any(axis=1)
+    apart = np.where(odd, unknown[:, 0] != unknown[:, 1], anomalous[:, 0] != anomalous[:, 1])
+    near = np.where(
+        odd,
+        (np.abs(reaches) <= BORDERLINE_CHECK).all(axis=1),
+        (np.abs(distances) <= margin).all(axis=1),
+    )
+    return int(apart.sum()), int((apart & near).sum()), margin
 
 
-def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+def _difference(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Return |a - b|, and 1 where that is NaN or infinite."""
     with np.errstate(invalid="ignore"):
         return np.asarray(np.nan_to_num(np.abs(a - b), nan=1.0, posinf=1.0))

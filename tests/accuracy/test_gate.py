@@ -189,6 +189,7 @@ def test_allowance_covers_one_verdict_or_a_share(flips, frames, passes):
         mask_iou=1.0,
         anomalous_pixels=0,
         mask_errors=0,
+        check_diff=0.0,
         flipped_verdicts=flips,
         borderline_flips=0,
         margin=0.01,

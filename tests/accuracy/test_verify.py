@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 
 from edgeseg.accuracy.verify import check_comparable, verify
 from edgeseg.accuracy.verify_report import limits_of
+from edgeseg.cards import InputLimit
 from edgeseg.config import VerifyConfig
 from edgeseg.errors import ConfigError, DataError, GateFailed
 from edgeseg.quantize.fp16 import to_fp16
@@ -97,6 +98,22 @@ def test_verify_finds_names_and_judges_a_difference(red, data, tmp_path):
     assert document["flipped_verdicts"] == 8
     assert document["limits"]["max_flips"] == 0
     assert document["problems"] == report.problems()
+
+
+def test_verify_compares_the_input_checks(data, tmp_path):
+    # Good plates are 0.1 to 0.5 bright on average; 15 % less red moves all of them.
+    limits = (InputLimit(name="brightness", low=0.0, high=1.0),)
+    card = dataclasses.replace(CARD, input_check=limits)
+    a = save(tmp_path / "a.onnx", red_graph(card=card))
+    b = save(tmp_path / "b.onnx", scaled(red_graph(card=card), "head.aspp.4", 0.85))
+    config = VerifyConfig(data=data, image_count=100, max_map_diff=1.0, max_score_diff=1.0)
+    report = verify(a, b, config)
+    assert report.comparison.check_diff == pytest.approx(0.15, abs=1e-5)  # white
+    assert report.problems() == ["the input checks differ by 0.15 of their limits"]
+    assert "input check, of its limits" in report.summary()
+    without = save(tmp_path / "c.onnx", red_graph())
+    assert "note: only A checks its input" in verify(a, without, config).notes
+    assert "input check, of" not in verify(a, without, config).summary()
 
 
 def test_verify_has_limits_of_its_own_for_int8(red, data, tmp_path):

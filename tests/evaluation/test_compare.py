@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from edgeseg.cards import InputLimit
 from edgeseg.evaluation.compare import Limits, compare, compare_frames, total
 from edgeseg.runtime.fake import FakeBackend
 
@@ -46,6 +47,7 @@ def test_compare_of_a_backend_with_itself(graph_card, frames):
         "mask_iou": 1.0,
         "anomalous_pixels": 48 * 64 + 24 * 64,
         "mask_errors": 0,
+        "check_diff": 0.0,
         "flipped_verdicts": 0,
         "borderline_flips": 0,
         "margin": found.margin,
@@ -131,6 +133,70 @@ def test_the_margin_is_a_share_of_what_good_frames_are_below_the_threshold(
     assert found.margin == pytest.approx(0.05 * 80 / 255)
     assert (found.flipped_verdicts, found.borderline_flips) == (1, borderline)
     assert found.counted_flips == 1 - borderline
+
+
+def checked(card, low=0.2, high=0.6):
+    """The card with two columns; the fake has the mean of the map, red / 255, in both."""
+    limits = InputLimit(name="brightness", low=low, high=high), InputLimit(name="features", high=9)
+    return dataclasses.replace(card, image_threshold=0.9, input_check=limits)
+
+
+class Bright(FakeBackend):
+    """The fake, with its input checks moved."""
+
+    def __init__(self, card, shift):
+        super().__init__(card)
+        self.shift = np.float32(shift)
+
+    def run(self):
+        super().run()
+        self._slot.input_check[:] += self.shift
+
+
+def reds(card, *levels):
+    return [np.full(card.frame_shape, red, np.uint8) for red in levels]
+
+
+def test_input_checks_differ_as_a_share_of_their_limits(graph_card):
+    card = checked(graph_card)
+    found = compare(FakeBackend(card), Bright(card, 0.04), reds(card, 102, 77))  # 0.4, 0.3
+    assert found.check_diff == pytest.approx(0.1) and found.has_check
+    assert (found.flipped_verdicts, found.borderline_flips) == (0, 0)
+    assert "input check difference 1.0e-01" in found.line()
+    problems = Limits(max_check_diff=0.09).problems(found)
+    assert problems == ["the input checks differ by 0.1 of their limits"]
+    assert Limits(max_check_diff=0.11).problems(found) == []
+    moved = dataclasses.replace(card, input_check=checked(card, 0.24, 0.64).input_check[:1])
+    other = dataclasses.replace(card, input_check=card.input_check[:1])
+    found = compare(FakeBackend(other), Bright(moved, 0.04), reds(card, 102))
+    assert found.check_diff == pytest.approx(0, abs=1e-6), "the limits moved with the values"
+
+
+@pytest.mark.parametrize(
+    ("red", "shift", "flipped", "borderline"),
+    [
+        (150, 0.01, 0, 0),  # 0.588 and 0.598
+        (150, 0.02, 1, 1),  # 0.588 and 0.608: 0.03 and 0.02 of the limits
+        (150, 0.08, 1, 0),  # 0.588 and 0.668
+        (150, np.nan, 1, 0),
+        (51, -0.01, 1, 1),  # 0.2 is within
+        (255, 0.01, 0, 0),  # unknown for both, although the score is above the threshold of one
+    ],
+)
+def test_a_frame_that_is_unknown_for_one_has_another_verdict(
+    graph_card, red, shift, flipped, borderline
+):
+    card = checked(graph_card)
+    other = dataclasses.replace(card, image_threshold=2.0)
+    found = total(list(compare_frames(FakeBackend(card), Bright(other, shift), reds(card, red))))
+    assert (found.flipped_verdicts, found.borderline_flips) == (flipped, borderline)
+
+
+def test_a_model_without_a_check_knows_every_frame(graph_card):
+    card = checked(graph_card)
+    found = compare(FakeBackend(card), FakeBackend(graph_card), reds(card, 255, 102))
+    assert (found.check_diff, found.has_check, found.flipped_verdicts) == (0.0, False, 1)
+    assert "input check" not in found.line()
 
 
 def test_limits_judge_the_iou_of_enough_pixels_only(graph_card, frames):
