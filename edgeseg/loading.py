@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgeseg.cards import CARD, ENGINES, RUNS, EngineCard, GraphCard, ModelCard
+from edgeseg.cards import CARD, ENGINES, IMPORTED, RUNS, EngineCard, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, FrameFormat, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import require
 from edgeseg.files import newest, quoted, shown
-from edgeseg.log import log
+from edgeseg.log import log, warn_once
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
@@ -97,11 +97,12 @@ def open_run(
     threads: int | None = None,
     device: str = "cpu",
     context: float | None = None,
+    sets_thresholds: bool = False,
 ) -> PyTorchBackend:
     """Open a run in PyTorch.
 
     frame_size: (height, width); default: the size of the network's input. context: overrides the
-    card's. Thresholds that are not set yet are 0.5, which is logged.
+    card's. Thresholds that are not set yet are 0.5, which is logged unless the caller sets them.
     """
     require("torch", extra="train")
     from edgeseg.model.fused import CHANNELS, Fused
@@ -132,10 +133,25 @@ def open_run(
     )
     graph = _graph_card(card, frame_format, (batch, height, width, CHANNELS[frame_format]))
     backend = PyTorchBackend(module.to(torch_device(device)), graph, threads=threads)
-    unset = card.threshold is None or card.image_threshold is None
+    unset = not sets_thresholds and None in (card.threshold, card.image_threshold)
     note = f"; thresholds not set, using {DEFAULT_THRESHOLD} for both"
     log.info(f"{run}: {backend.name}" + unset * note)
     return backend
+
+
+def warn_unchecked(card: GraphCard) -> None:
+    """Warn once where a model cannot tell whether a frame is a picture of the trained part."""
+    if card.input_check:
+        return
+    note, remedy = card.input_note, "edgeseg train DATA"
+    why = "imported" if IMPORTED in card.training else "made by an earlier version"
+    if "needed" in note:
+        why = f"trained on {note['images']} good photos"
+        remedy = f"{note['needed']} good photos or more, then: {remedy}"
+    warn_once(
+        f"{card.name} does not check its input ({why}): a wrong or spoiled picture is judged like "
+        f"any other, and never unknown. To get one that does: {remedy}"
+    )
 
 
 def find_model(given: str | Path | None, runs: Path = RUNS, engines: Path = ENGINES) -> Path:

@@ -241,7 +241,7 @@ def load(
     Errors: ModelError for a path that is none of these, EngineMismatch for an engine of another
     machine, MissingExtra where the runtime is not installed.
     """
-    from edgeseg.loading import find_engine, open_model
+    from edgeseg.loading import find_engine, open_model, warn_unchecked
 
     check_thresholds(threshold, image_threshold)
     if threads is not None and not (isinstance(threads, int) and threads > 0):
@@ -249,6 +249,7 @@ def load(
             f"invalid threads: {threads!r} (expected a whole number from 1)", remedy="threads=2"
         )
     backend = open_model(find_engine(path), runtime=runtime, threads=threads, gpu=gpu)
+    warn_unchecked(backend.card)
     try:
         return Model(backend, threshold=threshold, image_threshold=image_threshold)
     except BaseException:

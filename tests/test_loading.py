@@ -9,13 +9,28 @@ import onnx
 import pytest
 from onnx import helper
 
-from edgeseg.cards import CARD, EngineCard, ModelCard, read_card, write_card
+from edgeseg.cards import (
+    CARD,
+    IMPORTED,
+    EngineCard,
+    InputLimit,
+    ModelCard,
+    read_card,
+    write_card,
+)
 from edgeseg.errors import ConfigError, EngineMismatch, ModelError
-from edgeseg.loading import find_model, newest_engine, newest_run, open_model, open_run
+from edgeseg.loading import (
+    find_model,
+    newest_engine,
+    newest_run,
+    open_model,
+    open_run,
+    warn_unchecked,
+)
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.choice import candidates
-from tests.kit.cards import make_run_card, write_engine
+from tests.kit.cards import make_card, make_run_card, write_engine
 from tests.kit.errors import fails
 from tests.kit.red_graph import red_graph
 
@@ -230,3 +245,31 @@ def test_no_engine_fits(make_engine, tmp_path):
     assert e.value.remedy == "edgeseg build-engine"
     with fails(ModelError, "model/no-engines"):
         newest_engine(tmp_path / "nowhere")
+
+
+def test_a_command_that_sets_the_thresholds_is_not_told_that_they_are_unset(run, tmp_path, said):
+    fresh = shutil.copytree(run, tmp_path / "fresh")
+    write_card(fresh / CARD, dataclasses.replace(read_card(run / CARD, ModelCard), threshold=None))
+    with open_run(fresh, sets_thresholds=True):
+        assert said and "thresholds" not in said[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"training": {IMPORTED: "net.pth"}}, "(imported)"),
+        ({"input_note": {"images": 4, "needed": 10}}, "10 good photos or more"),
+        ({}, "(made by an earlier version)"),
+    ],
+)
+def test_a_model_without_an_input_check_is_warned_of_once(said, changes, words):
+    for _ in range(2):
+        warn_unchecked(make_card(**changes))
+    (line,) = said
+    assert "plates does not check its input" in line.replace(make_card().name, "plates")
+    assert words in line and "edgeseg train DATA" in line
+
+
+def test_a_model_with_an_input_check_is_not_warned_of(said):
+    warn_unchecked(make_card(input_check=(InputLimit(name="brightness", low=0.1, high=0.9),)))
+    assert said == []

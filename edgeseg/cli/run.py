@@ -31,7 +31,7 @@ def predict(
 ) -> Report:
     """Write mask, overlay, anomaly map and verdict of each image."""
     from edgeseg.evaluation.remembered import warn_if_useless
-    from edgeseg.loading import find_engine, open_model
+    from edgeseg.loading import find_engine, open_model, warn_unchecked
     from edgeseg.stream.predict import image_files
     from edgeseg.stream.predict import predict as run_predict
     from edgeseg.verdict import check_thresholds
@@ -48,6 +48,7 @@ def predict(
     files = image_files(images, out, model=path)
     with open_model(path, runtime=runtime, threads=threads) as backend:
         warn_if_useless(path, backend.card)
+        warn_unchecked(backend.card)
         return run_predict(
             backend,
             files,
@@ -68,7 +69,7 @@ def stream(
 ) -> Report:
     """Run on a camera, a video or a folder, and report the latency."""
     from edgeseg.evaluation.remembered import warn_if_useless
-    from edgeseg.loading import find_engine, open_model
+    from edgeseg.loading import find_engine, open_model, warn_unchecked
     from edgeseg.stream.sink.open import check_sinks
     from edgeseg.stream.stream import stream_from
 
@@ -76,6 +77,7 @@ def stream(
     check_sinks(config, path)
     with open_model(path, runtime=runtime, threads=threads, gpu=config) as backend:
         warn_if_useless(path, backend.card)
+        warn_unchecked(backend.card)
         return stream_from(backend, config)
 
 

@@ -147,13 +147,14 @@ def evaluate(
     from edgeseg.evaluation.evaluate import evaluate as run_evaluation
     from edgeseg.evaluation.folder import default_folder
     from edgeseg.files import check_outputs
-    from edgeseg.loading import find_model, open_model
+    from edgeseg.loading import find_model, open_model, warn_unchecked
 
     named, images = split("evaluate", model, data)
     path, dataset = find_model(named), open_dataset(images)
     folder = out or default_folder(path, dataset.name)
     check_outputs({"--out": folder}, [path, images])
     with open_model(path, runtime=runtime, threads=threads) as backend:
+        warn_unchecked(backend.card)
         return run_evaluation(backend, dataset, out=folder, model=path, strict=strict)
 
 

@@ -193,7 +193,7 @@ def review(
             code="config/context",
         )
     opened = (
-        open_run(model, context=context, threads=threads, device="auto")
+        open_run(model, context=context, threads=threads, device="auto", sets_thresholds=True)
         if model.is_dir()
         else open_model(model, runtime=runtime, threads=threads)
     )

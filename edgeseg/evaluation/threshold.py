@@ -115,7 +115,7 @@ def threshold_run(
     paths = held_out(card, data)
     if IMPORTED in card.config:
         log.info(f"imported run {run}: valid only if {data} was not used in training")
-    with closing(open_run(run, context=context)) as backend:
+    with closing(open_run(run, context=context, sets_thresholds=True)) as backend:
         thresholds = fit_thresholds(backend, paths, false_reject_rate, strict=strict)
     same_maps = backend.card.context == card.context
     found = dataclasses.replace(

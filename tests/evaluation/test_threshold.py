@@ -108,7 +108,7 @@ def run(tmp_path, monkeypatch):
     write_card(run / CARD, card)
     backend = PlateBackend()
 
-    def open_run(path, *, context):
+    def open_run(path, *, context, sets_thresholds):
         backend.card = replace(backend.card, context=context or 0.0)
         return backend
 
