@@ -44,7 +44,7 @@ def damaged_lines(found: Sequence[DamagedImage]) -> list[str]:
         return []
     images = "1 image" if len(found) == 1 else f"{len(found)} images"
     listing = (f"  {shown(each.problem)}" for each in found)
-    return [f"warning: {images} could not be read, and were not judged:", *listing]
+    return [f"warning: {images} could not be read (not judged):", *listing]
 
 
 def damaged_to_json(found: Sequence[DamagedImage]) -> dict[str, Any]:
