@@ -77,7 +77,9 @@ class Review:
         """Return histogram, operating points and the choice, as text."""
         good = self.measured.good
         marks = {"present threshold": self.card.image_threshold}
-        if self.chosen:
+        if self.chosen and self.chosen.image == self.card.image_threshold:
+            marks = {"present and chosen threshold": self.chosen.image}
+        elif self.chosen:
             marks["chosen threshold"] = self.chosen.image
         lines = [
             f"{self.card.name}: {good.sum()} held-out good and {(~good).sum()} defective images of "
@@ -160,7 +162,14 @@ class Review:
                 "these defective images chose the threshold: judge it by others "
                 "(edgeseg evaluate MODEL OTHERS)"
             )
-        return [*lines, *([f"warning: {chosen.warning}"] if chosen.warning else [])]
+        warnings = [chosen.warning] if chosen.warning else []
+        for rate, words in (
+            (chosen.point.false_rejects, "rejects every good part"),
+            (chosen.point.misses, "passes every defective part"),
+        ):
+            if rate.total and rate.count == rate.total:
+                warnings.append(f"this threshold {words} of these images: do not use it")
+        return [*lines, *(f"warning: {warning}" for warning in warnings)]
 
     def _ways(self) -> list[str]:
         return [

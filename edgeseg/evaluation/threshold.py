@@ -86,12 +86,12 @@ def images_needed(rate: float) -> int:
 
 def rate_warning(images: int, rate: float) -> str | None:
     """Return a warning if there are too few held-out images for a false-reject rate, else None."""
-    if images >= images_needed(rate):
+    supported, wanted = f"{100 / (images + 1):.3g} %", f"{100 * rate:.3g} %"
+    if images >= images_needed(rate) or supported == wanted:
         return None
     return (
-        f"{images} good images support a false-reject rate of {100 / (images + 1):.3g} %, not "
-        f"{100 * rate:.3g} %, which needs {images_needed(rate)}; the thresholds are the highest "
-        "values"
+        f"{images} good images support a false-reject rate of {supported}, not {wanted}, which "
+        f"needs {images_needed(rate)}; the thresholds are the highest values"
     )
 
 

@@ -74,6 +74,15 @@ def test_a_choice_is_written_when_it_is_stored(model):
     assert document["chosen"]["misses"]["count"] == 1
 
 
+def test_a_choice_that_rejects_everything_is_a_warning(model):
+    run, data, _ = model
+    write_image(data / "bad/040.png", 40)  # below all good images
+    assert "warning: this threshold rejects every good part" in (
+        review(run, data, Pick(max_miss=0.05)).summary()
+    )
+    assert "every good part" not in review(run, data, Pick(false_reject=0.05)).summary()
+
+
 def test_unknown_images_are_not_counted(model, monkeypatch):
     run, data, backend = model
     backend.card = replace(backend.card, input_check=(InputLimit(name="brightness", low=1e9),))

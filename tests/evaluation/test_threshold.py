@@ -63,9 +63,15 @@ def test_thresholds_from_too_few_images_give_a_warning():
     assert found.warning in found.summary()
 
 
+def test_the_rate_that_a_warning_offers_gives_no_warning():
+    few = np.zeros(16)
+    offered = find_thresholds(few, few, 0.01).warning.split("rate of ")[1].split(" %")[0]
+    assert find_thresholds(few, few, float(offered) / 100).warning is None
+
+
 @pytest.mark.parametrize("rate, needed", [(0.01, 99), (0.001, 999), (0.05, 19), (0.03, 33)])
 def test_images_needed_for_a_rate(rate, needed):
-    enough, short = np.zeros(needed), np.zeros(needed - 1)
+    enough, short = np.zeros(needed), np.zeros(needed - 1 - needed // 100)
     assert find_thresholds(enough, enough, rate).warning is None
     assert f" needs {needed};" in find_thresholds(short, short, rate).warning
 

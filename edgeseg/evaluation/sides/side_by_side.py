@@ -148,7 +148,7 @@ class SideBySide:
         better = [pair.better for pair in found]
         line = f"different verdicts on {len(found)} of {total} images: A is right on "
         line += f"{better.count('A')}, B on {better.count('B')}"
-        return [f"{line} (by chance alone so uneven in {100 * self.chance:.2g} % of cases)"]
+        return [f"{line} (of two equal models, {100 * self.chance:.3g} % differ so unevenly)"]
 
 
 def compare_models(
