@@ -109,7 +109,8 @@ def fit_input_check(
     fitted = fit_check(check, _joined(good), _joined(wrong), np.array(groups), rate)
     log.info(
         f"input check: {fitted.note['images']} good images, unknown rate {100 * rate:g} % "
-        f"({fitted.note['method']}), finds {100 * fitted.note['found']:.0f} % of wrong pictures"
+        f"({fitted.note['method']}), finds {100 * fitted.note['found']:.0f} % of wrong pictures "
+        "drawn from them (out of focus, moved, half covered, wrong exposure)"
     )
     detector.check = check
     return fitted

@@ -42,7 +42,10 @@ def decide(measured: Judgements | None, paths: str = "MODEL DATA") -> Decision:
         return Decision(
             tone="unmeasured",
             title="Not measured: nothing is known about the verdicts of this model",
-            words=("No labeled photos were given, and no evaluation of this model is stored.",),
+            words=(
+                "No labeled photos were given, and no evaluation of this model at its present "
+                "thresholds is stored.",
+            ),
             steps=("Give photos of good and of defective parts: edgeseg report MODEL --data DATA",),
         )
     words, steps = _counted(measured), _steps(measured, paths)

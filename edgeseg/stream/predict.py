@@ -32,6 +32,12 @@ def image_files(images: Sequence[Path], out: Path, *, model: Path | None = None)
     check_outputs({"--out": out}, [*images, *([model] if model else [])])
     files: list[Path] = []
     for path in images:
+        if not path.exists():
+            raise DataError(
+                f"not found: {shown(path)}",
+                remedy="name image files or folders of images: edgeseg predict MODEL photos/",
+                code="data/not-found",
+            )
         files += walk_images(path) if path.is_dir() else [path]
     if not files:
         raise DataError(

@@ -9,6 +9,7 @@ import pytest
 
 from edgeseg.data.images import read_image, write_png
 from edgeseg.errors import DataError, ModelError, WriteError
+from edgeseg.stream.predict import image_files
 from edgeseg.stream.results_folder import LINES
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
@@ -207,3 +208,9 @@ def test_the_report_in_text_and_json(tmp_path):
     assert (document["threshold"], document["image_threshold"]) == (0.5, 0.75)
     assert document["out"] == str(tmp_path / "out")
     assert "1 good, 1 anomalous, 0 unknown  (fake, CPU, 1 thread)" in report.summary()
+
+
+def test_a_path_that_does_not_exist_is_refused_before_the_model_is_loaded(tmp_path):
+    with fails(DataError, "data/not-found") as caught:
+        image_files([tmp_path / "nofolder"], tmp_path / "out")
+    assert "nofolder" in caught.value.problem and not (tmp_path / "out").exists()
