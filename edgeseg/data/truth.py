@@ -20,6 +20,7 @@ from edgeseg.data.images import Mask, read_pixels
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import DataError
 from edgeseg.files import shown
+from edgeseg.geometry import Size
 from edgeseg.text import listed
 
 LABELS = 16
@@ -51,6 +52,19 @@ def read_mask(path: Path) -> Mask:
             code="data/ambiguous-mask",
         )
     return by_color
+
+
+def read_mask_of(image: Path, path: Path, size: Size) -> Mask:
+    """Read the mask of an image of a size; DataError (`data/mask-size`) if its size is another."""
+    mask = read_mask(path)
+    if mask.shape != size:
+        raise DataError(
+            f"invalid mask {shown(path)}: {mask.shape[1]} x {mask.shape[0]} pixels (expected the "
+            f"size of {shown(image)}: {size[1]} x {size[0]})",
+            remedy="draw the mask at the size of the image, or remove it",
+            code="data/mask-size",
+        )
+    return mask
 
 
 def check_masks(dataset: Dataset) -> list[str]:

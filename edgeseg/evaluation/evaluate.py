@@ -19,7 +19,7 @@ from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.defective.known import unseen_samples
 from edgeseg.data.images import Image, Mask, read_pixels, resize_mask
 from edgeseg.data.layouts import BARE, GOOD, Dataset, Sample
-from edgeseg.data.truth import check_masks, read_mask
+from edgeseg.data.truth import check_masks, read_mask_of
 from edgeseg.errors import DataError
 from edgeseg.evaluation.assessment import assess
 from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
@@ -221,14 +221,7 @@ def read_truth(path: Path, sample: Sample, size: Size, card: GraphCard) -> Mask:
 
     DataError for a mask of another size than its image.
     """
-    mask = read_mask(path)
-    if mask.shape != size:
-        raise DataError(
-            f"invalid mask {path}: {mask.shape[1]} x {mask.shape[0]} pixels (expected the size of "
-            f"{sample.path}: {size[1]} x {size[0]})",
-            remedy="draw the mask at the size of the image, or remove it",
-            code="data/mask-size",
-        )
+    mask = read_mask_of(sample.path, path, size)
     return resize_mask(mask, card.network_size, card.content_of(size))
 
 

@@ -9,9 +9,7 @@ import numpy as np
 from edgeseg.data.defective.boxes import DefectBox, box_mask
 from edgeseg.data.images import Image, Mask, read_image, resize, resize_float
 from edgeseg.data.layouts import Sample
-from edgeseg.data.truth import read_mask
-from edgeseg.errors import DataError
-from edgeseg.files import shown
+from edgeseg.data.truth import read_mask_of
 from edgeseg.geometry import Aspect, Size, fit
 
 COVERED = 0.5  # a pixel of the network is anomalous if the mask covers this share of it ...
@@ -61,14 +59,7 @@ def _mask(sample: Sample, size: tuple[int, int]) -> Mask | None:
     """Read the mask of an image of `size` (height, width); None if it is missing or empty."""
     if sample.mask is None:
         return None
-    mask = read_mask(sample.mask)
-    if mask.shape != size:
-        raise DataError(
-            f"invalid mask {shown(sample.mask)}: {mask.shape[1]} x {mask.shape[0]} pixels "
-            f"(expected the size of {shown(sample.path)}: {size[1]} x {size[0]})",
-            remedy="draw the mask at the size of the image, or remove it",
-            code="data/mask-size",
-        )
+    mask = read_mask_of(sample.path, sample.mask, size)
     return mask if mask.any() else None
 
 
