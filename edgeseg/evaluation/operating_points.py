@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgeseg.verdict import are_anomalous
 
 Z = 1.959964  # 95 % of a normal distribution are within this many deviations
-_ROUNDING = 1e-9  # 0.07 * 100 is 7.000000000000001
+ROUNDING = 1e-9  # 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999999999999996
 
 Scored = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def below_misses(bad: ArrayLike, rate: float, scores: ArrayLike = ()) -> float:
     is too small for the rate. It is half-way to the next lower one of all `scores`.
     """
     ordered = np.sort(np.asarray(bad, np.float64))
-    above = float(ordered[max(math.floor((ordered.size + 1) * rate + _ROUNDING), 1) - 1])
+    above = float(ordered[max(math.floor((ordered.size + 1) * rate + ROUNDING), 1) - 1])
     return _between(above, np.asarray(scores, np.float64))
 
 

@@ -25,6 +25,7 @@ from edgeseg.cards import CARD, IMPORTED, ModelCard, read_card, write_card
 from edgeseg.data.damaged import DamagedImages, refuse_damaged
 from edgeseg.data.listing import check_folder, list_images
 from edgeseg.errors import ConfigError, DataError, ModelError, WriteError
+from edgeseg.evaluation.operating_points import ROUNDING
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.files import quoted, sha256, shown
 from edgeseg.loading import open_run
@@ -33,7 +34,6 @@ from edgeseg.runtime.base import Backend
 from edgeseg.runtime.onnx_card import read_onnx_card
 
 FALSE_REJECT_RATE = 0.01
-_ROUNDING = 1e-9  # 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999999999999996
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Thresholds:
 
 def images_needed(rate: float) -> int:
     """Return the number of held-out images that a false-reject rate needs."""
-    return math.ceil(1 / rate - _ROUNDING) - 1
+    return math.ceil(1 / rate - ROUNDING) - 1
 
 
 def rate_warning(images: int, rate: float) -> str | None:
@@ -194,7 +194,7 @@ def conformal_quantile(values: ArrayLike, rate: float) -> float:
             remedy="train again, and check the loss curves in the run directory",
             code="threshold/not-finite",
         )
-    above = math.floor((ordered.size + 1) * rate + _ROUNDING)  # number of values that may exceed it
+    above = math.floor((ordered.size + 1) * rate + ROUNDING)  # number of values that may exceed it
     return float(ordered[-max(above, 1)])
 
 
