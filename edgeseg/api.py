@@ -22,7 +22,8 @@ from edgeseg.evaluation.threshold import (
 from edgeseg.files import quoted, shown
 from edgeseg.log import log
 from edgeseg.machine.threads import limit_threads
-from edgeseg.recipes import DEFAULT, TrainConfig
+from edgeseg.presets import DEFAULT
+from edgeseg.recipes import TrainConfig
 from edgeseg.settings import fit, plain
 
 if TYPE_CHECKING:

@@ -1,21 +1,20 @@
-"""Training settings: the methods, the defaults of their papers, profiles and ablations.
+"""Training settings.
 
 A field whose default depends on the method or the profile is None in the declaration and filled in
-on construction. A field that a method does not have stays None; setting it is a ConfigError. What
-a profile sets is its entry in PROFILES, and only there.
+on construction, from presets.py. A field that a method does not have stays None; setting it is a
+ConfigError.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from edgeseg.errors import ConfigError
 from edgeseg.geometry import STRIDE, Aspect
 from edgeseg.limits import limit
+from edgeseg.presets import PROFILES, RECIPES, STEPS, ModelName, Profile, defaults
 from edgeseg.settings import by_model, check_choices, fraction, setting, validate
 
-ModelName = Literal["destseg", "stpm", "dskd"]
-Profile = Literal["line", "paper", "edge"]
 Rotation = Literal["none", "slight", "full", "paper"]
 TextureColor = Literal["auto", "color", "gray"]
 Schedule = Literal["constant", "cosine"]
@@ -25,119 +24,6 @@ HeadInputName = Literal["product", "concatenation", "cosine"]
 Structure = Literal["ds", "t-e", "t-d", "e-d"]
 MapLevels = Literal["all", "m1", "m2", "m3", "m23"]
 
-_COMMON: dict[str, Any] = {
-    "profile": "paper",
-    "image_size": 256,
-    "batch": 32,
-    "head_steps": 4000,
-    "lighting": 0.0,
-    "texture_color": "color",
-    "intact": 0.0,
-    "ema_decay": 0.0,
-    "aspect": "stretch",
-    "student_width": 64,
-    "head_width": 256,
-    "blocks_rate": 0.1,
-    "aspp_rate": 0.01,
-    "l1": True,
-    "teacher": "resnet18",
-    "schedule": "constant",
-    "shading": 0.0,
-    "marks": 0.0,
-    "patches": 0.0,
-    "natural": 0.0,
-}
-_DESTSEG: dict[str, Any] = _COMMON | {
-    "head_stride": 4,
-    "student_steps": 1000,
-    "optimizer": "sgd",
-    "student_rate": 0.4,
-    "momentum": 0.9,
-    "weight_decay": 1e-4,
-    "top": 100,
-    "denoising": True,
-    "decoder": True,
-    "head": True,
-    "head_input": "product",
-}
-
-RECIPES: dict[ModelName, dict[str, Any]] = {
-    "destseg": _DESTSEG,
-    # DeSTSeg's experiment 1 (Table 4): STPM's networks, trained as DeSTSeg's are.
-    "stpm": _DESTSEG | {"denoising": False, "decoder": False, "head": False},
-    # DSKD, section 4.1.2. It names no batch size and no weight decay.
-    "dskd": _COMMON
-    | {
-        "epochs": 200,
-        "optimizer": "adam",
-        "student_rate": 1e-3,
-        "momentum": 0.5,
-        "weight_decay": 0.0,
-        "top": 1,
-        "distance_weight": 0.1,
-        "structure": "ds",
-        "embedding": True,
-        "maps": "all",
-        "score_maps": None,
-        "head": False,
-        "denoising": False,
-        "map_root": False,
-    },
-}
-# line and edge are not from the papers: chosen by measurement, see docs/experiments.md. Their steps
-# suit their image_size; for a time budget training/plan.py scales all three.
-PROFILES: dict[Profile, dict[str, Any]] = {
-    "line": {  # judges and locates best: score from DSKD's discrepancy, map sharpened by a head
-        "model": "dskd",
-        "aspect": "keep",
-        "teacher": "efficientnet_lite0",
-        "denoising": True,
-        "head": True,
-        "map_root": True,
-        "score_maps": "m23",
-        "student_width": 64,
-        "head_width": 64,
-        "image_size": 192,
-        "batch": 8,
-        "student_steps": 1900,
-        "head_steps": 800,
-        "optimizer": "adam",
-        "student_rate": 2e-3,
-        "blocks_rate": 1e-3,
-        "aspp_rate": 1e-3,
-        "weight_decay": 0.0,
-        "schedule": "constant",
-        "ema_decay": 0.98,
-        "texture_color": "auto",
-        "shading": 0.15,
-        "marks": 0.2,
-        "patches": 0.15,
-        "natural": 0.25,
-    },
-    "paper": {},
-    "edge": {  # the fastest
-        "image_size": 256,
-        "batch": 8,
-        "student_steps": 480,
-        "head_steps": 430,
-        "aspect": "keep",
-        "teacher": "efficientnet_lite0",
-        "student_width": 32,
-        "head_width": 64,
-        "optimizer": "adam",
-        "student_rate": 1e-3,
-        "blocks_rate": 1e-3,
-        "aspp_rate": 1e-3,
-        "weight_decay": 0.0,
-        "schedule": "cosine",
-        "shading": 0.2,
-        "marks": 0.2,
-        "patches": 0.2,
-    },
-}
-DEFAULT: Profile = "line"
-SIZED: tuple[Profile, ...] = ("line", "edge")  # by a time budget; the papers have their own sizes
-_STEPS = ("student_steps", "epochs")  # alternatives
 _OTHERS = ("shading", "marks", "patches", "natural")  # shares: what is not a texture
 
 
@@ -367,14 +253,11 @@ class TrainConfig:
 
     def _take_recipe(self) -> None:
         """Fill in the model's defaults; ConfigError for a setting that the model does not have."""
-        preset = PROFILES[self.profile or "paper"]
+        profile: Profile = self.profile or "paper"
         if self.model is None:
-            object.__setattr__(self, "model", preset.get("model", "destseg"))
-        own = RECIPES[self.model]
-        sized = any(name in preset for name in _STEPS)  # by steps; the paper's may be in epochs
-        recipe = {k: v for k, v in own.items() if not (sized and k in _STEPS)}
-        recipe |= {k: v for k, v in preset.items() if k in own or k in _STEPS}
-        given = [name for name in _STEPS if getattr(self, name) is not None]
+            object.__setattr__(self, "model", PROFILES[profile].get("model", "destseg"))
+        own, recipe = RECIPES[self.model], defaults(profile, self.model)
+        given = [name for name in STEPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(
                 f"student_steps is {self.student_steps} and epochs is {self.epochs} "
@@ -382,7 +265,7 @@ class TrainConfig:
                 remedy=f"--epochs {self.epochs}",
                 code="config/conflict",
             )
-        for name in {name for each in RECIPES.values() for name in each} - set(_STEPS):
+        for name in {name for each in RECIPES.values() for name in each} - set(STEPS):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, recipe.get(name))
             elif name not in own:
@@ -393,5 +276,5 @@ class TrainConfig:
                     code="config/other-model",
                 )
         if not given:
-            for name in _STEPS:
+            for name in STEPS:
                 object.__setattr__(self, name, recipe.get(name))

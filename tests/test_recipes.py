@@ -6,7 +6,8 @@ import pytest
 
 from edgeseg.api import with_default
 from edgeseg.errors import ConfigError
-from edgeseg.recipes import PROFILES, TrainConfig
+from edgeseg.presets import PROFILES
+from edgeseg.recipes import TrainConfig
 from edgeseg.settings import make
 from tests.kit.errors import fails
 

@@ -20,7 +20,8 @@ from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.fit_check import DRAWN, MOST
 from edgeseg.model.teacher import Teacher, pretrained_teacher
-from edgeseg.recipes import SIZED, TrainConfig
+from edgeseg.presets import SIZED
+from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import Checkpoint, save_checkpoint, torch_device
 from edgeseg.training.feature_cache import cache_bytes, teacher_features

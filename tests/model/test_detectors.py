@@ -12,7 +12,8 @@ from edgeseg.model.dskd import DSKD
 from edgeseg.model.similarity import CosineDistances, FeatureConcatenation, SimilarityProduct
 from edgeseg.model.student import EncoderStudent, Student
 from edgeseg.model.teacher import Teacher
-from edgeseg.recipes import RECIPES, TrainConfig
+from edgeseg.presets import RECIPES
+from edgeseg.recipes import TrainConfig
 from tests.kit.errors import fails
 
 
