@@ -51,7 +51,7 @@ class TrainConfig:
     model: ModelName = by_model("Method [default: the profile's]")
     profile: Profile = by_model("Preset [default: line; with --model: paper]")
     minutes: float | None = setting(
-        None, "Time budget [default: 30; on a GPU 10]", low=0.1, high=100_000
+        None, "Time budget [default: 30; on a GPU 10]", low=0.1, high=100_000, example=30
     )
     image_size: int = by_model(
         "Side of the network input, px [default: by time]",

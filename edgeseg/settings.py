@@ -29,14 +29,18 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
-def setting(default: T, help: str, *, low: Bound = None, high: Bound = None) -> T:
+def setting(
+    default: T, help: str, *, low: Bound = None, high: Bound = None, example: T | None = None
+) -> T:
     """Declare a field: its default, its help text and its inclusive bounds.
 
     `validate` checks the bounds. A bound that depends on other settings is a function of the
-    configuration. None is always valid: an optional field was not given. A class may sort its
-    fields into panels of `--help`: `PANELS`, title -> names of fields.
+    configuration. None is always valid: an optional field was not given. example: what the remedy
+    for a low value proposes, where `low` itself would hardly do. A class may sort its fields into
+    panels of `--help`: `PANELS`, title -> names of fields.
     """
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
+    bounds = {"low": low, "high": high}
+    return field(default=default, metadata={"help": help, "example": example} | bounds)
 
 
 def by_model(help: str, *, low: Bound = None, high: Bound = None) -> Any:
@@ -72,7 +76,8 @@ def validate(config: Any) -> None:
         try:
             schema.fit(value, hint, {"low": low, "high": high}, name)
         except Invalid as error:
-            example = _example(hint, each.default)
+            own = each.metadata["example"]
+            low, example = (low, _example(hint, each.default)) if own is None else (own, own)
             inside = _nearest(value, low, high, example) if error.kind == "value" else example
             raise ConfigError(
                 f"invalid setting: {error}",

@@ -20,6 +20,11 @@ from edgeseg.errors import ConfigError
 SIDES = (128, 160, 192, 224, 256, 288, 320)  # px
 LEAST = 0.15  # of the recipe's steps; about those of the demo, whose maps find its defects
 MOST = 4.0  # times the steps that a resolution wants; more were never measured
+LONGER = 2.0
+"""A budget is refused if the shortest useful training takes more than so many times as long. What a
+refusal proposes is thus accepted, although a loaded machine is measured otherwise each time."""
+LATE = 0.2  # of the planned time, by which a training is clearly slower than planned ...
+LATE_SECONDS, LATE_STEPS = 30.0, 20  # ... if it is as much, and seen in as many steps
 MINUTES = {"cpu": 30.0, "cuda": 10.0}
 """Default budgets. A GPU seldom needs its own: MOST ends the training before."""
 
@@ -84,6 +89,11 @@ class TrainPlan:
         later = list(parts).index(phase) + 1
         return self.costs.steps[phase], sum([*parts.values()][later:])
 
+    def rest(self, phase: str, step: int) -> float:
+        """Return the seconds from a step of a phase to the end."""
+        cost, later = self.ahead(phase)
+        return cost * (self.steps[phase] - step) + later
+
     @property
     def seconds(self) -> float:
         """The predicted time of the whole."""
@@ -93,6 +103,35 @@ class TrainPlan:
         """Return `192 px, 1900 + 780 steps of 8 images`."""
         steps = " + ".join(map(str, self.steps.values()))
         return f"{self.costs.side} px, {steps} steps of {self.costs.batch} images"
+
+
+@dataclass
+class Lateness:
+    """Compares a training with its plan, and tells once that it is clearly slower."""
+
+    plan: TrainPlan
+    planned: float
+    """Seconds from the first step to the end."""
+    began: float | None = None
+    """When the first step ended: what precedes it, such as filling a cache, is not compared."""
+    told: bool = False
+
+    def look(self, step: int, now: float, left: float) -> str | None:
+        """Return a warning, once.
+
+        step: of this phase, since it began or was resumed; left: seconds at the present pace.
+        """
+        self.began = now if self.began is None else self.began
+        later = now - self.began + left - self.planned
+        late = later > max(LATE * self.plan.seconds, LATE_SECONDS)
+        if self.told or step < LATE_STEPS or not late:
+            return None
+        self.told = True
+        return (
+            f"slower than planned: about {left / 60:.1f} min left, "
+            f"{(self.plan.seconds + later) / 60:.1f} min in all instead of "
+            f"{self.plan.seconds / 60:.1f}; probably other programs use this machine"
+        )
 
 
 Measure = Callable[[int, int], Costs]
@@ -156,6 +195,10 @@ class Planner:
         wanted = {phase: LEAST * n for phase, n in recipe.part(given=False).items()}
         return self._once(costs) + costs.of(recipe.part(given=True)) + costs.of(wanted)
 
+    def shortest(self) -> TrainPlan:
+        """Return the plan of the shortest useful training."""
+        return self._plan(1.01 * self.least(), self.sides[0])[1]
+
     def _once(self, costs: Costs) -> float:
         return self._spent() + costs.before + costs.after
 
@@ -180,12 +223,12 @@ def make_plan(
 ) -> tuple[TrainPlan, Planner]:
     """Return the plan of a budget, and its planner for other budgets.
 
-    minutes: None for a training whose sizes are all given, which is timed only. ConfigError
-    (`train/too-short`): the budget leaves no useful training; the remedy is the smallest that does.
+    minutes: None for a training whose sizes are all given, which is timed only. Where the shortest
+    useful training takes a little longer than the budget, the plan is that. ConfigError
+    (`train/too-short`): it takes much longer, and the remedy is its time.
     """
     seconds = math.inf if minutes is None else 60 * minutes
     batches = [recipe.batch] if "batch" in recipe.given else [recipe.batch, recipe.batch // 2]
-    least = math.inf
     for batch in batches:
         planner = Planner(recipe, Known(batch, measure, {}), started)
         planner.known.time(planner.sides[0])
@@ -195,10 +238,11 @@ def make_plan(
             plan = planner.plan(seconds)
         if plan is not None:
             return plan, planner
-        least = min(least, planner.least())
         started += sum(costs.measuring for costs in planner.known.measured.values())
     assert minutes is not None, "without a budget every plan fits"
-    enough = math.ceil(10 * 1.05 * least / 60) / 10  # the next measurement differs a little
+    if planner.least() <= LONGER * seconds:
+        return planner.shortest(), planner
+    enough = math.ceil(10 * 1.05 * planner.least() / 60) / 10
     raise ConfigError(
         f"{minutes:g} minutes are too few for a useful training on this machine (expected at least "
         f"{enough:g})",

@@ -7,14 +7,18 @@ will cost; what the timed steps learn is thrown away.
 import dataclasses
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from edgeseg.data.defective.boxes import read_boxes
+from edgeseg.data.defective.read import KnownDefect, read_defects
+from edgeseg.data.frames import evenly
 from edgeseg.data.layouts import Dataset
+from edgeseg.geometry import Size
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
@@ -28,7 +32,7 @@ from edgeseg.training.feature_cache import cache_bytes, teacher_features
 from edgeseg.training.folder import Facts
 from edgeseg.training.phases import phases
 from edgeseg.training.plan import MINUTES, Costs, Planner, Recipe, TrainPlan, make_plan
-from edgeseg.training.prepare import choose_network, read_images, split_samples
+from edgeseg.training.prepare import choose_network, defects_of, read_images, split_samples
 from edgeseg.training.step import Stepper, train_step
 from edgeseg.training.train import PREPARING, json_config
 
@@ -51,8 +55,8 @@ def sized(
     """Return a configuration whose sizes fit its time budget, and the prediction; both are logged.
 
     given: the settings that keep their values. started: `time.perf_counter()` at the start of the
-    program. A resumed training is timed only. Errors: MissingWeights for the teacher; ConfigError
-    (`train/too-short`) for a budget that is too small.
+    program. A resumed training, and one whose sizes are all given, is timed only. Errors:
+    MissingWeights for the teacher; ConfigError (`train/too-short`) for a budget that is too small.
     """
     timer = _Timer(dataset, config, resume=resume)
     sizes = {"side", "batch", *timer.steps}
@@ -61,16 +65,19 @@ def sized(
         keeps |= {"side", "batch"}  # as published
     if "epochs" in given:
         keeps.add("batch")  # which their steps follow from
-    if config.minutes is None and config.profile in SIZED and not resume and sizes - keeps:
+    wanted = sizes - keeps - {"batch"}  # which is smaller only for the sake of the others
+    if config.minutes is None and config.profile in SIZED and not resume and wanted:
         config = dataclasses.replace(config, minutes=MINUTES[timer.device.type])
-    minutes = None if resume else config.minutes
+    minutes = config.minutes if wanted and not resume else None
     if minutes is None:
+        if config.minutes is not None and not resume:
+            log.warning(f"all sizes are given: --minutes {config.minutes:g} has no effect")
         keeps = sizes
         if sum(timer.steps.values()) <= len(timer.steps) * (WARMUP + TIMED):
             return config, None  # it takes no longer than to time it
     recipe = Recipe(side=config.image_size, batch=config.batch, steps=timer.steps, given=keeps)
     plan, planner = make_plan(minutes, recipe, timer.measure, started=time.perf_counter() - started)
-    _log(plan, planner, minutes, config)
+    _log(plan, planner, minutes, config, [name for name in SIZES if name in given])
     if minutes is None:
         return config, plan
     found: dict[str, Any] = {"head_steps": plan.steps.get("head", config.head_steps)}
@@ -80,15 +87,26 @@ def sized(
     return dataclasses.replace(config, image_size=side, batch=batch, **found), plan
 
 
-def _log(plan: TrainPlan, planner: Planner, minutes: float | None, config: TrainConfig) -> None:
+def _log(
+    plan: TrainPlan,
+    planner: Planner,
+    minutes: float | None,
+    config: TrainConfig,
+    given: Sequence[str],
+) -> None:
     head = " with a head" if config.head and config.model != "destseg" else ""
     log.info(f"profile {config.profile}: {config.model}{head}, teacher {config.teacher}")
     parts = ", ".join(f"{part} {seconds / 60:.1f}" for part, seconds in plan.parts().items())
     if minutes is None:
         log.info(f"predicted: {plan.seconds / 60:.1f} min ({parts})")
         return
-    log.info(f"{minutes:g} min: {plan.size()}")
+    kept = ", ".join("--" + name.replace("_", "-") for name in given)
+    log.info(
+        f"{minutes:g} min" + (f" at most, {kept} as given" if kept else "") + f": {plan.size()}"
+    )
     log.info(f"predicted: {plan.seconds / 60:.1f} min ({parts})")
+    if plan.seconds > 60 * minutes:
+        log.warning(f"the shortest useful training here takes longer than --minutes {minutes:g}")
     before = plan
     for more in (2 * minutes, 4 * minutes):
         other = planner.plan(60 * more)
@@ -111,6 +129,8 @@ class _Timer:
             if resume
             else pretrained_teacher(config.teacher, config.teacher_weights)
         )
+        self.defects = defects_of(dataset, config)
+        self.boxes = read_boxes(dataset.root, [s.path for s in dataset.test if not s.good])
         self.steps = {"student": config.first_steps(len(training))}
         if config.head:
             self.steps["head"] = config.head_steps
@@ -128,7 +148,8 @@ class _Timer:
         self.reading = self.reading or (time.perf_counter() - began) / len(sample)
         made = build_detector(config.model, self.teacher, json_config(config), network)
         detector: Detector = made.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        batches = Batches(images.pixels, config, network=network)
+        reading, known = self._known(batch, network, images.bit_depth)
+        batches = Batches(images.pixels, config, known, network=network)
         features = self._features(detector, batches)
         steps: dict[str, float] = {}
         saving, passes = 0.0, int(config.features == "standard")
@@ -147,10 +168,20 @@ class _Timer:
             side=side,
             batch=batch,
             steps=steps,
-            before=(count + self.held) * self.reading + passes * count * features + ENDS,
+            before=(count + self.held) * self.reading
+            + len(self.defects) * reading
+            + passes * count * features
+            + ENDS,
             after=self.held * (self.reading + whole) + self._check(teacher),
             measuring=time.perf_counter() - began,
         )
+
+    def _known(self, number: int, network: Size, bit_depth: int) -> tuple[float, list[KnownDefect]]:
+        """Read some defective images that are trained on; also return the seconds of one."""
+        some = [self.defects[place] for place in evenly(len(self.defects), number)]
+        began = time.perf_counter()
+        known = read_defects(some, self.boxes, network, self.config.aspect, bit_depth)
+        return (time.perf_counter() - began) / max(len(some), 1), known
 
     def _step(self, stepper: Stepper, batches: Batches) -> float:
         """Return the seconds of a step, with the wait for its batch."""

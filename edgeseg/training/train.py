@@ -54,7 +54,7 @@ from edgeseg.training.folder import (
 from edgeseg.training.history import HISTORY, History
 from edgeseg.training.keep import LAST, Keeper, check_room, file_sizes, reserved, store
 from edgeseg.training.phases import Phase, phases
-from edgeseg.training.plan import TrainPlan
+from edgeseg.training.plan import Lateness, TrainPlan
 from edgeseg.training.prepare import (
     Continued,
     check_same_images,
@@ -156,14 +156,17 @@ def _train(
         added=None if continued is None else str(continued.added.absolute()),
     )
     history = History(folder / HISTORY, (start.phase, start.step))
-    steps = {}
+    steps: dict[str, int] = {}
+    lateness: Lateness | None = None
     with reserved(folder, weights + LAST) as reserve, stop_requests() as stop:
         keeper = Keeper(run, folder, reserve, facts, history, detector)
         for phase in phases(detector, config, len(training)):
             steps[phase.name] = phase.steps
             if phase.index >= start.phase:
                 begin = start if phase.index == start.phase else Checkpoint(phase.index)
-                _run_phase(phase, begin, detector, batches, keeper, stop, plan)
+                if plan is not None and lateness is None:
+                    lateness = Lateness(plan, plan.rest(phase.name, begin.step))
+                _run_phase(phase, begin, detector, batches, keeper, stop, lateness)
         if isinstance(detector, DSKD) and detector.head_score:
             raises = detector.eval().fit_head_score(batches.filled(images.held))
             log.info("the head " + ("may raise" if raises else "does not change") + " the score")
@@ -243,10 +246,10 @@ def _run_phase(
     batches: Batches,
     keeper: Keeper,
     stop: Stop,
-    plan: TrainPlan | None,
+    lateness: Lateness | None,
 ) -> None:
     config = batches.config
-    pace, after = (None, 0.0) if plan is None else plan.ahead(phase.name)
+    pace, after = (None, 0.0) if lateness is None else lateness.plan.ahead(phase.name)
     stepper = Stepper(phase, detector, config, start)
     ready = time.perf_counter()  # filling the cache counts as waiting
     fill_cache(phase, detector, batches)
@@ -267,6 +270,10 @@ def _run_phase(
             took = time.perf_counter() - began
             keeper.history.add(phase.name, step, value, took, began - ready)
             bar.advance(f"loss {value:.4f}")
+            if lateness and (
+                late := lateness.look(step - start.step, time.perf_counter(), bar.left())
+            ):
+                log.warning(late)
             if stop.requested:
                 keeper.keep(phase.index, step + 1, stepper)
                 raise Interrupted(

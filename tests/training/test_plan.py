@@ -3,7 +3,7 @@
 import pytest
 
 from edgeseg.errors import ConfigError
-from edgeseg.training.plan import LEAST, MOST, SIDES, Costs, Recipe, make_plan
+from edgeseg.training.plan import LATE_STEPS, LEAST, MOST, SIDES, Costs, Lateness, Recipe, make_plan
 from tests.kit.errors import fails
 
 RECIPE = Recipe(side=128, batch=8, steps={"student": 1100, "head": 450})
@@ -94,12 +94,45 @@ def test_half_a_batch_comes_before_a_refusal():
     assert plan.costs.batch == 4 and plan.seconds <= 39
 
 
-def test_a_budget_that_is_too_small_is_refused_with_one_that_is_not():
+def test_a_budget_that_is_too_small_is_refused_with_one_that_holds_under_twice_the_load():
     with fails(ConfigError, "train/too-short") as caught:
         make_plan(0.2, RECIPE, machine())
     enough = float(caught.value.remedy.removeprefix("--minutes "))
     plan, _ = make_plan(enough, RECIPE, machine())
-    assert plan.steps["student"] >= int(LEAST * 1100)
+    assert plan.steps["student"] >= int(LEAST * 1100) and plan.seconds <= 60 * enough
+    loaded, _ = make_plan(enough, RECIPE, machine(0.2, 0.1, before=20, after=10))
+    assert loaded.steps["student"] >= LEAST * 1000 and loaded.seconds > 60 * enough
+
+
+@pytest.mark.parametrize("given", [{"student"}, {"student", "head"}])
+def test_given_steps_that_take_a_little_longer_than_the_budget_are_trained(given):
+    recipe = Recipe(side=128, batch=8, steps={"student": 500, "head": 450}, given=given)
+    plan, _ = make_plan(0.8, recipe, machine())
+    assert (plan.costs.side, plan.steps["student"]) == (SIDES[0], 500)
+
+
+@pytest.fixture
+def lateness():
+    recipe = Recipe(side=128, batch=8, steps=RECIPE.steps, given={"side", "student", "head"})
+    plan, _ = make_plan(None, recipe, machine())  # 16 s, 110 s of the student, 22.5 s of the head
+    return Lateness(plan, plan.rest("student", 0))
+
+
+def test_a_training_that_is_clearly_slower_than_planned_is_told_of_once(lateness):
+    rest = lateness.planned
+    assert lateness.look(0, 1000.0, 9 * rest) is None
+    assert lateness.look(LATE_STEPS, 1010.0, rest - 10) is None  # as planned
+    assert lateness.look(LATE_STEPS, 1010.0, rest + 15) is None  # 25 s more are few
+    assert lateness.look(LATE_STEPS - 1, 1010.0, 3 * rest) is None  # of too few steps
+    assert "3.1 min left, 3.4 min in all instead of 2.5" in lateness.look(LATE_STEPS, 1010.0, 183.6)
+    assert lateness.look(LATE_STEPS, 1010.0, 200.0) is None
+
+
+def test_a_resumed_training_is_compared_with_what_was_left(lateness):
+    assert lateness.plan.rest("student", 0) - lateness.plan.rest("student", 100) == pytest.approx(
+        10
+    )
+    assert lateness.plan.rest("head", 450) == pytest.approx(5)
 
 
 def test_without_a_budget_the_training_is_timed_only():

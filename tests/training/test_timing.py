@@ -8,9 +8,12 @@ from safetensors.torch import load_file
 
 import edgeseg
 from edgeseg.cards import CARD, ModelCard, read_card
+from edgeseg.data.layouts import open_dataset
+from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig
 from edgeseg.training import timing
+from edgeseg.training.batches import Batches
 from edgeseg.training.plan import Costs
 from edgeseg.training.timing import sized
 from tests.kit.errors import fails
@@ -27,6 +30,11 @@ def fast(monkeypatch):
         return Costs(side=side, batch=batch, steps=steps, before=1.0, after=1.0)
 
     monkeypatch.setattr(timing._Timer, "measure", measure)
+
+
+@pytest.fixture(scope="module")
+def defective(tmp_path_factory):
+    return open_dataset(write_parts(tmp_path_factory.mktemp("set") / "p", train=8, good=1, bad=8))
 
 
 def now():
@@ -61,6 +69,49 @@ def test_what_is_given_wins_over_the_plan(plates, fast):
     given = SMALL | {"minutes": 20.0, "image_size": 96, "head_steps": 7}
     config, _ = sized(plates, TrainConfig(**given), given, started=now())
     assert (config.image_size, config.head_steps) == (96, 7) and config.student_steps > 100
+
+
+def test_what_is_given_is_said_beside_the_budget(plates, fast, said):
+    given = SMALL | {"image_size": 96, "student_steps": 50}
+    sized(plates, TrainConfig(**given), given, started=now())
+    assert said[1].startswith("30 min at most, --image-size, --student-steps as given: 96 px, 50 +")
+
+
+def test_a_budget_beside_all_sizes_is_said_to_have_no_effect(plates, fast, said):
+    sizes = {"image_size": 96, "student_steps": 5000, "head_steps": 40}
+    given = SMALL | sizes | {"minutes": 5.0}
+    config, plan = sized(plates, TrainConfig(**given), given, started=now())
+    assert (config.image_size, config.student_steps, plan.seconds > 300) == (96, 5000, True)
+    assert said[0] == "all sizes are given: --minutes 5 has no effect"
+
+
+def test_a_budget_that_is_a_little_too_small_is_exceeded_with_a_warning(plates, fast, said):
+    given = SMALL | {"minutes": 0.6}
+    _, plan = sized(plates, TrainConfig(**given), given, started=now())
+    assert 36 < plan.seconds < 72 and any("longer than --minutes 0.6" in line for line in said)
+
+
+def test_steps_of_the_head_are_timed_with_the_known_defects(defective, monkeypatch):
+    mixed = []
+    monkeypatch.setattr(Batches, "_with_defects", _noting(mixed, Batches._with_defects))
+    config = TrainConfig(**SMALL, use_defects=True, image_size=64, batch=2, student_steps=50)
+    sized(defective, config, {"image_size", "batch", "student_steps", "head_steps"}, started=now())
+    assert len(mixed) == timing.WARMUP + timing.TIMED
+
+
+def _noting(found, method):
+    def noted(*args):
+        found.append(args)
+        return method(*args)
+
+    return noted
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan")])
+def test_the_remedy_for_an_impossible_budget_is_the_default(minutes):
+    with fails(ConfigError, "config/out-of-range") as caught:
+        TrainConfig(profile="line", minutes=minutes)
+    assert caught.value.remedy == "--minutes 30"
 
 
 def test_the_papers_sizes_are_kept_unless_a_budget_is_given(plates, fast):
