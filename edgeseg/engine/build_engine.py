@@ -24,7 +24,7 @@ from edgeseg.accuracy.verify import EXTREMES
 from edgeseg.accuracy.verify_report import limits_of
 from edgeseg.cards import EngineCard, GraphCard
 from edgeseg.config import BuildConfig, RuntimeName, VerifyConfig
-from edgeseg.data.frames import KEPT, parity_frames, pick_images
+from edgeseg.data.frames import parity_frames, pick_images
 from edgeseg.data.images import Image, read_image
 from edgeseg.engine.input_limits import moved_limits
 from edgeseg.engine.tensorrt import Plan, build_plan
@@ -107,7 +107,7 @@ def build_engine(
         _check_bf16(runtime, here)
     int8 = _int8(graph, card, runtime, config) if config.precision == "int8" else None
     if config.data is not None:
-        images = images or pick_images(config.data, KEPT, card.bit_depth)
+        images = images or pick_images(config.data, CHECKED, card.bit_depth)
     elif int8 is not None:
         images = images or _calibrated(int8, card.bit_depth)
     check_writable(out)

@@ -45,7 +45,7 @@ from edgeseg.model.input_check import COLUMNS, SMALL, InputCheck
 from edgeseg.progress import task
 
 RATE = 0.005  # of good frames that may become unknown
-MARGIN = 0.25
+MARGIN = 0.1
 GAP = 0.6
 DRAWN = 16  # good images from which wrong pictures are drawn
 FIRST = 0.02  # share of them below the first
