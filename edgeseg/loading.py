@@ -143,11 +143,11 @@ def warn_unchecked(card: GraphCard) -> None:
     """Warn once where a model cannot tell whether a frame is a picture of the trained part."""
     if card.input_check:
         return
-    note, remedy = card.input_note, "edgeseg train DATA"
+    note, remedy = card.input_note, "edgeseg threshold RUN DATA --input-check"
     why = "imported" if IMPORTED in card.training else "made by an earlier version"
     if "needed" in note:
         why = f"trained on {note['images']} good photos"
-        remedy = f"{note['needed']} good photos or more, then: {remedy}"
+        remedy = f"{note['needed']} good photos or more, then: edgeseg train DATA"
     warn_once(
         f"{card.name} does not check its input ({why}): a wrong or spoiled picture is judged like "
         f"any other, and never unknown. To get one that does: {remedy}"

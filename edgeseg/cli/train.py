@@ -103,13 +103,19 @@ def threshold(
         float, option("Share of defective parts for --cost, 0..1 [default: 0.01]", "X")
     ] = 0.01,
     context: Context = None,
+    input_check: Annotated[
+        bool,
+        option("First fit and store the input check of a run that has none", None, "--input-check"),
+    ] = False,
     strict: Strict = False,
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> Report:
     """Show what thresholds reject and miss; choose and store one."""
+    from edgeseg.api import run_of
     from edgeseg.evaluation.pick import Pick
     from edgeseg.evaluation.review import review
+    from edgeseg.exporter.store_input_check import store_input_check
     from edgeseg.exporter.store_thresholds import store_thresholds
     from edgeseg.loading import find_model
 
@@ -119,8 +125,11 @@ def threshold(
             false_reject=false_reject, max_miss=max_miss, cost=cost, defect_rate=defect_rate
         )
     named, images = split("threshold", model, data)
+    path = run_of(named) if input_check else find_model(named)
+    if input_check:
+        store_input_check(path, images)
     return review(
-        find_model(named),
+        path,
         images,
         pick,
         context=context,
