@@ -39,7 +39,7 @@ import numpy as np
 from documents import Figure, emit
 
 IMAGES = 8
-BEFORE = 8.0  # seconds without a fault, for a start on a busy machine
+REPEATED = 4  # times that each is sent in a row: a busy machine drops frames, but no image
 HOLD = 2.0  # seconds that a fault lasts
 SAME = 2e-5  # of two scores of the same image, which are rounded to 1e-6
 DISK = 24 << 20  # bytes of the tmpfs
@@ -120,7 +120,7 @@ class MjpegCamera:
         client.sendall(f"HTTP/1.0 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
         due = time.monotonic()
         for number in range(1 << 60):
-            data, name = self._files[number % IMAGES], "whole"
+            data, name = self._files[number // REPEATED % IMAGES], "whole"
             if self.halves:
                 self.halves -= 1
                 data, name = data[: len(data) // 2], "half"
@@ -216,13 +216,14 @@ class Soak:
 
     def _disturb(self) -> None:
         faults: dict[str, Callable[[], None]] = {name: getattr(self, f"_{name}") for name in FAULTS}
-        while not self._lines.exists() or self._lines.read_bytes().count(b"\n") < 3 * IMAGES:
+        started = time.monotonic()
+        while self._camera.sent["whole"] < 2 * REPEATED * IMAGES or not self._lines.exists():
             if self._process.poll() is not None:
                 return
             time.sleep(0.1)
         began, number = time.monotonic(), 0
         self._known = {line["score"] for line in _frames(self._lines)}
-        last = self._options.seconds - BEFORE - HOLD
+        last = self._options.seconds - (began - started) - HOLD
         while (due := (number + 1) * self._options.every) < last:
             time.sleep(max(began + due - time.monotonic(), 0))
             if self._process.poll() is not None:
