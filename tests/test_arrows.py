@@ -226,7 +226,7 @@ def test_no_file_is_longer_than_the_cap_and_no_room_is_crowded():
     assert {str(room): n for room, n in rooms.items() if n > CROWDED and room != PACKAGE} == {}
 
 
-SHARED = {"Counts", "Flags"}  # aliases of one type of array in two files
+SHARED = {"Counts"}  # an alias of one type of array in two files
 
 
 def test_no_two_classes_or_aliases_share_a_name():

@@ -24,7 +24,7 @@ from edgeseg.data.textures import FolderTextures, ProceduralTextures
 from edgeseg.data.truth import check_masks
 from edgeseg.errors import DataError
 from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs
-from edgeseg.evaluation.evaluate import Results, read_truth, score_results
+from edgeseg.evaluation.evaluate import Flags, Results, read_truth, score_results
 from edgeseg.files import shown
 from edgeseg.log import log
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
 
 ATTEMPTS = 100  # draws until an anomaly has a pixel; about one in three has none
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)

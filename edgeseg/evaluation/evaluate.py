@@ -24,6 +24,7 @@ from edgeseg.errors import DataError
 from edgeseg.evaluation.assessment import assess
 from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
 from edgeseg.evaluation.folder import EvaluationFolder
+from edgeseg.evaluation.operating_points import auroc
 from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.evaluation.scores import damaged_rows, scored_image
@@ -235,7 +236,7 @@ def inside_boxes(boxes: NDArray[np.intp], size: tuple[int, ...]) -> Flags:
 
 def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
     """Compute the metrics of some defective images, bool [N], against all good ones."""
-    from edgeseg.evaluation.metrics import UNDEFINED, auroc, score_maps
+    from edgeseg.evaluation.metrics import UNDEFINED, score_maps
 
     known = (defective | results.good) & results.judged
     scores = UNDEFINED

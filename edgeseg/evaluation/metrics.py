@@ -22,6 +22,7 @@ from scipy.integrate import trapezoid
 from scipy.ndimage import label
 
 from edgeseg.errors import DataError
+from edgeseg.evaluation.operating_points import auroc
 
 FPR_LIMIT = 0.3
 
@@ -93,16 +94,6 @@ def _counted(maps: Values, inside: NDArray[np.bool_] | None) -> list[Values]:
 def _top_mean(pixels: Values, top: int) -> float:
     most = min(top, pixels.size)
     return float(np.partition(pixels, -most)[-most:].mean(dtype=np.float64))
-
-
-def auroc(positives: Values, negatives: Values) -> float:
-    """Return the probability that a positive exceeds a negative; ties count half.
-
-    NaN without positives or negatives.
-    """
-    if not positives.size or not negatives.size:
-        return math.nan
-    return _Curve(positives, negatives).auroc()
 
 
 class _Curve:

@@ -148,6 +148,19 @@ def matching_pixel_threshold(peaks: ArrayLike, false_rejects: int) -> float:
     return _between(float(ordered[0]), ordered)
 
 
+def auroc(positives: NDArray[np.floating[Any]], negatives: NDArray[np.floating[Any]]) -> float:
+    """Return the probability that a positive exceeds a negative; ties count half.
+
+    NaN without positives or negatives.
+    """
+    if not positives.size or not negatives.size:
+        return math.nan
+    ordered = np.sort(negatives)
+    below = np.searchsorted(ordered, positives, "left")
+    tied = np.searchsorted(ordered, positives, "right") - below
+    return float((below + tied / 2).mean() / negatives.size)
+
+
 def auroc_interval(auroc: float, good: int, defective: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of an AUROC; 0 to 1 where it is NaN."""
     if math.isnan(auroc):

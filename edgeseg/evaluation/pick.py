@@ -9,7 +9,6 @@ The last two choose the image threshold. The pixel threshold then marks as many 
 as the image threshold rejects.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.operating_points import (
     OperatingPoint,
+    auroc,
     below_misses,
     cheapest,
     expected_cost,
@@ -96,12 +96,7 @@ class ScoredSet:
     @property
     def auroc(self) -> float:
         """The image AUROC; NaN without good or without defective images."""
-        good, bad = self.scores[self.good], self.scores[~self.good]
-        if not good.size or not bad.size:
-            return math.nan
-        ordered = np.sort(good)
-        below = np.searchsorted(ordered, bad, "left") + np.searchsorted(ordered, bad, "right")
-        return float(below.mean() / 2 / good.size)
+        return auroc(self.scores[~self.good], self.scores[self.good])
 
     def point(self, threshold: float) -> OperatingPoint:
         """Return the rates at an image threshold."""

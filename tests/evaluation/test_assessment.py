@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeseg.evaluation.assessment import assess
-from edgeseg.evaluation.metrics import auroc
+from edgeseg.evaluation.operating_points import auroc
 
 
 def judged(good, bad, threshold, **more):

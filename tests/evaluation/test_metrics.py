@@ -10,7 +10,7 @@ from scipy.ndimage import label
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from edgeseg.errors import DataError
-from edgeseg.evaluation.metrics import Scores, auroc, score_maps
+from edgeseg.evaluation.metrics import Scores, score_maps
 from tests.kit.errors import fails
 
 EXACT = {"abs": 1e-9}
@@ -127,10 +127,6 @@ def test_image_score_is_the_mean_of_the_highest_values():
     masks = maps == np.float32(0.6)
     assert score_maps(maps, masks, top=1).image_auroc == 0.0
     assert score_maps(maps, masks, top=2).image_auroc == 1.0
-
-
-def test_auroc_counts_ties_half():
-    assert auroc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == 7 / 8
 
 
 def test_undefined_scores_are_nan_and_null_in_json():

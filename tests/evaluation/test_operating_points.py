@@ -7,6 +7,7 @@ import pytest
 
 from edgeseg.evaluation.operating_points import (
     Rate,
+    auroc,
     auroc_interval,
     below_misses,
     cheapest,
@@ -96,6 +97,11 @@ def test_the_pixel_threshold_marks_as_many_good_images_as_are_rejected():
     peaks = [0.4, 0.1, 0.9, 0.7]
     for rejected in range(5):
         assert sum(np.array(peaks) > matching_pixel_threshold(peaks, rejected)) == rejected
+
+
+def test_an_auroc_counts_ties_half():
+    assert auroc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == 7 / 8
+    assert math.isnan(auroc(np.array([1.0]), np.array([])))
 
 
 def test_the_interval_of_an_auroc_covers_it_as_often_as_promised():
