@@ -7,11 +7,11 @@ engine = edgeseg.build_engine(run, precision="int8")
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from edgeseg.cards import CARD, ENGINES, RUNS, ModelCard, read_card
 from edgeseg.config import BuildConfig, ExportConfig
-from edgeseg.errors import ConfigError, EdgesegError, ModelError
+from edgeseg.errors import EdgesegError, ModelError
 from edgeseg.evaluation.threshold import (
     FALSE_REJECT_RATE,
     Thresholds,
@@ -25,10 +25,6 @@ from edgeseg.machine.threads import limit_threads
 from edgeseg.presets import DEFAULT
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import fit, plain
-
-if TYPE_CHECKING:
-    from edgeseg.data.layouts import Dataset
-    from edgeseg.training.prepare import Continued
 
 S = TypeVar("S")
 
@@ -115,39 +111,42 @@ def train_run(
     """
     from edgeseg.data.layouts import open_dataset
     from edgeseg.data.rotation_policy import resolve_rotation
-    from edgeseg.evaluation.added import next_name, refuse_settings, run_to_continue
-    from edgeseg.training.folder import RESUME, choose, read_facts
-    from edgeseg.training.prepare import Continued, split_samples
+    from edgeseg.evaluation import added
+    from edgeseg.training.folder import RESUME, choose, no_data, read_facts, resumed, run_path
+    from edgeseg.training.prepare import split_samples
 
     if false_reject_rate is not None:
         check_rate(false_reject_rate)
     began = time.perf_counter()
     limit_threads(threads)
-    _check_add(data, add, continue_run, resume=resume)
+    added.check_add(data, add, continue_run, resume=resume)
     if add is not None and data is not None:
-        continue_run = run_to_continue(continue_run, data, runs_dir)
-        refuse_settings(plain(given), read_card(continue_run / CARD, ModelCard))
-        name = name or next_name(runs_dir / continue_run.name)
+        continue_run = added.run_to_continue(continue_run, data, runs_dir)
+        added.refuse_settings(plain(given), read_card(continue_run / CARD, ModelCard))
+        name = name or added.next_name(runs_dir / continue_run.name)
     given = given if resume or add is not None else with_default(given)
     config = None if resume else TrainConfig(**given)
-    run = _run_path(data, name, runs_dir, resume=resume)
+    run = run_path(data, name, runs_dir, resume=resume)
     folder = choose(run, resume=resume, overwrite=overwrite)
     if resume and (folder / RESUME).is_file():
-        data, config, recorded = _resumed(folder, run, data, given)
+        data, config, recorded = resumed(folder, run, data, given)
         false_reject_rate = recorded if false_reject_rate is None else false_reject_rate
         facts = read_facts(folder)
         if facts.continues is not None and facts.added is not None:
             continue_run, add = Path(facts.continues), Path(facts.added)
     if data is None:
-        raise _no_data(resume)
-    origin: Continued | None = None
+        raise no_data(resume)
+    rate, origin = FALSE_REJECT_RATE, None
     if add is not None and continue_run is not None:
-        dataset, config, origin, rate = _continuation(continue_run, run, data, add)
-        rate = rate if false_reject_rate is None else false_reject_rate
+        added.refuse_itself(continue_run, run)
+        card = read_card(continue_run / CARD, ModelCard)
+        found = added.continuation(continue_run, card, data, add)
+        dataset, config, origin = found.dataset, found.config, found.origin
+        rate = found.rate or rate
     else:
         dataset = open_dataset(data)
         config = resolve_rotation(config or TrainConfig(**given), dataset)
-        rate = FALSE_REJECT_RATE if false_reject_rate is None else false_reject_rate
+    rate = rate if false_reject_rate is None else false_reject_rate
     _, held = split_samples(dataset, config)
     if held and (warning := rate_warning(len(held), rate)):
         log.warning(warning)
@@ -185,91 +184,6 @@ def with_default(given: dict[str, Any]) -> dict[str, Any]:
     Whoever names a method alone wants that method as published.
     """
     return given if {"profile", "model"} & given.keys() else given | {"profile": DEFAULT}
-
-
-def _check_add(
-    data: Path | None, add: Path | None, continue_run: Path | None, *, resume: bool
-) -> None:
-    """ConfigError for --add without DATA or with --resume, or for --continue-run without --add."""
-    if add is not None and resume:
-        raise ConfigError(
-            "--add and --resume are both given (expected one of them: a resumed training has its "
-            "new images from its checkpoint)",
-            remedy="edgeseg train --resume",
-            code="config/conflict",
-        )
-    if continue_run is not None and add is None:
-        raise ConfigError(
-            "--continue-run needs new images of good parts",
-            remedy="edgeseg train DATA --add DIR",
-            code="config/conflict",
-        )
-    if add is not None and data is None:
-        raise ConfigError(
-            "missing DATA (expected the folder that the run was trained on)",
-            remedy="edgeseg train DATA --add DIR",
-            code="config/no-data",
-        )
-
-
-def _continuation(
-    base: Path, run: Path, data: Path, add: Path
-) -> "tuple[Dataset, TrainConfig, Continued, float]":
-    """Return images, settings, origin and false-reject rate of a training that continues a run."""
-    from edgeseg.evaluation.added import continuation
-
-    if run.resolve() == base.resolve():
-        raise ConfigError(
-            f"{shown(run)} is the run to continue, and stays as it is",
-            remedy="--name NAME for the new run",
-            code="train/run-exists",
-        )
-    card = read_card(base / CARD, ModelCard)
-    found = continuation(base, card, data, add)
-    rate = card.threshold_note.get("false_reject_rate", FALSE_REJECT_RATE)
-    return found.dataset, found.config, found.origin, rate
-
-
-def _resumed(
-    folder: Path, run: Path, data: Path | None, given: dict[str, Any]
-) -> tuple[Path, TrainConfig, float | None]:
-    """Return data, settings and false-reject rate of a checkpoint; ConfigError for others given."""
-    from edgeseg.data.layouts import open_dataset
-    from edgeseg.data.rotation_policy import resolve_rotation
-    from edgeseg.training.folder import check_settings, read_facts
-
-    facts = read_facts(folder)
-    data = Path(facts.data) if data is None else data
-    if given.get("rotation") == "paper":  # the checkpoint has what it stands for
-        resolved = resolve_rotation(TrainConfig(rotation="paper"), open_dataset(data))
-        given = given | {"rotation": resolved.rotation}
-    if given.get("texture_color") == "auto":  # as well
-        given = given | {"texture_color": facts.config["texture_color"]}
-    check_settings(run, facts.config, plain(given))
-    return data, TrainConfig(**_given(TrainConfig, facts.config)), facts.false_reject_rate
-
-
-def _run_path(data: Path | None, name: str | None, runs_dir: Path, *, resume: bool) -> Path:
-    """Return the path of a run: by name, by its data, or the only unfinished one."""
-    from edgeseg.training.folder import check_run_name, only_unfinished
-
-    if name is None and data is None:
-        if not resume:
-            raise _no_data(resume)
-        return only_unfinished(runs_dir)
-    if name is None:
-        assert data is not None
-        name = data.resolve().name
-    check_run_name(name)
-    return runs_dir / name
-
-
-def _no_data(resume: bool) -> ConfigError:
-    return ConfigError(
-        "missing DATA (expected a folder of images)",
-        remedy=f"edgeseg train {'--resume ' * resume}DATA",
-        code="config/no-data",
-    )
 
 
 def export(

@@ -44,6 +44,43 @@ class Continuation:
     dataset: Dataset
     config: TrainConfig
     origin: Continued
+    rate: float | None
+    """The false-reject rate of the run's thresholds."""
+
+
+def check_add(
+    data: Path | None, add: Path | None, continue_run: Path | None, *, resume: bool
+) -> None:
+    """ConfigError for --add without DATA or with --resume, or for --continue-run without --add."""
+    if add is not None and resume:
+        raise ConfigError(
+            "--add and --resume are both given (expected one of them: a resumed training has its "
+            "new images from its checkpoint)",
+            remedy="edgeseg train --resume",
+            code="config/conflict",
+        )
+    if continue_run is not None and add is None:
+        raise ConfigError(
+            "--continue-run needs new images of good parts",
+            remedy="edgeseg train DATA --add DIR",
+            code="config/conflict",
+        )
+    if add is not None and data is None:
+        raise ConfigError(
+            "missing DATA (expected the folder that the run was trained on)",
+            remedy="edgeseg train DATA --add DIR",
+            code="config/no-data",
+        )
+
+
+def refuse_itself(run: Path, new: Path) -> None:
+    """ConfigError for a run that would replace the one that it continues."""
+    if new.resolve() == run.resolve():
+        raise ConfigError(
+            f"{shown(run)} is the run to continue, and stays as it is",
+            remedy="--name NAME for the new run",
+            code="train/run-exists",
+        )
 
 
 def continuation(run: Path, card: ModelCard, data: Path, added: Path) -> Continuation:
@@ -94,7 +131,7 @@ def continuation(run: Path, card: ModelCard, data: Path, added: Path) -> Continu
     facts = {"run": card.name, "weights_sha256": card.weights_sha256, "full_steps": _full(card)}
     counts = {"added": len(paths), "rejected": len(rejected)}
     origin = Continued(run, added, card.network_size, facts | counts)
-    return Continuation(dataset, config, origin)
+    return Continuation(dataset, config, origin, card.threshold_note.get("false_reject_rate"))
 
 
 def repeats(old: int, rejected: int) -> int:

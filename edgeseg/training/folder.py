@@ -16,10 +16,13 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from edgeseg.cards import CARD, RUNS, WEIGHTS
+from edgeseg.data.layouts import open_dataset
+from edgeseg.data.rotation_policy import resolve_rotation
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.files import cannot_write, locked, quoted, shown
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import Invalid, bounded, build, check_given, is_plain, parse
+from edgeseg.settings import fit, plain
 from edgeseg.training.history import HISTORY
 
 RESUME = "resume.safetensors"
@@ -129,6 +132,28 @@ def only_unfinished(runs: Path) -> Path:
     )
 
 
+def run_path(data: Path | None, name: str | None, runs_dir: Path, *, resume: bool) -> Path:
+    """Return the path of a run: by name, by its data, or the only unfinished one."""
+    if name is None and data is None:
+        if not resume:
+            raise no_data(resume)
+        return only_unfinished(runs_dir)
+    if name is None:
+        assert data is not None
+        name = data.resolve().name
+    check_run_name(name)
+    return runs_dir / name
+
+
+def no_data(resume: bool) -> ConfigError:
+    """Return the error for a training without DATA."""
+    return ConfigError(
+        "missing DATA (expected a folder of images)",
+        remedy=f"edgeseg train {'--resume ' * resume}DATA",
+        code="config/no-data",
+    )
+
+
 def read_facts(folder: Path) -> Facts:
     """Read the facts of a checkpoint; ModelError if it is damaged or of an older version."""
     path = folder / RESUME
@@ -170,6 +195,23 @@ def check_settings(run: Path, before: Mapping[str, Any], now: Mapping[str, Any])
             remedy=f"--resume takes the settings from the checkpoint: {resume_command(run)}",
             code="train/settings-changed",
         )
+
+
+def resumed(
+    folder: Path, run: Path, data: Path | None, given: dict[str, Any]
+) -> tuple[Path, TrainConfig, float | None]:
+    """Return data, settings and false-reject rate of a checkpoint; ConfigError for others given."""
+    facts = read_facts(folder)
+    data = Path(facts.data) if data is None else data
+    if given.get("rotation") == "paper":  # the checkpoint has what it stands for
+        resolved = resolve_rotation(TrainConfig(rotation="paper"), open_dataset(data))
+        given = given | {"rotation": resolved.rotation}
+    if given.get("texture_color") == "auto":  # as well
+        given = given | {"texture_color": facts.config["texture_color"]}
+    check_settings(run, facts.config, plain(given))
+    settings = {name: value for name, value in facts.config.items() if value is not None}
+    config = TrainConfig(**fit(settings, TrainConfig, Path("checkpoint")))
+    return data, config, facts.false_reject_rate
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
