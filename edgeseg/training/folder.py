@@ -100,8 +100,7 @@ def choose(run: Path, *, resume: bool, overwrite: bool) -> Path:
         return stopped
     if overwrite:
         return run / REPLACEMENT if _begun(run) or stopped else run
-    if stopped is not None:
-        raise _unfinished(run, stopped)
+    refuse_unfinished(run)
     if (run / CARD).exists():
         raise ConfigError(
             f"run already exists: {shown(run)}",
@@ -117,6 +116,13 @@ def unfinished(run: Path) -> Path | None:
     if _begun(run / REPLACEMENT):
         return run / REPLACEMENT
     return run if _begun(run) and not (run / CARD).exists() else None
+
+
+def refuse_unfinished(run: Path) -> None:
+    """ConfigError (`train/unfinished`) for a run in which a stopped training can be resumed."""
+    stopped = unfinished(run)
+    if stopped is not None:
+        raise _unfinished(run, stopped)
 
 
 def only_unfinished(runs: Path) -> Path:

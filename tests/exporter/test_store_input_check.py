@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from edgeseg.cards import CARD, InputLimit, ModelCard, read_card, write_card
 from edgeseg.data.parts import write_parts
-from edgeseg.errors import DataError, WriteError
+from edgeseg.errors import ConfigError, DataError, WriteError
 from edgeseg.exporter import store_input_check as module
 from edgeseg.exporter.store_input_check import store_input_check
 from edgeseg.files import sha256
@@ -18,6 +18,7 @@ from edgeseg.model.input_check import COLUMNS
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.checkpoint import save_weights
+from edgeseg.training.folder import publish, training_folder
 from edgeseg.training.train import json_config
 from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
@@ -84,3 +85,21 @@ def test_a_card_that_cannot_be_written_leaves_the_run_as_it_was(run, photos, mon
     with pytest.raises(WriteError):
         store_input_check(run, photos)
     open_run(run).close()  # the weights are those of the card
+
+
+def test_stopped_while_it_replaces_the_run_it_is_completed_by_resume(run, photos, monkeypatch):
+    monkeypatch.setattr("edgeseg.training.folder.publish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        store_input_check(run, photos)
+    monkeypatch.undo()
+    open_run(run).close()
+    with fails(ConfigError, "train/unfinished"):
+        store_input_check(run, photos)
+    with training_folder(run, resume=True, overwrite=False) as folder:
+        publish(folder, run)
+    assert read_card(run / CARD, ModelCard).input_check
+    open_run(run).close()
+
+
+def stop(*_):
+    raise KeyboardInterrupt
