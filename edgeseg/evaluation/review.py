@@ -173,7 +173,7 @@ class Review:
 
     def _ways(self) -> list[str]:
         return [
-            "nothing was changed; to choose, for example:",
+            "the thresholds are as before; to choose others, for example:",
             f"  edgeseg threshold {quoted(self.model)} {quoted(self.data)} --false-reject 0.01",
         ]
 

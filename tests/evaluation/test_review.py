@@ -46,7 +46,7 @@ def test_it_shows_the_rates_of_held_out_and_defective_images_and_stores_nothing(
     text = found.summary()
     assert "20 held-out good and 5 defective images" in text
     assert "2 of 5 [12 to 77 %]" in text
-    assert "nothing was changed" in text
+    assert "the thresholds are as before" in text
     assert f"edgeseg threshold {run} {data} --false-reject 0.01" in text
 
 
