@@ -145,6 +145,9 @@ def _train(
         f"{len(training)} training images, {len(held)} held out, network {size_text(network)}, "
         f"device {detector.mean.device}, run {shown(run)}"
     )
+    if resume and plan is not None:
+        left = plan.rest([*plan.steps][start.phase], start.step) / 60
+        log.info(f"of the predicted time about {left:.1f} min are left")
     facts = Facts(
         phase=0,
         step=0,

@@ -21,7 +21,8 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.training import prepare
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import load_run
-from edgeseg.training.folder import RESUME
+from edgeseg.training.folder import RESUME, read_facts
+from edgeseg.training.plan import Costs, TrainPlan
 from edgeseg.training.prepare import split_samples
 from edgeseg.training.train import train
 from tests.kit.errors import fails
@@ -81,7 +82,7 @@ def test_each_phase_trains_only_its_own_weights(finished, plates, quick, tmp_pat
 
 @pytest.mark.parametrize("phase, number", [(0, signal.SIGINT), (1, HANGUP)])
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
-    finished, plates, tmp_path, monkeypatch, phase, number
+    finished, plates, tmp_path, monkeypatch, said, phase, number
 ):
     whole, config = finished
     run = tmp_path / "stopped"
@@ -91,7 +92,12 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
             train(plates, config, run)
     assert "--resume" in caught.value.remedy
     assert (run / RESUME).exists() and not (run / "card.json").exists()
-    train(plates, config, run, resume=True)
+    done = [*[3] * phase, read_facts(run).step, 0][:2]
+    costs = Costs(side=64, batch=2, steps={"student": 60.0, "head": 600.0}, before=0.0, after=0.0)
+    plan = TrainPlan(costs=costs, steps={"student": 3, "head": 3}, spent=0.0)
+    train(plates, config, run, resume=True, plan=plan)
+    left = (3 - done[0]) + 10 * (3 - done[1])
+    assert any(f"about {left:.1f} min are left" in line for line in said)
     one, two = (load_file(r / "model.safetensors") for r in (whole, run))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
