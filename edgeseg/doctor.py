@@ -32,6 +32,7 @@ from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.tensorrt import FLAVORS
 from edgeseg.system_packages import get_gstreamer
+from edgeseg.text import counted
 
 State = Literal["ok", "none", "warn", "missing"]  # none: absent, and not needed
 
@@ -105,7 +106,8 @@ def examine(folder: Path = Path()) -> Diagnosis:
 def _machine(here: Machine) -> Iterator[CheckResult]:
     yield CheckResult("edgeseg", "ok", f"{__version__}, Python {here.python} in {sys.prefix}")
     known = f": {', '.join(here.instructions)}" if here.instructions else ""
-    processor = f"{here.cpu}, {here.architecture}, {here.cores} cores, {here.threads} threads"
+    processor = f"{here.cpu}, {here.architecture}, {counted(here.cores, 'core')}, "
+    processor += counted(here.threads, "thread")
     yield CheckResult("processor", "ok", processor + known)
     memory = "of unknown size" if here.memory_gib is None else f"{here.memory_gib:g} GiB"
     yield CheckResult("memory", "ok", memory)

@@ -1,5 +1,6 @@
-"""Text for people: aligned tables, names, and lists of them."""
+"""Text for people: aligned tables, names, numbers, and lists of them."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -24,6 +25,23 @@ def listed(names: Sequence[str], most: int) -> str:
     """Return names, comma-separated, and the number of those beyond `most`."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 thread`, `2 threads`."""
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a change with its sign, `+0.012`; what rounds to 0 has a plus."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
+def percent(share: float) -> str:
+    """Return a share, 0 to 1, as `12.5 %`; only 1 is `100 %`, and NaN is `-`."""
+    if math.isnan(share):
+        return "-"
+    return "> 99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.3g} %"
 
 
 def escaped(text: str, keep: str = "") -> str:

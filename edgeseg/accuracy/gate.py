@@ -185,7 +185,7 @@ class _Search:
     def _ranked(self) -> tuple[Block, ...]:
         """The blocks that move the maps when they alone are lowered, the worst first."""
         damage = {}
-        with task("gate: searching the layers at fault", len(self.blocks)) as bar:
+        with task("gate: effect of each layer", len(self.blocks)) as bar:
             for block in self.blocks:
                 outputs = self._run([other for other in self.blocks if other is not block])
                 damage[block] = compare_outputs(self.reference, outputs).mean_abs_diff

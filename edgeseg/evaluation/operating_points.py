@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgeseg.text import percent
 from edgeseg.verdict import are_anomalous
 
 Z = 1.959964  # 95 % of a normal distribution are within this many deviations
@@ -53,8 +54,12 @@ class Rate:
         counted = f"{self.count} of {self.total}" + f" {verb}" * bool(verb)
         if not self.total:
             return counted
+        return f"{counted} ({percent(self.value)}, 95 % interval {self.bounds()})"
+
+    def bounds(self) -> str:
+        """Return the ends of the 95 % interval as `2 to 11 %`."""
         low, high = (f"{100 * side:.2g}" if side < 0.995 else "100" for side in self.interval)
-        return f"{counted} ({100 * self.value:.3g} %, 95 % interval {low} to {high} %)"
+        return f"{low} to {high} %"
 
     def to_json(self) -> dict[str, Any]:
         """Return count, total, rate (None without images) and its interval."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgeseg.machine import nvml
 from edgeseg.machine.sysfs import text
+from edgeseg.text import counted
 
 # The instruction sets that affect the speed on a CPU, as /proc/cpuinfo names them.
 INSTRUCTIONS = (
@@ -66,9 +67,9 @@ class Machine:
             gpu = f"{self.gpu} (compute capability {self.compute_capability})"
         board = f"{self.jetson}, " if self.jetson else ""
         release = f", L4T {self.l4t}" if self.l4t else ""
-        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        cores = counted(self.cores, "core")
         if self.threads != self.cores:
-            cores += f" ({self.threads} threads)"
+            cores += f" ({counted(self.threads, 'thread')})"
         return f"{board}{self.cpu}, {cores}{memory}, {gpu}, {self.os}{release}"
 
 

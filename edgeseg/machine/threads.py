@@ -7,6 +7,7 @@ import os
 import sys
 
 from edgeseg.machine.facts import this_machine
+from edgeseg.text import counted
 
 OPENMP = "OMP_NUM_THREADS"  # read by PyTorch when it is loaded
 _limit: dict[str, int] = {}
@@ -36,4 +37,4 @@ def cpu_threads(wanted: int | None) -> int:
 
 def on_cpu(count: int) -> str:
     """Return `CPU, 2 threads`, the end of a backend's name."""
-    return f"CPU, {count} thread{'s' if count > 1 else ''}"
+    return f"CPU, {counted(count, 'thread')}"

@@ -29,6 +29,7 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.jobs import Failure, run_jobs
 from edgeseg.reproduce.report import write_report
 from edgeseg.reproduce.table import MEASURES, Row, Table
+from edgeseg.text import counted
 from edgeseg.text import table as text_table
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class ComplexityReport:
         """Return the table with its method, as text."""
         table = self.table
         lines = [f"{table.name}: {table.title}", f"machine   {self.machine}"]
-        where = dict.fromkeys(f"{x.device}, {x.threads} threads" for x in self.found.values())
+        where = dict.fromkeys(
+            f"{x.device}, {counted(x.threads, 'thread')}" for x in self.found.values()
+        )
         lines += [f"          PyTorch {self.versions['torch']} on {place}" for place in where]
         if self.departures:
             lines.append(f"settings  not those of the table: {', '.join(self.departures)}")

@@ -12,7 +12,7 @@ from edgeseg.files import write_atomic
 from edgeseg.reproduce.jobs import Failure
 from edgeseg.reproduce.results import SECONDS, Cell, Line, RowResult, lines_of, read_result
 from edgeseg.reproduce.table import AVERAGE, Row, Table, plus_minus
-from edgeseg.text import table
+from edgeseg.text import signed, table
 
 if TYPE_CHECKING:
     from edgeseg.reproduce.runs import TableRun
@@ -175,6 +175,7 @@ def write_report(folder: Path, text: str, document: dict[str, Any]) -> None:
 
 def _text(cell: Cell, kind: str) -> str:
     if kind == "diff":
-        return "" if cell.difference is None else f"{cell.difference:+.1f}{'*' * bool(cell.beyond)}"
+        star = "*" * bool(cell.beyond)
+        return "" if cell.difference is None else signed(cell.difference, 1) + star
     figure = cell.ours if kind == "ours" else cell.paper
     return "-" if figure is None else str(figure)

@@ -32,6 +32,7 @@ from edgeseg.reproduce.table import (
     read_table,
 )
 from edgeseg.settings import read_toml
+from edgeseg.text import counted
 
 if TYPE_CHECKING:
     from edgeseg.reproduce.runs import Training
@@ -93,7 +94,8 @@ def reproduce(
     threads = max(this_machine().threads // config.processes, 1)
     jobs = [dataclasses.replace(job, threads=threads) for job in jobs]
     if config.processes > 1:
-        log.info(f"{config.processes} processes, {threads} threads each; logs: {folder}/*/*/{LOG}")
+        each = counted(threads, "thread")
+        log.info(f"{config.processes} processes, {each} each; logs: {folder}/*/*/{LOG}")
     began, done = time.monotonic(), 0
 
     def on_end(training: "Training", failure: Failure | None) -> None:

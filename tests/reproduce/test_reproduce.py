@@ -51,7 +51,7 @@ def finish(run):
             split=split_hashes(open_dataset(run.data), run.config),
             steps={"student": 3},
             seconds={"student": 20.0 + 20 * run.config.seed, "head": 30.0},
-            trained_on="a machine, 1 threads",
+            trained_on="a machine, 1 thread",
             metrics={"image_auroc": score, "pixel_ap": score / 2, "iap": None},
         ),
     )
@@ -108,7 +108,7 @@ def test_reproduce_runs_every_row_on_every_category_with_every_seed(table, confi
     assert wide.split() == (
         "wide 4 55.0 ± 7.1 90.0 -35.0* 27.5 ± 3.5 50.0 ± 1.0 -22.5* 60.0 ± 14.1".split()
     )
-    assert "machine   a machine, 1 threads" in text and "8 of 8" in text
+    assert "machine   a machine, 1 thread" in text and "8 of 8" in text
     document = json.loads((config.out / "methods" / "report.json").read_text())
     assert len(document["runs"]) == 8
     assert document["runs"][0]["values"]["training_seconds"] == 50.0
