@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 
 from edgeseg.evaluation.operating_points import OperatingPoint, auroc_interval, below_misses, rates
 
+TEST_GOOD, HELD_GOOD = "good test", "held-out good"
+"""Which good images a figure is from."""
 Ranking = Literal["useless", "weak", "usable", "good", "unclear"]
 BOUNDS: dict[Ranking, float] = {"useless": 0.8, "weak": 0.95, "usable": 0.99, "good": math.inf}
 """Each up to this image AUROC."""
@@ -83,18 +85,20 @@ def assess(
     pixel_ap: float = math.nan,
     image_size: int = 0,
     reasons: Sequence[str] = (),
+    good_kind: str = "good",
+    use_defects: bool = False,
 ) -> Assessment:
     """Judge a model by the scores [N] of its labeled images; good: bool [N].
 
     reasons: why an image is unknown, empty for the others; () for none.
-
-    pixel_ap: NaN without masks. image_size: shorter side of the network's input, for the advice.
+    pixel_ap: NaN without masks. image_size: shorter side of the network's input; use_defects:
+    whether it was trained with defects; both for the advice. good_kind: what the good images are.
     """
     unknown = np.array([bool(reason) for reason in reasons or [""] * len(good)], np.bool_)
     point = rates(scores, good, image_threshold, unknown=unknown)
     interval = auroc_interval(auroc, point.false_rejects.total, point.misses.total)
     ranking = _ranking(auroc, interval)
-    words = [] if ranking is None else [_ranking_words(auroc, interval, ranking, point)]
+    words = [] if ranking is None else [_ranking_words(auroc, interval, ranking, point, good_kind)]
     words += _rate_words(point) + _unknown_words(good, unknown, reasons)
     if not math.isnan(pixel_ap):
         shown = (text for bound, text in PIXEL_BOUNDS.items() if pixel_ap < bound)
@@ -104,7 +108,7 @@ def assess(
         interval=interval,
         unfit=any(_most(each.count, each.total) for each in (point.misses, point.false_rejects)),
         words=tuple(words),
-        steps=tuple(_steps(scores, good, point, ranking, image_size)),
+        steps=tuple(_steps(scores, good, point, ranking, image_size, use_defects)),
     )
 
 
@@ -126,13 +130,17 @@ def _ranking(auroc: float, interval: tuple[float, float]) -> Ranking | None:
 
 
 def _ranking_words(
-    auroc: float, interval: tuple[float, float], ranking: Ranking, point: OperatingPoint
+    auroc: float,
+    interval: tuple[float, float],
+    ranking: Ranking,
+    point: OperatingPoint,
+    good_kind: str,
 ) -> str:
     good, defective = point.false_rejects.total, point.misses.total
     few = " (few)" if min(good, defective) < MANY else ""
     words = useless_words(interval) if ranking == "useless" else WORDS[ranking]
     line = (
-        f"image AUROC {_short(auroc)}: {words}. From {good} good and {defective} defective "
+        f"image AUROC {_short(auroc)}: {words}. From {good} {good_kind} and {defective} defective "
         f"images{few}: {_short(interval[0])} to {_short(interval[1])} (95 % interval)"
     )
     lowest = _ranking(interval[0], (1.0, 1.0))
@@ -168,14 +176,18 @@ def _steps(
     point: OperatingPoint,
     ranking: Ranking | None,
     image_size: int,
+    use_defects: bool,
 ) -> list[str]:
     """Return what to try, the most useful first."""
     steps = []
     if ranking in ("useless", "weak"):
+        defects = "photos of more defects"
+        if not use_defects:
+            defects = "the defects that you have (--use-defects)"
         larger = f"--image-size {2 * image_size}, " if 0 < image_size <= 128 else ""
         steps.append(
-            f"train better: more time (--minutes 60), {larger}the defects that you have "
-            "(--use-defects), or more photos of good parts; no threshold can repair a ranking"
+            f"train better: more time (--minutes 60), {larger}{defects}, or more photos of good "
+            "parts; no threshold can repair a ranking"
         )
     elif ranking is not None:
         steps += _threshold_steps(scores, good, point)

@@ -16,15 +16,20 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.data.damaged import DamagedImages
-from edgeseg.data.defective.known import unseen_samples
+from edgeseg.data.defective.known import (
+    doubts_of_trained,
+    refuse_good_and_bad,
+    unseen_samples,
+)
 from edgeseg.data.images import Image, Mask, read_pixels, resize_mask
 from edgeseg.data.layouts import BARE, GOOD, Dataset, Sample
 from edgeseg.data.truth import check_masks, read_mask_of
 from edgeseg.errors import DataError
-from edgeseg.evaluation.assessment import assess
+from edgeseg.evaluation.assessment import TEST_GOOD, assess
 from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
 from edgeseg.evaluation.folder import EvaluationFolder
 from edgeseg.evaluation.operating_points import auroc
+from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.evaluation.scores import damaged_rows, scored_image
@@ -56,8 +61,8 @@ def evaluate(
     out: folder for evaluation.json, scores.csv and sheet.png, the worst misses and false rejects,
     which `store` of the result writes. model: the path of the opened model, whose card `store`
     writes the verdict to. A damaged image is listed; strict: `check` of the result refuses it.
-    Errors: DataError for a data set without test images, a damaged mask, a mask of another size;
-    those of `EvaluationFolder`, before the first image.
+    Errors: DataError for a data set without test images, an image that is both good and defective,
+    a damaged mask, a mask of another size; those of `EvaluationFolder`, before the first image.
     """
     folder = None if out is None else EvaluationFolder(out)
     try:
@@ -94,13 +99,14 @@ def _evaluate(
         )
     require("scipy", extra="cpu")
     card = backend.card
-    doubts = check_masks(dataset)
+    refuse_good_and_bad(dataset)
+    run = None if model is None else run_card(model, card)
+    trained = run.split.get("train", {}).values() if run else ()
+    doubts = [*check_masks(dataset), *doubts_of_trained(dataset.test, set(trained), card.name)]
     for line in doubts:
         log.warning(line)
     damaged = DamagedImages()
     judging = unseen_samples(dataset.test, card.defects)
-    if left_out := len(dataset.test) - len(judging):
-        log.info(f"left out: {left_out} defective images that the model was trained on")
     results, samples, verdicts = _run(backend, judging, damaged)
     rejected = np.array([verdict.name == ANOMALOUS for verdict in verdicts], np.bool_)
     passed = np.array([verdict.name == PASSED for verdict in verdicts], np.bool_)
@@ -123,6 +129,8 @@ def _evaluate(
             pixel_ap=overall.scores.pixel_ap,
             image_size=min(card.network_size),
             reasons=[verdict.reason for verdict in verdicts],
+            good_kind=TEST_GOOD,
+            use_defects=bool(card.defects),
         ),
         images=(*rows, *damaged_rows(damaged.found, dataset)),
         per_defect=tuple(_scores(d, results, labels == d, passed, card) for d in defects),
@@ -136,7 +144,7 @@ def _evaluate(
         layout=dataset.layout,
         doubts=tuple(doubts),
         damaged=tuple(damaged.found),
-        trained_on=left_out,
+        trained_on=len(dataset.test) - len(judging),
         strict=strict,
         folder=folder,
         model=model,

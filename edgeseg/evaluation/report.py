@@ -10,13 +10,13 @@ from edgeseg.cards import GraphCard
 from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
 from edgeseg.data.defective.known import described
 from edgeseg.data.images import Image
-from edgeseg.evaluation.assessment import Assessment
+from edgeseg.evaluation.assessment import TEST_GOOD, Assessment
 from edgeseg.evaluation.folder import SCORES, SHEET, EvaluationFolder
 from edgeseg.evaluation.operating_points import Rate
 from edgeseg.evaluation.remembered import facts_of, remember
 from edgeseg.evaluation.scores import ScoredImage, csv_text
 from edgeseg.files import quoted, shown
-from edgeseg.text import table
+from edgeseg.text import percent, table
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -81,7 +81,7 @@ class Evaluation:
     root: Path | None = None
     """The folder of the data set."""
     doubts: tuple[str, ...] = ()
-    """What looks wrong about the masks, which was logged."""
+    """What looks wrong about images and masks, which was logged."""
     damaged: tuple[DamagedImage, ...] = ()
     """Test images that could not be read; none of the figures counts them."""
     trained_on: int = 0
@@ -103,7 +103,8 @@ class Evaluation:
         """Return model, data, metrics, error rates and files, as text."""
         card = self.card
         lines = [
-            f"{card.name} on {self.dataset} ({self.layout} layout), {self.backend}",
+            f"{card.name} on {self.good} {TEST_GOOD} and {self.overall.images} defective images of "
+            f"{self.dataset} ({self.layout} layout), {self.backend}",
             self.table(),
             f"image threshold {card.image_threshold:.4g}, pixel threshold {card.threshold:.4g}; "
             f"with anomalous pixels: {_share(self.good_marked, self.good)} good images",
@@ -112,7 +113,7 @@ class Evaluation:
         if self.without_mask:
             lines.append(f"without a mask: {self.without_mask} (used for the image AUROC only)")
         if self.trained_on:
-            lines.append(f"left out: {self.trained_on} defective images of the training")
+            lines.append(f"left out: {self.trained_on} defective images that were trained on")
         lines += damaged_lines(self.damaged)
         paths = [self.model or "MODEL", self.root or "DATA"]
         lines += ["", *self.assessment.lines(" ".join(map(quoted, paths)))]
@@ -189,4 +190,4 @@ class Evaluation:
 
 
 def _share(count: int, total: int) -> str:
-    return f"{count} of {total}" + (f" ({count / total:.1%})" if total else "")
+    return f"{count} of {total}" + (f" ({percent(count / total)})" if total else "")

@@ -80,6 +80,15 @@ def test_a_bad_ranking_gets_no_threshold_but_a_better_training():
     assert "edgeseg threshold" not in " ".join(found.steps)
 
 
+def test_no_advice_to_use_defects_that_are_used_already():
+    steps = [judged(*normal(0), 9, use_defects=used).steps[0] for used in (False, True)]
+    assert ["--use-defects" in step for step in steps] == [True, False]
+
+
+def test_the_images_of_a_figure_are_named():
+    assert "200 held-out good and 200" in judged(*normal(5), 2, good_kind="held-out good").words[0]
+
+
 def test_thresholds_are_unfit_for_most_of_at_least_five():
     assert not judged([0.1] * 50, [0.2] * 4, 0.5).unfit
     assert judged([0.1] * 50, [0.2] * 5, 0.5).unfit

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.cards import CARD
+from edgeseg.cards import CARD, write_card
 from edgeseg.data.images import read_image, resize_mask, write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import DataError, EdgesegError, WriteError
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.folder import default_folder
 from edgeseg.files import sha256
+from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 from tests.kit.red_backend import PlateBackend, write_image
 
@@ -180,16 +181,30 @@ def test_images_of_the_training_do_not_judge(root):
     assert {row.label: row.images for row in found.per_defect} == {"dent": 1, "scratch": 1}
     assert found.overall.missed == 1, "the scratch at 100, below the threshold"
     text, document = found.summary(), found.to_json()
-    assert "scratch (seen in training)" in text and "dent (unseen)" in text
+    assert text.count("left out") == 1 and "3 good test and 2 defective images" in text
+    assert "scratch (type trained on)" in text and "dent (type not trained on)" in text
     seen = {label: row["seen"] for label, row in document["per_defect"].items()}
     assert seen == {"scratch": True, "dent": False}
     assert document["counts"]["trained_on"] == 1
 
 
+def test_test_images_that_the_run_was_trained_on_are_doubtful(root, tmp_path, said):
+    split = {"train": {"elsewhere/20.png": sha256(root / "test/good/20.png")}, "holdout": {}}
+    write_card(tmp_path / "run" / CARD, make_run_card(split=split))
+    found = evaluate(PlateBackend(), open_dataset(root), model=tmp_path / "run")
+    assert len(found.doubts) == len(said) == 1 and "1 of the 6 test images" in said[0]
+
+
+def test_an_image_that_is_good_and_defective_is_refused(root):
+    shutil.copy(root / "train/good/0.png", root / "test/dent/0.png")
+    with fails(DataError, "data/good-and-bad"):
+        evaluate(PlateBackend(), open_dataset(root))
+
+
 def test_a_damaged_image_is_listed_and_the_others_are_measured(root, tmp_path):
     torn = [root / "test/good/180.png", root / "test/dent/250.png"]
     for path in torn:
-        path.write_bytes(b"no png")
+        path.write_bytes(f"no png: {path.name}".encode())
     found = evaluate(PlateBackend(), open_dataset(root), out=tmp_path / "out", strict=True)
     assert (found.good, found.overall.images, found.overall.scores.image_auroc) == (2, 2, 1.0)
     assert [row.label for row in found.per_defect] == ["scratch"]

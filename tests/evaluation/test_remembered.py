@@ -20,7 +20,8 @@ def data(tmp_path):
     for n in range(60):
         write_image(root / f"good/{n}.png", 100 + n % 12)
     for n in range(15):
-        write_image(root / f"bad/{n}.png", 100 + n if n < 12 else 200)
+        corner = slice(12, 16), slice(12, 16)  # other files of the same scores
+        write_image(root / f"bad/{n}.png", 100 + n if n < 12 else 200, corner)
     return root
 
 

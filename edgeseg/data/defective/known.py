@@ -4,7 +4,8 @@ An image is never on both sides, nor is its copy under another name: images are 
 SHA-256 of their files.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import numpy as np
 from edgeseg.data.layouts import Dataset, Sample
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, quoted, sha256, shown
+from edgeseg.text import counted, listed
 
-SEEN, UNSEEN = "seen in training", "unseen"
-"""What a type of defect is for a model that was trained with defects."""
+SEEN, UNSEEN = "type trained on", "type not trained on"
+"""What a type of defect is for a model that was trained with defects; the images are others."""
+NAMED = 5  # files in an error
 
 
 def split_defects(dataset: Dataset, share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
@@ -31,8 +34,8 @@ def split_defects(dataset: Dataset, share: float, seed: int) -> tuple[list[Sampl
             remedy=f"add some to {quoted(_folder(dataset))}, or train without --use-defects",
             code="data/no-defects",
         )
+    refuse_good_and_bad(dataset)
     digests = {sample.path: digest_of(sample.path) for sample in bad}
-    _refuse_good(dataset, digests)
     rng = np.random.default_rng([seed, 3])
     chosen: set[str] = set()
     for label in dict.fromkeys(sample.label for sample in bad):
@@ -61,10 +64,51 @@ def unseen_samples(samples: Sequence[Sample], trained: Mapping[str, str]) -> lis
 
 
 def described(label: str, trained: Mapping[str, str]) -> str:
-    """Return a type of defect and whether the training has seen it, as text."""
+    """Return a type of defect and whether images of it were trained on, as text."""
     if not trained:
         return label
     return f"{label} ({SEEN if label in trained.values() else UNSEEN})"
+
+
+def refuse_good_and_bad(dataset: Dataset) -> None:
+    """DataError (`data/good-and-bad`) for files among the good and the defective images.
+
+    Only files of a size that occurs on both sides are read.
+    """
+    samples = (*dataset.train, *(dataset.held or ()), *dataset.test)
+    good = dict.fromkeys(sample.path for sample in samples if sample.good)
+    bad = [sample.path for sample in samples if not sample.good]
+    sizes = [{path.stat().st_size for path in side} for side in (good, bad)]
+    common = (sizes[0] & sizes[1]) - {0}
+    names = {digest_of(path): path for path in bad if path.stat().st_size in common}
+    found = {path: names.get(digest_of(path)) for path in good if path.stat().st_size in common}
+
+    def name(path: Path) -> str:
+        return shown(os.path.relpath(path, dataset.root))
+
+    twice = [f"{name(path)} is {name(other)}" for path, other in found.items() if other]
+    if twice:
+        raise DataError(
+            f"{counted(len(twice), 'image')} in {shown(dataset.root)} among both the good and the "
+            f"defective ones: {listed(twice, NAMED)}",
+            remedy="keep one of the two files",
+            code="data/good-and-bad",
+        )
+
+
+def doubts_of_trained(samples: Sequence[Sample], trained: Collection[str], model: str) -> list[str]:
+    """Return what is wrong with test images that a model was trained on as good ones.
+
+    trained: the SHA-256 of its good training images.
+    """
+    seen = [s.good for s in samples if trained and digest_of(s.path) in trained]
+    effects = {True: "good: more new parts may be rejected", False: "defective: wrong labels?"}
+    return [
+        f"{model} was trained, as good, on {seen.count(good)} of the {len(samples)} test images, "
+        f"which are {effect}"
+        for good, effect in effects.items()
+        if good in seen
+    ]
 
 
 def digest_of(path: Path) -> str:
@@ -73,20 +117,6 @@ def digest_of(path: Path) -> str:
         return sha256(path)
     except OSError as error:
         raise cannot_read(path, error) from error
-
-
-def _refuse_good(dataset: Dataset, digests: Mapping[Path, str]) -> None:
-    names = {digest: path for path, digest in digests.items()}
-    sizes = {path.stat().st_size for path in digests}
-    good = (s.path for s in (*dataset.train, *dataset.test) if s.good)
-    for path in good:  # only files of a size that a defective one has are read
-        if path.stat().st_size in sizes and (digest := digest_of(path)) in names:
-            raise DataError(
-                f"{shown(path)} is among the good images and, as {shown(names[digest])}, among the "
-                "defective ones",
-                remedy="keep one of the two files",
-                code="data/good-and-bad",
-            )
 
 
 def _folder(dataset: Dataset) -> Path:

@@ -5,7 +5,15 @@ import shutil
 import numpy as np
 import pytest
 
-from edgeseg.data.defective.known import described, split_defects, unseen_samples
+from edgeseg.data.defective.known import (
+    SEEN,
+    UNSEEN,
+    described,
+    doubts_of_trained,
+    refuse_good_and_bad,
+    split_defects,
+    unseen_samples,
+)
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import DataError
@@ -64,10 +72,30 @@ def test_a_copy_of_a_trained_image_does_not_judge(mvtec):
     assert len(known) == len(again)
 
 
-def test_an_image_among_the_good_and_the_bad_ones_is_refused(mvtec):
-    shutil.copy(mvtec / "test/crack/3.png", mvtec / "train/good/new.png")
+@pytest.mark.parametrize("folder", ["train/good", "test/good"])
+def test_images_among_the_good_and_the_bad_ones_are_refused(mvtec, folder):
+    refuse_good_and_bad(open_dataset(mvtec))
+    for name in ("crack/3.png", "dent/0.png"):
+        shutil.copy(mvtec / "test" / name, mvtec / folder / f"new-{name.replace('/', '-')}")
+    with fails(DataError, "data/good-and-bad") as caught:
+        refuse_good_and_bad(open_dataset(mvtec))
+    assert caught.value.problem.startswith("2 images")
     with fails(DataError, "data/good-and-bad"):
         split_defects(open_dataset(mvtec), 0.5, seed=0)
+
+
+def test_empty_files_are_damaged_and_not_the_same_image(mvtec):
+    for name in ("train/good/empty.png", "test/crack/empty.png"):
+        (mvtec / name).touch()
+    refuse_good_and_bad(open_dataset(mvtec))
+
+
+def test_test_images_that_were_trained_on_as_good_are_doubtful(mvtec):
+    samples = open_dataset(mvtec).test
+    good, bad = (sha256(mvtec / "test" / name) for name in ("good/0.png", "crack/0.png"))
+    assert len(doubts_of_trained(samples, {good}, "cap")) == 1
+    assert len(doubts_of_trained(samples, {good, bad}, "cap")) == 2
+    assert doubts_of_trained(samples, {"0" * 64}, "cap") == doubts_of_trained(samples, (), "") == []
 
 
 def test_without_defective_images(tmp_path):
@@ -89,6 +117,6 @@ def test_samples_of_the_training_are_told_by_their_content(mvtec):
 
 def test_a_type_is_seen_or_unseen_only_for_a_model_trained_with_defects():
     trained = {"0" * 64: "dent"}
-    assert described("dent", trained) == "dent (seen in training)"
-    assert described("crack", trained) == "crack (unseen)"
+    assert described("dent", trained) == f"dent ({SEEN})"
+    assert described("crack", trained) == f"crack ({UNSEEN})"
     assert described("crack", {}) == "crack"
