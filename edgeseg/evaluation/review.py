@@ -6,7 +6,7 @@ of the data set. They run through the model itself: an INT8 engine has other sco
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,11 @@ from edgeseg.data.damaged import (
     damaged_to_json,
     refuse_damaged,
 )
-from edgeseg.data.defective.known import unseen_samples
+from edgeseg.data.defective.known import refuse_good_and_bad, unseen_samples
 from edgeseg.data.layouts import Sample, open_dataset
 from edgeseg.data.listing import list_images
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.evaluation.assessment import assess
+from edgeseg.evaluation.assessment import HELD_GOOD, TEST_GOOD, assess
 from edgeseg.evaluation.histogram import digits_of, histogram, histogram_lines
 from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses
 from edgeseg.evaluation.pick import Chosen, Pick, ScoredSet, choose, cost_of
@@ -37,7 +37,7 @@ from edgeseg.files import quoted, shown
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
-from edgeseg.text import table
+from edgeseg.text import counted, percent, table
 from edgeseg.verdict import UNKNOWN, judge
 
 FALSE_REJECTS = (0.01, 0.005, 0.02, 0.05, 0.1, 0.2)
@@ -46,6 +46,20 @@ MISSES = (0.05, 0.02, 0.1, 0.2, 0.5)
 PRESENT = "present"
 
 Store = Callable[[Path, Chosen, float | None], None]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A row of the table: how to choose a threshold, and what it does."""
+
+    by: str
+    point: OperatingPoint
+    needs: str = ""
+    """The images that the rate needs, where there are fewer."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        return {"by": self.by, **self.point.to_json(), "needs": self.needs or None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +71,10 @@ class Review:
     card: GraphCard
     backend: str
     measured: ScoredSet
-    points: tuple[tuple[str, OperatingPoint], ...]
-    """How to choose each, and the point; the present one among them."""
+    good_kind: str
+    """What the good images are: `held-out good`, `good test`."""
+    offers: tuple[Offer, ...]
+    """The present threshold among them."""
     pick: Pick | None
     chosen: Chosen | None
     context: float | None
@@ -71,7 +87,7 @@ class Review:
     @property
     def present(self) -> OperatingPoint:
         """The point of the model's own image threshold."""
-        return next(point for words, point in self.points if words == PRESENT)
+        return next(offer.point for offer in self.offers if offer.by == PRESENT)
 
     def summary(self) -> str:
         """Return histogram, operating points and the choice, as text."""
@@ -82,8 +98,8 @@ class Review:
         elif self.chosen:
             marks["chosen threshold"] = self.chosen.image
         lines = [
-            f"{self.card.name}: {good.sum()} held-out good and {(~good).sum()} defective images of "
-            f"{shown(self.data)}, {self.backend}",
+            f"{self.card.name}: {good.sum()} {self.good_kind} and {(~good).sum()} defective images "
+            f"of {shown(self.data)}, {self.backend}",
             "",
             *histogram_lines(histogram(self.measured.scores, good), marks),
             "",
@@ -101,14 +117,18 @@ class Review:
         pixel, image = self.card.threshold, self.card.image_threshold
         if self.chosen:
             pixel, image = self.chosen.pixel, self.chosen.image
-        points = [{"by": words} | point.to_json() for words, point in self.points]
         bins = histogram(self.measured.scores, self.measured.good)
         return {
             "model": str(self.model),
             "pixel": pixel,
             "image": image,
             "chosen": self.chosen.note() | self.chosen.point.to_json() if self.chosen else None,
-            "points": points,
+            "images": {
+                "good": int(self.measured.good.sum()),
+                "defective": int((~self.measured.good).sum()),
+                "good_kind": self.good_kind,
+            },
+            "points": [offer.to_json() for offer in self.offers],
             "histogram": [vars(each) for each in bins],
             "unknown": {"good": self.unknown[0], "defective": self.unknown[1]},
             **damaged_to_json(self.damaged),
@@ -120,15 +140,17 @@ class Review:
             self.write(self.model, self.chosen, self.context)
 
     def _table(self) -> list[str]:
-        digits = digits_of([point.threshold for _, point in self.points])
+        digits = digits_of([offer.point.threshold for offer in self.offers])
         rows = [
             ["threshold", "good parts rejected", "", "defective parts missed", "", "choose by"],
             ["", "seen", "per 1000", "seen", "per 1000", ""],
         ]
-        for words, point in self.points:
+        for offer in self.offers:
+            point = offer.point
             pairs = [(point.false_rejects, self.present.false_rejects)]
             pairs += [(point.misses, self.present.misses)]
-            cells = [cell for pair in pairs for cell in _cells(*pair, same=words == PRESENT)]
+            cells = [cell for pair in pairs for cell in _cells(*pair, same=offer.by == PRESENT)]
+            words = f"{offer.by} (too few: needs {offer.needs})" if offer.needs else offer.by
             rows.append([f"{point.threshold:.{digits}f}", *cells, words])
         return [
             *table(rows, "><><><"),
@@ -137,8 +159,14 @@ class Review:
 
     def _ranking(self) -> list[str]:
         """Return what the ranking is called, where no threshold can repair it."""
-        scores, good = self.measured.scores, self.measured.good
-        found = assess(scores, good, self.card.image_threshold, auroc=self.measured.auroc)
+        measured, limit = self.measured, self.card.image_threshold
+        found = assess(
+            measured.scores,
+            measured.good,
+            limit,
+            auroc=measured.auroc,
+            good_kind=self.good_kind,
+        )
         return [found.words[0]] if found.ranking in ("useless", "weak") else []
 
     def _choice(self) -> list[str]:
@@ -172,9 +200,14 @@ class Review:
         return [*lines, *(f"warning: {warning}" for warning in warnings)]
 
     def _ways(self) -> list[str]:
+        good = int(self.measured.good.sum())
+        rates = [rate for rate in sorted(FALSE_REJECTS) if rate >= FALSE_REJECTS[0]]
+        rate = next((each for each in rates if good >= images_needed(each)), rates[-1])
         return [
-            "the thresholds are as before; to choose others, for example:",
-            f"  edgeseg threshold {quoted(self.model)} {quoted(self.data)} --false-reject 0.01",
+            "the thresholds are as before; to choose others, for example "
+            f"({counted(good, 'good image')} support {percent(1 / (good + 1))} and more):",
+            f"  edgeseg threshold {quoted(self.model)} {quoted(self.data)} "
+            f"--false-reject {quoted(str(rate))}",
         ]
 
 
@@ -208,7 +241,7 @@ def review(
     )
     with closing(opened) as backend:
         card = backend.card
-        good, bad = _images(model, card, data)
+        good, bad, good_kind = _images(model, card, data)
         damaged = DamagedImages()
         measured, unknown = _measure(backend, good, bad, damaged)
     if strict:
@@ -219,7 +252,8 @@ def review(
         card=card,
         backend=backend.name,
         measured=measured,
-        points=tuple(_points(measured, card.image_threshold)),
+        good_kind=good_kind,
+        offers=tuple(_offers(measured, card.image_threshold)),
         pick=pick,
         chosen=choose(measured, pick) if pick else None,
         context=context,
@@ -229,21 +263,28 @@ def review(
     )
 
 
-def _images(model: Path, card: GraphCard, data: Path) -> tuple[list[Path], list[Path]]:
-    """Return the good and the defective images that the model was not trained on."""
+def _images(model: Path, card: GraphCard, data: Path) -> tuple[list[Path], list[Path], str]:
+    """Return the good and the defective images that the model was not trained on, and of which kind
+    the good ones are; DataError for an image that is good and defective.
+    """
     run = run_card(model, card)
     test: tuple[Sample, ...] = ()
     problem = ""
     try:
-        test = open_dataset(data).test
+        dataset = open_dataset(data)
+        test = dataset.test
     except DataError as error:  # a folder of good images is enough
         problem = error.problem
+    else:
+        refuse_good_and_bad(dataset)
     bad = [sample.path for sample in unseen_samples(test, card.defects) if not sample.good]
     if run is not None:
         if IMPORTED in run.config:
             log.info(f"imported run {run.name}: valid only if {data} was not used in training")
-        return held_out(run, data), bad
-    good = list_images(data) or [sample.path for sample in test if sample.good]
+        return held_out(run, data), bad, HELD_GOOD
+    good, good_kind = list_images(data), "good"
+    if not good:
+        good, good_kind = [sample.path for sample in test if sample.good], TEST_GOOD
     if not good:
         raise DataError(
             f"no good images in {shown(data)} that were not used in training"
@@ -255,7 +296,7 @@ def _images(model: Path, card: GraphCard, data: Path) -> tuple[list[Path], list[
         f"the run of {card.name} is not here: valid only if the {len(good)} good images were not "
         "used in training"
     )
-    return good, bad
+    return good, bad, good_kind
 
 
 def _measure(
@@ -283,32 +324,36 @@ def _measure(
     return measured, (unknown[0], unknown[1])
 
 
-def _points(measured: ScoredSet, present: float) -> Iterator[tuple[str, OperatingPoint]]:
-    """Return the points of the table, the highest threshold first; none twice."""
+def _offers(measured: ScoredSet, present: float) -> list[Offer]:
+    """Return the rows of the table, the highest threshold first; none twice."""
     good, bad = (measured.scores[kind] for kind in (measured.good, ~measured.good))
-    wanted = [(PRESENT, present)]
-    wanted += [
-        (f"--false-reject {rate:g}", conformal_quantile(good, rate))
-        for rate in FALSE_REJECTS
-        if rate == FALSE_REJECTS[0] or good.size >= images_needed(rate)
-    ]
-    wanted += [
-        (f"--max-miss {rate:g}", below_misses(bad, rate, measured.scores))
-        for rate in MISSES
-        if bad.size and (rate == MISSES[0] or bad.size >= images_needed(rate))
-    ]
-    found: dict[tuple[int, int], tuple[str, OperatingPoint]] = {}
-    for words, threshold in wanted:
-        point = measured.point(threshold)
-        found.setdefault((point.false_rejects.count, point.misses.count), (words, point))
-    return iter(sorted(found.values(), key=lambda row: -row[1].threshold))
+    offers = [Offer(PRESENT, measured.point(present))]
+    for rate in FALSE_REJECTS:
+        needs = _needs(rate, good.size, "good images")
+        if rate == FALSE_REJECTS[0] or not needs:
+            point = measured.point(conformal_quantile(good, rate))
+            offers.append(Offer(f"--false-reject {rate:g}", point, needs))
+    for rate in MISSES if bad.size else ():
+        needs = _needs(rate, bad.size, "defective images")
+        if rate == MISSES[0] or not needs:
+            point = measured.point(below_misses(bad, rate, measured.scores))
+            offers.append(Offer(f"--max-miss {rate:g}", point, needs))
+    found: dict[tuple[int, int], Offer] = {}
+    for offer in offers:
+        counts = offer.point.false_rejects.count, offer.point.misses.count
+        found.setdefault(counts, offer)
+    return sorted(found.values(), key=lambda offer: -offer.point.threshold)
+
+
+def _needs(rate: float, images: int, what: str) -> str:
+    needed = images_needed(rate)
+    return f"{needed} {what}" if images < needed else ""
 
 
 def _cells(rate: Rate, present: Rate, *, same: bool) -> tuple[str, str]:
     """Return `2 of 40 [1 to 17 %]` and `50 (+25)`: per 1000, and the change from the present."""
     if not rate.total:
         return "-", ""
-    low, high = (100 * side for side in rate.interval)
     change = round(1000 * (rate.value - present.value))
     per = f"{1000 * rate.value:.0f}" + ("" if same else f" ({change:+d})")
-    return f"{rate.count} of {rate.total} [{low:.2g} to {high:.0f} %]", per
+    return f"{rate.count} of {rate.total} [{rate.bounds()}]", per

@@ -32,6 +32,7 @@ from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.onnx_card import read_onnx_card
+from edgeseg.text import counted, percent
 
 FALSE_REJECT_RATE = 0.01
 
@@ -65,13 +66,13 @@ class Thresholds:
         return rate_warning(self.images, self.false_reject_rate)
 
     def summary(self) -> str:
-        """Return the thresholds and the warning, as text."""
-        lines = [
-            f"image threshold {self.image:.6g}, pixel threshold {self.pixel:.6g}",
-            f"for a false-reject rate (overkill) of {100 * self.false_reject_rate:.3g} %, from "
-            f"{self.images} good images",
-        ]
-        return "\n".join([*lines, f"warning: {self.warning}"] if self.warning else lines)
+        """Return the thresholds and what they rest on, as text."""
+        rate, images = percent(self.false_reject_rate), counted(self.images, "held-out good image")
+        less = f", too few: they support {percent(self.supported_rate)}" if self.warning else ""
+        return (
+            f"image threshold {self.image:.6g}, pixel threshold {self.pixel:.6g}\n"
+            f"for a false-reject rate (overkill) of {rate}, from {images}{less}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields and what follows from them."""
@@ -86,7 +87,7 @@ def images_needed(rate: float) -> int:
 
 def rate_warning(images: int, rate: float) -> str | None:
     """Return a warning if there are too few held-out images for a false-reject rate, else None."""
-    supported, wanted = f"{100 / (images + 1):.3g} %", f"{100 * rate:.3g} %"
+    supported, wanted = percent(1 / (images + 1)), percent(rate)
     if images >= images_needed(rate) or supported == wanted:
         return None
     return (

@@ -14,6 +14,8 @@ from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 from tests.kit.red_backend import PlateBackend, write_image
 
+CORNER = slice(12, 16), slice(12, 16)  # other files than the good ones, of the same scores
+
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
@@ -22,7 +24,7 @@ def model(tmp_path, monkeypatch):
     held = [write_image(data / f"good/{red}.png", red) for red in range(41, 61)]
     write_image(data / "good/200.png", 200)  # a training image
     for red in (50, 100, 150, 200, 250):
-        write_image(data / f"bad/{red}.png", red)
+        write_image(data / f"bad/{red}.png", red, CORNER)
     split = {"train": {}, "holdout": {f"good/{p.name}": sha256(p) for p in held}}
     write_card(run / CARD, make_run_card(name="plates", split=split))
     backend = PlateBackend()
@@ -40,23 +42,43 @@ def test_it_shows_the_rates_of_held_out_and_defective_images_and_stores_nothing(
     present = found.present
     assert (present.false_rejects.count, present.false_rejects.total) == (0, 20)
     assert (present.misses.count, present.misses.total) == (2, 5)  # 50 and 100 are below 0.5
-    counts = [(p.false_rejects.count, p.misses.count) for _, p in found.points]
+    counts = [(o.point.false_rejects.count, o.point.misses.count) for o in found.offers]
     assert len(set(counts)) == len(counts)
     assert counts == sorted(counts, key=lambda pair: (pair[0], -pair[1]))
     text = found.summary()
     assert "20 held-out good and 5 defective images" in text
     assert "2 of 5 [12 to 77 %]" in text
     assert "the thresholds are as before" in text
-    assert f"edgeseg threshold {run} {data} --false-reject 0.01" in text
+    assert f"edgeseg threshold {run} {data} --false-reject 0.05" in text, "20 images support it"
+    document = found.to_json()["images"]
+    assert document == {"good": 20, "defective": 5, "good_kind": "held-out good"}
 
 
 def test_a_change_is_counted_from_the_present_threshold(model):
     run, data, _ = model
     text = review(run, data).summary()
-    (line, _) = (line for line in text.splitlines() if line.endswith("--false-reject 0.01"))
+    (line,) = (line for line in text.splitlines() if "--false-reject 0.01" in line)
     assert "200 (-200)" in line and " 0 (+0)" in line
-    (line,) = (line for line in text.splitlines() if line.endswith("--max-miss 0.05"))
+    (line,) = (line for line in text.splitlines() if "--max-miss 0.05" in line)
     assert "550 (+550)" in line and "0 (-400)" in line
+
+
+def test_a_rate_that_the_images_do_not_support_is_marked(model):
+    run, data, _ = model
+    found = review(run, data)
+    needs = {offer.by: offer.needs for offer in found.offers if offer.needs}
+    assert needs == {
+        "--false-reject 0.01": "99 good images",
+        "--max-miss 0.05": "19 defective images",
+    }
+    assert found.summary().count("too few: needs") == 2
+
+
+def test_an_image_that_is_good_and_defective_is_refused(model):
+    run, data, _ = model
+    write_image(data / "bad/new.png", 200)  # the bytes of a training image
+    with fails(DataError, "data/good-and-bad"):
+        review(run, data)
 
 
 def test_a_choice_is_written_when_it_is_stored(model):
@@ -96,6 +118,7 @@ def test_a_graph_without_its_run_is_judged_by_good_images_of_the_test_set(model,
     graph.touch()
     found = review(graph, data)
     assert found.measured.good.sum() == 4  # a fifth of 21, as in evaluate
+    assert found.good_kind == "good test"
     assert "the run of plates is not here" in said[-1]
 
 

@@ -52,7 +52,7 @@ def test_thresholds_from_enough_images_give_no_warning():
     assert (found.image, found.pixel) == (0.98, 0.49)
     assert (found.images, found.images_needed, found.supported_rate) == (99, 99, 0.01)
     assert found.warning is None
-    assert "warning" not in found.summary()
+    assert "too few" not in found.summary()
 
 
 def test_thresholds_from_too_few_images_give_a_warning():
@@ -60,7 +60,7 @@ def test_thresholds_from_too_few_images_give_a_warning():
     assert (found.image, found.pixel) == (0.3, 0.6)
     assert "3 good images" in found.warning
     assert " 25 %, not 1 %, which needs 99;" in found.warning
-    assert found.warning in found.summary()
+    assert "too few: they support 25 %" in found.summary()
 
 
 def test_the_rate_that_a_warning_offers_gives_no_warning():
