@@ -22,6 +22,7 @@ from edgeseg.data.images import Image, encode_png
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.data.truth import read_mask
 from edgeseg.errors import ConfigError
+from edgeseg.evaluation.assessment import TEST_GOOD
 from edgeseg.evaluation.contact_sheet import SheetImage
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.folder import EVALUATIONS
@@ -34,7 +35,7 @@ from edgeseg.files import check_outputs, check_writable, replacing, sha256, show
 from edgeseg.loading import open_model
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.engine_pair import card_path
-from edgeseg.text import table
+from edgeseg.text import signed, table
 from edgeseg.verdict import ANOMALOUS, UNKNOWN
 from edgeseg.verdict import GOOD as PASSED
 
@@ -71,6 +72,9 @@ class SideBySide:
     names: tuple[str, str]
     a: Evaluation
     b: Evaluation
+    trained_on: dict[str, int]
+    """Defective images that `a`, `b` and `either` were trained on; none of the figures counts them.
+    """
     out: Path
     draw: Callable[[], Image] = field(repr=False, compare=False)
 
@@ -95,8 +99,9 @@ class SideBySide:
         found = self.differences
         lines = [
             *(f"{letter}: {name}" for letter, name in zip("AB", self.names, strict=True)),
-            f"{self.a.dataset}: {self.a.good} good and {self.a.overall.images} defective images, "
-            "each model at its own thresholds",
+            f"{self.a.dataset}: {self.a.good} {TEST_GOOD} and {self.a.overall.images} defective "
+            "images, each model at its own thresholds",
+            *self._left_out(),
             "",
             *self._figures(),
             "",
@@ -115,6 +120,7 @@ class SideBySide:
             "models": list(self.names),
             "differences": [pair.to_json() for pair in self.differences],
             "chance": self.chance,
+            "trained_on": self.trained_on,
             **damaged_to_json(self.a.damaged),
         }
 
@@ -127,13 +133,17 @@ class SideBySide:
             text.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "ascii")
             sheet.write_bytes(encode_png(self.draw()))
 
+    def _left_out(self) -> list[str]:
+        words = "left out: {either} defective images that A ({a}) or B ({b}) was trained on"
+        return [words.format(**self.trained_on)] if self.trained_on["either"] else []
+
     def _figures(self) -> list[str]:
         rows = [["", "A", "B", "B - A"]]
         for title, name in COLUMNS.items():
             ours, theirs = (getattr(one.overall.scores, name) for one in (self.a, self.b))
             cells = ["-" if math.isnan(v) else f"{v:.3f}" for v in (ours, theirs)]
             missing = math.isnan(ours) or math.isnan(theirs)
-            rows.append([title, *cells, "" if missing else f"{theirs - ours:+.3f}"])
+            rows.append([title, *cells, "" if missing else signed(theirs - ours, 3)])
         rates = [_rates(one) for one in (self.a, self.b)]
         for title in rates[0]:
             ours, theirs = (each[title] for each in rates)
@@ -164,14 +174,16 @@ def compare_models(
     check_outputs({"--out": folder}, [a, b, data])
     check_writable(folder)
     with open_model(a, threads=threads) as ours, open_model(b, threads=threads) as theirs:
-        test = dataset.test
-        for backend in (ours, theirs):
-            test = tuple(unseen_samples(test, backend.card.defects))
-        dataset = replace(dataset, test=test)
+        known = {"a": ours.card.defects, "b": theirs.card.defects}
+        known["either"] = known["a"] | known["b"]
+        judging = {who: unseen_samples(dataset.test, defects) for who, defects in known.items()}
+        trained_on = {who: len(dataset.test) - len(left) for who, left in judging.items()}
+        dataset = replace(dataset, test=tuple(judging["either"]))
         found = SideBySide(
             names=(f"{shown(a)}, {ours.name}", f"{shown(b)}, {theirs.name}"),
-            a=evaluate(ours, dataset),
-            b=evaluate(theirs, dataset),
+            a=evaluate(ours, dataset, model=a),
+            b=evaluate(theirs, dataset, model=b),
+            trained_on=trained_on,
             out=folder,
             draw=lambda: np.zeros((1, 1, 3), np.uint8),
         )

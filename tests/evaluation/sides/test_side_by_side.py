@@ -73,6 +73,7 @@ def test_models_that_agree(plates, models, tmp_path):
     models[b].card = models[a].card
     found = compare_models(a, b, plates, out=tmp_path / "out")
     assert found.differences == []
+    assert "left out" not in found.summary() and "-0.000" not in found.summary()
     assert "both give the same verdict on all 5 images" in found.summary()
     found.store()
     assert read_image(tmp_path / "out/differences.png").any()
@@ -94,6 +95,8 @@ def test_defects_that_one_of_them_was_trained_on_are_left_out(plates, models, tm
     models[a].card = replace(models[a].card, defects={digest: "scratch"})
     found = compare_models(a, b, plates, out=tmp_path / "out")
     assert found.a.overall.images == found.b.overall.images == 2
+    assert found.to_json()["trained_on"] == {"a": 1, "b": 0, "either": 1}
+    assert "left out: 1 defective images" in found.summary()
 
 
 def test_one_model_twice_is_refused(plates, models, tmp_path):
