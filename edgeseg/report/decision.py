@@ -10,8 +10,8 @@ from typing import Literal
 from edgeseg.cards import GraphCard
 from edgeseg.evaluation.assessment import MANY
 from edgeseg.evaluation.operating_points import Rate
-from edgeseg.report.figures import bounds
 from edgeseg.report.measured import Judgements
+from edgeseg.text import counted
 
 Tone = Literal["stop", "caution", "trial", "unmeasured"]
 MARKS: dict[Tone, str] = {"stop": "✕", "caution": "!", "trial": "✓", "unmeasured": "?"}
@@ -139,7 +139,7 @@ def _limits_of_photos(measured: Judgements) -> list[str]:
         elif rate.total < MANY:
             found.append(
                 f"{rate.total} photos of {kind} parts are few: the share that would {error} may be "
-                f"anything from {bounds(rate)}."
+                f"anything from {rate.bounds()}."
             )
     if types := measured.types():
         found.append(
@@ -157,6 +157,11 @@ def _limits_of_photos(measured: Judgements) -> list[str]:
     if without := measured.document.get("counts", {}).get("without_mask"):
         found.append(
             f"{without} defective photos have no mask: where the model marks them was not checked."
+        )
+    if trained_on := measured.document.get("counts", {}).get("trained_on"):
+        found.append(
+            f"{counted(trained_on, 'photo')} of defects in the folder were trained on, and are not "
+            "counted."
         )
     if damaged := len(measured.document.get("damaged", ())):
         found.append(f"{damaged} photos could not be read and are not counted.")

@@ -1,5 +1,6 @@
 """What is known about a model from its cards: training, thresholds, files, hashes, machines."""
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,11 @@ class ModelFacts:
         """Good photos that were kept back for the thresholds."""
         return len(self.run.split.get("holdout", {})) if self.run else 0
 
+    @property
+    def defects(self) -> dict[str, int]:
+        """Photos of each type of defect that it was trained on; empty without --use-defects."""
+        return dict(sorted(Counter(self.graph.defects.values()).items()))
+
     def training(self) -> Rows:
         """What was trained, on what, and how the threshold was set."""
         card, config = self.graph, self.graph.training
@@ -58,6 +64,10 @@ class ModelFacts:
             ("Teacher network", str(config.get("teacher", "unknown"))),
             ("Good photos, training", photos),
         ]
+        if self.defects:
+            kinds = ", ".join(f"{label} {count}" for label, count in self.defects.items())
+            total = sum(self.defects.values())
+            rows.append(("Photos of defects, training (--use-defects)", f"{total}: {kinds}"))
         if self.held_out:
             rows.append(("Good photos, kept back for the threshold", str(self.held_out)))
         rows.append(("Input of the network", _size(card)))

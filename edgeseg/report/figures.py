@@ -1,12 +1,14 @@
 """The figures of the page: rates in words, operating points, types of defects."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgeseg.data.defective.known import described
 from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses, rates
-from edgeseg.evaluation.threshold import conformal_quantile
+from edgeseg.evaluation.threshold import conformal_quantile, images_needed
 from edgeseg.report.facts import METHODS, ModelFacts
 from edgeseg.report.measured import Judgements
+from edgeseg.text import counted, percent
 
 REJECTED, MISSED = (0.01, 0.05), (0.02, 0.1)  # rates that thresholds are shown for
 
@@ -38,22 +40,28 @@ def points(measured: Judgements, threshold: float) -> list[PointRow]:
     if good.any():
         for rate in REJECTED:
             found = conformal_quantile(scores[good], rate)
-            reasons.setdefault(found, f"at most {100 * rate:g} % of good parts rejected")
+            reasons.setdefault(found, _at_most(rate, "good parts rejected", int(good.sum())))
     if not good.all():
         for rate in MISSED:
             found = below_misses(scores[~good], rate, scores)
-            reasons.setdefault(found, f"at most {100 * rate:g} % of defects missed")
+            reasons.setdefault(found, _at_most(rate, "defects missed", int((~good).sum())))
     return [
         PointRow(number(place), reasons[place], rates(scores, good, place), place == threshold)
         for place in sorted(reasons)
     ]
 
 
-def types(measured: Judgements) -> list[TypeRow]:
-    """Return the types of defects, those with the most misses first."""
+def _at_most(rate: float, what: str, photos: int) -> str:
+    """Return the rate that a threshold is chosen for, and whether there are too few photos."""
+    words, needed = f"at most {percent(rate)} of {what}", images_needed(rate)
+    return words if photos >= needed else f"{words} (too few photos: needs {needed})"
+
+
+def types(measured: Judgements, trained: Mapping[str, str] | None = None) -> list[TypeRow]:
+    """Return the types of defects, those with the most misses first; trained: see `described`."""
     return [
         TypeRow(
-            label,
+            described(label, trained or {}),
             sum(row.label == label for row in measured.rows),
             measured.missed(label),
             sum(row.label == label for row in measured.rows) - measured.missed(label).total,
@@ -69,6 +77,8 @@ def trained(facts: ModelFacts) -> str:
         photos = f"{facts.photos} {photos}"
     method = METHODS.get(facts.graph.model, facts.graph.model).split(":")[0]
     words = f"A {method} model that learned from {photos} what a good part looks like"
+    if known := sum(facts.defects.values()):
+        words += f" and from {counted(known, 'photo')} of defects how these look"
     kept = f" Another {facts.held_out} were kept back to set its threshold." * bool(facts.held_out)
     return f"{words}, and marks what differs.{kept}"
 
@@ -91,24 +101,6 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-def percent(share: float) -> str:
-    """Return a share as `7.5 %`; 0 and 100 are exact."""
-    value = 100 * share
-    if math.isnan(value):
-        return "-"
-    if 0 < value < 0.1:
-        return "< 0.1 %"
-    if 99.5 < value < 100:
-        return "> 99.5 %"
-    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
-
-
 def interval(rate: Rate) -> str:
     """Return the 95 % interval of a rate as `95 % interval 2 to 11 %`."""
-    return f"95 % interval {bounds(rate)}"
-
-
-def bounds(rate: Rate) -> str:
-    """Return the ends of the 95 % interval of a rate as `2 to 11 %`."""
-    low, high = (100 * side for side in rate.interval)
-    return f"{low if low > 0.005 else 0:.2g} to {'100' if high > 99.5 else f'{high:.2g}'} %"
+    return f"95 % interval {rate.bounds()}"

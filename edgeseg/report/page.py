@@ -17,6 +17,7 @@ from edgeseg.report.facts import ModelFacts, Rows
 from edgeseg.report.latency import Latency
 from edgeseg.report.measured import Judgements
 from edgeseg.report.pictures import Group, Picture, data_uri, legend
+from edgeseg.text import percent
 
 GENERATOR = "edgeseg report"
 """Marks a file that a later report may replace."""
@@ -63,7 +64,7 @@ class Page:
             legend=legend(),
             outlined=any(p.outlined for group in self.groups for p in group.pictures),
             trained=figures.trained(self.facts),
-            percent=figures.percent,
+            percent=percent,
             interval=figures.interval,
             number=figures.number,
         )
@@ -77,7 +78,7 @@ class Page:
         if measured is None:
             return found
         found |= {"missed": measured.missed(), "rejected": measured.rejected()}
-        found["types"] = figures.types(measured)
+        found["types"] = figures.types(measured, self.facts.graph.defects)
         if measured.judged:
             found["points"] = figures.points(measured, threshold)
             found["histogram"] = self._both(charts.histogram)

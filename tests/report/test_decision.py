@@ -99,3 +99,8 @@ def test_limits_name_what_was_not_measured():
 def test_a_model_without_an_input_check_is_said_to_judge_everything():
     assert "judges every picture" in told(None)
     assert "judges every picture" not in told(None, make_card(input_check=(InputLimit(name="x"),)))
+
+
+def test_defects_of_the_training_are_not_counted_which_is_said():
+    found = measured(LOW, HIGH, counts={"trained_on": 3})
+    assert any("3 photos of defects" in line for line in limits(found, make_card(), gpu=True))

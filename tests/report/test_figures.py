@@ -1,9 +1,13 @@
 """The figures of the page, in words."""
 
+from pathlib import Path
+
 import pytest
 
 from edgeseg.evaluation.operating_points import Rate
 from edgeseg.report import charts, figures
+from edgeseg.report.facts import ModelFacts
+from tests.kit.cards import make_card
 from tests.report.conftest import measured
 
 GOOD, BAD = [0.1, 0.2, 0.3, 0.6], [0.4, 0.7, 0.8, 0.9]
@@ -26,6 +30,22 @@ def test_one_kind_of_photos_has_operating_points_too(good, bad):
     assert len(rows) > 1 and {row.rates.misses.total for row in rows} == {len(bad)}
 
 
+def test_the_defects_of_the_training_are_counted_by_type():
+    trained = {"1" * 64: "scratch", "2" * 64: "dent", "3" * 64: "scratch"}
+    facts, plain = (
+        ModelFacts(path=Path("x.onnx"), graph=make_card(defects=known), run=None, engine=None)
+        for known in (trained, {})
+    )
+    assert [value for _, value in facts.training() if "scratch" in value] == [
+        "3: dent 1, scratch 2"
+    ]
+    assert "3 photos of defects" in figures.trained(facts)
+    assert "defects" not in figures.trained(plain)
+    assert len(facts.training()) == len(plain.training()) + 1
+    (row,) = figures.types(measured([], [0.9]), trained)
+    assert row.label == "dent (type trained on)"
+
+
 def test_the_types_with_the_most_misses_come_first():
     found = measured([], [0.1, 0.9])
     assert [(r.label, r.photos, r.missed.count, r.unknown) for r in figures.types(found)] == [
@@ -33,12 +53,13 @@ def test_the_types_with_the_most_misses_come_first():
     ]
 
 
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(0, "0 %"), (1, "100 %"), (0.0004, "< 0.1 %"), (0.999, "> 99.5 %"), (0.0417, "4.2 %")],
-)
-def test_no_share_is_rounded_to_nothing_or_to_all(share, text):
-    assert figures.percent(share) == text
+def test_rates_that_the_photos_do_not_support_are_marked():
+    few = [row.reason for row in figures.points(measured(GOOD, BAD), 0.5)]
+    assert sum("too few photos: needs 99)" in reason for reason in few) == 1
+    many = figures.points(
+        measured([0.001 * n for n in range(99)], [0.5 + 0.001 * n for n in range(49)]), 0.3
+    )
+    assert not any("too few" in row.reason for row in many)
 
 
 def test_an_interval_is_in_percent():
