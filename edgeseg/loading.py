@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from edgeseg.cards import CARD, ENGINES, IMPORTED, RUNS, EngineCard, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, FrameFormat, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
-from edgeseg.extras import require
+from edgeseg.extras import installed, require
 from edgeseg.files import newest, quoted, shown
 from edgeseg.log import log, warn_once
 from edgeseg.machine.facts import this_machine
@@ -107,16 +107,13 @@ def open_run(
     require("torch", extra="train")
     from edgeseg.model.fused import CHANNELS, Fused
     from edgeseg.training.checkpoint import load_run, torch_device
-    from edgeseg.training.folder import resume_command, unfinished
 
     if not (run / CARD).is_file():
-        begun = unfinished(run) is not None
+        _refuse_unfinished(run)
         raise ModelError(
-            f"not a run: {shown(run)} has no {CARD}" + begun * " (its training is not complete)",
-            remedy=resume_command(run)
-            if begun
-            else "name a run directory, the name of a run, an ONNX file or an engine",
-            code="model/unfinished" if begun else "model/not-a-run",
+            f"not a run: {shown(run)} has no {CARD}",
+            remedy="name a run directory, the name of a run, an ONNX file or an engine",
+            code="model/not-a-run",
         )
     detector, card = load_run(run)
     height, width = frame_size or card.network_size
@@ -158,7 +155,7 @@ def find_model(given: str | Path | None, runs: Path = RUNS, engines: Path = ENGI
     """Return the path of a model: `given` is a path, or the name of a run or of an engine.
 
     None: the newest run. The name of an engine is that of its file, with or without the suffix.
-    ModelError lists what exists.
+    ModelError lists what exists, or names the run of that name whose training is not complete.
     """
     if given is None:
         return newest_run(runs)
@@ -169,6 +166,7 @@ def find_model(given: str | Path | None, runs: Path = RUNS, engines: Path = ENGI
     card = engines / f"{given}.json"
     if card.is_file():
         return engine_path(card)
+    _refuse_unfinished(runs / given)
     if given.is_dir():
         return given  # open_model reports what is missing
     found = ", ".join(shown(run.name) for run in _runs(runs)[:6]) or "none"
@@ -190,6 +188,8 @@ def newest_run(runs: Path) -> Path:
     """Return the run whose card was written last."""
     found = _runs(runs)
     if not found:
+        for run in sorted(runs.glob("*")):
+            _refuse_unfinished(run)
         raise ModelError(
             f"not found: a run in {runs}", remedy="edgeseg train DATA", code="model/no-runs"
         )
@@ -262,6 +262,20 @@ def _check_runtime(runtime: str | None, expected: str, what: str, remedy: str) -
             f"invalid runtime: {runtime} (the model is {what} for {expected})",
             remedy=remedy,
             code="config/runtime",
+        )
+
+
+def _refuse_unfinished(run: Path) -> None:
+    """ModelError (`model/unfinished`) for a training that is not complete."""
+    if not run.is_dir() or (run / CARD).is_file() or not installed("safetensors"):
+        return
+    from edgeseg.training.folder import resume_command, unfinished
+
+    if unfinished(run) is not None:
+        raise ModelError(
+            f"not complete: the training in {shown(run)}, which has no {CARD} yet",
+            remedy=resume_command(run),
+            code="model/unfinished",
         )
 
 

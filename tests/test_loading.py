@@ -205,6 +205,21 @@ def test_a_model_by_path_by_name_or_the_newest(tmp_path, graph):
     assert "new, old" in caught.value.problem
 
 
+def test_an_unfinished_run_is_named_before_a_data_folder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun = Path("runs/cap")
+    begun.mkdir(parents=True)
+    (begun / "train.csv").touch()
+    for given in ("cap", None, Path("cap")):
+        with fails(ModelError, "model/unfinished") as caught:
+            find_model(given)
+        assert "runs/cap" in caught.value.problem
+        assert caught.value.remedy == "edgeseg train --resume --name cap"
+        Path("cap").mkdir(exist_ok=True)
+    write_card(begun / CARD, make_run_card(name="cap"))
+    assert find_model("cap") == begun
+
+
 @pytest.mark.parametrize("name", ["bolts-fp16", "bolts-fp16.onnx", "bolts-fp16.json"])
 def test_an_engine_by_its_name(make_engine, tmp_path, name):
     engine = make_engine("bolts-fp16.onnx")
