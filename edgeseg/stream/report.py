@@ -3,7 +3,7 @@
 Every frame that the source delivered is accounted for:
 
     received            = frames + not_judged + drops + trigger_drops + unread
-    frames + not_judged = lines of --jsonl + lost
+    frames + not_judged = good + anomalous + unknown = lines of --jsonl + lost
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, r
 from edgeseg.errors import DataError, EdgesegError, GateFailed
 from edgeseg.machine.clocks import ClockReport
 from edgeseg.stream.pipeline.latency import Percentiles
-from edgeseg.text import table
+from edgeseg.text import counted, table
 from edgeseg.verdict import refuse_unknown
 
 
@@ -72,10 +72,10 @@ class StreamReport:
     def summary(self) -> str:
         """Return the report as text."""
         lines = [
-            f"{self.source}: {self.frames} frames in {self.seconds:.1f} s ({self.fps:.1f}/s), "
-            f"{self.anomalous} anomalous, {self.unknown} unknown, {self.drops} dropped, "
-            f"{self.broken} broken, {self.reconnects} reconnects",
-            f"{self.engine}, {self.mode}{''.join(self._counts())}",
+            f"{self.source}: {counted(self.received, 'frame')} in {self.seconds:.1f} s: "
+            f"{', '.join(f'{count} {what}' for what, count in self._places().items())}",
+            f"{self.engine}, {self.mode}, {self.frames} masks ({self.fps:.1f}/s)"
+            f"{''.join(self._counts())}",
         ]
         if self.latency is not None:
             rows = [("arrival to mask", self.latency.line())]
@@ -93,16 +93,27 @@ class StreamReport:
         """Return what somebody should look at, although the stream went on."""
         lines = [each.problem for each in self.errors]
         if self.broken > len(self.damaged):
-            lines.append(f"{self.broken - len(self.damaged)} broken frames were not judged")
+            lines.append(f"broken frames, not judged: {self.broken - len(self.damaged)}")
         if self.lost:
             lines.append(f"{self.lost} frames have no line in --jsonl")
         return lines
 
+    def _places(self) -> dict[str, int]:
+        """Return how many of the received frames are where; the sum is `received`."""
+        found = {
+            "good": self.frames + self.not_judged - self.anomalous - self.unknown,
+            "anomalous": self.anomalous,
+            "unknown": self.unknown,
+            "dropped": self.drops,
+        }
+        more = {"dropped between triggers": self.trigger_drops, "unread at the end": self.unread}
+        return found | {what: count for what, count in more.items() if count}
+
     def _counts(self) -> list[str]:
         counts = {
-            "frames unread at the end": self.unread,
+            "broken or damaged frames without a mask": self.not_judged,
+            "reconnects": self.reconnects,
             "frames not shown": self.not_shown,
-            "frames between triggers dropped": self.trigger_drops,
             "triggers missed": self.missed_triggers,
             "keep-warm iterations": self.keep_warm_iterations,
         }

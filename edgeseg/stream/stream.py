@@ -140,10 +140,11 @@ class _StreamRun:
         if now - self._logged < STATUS_EVERY:
             return
         self._logged = now
-        frames = self._stages.count
+        masks = self._stages.count
         log.info(
-            f"{frames} frames, {frames / (now - self._began):.1f}/s, {self.ring.dropped} dropped, "
-            f"{self.inference.anomalous} anomalous, {self.inference.unknown} unknown"
+            f"{masks + self.inference.not_judged} frames, {self.inference.anomalous} anomalous, "
+            f"{self.inference.unknown} unknown, {masks / (now - self._began):.1f} masks/s; "
+            f"{self.ring.dropped} dropped"
             + (f", {self.dispatcher.lost} lines lost" if self.dispatcher.lost else "")
         )
 

@@ -21,6 +21,9 @@ def accounted(report, lines):
     recorded = report.frames + report.not_judged
     assert report.received == recorded + report.drops + report.trigger_drops + report.unread
     assert recorded == lines + report.lost
+    head = report.summary().split("\n")[0].rpartition(" s: ")
+    assert f"{report.received} frame" in head[0]
+    assert sum(int(part.split()[0]) for part in head[2].split(", ")) == report.received
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_broken_frames_are_a_warning_or_with_strict_an_error():
     report = stream(RedBackend(), source, [], StreamConfig())
     report.check()
     assert report.to_json()["warnings"] == 1
-    assert "warning: 1 broken frames" in report.summary()
+    assert "warning: broken frames, not judged: 1" in report.summary()
     strict = dataclasses.replace(report, strict=True)
     with fails(DataError, "data/broken-frames") as caught:
         strict.check()

@@ -136,7 +136,10 @@ def test_a_frame_beyond_the_limits_of_its_input_check_is_unknown_even_if_it_is_a
         ("unknown", "too bright"),
     ]
     assert (report.anomalous, report.unknown) == (1, 2)
-    assert "1 anomalous, 2 unknown" in report.summary()
+    assert (
+        "4 frames in" in report.summary()
+        and "1 good, 1 anomalous, 2 unknown, 0 dropped" in report.summary()
+    )
 
 
 def test_a_resize_on_the_cpu_is_logged_once(said):
@@ -264,9 +267,9 @@ def test_the_report_in_text_and_json():
     assert set(document["stages"]) == {"wait", "run", "submit"}
     assert (document["n"], document["anomalous"], document["drops"]) == (4, 4, 0)
     text = report.summary()
-    assert "4 anomalous, 0 unknown, 0 dropped, 0 broken, 0 reconnects" in text
+    assert "0 good, 4 anomalous, 0 unknown, 0 dropped" in text
     assert "arrival to mask  p50" in text and "p99.9" in text
-    assert "fake, CPU, 1 thread, saturated, 1 in flight" in text
+    assert "fake, CPU, 1 thread, saturated, 1 in flight, 4 masks" in text
 
 
 def test_a_folder_into_a_video_and_lines(tmp_path):

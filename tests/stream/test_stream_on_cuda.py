@@ -118,7 +118,8 @@ def test_whatever_ends_a_stream_nothing_stays_behind(end, options, words, io, in
         assert seen["error"] is None
     else:
         assert words in seen["error"][1]
-        assert seen["said"][-1].startswith(f"numbered: {seen['frames']} frames in")
+        assert seen["said"][-1].startswith("numbered: ")
+        assert f", {seen['frames']} masks (" in seen["said"][-1]
     exactly = {"limit": 100, "source": 100, "sink": 400}  # the other sink gets every frame
     assert seen["frames"] == exactly.get(end, seen["frames"])
     assert end == "sink" or (90 <= seen["frames"] < 120 and seen["read"] < 120)
