@@ -109,11 +109,12 @@ def train_run(
 
     given: the settings that were given; those of a resumed run must not contradict its checkpoint.
     """
+    from edgeseg.data.defective.known import refuse_good_and_bad
     from edgeseg.data.layouts import open_dataset
     from edgeseg.data.rotation_policy import resolve_rotation
     from edgeseg.evaluation import added
     from edgeseg.training.folder import RESUME, choose, no_data, read_facts, resumed, run_path
-    from edgeseg.training.prepare import split_samples
+    from edgeseg.training.prepare import split_samples, split_words
 
     if false_reject_rate is not None:
         check_rate(false_reject_rate)
@@ -147,7 +148,9 @@ def train_run(
         dataset = open_dataset(data)
         config = resolve_rotation(config or TrainConfig(**given), dataset)
     rate = rate if false_reject_rate is None else false_reject_rate
-    _, held = split_samples(dataset, config)
+    refuse_good_and_bad(dataset)
+    training, held = split_samples(dataset, config)
+    log.info(split_words(dataset, training, held))
     if held and (warning := rate_warning(len(held), rate)):
         log.warning(warning)
     from edgeseg.training.timing import sized

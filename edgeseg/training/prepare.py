@@ -68,7 +68,7 @@ def split_samples(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], 
     count, share = len(dataset.train), config.holdout
     if not training:
         raise DataError(
-            f"no training images left in {shown(dataset.root)} ({count} good images, "
+            f"no training images left in {shown(dataset.root)} ({count} good images for training, "
             f"{len(held)} held out)",
             remedy="add images of good parts, or --holdout 0",
             code="data/no-training-images",
@@ -76,13 +76,23 @@ def split_samples(dataset: Dataset, config: TrainConfig) -> tuple[list[Sample], 
     if share > 0 and not held:
         enough = next(n for n in range(count, 10**9) if round(n * share) > 0)
         raise DataError(
-            f"{count} good images in {shown(dataset.root)} are too few to hold out a share of "
-            f"{share:g} for the thresholds",
-            remedy=f"{enough} good images, or --holdout 0 and thresholds later, from other images: "
-            "edgeseg threshold RUN FOLDER --false-reject 0.01",
+            f"{count} good images for training in {shown(dataset.root)} are too few to hold out a "
+            f"share of {share:g} for the thresholds",
+            remedy=f"{enough} good images for training, or --holdout 0 and thresholds later, from "
+            "other images: edgeseg threshold RUN FOLDER --false-reject 0.01",
             code="data/too-few-images",
         )
     return training, held
+
+
+def split_words(dataset: Dataset, training: Sequence[Sample], held: Sequence[Sample]) -> str:
+    """Say what the good images are used for; false rejects that are repeated count once."""
+    train = len({sample.path for sample in training})
+    test = sum(sample.good for sample in dataset.test)
+    return (
+        f"{train + len(held) + test} good images: {train} for training, {len(held)} held out for "
+        f"the thresholds, {test} for the test (edgeseg evaluate)"
+    )
 
 
 def defects_of(dataset: Dataset, config: TrainConfig) -> list[Sample]:

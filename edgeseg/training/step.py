@@ -20,13 +20,28 @@ from edgeseg.training.optimizers import (
 )
 from edgeseg.training.phases import Phase
 
+WARM_UP = 10
+"""Steps over which the learning rate rises where a finished run is continued, at most a quarter of
+all. A run keeps no state of its optimizer, and the first step of a new Adam moves every weight by
+the whole rate: the loss then jumps (docs/experiments.md)."""
+
 
 class Stepper:
-    """Trains the module of one phase, step by step; start: the checkpoint to resume from."""
+    """Trains the module of one phase, step by step.
+
+    start: the checkpoint to resume from. warm_up: whether the weights are trained already.
+    """
 
     def __init__(
-        self, phase: Phase, detector: Detector, config: TrainConfig, start: Checkpoint
+        self,
+        phase: Phase,
+        detector: Detector,
+        config: TrainConfig,
+        start: Checkpoint,
+        *,
+        warm_up: bool = False,
     ) -> None:
+        self.warm_up = max(min(WARM_UP, phase.steps // 4), 1) if warm_up else 1
         self.phase = phase
         self.config = config
         self.device = detector.mean.device
@@ -51,7 +66,7 @@ class Stepper:
 
     def update(self, step: int) -> None:
         """Update the weights with the learning rate of a step."""
-        rate = _schedule(self.config, step, self.phase.steps)
+        rate = _schedule(self.config, step, self.phase.steps) * min((step + 1) / self.warm_up, 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * rate
         self.scaler.step(self.optimizer)

@@ -33,6 +33,7 @@ from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import plain
+from edgeseg.text import counted
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import (
     Checkpoint,
@@ -169,7 +170,10 @@ def _train(
                 begin = start if phase.index == start.phase else Checkpoint(phase.index)
                 if plan is not None and lateness is None:
                     lateness = Lateness(plan, plan.rest(phase.name, begin.step))
-                _run_phase(phase, begin, detector, batches, keeper, stop, lateness)
+                warm_up = continued is not None
+                _run_phase(
+                    phase, begin, detector, batches, keeper, stop, lateness, warm_up=warm_up
+                )
         if isinstance(detector, DSKD) and detector.head_score:
             raises = detector.eval().fit_head_score(batches.filled(images.held))
             log.info("the head " + ("may raise" if raises else "does not change") + " the score")
@@ -201,7 +205,7 @@ def _train(
             seconds=history.seconds(),
             input_check=fitted.columns,
             input_note=fitted.note,
-            trained_on=f"{this_machine().line()}, {torch.get_num_threads()} threads",
+            trained_on=f"{this_machine().line()}, {counted(torch.get_num_threads(), 'thread')}",
         )
         store(keeper, card, len(steps))
 
@@ -250,10 +254,12 @@ def _run_phase(
     keeper: Keeper,
     stop: Stop,
     lateness: Lateness | None,
+    *,
+    warm_up: bool,
 ) -> None:
     config = batches.config
     pace, after = (None, 0.0) if lateness is None else lateness.plan.ahead(phase.name)
-    stepper = Stepper(phase, detector, config, start)
+    stepper = Stepper(phase, detector, config, start, warm_up=warm_up)
     ready = time.perf_counter()  # filling the cache counts as waiting
     fill_cache(phase, detector, batches)
     # On a CPU a step needs the cores; a GPU waits for its batches.

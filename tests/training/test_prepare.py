@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.images import write_png
-from edgeseg.data.layouts import Dataset, Sample
+from edgeseg.data.layouts import Dataset, Sample, open_dataset
 from edgeseg.errors import DataError
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.prepare import (
@@ -14,6 +14,7 @@ from edgeseg.training.prepare import (
     read_images,
     split_hashes,
     split_samples,
+    split_words,
 )
 from tests.kit.errors import fails
 
@@ -28,6 +29,18 @@ def test_five_images_are_refused_with_the_number_that_works(tmp_path):
     assert caught.value.remedy.startswith("6 good images")
     training, held = split_samples(dataset(tmp_path, 6), TrainConfig())
     assert (len(training), len(held)) == (5, 1)
+
+
+def test_the_split_in_words_adds_up(tmp_path):
+    root = tmp_path / "cap"
+    for path in (*(root / f"good/{n}.png" for n in range(20)), root / "bad/a.png"):
+        write_png(path, np.zeros((4, 4, 3), np.uint8))
+    found = open_dataset(root)
+    training, held = split_samples(found, TrainConfig())
+    numbers = [
+        int(word) for word in split_words(found, training * 2, held).split() if word.isdecimal()
+    ]
+    assert numbers == [20, 14, 2, 4]
 
 
 def test_no_image_is_held_out_if_none_is_wanted(tmp_path):
