@@ -222,6 +222,14 @@ def _most(count: int, total: int) -> bool:
 
 
 def _short(value: float) -> str:
-    """Return two digits, and three from 0.9 on, where they matter; nothing is rounded up to 1."""
+    """Return two digits, and three from 0.9 on, where they matter; no bound is reached by rounding.
+
+    Otherwise rounded as in the table of metrics.
+    """
+    if value == 1:
+        return "1.00"
     digits = 3 if value >= 0.895 else 2
-    return "1.00" if value == 1 else f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
+    rounded = round(value, digits)
+    if any(value < bound <= rounded for bound in (*BOUNDS.values(), 1)):
+        rounded -= 10**-digits
+    return f"{rounded:.{digits}f}"

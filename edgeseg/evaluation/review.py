@@ -178,7 +178,8 @@ class Review:
             f"good parts: {chosen.point.false_rejects.words('rejected')}",
         ]
         if chosen.point.misses.total:
-            lines.append(f"defective parts: {chosen.point.misses.words('pass as good')}")
+            verb = "passes as good" if chosen.point.misses.count == 1 else "pass as good"
+            lines.append(f"defective parts: {chosen.point.misses.words(verb)}")
         if chosen.cost is not None and self.pick is not None:
             lines.append(
                 f"expected cost of 1000 parts: {chosen.cost:.4g} (present threshold: "

@@ -171,9 +171,7 @@ def _train(
                 if plan is not None and lateness is None:
                     lateness = Lateness(plan, plan.rest(phase.name, begin.step))
                 warm_up = continued is not None
-                _run_phase(
-                    phase, begin, detector, batches, keeper, stop, lateness, warm_up=warm_up
-                )
+                _run_phase(phase, begin, detector, batches, keeper, stop, lateness, warm_up=warm_up)
         if isinstance(detector, DSKD) and detector.head_score:
             raises = detector.eval().fit_head_score(batches.filled(images.held))
             log.info("the head " + ("may raise" if raises else "does not change") + " the score")

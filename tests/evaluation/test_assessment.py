@@ -89,6 +89,22 @@ def test_the_images_of_a_figure_are_named():
     assert "200 held-out good and 200" in judged(*normal(5), 2, good_kind="held-out good").words[0]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.9187, "0.919"),
+        (0.9499, "0.949"),
+        (0.9896, "0.989"),
+        (0.9999, "0.999"),
+        (1.0, "1.00"),
+        (0.7951, "0.79"),
+    ],
+)
+def test_an_auroc_is_rounded_as_in_the_table_but_to_no_bound(value, text):
+    found = assess(np.zeros(20), np.arange(20) < 10, 0.5, auroc=value)
+    assert found.words[0].startswith(f"image AUROC {text}:")
+
+
 def test_thresholds_are_unfit_for_most_of_at_least_five():
     assert not judged([0.1] * 50, [0.2] * 4, 0.5).unfit
     assert judged([0.1] * 50, [0.2] * 5, 0.5).unfit
