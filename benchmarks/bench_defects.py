@@ -102,6 +102,7 @@ def train_head(
     settings = json_config(config)
     detector = build_detector(card.model, teacher, settings, card.network_size)
     frozen = {k: v for k, v in trained.state_dict().items() if not k.startswith(("head", "score_"))}
+    detector.check = trained.check
     detector.load_state_dict(frozen, strict=False)
     detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     defects = read_known(
