@@ -8,7 +8,7 @@ from typing import Any
 from edgeseg.errors import DataError
 from edgeseg.files import shown
 from edgeseg.log import log
-from edgeseg.text import listed
+from edgeseg.text import counted, listed
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,8 @@ def damaged_lines(found: Sequence[DamagedImage]) -> list[str]:
     """Return the end of a report: a warning with the number, and a line for each image."""
     if not found:
         return []
-    images = "1 image" if len(found) == 1 else f"{len(found)} images"
     listing = (f"  {shown(each.problem)}" for each in found)
-    return [f"warning: {images} could not be read (not judged):", *listing]
+    return [f"warning: {counted(len(found), 'image')} could not be read (not judged):", *listing]
 
 
 def damaged_to_json(found: Sequence[DamagedImage]) -> dict[str, Any]:

@@ -23,7 +23,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.evaluation.operating_points import OperatingPoint, auroc_interval, below_misses, rates
+from edgeseg.evaluation.operating_points import (
+    OperatingPoint,
+    Rate,
+    auroc_interval,
+    below_misses,
+    rates,
+)
 
 TEST_GOOD, HELD_GOOD = "good test", "held-out good"
 """Which good images a figure is from."""
@@ -149,11 +155,16 @@ def _ranking_words(
     return line
 
 
+def miss_words(misses: Rate) -> str:
+    """Return how many defective parts pass as good, as text."""
+    verb = "passes as good" if misses.count == 1 else "pass as good"
+    return f"defective parts: {misses.words(verb)}"
+
+
 def _rate_words(point: OperatingPoint) -> list[str]:
     lines = []
     if point.misses.total:
-        verb = "passes as good" if point.misses.count == 1 else "pass as good"
-        lines.append(f"defective parts: {point.misses.words(verb)}")
+        lines.append(miss_words(point.misses))
     if point.false_rejects.total:
         verb = "is rejected" if point.false_rejects.count == 1 else "are rejected"
         lines.append(f"good parts: {point.false_rejects.words(verb)}")

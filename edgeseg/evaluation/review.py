@@ -26,7 +26,7 @@ from edgeseg.data.defective.known import refuse_good_and_bad, unseen_samples
 from edgeseg.data.layouts import Sample, open_dataset
 from edgeseg.data.listing import list_images
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.evaluation.assessment import HELD_GOOD, TEST_GOOD, assess
+from edgeseg.evaluation.assessment import HELD_GOOD, TEST_GOOD, assess, miss_words
 from edgeseg.evaluation.histogram import digits_of, histogram, histogram_lines
 from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses
 from edgeseg.evaluation.pick import Chosen, Pick, ScoredSet, choose, cost_of
@@ -178,8 +178,7 @@ class Review:
             f"good parts: {chosen.point.false_rejects.words('rejected')}",
         ]
         if chosen.point.misses.total:
-            verb = "passes as good" if chosen.point.misses.count == 1 else "pass as good"
-            lines.append(f"defective parts: {chosen.point.misses.words(verb)}")
+            lines.append(miss_words(chosen.point.misses))
         if chosen.cost is not None and self.pick is not None:
             lines.append(
                 f"expected cost of 1000 parts: {chosen.cost:.4g} (present threshold: "

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.machine.state import DeviceState, StateReader
+from edgeseg.text import counted
 
 EVERY = 1.0  # seconds between samples
 SHARE = 100  # the pause after a sample, in multiples of its duration: at most 1 % of a core
@@ -89,7 +90,7 @@ class ClockReport:
             lines.append(f"hottest     {self.hottest_c:.0f} °C, {self.hottest}")
         if self.throttled:
             events = self.throttling_events.items()
-            counts = [f"{name}, {n} {'time' if n == 1 else 'times'}" for name, n in events]
+            counts = [f"{name}, {counted(n, 'time')}" for name, n in events]
             lines.append(f"THROTTLED   {'; '.join([*self.throttling, *counts])}")
         elif self.throttled is False:
             lines.append(f"throttled   no ({', '.join(self.throttling_sources)})")

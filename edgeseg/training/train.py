@@ -146,9 +146,12 @@ def _train(
         f"{len(training)} training images, {len(held)} held out, network {size_text(network)}, "
         f"device {detector.mean.device}, run {shown(run)}"
     )
-    if resume and plan is not None:
-        left = plan.rest([*plan.steps][start.phase], start.step) / 60
-        log.info(f"of the predicted time about {left:.1f} min are left")
+    lateness: Lateness | None = None
+    if plan is not None:
+        lateness = Lateness(plan, plan.rest([*plan.steps][start.phase], start.step))
+        if resume:
+            left = lateness.planned / 60
+            log.info(f"of the predicted time about {left:.1f} min are left")
     facts = Facts(
         phase=0,
         step=0,
@@ -161,16 +164,13 @@ def _train(
     )
     history = History(folder / HISTORY, (start.phase, start.step))
     steps: dict[str, int] = {}
-    lateness: Lateness | None = None
+    warm_up = continued is not None
     with reserved(folder, weights + LAST) as reserve, stop_requests() as stop:
         keeper = Keeper(run, folder, reserve, facts, history, detector)
         for phase in phases(detector, config, len(training)):
             steps[phase.name] = phase.steps
             if phase.index >= start.phase:
                 begin = start if phase.index == start.phase else Checkpoint(phase.index)
-                if plan is not None and lateness is None:
-                    lateness = Lateness(plan, plan.rest(phase.name, begin.step))
-                warm_up = continued is not None
                 _run_phase(phase, begin, detector, batches, keeper, stop, lateness, warm_up=warm_up)
         if isinstance(detector, DSKD) and detector.head_score:
             raises = detector.eval().fit_head_score(batches.filled(images.held))

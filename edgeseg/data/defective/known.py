@@ -78,10 +78,10 @@ def refuse_good_and_bad(dataset: Dataset) -> None:
     samples = (*dataset.train, *(dataset.held or ()), *dataset.test)
     good = dict.fromkeys(sample.path for sample in samples if sample.good)
     bad = [sample.path for sample in samples if not sample.good]
-    sizes = [{path.stat().st_size for path in side} for side in (good, bad)]
-    common = (sizes[0] & sizes[1]) - {0}
-    names = {digest_of(path): path for path in bad if path.stat().st_size in common}
-    found = {path: names.get(digest_of(path)) for path in good if path.stat().st_size in common}
+    sizes = {path: path.stat().st_size for path in (*good, *bad)}
+    common = ({sizes[path] for path in good} & {sizes[path] for path in bad}) - {0}
+    names = {digest_of(path): path for path in bad if sizes[path] in common}
+    found = {path: names.get(digest_of(path)) for path in good if sizes[path] in common}
 
     def name(path: Path) -> str:
         return shown(os.path.relpath(path, dataset.root))
