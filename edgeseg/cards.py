@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from edgeseg import __version__
-from edgeseg.config import FrameFormat, Precision, RuntimeName, Typing, Via
+from edgeseg.config import Precision, RuntimeName, Typing, Via
 from edgeseg.errors import ModelError
 from edgeseg.files import shown, write_atomic
 from edgeseg.geometry import MORE_PIXELS, Aspect, Box, Size, fit
 from edgeseg.limits import THRESHOLD, limit
+from edgeseg.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import (
     Invalid,
@@ -120,7 +121,7 @@ class GraphCard:
     model: str
     frame_format: FrameFormat
     frame_shape: tuple[int, int, int, int] = bounded(1, LARGEST_SIDE)
-    """[N, H, W, C] of the `frame` input."""
+    """Of the `frame` input: [N, H, W, C] for bgr, rgb and gray; else as `pixel_formats.py` says."""
     network_size: Size = bounded(1, LARGEST_SIDE)
     """As in ModelCard; of the anomaly map too."""
     aspect: Aspect
@@ -152,8 +153,8 @@ class GraphCard:
 
     @property
     def frame_size(self) -> Size:
-        """(height, width) of the frames."""
-        return self.frame_shape[1], self.frame_shape[2]
+        """(height, width) of the picture in a frame."""
+        return picture_size(self.frame_format, self.frame_shape)
 
     @property
     def content(self) -> Box:
@@ -300,9 +301,17 @@ def _check(card: ModelCard | GraphCard | EngineCard) -> None:
     if isinstance(card, ModelCard):
         return _check_settings("config", card.config, NETWORK.get(card.model, NETWORK[""]), card)
     _check_settings("training", card.training, ("top",), card)
-    count, height, width, channels = card.frame_shape
-    if channels != (1 if card.frame_format == "gray" else 3):
-        raise Invalid(f"frame_shape has {channels} channels for {card.frame_format}", "value")
+    count, (height, width) = card.frame_shape[0], card.frame_size
+    try:
+        shape = frame_shape(card.frame_format, height, width)
+    except ValueError as error:
+        raise Invalid(f"frame_shape is of {error}", "value") from error
+    if card.frame_shape[1:] != shape:
+        raise Invalid(
+            f"frame_shape is {list(card.frame_shape)} (expected {[count, *shape]} for "
+            f"{card.frame_format})",
+            "value",
+        )
     _check_most("the product of frame_shape", count * height * width, "EDGESEG_MAX_PIXELS")
 
 

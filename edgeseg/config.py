@@ -22,7 +22,6 @@ Via = Literal["onnx", "torch-tensorrt"]
 Io = Literal["auto", "mapped", "copy"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
-FrameFormat = Literal["bgr", "rgb", "gray"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
 
 MOST = 1 << 62
@@ -35,7 +34,9 @@ class ExportConfig(Settings):
     frame_size: str | None = setting(
         None, "Frame size as WIDTHxHEIGHT [default: size of the training images]"
     )
-    format: FrameFormat = setting("bgr", "Channel order of the frames; OpenCV's is bgr")
+    format: Literal["bgr", "rgb", "gray"] = setting(
+        "bgr", "Channel order of the frames; OpenCV's is bgr"
+    )
     batch: int = setting(1, "Frames per inference", low=1, high=256)
     tolerance: float = fraction(1e-4, "Largest difference from PyTorch's anomaly map")
 

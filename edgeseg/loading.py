@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeseg.cards import CARD, ENGINES, IMPORTED, RUNS, EngineCard, GraphCard, ModelCard
-from edgeseg.config import ANY_GPU, FrameFormat, GpuConfig, RuntimeName
+from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import installed, require
 from edgeseg.files import newest, quoted, shown
 from edgeseg.log import log, warn_once
 from edgeseg.machine.facts import this_machine
+from edgeseg.pixel_formats import FrameFormat
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates

@@ -27,7 +27,7 @@ OUTPUTS = ("mask", "score", "anomaly_map", "input_check")
 
 def tensor_types(card: GraphCard) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Return the shapes and types of the tensors that a graph has, inputs first."""
-    n, height, width, _ = card.frame_shape
+    n, (height, width) = card.frame_shape[0], card.frame_size
     uint8, float32 = np.dtype(np.uint8), np.dtype(np.float32)
     tensors: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
         "frame": (card.frame_shape, uint8),
@@ -55,7 +55,7 @@ def output_names(card: GraphCard) -> tuple[str, ...]:
 class Slot:
     """The buffers of one request in flight, allocated once and reused.
 
-    frame:       uint8 [N, H, W, C], in the graph's frame format
+    frame:       uint8, the shape of the card, in its frame format: [N, H, W, C] for bgr, rgb, gray
     threshold:   float32 [1], of the anomaly map
     mask:        uint8 [N, H, W], 0 good, 255 anomalous
     score:       float32 [N]
