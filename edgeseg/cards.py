@@ -32,6 +32,7 @@ from edgeseg.schema import (
     without_nan,
 )
 from edgeseg.settings import LARGEST_SIDE
+from edgeseg.tiles import Tiles
 
 RUNS, ENGINES = Path("runs"), Path("engines")
 """The default folders."""
@@ -70,9 +71,11 @@ class ModelCard:
     model: str
     """The method: `destseg`, `stpm` or `dskd`."""
     network_size: Size = bounded(1, LARGEST_SIDE)
-    """(height, width) of what the network sees, in pixels."""
+    """(height, width) of what the network sees, in pixels: of a tile, if there are tiles."""
     aspect: Aspect
     """Whether images keep their aspect ratio in it."""
+    tiles: Tiles | None = None
+    """The tiles that a frame is cut into; None: the network sees the whole frame."""
     frame_size: tuple[int, int] | None = bounded(1, LARGEST_SIDE)
     """(height, width) of the training images when all share one size."""
     config: dict[str, Any]
@@ -112,6 +115,11 @@ class ModelCard:
     """Of the values in 16-bit image files, found over the training images."""
     card_version: int = bounded(1, VERSION, default=VERSION)
 
+    @property
+    def map_size(self) -> Size:
+        """(height, width) of what all tiles see together, and of the anomaly map."""
+        return map_size(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GraphCard:
@@ -123,8 +131,10 @@ class GraphCard:
     frame_shape: tuple[int, int, int, int] = bounded(1, LARGEST_SIDE)
     """Of the `frame` input: [N, H, W, C] for bgr, rgb and gray; else as `pixel_formats.py` says."""
     network_size: Size = bounded(1, LARGEST_SIDE)
-    """As in ModelCard; of the anomaly map too."""
+    """As in ModelCard."""
     aspect: Aspect
+    """As in ModelCard."""
+    tiles: Tiles | None = None
     """As in ModelCard."""
     threshold: float = bounded(-THRESHOLD, THRESHOLD)
     image_threshold: float = bounded(-THRESHOLD, THRESHOLD)
@@ -157,9 +167,14 @@ class GraphCard:
         return picture_size(self.frame_format, self.frame_shape)
 
     @property
+    def map_size(self) -> Size:
+        """As in ModelCard."""
+        return map_size(self)
+
+    @property
     def content(self) -> Box:
         """Where the frame lies in the anomaly map; the map outside does not count."""
-        return fit(self.frame_size, self.network_size, self.aspect)
+        return fit(self.frame_size, self.map_size, self.aspect)
 
     def content_of(self, size: Size) -> Box:
         """Return where an image of a size lies in the map, after it was brought to the frames."""
@@ -201,6 +216,11 @@ class EngineCard:
     via: Via = "onnx"
     """Builder input: `onnx`, the graph; `torch-tensorrt`, the run."""
     card_version: int = bounded(1, VERSION, default=VERSION)
+
+
+def map_size(card: ModelCard | GraphCard) -> Size:
+    """Return the size of the anomaly map of a model."""
+    return card.tiles.grid(card.network_size) if card.tiles else card.network_size
 
 
 def read_card(path: Path, kind: type[C]) -> C:
@@ -298,6 +318,8 @@ def _check(card: ModelCard | GraphCard | EngineCard) -> None:
         return _check(card.graph)
     side = isqrt(int(prod(card.network_size) / MORE_PIXELS))
     _check_most("the square root of the pixels of network_size", side, "EDGESEG_MAX_IMAGE_SIZE")
+    if card.tiles:
+        _check_tiles(card.tiles, card)
     if isinstance(card, ModelCard):
         return _check_settings("config", card.config, NETWORK.get(card.model, NETWORK[""]), card)
     _check_settings("training", card.training, ("top",), card)
@@ -315,6 +337,15 @@ def _check(card: ModelCard | GraphCard | EngineCard) -> None:
     _check_most("the product of frame_shape", count * height * width, "EDGESEG_MAX_PIXELS")
 
 
+def _check_tiles(tiles: Tiles, card: ModelCard | GraphCard) -> None:
+    for shared, side in zip(tiles.overlap, card.network_size, strict=True):
+        check_range("tiles.overlap", shared, 0, side // 2)
+    for gains in (tiles.gains, tiles.score_gains):
+        if len(gains) not in (0, tiles.count):
+            raise Invalid(f"tiles has {len(gains)} gains for {tiles.count} tiles", "value")
+    _check_most("the product of the sides of all tiles", prod(card.map_size), "EDGESEG_MAX_PIXELS")
+
+
 def _check_most(what: str, found: int, name: str) -> None:
     if found > (most := limit(name)):
         raise Invalid(
@@ -329,4 +360,4 @@ def _check_settings(
     if missing:
         raise Invalid("missing " + ", ".join(missing), "missing")
     check_given(TrainConfig, {k: v for k, v in config.items() if k != IMPORTED}, place)
-    check_range(f"{place}.top", config["top"], 1, prod(card.network_size))
+    check_range(f"{place}.top", config["top"], 1, prod(card.map_size))

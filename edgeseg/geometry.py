@@ -65,6 +65,15 @@ def size_text(size: Size) -> str:
     return f"{size[1]} x {size[0]}"
 
 
+def pixel_text(frame: Size, content: Size) -> str:
+    """Say how large a pixel of the network is in a frame, which is scaled to a content.
+
+    What is much smaller than that cannot be seen.
+    """
+    pixels = math.sqrt(math.prod(frame) / math.prod(content))
+    return f"one network pixel is {pixels:.3g} px of the frame"
+
+
 def fit(size: Size, target: Size, aspect: Aspect = "keep") -> Box:
     """Return where an image of a size lies in a target: the whole of it with `stretch`."""
     height, width = target

@@ -12,13 +12,14 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeseg.cards import CARD, ENGINES, IMPORTED, RUNS, EngineCard, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.extras import installed, require
 from edgeseg.files import newest, quoted, shown
+from edgeseg.geometry import Size
 from edgeseg.log import log, warn_once
 from edgeseg.machine.facts import this_machine
 from edgeseg.pixel_formats import FrameFormat
@@ -32,6 +33,9 @@ from edgeseg.runtime.openvino import OpenVinoBackend
 from edgeseg.runtime.openvino_cache import CompiledGraphs
 from edgeseg.runtime.pytorch import PyTorchBackend
 from edgeseg.runtime.tensorrt_backend import TrtBackend
+
+if TYPE_CHECKING:
+    from edgeseg.model.detector import Detector
 
 BF16 = "bf16"  # a precision of a runtime, not of a graph
 NOT_FOUND = "model/not-found"
@@ -102,12 +106,11 @@ def open_run(
 ) -> PyTorchBackend:
     """Open a run in PyTorch.
 
-    frame_size: (height, width); default: the size of the network's input. context: overrides the
+    frame_size: (height, width); default: that of the anomaly map. context: overrides the
     card's. Thresholds that are not set yet are 0.5, which is logged unless the caller sets them.
     """
     require("torch", extra="train")
-    from edgeseg.model.fused import CHANNELS, Fused
-    from edgeseg.training.checkpoint import load_run, torch_device
+    from edgeseg.training.checkpoint import load_run
 
     if not (run / CARD).is_file():
         _refuse_unfinished(run)
@@ -117,24 +120,43 @@ def open_run(
             code="model/not-a-run",
         )
     detector, card = load_run(run)
-    height, width = frame_size or card.network_size
     if context is not None:
         card = dataclasses.replace(card, context=context)
+    unset = not sets_thresholds and None in (card.threshold, card.image_threshold)
+    backend = opened_run(
+        detector, card, frame_size or card.map_size, frame_format, batch, threads, device
+    )
+    note = f"; thresholds not set, using {DEFAULT_THRESHOLD} for both"
+    log.info(f"{run}: {backend.name}" + unset * note)
+    return backend
+
+
+def opened_run(
+    detector: "Detector",
+    card: ModelCard,
+    frame_size: Size,
+    frame_format: FrameFormat,
+    batch: int,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> PyTorchBackend:
+    """Return the backend of a detector and its card."""
+    from edgeseg.model.fused import CHANNELS, Fused
+    from edgeseg.training.checkpoint import torch_device
+
+    height, width = frame_size
     module = Fused(
         detector,
         network_size=card.network_size,
-        frame_size=(height, width),
+        frame_size=frame_size,
         frame_format=frame_format,
         aspect=card.aspect,
         top=card.config["top"],
         context=card.context,
+        tiles=card.tiles,
     )
     graph = _graph_card(card, frame_format, (batch, height, width, CHANNELS[frame_format]))
-    backend = PyTorchBackend(module.to(torch_device(device)), graph, threads=threads)
-    unset = not sets_thresholds and None in (card.threshold, card.image_threshold)
-    note = f"; thresholds not set, using {DEFAULT_THRESHOLD} for both"
-    log.info(f"{run}: {backend.name}" + unset * note)
-    return backend
+    return PyTorchBackend(module.to(torch_device(device)), graph, threads=threads)
 
 
 def warn_unchecked(card: GraphCard) -> None:
@@ -294,6 +316,7 @@ def _graph_card(
         frame_shape=shape,
         network_size=card.network_size,
         aspect=card.aspect,
+        tiles=card.tiles,
         threshold=DEFAULT_THRESHOLD if card.threshold is None else card.threshold,
         image_threshold=DEFAULT_THRESHOLD if card.image_threshold is None else card.image_threshold,
         weights_sha256=card.weights_sha256,

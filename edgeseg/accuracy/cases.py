@@ -118,7 +118,7 @@ def _labeled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
         log.warning(line)
     places = spread(np.array([sample.good for sample in dataset.test]), most)
     samples = [dataset.test[place] for place in places]
-    truth = np.zeros((len(samples), *card.network_size), np.bool_)
+    truth = np.zeros((len(samples), *card.map_size), np.bool_)
     boxes = np.zeros((len(samples), 4), np.intp)
     for place, sample in enumerate(samples):
         height, width = read_pixels(sample.path).shape[:2]
@@ -156,11 +156,10 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     clean = [resize(im, *card.content_of((im.shape[0], im.shape[1])).size) for im in images]
     pairs = [_anomaly(image, seed, corruptor) for seed, image in enumerate(clean)]
     good = np.arange(2 * len(clean)) < len(clean)
-    none = np.zeros((len(clean), *card.network_size), np.bool_)
+    none = np.zeros((len(clean), *card.map_size), np.bool_)
     boxes = [card.content_of((image.shape[0], image.shape[1])) for image in clean]
     masks = [
-        resize_mask(mask, card.network_size, box)
-        for (_, mask), box in zip(pairs, boxes, strict=True)
+        resize_mask(mask, card.map_size, box) for (_, mask), box in zip(pairs, boxes, strict=True)
     ]
     return Cases(
         read=[partial(np.copy, image) for image in (*clean, *(image for image, _ in pairs))],

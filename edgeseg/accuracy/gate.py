@@ -200,7 +200,7 @@ class _Search:
 def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Outputs:
     """Run every case."""
     card, count = backend.card, len(cases)
-    maps = np.empty((count, *card.network_size), np.float32)
+    maps = np.empty((count, *card.map_size), np.float32)
     scores = np.empty(count, np.float32)
     frames = batches(card, count, lambda place: cases.read[place]())
     for start, found in zip(
@@ -211,7 +211,7 @@ def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Out
         scores[batch] = found.scores[: batch.stop - start]
         for _ in range(start, batch.stop):
             advance()
-    masks = (maps > card.threshold) & inside_boxes(cases.boxes, card.network_size)
+    masks = (maps > card.threshold) & inside_boxes(cases.boxes, card.map_size)
     return Outputs(maps, scores, masks, card.threshold, card.image_threshold)
 
 

@@ -67,8 +67,8 @@ def verify(a: Path, b: Path, config: VerifyConfig) -> Verification:
 
 def check_comparable(a: GraphCard, b: GraphCard) -> None:
     """ConfigError unless both models take the same frames and their maps have the same size."""
-    if a.network_size != b.network_size or a.content != b.content:
-        sizes = (f"{size_text(card.network_size)} pixels ({card.aspect})" for card in (a, b))
+    if (a.map_size, a.tiles) != (b.map_size, b.tiles) or a.content != b.content:
+        sizes = (f"{size_text(card.map_size)} pixels ({card.aspect})" for card in (a, b))
         raise ConfigError(
             "The network of A has {}, that of B {}: their maps cannot be compared.".format(*sizes),
             remedy="name two conversions of one model; edgeseg evaluate A DATA scores a network",

@@ -45,7 +45,7 @@ def load_frames(card: GraphCard, data: Path | None) -> FrameSet:
     """Return up to 16 images of a folder as frames, or synthetic frames if `data` is None."""
     if data is None:
         log.info("no --data given: using synthetic frames")
-        images = _textures(card.network_size, np.random.default_rng(0), SYNTHETIC)
+        images = _textures(card.map_size, np.random.default_rng(0), SYNTHETIC)
         origin = f"{len(images)} synthetic frames"
     else:
         images = pick_images(data, CYCLED, card.bit_depth)
@@ -64,7 +64,7 @@ def parity_frames(
     images: RGB uint8 [h, w, 3], of which at most `most` are used; without any, procedural textures.
     """
     generator = np.random.default_rng(0)
-    images = list(images[:most]) or _textures(card.network_size, generator, KEPT // 2)
+    images = list(images[:most]) or _textures(card.map_size, generator, KEPT // 2)
     frames = batches(card, len(images), images.__getitem__)
     black = np.zeros(card.frame_shape, np.uint8)
     noise = generator.integers(0, 256, card.frame_shape, np.uint8)

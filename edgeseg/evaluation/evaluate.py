@@ -181,7 +181,7 @@ def _run(
 ) -> tuple[Results, list[Sample], list[Verdict]]:
     """Return the results, and the samples that they are of: those that are not damaged."""
     card = backend.card
-    count, size = len(samples), card.network_size
+    count, size = len(samples), card.map_size
     good = np.array([sample.good for sample in samples])
     drawn = np.array([sample.mask is not None for sample in samples])
     results = Results(
@@ -213,7 +213,7 @@ def _run(
 
 def _truths(samples: Sequence[Sample], card: GraphCard) -> Flags:
     """Read all masks, bool [N, h, w], so that a wrong one is found before the first run."""
-    truths = np.zeros((len(samples), *card.network_size), np.bool_)
+    truths = np.zeros((len(samples), *card.map_size), np.bool_)
     for place, sample in enumerate(samples):
         if sample.mask is None:
             continue
@@ -231,7 +231,7 @@ def read_truth(path: Path, sample: Sample, size: Size, card: GraphCard) -> Mask:
     DataError for a mask of another size than its image.
     """
     mask = read_mask_of(sample.path, path, size)
-    return resize_mask(mask, card.network_size, card.content_of(size))
+    return resize_mask(mask, card.map_size, card.content_of(size))
 
 
 def inside_boxes(boxes: NDArray[np.intp], size: tuple[int, ...]) -> Flags:

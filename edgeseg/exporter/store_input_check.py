@@ -49,6 +49,7 @@ def store_input_check(run: Path, data: Path) -> None:
         card.bit_depth,
         rotation=card.config.get("rotation", "none"),
         lighting=card.config.get("lighting", 0.0),
+        tiles=card.tiles,
     )
     with training_folder(run, resume=False, overwrite=True) as folder:
         digest = save_weights(folder, detector)

@@ -23,7 +23,7 @@ photos have in common that were taken in one go; what is no picture of the part 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,9 @@ from edgeseg.geometry import Aspect, Size, fit
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.input_check import COLUMNS, SMALL, InputCheck
+from edgeseg.model.tiles.tiling import Tiling
 from edgeseg.progress import task
+from edgeseg.tiles import Tiles
 
 RATE = 0.005  # of good frames that may become unknown
 MARGIN = 0.1
@@ -51,6 +53,7 @@ DRAWN = 16  # good images from which wrong pictures are drawn
 FIRST = 0.02  # share of them below the first
 FOLDS = 5
 FEWEST, MOST = 10, 1000  # good images: no check with fewer, a choice of more
+FEWEST_TILED = 100  # of the choice where each image has many tiles
 TAIL = 0.2  # share of the images whose excess is extrapolated
 TWO_SIDED = 5  # the first columns; of a distance only the upper side counts
 SMALLEST = (0.01, 0.02, 0.05, 0.01, 0.01, 0.05, 0.05)
@@ -78,11 +81,13 @@ def fit_input_check(
     rotation: str = "none",
     lighting: float = 0.0,
     rate: float = RATE,
+    tiles: Tiles | None = None,
 ) -> FittedCheck:
     """Give a detector an input check that is fitted on files of good images.
 
-    rotation, lighting: those of the training, which good parts may have as well. With fewer than
-    FEWEST images the detector gets no check, and the result has no columns.
+    network: its size; with tiles, which are checked together, that of a tile. rotation, lighting:
+    those of the training, which good parts may have as well. With fewer than FEWEST images the
+    detector gets no check, and the result has no columns.
     """
     if len(paths) < FEWEST:
         log.warning(
@@ -91,20 +96,23 @@ def fit_input_check(
         )
         return FittedCheck((), {"images": len(paths), "needed": FEWEST})
     device = detector.mean.device
+    teacher = _features_of(detector, network, tiles)
+    network = tiles.grid(network) if tiles else network
     check = InputCheck(detector.teacher.channels, network).to(device)
     random = np.random.default_rng(0)
-    chosen = [paths[place] for place in evenly(len(paths), MOST)]
+    most = max(MOST // tiles.count, FEWEST_TILED) if tiles else MOST
+    chosen = [paths[place] for place in evenly(len(paths), most)]
     spoiled = set(evenly(len(chosen), DRAWN).tolist())
     good, wrong, groups = [], [], []
     with task("input check", len(chosen)) as bar:
         for number, path in enumerate(chosen):
             image = read_image(path, bit_depth)
             for rgb in _views(image, network, aspect, rotation, lighting, random):
-                good.append(_measured(detector, check, rgb.to(device)))
+                good.append(_measured(teacher, check, rgb.to(device)))
                 groups.append(number)
             if number in spoiled:
                 for rgb in wrong_pictures(_resized(image, network, aspect)):
-                    wrong.append(_measured(detector, check, rgb.to(device)))
+                    wrong.append(_measured(teacher, check, rgb.to(device)))
             bar.advance()
     fitted = fit_check(check, _joined(good), _joined(wrong), np.array(groups), rate)
     log.info(
@@ -146,10 +154,26 @@ def _resized(image: Image, network: Size, aspect: Aspect) -> Tensor:
     return (rows @ (pixels @ columns.T))[None]
 
 
+def _features_of(
+    detector: Detector, network: Size, tiles: Tiles | None
+) -> Callable[[Tensor], list[Tensor]]:
+    """Return what computes the teacher's features of an image, [1, 3, H, W] in 0..255."""
+
+    def teacher(rgb: Tensor) -> list[Tensor]:
+        levels: list[Tensor] = detector.teacher(detector.normalize(rgb))
+        return levels
+
+    if tiles is None:
+        return teacher
+    tiling = Tiling(tiles, network)
+    return lambda rgb: tiling.features(rgb, teacher)
+
+
 @torch.no_grad()
-def _measured(detector: Detector, check: InputCheck, rgb: Tensor) -> tuple[Measures, ...]:
-    levels = detector.teacher(detector.normalize(rgb))
-    return tuple(part.cpu().double().numpy() for part in check.measure(rgb, levels))
+def _measured(
+    teacher: Callable[[Tensor], list[Tensor]], check: InputCheck, rgb: Tensor
+) -> tuple[Measures, ...]:
+    return tuple(part.cpu().double().numpy() for part in check.measure(rgb, teacher(rgb)))
 
 
 def _joined(parts: Sequence[tuple[Measures, ...]]) -> tuple[Measures, ...]:

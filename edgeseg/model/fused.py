@@ -1,12 +1,13 @@
 """The exported graph: camera bytes in, mask bytes out, everything between them inside.
 
-    frame uint8 [N, H, W, C] -> cast -> resize, normalize -> detector
+    frame uint8 [N, H, W, C] -> cast -> resize -> (tiles) -> normalize -> detector -> (one map)
     detector -> anomaly_map float32 [N, S, S'], enlarged to that where it is smaller
     anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
     image, teacher's features -> input_check float32 [N, K], where the detector has a check
 
 A frame of another aspect ratio than S x S' is letterboxed (geometry.py): the matrices of the resize
-repeat its edges, score and mask read the map where the frame is.
+repeat its edges, score and mask read the map where the frame is. With tiles S x S' is the grid,
+from which tiles of the network's size are cut (tiling.py); without, it is the network's size.
 
 `forward` is written for the exporter: no control flow on data, constant shapes, and Cast first and
 last because TensorRT allows no other operation on bytes. The resize is the antialiased filter of
@@ -25,6 +26,8 @@ from edgeseg.geometry import Aspect, Size, fit
 from edgeseg.model.blocks import upsample
 from edgeseg.model.detector import Detector
 from edgeseg.model.input_check import InputCheck
+from edgeseg.model.tiles.tiling import Found, Tiling
+from edgeseg.tiles import Tiles
 
 CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
 
@@ -47,27 +50,30 @@ class Fused(nn.Module):
         aspect: Aspect,
         top: int,
         context: float = 0.0,
+        tiles: Tiles | None = None,
     ) -> None:
         super().__init__()
         self.detector = detector
+        self.tiling = Tiling(tiles, network_size) if tiles else None
         self.network_size = network_size
+        self.map_size = tiles.grid(network_size) if tiles else network_size
         self.frame_size = frame_size
         self.frame_format = frame_format
-        self.content = fit(frame_size, network_size, aspect)
+        self.content = fit(frame_size, self.map_size, aspect)
         self.top = min(top, prod(self.content.size))
         self.context = context
-        self.resized = frame_size != network_size
+        self.resized = frame_size != self.map_size
         self.rows: Tensor
         self.columns: Tensor
         # Copies: the cached matrices are read-only, which torch warns about.
-        rows, columns = placed_matrices(frame_size, network_size, self.content)
+        rows, columns = placed_matrices(frame_size, self.map_size, self.content)
         self.register_buffer("rows", torch.tensor(rows), persistent=False)
         self.register_buffer("columns", torch.tensor(columns.T.copy()), persistent=False)
-        for axis, side, inside in (
-            ("rows", network_size[0], self.content.rows),
-            ("columns", network_size[1], self.content.columns),
+        for axis, tile, side, inside in (
+            ("rows", network_size[0], self.map_size[0], self.content.rows),
+            ("columns", network_size[1], self.map_size[1], self.content.columns),
         ):
-            enlarged = torch.tensor(resize_matrix(side // detector.map_stride, side))
+            enlarged = torch.tensor(resize_matrix(tile // detector.map_stride, tile))
             self.register_buffer(f"enlarged_{axis}", enlarged, persistent=False)
             blur = torch.eye(side)  # outside of the content nothing is averaged
             if context:
@@ -81,17 +87,9 @@ class Fused(nn.Module):
 
     def forward(self, frame: Tensor, threshold: Tensor) -> tuple[Tensor, ...]:
         image = self.rgb(frame)
-        x = self.detector.normalize(image)
-        checked: tuple[Tensor, ...] = ()
-        if self.check is None:
-            found = self.detector(x)
-        else:
-            known = self.detector.teacher(x)
-            found = self.detector(x, known)
-            checked = (self.check(image, known),)
-        whole, scored = found if isinstance(found, tuple) else (found, None)
-        if whole.shape[2:] != self.network_size:
-            whole = self._on_both_axes("enlarged", whole)
+        tiling = self.tiling
+        whole, scored, known = tiling(image, self.found) if tiling else self.found(image)
+        checked = () if self.check is None else (self.check(image, known),)
         if self.context:
             whole = (whole + self._on_both_axes("blur", whole)) / 2
         inside = self._cut(whole)
@@ -101,6 +99,16 @@ class Fused(nn.Module):
         # Scalars: a new tensor would be a copy from the host, which waits and cannot be captured.
         mask = torch.where(full.squeeze(1) > threshold, 255.0, 0.0).to(torch.uint8)
         return mask, score, whole.squeeze(1), *checked
+
+    def found(self, image: Tensor) -> Found:
+        """Return what the network says of images or tiles; the map at their size."""
+        x = self.detector.normalize(image)
+        known = None if self.check is None else self.detector.teacher(x)
+        found = self.detector(x) if known is None else self.detector(x, known)
+        whole, scored = found if isinstance(found, tuple) else (found, None)
+        if whole.shape[2:] != self.network_size:
+            whole = self._on_both_axes("enlarged", whole)
+        return whole, scored, known
 
     def _on_both_axes(self, name: str, x: Tensor) -> Tensor:
         """Multiply with a matrix for the rows and one for the columns."""
@@ -115,7 +123,7 @@ class Fused(nn.Module):
 
     def _cut(self, x: Tensor) -> Tensor:
         """Return the content of a map."""
-        if self.content.size == self.network_size:
+        if self.content.size == self.map_size:
             return x
         return x[:, :, self.content.rows, self.content.columns]
 

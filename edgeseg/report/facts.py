@@ -164,6 +164,8 @@ def _run_of(path: Path, graph: GraphCard) -> ModelCard | None:
 def _size(card: GraphCard) -> str:
     _, height, width, _ = card.frame_shape
     rows, columns = card.network_size
+    if card.tiles:
+        return f"{card.tiles.text(card.network_size)}, of frames of {width} x {height}"
     return f"{columns} x {rows} pixels, of frames of {width} x {height}"
 
 

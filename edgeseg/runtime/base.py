@@ -34,7 +34,7 @@ def tensor_types(card: GraphCard) -> dict[str, tuple[tuple[int, ...], np.dtype[A
         "threshold": ((1,), float32),
         "mask": ((n, height, width), uint8),
         "score": ((n,), float32),
-        "anomaly_map": ((n, *card.network_size), float32),
+        "anomaly_map": ((n, *card.map_size), float32),
     }
     if card.input_check:
         tensors["input_check"] = ((n, len(card.input_check)), float32)
@@ -59,7 +59,7 @@ class Slot:
     threshold:   float32 [1], of the anomaly map
     mask:        uint8 [N, H, W], 0 good, 255 anomalous
     score:       float32 [N]
-    anomaly_map: float32 [N, h, w], of the network; what is outside of card.content does not count
+    anomaly_map: float32 [N, h, w], of card.map_size; what is outside of card.content does not count
     input_check: float32 [N, K], the columns of the card's `input_check`; [N, 0] without them
     """
 

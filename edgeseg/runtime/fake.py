@@ -25,7 +25,7 @@ class FakeBackend(OnHost):
         self.card = card
         self.name = "fake, CPU, 1 thread"
         _, height, width, _ = card.frame_shape
-        box, (rows, columns) = card.content, card.network_size
+        box, (rows, columns) = card.content, card.map_size
         self._rows = _averages(height, rows, box.top, box.height)
         self._columns = _averages(width, columns, box.left, box.width).T
         self.closed = False
@@ -34,7 +34,7 @@ class FakeBackend(OnHost):
         self._slot = slot
         n, height, width = slot.mask.shape
         self._red = np.zeros((n, height, width), np.float32)
-        self._cells = np.zeros((n, self.card.network_size[0], width), np.float32)
+        self._cells = np.zeros((n, self.card.map_size[0], width), np.float32)
         self._above = slot.mask.view(np.bool_)
         self._mean = np.zeros(n, np.float32)
 

@@ -63,7 +63,7 @@ def load_run(run: Path) -> tuple[Detector, ModelCard]:
     teacher = Teacher(card.config["teacher"], standard=standard)
     detector = build_detector(card.model, teacher, card.config, card.network_size)
     if card.input_check:
-        detector.check = InputCheck(teacher.channels, card.network_size)
+        detector.check = InputCheck(teacher.channels, card.map_size)
     restore_weights(detector, _read(path), path)
     return detector.eval(), card
 

@@ -1,0 +1,1 @@
+"""Tiles in the graph: cutting, joining, and what makes their maps comparable."""
