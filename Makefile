@@ -6,7 +6,7 @@ VENV ?= .venv
 WITH_PYCUDA ?=
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test demo docs lock lowest distribution
+.PHONY: test demo docs gpu lock lowest distribution
 
 test: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
@@ -20,6 +20,10 @@ demo: $(INSTALLED)
 
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+# From a checkout, with the packages of PYTHON: CUDA's binding and, if it is there, PyTorch.
+gpu:
+	$(PYTHON) -m edgeseg doctor --gpu
 
 lowest:
 	.ci/lowest "$(VENV)-lowest"

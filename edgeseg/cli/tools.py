@@ -26,8 +26,18 @@ def doctor(
     matrix: Annotated[
         bool, option("Print the TensorRT, GPU and JetPack support matrix", None, "--matrix")
     ] = False,
+    gpu: Annotated[
+        bool, option("Run the checks of the GPU instead: three minutes", None, "--gpu")
+    ] = False,
+    results: Annotated[
+        Path | None, option("Write the results of --gpu to a new JSON file", "FILE")
+    ] = None,
 ) -> Report:
     """Show what this machine can run and what is missing."""
+    if gpu:
+        from edgeseg.gpu_check.run import check_gpu
+
+        return check_gpu(results=results)
     if matrix:
         from edgeseg.machine.support_report import MatrixReport
 

@@ -5,10 +5,10 @@ checksum: of 40 random bytes in the entropy-coded data about three in four are f
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from edgeseg.data.formats.pillow import (
@@ -17,6 +17,7 @@ from edgeseg.data.formats.pillow import (
     orientation_of,
     wrong_type,
 )
+from edgeseg.errors import MissingExtra
 from edgeseg.limits import limit
 
 END, SCAN, EXIF = b"\xff\xd9", 0xDA, b"Exif\0\0"
@@ -52,10 +53,22 @@ def decode_bgr(jpeg: bytes, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels
 
 
+@cache
+def _codec() -> Any:
+    """Import simplejpeg at the first JPEG: a checkout without it can do everything else."""
+    try:
+        import simplejpeg
+    except ImportError as error:
+        raise MissingExtra(
+            f"package simplejpeg cannot be imported: {error}", remedy="pip install simplejpeg"
+        ) from error
+    return simplejpeg
+
+
 def _header(data: bytes) -> tuple[int, int, str]:
     """Return height, width and color space; what its warnings are about, decoding tells."""
     try:
-        height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        height, width, colors, _ = _codec().decode_jpeg_header(data, strict=False)
     except (ValueError, KeyError) as error:  # KeyError: a header that ends before its colors
         raise Damaged("no JPEG header") from error
     return height, width, colors
@@ -77,7 +90,7 @@ def _segment(data: bytes, marker: int, start: bytes = b"") -> slice:
 def _strict(data: bytes, colors: str, **options: Any) -> NDArray[np.uint8]:
     while True:
         try:
-            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            pixels: NDArray[np.uint8] = _codec().decode_jpeg(
                 data, colors, fastdct=False, fastupsample=False, strict=True, **options
             )  # the exact transform and chroma filter, which are OpenCV's too
             return pixels

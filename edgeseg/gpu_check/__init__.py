@@ -1,0 +1,1 @@
+"""The checks of `edgeseg doctor --gpu`: what only a GPU can tell."""

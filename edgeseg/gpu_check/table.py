@@ -1,0 +1,125 @@
+"""Every check of `edgeseg doctor --gpu`: its name, what is expected, and how long it may take.
+
+    tier 1   a CUDA driver and a binding; kernels stand in for an engine
+    tier 2   PyTorch on CUDA
+    tier 3   TensorRT or TensorRT-RTX
+    tier 4   a camera
+
+Checks of one group share a process. `docs/not-run-on-gpu.md` names each of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuCheck:
+    """One line of the report."""
+
+    name: str
+    tier: int
+    group: str
+    function: str
+    """`module:function`; it returns an GpuFinding, or raises Skipped."""
+    expected: str
+    seconds: float = 20.0
+    """Time limit, with the start of its process."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+DEVICE = "device"
+ROOM = "edgeseg.gpu_check"
+
+
+def _masks() -> tuple[GpuCheck, ...]:
+    bindings = ("cuda-python", "pycuda")
+    return tuple(
+        GpuCheck(
+            name=f"masks-{io}-{'graph' if graph else 'enqueue'}-{in_flight}"
+            + ("" if binding == bindings[0] else f"-{binding}"),
+            tier=1,
+            group=binding,
+            function=f"{ROOM}.frames:masks",
+            expected="1000 frames, every mask right",
+            arguments={"io": io, "graph": graph, "in_flight": in_flight, "binding": binding},
+        )
+        for binding, io, graph, in_flight in product(
+            bindings, ("mapped", "copy"), (True, False), (1, 2)
+        )
+    )
+
+
+CHECKS: tuple[GpuCheck, ...] = (
+    GpuCheck(
+        name=DEVICE, tier=1, group="device", function=f"{ROOM}.device:opens",
+        expected="a GPU, a binding and NVRTC", seconds=60.0,
+    ),
+    GpuCheck(
+        name="nvml", tier=1, group="device", function=f"{ROOM}.device:nvml",
+        expected="NVML, CUDA and nvidia-smi agree", seconds=40.0,
+    ),
+    *_masks(),
+    GpuCheck(
+        name="stream-mapped", tier=1, group="stream", function=f"{ROOM}.frames:stream_loop",
+        expected="1000 frames through the loop, every mask right", arguments={"io": "mapped"},
+    ),
+    GpuCheck(
+        name="stream-copy", tier=1, group="stream", function=f"{ROOM}.frames:stream_loop",
+        expected="1000 frames through the loop, every mask right", arguments={"io": "copy"},
+    ),
+    GpuCheck(
+        name="memory-1080p", tier=1, group="stream", function=f"{ROOM}.frames:large_frames",
+        expected="every mask right; --io auto takes the faster path", seconds=30.0,
+    ),
+    GpuCheck(
+        name="gil", tier=1, group="waiting", function=f"{ROOM}.waiting:other_threads",
+        expected="other threads at 80 % of their speed or more",
+    ),
+    GpuCheck(
+        name="wait", tier=1, group="waiting", function=f"{ROOM}.waiting:blocking",
+        expected="a blocking event takes at most 30 % of a core",
+    ),
+    GpuCheck(
+        name="launch", tier=1, group="waiting", function=f"{ROOM}.waiting:launches",
+        expected="a graph of 100 kernels at a quarter of their cost or less",
+    ),
+    GpuCheck(
+        name="capture", tier=1, group="waiting", function=f"{ROOM}.waiting:capture",
+        expected="50 of 50 captured while another thread allocates",
+    ),
+    GpuCheck(
+        name="open-close", tier=1, group="lifetimes", function=f"{ROOM}.lifetimes:open_close",
+        expected="30 times, less than 8 MiB more at the end", seconds=40.0,
+    ),
+    GpuCheck(
+        name="out-of-memory", tier=1, group="lifetimes", function=f"{ROOM}.lifetimes:out_of_memory",
+        expected="cuda/out-of-memory, and the context remains usable",
+    ),
+    GpuCheck(
+        name="refused-capture", tier=1, group="lifetimes",
+        function=f"{ROOM}.lifetimes:refused_capture",
+        expected="enqueued instead, every mask right",
+    ),
+    GpuCheck(
+        name="trap", tier=1, group="trap", function=f"{ROOM}.lifetimes:trap",
+        expected="CudaError with its remedy within 10 s, no hang", seconds=30.0,
+    ),
+    GpuCheck(
+        name="array-interface", tier=1, group="pytorch", function=f"{ROOM}.pytorch:array_interface",
+        expected="PyTorch reads and writes device memory without a copy", seconds=60.0,
+    ),
+    GpuCheck(
+        name="fp16", tier=2, group="pytorch", function=f"{ROOM}.pytorch:half",
+        expected="typed graph in FP16: map differs from FP32 by at most 0.05", seconds=60.0,
+    ),
+    GpuCheck(
+        name="fp32", tier=2, group="pytorch", function=f"{ROOM}.pytorch:single",
+        expected="graph in FP32: map differs from the CPU by at most 0.001", seconds=40.0,
+    ),
+    GpuCheck(
+        name="train", tier=2, group="train", function=f"{ROOM}.training:steps",
+        expected="the loss falls, and the CPU's first loss is the same within 2 %", seconds=60.0,
+    ),
+)  # fmt: skip

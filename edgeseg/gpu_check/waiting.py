@@ -1,0 +1,165 @@
+"""Checks of what waiting costs: other threads, processor time, launches, and captures meanwhile."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from statistics import median
+
+import numpy as np
+
+from edgeseg.cuda.driver import open_cuda
+from edgeseg.errors import CudaError
+from edgeseg.gpu_check import kernels as gpu
+from edgeseg.gpu_check.finding import GpuFinding
+
+LEAST_SPEED = 0.8  # of another thread of Python, while one waits
+MOST_CPU = 0.3  # of a core, while a thread waits for a blocking event
+LEAST_GAIN = 4.0  # of a graph's launch over its kernels enqueued one by one
+_SPIN, _NO_TIMING = 0, 2
+
+
+def other_threads(*, waits: int = 40, seconds: float = 0.02) -> GpuFinding:
+    """Count in another thread while this one sleeps, and while it waits for a kernel."""
+    kernels = gpu.Kernels()
+    with open_cuda() as cuda, cuda.current(), cuda.stream() as stream, cuda.event() as done:
+
+        def wait() -> None:
+            for _ in range(waits):
+                kernels.wait_for(stream.pointer, seconds)
+                done.record(stream)
+                done.synchronize()
+
+        wait()
+        alone = _counted(lambda: time.sleep(waits * seconds))
+        share = _counted(wait) / alone
+    found = f"another thread runs at {share:.0%} of its speed"
+    return GpuFinding(share >= LEAST_SPEED, found, {"share": share, "n": waits})
+
+
+def _counted(meanwhile: Callable[[], None]) -> float:
+    """Return how often per second another thread counted meanwhile."""
+    going, counted = [True], [0]
+
+    def count() -> None:
+        while going[0]:
+            counted[0] += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    began, first = time.perf_counter(), counted[0]
+    try:
+        meanwhile()
+        return (counted[0] - first) / (time.perf_counter() - began)
+    finally:
+        going[0] = False
+        thread.join()
+
+
+def blocking(*, waits: int = 200, seconds: float = 0.001) -> GpuFinding:
+    """Compare a blocking event with one that spins, in turn, on kernels of a known time."""
+    kernels = gpu.Kernels()
+    late: dict[str, list[float]] = {"block": [], "spin": []}
+    cpu = {"block": 0.0, "spin": 0.0}
+    wall = {"block": 0.0, "spin": 0.0}
+    with open_cuda() as cuda, cuda.current(), cuda.stream() as stream, cuda.event() as event:
+        spinning = cuda.driver.event_new(_SPIN | _NO_TIMING)
+        for _ in range(waits):
+            for kind, handle in (("block", event.handle), ("spin", spinning)):
+                began = time.perf_counter()
+                kernels.wait_for(stream.pointer, seconds)
+                cuda.driver.event_record(handle, stream.handle)
+                before, cpu_before = time.perf_counter(), time.thread_time()
+                cuda.driver.event_synchronize(handle)
+                end = time.perf_counter()
+                cpu[kind] += time.thread_time() - cpu_before
+                wall[kind] += end - before
+                late[kind].append(end - began - seconds)
+        cuda.driver.event_free(spinning)
+    share = {kind: cpu[kind] / wall[kind] for kind in cpu}
+    us = {kind: median(each) * 1e6 for kind, each in late.items()}
+    found = f"{share['block']:.0%} of a core (spinning: {share['spin']:.0%}), "
+    found += f"{us['block'] - us['spin']:+.0f} us"
+    figures = {"cpu_share": share, "late_us_p50": us, "n": waits}
+    return GpuFinding(share["block"] <= MOST_CPU, found, figures)
+
+
+def launches(*, kernel_count: int = 100, rounds: int = 200) -> GpuFinding:
+    """Enqueue many small kernels one by one, and as one CUDA graph."""
+    kernels = gpu.Kernels()
+    host: dict[str, list[float]] = {"graph": [], "enqueue": []}
+    with open_cuda() as cuda, cuda.current(), cuda.stream() as stream:
+        memory, seen = cuda.buffer(256), cuda.pinned(256)
+        stream.copy_in(memory.address, seen.view)
+
+        def enqueue() -> None:
+            for _ in range(kernel_count):
+                kernels.count(stream.pointer, memory.address)
+
+        enqueue()
+        stream.synchronize()
+        with stream.capture(enqueue) as graph:
+            for _ in range(rounds):
+                for kind, start in (
+                    ("enqueue", enqueue),
+                    ("graph", lambda: graph.launch(stream)),
+                ):
+                    began = time.perf_counter()
+                    start()
+                    host[kind].append(time.perf_counter() - began)
+                    stream.synchronize()
+        stream.copy_out(seen.view, memory.address)
+        stream.synchronize()
+        counted = int(seen.view.array[:4].view(np.int32)[0])
+    us = {kind: median(each) * 1e6 for kind, each in host.items()}
+    expected = kernel_count * (1 + 2 * rounds)
+    found = f"{us['graph']:.0f} us on the host, enqueued {us['enqueue']:.0f} us"
+    if counted != expected:
+        found += f"; {counted} kernels ran, not {expected}"
+    gained = us["enqueue"] >= LEAST_GAIN * us["graph"]
+    figures = {"host_us_p50": us, "kernels": kernel_count, "n": rounds, "ran": counted}
+    return GpuFinding(gained and counted == expected, found, figures)
+
+
+def capture(*, captures: int = 50, seconds: float = 0.002) -> GpuFinding:
+    """Capture graphs while another thread allocates, as a camera's driver does."""
+    kernels, capturing, ending = gpu.Kernels(), threading.Event(), threading.Event()
+    allocated = [0]
+    problems: list[str] = []
+
+    def allocate() -> None:
+        with open_cuda() as camera, camera.current():
+            while not ending.is_set():
+                try:
+                    camera.pinned(4096).close()
+                    camera.buffer(4096).close()
+                except CudaError as error:
+                    problems.append(error.problem)
+                    return
+                allocated[0] += capturing.is_set()
+
+    thread = threading.Thread(target=allocate)
+    captured = 0
+    with open_cuda() as cuda, cuda.current(), cuda.stream() as stream, cuda.buffer(256) as memory:
+
+        def enqueue() -> None:
+            capturing.set()
+            kernels.count(stream.pointer, memory.address)
+            time.sleep(seconds)
+            capturing.clear()
+
+        kernels.count(stream.pointer, memory.address)
+        thread.start()
+        try:
+            for _ in range(captures):
+                with suppress(CudaError), stream.capture(enqueue) as graph:
+                    graph.launch(stream)
+                    stream.synchronize()
+                    captured += 1
+        finally:
+            ending.set()
+            thread.join()
+    found = f"{captured} of {captures} captured beside {allocated[0]} allocations"
+    found += f"; {problems[0]}" if problems else ""
+    figures = {"captured": captured, "of": captures, "allocations": allocated[0]}
+    return GpuFinding(captured == captures and allocated[0] > 0 and not problems, found, figures)

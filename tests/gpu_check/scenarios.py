@@ -1,0 +1,75 @@
+"""The checks on the simulated driver, whose `infer` takes the place of the kernels (cudasim)."""
+
+from edgeseg.cuda.driver import CudaPython, open_cuda
+from edgeseg.gpu_check import frames, kernels, lifetimes, waiting
+from edgeseg.gpu_check.finding import Skipped
+from edgeseg.gpu_check.stand_in import SIDE
+from edgeseg.runtime.tensorrt_backend import TrtBackend
+from tools.cudasim import simulator
+
+FRAME = (1, 32, 32, 3)
+
+
+class Simulated:
+    """What the checks ask of Kernels."""
+
+    def __init__(self):
+        self._scratch = None
+
+    infer = staticmethod(simulator.infer)
+
+    @property
+    def forbidden(self):
+        return False
+
+    @forbidden.setter
+    def forbidden(self, on):
+        simulator.forbid_capture(on)
+
+    def wait_for(self, stream, seconds):
+        return self.count(stream, 0)
+
+    def count(self, stream, counter):
+        if self._scratch is None:
+            self._cuda = open_cuda("cuda-python")
+            self._scratch = self._cuda.buffer(1 << 16).address
+        places = tuple(self._scratch + k * 8192 for k in range(5))
+        return simulator.infer(stream, places, FRAME, SIDE, 2)
+
+    def trap(self, stream):
+        return 0
+
+    def free_bytes(self):
+        return 1 << 30
+
+
+def check(room, name, fault="", **arguments):
+    """Carry out a check, with a fault planted in edgeseg; return passed, found and figures."""
+    kernels.Kernels = Simulated
+    if fault:
+        globals()[fault]()
+    module = {"frames": frames, "lifetimes": lifetimes, "waiting": waiting}[room]
+    try:
+        outcome = getattr(module, name)(**arguments)
+    except Skipped as skipped:
+        return ["skipped", str(skipped), {}]
+    return [outcome.passed, outcome.found, outcome.figures]
+
+
+def read_before_finish():
+    TrtBackend.finish = lambda self: None
+
+
+def gil_kept():
+    """Wait as a binding that keeps the GIL."""
+    import ctypes
+
+    sound = CudaPython._call
+    sleep = ctypes.PyDLL(None).usleep
+
+    def call(self, function, *arguments):
+        if function == "cuEventSynchronize":
+            sleep(20_000)
+        return sound(self, function, *arguments)
+
+    CudaPython._call = call

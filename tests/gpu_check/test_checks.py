@@ -1,0 +1,75 @@
+"""Tier 1 on the simulated driver: each check passes, and a planted fault fails it."""
+
+import pytest
+
+from tests.gpu_check import scenarios
+from tools.cudasim.skipping import run_or_skip
+
+
+def check(room, name, fault="", *, kernel_us=0, lateness="mixed", **arguments):
+    report = run_or_skip(
+        scenarios.check, room=room, name=name, fault=fault, kernel_us=kernel_us,
+        lateness=lateness, **arguments,
+    )  # fmt: skip
+    assert report.error is None, report.error
+    passed, found, figures = report.result
+    return passed, found, figures
+
+
+@pytest.mark.parametrize("graph", [True, False], ids=["graph", "enqueue"])
+@pytest.mark.parametrize("in_flight", [1, 2])
+@pytest.mark.parametrize("io", ["mapped", "copy"])
+def test_every_mask_is_right(io, in_flight, graph):
+    options = {"io": io, "in_flight": in_flight, "graph": graph, "binding": "cuda-python"}
+    passed, found, figures = check("frames", "masks", frames=60, lateness="late", **options)
+    assert (passed, figures["right"]) == (True, 60), found
+
+
+@pytest.mark.parametrize("io", ["mapped", "copy"])
+def test_a_mask_that_is_read_too_early_is_seen(io):
+    options = {"io": io, "in_flight": 2, "graph": True, "binding": "cuda-python"}
+    fault = "read_before_finish"
+    passed, _, figures = check("frames", "masks", fault, frames=60, lateness="late", **options)
+    assert not passed and figures["right"] < 60
+
+
+@pytest.mark.parametrize("io", ["mapped", "copy"])
+def test_the_loop_shows_every_frame(io):
+    passed, found, figures = check("frames", "stream_loop", io=io, frames=100)
+    assert (passed, figures["right"]) == (True, 100), found
+
+
+def test_large_frames_are_timed_on_both_paths():
+    _, found, figures = check("frames", "large_frames", size=[48, 64], frames=5)
+    assert figures["right"] == 20 and figures["auto"] == "copy", found
+
+
+def test_a_wait_that_keeps_the_gil_is_seen():
+    _, _, free = check("waiting", "other_threads", waits=10, kernel_us=20_000)
+    passed, found, kept = check("waiting", "other_threads", "gil_kept", waits=10)
+    assert not passed and kept["share"] < free["share"] / 2, found
+
+
+def test_kernels_that_did_not_run_are_seen():
+    passed, found, _ = check("waiting", "launches", kernel_count=5, rounds=3)
+    assert not passed and "0 kernels ran, not 35" in found
+
+
+def test_captures_beside_allocations():
+    passed, found, figures = check("waiting", "capture", captures=10)
+    assert passed and figures["allocations"] > 0, found
+
+
+def test_memory_comes_back():
+    passed, found, _ = check("lifetimes", "open_close", times=8)
+    assert passed, found
+
+
+def test_too_much_memory_is_an_error_and_the_context_lives():
+    passed, found, _ = check("lifetimes", "out_of_memory")
+    assert passed, found
+
+
+def test_a_refused_capture_is_enqueued():
+    passed, found, _ = check("lifetimes", "refused_capture")
+    assert passed, found

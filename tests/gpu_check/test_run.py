@@ -1,0 +1,84 @@
+"""The runner: a line a check, whatever a check does, and a results file."""
+
+import json
+
+import pytest
+
+from edgeseg.errors import ConfigError, CudaError, GateFailed
+from edgeseg.gpu_check.run import check_gpu
+from edgeseg.gpu_check.table import CHECKS, DEVICE, GpuCheck
+from tests.kit.errors import fails
+
+
+def planted(name, *, group="a", seconds=20.0, function=None, **arguments):
+    return GpuCheck(
+        name=name, tier=1, group=group, function=f"tests.gpu_check.planted:{function or name}",
+        expected="what it is", seconds=seconds, arguments=arguments,
+    )  # fmt: skip
+
+
+def states(report):
+    return [(result.name, result.state) for result in report.results]
+
+
+def test_each_check_has_its_line_whatever_the_others_do(tmp_path):
+    names = ("passes", "fails", "skips", "lacks", "breaks", "raises", "crashes")
+    checks = [planted(name) for name in names] + [planted("after", function="passes")]
+    told = []
+    report = check_gpu(checks=checks, tell=told.append, results=tmp_path / "gpu.json")
+    assert states(report) == [
+        ("passes", "PASS"), ("fails", "FAIL"), ("skips", "SKIP"), ("lacks", "SKIP"),
+        ("breaks", "FAIL"), ("raises", "FAIL"), ("crashes", "FAIL"), ("after", "PASS"),
+    ]  # fmt: skip
+    lines = report.summary().splitlines()
+    assert lines[0] == "PASS  1  passes   as it must be (expected: what it is)"
+    assert lines[2] == "SKIP  1  skips    there is no camera"
+    assert "SIGABRT" in lines[6]
+    assert lines[-1].startswith("2 PASS, 4 FAIL, 2 SKIP in ")
+    assert len(told) == len(checks)
+    with fails(GateFailed, "gate/gpu-check") as error:
+        report.check()
+    assert "4 checks failed: fails, breaks, raises, crashes" in error.value.problem
+    report.store()
+    document = json.loads((tmp_path / "gpu.json").read_text())
+    assert [each["state"] for each in document["checks"]] == [state for _, state in states(report)]
+    assert document["checks"][0]["figures"] == {"n": 3, "nan": None}
+    assert "ZeroDivisionError" in document["checks"][5]["detail"]["traceback"]
+
+
+def test_a_hang_ends_its_check_and_no_other():
+    checks = [planted("hangs", seconds=3.0), planted("passes"), planted("skips", group="b")]
+    report = check_gpu(checks=checks)
+    assert states(report) == [("hangs", "FAIL"), ("passes", "PASS"), ("skips", "SKIP")]
+    assert report.results[0].found == "no answer within 3 s"
+
+
+def test_what_the_time_does_not_reach_fails():
+    report = check_gpu(checks=[planted("passes")], limit=0.0)
+    assert states(report) == [("passes", "FAIL")]
+    assert "not run" in report.results[0].found
+
+
+def test_without_a_gpu_nothing_is_checked(tmp_path):
+    checks = [planted(DEVICE, function="breaks"), planted("passes", group="b")]
+    with pytest.raises(CudaError) as raised:
+        check_gpu(checks=checks)
+    assert raised.value.problem == "no GPU to check: cuInit failed."
+    assert raised.value.remedy == "edgeseg doctor"
+
+
+def test_an_earlier_results_file_is_kept(tmp_path):
+    path = tmp_path / "gpu.json"
+    path.write_text("earlier")
+    with pytest.raises(ConfigError, match=r"gpu-2\.json"):
+        check_gpu(checks=[], results=path)
+    assert path.read_text() == "earlier"
+
+
+def test_names_are_unique_and_a_group_is_one_process():
+    names = [check.name for check in CHECKS]
+    assert len(set(names)) == len(names)
+    groups = [check.group for check in CHECKS]
+    changes = [a for a, b in zip(groups, [*groups[1:], None], strict=True) if a != b]
+    assert len(set(changes)) == len(changes)
+    assert CHECKS[0].name == DEVICE
