@@ -35,7 +35,7 @@ ARROWS = {
     "stream": "data",
     "bench": "stream graph",
     "report": "evaluation",
-    "gpu_check": "stream engine",
+    "gpu_check": "bench engine",
 }
 # These know every room; only they know each other.
 ON_TOP = ("cli", "demo", "api", "__init__", "__main__")

@@ -6,7 +6,7 @@ from edgeseg.errors import CudaError, MissingExtra
 from edgeseg.extras import require
 
 NVRTC = "cuda.bindings.nvrtc"
-GET_NVRTC = "pip install 'cuda-toolkit[nvrtc]'"
+GET_NVRTC = "pip install 'cuda-toolkit[nvrtc]', or 'cuda-toolkit[nvrtc]==12.*' for GPUs before 7.5"
 
 
 def machine_code(source: bytes, capability: str) -> bytes:

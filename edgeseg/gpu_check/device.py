@@ -58,11 +58,22 @@ def nvml() -> GpuFinding:
         )
         if mine != theirs
     ]
-    if abs(ours.memory_gib - float(smi["memory.total"]) / 1024) > NEAR_GIB:
-        problems.append(f"memory: {ours.memory_gib} GiB and {smi['memory.total']} MiB")
-    celsius = state.temperature_c
-    if celsius is None or abs(celsius - float(smi["temperature.gpu"])) > NEAR_C:
-        problems.append(f"temperature: {celsius} C and {smi['temperature.gpu']} C")
-    now = f"{state.mhz} MHz ({smi['clocks.gr']}), {state.watts} W ({smi['power.draw']})"
-    found = "; ".join(problems) or f"the same; {celsius:.0f} C, {now}"
+    for what, mine, query, scale, near in (
+        ("memory in GiB", ours.memory_gib, "memory.total", 1 / 1024, NEAR_GIB),
+        ("temperature in C", state.temperature_c, "temperature.gpu", 1.0, NEAR_C),
+    ):
+        told = _number(smi[query])
+        if (mine is None) != (told is None) or abs((mine or 0.0) - (told or 0.0) * scale) > near:
+            problems.append(f"{what}: {mine} and {smi[query]}")
+    now = f"{state.mhz} MHz ({smi['clocks.gr']}), {state.watts} W ({smi['power.draw']}), "
+    now += f"{state.temperature_c} C ({smi['temperature.gpu']})"
+    found = "; ".join(problems) or f"the same; {now}"
     return GpuFinding(not problems, found, {"nvidia-smi": smi, "driver": ours.driver})
+
+
+def _number(text: str) -> float | None:
+    """Read a number; nvidia-smi writes [N/A] for what a GPU does not report."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -107,15 +107,25 @@ def trap() -> GpuFinding:
     return GpuFinding(kernels.armed and told and seconds < QUICK, found, {"seconds": seconds})
 
 
-class _Armed(gpu.Kernels):
+class _Armed:
     """Kernels whose next inference traps, once `armed`."""
 
-    armed = False
+    def __init__(self) -> None:
+        self._kernels = gpu.Kernels()
+        self.armed = False
 
-    def infer(self, stream: int, *arguments: object) -> int:
+    def infer(
+        self,
+        stream: int,
+        addresses: tuple[int, ...],
+        frame_shape: tuple[int, int, int, int],
+        side: int,
+        red: int,
+        columns: int = 0,
+    ) -> int:
         if self.armed:
-            return self.trap(stream)
-        return super().infer(stream, *arguments)  # type: ignore[arg-type]
+            return self._kernels.trap(stream)
+        return self._kernels.infer(stream, addresses, frame_shape, side, red, columns)
 
 
 def _first(error: CudaError) -> CudaError:

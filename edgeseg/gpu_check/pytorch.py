@@ -169,15 +169,24 @@ def random_frames(side: int, count: int = FRAMES) -> list[NDArray[np.uint8]]:
 
 
 def paper_graph(side: int) -> "ModelProto":
-    """Export DeSTSeg of the paper with random weights whose map has a spread."""
-    from torch import nn
-
+    """Return the exported graph of `network`."""
     from edgeseg.exporter.trace import trace
     from edgeseg.model.export_head import export_form
     from edgeseg.runtime.base import INPUTS, output_names
 
     torch = require("torch", extra="train")
-    backend = random_network(side)
+    backend = network(side)
+    slot = backend.new_slot()
+    inputs = torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold)
+    return trace(export_form(backend.module), inputs, INPUTS, output_names(backend.card))
+
+
+def network(side: int) -> "PyTorchBackend":
+    """Return DeSTSeg of the paper with random weights, whose map has a spread."""
+    from torch import nn
+
+    torch = require("torch", extra="train")
+    backend = _random_network(side)
     slot = backend.new_slot()
     logits: list[Any] = []
     head = backend.module.get_submodule("detector.head")
@@ -192,12 +201,10 @@ def paper_graph(side: int) -> "ModelProto":
         last.weight.mul_(factor)
         if last.bias is not None:
             last.bias.sub_(logits[0].mean()).mul_(factor)
-    inputs = torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold)
-    return trace(export_form(backend.module), inputs, INPUTS, output_names(backend.card))
+    return backend
 
 
-def random_network(side: int) -> "PyTorchBackend":
-    """Return DeSTSeg of the paper with random weights, on square BGR frames."""
+def _random_network(side: int) -> "PyTorchBackend":
     from edgeseg.cards import GraphCard
     from edgeseg.model.detectors import build_detector
     from edgeseg.model.fused import Fused

@@ -108,18 +108,54 @@ CHECKS: tuple[GpuCheck, ...] = (
     ),
     GpuCheck(
         name="array-interface", tier=1, group="pytorch", function=f"{ROOM}.pytorch:array_interface",
-        expected="PyTorch reads and writes device memory without a copy", seconds=60.0,
+        expected="PyTorch reads and writes device memory without a copy", seconds=90.0,
     ),
     GpuCheck(
         name="fp16", tier=2, group="pytorch", function=f"{ROOM}.pytorch:half",
-        expected="typed graph in FP16: map differs from FP32 by at most 0.05", seconds=60.0,
+        expected="typed graph in FP16: map differs from FP32 by at most 0.05", seconds=90.0,
     ),
     GpuCheck(
         name="fp32", tier=2, group="pytorch", function=f"{ROOM}.pytorch:single",
         expected="graph in FP32: map differs from the CPU by at most 0.001", seconds=40.0,
     ),
     GpuCheck(
-        name="train", tier=2, group="train", function=f"{ROOM}.training:steps",
-        expected="the loss falls, and the CPU's first loss is the same within 2 %", seconds=60.0,
+        name="train-steps", tier=2, group="train", function=f"{ROOM}.training:steps",
+        expected="the loss falls, and the CPU's first loss is the same within 2 %", seconds=90.0,
+    ),
+    GpuCheck(
+        name="commands", tier=2, group="train", function=f"{ROOM}.training:commands",
+        expected="train, evaluate, export and verify of a run on cuda", seconds=90.0,
+    ),
+    GpuCheck(
+        name="engine-build", tier=3, group="engine", function=f"{ROOM}.engines:build",
+        expected="an FP16 engine for this GPU", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-types", tier=3, group="engine", function=f"{ROOM}.engines:types",
+        expected="every convolution in FP16", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-masks", tier=3, group="engine", function=f"{ROOM}.engines:masks",
+        expected="within the limits of edgeseg verify", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-graph", tier=3, group="engine", function=f"{ROOM}.engines:graphs",
+        expected="captured as a CUDA graph, mapped and copied", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-layers", tier=3, group="engine", function=f"{ROOM}.engines:layer_times",
+        expected="times of layers, at most twice the inference that they are of", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-latency", tier=3, group="engine", function=f"{ROOM}.engines:latency",
+        expected="faster than eager FP32 in PyTorch on this GPU", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-idle", tier=3, group="engine", function=f"{ROOM}.engines:idle_gaps",
+        expected="measured", seconds=120.0,
+    ),
+    GpuCheck(
+        name="camera", tier=4, group="camera", function=f"{ROOM}.cameras:first_camera",
+        expected="30 whole frames in order, at half of the promised rate or more", seconds=40.0,
     ),
 )  # fmt: skip

@@ -1,5 +1,7 @@
-"""A check of training on CUDA: some steps of each phase, against the CPU's."""
+"""Checks of training on CUDA: steps against the CPU's, and the commands of a run."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from edgeseg.gpu_check.pytorch import cuda_torch
 
 STEPS, SIDE, BATCH = 12, 128, 4
 NEAR = 0.02  # relative, of the losses in BF16 of two devices
+FALSE_REJECTS = 0.1
 FALLS = 0.95  # the last loss of a phase, as a share of its first
 
 
@@ -69,3 +72,57 @@ def _losses(device: str, count: int, side: int) -> dict[str, list[float]]:
         batch: Any = batches.make(phase.index, 0)
         losses[phase.name] = [train_step(stepper, batch, step) for step in range(count)]
     return losses
+
+
+def commands(*, device: str = "cuda") -> GpuFinding:
+    """Train a small run with random teacher weights, evaluate it, export it, and compare both."""
+    if device == "cuda":
+        cuda_torch()
+    from safetensors.torch import save_file
+
+    from edgeseg.accuracy.verify import verify
+    from edgeseg.config import ExportConfig, VerifyConfig
+    from edgeseg.data.layouts import open_dataset
+    from edgeseg.data.parts import write_parts
+    from edgeseg.evaluation.evaluate import evaluate
+    from edgeseg.evaluation.threshold import threshold_run
+    from edgeseg.exporter.export import export_run
+    from edgeseg.loading import open_model
+    from edgeseg.model.teacher import Teacher
+    from edgeseg.recipes import TrainConfig
+    from edgeseg.training.train import train
+
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as temporary:
+        folder = Path(temporary)
+        weights, run, data = folder / "teacher.safetensors", folder / "runs" / "r", folder / "parts"
+        save_file(Teacher("resnet18").encoder.state_dict(), weights)
+        config = TrainConfig(
+            model="destseg",
+            profile="edge",
+            teacher="resnet18",
+            teacher_weights=weights,
+            image_size=96,
+            batch=8,
+            student_steps=30,
+            head_steps=30,
+            holdout=0.2,
+            device=device,
+        )
+        dataset = open_dataset(write_parts(data, train=40, good=4, bad=2))
+        card = train(dataset, config, run, preview=False)
+        threshold_run(run, data, FALSE_REJECTS)
+        with open_model(run) as model:
+            used = model.name
+            evaluation = evaluate(model, dataset).to_json()
+        graph = export_run(run, ExportConfig(), data=data).graph
+        compared = verify(run, graph, VerifyConfig(data=data / "test"))
+    problems = compared.problems()
+    if device not in used.lower():
+        problems.append(f"evaluated on {used}")
+    found = compared.comparison
+    text = f"on {used}; map differs by {found.max_abs_diff:.2g} from ONNX Runtime on the CPU, "
+    text += f"{found.flipped_verdicts} of {found.frames} verdicts flipped"
+    text += "".join(f"; {each}" for each in problems)
+    figures = compared.to_json() | {"trained_on": card.trained_on, "seconds": card.seconds}
+    figures |= {"image_auroc": evaluation["image_auroc"]}
+    return GpuFinding(not problems, text, figures)

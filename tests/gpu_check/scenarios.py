@@ -1,6 +1,6 @@
 """The checks on the simulated driver, whose `infer` takes the place of the kernels (cudasim)."""
 
-from edgeseg.cuda.driver import CudaPython, open_cuda
+from edgeseg.cuda.driver import CudaPython, _failed, open_cuda
 from edgeseg.gpu_check import frames, kernels, lifetimes, waiting
 from edgeseg.gpu_check.finding import Skipped
 from edgeseg.gpu_check.stand_in import SIDE
@@ -73,3 +73,19 @@ def gil_kept():
         return sound(self, function, *arguments)
 
     CudaPython._call = call
+
+
+def context_lost():
+    """Let every wait fail from the trap on, as a real driver does."""
+    sound = CudaPython._call
+
+    def trap(self, stream):
+        def call(driver, function, *arguments):
+            if function.endswith(("Synchronize", "Release")):
+                raise _failed(function, "CUDA_ERROR_LAUNCH_FAILED", 719)
+            return sound(driver, function, *arguments)
+
+        CudaPython._call = call
+        return 0
+
+    Simulated.trap = trap

@@ -60,6 +60,21 @@ def test_captures_beside_allocations():
     assert passed and figures["allocations"] > 0, found
 
 
+def test_a_blocking_and_a_spinning_event_are_timed():
+    _, found, figures = check("waiting", "blocking", waits=5)
+    assert set(figures["cpu_share"]) == {"block", "spin"} and figures["n"] == 5, found
+
+
+def test_a_lost_context_is_a_cuda_error():
+    passed, found, _ = check("lifetimes", "trap", "context_lost")
+    assert passed and "CUDA_ERROR_LAUNCH_FAILED (719)" in found, found
+
+
+def test_a_trap_without_an_error_fails():
+    passed, found, _ = check("lifetimes", "trap")
+    assert (passed, found) == (False, "no error")
+
+
 def test_memory_comes_back():
     passed, found, _ = check("lifetimes", "open_close", times=8)
     assert passed, found

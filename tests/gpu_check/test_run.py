@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg.errors import ConfigError, CudaError, GateFailed
 from edgeseg.gpu_check.run import check_gpu
-from edgeseg.gpu_check.table import CHECKS, DEVICE, GpuCheck
+from edgeseg.gpu_check.table import DEVICE, GpuCheck
 from tests.kit.errors import fails
 
 
@@ -73,12 +73,3 @@ def test_an_earlier_results_file_is_kept(tmp_path):
     with pytest.raises(ConfigError, match=r"gpu-2\.json"):
         check_gpu(checks=[], results=path)
     assert path.read_text() == "earlier"
-
-
-def test_names_are_unique_and_a_group_is_one_process():
-    names = [check.name for check in CHECKS]
-    assert len(set(names)) == len(names)
-    groups = [check.group for check in CHECKS]
-    changes = [a for a, b in zip(groups, [*groups[1:], None], strict=True) if a != b]
-    assert len(set(changes)) == len(changes)
-    assert CHECKS[0].name == DEVICE

@@ -1,0 +1,166 @@
+"""Checks with TensorRT or TensorRT-RTX: what the commands say of an engine built on this GPU."""
+
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from edgeseg.config import (
+    BenchConfig,
+    BuildConfig,
+    ExportConfig,
+    GpuConfig,
+    ProfileConfig,
+    RuntimeName,
+    VerifyConfig,
+)
+from edgeseg.engine.build_engine import Engine, build_engine
+from edgeseg.gpu_check.finding import GpuFinding, Skipped
+from edgeseg.gpu_check.pytorch import SIDE, network
+from edgeseg.machine.facts import this_machine
+from edgeseg.runtime.choice import candidates, probe
+from edgeseg.runtime.tensorrt import FLAVORS
+
+PAPER_MS = 9.4  # DeSTSeg in PyTorch on a V100, without camera, resize and mask
+IDLE, PACED = "500ms", 12  # from one inference to the next, and how many
+LAYERS_NEAR = 2.0  # the sum of the layer times, as a multiple of the inference without them
+
+
+@dataclass(frozen=True)
+class Built:
+    """The network of the paper with random weights: its graph, and its FP16 engine."""
+
+    folder: Path
+    graph: Path
+    engine: Engine
+
+
+def gpu_runtime() -> RuntimeName:
+    """Return TensorRT or TensorRT-RTX, whichever runs engines here; Skipped if none does."""
+    found = [probe(each) for each in candidates(this_machine()) if each.runtime in FLAVORS]
+    for candidate in found:
+        if candidate.runs:
+            return candidate.runtime
+    raise Skipped("; ".join(f"{each.runtime}: {each.obstacle}" for each in found))
+
+
+@lru_cache(maxsize=1)
+def built(runtime: RuntimeName | None, side: int) -> Built:
+    """Export and build once in a process."""
+    from edgeseg.exporter.export import export_graph
+
+    runtime = runtime or gpu_runtime()
+    folder = Path(tempfile.mkdtemp(prefix="edgeseg-"))
+    graph = export_graph(network(side), folder / "random.onnx", ExportConfig()).graph
+    config = BuildConfig(precision="fp16", runtime=runtime)
+    return Built(folder, graph, build_engine(graph, config, out=folder / "engines"))
+
+
+def build(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Build an FP16 engine."""
+    card = built(runtime, side).engine.card
+    found = f"{card.runtime} {card.runtime_version} for {card.target}, {card.bytes / 1e6:.1f} MB, "
+    return GpuFinding(True, f"{found}{card.seconds:.0f} s", {"seconds": card.seconds})
+
+
+def types(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Count the convolutions that the engine computes in FP16."""
+    layers = built(runtime, side).engine.card.layers
+    half, every = layers.get("convolutions_fp16", 0), layers.get("convolutions", 0)
+    return GpuFinding(every > 0 and half == every, f"{half} of {every} in FP16", {"layers": layers})
+
+
+def masks(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Compare the engine with the graph in ONNX Runtime on the CPU."""
+    from edgeseg.accuracy.verify import verify
+
+    found = built(runtime, side)
+    compared = verify(found.graph, found.engine.path, VerifyConfig())
+    comparison, problems = compared.comparison, compared.problems()
+    text = f"map differs by {comparison.max_abs_diff:.2g}, mask IoU {comparison.mask_iou:.4f}, "
+    text += f"{comparison.flipped_verdicts} verdicts flipped"
+    text += "".join(f"; {each}" for each in problems)
+    return GpuFinding(not problems, text, compared.to_json())
+
+
+def graphs(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Capture the engine as a CUDA graph, and time it beside enqueued inferences."""
+    names, times = [], {}
+    for io in ("mapped", "copy"):
+        for captured in (True, False):
+            how = f"{io}, {'graph' if captured else 'enqueued'}"
+            gpu = GpuConfig(io=io, cuda_graph=captured)
+            times[how], name = _p50(runtime, side, BenchConfig(iterations=100), gpu)
+            if captured:
+                names.append(name)
+    refused = [name for name in names if "no CUDA graph" in name]
+    text = ", ".join(f"{how} {ms:.2f} ms" for how, ms in times.items())
+    return GpuFinding(not refused, "; ".join([*refused, text]), {"p50_ms": times, "engines": names})
+
+
+def layer_times(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Time each layer."""
+    from edgeseg.bench.profile import profile
+    from edgeseg.data.frames import load_frames
+    from edgeseg.loading import open_model
+
+    found = built(runtime, side)
+    config = ProfileConfig(out=found.folder / "profiles", graph=found.graph, iterations=20)
+    with open_model(found.engine.path) as model:
+        report = profile(model, found.engine.path, load_frames(model.card, None), config)
+    latency = report.latency.p50_ms
+    text = (
+        f"{len(report.layers)} layers, {report.layers_ms:.2f} ms; without timing {latency:.2f} ms"
+    )
+    near = 0 < report.layers_ms <= LAYERS_NEAR * report.timed.p50_ms
+    modules = {row.module: row.ms for row in report.modules}
+    return GpuFinding(near, text, {"p50_ms": latency, "modules_ms": modules})
+
+
+def latency(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Time the engine beside eager FP32 PyTorch on the same GPU, and the paper's figure."""
+    ms, name = _p50(runtime, side, BenchConfig(iterations=300), GpuConfig())
+    eager = _eager_ms(side)
+    text = f"{ms:.2f} ms; eager FP32 here {eager:.2f} ms; the paper {PAPER_MS} ms on a V100"
+    return GpuFinding(ms < eager, text, {"p50_ms": ms, "eager_ms": eager, "engine": name})
+
+
+def idle_gaps(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Time inferences with idle time in between, and with warm-up inferences in it."""
+    times = {
+        how: _p50(
+            runtime, side,
+            BenchConfig(iterations=PACED, warmup=2, pace=IDLE, keep_warm=how == "kept warm"),
+            GpuConfig(),
+        )[0]
+        for how in ("idle", "kept warm")
+    }  # fmt: skip
+    text = ", ".join(f"{how} {ms:.2f} ms" for how, ms in times.items()) + f" (one per {IDLE})"
+    return GpuFinding(all(ms > 0 for ms in times.values()), text, {"p50_ms": times})
+
+
+def _p50(
+    runtime: RuntimeName | None, side: int, config: BenchConfig, gpu: GpuConfig
+) -> tuple[float, str]:
+    """Return the median latency in milliseconds, and the engine's name."""
+    from edgeseg.bench.benchmark import benchmark
+    from edgeseg.data.frames import load_frames
+    from edgeseg.loading import open_model
+
+    with open_model(built(runtime, side).engine.path, gpu=gpu) as model:
+        report = benchmark(model, load_frames(model.card, None), config)
+        return report.latency.p50_ms, model.name
+
+
+def _eager_ms(side: int) -> float:
+    from edgeseg.bench.benchmark import benchmark
+    from edgeseg.data.frames import load_frames
+    from edgeseg.extras import require
+    from edgeseg.runtime.pytorch import PyTorchBackend
+
+    torch = require("torch", extra="train")
+    found = network(side)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = PyTorchBackend(found.module.to(device), found.card)
+    report = benchmark(model, load_frames(model.card, None), BenchConfig(iterations=100))
+    return report.latency.p50_ms
