@@ -5,10 +5,13 @@
     backend.run()        reads slot.frame and slot.threshold; writes the outputs
     backend.close()      frees everything, slots included
 
-A runtime that overlaps requests is `Pipelined`: `run` is `start` plus `finish`, and `second` opens
-another request on the same engine. Pre- and post-processing are part of the graph.
+    backend.second()     opens another request on the same graph, with a slot of its own
+
+A runtime that overlaps requests is `Pipelined`: `run` is `start` plus `finish`. Pre- and
+post-processing are part of the graph.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -109,6 +112,10 @@ class Backend(Protocol):
 
     def run(self) -> None: ...
 
+    def second(self: T) -> T:
+        """Open another request on the same graph; it closes with this backend."""
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self: T) -> T: ...
@@ -133,10 +140,6 @@ class Pipelined(Backend, Protocol):
         """Wait until the slot holds mask, score and anomaly map of its frame."""
         ...
 
-    def second(self) -> "Pipelined":
-        """Open another request on the same engine; it closes with this backend."""
-        ...
-
 
 class OnHost(Closing):
     """A backend that computes in host memory."""
@@ -146,3 +149,7 @@ class OnHost(Closing):
     def new_slot(self) -> Slot:
         """Allocate a slot in ordinary memory."""
         return Slot.on_host(self.card)
+
+    def second(self: T) -> T:
+        """Return a backend that shares the graph and is bound to a slot of its own."""
+        return copy(self)

@@ -1,7 +1,5 @@
 """A backend with known answers, for tests and for loops without a model."""
 
-from copy import copy
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,9 +54,6 @@ class FakeBackend(OnHost):
 
     def finish(self) -> None:
         self.run()
-
-    def second(self) -> "FakeBackend":
-        return copy(self)
 
     def close(self) -> None:
         self.closed = True

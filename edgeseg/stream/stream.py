@@ -115,7 +115,7 @@ class _StreamRun:
         self._backend, self._source, self._config = backend, source, config
         self._stages = Stages()
         self.watch = Watch()
-        self.ring = Ring(requests.frames(live=source.live), live=source.live)
+        self.ring = Ring(requests.frames(), live=source.live)
         mark = marker(on=config.nvtx)
         self.capture = Capture(source, self.ring, period=self._period(), mark=mark)
         threshold = float(requests.requests[0].slot.threshold[0])

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 
@@ -48,7 +49,17 @@ class PlainBackend(OnHost):
     def __init__(self, card: GraphCard | None = None, on_run: Callable[[int], None] | None = None):
         self._red = RedBackend(card, on_run)
         self.card = self._red.card
-        self.bind, self.run = self._red.bind, self._red.run
+
+    def bind(self, slot: Slot) -> None:
+        self._red.bind(slot)
+
+    def run(self) -> None:
+        self._red.run()
+
+    def second(self) -> "PlainBackend":
+        other = copy(self)
+        other._red = self._red.second()
+        return other
 
     @property
     def runs(self) -> int:

@@ -66,8 +66,8 @@ def two_frames_in_a_request():
     """Every frame goes to the first request, even if it is busy."""
     frames = InFlightRequests.frames
 
-    def all_first(self, *, live):
-        found = frames(self, live=live)
+    def all_first(self):
+        found = frames(self)
         for frame in found:
             frame.request = 0
         return found

@@ -164,17 +164,18 @@ SLOTS = []
 
 def count_fills():
     """Return a list that gets an entry for each image that the CPU copies into a slot."""
-    fills, sound_fill, sound_init = [], requests.fill_frame, requests.InFlightRequest.__init__
+    request = requests.InFlightRequest
+    fills, sound_bring, sound_init = [], request.bring, request.__init__
 
-    def fill(*arguments, **options):
+    def bring(*arguments):
         fills.append(1)
-        sound_fill(*arguments, **options)
+        sound_bring(*arguments)
 
     def begin(self, *arguments):
         sound_init(self, *arguments)
         SLOTS.append(self.slot)
 
-    requests.fill_frame, requests.InFlightRequest.__init__ = fill, begin
+    request.bring, request.__init__ = bring, begin
     return fills
 
 

@@ -65,7 +65,6 @@ class Ring:
             self.dropped += 1
         else:
             self._ready.append(frame.without_image())
-        frame.reset_image()
         self._free.append(frame)
 
     def _drop_unread(self) -> None:
@@ -104,7 +103,6 @@ class Ring:
 
     def release(self, frame: Frame) -> None:
         """Return a frame to be filled again; the buffer of a broken one is back already."""
-        frame.reset_image()
         with self._changed:
             if not frame.fault:
                 self._free.append(frame)

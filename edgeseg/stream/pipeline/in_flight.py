@@ -1,29 +1,25 @@
 """In-flight requests: a slot and the execution context that is bound to it, once.
 
-A `Pipelined` backend has a request for each frame in flight, plus one that is being filled and one
-that waits unread. The camera writes directly into a request's slot, and its addresses never change.
-
-Any other backend has one request, into whose slot each frame is copied. Rebinding for each frame
-would not be faster: ONNX Runtime's bind took 28 us and the copy of a 640x480 frame 25 us on the
-same processor, and other runtimes may do more work when an address changes.
+There is a request for each frame in flight, plus one that is being filled, one that waits unread,
+and those that the source keeps. The source writes into a request's slot, whose addresses never
+change. A backend that is not `Pipelined` computes them one after the other.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgeseg.closing import Closing
 from edgeseg.config import StreamConfig
-from edgeseg.data.images import Image, fill_frame
+from edgeseg.data.formats.frame_bytes import to_bgr
+from edgeseg.data.images import Image, fill_frame, letterbox
 from edgeseg.errors import ConfigError
 from edgeseg.geometry import Box, fit
+from edgeseg.pixel_formats import FrameFormat, picture_size
 from edgeseg.runtime.base import Backend, Pipelined, Slot
 from edgeseg.stream.source.base import Frame
 
 EXTRA = 2  # requests besides those in flight, so that capture never waits
-LIVE_DEPTH = 3  # frames for a single request: one being filled, one unread, one in inference
-QUEUE_DEPTH = 4  # decoding a file stays ahead of inference without filling the memory
 
 
 class InFlightRequest:
@@ -34,28 +30,50 @@ class InFlightRequest:
         self.slot: Slot = backend.new_slot()
         if threshold is not None:
             self.slot.threshold[0] = threshold
-        self.frame: Image = self.slot.frame[0]
-        self._format = backend.card.frame_format
+        self.image: Image = self.slot.frame[0]
+        self.format: FrameFormat = backend.card.frame_format
         self._aspect = backend.card.aspect
         self._shown: Box | None = None
         """Where the image lies in the frame; None: everywhere."""
-        self._run: Callable[[], None] = backend.run
+        self._run = backend.run
         backend.bind(self.slot)
         backend.run()
 
     @property
-    def slot_image(self) -> Image | None:
-        """The slot's frame, uint8 [H, W, 3], if a source may write its BGR images there."""
-        return self.frame if self.pipelined and self._format == "bgr" else None
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the picture in a frame."""
+        return picture_size(self.format, self.image.shape)
 
-    def fill(self, image: Image) -> None:
-        """Convert a BGR image into the slot, unless it is there already."""
+    @property
+    def slot_image(self) -> Image | None:
+        """The slot's frame, which sources may fill in its format."""
+        return self.image
+
+    def frame(self, number: int) -> Frame:
+        """Return a frame that this request computes; `number`: of the request."""
+        frame = Frame(request=number, slot_image=self.slot_image, slot_format=self.format)
+        if self.format == "bgr" and frame.slot_image is not None:
+            frame.image = frame.slot_image
+        return frame
+
+    def fill(self, image: Image, kind: FrameFormat) -> None:
+        """Bring an image in a pixel format into the slot, unless it is there already."""
         self._shown = None
-        if image is not self.frame and not _same(image, self.frame):
-            height, width = self.frame.shape[:2]
-            shown = fit((image.shape[0], image.shape[1]), (height, width), self._aspect)
-            self._shown = None if shown.size == (height, width) else shown
-            fill_frame(self.frame, image, source="bgr", target=self._format, aspect=self._aspect)
+        if image is not self.image and not _same(image, self.image):
+            self.bring(image, kind)
+
+    def bring(self, image: Image, kind: FrameFormat) -> None:
+        """Copy, convert and scale an image into the slot."""
+        if kind == self.format and image.shape == self.image.shape:
+            np.copyto(self.image, image)
+            return
+        shown = fit(picture_size(kind, image.shape), self.size, self._aspect)
+        self._shown = None if shown.size == self.size else shown
+        if kind == self.format == "gray":
+            np.copyto(self.image, letterbox(image, self.size, self._aspect))
+            return
+        source, picture = ("rgb", image) if kind == "rgb" else ("bgr", to_bgr(image, kind))
+        fill_frame(self.image, picture, source=source, target=self.format, aspect=self._aspect)
 
     def start(self) -> None:
         """Submit the slot's frame, if the backend can run asynchronously."""
@@ -86,7 +104,7 @@ class InFlightRequests(Closing):
     requests: tuple[InFlightRequest, ...]
     keep_warm: InFlightRequest | None
     """For keep-warm iterations; None if they are disabled."""
-    contexts: tuple[Pipelined, ...] = ()
+    contexts: tuple[Backend, ...] = ()
     """Additional execution contexts; the backend itself is closed by its owner."""
 
     def close(self) -> None:
@@ -99,32 +117,26 @@ class InFlightRequests(Closing):
         for request in self.requests:
             request.slot.keep_until_exit()
 
-    def frames(self, *, live: bool) -> list[Frame]:
-        """Return the frames that circulate between capture and these requests."""
-        if self.requests[0].pipelined is None:
-            return [Frame() for _ in range(LIVE_DEPTH if live else QUEUE_DEPTH)]
-        frames = [Frame(request=i, slot_image=r.slot_image) for i, r in enumerate(self.requests)]
-        for frame in frames:
-            frame.image = frame.image if frame.slot_image is None else frame.slot_image
-        return frames
+    def frames(self) -> list[Frame]:
+        """Return a frame for each request."""
+        return [request.frame(i) for i, request in enumerate(self.requests)]
 
 
-def open_requests(backend: Backend, config: StreamConfig) -> InFlightRequests:
-    """Open the requests of a stream; ConfigError if the backend supports only one in flight."""
-    if isinstance(backend, Pipelined):
-        count = config.in_flight + EXTRA - 1 + config.keep_warm
-        contexts = tuple(backend.second() for _ in range(count))
-        requests = tuple(InFlightRequest(each, config.threshold) for each in (backend, *contexts))
-        spare = requests[-1] if config.keep_warm else None
-        return InFlightRequests(requests[: config.in_flight + EXTRA], spare, contexts)
-    if config.in_flight > 1:
+def open_requests(backend: Backend, config: StreamConfig, *, kept: int = 0) -> InFlightRequests:
+    """Open the requests of a stream; kept: by the source, beside the frame that is being filled.
+
+    ConfigError if the backend supports only one in flight.
+    """
+    if config.in_flight > 1 and not isinstance(backend, Pipelined):
         raise ConfigError(
             f"invalid in_flight: {config.in_flight} ({backend.name} supports 1).",
             remedy="--in-flight 1, or --runtime openvino, or a TensorRT engine",
             code="config/in-flight",
         )
-    request = InFlightRequest(backend, config.threshold)
-    return InFlightRequests((request,), request if config.keep_warm else None)
+    count = config.in_flight + EXTRA + kept
+    contexts = tuple(backend.second() for _ in range(count - 1 + config.keep_warm))
+    requests = tuple(InFlightRequest(each, config.threshold) for each in (backend, *contexts))
+    return InFlightRequests(requests[:count], requests[-1] if config.keep_warm else None, contexts)
 
 
 def _same(one: Image, other: Image) -> bool:

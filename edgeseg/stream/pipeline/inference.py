@@ -17,6 +17,7 @@ from edgeseg.config import StreamConfig
 from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import EdgesegError
 from edgeseg.log import log
+from edgeseg.pixel_formats import picture_size
 from edgeseg.stream.pipeline.capture import Capture
 from edgeseg.stream.pipeline.dispatcher import Dispatcher
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
@@ -143,7 +144,7 @@ class Inference:
         if not self._conversion_logged:
             self._log_conversion(frame, request)
         with self._mark("fill"):
-            request.fill(frame.image)
+            request.fill(frame.image, frame.format)
         with self._mark("start"):
             request.start()
         frame.submitted = time.perf_counter_ns()
@@ -212,13 +213,14 @@ class Inference:
     def _log_conversion(self, frame: Frame, request: InFlightRequest) -> None:
         """Log once if frames are resized or converted on the CPU, and how to avoid it."""
         name, wanted = self._capture.source.name, self._card.frame_format
-        height, width = frame.image.shape[:2]
-        rows, columns = request.frame.shape[:2]
+        height, width = frame.sent_size or picture_size(frame.format, frame.image.shape)
+        rows, columns = request.size
         if (height, width) != (rows, columns):
             what = f"resized from {width}x{height} to {columns}x{rows}"
             option = f"--frame-size {width}x{height}"
-        elif wanted != "bgr":
-            what, option = f"converted from bgr to {wanted}", "--format bgr"
+        elif wanted != frame.format:
+            what = f"converted from {frame.format} to {wanted}"
+            option = f"--format {frame.format}"
         else:
             return
         self._conversion_logged = True

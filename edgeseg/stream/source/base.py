@@ -10,6 +10,7 @@ import numpy as np
 from edgeseg.closing import Closing
 from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import Image
+from edgeseg.pixel_formats import FrameFormat
 
 CLOSE_SECONDS = 1.0  # a read that is blocked for longer keeps its decoder until the process exits
 
@@ -19,7 +20,8 @@ class Frame:
     """A reusable frame buffer, with the time stamps of its way through the pipeline."""
 
     image: Image = field(default_factory=lambda: np.zeros((1, 1, 3), np.uint8))
-    """BGR uint8 [h, w, 3]; a source writes into it if the size matches, else it replaces it."""
+    """uint8 [rows, columns, channels] in `format`: what the source delivered, see `buffer`."""
+    format: FrameFormat = "bgr"
     index: int = 0
     arrival: int = 0
     """Nanoseconds of `time.perf_counter_ns`, like `started`, `submitted` and `done`."""
@@ -30,7 +32,12 @@ class Frame:
     request: int = 0
     """Index of the in-flight request that computes this frame."""
     slot_image: Image | None = None
-    """Frame buffer of that request's slot, if sources may write into it directly."""
+    """Frame buffer of that request's slot, which a source may fill in the format of the slot."""
+    slot_format: FrameFormat = "bgr"
+    sent_size: tuple[int, int] | None = None
+    """(height, width) of the picture that the camera sent, if `image` is smaller."""
+    own: Image | None = None
+    """The buffer for images that the slot does not take as they are."""
     fault: str = ""
     """Why the frame could not be read, and must not be judged; empty if it is whole."""
     frozen: bool = False
@@ -50,10 +57,20 @@ class Frame:
         """Return what is known of a broken frame; its buffer may be filled again."""
         return replace(self, image=np.zeros((1, 1, 3), np.uint8), slot_image=None)
 
-    def reset_image(self) -> None:
-        """Restore the slot's buffer after use, unless the source delivers another size."""
-        if self.slot_image is not None and self.image.shape == self.slot_image.shape:
-            self.image = self.slot_image
+    def buffer(self, kind: FrameFormat, shape: tuple[int, ...]) -> Image:
+        """Make `image` a buffer for a frame [rows, columns, channels] in a format; return it.
+
+        It is the slot's if that is what the slot takes, else one that is kept for later frames.
+        """
+        slot = self.slot_image
+        if slot is not None and kind == self.slot_format and shape == slot.shape:
+            self.image = slot
+        else:
+            if self.own is None or self.own.shape != shape:
+                self.own = np.empty(shape, np.uint8)
+            self.image = self.own
+        self.format = kind
+        return self.image
 
 
 class Source(Closing, ABC):

@@ -15,8 +15,10 @@ import cv2
 from edgeseg.config import StreamConfig
 from edgeseg.errors import SourceError
 from edgeseg.log import log
+from edgeseg.pixel_formats import FrameFormat
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
-from edgeseg.stream.source.mjpeg import BrokenFrame, log_broken, retrieve
+from edgeseg.stream.source.mjpeg import BrokenFrame, log_broken
+from edgeseg.stream.source.retrieve import Retriever
 
 MOST_BROKEN = 30  # consecutive broken frames after which the camera counts as lost
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds before another attempt
@@ -94,8 +96,9 @@ class CaptureConnection:
 
     max_missing = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
-        self._capture = capture
+    def __init__(self, capture: cv2.VideoCapture, kind: FrameFormat = "bgr") -> None:
+        """kind: the format of its frames, if they are no JPEGs."""
+        self._capture, self._retriever = capture, Retriever(capture, kind)
         rate = capture.get(cv2.CAP_PROP_FPS)
         known = 0.0 < rate <= MAX_FPS
         self.fps = rate if known else DEFAULT_FPS
@@ -108,7 +111,7 @@ class CaptureConnection:
         if not self._capture.grab():
             return False
         frame.stamp()  # before decoding, which is part of the latency
-        retrieve(self._capture, frame)
+        self._retriever.read_into(frame)
         return True
 
     def close(self) -> None:

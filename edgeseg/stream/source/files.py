@@ -4,7 +4,6 @@ import threading
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from edgeseg.data.images import read_image
 from edgeseg.data.listing import SUFFIXES, walk_images
@@ -13,14 +12,15 @@ from edgeseg.files import quoted, shown
 from edgeseg.log import log
 from edgeseg.opencv import openable, silence
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
+from edgeseg.stream.source.deliver import deliver
 from edgeseg.stream.source.mjpeg import (
     FOURCCS,
     BrokenFrame,
     fourcc,
     log_broken,
-    retrieve,
     take_packets,
 )
+from edgeseg.stream.source.retrieve import Retriever
 from edgeseg.verdict import DAMAGED
 
 FOLDER_FPS = 5.0  # of a video made from single images
@@ -49,7 +49,7 @@ class VideoFile(Source):
         if not self._capture.isOpened():
             raise self._unreadable()
         take_packets(self._capture, cv2.CAP_FFMPEG)
-        self._size = self._jpeg_size()
+        self._retriever = Retriever(self._capture, jpeg_size=self._jpeg_size())
         self._expected = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._count = self._whole = 0
         super().__init__(shown(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
@@ -60,8 +60,7 @@ class VideoFile(Source):
             if self._capture.grab():
                 self._count += 1
                 try:
-                    retrieve(self._capture, frame)
-                    self._check_size(frame)
+                    self._retriever.read_into(frame)
                     self._whole += 1
                 except BrokenFrame as error:
                     log_broken(self, error)
@@ -77,12 +76,6 @@ class VideoFile(Source):
             return None
         height, width = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
         return int(self._capture.get(height)), int(self._capture.get(width))
-
-    def _check_size(self, frame: Frame) -> None:
-        """Refuse one field of an interlaced MJPEG, which has half of the height."""
-        if self._size and frame.image.shape[:2] != self._size:
-            found, expected = (f"{size[1]}x{size[0]}" for size in (frame.image.shape, self._size))
-            raise BrokenFrame(f"{found}, expected {expected}")
 
     def _end(self) -> None:
         """Count the frames that FFmpeg could not decode and skipped."""
@@ -132,7 +125,5 @@ class ImageFiles(Source):
             self.damaged.add(path, error)
             frame.fault = DAMAGED
             return True
-        if frame.image.shape != image.shape:
-            frame.image = np.empty_like(image)
-        cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=frame.image)
+        deliver(frame, image, "rgb")
         return True

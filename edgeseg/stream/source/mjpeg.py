@@ -1,23 +1,26 @@
-"""MJPEG: its frames are taken from OpenCV as they arrived, and decoded here.
+"""MJPEG: its frames are taken as they arrived, and decoded here.
 
 FFmpeg completes a truncated JPEG from the frame before it, OpenCV up to 4.11 with gray, and both
-report success. A JPEG is therefore decoded by libjpeg-turbo with its warnings as errors.
+report success. A JPEG is therefore decoded by libjpeg-turbo with its warnings as errors, into the
+slot, and in the colors that the graph takes.
 
     FFmpeg (http cameras, videos)   CAP_PROP_FORMAT = -1 delivers packets
-    V4L2                            CAP_PROP_CONVERT_RGB = 0 delivers the buffers of the driver
+    V4L2                            the buffers of the driver; in OpenCV CAP_PROP_CONVERT_RGB = 0
     GStreamer                       a pipeline that ends in `image/jpeg ! appsink ...`
 """
 
 import cv2
-import numpy as np
 
-from edgeseg.data.formats.jpeg import decode_bgr
+from edgeseg.data.formats.jpeg import camera_jpeg_size, decode_into, reduced
 from edgeseg.data.formats.pillow import Damaged
 from edgeseg.log import log
+from edgeseg.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.stream.source.base import Frame, Source
+from edgeseg.stream.source.deliver import convert
 from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
 
 FOURCCS = frozenset({"MJPG", "mjpg", "mjpe", "JPEG", "jpeg"})
+DECODED: frozenset[FrameFormat] = frozenset({"bgr", "rgb", "gray"})
 
 
 class BrokenFrame(Exception):
@@ -37,32 +40,44 @@ def fourcc(capture: cv2.VideoCapture) -> str:
     return code.to_bytes(4, "little").decode("ascii", "replace") if 0 < code < 1 << 32 else ""
 
 
-def take_packets(capture: cv2.VideoCapture, driver: int) -> None:
-    """Let an opened capture of MJPEG deliver JPEGs; it may refuse, and deliver images."""
-    if fourcc(capture) in FOURCCS:
-        if driver == cv2.CAP_FFMPEG:
-            capture.set(cv2.CAP_PROP_FORMAT, -1)
-        elif driver == cv2.CAP_V4L2:
-            capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+def take_packets(capture: cv2.VideoCapture, driver: int) -> bool:
+    """Let an opened capture of MJPEG deliver JPEGs; it may refuse. Returns whether it is MJPEG."""
+    if fourcc(capture) not in FOURCCS:
+        return False
+    if driver == cv2.CAP_FFMPEG:
+        capture.set(cv2.CAP_PROP_FORMAT, -1)
+    elif driver == cv2.CAP_V4L2:
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+    return True
 
 
-def retrieve(capture: cv2.VideoCapture, frame: Frame) -> None:
-    """Read the grabbed frame into `frame.image`; BrokenFrame if it is not a whole image."""
+def decode_jpeg_frame(jpeg: bytes, frame: Frame, expected: tuple[int, int] | None = None) -> None:
+    """Decode a JPEG into `frame.image`: in the slot's colors if it has any, else as BGR.
+
+    A large JPEG that is scaled to the slot afterwards is decoded at a fraction of its size.
+    BrokenFrame: it is not a whole image, or not of the expected (height, width), as one field of an
+    interlaced video, which has half of the height.
+    """
+    slot, kind = frame.slot_image, frame.slot_format
     try:
-        done, image = capture.retrieve(frame.image)
-    except cv2.error as error:
-        raise BrokenFrame("cannot be decoded") from error
-    if not done or image is None:
-        raise BrokenFrame("cannot be decoded")
-    if image.ndim == 2 and len(image) == 1 and image.dtype == np.uint8:
-        try:
-            frame.image = decode_bgr(image.tobytes(), frame.image)
-        except Damaged as error:
-            raise BrokenFrame(str(error)) from error
-    elif image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
-        frame.image = image  # type: ignore[assignment]  # the stubs have no pixel type
-    else:
-        raise BrokenFrame(f"no BGR image, but {image.dtype} {list(image.shape)}")
+        size = camera_jpeg_size(jpeg)
+        if expected and size != expected:
+            raise BrokenFrame(f"{size[1]}x{size[0]}, expected {expected[1]}x{expected[0]}")
+        frame.sent_size = size
+        if slot is not None and size == picture_size(kind, slot.shape):
+            if kind in DECODED:
+                decode_into(jpeg, kind, frame.buffer(kind, slot.shape))
+            else:
+                decode_into(jpeg, "bgr", frame.buffer("bgr", (*size, 3)))
+                pixels = frame.image
+                convert(pixels, "bgr", frame.buffer(kind, slot.shape), kind)
+            return
+        if slot is not None:
+            size = reduced(size, picture_size(kind, slot.shape))
+        colors: FrameFormat = kind if kind in DECODED else "bgr"
+        decode_into(jpeg, colors, frame.buffer(colors, frame_shape(colors, *size)))
+    except Damaged as error:
+        raise BrokenFrame(str(error)) from error
 
 
 def log_broken(source: Source, error: BrokenFrame) -> None:

@@ -65,8 +65,7 @@ class SyntheticCamera(Source):
         due = self._start + self._count / self.fps
         if self.stopping.wait(max(due - time.monotonic(), 0.0)):
             return False
-        if frame.image.shape != self._plate.shape:
-            frame.image = np.empty_like(self._plate)
+        frame.buffer("bgr", self._plate.shape)
         self._draw(frame)
         frame.stamp()
         self._count += 1

@@ -231,8 +231,8 @@ def test_a_frame_of_another_type_is_broken(broken):
 
 def test_a_frame_is_read_into_the_given_buffer_and_stamped():
     connection = CaptureConnection(FakeCapture([solid_image(1), solid_image(2)]))
-    frame = Frame(image=solid_image())
-    buffer = frame.image
+    frame = Frame(slot_image=solid_image())
+    buffer = frame.slot_image
     assert connection.read_into(frame) and connection.read_into(frame)
     assert frame.image is buffer and buffer[0, 0, 2] == 2
     assert frame.arrival > 0

@@ -160,7 +160,7 @@ except SourceError as error:
         assert done.stderr == ""
 
 
-def test_a_folder_gives_its_images_in_bgr_with_their_names(tmp_path):
+def test_a_folder_gives_its_images_in_rgb_with_their_names(tmp_path):
     write_png(tmp_path / "test" / "good" / "1.png", solid_image(200, 10, 20)[:, :, ::-1])
     write_png(tmp_path / "test" / "bad" / "0.png", solid_image(100, 30, 40)[:, :, ::-1])
     write_png(tmp_path / "ground_truth" / "bad" / "0.png", np.zeros((30, 40), np.uint8))
@@ -170,8 +170,9 @@ def test_a_folder_gives_its_images_in_bgr_with_their_names(tmp_path):
         str(tmp_path / "test" / "bad" / "0.png"),
         str(tmp_path / "test" / "good" / "1.png"),
     ]
-    np.testing.assert_array_equal(frames[0].image, solid_image(100, 30, 40))
-    np.testing.assert_array_equal(frames[1].image, solid_image(200, 10, 20))
+    assert {f.format for f in frames} == {"rgb"}
+    np.testing.assert_array_equal(frames[0].image, solid_image(100, 30, 40)[:, :, ::-1])
+    np.testing.assert_array_equal(frames[1].image, solid_image(200, 10, 20)[:, :, ::-1])
     assert not source.live
 
 

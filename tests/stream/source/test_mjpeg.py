@@ -4,34 +4,59 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.data.formats.frame_bytes import write_frame
+from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
 from edgeseg.stream.source.base import Frame
-from edgeseg.stream.source.mjpeg import BrokenFrame, fourcc, retrieve, take_packets
+from edgeseg.stream.source.mjpeg import BrokenFrame, decode_jpeg_frame, fourcc, take_packets
 from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
-from tests.kit.encoded import encode, noise, overwritten, without_rows
+from tests.kit.encoded import encode, noise, overwritten, smooth, without_rows
 from tests.stream.source.captures import FakeCapture
 
 JPEG = encode(noise(), "JPEG")
 BEFORE = 7  # gray of the frame before
 
 
-def read(data):
-    """Retrieve one JPEG into a frame that holds the frame before: (frame, its buffer)."""
-    frame = Frame(image=np.full((48, 64, 3), BEFORE, np.uint8))
-    buffer = frame.image
-    retrieve(FakeCapture([np.frombuffer(data, np.uint8)[None]]), frame)
-    return frame, buffer
+def read(data, kind="bgr", size=(48, 64)):
+    """Decode one JPEG into a frame whose slot holds the frame before: (frame, its slot)."""
+    slot = np.full(frame_shape(kind, *size), BEFORE, np.uint8)
+    frame = Frame(slot_image=slot, slot_format=kind)
+    decode_jpeg_frame(data, frame)
+    return frame, slot
 
 
-def test_a_jpeg_is_decoded_into_the_given_buffer():
-    frame, buffer = read(JPEG)
-    assert frame.image is buffer
-    np.testing.assert_array_equal(buffer, cv2.imdecode(np.frombuffer(JPEG, np.uint8), 1))
+def test_a_jpeg_is_decoded_into_the_slot():
+    frame, slot = read(JPEG)
+    assert frame.image is slot
+    np.testing.assert_array_equal(slot, cv2.imdecode(np.frombuffer(JPEG, np.uint8), 1))
 
 
-def test_a_gray_jpeg_and_one_of_another_size_are_bgr():
-    frame, buffer = read(encode(np.full((24, 32), 90, np.uint8), "JPEG"))
-    assert frame.image is not buffer and frame.image.shape == (24, 32, 3)
-    assert (frame.image == 90).all() and (buffer == BEFORE).all()
+@pytest.mark.parametrize("kind", PIXEL_FORMATS)
+def test_a_jpeg_becomes_what_the_slot_takes(kind):
+    picture = smooth()
+    frame, slot = read(encode(picture, "JPEG", quality=95), kind)
+    assert frame.image is slot and frame.format == kind
+    expected = np.empty_like(slot)
+    write_frame(picture, "rgb", expected, kind)
+    assert np.abs(slot.astype(int) - expected).mean() < 3
+
+
+def test_a_gray_jpeg_and_one_of_another_size_keep_the_slot_as_it_is():
+    frame, slot = read(encode(np.full((24, 32), 90, np.uint8), "JPEG"))
+    assert frame.image is not slot and frame.image.shape == (24, 32, 3)
+    assert (frame.image == 90).all() and (slot == BEFORE).all()
+    assert frame.format == "bgr" and frame.sent_size == (24, 32)
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size():
+    frame, _ = read(encode(np.full((768, 1024), 90, np.uint8), "JPEG"), "gray")
+    assert frame.image.shape == (384, 512, 1) and (frame.image == 90).all()
+    assert frame.sent_size == (768, 1024)
+
+
+def test_one_field_of_an_interlaced_video_is_a_partial_frame():
+    with pytest.raises(BrokenFrame, match="64x48, expected 64x96") as caught:
+        decode_jpeg_frame(JPEG, Frame(), (96, 64))
+    assert caught.value.fault == PARTIAL_FRAME
 
 
 def without_tables(data):
@@ -81,13 +106,3 @@ def test_only_mjpeg_is_taken_as_packets(letters, driver, asked):
     capture = FakeCapture(FOURCC=cv2.VideoWriter.fourcc(*letters))
     take_packets(capture, driver)
     assert (capture.calls, fourcc(capture)) == (asked, letters)
-
-
-def test_a_capture_that_has_no_image_delivers_a_broken_frame():
-    class Failing(FakeCapture):
-        def retrieve(self, image):
-            return self.images.pop()
-
-    for answer in ((False, None), (True, None)):
-        with pytest.raises(BrokenFrame):
-            retrieve(Failing([answer]), Frame())

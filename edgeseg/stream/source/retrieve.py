@@ -1,0 +1,72 @@
+"""Read the frames of a cv2.VideoCapture as they come: JPEGs, raw bytes of a format, or BGR."""
+
+import cv2
+import numpy as np
+
+from edgeseg.data.images import Image
+from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat, picture_size
+from edgeseg.stream.source.base import Frame
+from edgeseg.stream.source.deliver import deliver
+from edgeseg.stream.source.mjpeg import BrokenFrame, decode_jpeg_frame
+
+
+class Retriever:
+    """Brings grabbed frames into the buffers of the stream."""
+
+    def __init__(
+        self,
+        capture: cv2.VideoCapture,
+        kind: FrameFormat = "bgr",
+        *,
+        jpeg_size: tuple[int, int] | None = None,
+    ) -> None:
+        """kind: the format of frames that are not JPEGs; jpeg_size: of a file's JPEGs."""
+        self._capture, self.kind, self._jpeg_size = capture, kind, jpeg_size
+        self._jpegs = False
+        self._shape: tuple[int, ...] = (1, 1, PIXEL_FORMATS[kind].channels)
+        self._stage: Image = np.zeros(self._shape, np.uint8)
+        """Holds what is converted or decoded."""
+
+    def read_into(self, frame: Frame) -> None:
+        """Read the grabbed frame into `frame.image`; BrokenFrame if it is not a whole image."""
+        staged = self._jpegs or self._converted(frame)
+        found = self.raw(self._stage if staged else frame.buffer(self.kind, self._shape))
+        self._jpegs = found.ndim == 2 and len(found) == 1
+        if self._jpegs:
+            decode_jpeg_frame(found.tobytes(), frame, self._jpeg_size)
+            return
+        pixels = self._checked(found)
+        self._shape = pixels.shape
+        if self._converted(frame):
+            self._stage = pixels
+            deliver(frame, pixels, self.kind)
+        elif not np.may_share_memory(pixels, buffer := frame.buffer(self.kind, self._shape)):
+            np.copyto(buffer, pixels)  # the first frame, or another size
+
+    def raw(self, buffer: Image) -> Image:
+        """Return what OpenCV delivers, in `buffer` if it fits."""
+        try:
+            done, image = self._capture.retrieve(buffer)
+        except cv2.error as error:
+            raise BrokenFrame("cannot be decoded") from error
+        if not done or image is None:
+            raise BrokenFrame("cannot be decoded")
+        if image.dtype != np.uint8:
+            raise BrokenFrame(f"no {self.kind} image, but {image.dtype} {list(image.shape)}")
+        return image  # type: ignore[return-value]  # the stubs have no pixel type
+
+    def _converted(self, frame: Frame) -> bool:
+        """Whether frames have the slot's size, and another format."""
+        slot, kind = frame.slot_image, frame.slot_format
+        if slot is None or kind == self.kind:
+            return False
+        return picture_size(self.kind, self._shape) == picture_size(kind, slot.shape)
+
+    def _checked(self, image: Image) -> Image:
+        """Return an image as [rows, columns, channels]; BrokenFrame if it is of another format."""
+        form = PIXEL_FORMATS[self.kind]
+        channels = image.shape[2] if image.ndim == 3 else 1
+        odd = form.planes == 2 and len(image) % 3 != 0
+        if channels != form.channels or odd:
+            raise BrokenFrame(f"no {self.kind} image, but {image.dtype} {list(image.shape)}")
+        return image.reshape(*image.shape[:2], channels)
