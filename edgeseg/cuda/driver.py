@@ -357,7 +357,7 @@ def _named(words: str) -> tuple[str, int | None]:
 
 def _no_driver(function: str, error: Exception) -> CudaError:
     return CudaError(
-        f"the CUDA driver library {LIBRARY} does not provide {function}: {error}.",
+        f"the CUDA driver library {LIBRARY} does not provide {function}: {str(error).rstrip('.')}.",
         remedy="run edgeseg doctor. Without a driver, install NVIDIA's; with a driver of CUDA 12, "
         "as on JetPack 6: pip install 'cuda-bindings==12.*'",
         code="cuda/no-driver",

@@ -1,0 +1,94 @@
+"""Device, engines and cameras, with planted libraries and files."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from edgeseg.gpu_check import cameras, device, engines
+from edgeseg.gpu_check.finding import Skipped
+from edgeseg.machine.nvml import Gpu, GpuState
+
+GPU = Gpu(name="RTX A2000", compute_capability="8.6", memory_gib=6.0, driver="580.1")
+SMI = "RTX A2000, 580.1, 8.6, 6138, 41, 210, 12.5"
+
+
+@pytest.fixture
+def smi(monkeypatch, tmp_path):
+    """Plant an nvidia-smi and a driver; return a function that sets what the first one writes."""
+
+    class Planted:
+        def __enter__(self):
+            return SimpleNamespace(
+                read=lambda: GpuState(mhz=210, temperature_c=40, watts=12.0),
+                device=SimpleNamespace(name=GPU.name, compute_capability="8.6"),
+            )
+
+        def __exit__(self, *raised):
+            pass
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(device, "Monitor", Planted)
+    monkeypatch.setattr(device, "open_cuda", Planted)
+    monkeypatch.setattr(device, "read_gpus", lambda: [GPU])
+
+    def plant(text):
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\necho '{text}'\n")
+        program.chmod(0o755)
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SMI, ""),
+        (SMI.replace("580.1", "535.0"), "driver: 580.1 and 535.0"),
+        (SMI.replace("6138", "12288"), "memory in GiB: 6.0 and 12288"),
+        (SMI.replace("41", "[N/A]"), "temperature in C: 40 and [N/A]"),
+    ],
+)
+def test_nvml_is_compared_with_nvidia_smi(smi, text, words):
+    smi(text)
+    found = device.nvml()
+    assert words in found.found and found.passed is (words == "")
+
+
+def test_without_nvidia_smi_nothing_is_compared(smi):
+    with pytest.raises(Skipped, match="nvidia-smi is not installed"):
+        device.nvml()
+
+
+@pytest.mark.parametrize(
+    ("layers", "passed"),
+    [
+        ({"convolutions": 68, "convolutions_fp16": 68}, True),
+        ({"convolutions": 68, "convolutions_fp16": 60, "convolutions_fp32": 8}, False),
+        ({}, False),
+    ],
+)
+def test_an_engine_has_its_convolutions_in_fp16(monkeypatch, layers, passed):
+    engine = SimpleNamespace(card=SimpleNamespace(layers=layers))
+    monkeypatch.setattr(engines, "built", lambda *_: SimpleNamespace(engine=engine))
+    assert engines.types().passed is passed
+
+
+def test_without_a_runtime_the_reason_is_told(monkeypatch):
+    lacks = SimpleNamespace(runtime="tensorrt", runs=False, obstacle="not installed")
+    monkeypatch.setattr(engines, "candidates", lambda here: [lacks])
+    monkeypatch.setattr(engines, "probe", lambda candidate: candidate)
+    with pytest.raises(Skipped, match="tensorrt: not installed"):
+        engines.gpu_runtime()
+
+
+def test_a_camera_s_frames_are_counted(monkeypatch):
+    monkeypatch.setattr(cameras, "SLOWEST", 0.0)
+    found = cameras.first_camera(address="test://64x48@200", frames=10)
+    assert found.passed, found
+    assert found.figures["different"] == 10
+
+
+def test_without_a_camera_the_check_is_skipped(monkeypatch, tmp_path):
+    monkeypatch.setattr(cameras, "DEVICES", tmp_path)
+    with pytest.raises(Skipped, match="no /dev/video"):
+        cameras.first_camera()
