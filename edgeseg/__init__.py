@@ -13,7 +13,8 @@ from edgeseg.errors import EdgesegError
 
 if TYPE_CHECKING:
     from edgeseg.api import build_engine, export, train
-    from edgeseg.prediction import Model, Prediction, Region, load
+    from edgeseg.prediction import Model, Prediction, load
+    from edgeseg.regions import Region
 
 __version__ = "0.3.0"
 
@@ -31,7 +32,8 @@ __all__ = [
 
 _PLACES = {
     **dict.fromkeys(("build_engine", "export", "train"), "edgeseg.api"),
-    **dict.fromkeys(("Model", "Prediction", "Region", "load"), "edgeseg.prediction"),
+    **dict.fromkeys(("Model", "Prediction", "load"), "edgeseg.prediction"),
+    "Region": "edgeseg.regions",
 }
 
 

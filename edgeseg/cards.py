@@ -21,6 +21,7 @@ from edgeseg.geometry import MORE_PIXELS, Aspect, Box, Size, fit
 from edgeseg.limits import THRESHOLD, limit
 from edgeseg.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.recipes import TrainConfig
+from edgeseg.rule import Rule
 from edgeseg.schema import (
     Invalid,
     bounded,
@@ -99,6 +100,8 @@ class ModelCard:
     """Pixel threshold, on the anomaly map."""
     image_threshold: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
     """Image threshold, on the image score."""
+    rule: Rule = Rule()
+    """By what a frame is anomalous, and which regions count."""
     context: float = bounded(0, 10_000, default=0.0)
     """Sigma of the Gaussian that the anomaly map is averaged with, in its pixels; 0 disables."""
     threshold_note: dict[str, Any] = field(default_factory=dict)
@@ -138,6 +141,8 @@ class GraphCard:
     """As in ModelCard."""
     threshold: float = bounded(-THRESHOLD, THRESHOLD)
     image_threshold: float = bounded(-THRESHOLD, THRESHOLD)
+    rule: Rule = Rule()
+    """As in ModelCard."""
     classes: tuple[str, str] = ("good", "anomalous")
     weights_sha256: str
     training: dict[str, Any]
@@ -170,6 +175,11 @@ class GraphCard:
     def map_size(self) -> Size:
         """As in ModelCard."""
         return map_size(self)
+
+    @property
+    def decisive_threshold(self) -> float:
+        """The pixel threshold where the regions decide the verdict, else the image threshold."""
+        return self.threshold if self.rule.by_regions else self.image_threshold
 
     @property
     def content(self) -> Box:

@@ -12,6 +12,7 @@ from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
 from edgeseg.limits import THRESHOLD, check_limit
+from edgeseg.region_config import RegionConfig
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
@@ -186,11 +187,12 @@ ANY_GPU = GpuConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamConfig(GpuConfig):
+class StreamConfig(GpuConfig, RegionConfig):
     """Where frames come from, where results go, and when a stream ends."""
 
     PANELS: ClassVar[dict[str, str]] = {
         "Advanced": "reconnects keep_warm in_flight budget_ms max_misses nvtx",
+        **RegionConfig.PANELS,
         **GpuConfig.PANELS,
     }
 

@@ -21,30 +21,17 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.region_config import RegionConfig
+from edgeseg.regions import Region, Regions, find_regions
+from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import VerdictName, check_thresholds, checked_threshold, judge
+from edgeseg.verdict import BY_SCORE, VerdictName, check_thresholds, checked_threshold, judge
 
 Channels = Literal["bgr", "rgb"]
 _TO_UINT8 = {
     "f": "scale 0..1 to 0..255: (frame * 255).round().astype(numpy.uint8)",
     "b": "scale to 0 and 255: frame.astype(numpy.uint8) * 255",
 }
-
-
-@dataclass(frozen=True)
-class Region:
-    """One connected group of anomalous pixels; coordinates and sizes in pixels of the frame."""
-
-    x: int
-    """Left edge of the bounding box."""
-    y: int
-    """Top edge of the bounding box."""
-    width: int
-    height: int
-    area: int
-    """Number of anomalous pixels."""
-    score: float
-    """Highest value of the anomaly map inside the bounding box."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,32 +55,34 @@ class Prediction:
     threshold: float
     """Pixel threshold that the mask was made with."""
     _frame: Image = field(repr=False)
+    _rule: Rule = field(default=BY_SCORE, repr=False)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Connected regions of the mask that count by the model's rule, the largest first.
+
+        At most 200; `region_count` is the number of all.
+        """
+        return self._found.largest
+
+    @property
+    def region_count(self) -> int:
+        """The number of the regions that count."""
+        return self._found.count
 
     @cached_property
-    def regions(self) -> tuple[Region, ...]:
-        """Connected regions of the mask (8-connected), the largest first."""
-        _, _, boxes, _ = cv2.connectedComponentsWithStats(self.mask, connectivity=8)
-        found = [self._region(*(int(number) for number in box)) for box in boxes[1:]]
-        return tuple(sorted(found, key=lambda region: -region.area))
+    def _found(self) -> Regions:
+        return regions_of(self.mask, self.anomaly_map, self._rule)
 
     def draw(self) -> Image:
-        """Return the frame with the anomaly map and the outline of the mask, BGR uint8 [H, W, 3].
+        """Return the frame with map, outline of the mask and numbers of the regions.
 
-        The frame is read at the time of this call: draw before its buffer is overwritten.
+        BGR uint8 [H, W, 3]. The frame is read at the time of this call: draw before its buffer is
+        overwritten.
         """
         from edgeseg.stream.sink.overlay import draw
 
-        return draw(self._frame, self.mask, self.anomaly_map, self.threshold)
-
-    def _region(self, x: int, y: int, width: int, height: int, area: int) -> Region:
-        rows, columns = (
-            slice(start * side // size, max(-(-(start + length) * side // size), 1))
-            for start, length, side, size in (
-                (y, height, self.anomaly_map.shape[0], self.mask.shape[0]),
-                (x, width, self.anomaly_map.shape[1], self.mask.shape[1]),
-            )
-        )
-        return Region(x, y, width, height, area, float(self.anomaly_map[rows, columns].max()))
+        return draw(self._frame, self.mask, self.anomaly_map, self.threshold, self.regions)
 
 
 class Model:
@@ -108,8 +97,9 @@ class Model:
         *,
         threshold: float | None = None,
         image_threshold: float | None = None,
+        rule: Rule | None = None,
     ) -> None:
-        """Take over an opened backend; thresholds override those of its card."""
+        """Take over an opened backend; thresholds and rule override those of its card."""
         single_frame(backend)
         self._backend = backend
         self._closed = False
@@ -117,6 +107,8 @@ class Model:
         card = backend.card
         self.threshold = card.threshold if threshold is None else threshold
         self.image_threshold = card.image_threshold if image_threshold is None else image_threshold
+        self.rule = card.rule if rule is None else rule
+        """Which regions count, and whether they decide."""
         self._slot = backend.new_slot()
         backend.bind(self._slot)
         backend.run()  # warm-up: the first run of a runtime takes longer
@@ -191,20 +183,30 @@ class Model:
         self._backend.run()
         milliseconds = (time.perf_counter_ns() - begin) / 1e6
         score = float(slot.score[0])
-        verdict = judge(score, self.image_threshold, slot.input_check[0], card.input_check)
         size = image.shape[0], image.shape[1]
         content = card.content_of(size)
         anomaly_map = slot.anomaly_map[0, content.rows, content.columns].copy()
         same_size = slot.mask.shape[1:] == size
+        mask = slot.mask[0].copy() if same_size else mask_of(anomaly_map, self.threshold, size)
+        found = regions_of(mask, anomaly_map, self.rule) if self.rule.by_regions else None
+        verdict = judge(
+            score,
+            self.image_threshold,
+            slot.input_check[0],
+            card.input_check,
+            rule=self.rule,
+            regions=found,
+        )
         return Prediction(
             verdict=verdict.name,
             reason=verdict.reason,
             score=score,
-            mask=slot.mask[0].copy() if same_size else mask_of(anomaly_map, self.threshold, size),
+            mask=mask,
             anomaly_map=anomaly_map,
             milliseconds=milliseconds,
             threshold=self.threshold,
             _frame=image if channels == "bgr" else image[:, :, ::-1],
+            _rule=self.rule,
         )
 
     def close(self) -> None:
@@ -231,13 +233,19 @@ def load(
     threads: int | None = None,
     threshold: float | None = None,
     image_threshold: float | None = None,
+    rule: str | None = None,
+    min_area: str | float | None = None,
+    min_peak: float | None = None,
+    mm_per_px: float | None = None,
     gpu: GpuConfig = ANY_GPU,
 ) -> Model:
     """Open a model.
 
     path: a run directory (`runs/bottle`), the name of a run, an ONNX file of edgeseg or an engine;
     default: the newest engine in engines/. runtime: `onnxruntime` or `openvino`, for an ONNX file.
-    threads: CPU threads; default: all cores. threshold, image_threshold: override the model's own.
+    threads: CPU threads; default: all cores. threshold, image_threshold: override the model's own,
+    as do rule (`score`, `region`, `area:200`, `count:3`), min_area (pixels, or text such as
+    `0.5mm2`), min_peak and mm_per_px of the regions.
     Errors: ModelError for a path that is none of these, EngineMismatch for an engine of another
     machine, MissingExtra where the runtime is not installed.
     """
@@ -248,10 +256,17 @@ def load(
         raise ConfigError(
             f"invalid threads: {threads!r} (expected a whole number from 1)", remedy="threads=2"
         )
+    area = None if min_area is None else str(min_area)
+    regions = RegionConfig(rule=rule, min_area=area, min_peak=min_peak, mm_per_px=mm_per_px)
     backend = open_model(find_engine(path), runtime=runtime, threads=threads, gpu=gpu)
     warn_unchecked(backend.card)
     try:
-        return Model(backend, threshold=threshold, image_threshold=image_threshold)
+        return Model(
+            backend,
+            threshold=threshold,
+            image_threshold=image_threshold,
+            rule=regions.applied(backend.card.rule),
+        )
     except BaseException:
         backend.close()
         raise
@@ -268,6 +283,12 @@ def single_frame(backend: Backend) -> tuple[int, int, int, int]:
             code="model/batch",
         )
     return shape
+
+
+def regions_of(mask: Image, anomaly_map: NDArray[np.float32], rule: Rule) -> Regions:
+    """Return the regions that count of a mask that has the size of its image."""
+    size = mask.shape[0], mask.shape[1]
+    return find_regions(mask, anomaly_map, rule, rule.scale(size, size))
 
 
 def mask_of(anomaly_map: NDArray[np.float32], threshold: float, size: tuple[int, ...]) -> Image:

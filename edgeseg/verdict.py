@@ -5,7 +5,8 @@ the threshold in float32 has the same verdict everywhere.
 
     unknown     the frame cannot be judged: it is broken, a column of its input check is beyond its
                 limits, or a value is NaN or infinite
-    anomalous   the score is above the image threshold
+    anomalous   by the rule of the model: its score is above the image threshold, or its regions
+                are too many or too large (rule.py)
     good        all others
 
 `unknown` comes first: the score of what is no picture of the part says nothing. A high score never
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.limits import THRESHOLD
+from edgeseg.regions import Regions
+from edgeseg.rule import Rule
 
 VerdictName = Literal["good", "anomalous", "unknown"]
 GOOD: VerdictName = "good"
@@ -43,6 +46,7 @@ WORDS = {
 NOT_A_NUMBER = "the result is not a number"
 FROZEN_CAMERA = "frozen camera: the same picture again and again"
 DAMAGED = "damaged image"
+BY_SCORE = Rule()
 BROKEN_FRAME, PARTIAL_FRAME = "broken frame", "partial frame"
 
 
@@ -58,11 +62,22 @@ def judge(
     image_threshold: float,
     input_check: Sequence[Any] | NDArray[np.float32] = (),
     limits: Sequence[InputLimit] = (),
+    *,
+    rule: Rule = BY_SCORE,
+    regions: Regions | None = None,
 ) -> Verdict:
-    """Return the verdict of a frame; input_check: its K columns, limits: those of the card."""
+    """Return the verdict of a frame; input_check: its K columns, limits and rule: of the card.
+
+    regions: those that count by the rule; needed where they decide.
+    """
     if reason := doubt(score, input_check, limits):
         return Verdict(UNKNOWN, reason)
-    return Verdict(ANOMALOUS if is_anomalous(score, image_threshold) else GOOD)
+    if not rule.by_regions:
+        return Verdict(ANOMALOUS if is_anomalous(score, image_threshold) else GOOD)
+    assert regions is not None, "the regions decide"
+    if not regions.finite:
+        return Verdict(UNKNOWN, NOT_A_NUMBER)
+    return Verdict(ANOMALOUS if rule.is_broken(regions.most, regions.area) else GOOD)
 
 
 def doubt(

@@ -7,7 +7,10 @@ import pytest
 
 from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError, DataError, ModelError
-from edgeseg.prediction import Model, Prediction, Region, load, mask_of
+from edgeseg.prediction import Model, Prediction, load, mask_of
+from edgeseg.region_config import RegionConfig
+from edgeseg.regions import Region
+from edgeseg.rule import Rule
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import RedBackend, solid_image
@@ -241,14 +244,63 @@ def test_regions_have_boxes_areas_and_peaks_the_largest_first():
     mask[30, 59] = 255  # touches the second by a corner
     anomaly_map = np.zeros((8, 16), np.float32)
     anomaly_map[0, 2], anomaly_map[5, 15], anomaly_map[7, 0] = 0.75, 0.875, 1.0
-    assert prediction(mask, anomaly_map).regions == (
-        Region(x=59, y=20, width=21, height=11, area=201, score=0.875),
-        Region(x=10, y=4, width=4, height=2, area=8, score=0.75),
+    found = prediction(mask, anomaly_map)
+    large, small = found.regions
+    assert (large.box, large.area, large.peak) == ((59, 20, 21, 11), 201, 0.875)
+    assert small == Region(
+        (10, 4, 4, 2), 8, 4.0, 2.0, 0.0, (11.5, 4.5), peak=0.75, mean=0.75, pixel=(10, 4)
     )
+    assert found.region_count == 2
 
 
 def test_a_mask_without_anomalies_has_no_regions():
     assert prediction(np.zeros((8, 8), np.uint8), np.zeros((4, 4), np.float32)).regions == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "side", "verdict", "count"),
+    [
+        ("region", 12, "anomalous", 1),
+        ("region", 0, "good", 0),
+        ("area:144", 12, "good", 1),
+        ("area:143", 12, "anomalous", 1),
+        ("count:1", 12, "good", 1),
+        ("count:0", 12, "anomalous", 1),
+        ("score", 0, "good", 0),
+    ],
+)
+def test_the_regions_decide_where_the_rule_says_so(rule, side, verdict, count):
+    """Whatever the score is."""
+    limit = 2.0 if rule != "score" else 0.5
+    rule = RegionConfig(rule=rule).applied(Rule())
+    with Model(RedBackend(make_card(rule=rule)), image_threshold=limit) as judging:
+        found = judging(red_square(side=side))
+    assert (found.verdict, found.region_count) == (verdict, count)
+
+
+def test_small_regions_do_not_count_and_those_in_a_larger_image_are_scaled():
+    rule = Rule(by="region", min_area=100, mm_per_px=0.5, picture=(48, 64))
+    with Model(RedBackend(make_card(rule=rule))) as judging:
+        small, large = (judging(red_square(side=side)) for side in (8, 12))
+        doubled = judging(red_square(96, 128, x=32, y=24, side=24))
+        judging.rule = Rule(by="region")
+        assert judging(red_square(side=8)).verdict == "anomalous"
+    assert (small.verdict, small.regions) == ("good", ())
+    (region,) = large.regions
+    assert (large.verdict, region.area_mm2) == ("anomalous", 36)
+    assert region.length_mm == doubled.regions[0].length_mm == pytest.approx(6)
+
+
+def test_a_map_that_is_no_number_is_unknown_where_the_regions_decide(monkeypatch):
+    with Model(RedBackend(make_card(rule=Rule(by="region")))) as judging:
+
+        def run():
+            judging._slot.score[0], judging._slot.mask[:] = 0, 0
+            judging._slot.anomaly_map[0, 3, 3] = np.nan
+
+        monkeypatch.setattr(judging._backend, "run", run)
+        found = judging(red_square())
+    assert (found.verdict, found.reason) == ("unknown", "the result is not a number")
 
 
 def test_mask_of_enlarges_the_map_as_the_graph_does():
@@ -267,16 +319,12 @@ def test_a_red_square_is_found_in_its_place_in_a_frame_of_any_shape(frame, size)
         found = model(red_square(*size, x=size[1] // 2, y=size[0] // 3, side=20))
     (region,) = found.regions
     assert found.mask.shape == size
-    for place, expected in (
-        (region.x, size[1] // 2),
-        (region.y, size[0] // 3),
-        (region.width, 20),
-        (region.height, 20),
-    ):
+    expected_box = size[1] // 2, size[0] // 3, 20, 20
+    for place, expected in zip(region.box, expected_box, strict=True):
         assert abs(place - expected) <= 4
     height, width = found.anomaly_map.shape
     assert width / height == pytest.approx(size[1] / size[0], rel=0.08)
-    assert region.score == pytest.approx(1, abs=0.05)
+    assert region.peak == pytest.approx(1, abs=0.05)
 
 
 def test_the_map_of_a_letterboxed_frame_is_the_part_that_shows_it():

@@ -212,7 +212,17 @@ def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Out
         for _ in range(start, batch.stop):
             advance()
     masks = (maps > card.threshold) & inside_boxes(cases.boxes, card.map_size)
-    return Outputs(maps, scores, masks, card.threshold, card.image_threshold)
+    scale = card.rule.scale(card.frame_size, card.content.size)
+    return Outputs(
+        maps,
+        scores,
+        masks,
+        card.threshold,
+        card.image_threshold,
+        rule=card.rule,
+        scale=scale,
+        boxes=cases.boxes,
+    )
 
 
 def _nodes(blocks: Sequence[Block]) -> frozenset[str]:

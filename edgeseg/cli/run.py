@@ -10,13 +10,16 @@ from edgeseg.cli.models import EngineArgument, Runtime, Strict, Threads, argumen
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
+from edgeseg.region_config import RegionConfig
 
 PANEL = GROUPS[3]
 _IMAGES = "Model [default: newest engine], then image files or folders"
 
 
 @command(PANEL)
+@takes(RegionConfig)
 def predict(
+    config: RegionConfig,
     images: Annotated[list[Path], argument("[MODEL] IMAGES...", _IMAGES)],
     out: Annotated[Path, option("Folder for the results [required]", "DIR")],
     threshold: Annotated[
@@ -29,7 +32,7 @@ def predict(
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> Report:
-    """Write mask, overlay, anomaly map and verdict of each image."""
+    """Write mask, overlay, anomaly map, regions and verdict of each image."""
     from edgeseg.evaluation.remembered import warn_if_useless
     from edgeseg.loading import find_engine, open_model, warn_unchecked
     from edgeseg.stream.predict import image_files
@@ -55,6 +58,7 @@ def predict(
             out,
             threshold=threshold,
             image_threshold=image_threshold,
+            regions=config,
             strict=strict,
         )
 

@@ -15,10 +15,12 @@ from edgeseg.cli.models import (
     Strict,
     Threads,
     argument,
+    is_model,
     split,
 )
 from edgeseg.config import ReproduceConfig
 from edgeseg.recipes import TrainConfig
+from edgeseg.region_config import RuleConfig
 
 PANEL = GROUPS[1]
 MaybeRate = Annotated[float | None, option("Target false-reject rate, 0..1 [default: 0.01]", "X")]
@@ -85,9 +87,13 @@ def train(
 
 
 @command(PANEL)
+@takes(RuleConfig)
 def threshold(
+    config: RuleConfig,
     model: ModelArgument = None,
-    data: MaybeData = None,
+    data: Annotated[
+        Path | None, argument("[DATA]", f"{IMAGES}; not needed for the settings of regions alone")
+    ] = None,
     false_reject: Annotated[
         float | None,
         option(
@@ -111,9 +117,10 @@ def threshold(
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> Report:
-    """Show what thresholds reject and miss; choose and store one."""
+    """Show what thresholds reject and miss; choose and store one, or a rule for regions."""
     from edgeseg.api import run_of
     from edgeseg.evaluation.pick import Pick
+    from edgeseg.evaluation.regions.change import change_rule
     from edgeseg.evaluation.review import review
     from edgeseg.exporter.store_input_check import store_input_check
     from edgeseg.exporter.store_thresholds import store_thresholds
@@ -124,6 +131,10 @@ def threshold(
         pick = Pick(
             false_reject=false_reject, max_miss=max_miss, cost=cost, defect_rate=defect_rate
         )
+    names_model = data is None and (model is None or is_model(model))
+    alone = pick is None and context is None and not input_check
+    if names_model and alone and config != RuleConfig():
+        return change_rule(find_model(model), config, store_thresholds)
     named, images = split("threshold", model, data)
     path = run_of(named) if input_check else find_model(named)
     if input_check:
@@ -133,6 +144,7 @@ def threshold(
         images,
         pick,
         context=context,
+        regions=config,
         strict=strict,
         runtime=runtime,
         threads=threads,

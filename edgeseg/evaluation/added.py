@@ -20,6 +20,7 @@ from edgeseg.data.images import read_pixels
 from edgeseg.data.layouts import Dataset, Sample, open_dataset, split_good
 from edgeseg.data.listing import walk_images
 from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.evaluation.regions.score import judge_outcome
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.files import newest, quoted, shown
 from edgeseg.loading import open_run
@@ -27,7 +28,7 @@ from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import listed
 from edgeseg.training.prepare import LISTED, Continued, name_of
-from edgeseg.verdict import GOOD, judge
+from edgeseg.verdict import GOOD
 
 SHORT = 0.2
 """Share of the steps of the first training."""
@@ -106,7 +107,7 @@ def continuation(run: Path, card: ModelCard, data: Path, added: Path) -> Continu
         passed = {
             each.path
             for each in outcomes
-            if judge(each.score, limit, each.input_check, card.input_check).name == GOOD
+            if judge_outcome(each, backend.card, limit).verdict.name == GOOD
         }
     rejected = [Sample(path) for path in paths if path not in passed]
     accepted = [Sample(path) for path in paths if path in passed]

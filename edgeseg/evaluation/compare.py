@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import InputLimit
+from edgeseg.evaluation.regions.score import region_score
 from edgeseg.geometry import Box
+from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
+from edgeseg.verdict import BY_SCORE
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -55,6 +58,28 @@ class Outputs:
     """[N, K], the input checks; None: not compared."""
     limits: tuple[InputLimit, ...] = ()
     """Of the K columns."""
+    rule: Rule = BY_SCORE
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Pixels of the frame per pixel of a mask, (x, y)."""
+    boxes: NDArray[np.intp] | None = None
+    """[N, 4], a Box each: where the images lie in masks of the map's size; None: as `content`."""
+
+    def distances(self) -> NDArray[np.float64]:
+        """Return how far each frame is above the threshold that decides its verdict, [N]."""
+        if not self.rule.by_regions:
+            return self.scores.astype(np.float64) - self.image_threshold
+        inside = self.content or Box(0, 0, *self.maps.shape[1:])
+        found = np.full(len(self.scores), np.nan)
+        for place, (mask, anomaly_map) in enumerate(zip(self.masks, self.maps, strict=True)):
+            if self.boxes is not None:
+                inside = Box(*self.boxes[place].tolist())
+                mask = mask[inside.rows, inside.columns]
+            cut = anomaly_map[inside.rows, inside.columns]
+            if np.isfinite(cut).all():
+                found[place] = region_score(
+                    mask.astype(np.uint8), cut, self.threshold, self.rule, self.scale
+                )
+        return found - self.threshold
 
     @property
     def finite(self) -> bool:
@@ -69,6 +94,7 @@ class Outputs:
             scores=self.scores[places],
             masks=self.masks[places],
             checks=None if self.checks is None else self.checks[places],
+            boxes=None if self.boxes is None else self.boxes[places],
         )
 
     def beyond(self) -> NDArray[np.float64]:
@@ -119,7 +145,7 @@ class Comparison:
     distances: NDArray[np.float64] = field(
         default_factory=lambda: np.empty((0, 2)), compare=False, repr=False
     )
-    """[frames, 2]: the scores of A and B, less their thresholds."""
+    """[frames, 2]: what decides the verdict for A and B, less its threshold."""
     reaches: NDArray[np.float64] = field(
         default_factory=lambda: np.empty((0, 2)), compare=False, repr=False
     )
@@ -259,6 +285,8 @@ def run_frames(
             backend.card.content,
             slot.input_check,
             backend.card.input_check,
+            backend.card.rule,
+            backend.card.rule.scale(backend.card.frame_size, backend.card.frame_size),
         )
 
 
@@ -266,7 +294,7 @@ def compare_outputs(a: Outputs, b: Outputs) -> Comparison:
     """Compare what two models return for the same frames."""
     maps, scores = _difference(a.maps, b.maps), _difference(a.scores, b.scores)
     union = int((a.masks | b.masks).sum())
-    distances = np.stack([o.scores.astype(np.float64) - o.image_threshold for o in (a, b)], axis=1)
+    distances = np.stack([o.distances() for o in (a, b)], axis=1)
     checks = [o.beyond() for o in (a, b)]
     reaches = np.stack([each.max(axis=1, initial=-np.inf) for each in checks], axis=1)
     flipped, borderline, margin = _flips(distances, reaches)

@@ -29,6 +29,7 @@ from edgeseg.evaluation.assessment import TEST_GOOD, assess
 from edgeseg.evaluation.contact_sheet import SheetImage, draw_sheet
 from edgeseg.evaluation.folder import EvaluationFolder
 from edgeseg.evaluation.operating_points import auroc
+from edgeseg.evaluation.regions.score import judge_outcome
 from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
 from edgeseg.evaluation.run_images import run_images
@@ -37,7 +38,7 @@ from edgeseg.extras import require
 from edgeseg.geometry import Box, Size
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import ANOMALOUS, Verdict, judge
+from edgeseg.verdict import ANOMALOUS, Verdict
 from edgeseg.verdict import GOOD as PASSED
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _evaluate(
         assessment=assess(
             results.score,
             results.good,
-            card.image_threshold,
+            card.decisive_threshold,
             auroc=overall.scores.image_auroc,
             pixel_ap=overall.scores.pixel_ap,
             image_size=min(card.network_size),
@@ -164,6 +165,7 @@ class Results:
     boxes: NDArray[np.intp]
     """[N, 4], a Box each: where the image lies in its map. The rest of the map does not count."""
     score: NDArray[np.float64]
+    """What decides the verdict: image score or region score (regions/score.py)."""
     marked: NDArray[np.int64]
     """Anomalous pixels of the mask, at frame size."""
     good: Flags
@@ -198,13 +200,12 @@ def _run(
     verdicts = []
     for outcome in run_images(backend, paths, title="evaluate", damaged=damaged):
         places.append(outcome.place)
-        verdicts.append(
-            judge(outcome.score, card.image_threshold, outcome.input_check, card.input_check)
-        )
+        judged = judge_outcome(outcome, card)
+        verdicts.append(judged.verdict)
         box = outcome.box
         results.boxes[outcome.place] = box
         results.maps[outcome.place, box.rows, box.columns] = outcome.anomaly_map
-        results.score[outcome.place] = outcome.score
+        results.score[outcome.place] = judged.score
         results.marked[outcome.place] = np.count_nonzero(outcome.mask)
     if len(places) == count:
         return results, list(samples), verdicts
@@ -251,7 +252,7 @@ def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
     if known.any():
         inside = inside_boxes(results.boxes[known], results.maps.shape[1:])
         scores = score_maps(results.maps[known], results.truth[known], inside, top=top)
-    # Labels by folder, and the score of the graph, which decides the verdict.
+    # Labels by folder, and the score that decides the verdict.
     image_auroc = auroc(results.score[defective], results.score[results.good])
     return replace(scores, image_auroc=image_auroc)
 

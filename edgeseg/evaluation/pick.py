@@ -10,7 +10,7 @@ as the image threshold rejects.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -133,8 +133,17 @@ class Chosen:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def choose(measured: ScoredSet, pick: Pick) -> Chosen:
-    """Choose both thresholds; DataError without the images that the way to choose needs."""
+def choose(measured: ScoredSet, pick: Pick, *, image: float | None = None) -> Chosen:
+    """Choose both thresholds; DataError without the images that the way to choose needs.
+
+    image: the image threshold to keep where the scores are region scores. They choose the pixel
+    threshold.
+    """
+    chosen = _choose(measured, pick)
+    return chosen if image is None else replace(chosen, pixel=chosen.image, image=image)
+
+
+def _choose(measured: ScoredSet, pick: Pick) -> Chosen:
     good, bad = measured.good, measured.scores[~measured.good]
     if pick.false_reject is not None:
         found = find_thresholds(measured.scores[good], measured.peaks[good], pick.false_reject)
@@ -155,14 +164,14 @@ def choose(measured: ScoredSet, pick: Pick) -> Chosen:
         )
     warning = None
     if pick.max_miss is not None:
-        image = below_misses(bad, pick.max_miss, measured.scores)
+        limit = below_misses(bad, pick.max_miss, measured.scores)
         warning = _miss_warning(bad.size, pick.max_miss)
     else:
-        image = cheapest(measured.scores, good, pick.prices(), pick.defect_rate)
-    point = measured.point(image)
+        limit = cheapest(measured.scores, good, pick.prices(), pick.defect_rate)
+    point = measured.point(limit)
     return Chosen(
         pixel=matching_pixel_threshold(measured.peaks[good], point.false_rejects.count),
-        image=image,
+        image=limit,
         by=pick.words(),
         point=point,
         images=int(good.sum()),

@@ -95,7 +95,8 @@ def warn_if_useless(path: Path, card: GraphCard) -> None:
 def _of(card: GraphCard | ModelCard) -> Remembered:
     """Return what an evaluation depends on."""
     names = ("weights_sha256", "context", "threshold", "image_threshold")
-    return {name: getattr(card, name) for name in names}
+    found = {name: getattr(card, name) for name in names}
+    return found | ({"rule": card.rule.words()} if card.rule.by_regions else {})
 
 
 def _card_of(model: Path, of: Remembered) -> Path | None:

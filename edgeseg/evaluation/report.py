@@ -13,10 +13,12 @@ from edgeseg.data.images import Image
 from edgeseg.evaluation.assessment import TEST_GOOD, Assessment
 from edgeseg.evaluation.folder import SCORES, SHEET, EvaluationFolder
 from edgeseg.evaluation.operating_points import Rate
+from edgeseg.evaluation.regions.score import thresholds_of
 from edgeseg.evaluation.remembered import facts_of, remember
 from edgeseg.evaluation.scores import ScoredImage, csv_text
 from edgeseg.files import quoted, shown
 from edgeseg.text import percent, table
+from edgeseg.verdict import BY_SCORE
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -109,6 +111,8 @@ class Evaluation:
             f"image threshold {card.image_threshold:.4g}, pixel threshold {card.threshold:.4g}; "
             f"with anomalous pixels: {_share(self.good_marked, self.good)} good images",
         ]
+        if card.rule != BY_SCORE:
+            lines.append(card.rule.words())
         lines += self._undefined()
         if self.without_mask:
             lines.append(f"without a mask: {self.without_mask} (used for the image AUROC only)")
@@ -175,7 +179,7 @@ class Evaluation:
                 "misses": Rate(self.overall.missed, self.overall.images).to_json(),
             },
             "assessment": self.assessment.to_json(),
-            "thresholds": {"image": card.image_threshold, "pixel": card.threshold},
+            "thresholds": thresholds_of(card),
             "model": {
                 "name": card.name,
                 "method": card.model,

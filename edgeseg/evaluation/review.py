@@ -5,10 +5,9 @@ a graph or an engine is not on this machine, the good ones of the test set; and 
 of the data set. They run through the model itself: an INT8 engine has other scores than its run.
 """
 
-import math
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +29,27 @@ from edgeseg.evaluation.assessment import HELD_GOOD, TEST_GOOD, assess, miss_wor
 from edgeseg.evaluation.histogram import digits_of, histogram, histogram_lines
 from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses
 from edgeseg.evaluation.pick import Chosen, Pick, ScoredSet, choose, cost_of
+from edgeseg.evaluation.regions.change import new_rule
+from edgeseg.evaluation.regions.score import judge_outcome
 from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.evaluation.threshold import conformal_quantile, held_out, images_needed
 from edgeseg.files import quoted, shown
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
+from edgeseg.region_config import OWN, RegionConfig
+from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
 from edgeseg.text import counted, percent, table
-from edgeseg.verdict import UNKNOWN, judge
+from edgeseg.verdict import BY_SCORE, UNKNOWN
 
 FALSE_REJECTS = (0.01, 0.005, 0.02, 0.05, 0.1, 0.2)
 MISSES = (0.05, 0.02, 0.1, 0.2, 0.5)
 """Rates of the table; the first is shown although too few images support it."""
 PRESENT = "present"
 
-Store = Callable[[Path, Chosen, float | None], None]
+Store = Callable[[Path, Chosen | None, float | None, Rule | None], None]
+"""Writes thresholds, a blur of the map and a rule to a model; None: unchanged."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Review:
     chosen: Chosen | None
     context: float | None
     """The new blur of the map of a run; None: unchanged."""
+    rule: Rule | None
+    """The new rule of the model; None: unchanged."""
     unknown: tuple[int, int]
     """Good and defective images that could not be judged; no figure counts them."""
     damaged: tuple[DamagedImage, ...] = ()
@@ -86,20 +92,22 @@ class Review:
 
     @property
     def present(self) -> OperatingPoint:
-        """The point of the model's own image threshold."""
+        """The point of the model's own threshold."""
         return next(offer.point for offer in self.offers if offer.by == PRESENT)
 
     def summary(self) -> str:
         """Return histogram, operating points and the choice, as text."""
         good = self.measured.good
-        marks = {"present threshold": self.card.image_threshold}
-        if self.chosen and self.chosen.image == self.card.image_threshold:
-            marks = {"present and chosen threshold": self.chosen.image}
+        present = self.card.decisive_threshold
+        marks = {"present threshold": present}
+        if self.chosen and self._decisive(self.chosen) == present:
+            marks = {"present and chosen threshold": present}
         elif self.chosen:
-            marks["chosen threshold"] = self.chosen.image
+            marks["chosen threshold"] = self._decisive(self.chosen)
         lines = [
             f"{self.card.name}: {good.sum()} {self.good_kind} and {(~good).sum()} defective images "
             f"of {shown(self.data)}, {self.backend}",
+            *self._rule(),
             "",
             *histogram_lines(histogram(self.measured.scores, good), marks),
             "",
@@ -122,6 +130,7 @@ class Review:
             "model": str(self.model),
             "pixel": pixel,
             "image": image,
+            "rule": asdict(self.card.rule),
             "chosen": self.chosen.note() | self.chosen.point.to_json() if self.chosen else None,
             "images": {
                 "good": int(self.measured.good.sum()),
@@ -135,9 +144,22 @@ class Review:
         }
 
     def store(self) -> None:
-        """Write the choice to the model; without a choice nothing is changed."""
-        if self.chosen is not None and self.write is not None:
-            self.write(self.model, self.chosen, self.context)
+        """Write choice and rule to the model; without them nothing is changed."""
+        if self.write is not None and (self.chosen, self.rule) != (None, None):
+            self.write(self.model, self.chosen, self.context, self.rule)
+
+    def _decisive(self, chosen: Chosen) -> float:
+        """Return the threshold that decides the verdicts."""
+        return chosen.pixel if self.card.rule.by_regions else chosen.image
+
+    def _rule(self) -> list[str]:
+        """Return the rule, where it is not the usual one."""
+        if self.card.rule == BY_SCORE:
+            return []
+        lines = [self.card.rule.words() + ("" if self.rule is None else " (new)")]
+        if self.card.rule.by_regions:
+            lines.append("the scores below are region scores, compared with the pixel threshold")
+        return lines
 
     def _table(self) -> list[str]:
         digits = digits_of([offer.point.threshold for offer in self.offers])
@@ -159,7 +181,7 @@ class Review:
 
     def _ranking(self) -> list[str]:
         """Return what the ranking is called, where no threshold can repair it."""
-        measured, limit = self.measured, self.card.image_threshold
+        measured, limit = self.measured, self.card.decisive_threshold
         found = assess(
             measured.scores,
             measured.good,
@@ -217,6 +239,7 @@ def review(
     pick: Pick | None = None,
     *,
     context: float | None = None,
+    regions: RegionConfig = OWN,
     strict: bool = False,
     runtime: str | None = None,
     threads: int | None = None,
@@ -224,8 +247,9 @@ def review(
 ) -> Review:
     """Measure a run, an ONNX file or an engine, and choose its thresholds if `pick` says how.
 
-    context: sigma of the blur of the map, of a run only. strict: refuse a damaged image, which is
-    left out otherwise. write: stores the choice when the review is stored.
+    context: sigma of the blur of the map, of a run only. regions: a rule in place of the model's
+    own, which is stored. strict: refuse a damaged image, which is left out otherwise. write: stores
+    the choice when the review is stored.
     """
     if context is not None and not model.is_dir():
         raise ConfigError(
@@ -240,12 +264,14 @@ def review(
         else open_model(model, runtime=runtime, threads=threads)
     )
     with closing(opened) as backend:
-        card = backend.card
+        rule = new_rule(model, backend.card.rule, regions)
+        card = backend.card if rule is None else replace(backend.card, rule=rule)
         good, bad, good_kind = _images(model, card, data)
         damaged = DamagedImages()
-        measured, unknown = _measure(backend, good, bad, damaged)
+        measured, unknown = _measure(backend, card, good, bad, damaged)
     if strict:
         refuse_damaged(damaged.found)
+    kept = card.image_threshold if card.rule.by_regions else None
     return Review(
         model=model,
         data=data,
@@ -253,10 +279,11 @@ def review(
         backend=backend.name,
         measured=measured,
         good_kind=good_kind,
-        offers=tuple(_offers(measured, card.image_threshold)),
+        offers=tuple(_offers(measured, card.decisive_threshold)),
         pick=pick,
-        chosen=choose(measured, pick) if pick else None,
+        chosen=choose(measured, pick, image=kept) if pick else None,
         context=context,
+        rule=rule,
         unknown=unknown,
         damaged=tuple(damaged.found),
         write=write,
@@ -300,16 +327,16 @@ def _images(model: Path, card: GraphCard, data: Path) -> tuple[list[Path], list[
 
 
 def _measure(
-    backend: Backend, good: list[Path], bad: list[Path], damaged: DamagedImages
+    backend: Backend, card: GraphCard, good: list[Path], bad: list[Path], damaged: DamagedImages
 ) -> tuple[ScoredSet, tuple[int, int]]:
-    card, rows, unknown = backend.card, [], [0, 0]
+    rows, unknown = [], [0, 0]
     for outcome in run_images(backend, [*good, *bad], title="threshold", damaged=damaged):
         is_good = outcome.place < len(good)
-        verdict = judge(outcome.score, math.inf, outcome.input_check, card.input_check)
+        verdict, score = judge_outcome(outcome, card)
         if verdict.name == UNKNOWN:
             unknown[not is_good] += 1
         else:
-            rows.append((outcome.score, float(outcome.anomaly_map.max()), is_good))
+            rows.append((score, float(outcome.anomaly_map.max()), is_good))
     measured = ScoredSet(
         np.array([row[0] for row in rows], np.float64),
         np.array([row[1] for row in rows], np.float64),

@@ -12,6 +12,7 @@ from edgeseg.data.images import Image, fill_frame, read_image
 from edgeseg.errors import DataError, ModelError
 from edgeseg.geometry import Box, Size, fit
 from edgeseg.progress import task
+from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend, Slot
 
 
@@ -31,6 +32,12 @@ class Outcome:
     """Where the image lies in the network's map."""
     input_check: NDArray[np.float32]
     """[K], of the card's `input_check`; empty where the model has no check."""
+    size: Size
+    """(height, width) of the image."""
+
+    def scale(self, rule: Rule) -> tuple[float, float]:
+        """Return how many pixels of the picture a pixel of the mask spans, (x, y)."""
+        return rule.scale(self.size, (self.mask.shape[0], self.mask.shape[1]))
 
 
 def run_images(
@@ -82,6 +89,7 @@ def _outcome(backend: Backend, slot: Slot, n: int, place: int, path: Path, size:
         mask=slot.mask[n, shown.rows, shown.columns],
         box=box,
         input_check=slot.input_check[n],
+        size=size,
     )
     if not (np.isfinite(outcome.score) and np.isfinite(outcome.anomaly_map).all()):
         raise ModelError(

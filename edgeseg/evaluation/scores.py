@@ -25,7 +25,7 @@ class ScoredImage:
     verdict: str
     """`good`, `anomalous`, or `unknown` for what could not be judged."""
     score: float | None = None
-    """Image score; None where the image could not be read."""
+    """Image score, or region score where the regions decide; None for a damaged image."""
     peak: float | None = None
     """Highest value of the anomaly map, which the pixel threshold is compared with."""
     marked_pixels: int | None = None
@@ -41,7 +41,7 @@ class ScoredImage:
 def scored_image(
     sample: Sample, dataset: Dataset, verdict: Verdict, outputs: tuple[float, float, int]
 ) -> ScoredImage:
-    """Return the row of an image. outputs: image score, peak of the map, anomalous pixels."""
+    """Return the row of an image. outputs: score, peak of the map, anomalous pixels."""
     score, peak, marked = outputs
     return ScoredImage(
         file=sample.path.relative_to(dataset.root).as_posix(),

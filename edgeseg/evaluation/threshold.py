@@ -26,6 +26,7 @@ from edgeseg.data.damaged import DamagedImages, refuse_damaged
 from edgeseg.data.listing import check_folder, list_images
 from edgeseg.errors import ConfigError, DataError, ModelError, WriteError
 from edgeseg.evaluation.operating_points import ROUNDING
+from edgeseg.evaluation.regions.score import judge_outcome
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.files import quoted, sha256, shown
 from edgeseg.loading import open_run
@@ -138,14 +139,14 @@ def threshold_run(
 
 def log_outdated(run: Path, card: ModelCard) -> None:
     """Log the graphs of a run whose thresholds differ from the card's, and how to update them."""
-    wanted = (card.threshold, card.image_threshold, card.context)
+    wanted = (card.threshold, card.image_threshold, card.context, card.rule)
     for path in sorted(run.glob("[!.]*.onnx")):
         try:
             graph = read_onnx_card(path)
         except ModelError as error:
             log.warning(error.problem)
             continue
-        if (graph.threshold, graph.image_threshold, graph.context) != wanted:
+        if (graph.threshold, graph.image_threshold, graph.context, graph.rule) != wanted:
             batch, height, width, _ = graph.frame_shape
             log.info(
                 f"{shown(path)} has the old thresholds; to update it: edgeseg export {quoted(run)} "
@@ -156,11 +157,16 @@ def log_outdated(run: Path, card: ModelCard) -> None:
 def fit_thresholds(
     backend: Backend, paths: Sequence[Path], rate: float, *, strict: bool = False
 ) -> Thresholds:
-    """Run good images through a backend and find the thresholds; strict: refuse a damaged image."""
+    """Run good images through a backend and find the thresholds; strict: refuse a damaged image.
+
+    Where the regions decide, the pixel threshold bounds the region scores.
+    """
     scores, peaks, damaged = [], [], DamagedImages()
     for outcome in run_images(backend, paths, title="threshold", damaged=damaged):
         scores.append(outcome.score)
-        peaks.append(float(outcome.anomaly_map.max()))
+        by_regions = backend.card.rule.by_regions
+        peak = judge_outcome(outcome, backend.card).score if by_regions else None
+        peaks.append(float(outcome.anomaly_map.max()) if peak is None else peak)
     if strict:
         refuse_damaged(damaged.found)
     return find_thresholds(scores, peaks, rate)

@@ -20,7 +20,7 @@ def exported_graph(run: Path) -> Path:
     if path.is_file():
         with OnnxRuntimeBackend(path) as graph:
             found = graph.card
-        same = ("weights_sha256", "threshold", "image_threshold", "context")
+        same = ("weights_sha256", "threshold", "image_threshold", "context", "rule")
         if all(getattr(found, name) == getattr(card, name) for name in same):
             return path
         log.info(f"{path} is out of date: exporting {run} again")

@@ -1,4 +1,4 @@
-"""Writes thresholds to a run, an ONNX file or an engine; nothing is exported or built again.
+"""Writes thresholds and rules to a run, an ONNX file or an engine; nothing is exported or built.
 
 run         its card, and the graphs beside it that have its weights and its blur of the map
 ONNX file   its metadata and the default of its input `threshold`, replaced as one file
@@ -7,8 +7,9 @@ engine      its card, whose thresholds override those in the file: the file keep
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
-from edgeseg.cards import CARD, ENGINES, EngineCard, GraphCard, ModelCard, read_card, write_card
+from edgeseg.cards import CARD, ENGINES, EngineCard, ModelCard, read_card, write_card
 from edgeseg.errors import ModelError
 from edgeseg.evaluation.pick import Chosen
 from edgeseg.evaluation.threshold import log_outdated
@@ -16,51 +17,57 @@ from edgeseg.extras import installed
 from edgeseg.files import newest, quoted, shown, write_atomic
 from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.log import log
+from edgeseg.rule import Rule
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.onnx_card import read_onnx_card
 
 
-def store_thresholds(model: Path, chosen: Chosen, context: float | None = None) -> None:
-    """Write chosen thresholds to a model; WriteError leaves it as it was.
+def store_thresholds(
+    model: Path, chosen: Chosen | None, context: float | None = None, rule: Rule | None = None
+) -> None:
+    """Write chosen thresholds and a rule to a model; WriteError leaves it as it was.
 
-    context: a new blur of the map, of a run.
+    context: a new blur of the map, of a run. None: unchanged.
     """
+    values: dict[str, Any] = {} if rule is None else {"rule": rule}
+    if chosen is not None:
+        values |= {"threshold": chosen.pixel, "image_threshold": chosen.image}
     if model.is_dir():
-        return _store_run(model, chosen, context)
+        return _store_run(model, values, chosen, context)
     if card_path(model).is_file():
         path = card_path(model)
         card = read_card(path, EngineCard)
-        graph = dataclasses.replace(
-            card.graph, threshold=chosen.pixel, image_threshold=chosen.image
-        )
+        graph = dataclasses.replace(card.graph, **values)
         write_card(path, dataclasses.replace(card, graph=graph))
         return log.info(f"stored in {shown(path)}")
-    _store_graph(model, chosen.pixel, chosen.image)
+    _store_graph(model, values)
     log.info(f"stored in {shown(model)}")
     beside = model.parent / CARD
     if beside.is_file():
         log.info(
-            f"the run {shown(model.parent)} keeps its thresholds, and an export writes those; to "
-            f"set them too: edgeseg threshold {quoted(model.parent)} DATA --false-reject 0.01"
+            f"the run {shown(model.parent)} keeps its own, and an export writes those; to set "
+            f"them too: edgeseg threshold {quoted(model.parent)} "
+            f"{'--rule region' if chosen is None else 'DATA --false-reject 0.01'}"
         )
 
 
-def _store_run(run: Path, chosen: Chosen, context: float | None) -> None:
+def _store_run(
+    run: Path, values: dict[str, Any], chosen: Chosen | None, context: float | None
+) -> None:
     card = read_card(run / CARD, ModelCard)
     same_maps = context in (None, card.context)
     found = dataclasses.replace(
         card,
-        threshold=chosen.pixel,
-        image_threshold=chosen.image,
+        **values,
         context=card.context if context is None else context,
-        threshold_note=chosen.note(),
+        threshold_note=card.threshold_note if chosen is None else chosen.note(),
         metrics=card.metrics if same_maps else {},
     )
     write_card(run / CARD, found)
     log.info(f"stored in {shown(run / CARD)}")
     for path in sorted(run.glob("[!.]*.onnx")):
         if _fits(path, found) and installed("onnx"):
-            _store_graph(path, chosen.pixel, chosen.image)
+            _store_graph(path, values)
             log.info(f"stored in {shown(path)}")
     log_outdated(run, found)
     for path in newest(ENGINES, "*.json"):
@@ -68,14 +75,12 @@ def _store_run(run: Path, chosen: Chosen, context: float | None) -> None:
             engine = read_card(path, EngineCard)
         except ModelError:
             continue
-        limits = (engine.graph.threshold, engine.graph.image_threshold)
-        if engine.graph.weights_sha256 == card.weights_sha256 and limits != (
-            chosen.pixel,
-            chosen.image,
-        ):
+        differs = any(getattr(engine.graph, name) != value for name, value in values.items())
+        if engine.graph.weights_sha256 == card.weights_sha256 and differs:
             log.info(
-                f"{shown(path.stem)} keeps its thresholds; to set them: edgeseg threshold "
-                f"{quoted(path.with_name(engine.file))} DATA --false-reject 0.01"
+                f"{shown(path.stem)} keeps its own; to set them: edgeseg threshold "
+                f"{quoted(path.with_name(engine.file))} "
+                f"{'--rule region' if chosen is None else 'DATA --false-reject 0.01'}"
             )
 
 
@@ -88,7 +93,6 @@ def _fits(path: Path, card: ModelCard) -> bool:
     return (graph.weights_sha256, graph.context) == (card.weights_sha256, card.context)
 
 
-def _store_graph(path: Path, pixel: float, image: float) -> None:
+def _store_graph(path: Path, values: dict[str, Any]) -> None:
     model, card = read_graph(path)
-    found: GraphCard = dataclasses.replace(card, threshold=pixel, image_threshold=image)
-    write_atomic(path, graph_bytes(model, found))
+    write_atomic(path, graph_bytes(model, dataclasses.replace(card, **values)))

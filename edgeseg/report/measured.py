@@ -18,11 +18,12 @@ from edgeseg.errors import DataError
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.folder import DOCUMENT, EVALUATIONS, SCORES
 from edgeseg.evaluation.operating_points import Rate
+from edgeseg.evaluation.regions.score import judge_outcome, judges_alike
 from edgeseg.evaluation.run_images import Outcome, run_images
 from edgeseg.evaluation.scores import ScoredImage
 from edgeseg.files import newest
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import UNKNOWN, judge
+from edgeseg.verdict import UNKNOWN
 
 LARGEST = 64 << 20  # bytes of a stored file
 
@@ -125,7 +126,7 @@ def stored(card: GraphCard, folder: Path = EVALUATIONS) -> Judgements | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
             document = json.loads(_read(path))
             same = document["model"]["weights_sha256"] == card.weights_sha256
-            if same and document["thresholds"]["image"] == card.image_threshold:
+            if same and judges_alike(document["thresholds"], card):
                 rows = csv.DictReader(_read(path.with_name(SCORES)).splitlines())
                 return Judgements(
                     rows=tuple(map(_row, rows)),
@@ -139,12 +140,12 @@ def stored(card: GraphCard, folder: Path = EVALUATIONS) -> Judgements | None:
 
 def _judged(outcome: Outcome, dataset: Dataset, card: GraphCard) -> ScoredImage:
     """Return the row of a good photo."""
-    found = judge(outcome.score, card.image_threshold, outcome.input_check, card.input_check)
+    found, score = judge_outcome(outcome, card)
     return ScoredImage(
         file=outcome.path.relative_to(dataset.root).as_posix(),
         label=GOOD,
         verdict=found.name,
-        score=outcome.score,
+        score=score,
         peak=float(outcome.anomaly_map.max()),
         reason=found.reason,
     )

@@ -72,7 +72,7 @@ class Page:
 
     def _figures(self) -> dict[str, Any]:
         """Return what is computed from the scores; without any, nothing."""
-        measured, threshold = self.measured, self.facts.graph.image_threshold
+        measured, threshold = self.measured, self.facts.graph.decisive_threshold
         found: dict[str, Any] = {"threshold": figures.number(threshold), "types": [], "points": []}
         found |= {"histogram": None, "error_rates": None, "histogram_text": ""}
         if measured is None:
@@ -89,7 +89,7 @@ class Page:
     def _both(self, chart: Callable[..., None]) -> tuple[str, str]:
         """Return a chart for light and for dark pages, as data URIs."""
         assert self.measured is not None
-        threshold = self.facts.graph.image_threshold
+        threshold = self.facts.graph.decisive_threshold
         light, dark = (
             data_uri(charts.draw(chart, self.measured, threshold, palette), "image/svg+xml")
             for palette in (charts.LIGHT, charts.DARK)

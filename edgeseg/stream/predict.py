@@ -17,6 +17,7 @@ from edgeseg.files import check_outputs, shown
 from edgeseg.log import log
 from edgeseg.prediction import Model, Prediction
 from edgeseg.progress import task
+from edgeseg.region_config import OWN, RegionConfig
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.predict_report import ImageResult, PredictReport
 from edgeseg.stream.results_folder import open_results, output_names
@@ -55,14 +56,17 @@ def predict(
     *,
     threshold: float | None,
     image_threshold: float | None,
+    regions: RegionConfig = OWN,
     strict: bool = False,
 ) -> PredictReport:
     """Judge the files of `image_files` and write the results to `out`.
 
-    Thresholds: None for the model's own. strict: `check` of the report refuses damaged images;
-    otherwise they are listed. DataError if all are damaged; those of `open_results`.
+    Thresholds: None for the model's own, as in `regions`. strict: `check` of the report refuses
+    damaged images; otherwise they are listed. DataError if all are damaged; those of
+    `open_results`.
     """
-    model = Model(backend, threshold=threshold, image_threshold=image_threshold)
+    rule = regions.applied(backend.card.rule)
+    model = Model(backend, threshold=threshold, image_threshold=image_threshold, rule=rule)
     names = output_names(files)
     if names != [path.stem for path in files]:
         log.info("some outputs have other names than their images: see predictions.jsonl")
@@ -81,7 +85,9 @@ def predict(
                     verdict=found.verdict,
                     reason=found.reason,
                     milliseconds=found.milliseconds,
-                    outputs=folder.write(name, found),
+                    outputs=folder.write(path, name, found),
+                    regions=found.regions,
+                    region_count=found.region_count,
                 )
                 folder.add_line(result.to_json())
                 results.append(result)
@@ -92,6 +98,7 @@ def predict(
         engine=backend.name,
         threshold=model.threshold,
         image_threshold=model.image_threshold,
+        rule=model.rule,
         images=tuple(results),
         damaged=tuple(damaged.found),
         strict=strict,

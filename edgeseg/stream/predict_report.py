@@ -7,9 +7,11 @@ from typing import Any, get_args
 
 from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
 from edgeseg.files import shown
+from edgeseg.regions import Region
+from edgeseg.rule import Rule
 from edgeseg.schema import without_nan
-from edgeseg.text import table
-from edgeseg.verdict import UNKNOWN, VerdictName, refuse_unknown
+from edgeseg.text import counted, table
+from edgeseg.verdict import BY_SCORE, UNKNOWN, VerdictName, refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +28,14 @@ class ImageResult:
     """From the decoded image to the graph's mask."""
     outputs: dict[str, str]
     """`mask`, `overlay`, `map` -> file name in the output folder."""
+    regions: tuple[Region, ...] = ()
+    """Those that count by the rule, the largest first."""
+    region_count: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as one JSON object."""
-        found: dict[str, Any] = without_nan(asdict(self))
-        return found
+        values: dict[str, Any] = without_nan(vars(self))
+        return values | {"regions": [region.to_json() for region in self.regions]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,7 @@ class PredictReport:
     engine: str
     threshold: float
     image_threshold: float
+    rule: Rule
     images: tuple[ImageResult, ...]
     damaged: tuple[DamagedImage, ...] = ()
     strict: bool = False
@@ -55,12 +61,15 @@ class PredictReport:
                 each.verdict,
                 each.reason,
                 f"{each.milliseconds:.1f} ms",
+                counted(each.region_count, "region") if each.region_count else "",
             )
             for each in self.images
         ]
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items())
         end = [f"{counts}  ({self.engine})", f"written to {shown(self.out)}"]
-        return "\n".join([*table(rows, "<><<>"), *end, *damaged_lines(self.damaged)])
+        if self.rule != BY_SCORE:
+            end.insert(1, self.rule.words())
+        return "\n".join([*table(rows, "<><<>>"), *end, *damaged_lines(self.damaged)])
 
     def counts(self) -> dict[str, int]:
         """Return how many images have each verdict; damaged ones are unknown."""
@@ -75,6 +84,7 @@ class PredictReport:
             "engine": self.engine,
             "threshold": self.threshold,
             "image_threshold": self.image_threshold,
+            "rule": asdict(self.rule),
             **self.counts(),
             "images": [image.to_json() for image in self.images],
             **damaged_to_json(self.damaged),

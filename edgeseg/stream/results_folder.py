@@ -5,6 +5,8 @@
     <out>/<stem>_map.npy              the anomaly map of the image, float32 [h, w]
     <out>/predictions.jsonl           a line for each image of the last call that came to its end
     <out>/predictions.partial.jsonl   the lines of a call that did not, until the next call
+    <out>/regions.csv                 a row for each region, when the call has come to its end
+    <out>/regions.coco.json           the regions as a COCO data set, likewise
     <out>/predictions.index           what was written here, with hashes (index.py)
 
 Only one process writes to a folder at a time. A file that is not in the index, that was edited
@@ -29,6 +31,7 @@ from edgeseg.files import cannot_write, locked, sha256, shown, write_atomic
 from edgeseg.index import append, check_index
 from edgeseg.log import log
 from edgeseg.prediction import Prediction
+from edgeseg.stream.region_files import COCO, CSV, RegionFiles
 from edgeseg.text import listed
 
 LINES = "predictions.jsonl"
@@ -46,10 +49,12 @@ class ResultsFolder:
         self._out = out
         self._hashes = check_index(out)
         self._lines: TextIO | None = None
+        self._regions = RegionFiles()
 
     def check(self, names: Sequence[str]) -> None:
         """SinkError if a file of these outputs exists that predict did not write."""
-        files = [LINES, PARTIAL, *(name + end for name in names for end in ENDINGS.values())]
+        files = [LINES, PARTIAL, CSV, COCO]
+        files += [name + end for name in names for end in ENDINGS.values()]
         if foreign := [shown(file) for file in files if self._is_foreign(file)]:
             raise SinkError(
                 f"{len(foreign)} of the files to write exist in {shown(self._out)} and were not "
@@ -58,8 +63,9 @@ class ResultsFolder:
                 code="sink/not-ours",
             )
 
-    def write(self, name: str, found: Prediction) -> dict[str, str]:
+    def write(self, file: Path, name: str, found: Prediction) -> dict[str, str]:
         """Write the three files of one image; return their names."""
+        self._regions.add(file, found)
         stream = BytesIO()
         np.save(stream, found.anomaly_map)
         contents = {
@@ -69,9 +75,12 @@ class ResultsFolder:
         }
         outputs = {kind: name + end for kind, end in ENDINGS.items()}
         for kind, data in contents.items():
-            self._record(outputs[kind], hashlib.sha256(data).hexdigest())
-            write_atomic(self._out / outputs[kind], data)
+            self._write(outputs[kind], data)
         return outputs
+
+    def _write(self, file: str, data: bytes) -> None:
+        self._record(file, hashlib.sha256(data).hexdigest())
+        write_atomic(self._out / file, data)
 
     def add_line(self, document: dict[str, Any]) -> None:
         """Write a line through to the disk, so that a later error cannot lose it."""
@@ -82,7 +91,9 @@ class ResultsFolder:
         os.fsync(self._lines.fileno())
 
     def complete(self) -> None:
-        """Let the lines of this call replace those of the call before."""
+        """Let the lines and the regions of this call replace those of the call before."""
+        for file, data in self._regions.contents().items():
+            self._write(file, data)
         partial = self.close()
         assert partial is not None, "a call without a result is an error"
         self._record(LINES, sha256(partial))

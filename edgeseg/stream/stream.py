@@ -47,6 +47,7 @@ def stream_from(backend: Backend, config: StreamConfig) -> StreamReport:
     """Open the source and the sinks that `config` names, and stream between them."""
     with ExitStack() as stack:
         _, height, width, _ = single_frame(backend)
+        config.applied(backend.card.rule)  # before a camera is opened
         source = open_source(
             config.address(),
             size=(height, width),

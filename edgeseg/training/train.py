@@ -32,6 +32,7 @@ from edgeseg.model.fit_check import fit_input_check
 from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
+from edgeseg.rule import Rule
 from edgeseg.settings import plain
 from edgeseg.text import counted
 from edgeseg.training.batches import Batches
@@ -197,6 +198,7 @@ def _train(
             split=split,
             defects=defect_types(dataset, split),
             continues={} if continued is None else continued.facts,
+            rule=Rule() if continued is None else read_card(continued.run / CARD, ModelCard).rule,
             weights_sha256="",
             versions=versions(),
             steps=steps,

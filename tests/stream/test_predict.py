@@ -27,7 +27,7 @@ def test_an_image_of_the_frame_s_size(tmp_path):
     result = run([photo], out).images[0]
     assert sorted(p.name for p in out.iterdir()) == [
         *("part_map.npy", "part_mask.png", "part_overlay.png"),
-        *("predictions.index", "predictions.jsonl"),
+        *("predictions.index", "predictions.jsonl", "regions.coco.json", "regions.csv"),
     ]
     mask = mask_at(out / "part_mask.png")
     assert (mask.dtype, mask.shape) == (np.uint8, (48, 64))
@@ -51,6 +51,19 @@ def test_an_image_of_the_frame_s_size(tmp_path):
                 "overlay": "part_overlay.png",
                 "map": "part_map.npy",
             },
+            "regions": [
+                {
+                    "box": [32, 0, 32, 48],
+                    "area": 32 * 48,
+                    "length": 48.0,
+                    "width": 32.0,
+                    "angle": 90.0,
+                    "centroid": [47.5, 23.5],
+                    "peak": pytest.approx(1.0),
+                    "mean": pytest.approx(1.0),
+                }
+            ],
+            "region_count": 1,
         }
     ]
     assert result.milliseconds > 0

@@ -6,8 +6,8 @@
     live source   without a free buffer the frame is not shown, and counted; its record is kept
     file          inference waits for a free buffer: every frame is shown
 
-A record has a few hundred bytes. Records queue up when a disk is slow; at the limit the stream ends
-with an error rather than filling the memory.
+A record and each of its regions have a few hundred bytes. Records queue up when a disk is slow; at
+the limit the stream ends with an error rather than filling the memory.
 
 A sink that fails is removed, with a warning and an error in the report; the stream continues while
 another sink is left.
@@ -28,7 +28,7 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.sink.base import AnySink, FrameSink, Record, RecordSink, Result, ResultBuffers
 
 BUFFERS = 3  # one in a sink, one that waits, one for the next frame
-RECORDS = 100_000  # about 40 MB; 55 minutes of a camera at 30 frames/s
+RECORDS = 100_000  # and regions; about 40 MB; 55 minutes of good parts at 30 frames/s
 
 Item = tuple[Record, ResultBuffers | None, int | None]
 """A record, its buffers, and the time of its mask in nanoseconds of `time.perf_counter_ns`.
@@ -55,10 +55,12 @@ class Dispatcher:
         self._card, self._stages, self._live = card, stages, live
         self._rows, self._columns = card.content.rows, card.content.columns
         self._threshold, self._limit = threshold, limit
-        self._has_sinks = bool(sinks)
+        self.has_sinks = bool(sinks)
         self._wants_frames = bool(self._frame_sinks)
         self._free = [ResultBuffers.of(card) for _ in range(BUFFERS if self._frame_sinks else 0)]
         self._waiting: deque[Item] = deque()
+        self._held = 0
+        """Records and regions that wait."""
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self._sinks = tuple(sinks)
@@ -71,7 +73,7 @@ class Dispatcher:
         slot, done: the arrays and the time of the mask; None for a frame that was not judged.
         SinkError if too many records wait.
         """
-        if not self._has_sinks or self._closed:
+        if not self.has_sinks or self._closed:
             return
         buffers = self._free_buffers()
         if buffers is not None and slot is None:
@@ -82,15 +84,16 @@ class Dispatcher:
             np.copyto(buffers.anomaly_map, slot.anomaly_map[0, self._rows, self._columns])
         with self._changed:
             if not self._live:
-                self._changed.wait_for(lambda: len(self._waiting) < self._limit or self._closed)
-            if len(self._waiting) >= self._limit and not self._closed:
+                self._changed.wait_for(lambda: self._held < self._limit or self._closed)
+            if self._held >= self._limit and not self._closed:
                 raise SinkError(
-                    f"{self._limit} results wait to be written: the sinks are slower than the "
-                    "source.",
+                    f"{len(self._waiting)} results wait to be written: the sinks are slower than "
+                    "the source.",
                     remedy="write --jsonl and --out to a faster disk",
                     code="sink/too-slow",
                 )
             self._waiting.append((record, buffers, done))
+            self._held += 1 + len(record.regions)
             self._changed.notify_all()
 
     def _free_buffers(self) -> ResultBuffers | None:
@@ -136,6 +139,7 @@ class Dispatcher:
             self._changed.wait_for(lambda: self._waiting or self._ended, timeout)
             items = list(self._waiting)
             self._waiting.clear()
+            self._held = 0
             if not items and self._ended:
                 return False
             self._changed.notify_all()

@@ -14,7 +14,7 @@ from edgeseg.config import StreamConfig
 from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.images import Image, fill_frame, letterbox
 from edgeseg.errors import ConfigError
-from edgeseg.geometry import Box, fit
+from edgeseg.geometry import Box, Size, fit
 from edgeseg.pixel_formats import FrameFormat, picture_size
 from edgeseg.runtime.base import Backend, Pipelined, Slot
 from edgeseg.stream.source.base import Frame
@@ -35,6 +35,8 @@ class InFlightRequest:
         self._aspect = backend.card.aspect
         self._shown: Box | None = None
         """Where the image lies in the frame; None: everywhere."""
+        self.sizes: tuple[Size, Size] = self.size, self.size
+        """Of the picture that came from the source, and of the part of the frame that shows it."""
         self._run = backend.run
         backend.bind(self.slot)
         backend.run()
@@ -59,6 +61,7 @@ class InFlightRequest:
     def fill(self, image: Image, kind: FrameFormat) -> None:
         """Bring an image in a pixel format into the slot, unless it is there already."""
         self._shown = None
+        self.sizes = self.size, self.size
         if image is not self.image and not _same(image, self.image):
             self.bring(image, kind)
 
@@ -67,7 +70,9 @@ class InFlightRequest:
         if kind == self.format and image.shape == self.image.shape:
             np.copyto(self.image, image)
             return
-        shown = fit(picture_size(kind, image.shape), self.size, self._aspect)
+        size = picture_size(kind, image.shape)
+        shown = fit(size, self.size, self._aspect)
+        self.sizes = size, shown.size
         self._shown = None if shown.size == self.size else shown
         if kind == self.format == "gray":
             np.copyto(self.image, letterbox(image, self.size, self._aspect))

@@ -18,6 +18,7 @@ from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import EdgesegError
 from edgeseg.log import log
 from edgeseg.pixel_formats import picture_size
+from edgeseg.regions import NONE, Regions, find_regions
 from edgeseg.stream.pipeline.capture import Capture
 from edgeseg.stream.pipeline.dispatcher import Dispatcher
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
@@ -48,6 +49,9 @@ class Inference:
         self._image_threshold = card.image_threshold
         if config.image_threshold is not None:
             self._image_threshold = config.image_threshold
+        self._rule = config.applied(card.rule)
+        self._measures = self._rule.by_regions or dispatcher.has_sinks
+        self._content = card.content
         self._budget = config.budget_ms
         self._mark = marker(on=config.nvtx)
         self._submitted: deque[Frame] = deque()
@@ -182,7 +186,10 @@ class Inference:
         self._longest_ns = max(self._longest_ns, frame.done - frame.started)
         score = float(request.slot.score[0])
         found, limits = request.slot.input_check[0], self._card.input_check
-        verdict = judge(score, self._image_threshold, found, limits)
+        regions = self._regions(request) if self._measures else NONE
+        verdict = judge(
+            score, self._image_threshold, found, limits, rule=self._rule, regions=regions
+        )
         if frame.frozen:
             verdict = Verdict(UNKNOWN, FROZEN_CAMERA)
         self.anomalous += verdict.name == ANOMALOUS
@@ -196,9 +203,16 @@ class Inference:
             score=score,
             verdict=verdict.name,
             reason=verdict.reason,
+            regions=regions.largest,
+            region_count=regions.count,
         )
         with self._mark("dispatch"):
             self._dispatcher.offer(record, request.slot, frame.done)
+
+    def _regions(self, request: InFlightRequest) -> Regions:
+        inside, slot = self._content, request.slot
+        anomaly_map = slot.anomaly_map[0, inside.rows, inside.columns]
+        return find_regions(slot.mask[0], anomaly_map, self._rule, self._rule.scale(*request.sizes))
 
     def _keep_warm(self, request: InFlightRequest) -> None:
         """Run a keep-warm iteration, unless a frame is due before its end."""

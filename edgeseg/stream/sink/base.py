@@ -16,6 +16,7 @@ from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
 from edgeseg.data.images import Image
 from edgeseg.errors import EdgesegError
+from edgeseg.regions import Region
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 from edgeseg.verdict import VerdictName
 
@@ -34,6 +35,9 @@ class Record:
     verdict: VerdictName
     reason: str = ""
     """Why the frame is unknown."""
+    regions: tuple[Region, ...] = ()
+    """Those that count by the rule, the largest first; in pixels of the graph's frames."""
+    region_count: int = 0
 
     @property
     def text(self) -> str:
@@ -85,7 +89,7 @@ class Result:
         buffers, record = self.buffers, self.record
         factor = zoom(*buffers.mask.shape)
         image, mask = enlarge(self._bgr(), factor), enlarge(buffers.mask, factor)
-        image = draw(image, mask, buffers.anomaly_map, self.threshold)
+        image = draw(image, mask, buffers.anomaly_map, self.threshold, record.regions, factor)
         write_verdict(image, record.text, record.verdict)
         return image
 

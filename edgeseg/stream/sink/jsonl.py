@@ -63,7 +63,7 @@ class JsonlSink(RecordSink):
 
     def write(self, record: Record) -> None:
         moment = datetime.fromtimestamp(record.arrival, timezone.utc)
-        line = {
+        line: dict[str, Any] = {
             "index": record.index,
             "file": record.label,
             "arrival": _utc(moment),
@@ -75,6 +75,10 @@ class JsonlSink(RecordSink):
             del line["file"]
         if record.reason:
             line["reason"] = record.reason
+        if record.regions:
+            line["regions"] = [region.to_json() for region in record.regions]
+        if record.region_count > len(record.regions):
+            line["region_count"] = record.region_count
         try:
             if self._gap:
                 self._put({"lost": self._gap})

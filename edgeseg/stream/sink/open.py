@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -77,4 +78,5 @@ def _about(config: StreamConfig, card: GraphCard, source: Source) -> dict[str, A
         "model": card.name,
         "weights_sha256": card.weights_sha256,
         **{key: getattr(card, key) if value is None else value for key, value in given.items()},
+        "rule": asdict(config.applied(card.rule)),
     }

@@ -1,28 +1,40 @@
 """Overlays for people: the frame with its anomaly map, the mask's outline and the verdict."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.data.images import Image
 from edgeseg.heat import OUTLINE, blend, levels, verdict_color
+from edgeseg.regions import Region
 
 MIN_SIDE = 240  # pixels of the shorter side that a readable verdict needs
 DASHES = 24  # along each side of the border of an unknown frame
-BLACK = (0, 0, 0)
+BLACK, OUTLINED = (0, 0, 0), (255, 255, 255)  # of the numbers, whatever is below them
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw(
-    image: Image, mask: NDArray[np.uint8], anomaly_map: NDArray[np.float32], threshold: float
+    image: Image,
+    mask: NDArray[np.uint8],
+    anomaly_map: NDArray[np.float32],
+    threshold: float,
+    regions: Sequence[Region] = (),
+    factor: int = 1,
 ) -> Image:
-    """Return the image with the anomaly map in color and the outline of the mask.
+    """Return the image with the anomaly map in color, the outline of the mask and numbers.
 
-    image: BGR uint8 [h, w, 3]; mask: uint8 [h, w]; anomaly_map: float32 [S, S'], any size. Colors:
+    image: BGR uint8 [h, w, 3]; mask: uint8 [h, w]; anomaly_map: float32 [S, S'], any size; regions:
+    get their numbers, from 1 on; factor: by which image and mask are larger than they are. Colors:
     heat.py; the blue gray below the threshold shows how close a good part came.
     """
     result = blend(image, levels(anomaly_map, threshold))
     outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(result, outlines, -1, OUTLINE, max(min(mask.shape) // 256, 1))
+    for number, region in enumerate(regions, 1):
+        _number(result, number, tuple(factor * side for side in region.box))
     return result
 
 
@@ -46,7 +58,7 @@ def write_verdict(image: Image, text: str, verdict: str) -> None:
     color = verdict_color(verdict)
     if verdict != "good":
         _border(image, color, dashed=verdict == "unknown")
-    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(height // 360, 1)
+    font, thickness = FONT, max(height // 360, 1)
     (unit, tall), _ = cv2.getTextSize(text, font, 1.0, thickness)
     scale = min(0.95 * width / (unit + 2 * tall), height / 400)
     (text_width, side), below = cv2.getTextSize(text, font, scale, thickness)
@@ -55,6 +67,18 @@ def write_verdict(image: Image, text: str, verdict: str) -> None:
     cv2.rectangle(image, (0, 0), (start + text_width + left, base + below), BLACK, -1)
     _mark(image, verdict, (left, below, side), color)
     cv2.putText(image, text, (start, base), font, scale, color, thickness, cv2.LINE_AA)
+
+
+def _number(image: Image, number: int, box: tuple[int, ...]) -> None:
+    """Write the number of a region above its box, inside of the image."""
+    left, top, width, _ = box
+    height, right = image.shape[:2]
+    scale, thickness = max(height / 900, 0.4), max(height // 720, 1)
+    (wide, tall), below = cv2.getTextSize(str(number), FONT, scale, thickness)
+    x = min(max(left + (width - wide) // 2, 0), max(right - wide, 0))
+    y = max(top - below, tall + 1)
+    for color, thick in ((BLACK, thickness + 2), (OUTLINED, thickness)):
+        cv2.putText(image, str(number), (x, y), FONT, scale, color, thick, cv2.LINE_AA)
 
 
 def _mark(image: Image, verdict: str, place: tuple[int, int, int], color: tuple[int, ...]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.errors import SinkError
+from edgeseg.regions import Region
 from edgeseg.stream.pipeline.dispatcher import BUFFERS, Dispatcher
 from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.sink.base import FrameSink, Record, RecordSink
@@ -18,6 +19,7 @@ from tests.stream.sink.results import frame_lines
 
 WAIT = 10.0  # seconds; a longer wait is a failure
 CARD = make_card()
+REGION = Region((0, 0, 1, 1), 1, 1.0, 1.0, 0.0, (0.0, 0.0), 0.5, 0.5, (0, 0))
 SLOT = RedBackend(CARD).new_slot()
 
 
@@ -46,7 +48,7 @@ def make_dispatcher(sinks, *, live=True, limit=1000):
     return Dispatcher(sinks, CARD, Stages(), live=live, threshold=0.5, limit=limit)
 
 
-def make_record(index):
+def make_record(index, regions=()):
     return Record(
         index=index,
         label=None,
@@ -54,6 +56,7 @@ def make_record(index):
         milliseconds=1.0,
         score=0.0,
         verdict="good",
+        regions=regions,
     )
 
 
@@ -121,6 +124,10 @@ def test_a_file_s_frames_wait_for_a_free_buffer():
 
 def test_too_many_records_are_an_error_and_not_a_full_memory():
     dispatcher = make_dispatcher([Records()], limit=5)
+    with fails(SinkError, "sink/too-slow"):
+        for index in range(3):  # a region needs as much memory as a record
+            dispatcher.offer(make_record(index, (REGION,) * 2))
+    assert dispatcher.dispatch(pytest.fail, timeout=0)
     for index in range(5):
         dispatcher.offer(make_record(index), SLOT, 0)
     with fails(SinkError, "sink/too-slow"):

@@ -1,7 +1,7 @@
 """Results for the tests of the sinks."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -32,7 +32,9 @@ def make_result(index=0, *, score=0.9, arrival=1_700_000_000.0, label=None, fram
 
 
 def make_record(index=0, **changes):
-    return make_result(index, **changes).record
+    names = {field.name for field in fields(Record)} - {"label", "score", "arrival"}
+    own = {name: changes.pop(name) for name in names & set(changes)}
+    return replace(make_result(index, **changes).record, **own)
 
 
 def with_arrays(result, **changes):

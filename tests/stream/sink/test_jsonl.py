@@ -5,9 +5,12 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeseg.errors import EdgesegError, SinkError, WriteError
+from edgeseg.regions import find_regions
+from edgeseg.rule import Rule
 from edgeseg.stream.sink.jsonl import JsonlSink
 from tests.kit.errors import fails
 from tests.kit.processes import running
@@ -41,6 +44,19 @@ def test_lines_are_complete_while_the_stream_runs(tmp_path):
         sink.write(make_record(1, score=0.1, label="photos/ä.png"))
     line = frame_lines(path)[1]
     assert (line["file"], line["verdict"]) == ("photos/ä.png", "good")
+
+
+def test_regions_are_in_the_line_of_their_frame(tmp_path):
+    path, mask = tmp_path / "lines.jsonl", np.zeros((48, 64), np.uint8)
+    mask[10:14, 20:28] = 255
+    found = find_regions(mask, np.ones((12, 16), np.float32), Rule())
+    with JsonlSink(path) as sink:
+        sink.write(make_record(regions=found.largest, region_count=201))
+        sink.write(make_record())
+    line, plain = frame_lines(path)
+    assert line["region_count"] == 201 and "regions" not in plain
+    (region,) = line["regions"]
+    assert (region["box"], region["area"], region["peak"]) == ([20, 10, 8, 4], 32, 1.0)
 
 
 def test_a_name_that_is_no_text_is_kept(tmp_path):

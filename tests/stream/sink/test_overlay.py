@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from edgeseg.heat import ANOMALOUS, GOOD, OUTLINE, UNKNOWN
+from edgeseg.regions import find_regions
+from edgeseg.rule import Rule
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 from tests.stream.sink.results import written_in
 
@@ -35,6 +37,19 @@ def test_the_outline_follows_the_mask():
     assert not outline[25:35, 15:25].any(), "the part stays visible inside"
     assert mask[30, 20] == 255
     np.testing.assert_array_equal(image, gray())
+
+
+def test_regions_get_their_numbers_above_their_boxes_also_at_the_border():
+    mask = np.zeros((240, 240), np.uint8)
+    mask[100:140, 50:90] = mask[0:10, 200:240] = 255
+    none = np.zeros((16, 16), np.float32)
+    regions = find_regions(mask, none, Rule()).largest
+    changed = (draw(gray(240, 240), mask, none, 0.5, regions) != OUTLINE).any(axis=2)
+    changed &= (draw(gray(240, 240), mask, none, 0.5, regions) != 128).any(axis=2)
+    ys, xs = np.nonzero(changed)
+    assert ((ys < 100) & (ys > 80) & (xs > 55) & (xs < 85)).any(), "1, above the large one"
+    assert ((ys < 25) & (xs > 205)).any(), "2, inside of the image"
+    assert not changed[150:].any()
 
 
 COLORS = {"good": GOOD, "anomalous": ANOMALOUS, "unknown": UNKNOWN}

@@ -1,0 +1,1 @@
+"""Verdicts by regions in evaluations: region scores, and new rules."""

@@ -1,0 +1,74 @@
+"""A new rule for a model: which regions count, whether they decide, the size of a pixel."""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, read_card
+from edgeseg.evaluation.regions.checkerboard import measure_pixel
+from edgeseg.files import shown
+from edgeseg.log import log
+from edgeseg.region_config import RegionConfig, RuleConfig
+from edgeseg.rule import Rule
+from edgeseg.runtime.engine_pair import card_path
+from edgeseg.runtime.onnx_card import read_onnx_card
+
+if TYPE_CHECKING:
+    from edgeseg.evaluation.review import Store
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """The rule of a model before and after; `store` writes it."""
+
+    model: Path
+    before: Rule
+    after: Rule
+    write: "Store" = field(repr=False, compare=False)
+
+    def summary(self) -> str:
+        """Return both rules, as text."""
+        return (
+            f"{shown(self.model)}\n  before: {self.before.words()}\n  now:    {self.after.words()}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both rules."""
+        return {"model": str(self.model), "before": asdict(self.before), "rule": asdict(self.after)}
+
+    def store(self) -> None:
+        """Write the new rule to the model."""
+        self.write(self.model, None, None, self.after)
+
+
+def change_rule(model: Path, config: RegionConfig, write: "Store") -> RuleChange:
+    """Return the change of a run, an ONNX file or an engine; ModelError for anything else."""
+    before = _card(model).rule
+    return RuleChange(model, before, new_rule(model, before, config) or before, write)
+
+
+def new_rule(model: Path, rule: Rule, config: RegionConfig) -> Rule | None:
+    """Return the rule of a model with the settings that are given; None: no setting is given.
+
+    A size of a pixel holds for the pictures that the model was trained on, or the checkerboard's.
+    """
+    if config == type(config)():
+        return None
+    picture = rule.picture
+    if model.is_dir() and picture is None:
+        picture = read_card(model / CARD, ModelCard).frame_size
+    if isinstance(config, RuleConfig) and config.checkerboard is not None:
+        assert config.square_mm is not None, "checked by RuleConfig"
+        found = measure_pixel(config.checkerboard, config.square_mm)
+        log.info(f"{shown(config.checkerboard)}: {found.words()}")
+        config = replace(config, checkerboard=None, square_mm=None, mm_per_px=found.mm)
+        picture = found.picture
+    return config.applied(rule, picture)
+
+
+def _card(model: Path) -> ModelCard | GraphCard:
+    if model.is_dir():
+        return read_card(model / CARD, ModelCard)
+    if card_path(model).is_file():
+        return read_card(card_path(model), EngineCard).graph
+    return read_onnx_card(model)
