@@ -157,7 +157,7 @@ def test_outputs_are_never_taken_for_photos(tmp_path):
     out = photo.parent / "results"
     run([photo], out)
     assert image_files([photo.parent], out) == [photo]
-    assert walk(photo.parent, {".png"}).left_out["written by predict"] == 5
+    assert walk(photo.parent, {".png"}).left_out["written by predict"] == 7
     assert len(run([photo.parent], out).images) == 1
 
 
