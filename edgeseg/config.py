@@ -14,6 +14,7 @@ from edgeseg.files import quoted
 from edgeseg.limits import THRESHOLD, check_limit
 from edgeseg.region_config import RegionConfig
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
+from edgeseg.tiles import TileRequest
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 Clipping = Literal["relative", "max"]
@@ -29,8 +30,15 @@ MOST = 1 << 62
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig(Settings):
-    """The input of the exported graph, and the tolerance of its parity check."""
+class ExportConfig(TileRequest, Settings):
+    """The input of the exported graph, its tiles, and the tolerance of its parity check.
+
+    Without a request the tiles are those of the run.
+    """
+
+    PANELS: ClassVar[dict[str, str]] = {
+        "Tiles [default: those of the run]": "tiles tile_size overlap"
+    }
 
     frame_size: str | None = setting(
         None, "Frame size as WIDTHxHEIGHT [default: size of the training images]"
@@ -43,6 +51,7 @@ class ExportConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_tiles()
         self.size()
 
     def size(self) -> tuple[int, int] | None:

@@ -70,8 +70,12 @@ def pixel_text(frame: Size, content: Size) -> str:
 
     What is much smaller than that cannot be seen.
     """
-    pixels = math.sqrt(math.prod(frame) / math.prod(content))
-    return f"one network pixel is {pixels:.3g} px of the frame"
+    return f"one network pixel is {frame_pixels(frame, content):.3g} px of the frame"
+
+
+def frame_pixels(frame: Size, content: Size) -> float:
+    """Return the side of a pixel of the network in a frame, in pixels of the frame."""
+    return math.sqrt(math.prod(frame) / math.prod(content))
 
 
 def fit(size: Size, target: Size, aspect: Aspect = "keep") -> Box:

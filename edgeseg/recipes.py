@@ -14,6 +14,7 @@ from edgeseg.geometry import STRIDE, Aspect
 from edgeseg.limits import limit
 from edgeseg.presets import PROFILES, RECIPES, STEPS, ModelName, Profile, defaults
 from edgeseg.settings import by_model, check_choices, fraction, setting, validate
+from edgeseg.tiles import TileRequest
 
 Rotation = Literal["none", "slight", "full", "paper"]
 TextureColor = Literal["auto", "color", "gray"]
@@ -28,11 +29,12 @@ _OTHERS = ("shading", "marks", "patches", "natural")  # shares: what is not a te
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(TileRequest):
     """How one model is trained; the defaults are those of the model's paper."""
 
     PANELS: ClassVar[dict[str, str]] = {
         "Data and augmentation": "holdout augmentation rotation lighting local_contrast",
+        "Tiles": "tiles tile_size overlap",
         "Defective images": "use_defects defect_share",
         "Synthetic anomalies": (
             "textures texture_color shading marks patches natural intact opacity_min opacity_max"
@@ -212,6 +214,7 @@ class TrainConfig:
                 code="config/image-size",
             )
         validate(self)
+        self.check_tiles()
         if sum(getattr(self, name) for name in _OTHERS) > 1.0 + 1e-9:
             found = ", ".join(f"{name} {getattr(self, name)}" for name in _OTHERS)
             raise ConfigError(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from edgeseg.errors import ConfigError
 from edgeseg.geometry import Box, Size, size_text
 from edgeseg.schema import bounded
-from edgeseg.settings import LARGEST_SIDE
+from edgeseg.settings import LARGEST_SIDE, setting
 
 MOST = 64  # tiles in a row or a column
 ALIGNED = 8  # pixels of the coarsest map: neighbors then have the same cells where they overlap
@@ -59,30 +59,49 @@ class Tiles:
             for column in range(self.columns):
                 yield Box(row * down, column * right, *tile)
 
+    @property
+    def name(self) -> str:
+        """`2 x 3 tiles with overlap 24 and 32`, which tells this grid from others."""
+        down, right = self.overlap
+        return f"{self.rows} x {self.columns} tiles with overlap {right} and {down}"
+
     def text(self, tile: Size) -> str:
-        """Return `2 x 3 tiles of 256 x 224, overlap 32 and 24`."""
+        """Return the name with the sizes of a tile and of the grid."""
         return (
             f"{self.rows} x {self.columns} tiles of {size_text(tile)}, overlap "
-            f"{self.overlap[1]} and {self.overlap[0]}, together {size_text(self.grid(tile))}"
+            f"{self.overlap[1]} and {self.overlap[0]} px, together {size_text(self.grid(tile))}"
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TileRequest:
-    """The tiles that were asked for; ConfigError for what makes no grid."""
+    """The tiles that were asked for, as settings of a command."""
 
-    tiles: str | None = None
-    tile_size: int | None = None
-    overlap: float | None = None
+    tiles: str | None = setting(
+        None, "Cut frames into ROWSxCOLUMNS tiles, each of the network's size, e.g. 2x3"
+    )
+    tile_size: int | None = setting(
+        None,
+        "Cut frames into tiles of about this side, in pixels of the frame",
+        low=16,
+        high=LARGEST_SIDE,
+    )
+    overlap: float | None = setting(
+        None,
+        f"Least overlap of tiles, as a share of their side, 0..0.5 [default: {OVERLAP:g}]",
+        low=0.0,
+        high=0.5,
+    )
 
-    def __post_init__(self) -> None:
+    def check_tiles(self) -> None:
+        """ConfigError for what makes no grid."""
         if self.tiles is not None and self.tile_size is not None:
             raise ConfigError(
                 f"tiles is {self.tiles} and tile_size is {self.tile_size} (expected one of them)",
                 remedy=f"--tile-size {self.tile_size}",
                 code="config/conflict",
             )
-        if self.overlap is not None and not self.given:
+        if self.overlap is not None and not self.tiled:
             raise ConfigError(
                 f"overlap is {self.overlap:g}, and there are no tiles",
                 remedy=f"--tiles 2x3 --overlap {self.overlap:g}",
@@ -92,7 +111,7 @@ class TileRequest:
             parse_tiles(self.tiles)
 
     @property
-    def given(self) -> bool:
+    def tiled(self) -> bool:
         """Whether tiles were asked for."""
         return self.tiles is not None or self.tile_size is not None
 
@@ -101,7 +120,7 @@ class TileRequest:
         """The overlap, as a share of the side of a tile."""
         return OVERLAP if self.overlap is None else self.overlap
 
-    def counts(self, frame: Size) -> Size:
+    def tile_counts(self, frame: Size) -> Size:
         """Return (rows, columns) for frames of a size; ConfigError for too many."""
         if self.tiles is not None:
             return parse_tiles(self.tiles)
@@ -119,16 +138,16 @@ class TileRequest:
             )
         return rows, columns
 
-    def shape(self, frame: Size) -> Size:
+    def tile_shape(self, frame: Size) -> Size:
         """Return the size of a tile in a frame, in pixels of the frame."""
-        counts = self.counts(frame)
+        counts = self.tile_counts(frame)
         sides = zip(frame, counts, strict=True)
         height, width = (round(side / (n - (n - 1) * self.share)) for side, n in sides)
         return max(height, 1), max(width, 1)
 
-    def of(self, tile: Size, frame: Size) -> Tiles | None:
+    def grid_of(self, tile: Size, frame: Size) -> Tiles | None:
         """Return the grid for frames of a size, of tiles of the network's size; None for 1 x 1."""
-        rows, columns = self.counts(frame)
+        rows, columns = self.tile_counts(frame)
         if rows == columns == 1:
             return None
         shared = (math.ceil(self.share * side / ALIGNED - 1e-9) * ALIGNED for side in tile)

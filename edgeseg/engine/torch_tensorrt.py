@@ -96,6 +96,12 @@ class Builder:
             ) as backend,
             torch.no_grad(),
         ):
+            if backend.card.tiles != self.card.tiles:
+                raise BuildError(
+                    f"the graph {self.card.name} has other tiles than the run {self.run}.",
+                    remedy=BY_ONNX,
+                    code="build/other-tiles",
+                )
             module = export_form(backend.module)
             if config.precision == "fp16":
                 _lower(module, fp16_convolutions(model, keep))

@@ -131,7 +131,7 @@ def continuation(run: Path, card: ModelCard, data: Path, added: Path) -> Continu
     )
     facts = {"run": card.name, "weights_sha256": card.weights_sha256, "full_steps": _full(card)}
     counts = {"added": len(paths), "rejected": len(rejected)}
-    origin = Continued(run, added, card.network_size, facts | counts)
+    origin = Continued(run, added, card.network_size, card.tiles, facts | counts)
     return Continuation(dataset, config, origin, card.threshold_note.get("false_reject_rate"))
 
 

@@ -146,7 +146,12 @@ def log_outdated(run: Path, card: ModelCard) -> None:
         except ModelError as error:
             log.warning(error.problem)
             continue
-        if (graph.threshold, graph.image_threshold, graph.context, graph.rule) != wanted:
+        if graph.tiles != card.tiles:
+            log.info(
+                f"{shown(path)} has other tiles than its run, and keeps its thresholds; to set "
+                f"them: edgeseg threshold {quoted(path)} DATA --false-reject 0.01"
+            )
+        elif (graph.threshold, graph.image_threshold, graph.context, graph.rule) != wanted:
             batch, height, width, _ = graph.frame_shape
             log.info(
                 f"{shown(path)} has the old thresholds; to update it: edgeseg export {quoted(run)} "

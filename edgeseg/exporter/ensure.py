@@ -12,7 +12,8 @@ from edgeseg.settings import make
 def exported_graph(run: Path) -> Path:
     """Return a run's graph; export it where there is none, or one of other weights or thresholds.
 
-    PyTorch is loaded only for an export.
+    A graph with other tiles than the run has thresholds of its own. PyTorch is loaded only for an
+    export.
     """
     card = read_card(run / CARD, ModelCard)
     path = run / f"{card.name}.onnx"
@@ -20,10 +21,14 @@ def exported_graph(run: Path) -> Path:
     if path.is_file():
         with OnnxRuntimeBackend(path) as graph:
             found = graph.card
-        same = ("weights_sha256", "threshold", "image_threshold", "context", "rule")
+        same = ["weights_sha256", "context"]
+        if found.tiles == card.tiles:
+            same += ["threshold", "image_threshold", "rule"]
         if all(getattr(found, name) == getattr(card, name) for name in same):
             return path
         log.info(f"{path} is out of date: exporting {run} again")
+        if found.tiles != card.tiles:
+            log.warning(f"{path} had other tiles than {run}, and gets those of the run")
         batch, height, width, _ = found.frame_shape
         settings = {"frame_size": f"{width}x{height}", "format": found.frame_format}
         config = make(ExportConfig, settings | {"batch": batch})

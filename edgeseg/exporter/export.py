@@ -23,11 +23,15 @@ from edgeseg.errors import BuildError, GateFailed, ModelError
 from edgeseg.evaluation.compare import Comparison, Limits, compare
 from edgeseg.evaluation.remembered import warn_if_useless
 from edgeseg.evaluation.threshold import held_out
+from edgeseg.exporter.inspect import seen_lines
+from edgeseg.exporter.retile import retiled, tiles_of
 from edgeseg.exporter.trace import OPSET, trace
 from edgeseg.extras import installed
 from edgeseg.files import check_outputs, check_writable, quoted, replacing, sha256
 from edgeseg.graph.files import graph_bytes
-from edgeseg.loading import open_run
+from edgeseg.graph.graph import Graph
+from edgeseg.graph.memory import tensor_bytes
+from edgeseg.loading import open_run, opened_run
 from edgeseg.log import log
 from edgeseg.model.export_head import export_form
 from edgeseg.runtime.base import INPUTS, output_names
@@ -45,21 +49,25 @@ class Exported:
     graph: Path
     card: GraphCard
     bytes: int
+    tensor_bytes: int
+    """As graph/memory.py counts them."""
     parity: Comparison
 
     def summary(self) -> str:
         """Return the file, its frames and its parity, as text."""
         n, height, width, _ = self.card.frame_shape
         frames = f"{n} x {width} x {height} {self.card.frame_format}"
-        return (
-            f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}\n"
-            f"parity with PyTorch: {self.parity.line()}"
-        )
+        lines = [
+            f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}",
+            *seen_lines(self.card, self.tensor_bytes),
+            f"parity with PyTorch: {self.parity.line()}",
+        ]
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return the path, the size, the hash and the parity."""
         facts = {"graph": str(self.graph), "bytes": self.bytes, "sha256": sha256(self.graph)}
-        return {**facts, "parity": self.parity.to_json()}
+        return {**facts, "tensor_bytes": self.tensor_bytes, "parity": self.parity.to_json()}
 
 
 def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> Exported:
@@ -80,20 +88,24 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
     check_writable(run)
     paths = held_out(card, data)[:KEPT] if data else []
     images = [read_image(path, card.bit_depth) for path in paths]
-    with _opened(run, card, config) as backend:
+    with _opened(run, card, config, data) as backend:
         warn_if_useless(run, backend.card)
         return export_graph(backend, path, config, images=images)
 
 
 def traced_run(run: Path, config: ExportConfig) -> tuple[ModelProto, GraphCard]:
     """Return the graph that would be exported, and its card; nothing is written or checked."""
-    with _opened(run, read_card(run / CARD, ModelCard), config) as backend:
+    with _opened(run, read_card(run / CARD, ModelCard), config, None) as backend:
         return _trace(backend), backend.card
 
 
-def _opened(run: Path, card: ModelCard, config: ExportConfig) -> PyTorchBackend:
+def _opened(run: Path, card: ModelCard, config: ExportConfig, data: Path | None) -> PyTorchBackend:
     size = config.size() or card.frame_size
-    return open_run(run, frame_size=size, frame_format=config.format, batch=config.batch)
+    tiles = tiles_of(card, config, size)
+    if tiles == card.tiles:
+        return open_run(run, frame_size=size, frame_format=config.format, batch=config.batch)
+    detector, card = retiled(run, tiles, data)
+    return opened_run(detector, card, size or card.map_size, config.format, config.batch)
 
 
 def export_graph(
@@ -113,7 +125,7 @@ def export_graph(
         report = parity.to_json() | {"against": backend.name, "images": source}
         card = replace(card, parity=report)
         part.write_bytes(graph_bytes(model, card))
-    return Exported(path, card, path.stat().st_size, parity)
+    return Exported(path, card, path.stat().st_size, tensor_bytes(Graph(model)), parity)
 
 
 def _trace(backend: PyTorchBackend) -> ModelProto:

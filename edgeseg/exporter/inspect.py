@@ -15,9 +15,10 @@ from onnx import ModelProto
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import ExportConfig
-from edgeseg.geometry import size_text
+from edgeseg.geometry import frame_pixels, pixel_text, size_text
 from edgeseg.graph.files import graph_file, read_graph
 from edgeseg.graph.graph import Graph, dtype, name_of, shape
+from edgeseg.graph.memory import tensor_bytes
 from edgeseg.graph.modules import MODULES, module_macs, node_modules
 from edgeseg.text import table
 
@@ -46,6 +47,8 @@ class Inspection:
     card: GraphCard
     sizes: dict[str, ModuleSize]
     """Module, or `total` -> its size."""
+    tensor_bytes: int
+    """As graph/memory.py counts them."""
 
     def summary(self) -> str:
         """Return the table as text."""
@@ -60,6 +63,7 @@ class Inspection:
             [
                 f"model   {self.path}: {self.card.model}, teacher {teacher}, {size}",
                 f"frames  {n} per inference, {width}x{height} {self.card.frame_format}",
+                *(f"        {line}" for line in seen_lines(self.card, self.tensor_bytes)),
                 "",
                 *table(rows, "<>>"),
             ]
@@ -73,6 +77,9 @@ class Inspection:
             "teacher": self.card.training.get("teacher"),
             "network_size": list(self.card.network_size),
             "frame_shape": list(self.card.frame_shape),
+            "tiles": asdict(self.card.tiles) if self.card.tiles else None,
+            "pixel": frame_pixels(self.card.frame_size, self.card.content.size),
+            "tensor_bytes": self.tensor_bytes,
             "modules": {module: asdict(size) for module, size in self.sizes.items()},
         }
 
@@ -89,7 +96,22 @@ def inspect_model(path: Path, *, graph: Path | None = None) -> Inspection:
         model, card = traced_run(path, ExportConfig())
     else:
         model, card = read_graph(graph or graph_file(path))
-    return Inspection(path=path, card=card, sizes=module_sizes(model))
+    return Inspection(
+        path=path,
+        card=card,
+        sizes=module_sizes(model),
+        tensor_bytes=tensor_bytes(Graph(model)),
+    )
+
+
+def seen_lines(card: GraphCard, tensors: int) -> list[str]:
+    """Say what the network sees of a frame, and what memory that takes."""
+    lines = [card.tiles.text(card.network_size)] if card.tiles else []
+    return [
+        *lines,
+        pixel_text(card.frame_size, card.content.size),
+        f"{tensors / 1e6:.0f} MB of tensors at a time, beside the weights",
+    ]
 
 
 def module_sizes(model: ModelProto) -> dict[str, ModuleSize]:

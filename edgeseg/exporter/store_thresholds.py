@@ -1,6 +1,6 @@
 """Writes thresholds and rules to a run, an ONNX file or an engine; nothing is exported or built.
 
-run         its card, and the graphs beside it that have its weights and its blur of the map
+run         its card, and the graphs beside it that have its weights, tiles and blur of the map
 ONNX file   its metadata and the default of its input `threshold`, replaced as one file
 engine      its card, whose thresholds override those in the file: the file keeps its SHA-256
 """
@@ -85,12 +85,13 @@ def _store_run(
 
 
 def _fits(path: Path, card: ModelCard) -> bool:
-    """Whether a graph has the weights and the blur of a run; a damaged one has not."""
+    """Whether a graph has the weights, the blur and the tiles of a run; a damaged one has not."""
     try:
         graph = read_onnx_card(path)
     except ModelError:
         return False
-    return (graph.weights_sha256, graph.context) == (card.weights_sha256, card.context)
+    names = ("weights_sha256", "context", "tiles")
+    return all(getattr(graph, name) == getattr(card, name) for name in names)
 
 
 def _store_graph(path: Path, values: dict[str, Any]) -> None:

@@ -100,7 +100,7 @@ def fit_input_check(
     network = tiles.grid(network) if tiles else network
     check = InputCheck(detector.teacher.channels, network).to(device)
     random = np.random.default_rng(0)
-    most = max(MOST // tiles.count, FEWEST_TILED) if tiles else MOST
+    most = most_images(tiles.count if tiles else 1)
     chosen = [paths[place] for place in evenly(len(paths), most)]
     spoiled = set(evenly(len(chosen), DRAWN).tolist())
     good, wrong, groups = [], [], []
@@ -122,6 +122,11 @@ def fit_input_check(
     )
     detector.check = check
     return fitted
+
+
+def most_images(tiles: int) -> int:
+    """Return how many good images are looked at, where each has a number of tiles."""
+    return max(MOST // tiles, min(MOST, FEWEST_TILED))
 
 
 def _views(

@@ -55,6 +55,7 @@ class InputCheck(nn.Module):
         for name, length in (("rows", height), ("columns", width)):
             matrix = averages(length)
             self.register_buffer(name, matrix, persistent=False)
+            self.register_buffer(f"cell_{name}", (matrix > 0).float().T, persistent=False)
             self.register_buffer(f"inner_{name}", averages(length - 1), persistent=False)
 
     def forward(self, rgb: Tensor, levels: list[Tensor]) -> Tensor:
@@ -66,14 +67,17 @@ class InputCheck(nn.Module):
         """Return what is compared: the plain columns [B, 5], and the two vectors [B, D]."""
         gray = rgb.mean(dim=1)
         light = self._cells(gray)
-        squares = self._cells(gray * gray)
+        # Not E[x^2] - E[x]^2, which loses all digits where a frame is bright and smooth.
+        apart = gray - self._spread(light)
+        light, squares = light.flatten(1), self._cells(apart * apart).flatten(1)
         steep = (gray[:, 1:, 1:] - gray[:, :-1, :-1]).abs() + (
             gray[:, 1:, :-1] - gray[:, :-1, 1:]
         ).abs()
         rows, columns = self.get_buffer("inner_rows"), self.get_buffer("inner_columns")
         sharp = (rows @ steep @ columns.T).flatten(1)
         mean = light.mean(dim=1, keepdim=True)
-        spread = (squares.mean(dim=1, keepdim=True) - mean * mean).clamp_min(0).sqrt()
+        between = light - mean
+        spread = (squares + between * between).mean(dim=1, keepdim=True).sqrt()
         color = rgb.mean(dim=(2, 3))
         red, green, blue = (color[:, k : k + 1] for k in range(3))
         base = mean + FLOOR
@@ -87,14 +91,19 @@ class InputCheck(nn.Module):
             ],
             dim=1,
         )
-        deviation = (squares - light * light).clamp_min(0).sqrt()
-        cells = torch.cat([light, deviation, sharp], dim=1)
+        cells = torch.cat([light, squares.sqrt(), sharp], dim=1)
         pooled = torch.cat([level.float().mean(dim=(2, 3)) for level in levels], dim=1)
         return plain, (cells + FLOOR).log(), pooled
 
     def _cells(self, gray: Tensor) -> Tensor:
+        """[B, H, W] -> [B, CELLS, CELLS], the mean of each cell."""
         rows, columns = self.get_buffer("rows"), self.get_buffer("columns")
-        return (rows @ gray @ columns.T).flatten(1)
+        return rows @ gray @ columns.T
+
+    def _spread(self, cells: Tensor) -> Tensor:
+        """[B, CELLS, CELLS] -> [B, H, W], for each pixel the value of its cell."""
+        rows, columns = self.get_buffer("cell_rows"), self.get_buffer("cell_columns")
+        return rows @ cells @ columns.T
 
 
 def averages(length: int) -> Tensor:

@@ -1,26 +1,30 @@
 """What is checked and read before the first step: the split, every image, and its hash."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgeseg.data.defective.boxes import read_boxes
 from edgeseg.data.defective.known import split_defects
 from edgeseg.data.defective.read import KnownDefect, read_defects
 from edgeseg.data.depth import bit_depth
 from edgeseg.data.frames import evenly
-from edgeseg.data.images import Image, read_image, read_pixels, resize
+from edgeseg.data.images import Image, letterbox, read_image, read_pixels, resize
 from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, sha256, shown
-from edgeseg.geometry import Aspect, Size, fit, network_size
+from edgeseg.geometry import Aspect, Size, fit, network_size, pixel_text
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import listed
+from edgeseg.tiles import Tiles
 from edgeseg.training.folder import resume_command
 
 LISTED = 10  # names in an error
@@ -39,6 +43,8 @@ class Continued:
     """The folder of new images."""
     network: Size
     """The network's size in the run."""
+    tiles: Tiles | None
+    """Its tiles."""
     facts: dict[str, Any]
     """For the card: see ModelCard.continues."""
 
@@ -48,7 +54,8 @@ class Images:
     """The training images, and what their files have in common."""
 
     pixels: list[Image]
-    """uint8 [h, w, 3], each scaled to the box in which it lies in the network's input"""
+    """uint8 [h, w, 3], each scaled to the box in which it lies in the network's input; with tiles
+    those of each image, row by row, which are views of one picture"""
     held: list[Image]
     """Those held out, likewise."""
     frame_size: tuple[int, int] | None
@@ -105,20 +112,26 @@ def defects_of(dataset: Dataset, config: TrainConfig) -> list[Sample]:
 
 
 def read_known(
-    dataset: Dataset, config: TrainConfig, network: Size, bit_depth: int
+    dataset: Dataset,
+    config: TrainConfig,
+    network: Size,
+    bit_depth: int,
+    tiles: Tiles | None = None,
 ) -> list[KnownDefect]:
     """Read the defective images that are trained on, and say what is known about them."""
     samples = defects_of(dataset, config)
     if not samples:
         return []
     boxes = read_boxes(dataset.root, [s.path for s in dataset.test if not s.good])
-    known = read_defects(samples, boxes, network, config.aspect, bit_depth)
+    known = read_defects(samples, boxes, network, config.aspect, bit_depth, tiles)
     masks = sum(each.exact for each in known)
     boxed = sum(not each.exact and not each.region.all() for each in known)
     counts = {"with a mask": masks, "with boxes": boxed, "without": len(known) - masks - boxed}
     found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    left = sum(not sample.good for sample in dataset.test) - len(known)
-    log.info(f"{len(known)} defective images are trained on ({found}), {left} are left to judge")
+    if tiles:
+        found = f"{len(known)} tiles: {found or 'masks or boxes are needed'}"
+    left = sum(not sample.good for sample in dataset.test) - len(samples)
+    log.info(f"{len(samples)} defective images are trained on ({found}), {left} are left to judge")
     return known
 
 
@@ -164,22 +177,36 @@ def check_same_images(run: Path, before: Split, now: Split) -> None:
         )
 
 
-def choose_network(training: Sequence[Path], config: TrainConfig) -> Size:
-    """Return the network's size for training images: as `geometry.network_size`, of a sample.
+def choose_network(training: Sequence[Path], config: TrainConfig) -> tuple[Size, Tiles | None]:
+    """Return the network's size for training images, and their tiles.
 
-    Damaged images are left to `read_images`.
+    The size is that of `geometry.network_size` for a sample of the images, or for their tiles. The
+    tiles are those of images of the most common size. Damaged images are left to `read_images`.
     """
+    sizes = sample_sizes(training, SAMPLE if config.aspect == "keep" else int(config.tiled))
+    if not sizes:
+        return network_size((), config.image_size, config.aspect), None
+    shapes = [config.tile_shape(size) for size in sizes] if config.tiled else sizes
+    network = network_size(shapes, config.image_size, config.aspect)
+    return network, config.grid_of(network, Counter(sizes).most_common(1)[0][0])
+
+
+def sample_sizes(paths: Sequence[Path], most: int) -> list[Size]:
+    """Return the sizes of some images; those that are damaged are left out."""
     sizes: list[Size] = []
-    if config.aspect == "keep":
-        for place in evenly(len(training), SAMPLE):
-            with suppress(DataError):
-                height, width = read_pixels(training[place]).shape[:2]
-                sizes.append((height, width))
-    return network_size(sizes, config.image_size, config.aspect)
+    for place in evenly(len(paths), most):
+        with suppress(DataError):
+            height, width = read_pixels(paths[place]).shape[:2]
+            sizes.append((height, width))
+    return sizes
 
 
 def read_images(
-    training: Sequence[Path], held: Sequence[Path], network: Size, aspect: Aspect
+    training: Sequence[Path],
+    held: Sequence[Path],
+    network: Size,
+    aspect: Aspect,
+    tiles: Tiles | None = None,
 ) -> Images:
     """Decode every image once, also those held out. DataError lists all that are damaged."""
     pixels: list[Image] = []
@@ -195,16 +222,47 @@ def read_images(
                 faults.append(error)
             else:
                 size = image.shape[0], image.shape[1]
-                small = resize(image, *fit(size, network, aspect).size) if not faults else image
+                small = [] if faults else as_seen(image, network, aspect, tiles)
                 if place < len(training):
                     sizes.add(size)
-                    pixels.append(small)
+                    pixels.extend(small)
                 else:
-                    kept.append(small)
+                    kept.extend(small)
             bar.advance()
     if faults:
         raise _unreadable(faults)
     return Images(pixels, kept, next(iter(sizes)) if len(sizes) == 1 else None, depth)
+
+
+def seen_lines(images: Images, network: Size, aspect: Aspect, tiles: Tiles | None) -> Iterator[str]:
+    """Say how large a pixel of the network is in an image, and what the tiles are."""
+    if tiles:
+        megabytes = sum(image.nbytes for image in (*images.pixels, *images.held)) / 1e6
+        yield f"{tiles.text(network)}; in memory: {megabytes:.0f} MB of tiles"
+    if images.frame_size:
+        whole = tiles.grid(network) if tiles else network
+        yield pixel_text(images.frame_size, fit(images.frame_size, whole, aspect).size)
+
+
+def as_seen(image: Image, network: Size, aspect: Aspect, tiles: Tiles | None) -> list[Image]:
+    """Return what a network sees of an image, uint8 [h, w, 3]: the image, or all of its tiles.
+
+    A single image has the size of its box in the network's input.
+    """
+    if tiles is None:
+        return [resize(image, *fit((image.shape[0], image.shape[1]), network, aspect).size)]
+    grid = letterbox(image, tiles.grid(network), aspect)
+    return [grid[box.rows, box.columns] for box in tiles.boxes(network)]
+
+
+def grid_of(seen: Sequence[Image], place: int, network: Size, tiles: Tiles) -> Image:
+    """Return the picture of an image whose tiles are among those of `read_images`."""
+    grid = np.empty((*tiles.grid(network), 3), np.uint8)
+    first = place * tiles.count
+    pairs = zip(seen[first : first + tiles.count], tiles.boxes(network), strict=True)
+    for tile, box in pairs:
+        grid[box.rows, box.columns] = tile
+    return grid
 
 
 def _unreadable(faults: Sequence[DataError]) -> DataError:

@@ -22,10 +22,12 @@ from edgeseg.geometry import Size
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
-from edgeseg.model.fit_check import DRAWN, MOST
+from edgeseg.model.fit_check import DRAWN, most_images
 from edgeseg.model.teacher import Teacher, pretrained_teacher
+from edgeseg.model.tiles.gains import gains_images
 from edgeseg.presets import SIZED
 from edgeseg.recipes import TrainConfig
+from edgeseg.tiles import Tiles
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import Checkpoint, save_checkpoint, torch_device
 from edgeseg.training.feature_cache import cache_bytes, teacher_features
@@ -131,7 +133,10 @@ class _Timer:
         )
         self.defects = defects_of(dataset, config)
         self.boxes = read_boxes(dataset.root, [s.path for s in dataset.test if not s.good])
-        self.steps = {"student": config.first_steps(len(training))}
+        tiles = choose_network(self.paths, config)[1]
+        self.each = tiles.count if tiles else 1
+        """What the network sees of an image: tiles, or the whole."""
+        self.steps = {"student": config.first_steps(len(training) * self.each)}
         if config.head:
             self.steps["head"] = config.head_steps
         self.reading = 0.0
@@ -143,19 +148,24 @@ class _Timer:
         config = dataclasses.replace(self.config, image_size=side, batch=batch)
         count = len(self.paths)
         sample = self.paths[:: max(count // batch, 1)][:batch]
-        network = choose_network(self.paths, config)
-        images = read_images(sample, [], network, config.aspect)
+        network, tiles = choose_network(self.paths, config)
+        images = read_images(sample, [], network, config.aspect, tiles)
         self.reading = self.reading or (time.perf_counter() - began) / len(sample)
         made = build_detector(config.model, self.teacher, json_config(config), network)
         detector: Detector = made.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        reading, known = self._known(batch, network, images.bit_depth)
+        reading, known = self._known(batch, network, images.bit_depth, tiles)
         batches = Batches(images.pixels, config, known, network=network)
         features = self._features(detector, batches)
         steps: dict[str, float] = {}
         saving, passes = 0.0, int(config.features == "standard")
-        for phase in phases(detector, config, count):
+        for phase in phases(detector, config, count * self.each):
             cached = phase.uses_teacher and cache_bytes(
-                config, network, detector.teacher.channels, count, phase.steps, self.device
+                config,
+                network,
+                detector.teacher.channels,
+                count * self.each,
+                phase.steps,
+                self.device,
             )
             batches.features = teacher_features(detector, batches) if cached else None
             passes += bool(cached)
@@ -170,17 +180,21 @@ class _Timer:
             steps=steps,
             before=(count + self.held) * self.reading
             + len(self.defects) * reading
-            + passes * count * features
+            + passes * count * self.each * features
             + ENDS,
-            after=self.held * (self.reading + whole) + self._check(teacher),
+            after=self.held * (self.reading + self.each * whole)
+            + gains_images(count, tiles) * self.each * whole
+            + self._check(teacher),
             measuring=time.perf_counter() - began,
         )
 
-    def _known(self, number: int, network: Size, bit_depth: int) -> tuple[float, list[KnownDefect]]:
+    def _known(
+        self, number: int, network: Size, bit_depth: int, tiles: Tiles | None
+    ) -> tuple[float, list[KnownDefect]]:
         """Read some defective images that are trained on; also return the seconds of one."""
         some = [self.defects[place] for place in evenly(len(self.defects), number)]
         began = time.perf_counter()
-        known = read_defects(some, self.boxes, network, self.config.aspect, bit_depth)
+        known = read_defects(some, self.boxes, network, self.config.aspect, bit_depth, tiles)
         return (time.perf_counter() - began) / max(len(some), 1), known
 
     def _step(self, stepper: Stepper, batches: Batches) -> float:
@@ -210,8 +224,9 @@ class _Timer:
     def _check(self, teacher: float) -> float:
         """Return the seconds of fitting the input check; teacher: those of an image in it."""
         changed = self.config.rotation != "none" or self.config.lighting > 0
-        views = (3 if changed else 2) * min(len(self.paths) + self.held, MOST) + 9 * DRAWN
-        return views * (self.reading + teacher)
+        images = min(len(self.paths) + self.held, most_images(self.each))
+        views = (3 if changed else 2) * images + 9 * DRAWN
+        return views * (self.reading + self.each * teacher)
 
     def _features(self, detector: Detector, batches: Batches) -> float:
         """Return the seconds of the teacher for one image."""

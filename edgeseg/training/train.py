@@ -29,12 +29,15 @@ from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.dskd import DSKD
 from edgeseg.model.fit_check import fit_input_check
+from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher, pretrained_teacher
+from edgeseg.model.tiles.gains import fit_gains
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
 from edgeseg.rule import Rule
 from edgeseg.settings import plain
 from edgeseg.text import counted
+from edgeseg.tiles import Tiles
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import (
     Checkpoint,
@@ -59,12 +62,15 @@ from edgeseg.training.phases import Phase, phases
 from edgeseg.training.plan import Lateness, TrainPlan
 from edgeseg.training.prepare import (
     Continued,
+    Images,
     check_same_images,
     choose_network,
     defect_types,
     defects_of,
+    grid_of,
     read_images,
     read_known,
+    seen_lines,
     split_hashes,
     split_samples,
 )
@@ -123,15 +129,18 @@ def _train(
     try:
         with stop_at_once():
             training, held = ([s.path for s in part] for part in split_samples(dataset, config))
-            network = continued.network if continued else choose_network(training, config)
+            if continued:
+                network, tiles = continued.network, continued.tiles
+            else:
+                network, tiles = choose_network(training, config)
             start, detector = _start(run, folder, config, network, resume, continued)
             weights, checkpoint = file_sizes(detector, config)
             check_room(folder, weights, checkpoint)
-            images = read_images(training, held, network, config.aspect)
+            images = read_images(training, held, network, config.aspect, tiles)
             split = split_hashes(dataset, config)
             if resume:
                 check_same_images(run, read_facts(folder).split, split)
-            known = read_known(dataset, config, network, images.bit_depth)
+            known = read_known(dataset, config, network, images.bit_depth, tiles)
             batches = Batches(images.pixels, config, known, network=network)
             if config.features == "standard" and not start.tensors and continued is None:
                 device = detector.mean.device
@@ -147,6 +156,8 @@ def _train(
         f"{len(training)} training images, {len(held)} held out, network {size_text(network)}, "
         f"device {detector.mean.device}, run {shown(run)}"
     )
+    for line in seen_lines(images, network, config.aspect, tiles):
+        log.info(line)
     lateness: Lateness | None = None
     if plan is not None:
         lateness = Lateness(plan, plan.rest([*plan.steps][start.phase], start.step))
@@ -168,7 +179,7 @@ def _train(
     warm_up = continued is not None
     with reserved(folder, weights + LAST) as reserve, stop_requests() as stop:
         keeper = Keeper(run, folder, reserve, facts, history, detector)
-        for phase in phases(detector, config, len(training)):
+        for phase in phases(detector, config, len(images.pixels)):
             steps[phase.name] = phase.steps
             if phase.index >= start.phase:
                 begin = start if phase.index == start.phase else Checkpoint(phase.index)
@@ -178,6 +189,8 @@ def _train(
             log.info("the head " + ("may raise" if raises else "does not change") + " the score")
         for line in history.summary():
             log.info(line)
+        if tiles:
+            tiles = _with_gains(detector, images, network, config, tiles)
         fitted = fit_input_check(
             detector,
             [*training, *held],
@@ -186,12 +199,14 @@ def _train(
             images.bit_depth,
             rotation=config.rotation,
             lighting=config.lighting,
+            tiles=tiles,
         )
         card = ModelCard(
             name=run.name,
             model=config.model,
             network_size=network,
             aspect=config.aspect,
+            tiles=tiles,
             frame_size=images.frame_size,
             bit_depth=images.bit_depth,
             config=facts.config,
@@ -244,6 +259,23 @@ def _new_detector(
         else pretrained_teacher(config.teacher, config.teacher_weights, standard=standard)
     )
     return build_detector(config.model, teacher, settings, network)
+
+
+def _with_gains(
+    detector: Detector, images: Images, network: Size, config: TrainConfig, tiles: Tiles
+) -> Tiles:
+    """Return the tiles with gains that the training images give."""
+    module = Fused(
+        detector,
+        network_size=network,
+        frame_size=images.frame_size or tiles.grid(network),
+        frame_format="rgb",
+        aspect=config.aspect,
+        top=config.top,
+        tiles=tiles,
+    ).to(detector.mean.device)
+    count = len(images.pixels) // tiles.count
+    return fit_gains(module, count, lambda k: grid_of(images.pixels, k, network, tiles))
 
 
 def _run_phase(

@@ -1,8 +1,8 @@
 """DSKD, STPM, the edge profile and DeSTSeg's ablations behind one contract: trained, thresholds,
 graph, precisions.
 
-Four models are trained for a few steps each and go the whole way; of the ablations that change the
-graph, each is exported with random weights and compared with PyTorch.
+Four models are trained for a few steps each and go the whole way, one of them on tiles; of the
+ablations that change the graph, each is exported with random weights and compared with PyTorch.
 """
 
 import dataclasses
@@ -44,6 +44,7 @@ MODELS = {
         "model": "dskd",
         "profile": "edge",
         "head": True,
+        "tiles": "1x2",
         "student_steps": 3,
         "head_steps": 2,
     },

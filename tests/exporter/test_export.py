@@ -131,6 +131,8 @@ def test_the_report(exported):
     assert exported.graph.name == "screws.onnx"
     assert re.fullmatch(
         r".*screws\.onnx: 1\d\d\.\d MB, frames 1 x 80 x 48 bgr, opset 19\n"
+        r"one network pixel is 0\.968 px of the frame\n"
+        r"\d+ MB of tensors at a time, beside the weights\n"
         r"parity with PyTorch: map difference .*, 0 of 7 verdicts flipped",
         exported.summary(),
     )

@@ -152,3 +152,16 @@ def test_limits_are_those_of_the_columns_in_their_order(detector, plates):
     fitted = fit_input_check(detector, plates, (SIDE, SIDE), "keep", 8)
     assert tuple(limit.name for limit in fitted.columns) == COLUMNS
     assert all(isinstance(limit, InputLimit) for limit in fitted.columns)
+
+
+def test_a_bright_smooth_frame_of_many_pixels_has_no_contrast():
+    """The mean of squares minus the square of the mean would leave up to 0.3 gray levels."""
+    rng = np.random.default_rng(0)
+    level = 254 + rng.integers(0, 2, 4).repeat(256)[:, None].astype(np.float32)
+    rgb = torch.from_numpy(np.broadcast_to(level, (3, 1024, 1024)).copy())[None]
+    check = InputCheck([4], (1024, 1024))
+    found, cells, _ = check.measure(rgb, [torch.zeros(1, 4, 8, 8)])
+    deviations = cells[0, 16:32].exp() - 1
+    assert deviations.abs().max() < 1e-3
+    between = float(level[::256].std())
+    assert float(found[0, 1]) == pytest.approx(between / (float(level.mean()) + 1), abs=1e-6)

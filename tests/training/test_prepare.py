@@ -4,14 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.data.images import write_png
+from edgeseg.data.images import letterbox, write_png
 from edgeseg.data.layouts import Dataset, Sample, open_dataset
 from edgeseg.errors import DataError
 from edgeseg.recipes import TrainConfig
+from edgeseg.tiles import Tiles
 from edgeseg.training.prepare import (
     check_same_images,
     choose_network,
+    grid_of,
     read_images,
+    seen_lines,
     split_hashes,
     split_samples,
     split_words,
@@ -143,10 +146,40 @@ def test_images_keep_their_shape_in_a_network_that_suits_most(tmp_path):
         write_png(tmp_path / f"{name}.png", np.full(shape, 9, np.uint8))
     paths = [tmp_path / f"{name}.png" for name in "abc"]
     keep = TrainConfig(image_size=128, aspect="keep")
-    network = choose_network(paths, keep)
-    assert network == (96, 160)
+    network, tiles = choose_network(paths, keep)
+    assert network == (96, 160) and tiles is None
     images = read_images(paths, [], network, keep.aspect)
     assert [image.shape for image in images.pixels] == [(96, 128, 3), (96, 128, 3), (89, 160, 3)]
-    assert choose_network(paths, TrainConfig(image_size=128)) == (128, 128)
+    assert choose_network(paths, TrainConfig(image_size=128)) == ((128, 128), None)
     (tmp_path / "c.png").write_bytes(b"no png")
-    assert choose_network(paths, keep) == (96, 128), "a damaged image is named when all are read"
+    assert choose_network(paths, keep)[0] == (96, 128), "a damaged image is named when all are read"
+
+
+def test_tiles_are_slices_of_one_picture_of_each_image(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (90, 240, 3), np.uint8) for _ in range(3)]
+    for name, picture in zip("abc", pictures, strict=True):
+        write_png(tmp_path / f"{name}.png", picture)
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    config = TrainConfig(image_size=64, aspect="keep", tiles="1x3", overlap=0.25)
+    network, tiles = choose_network(paths, config)
+    assert network == (64, 64) and tiles == Tiles(rows=1, columns=3, overlap=(0, 16))
+    images = read_images(paths[:2], paths[2:], network, config.aspect, tiles)
+    assert (len(images.pixels), len(images.held)) == (6, 3)
+    for place, picture in enumerate(pictures[:2]):
+        whole = letterbox(picture, (64, 160), "keep")
+        np.testing.assert_array_equal(grid_of(images.pixels, place, network, tiles), whole)
+        np.testing.assert_array_equal(images.pixels[3 * place + 1], whole[:, 48:112])
+    text, pixel = seen_lines(images, network, config.aspect, tiles)
+    assert "1 x 3 tiles of 64 x 64" in text and "together 160 x 64" in text
+    assert pixel == "one network pixel is 1.5 px of the frame"
+
+
+def test_a_tile_size_follows_the_most_common_size(tmp_path):
+    for name, shape in (("a", (200, 300, 3)), ("b", (200, 300, 3)), ("c", (400, 400, 3))):
+        write_png(tmp_path / f"{name}.png", np.zeros(shape, np.uint8))
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for aspect in ("keep", "stretch"):
+        config = TrainConfig(image_size=64, aspect=aspect, tile_size=110)
+        _, tiles = choose_network(paths, config)
+        assert (tiles.rows, tiles.columns) == (2, 3)

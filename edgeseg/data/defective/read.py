@@ -1,6 +1,6 @@
 """Defective images as the network sees them, with what is known about the place of the defect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from edgeseg.data.defective.boxes import DefectBox, box_mask
 from edgeseg.data.images import Image, Mask, read_image, resize, resize_float
 from edgeseg.data.layouts import Sample
 from edgeseg.data.truth import read_mask_of
-from edgeseg.geometry import Aspect, Size, fit
+from edgeseg.geometry import Aspect, Size, fit, middle
+from edgeseg.tiles import Tiles
 
 COVERED = 0.5  # a pixel of the network is anomalous if the mask covers this share of it ...
+MOSTLY = 0.5  # of what is known to be somewhere in the boxes, for the tile that has it
 THIN = 0.5  # ... or, for lines thinner than that, this share of the highest cover
 
 
@@ -34,12 +36,38 @@ def read_defects(
     network: Size,
     aspect: Aspect,
     bit_depth: int,
+    tiles: Tiles | None = None,
 ) -> list[KnownDefect]:
     """Read defective images; a mask goes before boxes, and an empty mask says nothing.
 
+    tiles: the images are cut into them, and tiles of which nothing is known are left out.
     DataError: a damaged image or mask, a mask of another size than its image, a box outside of it.
     """
-    return [_read(s, boxes.get(s.path, ()), network, aspect, bit_depth) for s in samples]
+    size = tiles.grid(network) if tiles else network
+    known = [_read(s, boxes.get(s.path, ()), size, aspect, bit_depth) for s in samples]
+    if tiles is None:
+        return known
+    return [tile for each in known for tile in defective_tiles(each, network, tiles)]
+
+
+def defective_tiles(known: KnownDefect, network: Size, tiles: Tiles) -> Iterator[KnownDefect]:
+    """Yield the tiles that show a defect.
+
+    Of one with a mask those that have some of it; of boxes the tile that has most of them, as a
+    defect may lie anywhere in a box. Nothing is known of the tiles of an image with neither.
+    """
+    if known.region.all() and not known.exact:
+        return
+    height, width = tiles.grid(network)
+    top, left, *shape = middle(known.region.shape, (height, width))
+    around = ((top, height - top - shape[0]), (left, width - left - shape[1]))
+    image = np.pad(known.image, (*around, (0, 0)), mode="edge")
+    region = np.pad(known.region, around, mode="edge")
+    least = 1 if known.exact else MOSTLY * np.count_nonzero(region)
+    for box in tiles.boxes(network):
+        inside = region[box.rows, box.columns]
+        if np.count_nonzero(inside) >= least:
+            yield KnownDefect(image[box.rows, box.columns], inside, known.exact)
 
 
 def _read(

@@ -7,6 +7,7 @@ from edgeseg.data.defective.read import read_defects, shrink_mask
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import Sample
 from edgeseg.errors import DataError
+from edgeseg.tiles import Tiles
 from tests.kit.errors import fails
 
 SIDE = 8
@@ -60,3 +61,27 @@ def test_a_thin_line_stays_in_the_mask():
     line[31] = True
     small = shrink_mask(line, 16, 16)
     assert small.any(axis=0).all() and small.sum() <= 2 * 16
+
+
+TILES = Tiles(rows=1, columns=2, overlap=(0, 0))
+
+
+def tiles_of(sample, boxes=()):
+    return read_defects([sample], {sample.path: boxes}, (SIDE, SIDE), "stretch", 16, TILES)
+
+
+def test_of_a_mask_those_tiles_are_kept_that_have_some_of_it(sample):
+    """16 x 16 pixels are stretched to a grid of 16 x 8: two tiles, the mask in the left one."""
+    (found,) = tiles_of(sample)
+    assert found.exact and found.image.shape == (SIDE, SIDE, 3)
+    assert found.region[:4].all() and not found.region[4:].any()
+
+
+def test_of_boxes_the_tile_is_kept_that_has_most_of_them(sample):
+    sample = Sample(sample.path, "dent")
+    (found,) = tiles_of(sample, [(6, 0, 8, 16)])
+    assert not found.exact and found.region[:, :6].all() and not found.region[:, 6:].any()
+
+
+def test_nothing_is_known_of_the_tiles_of_a_labeled_image(sample):
+    assert tiles_of(Sample(sample.path, "dent")) == []
