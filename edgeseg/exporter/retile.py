@@ -60,12 +60,12 @@ def retiled(run: Path, tiles: Tiles | None, data: Path | None) -> tuple[Detector
     """
     card = read_card(run / CARD, ModelCard)
     wanted, own = (each.name if each else "whole frames" for each in (tiles, card.tiles))
-    flags = f"--tiles {tiles.rows}x{tiles.columns}" if tiles else "--tiles 1x1"
+    counts = f"{tiles.rows}x{tiles.columns}" if tiles else "1x1"
     if data is None:
         raise ConfigError(
             f"{shown(run)} has thresholds for {own}, not for {wanted}, which are found on the "
             "images of the training",
-            remedy=f"edgeseg export {quoted(run)} {flags} --data DATA",
+            remedy=f"edgeseg export {quoted(run)} --tiles {quoted(counts)} --data DATA",
             code="config/no-data",
         )
     check_unchanged(run, card, data)
@@ -73,7 +73,7 @@ def retiled(run: Path, tiles: Tiles | None, data: Path | None) -> tuple[Detector
     trained = [data / name for name in card.split.get("train", {})]
     log.warning(
         f"{shown(run)} was trained on {own}, so {wanted} show another scale; to train at theirs: "
-        f"edgeseg train {quoted(data)} {flags}"
+        f"edgeseg train {quoted(data)} --tiles {quoted(counts)}"
     )
     detector, card = load_run(run)
     detector.check = None
