@@ -120,6 +120,9 @@ PROFILES: dict[Profile, dict[str, Any]] = {
 }
 DEFAULT: Profile = "line"
 SIZED: tuple[Profile, ...] = ("line", "edge")  # by a time budget; the papers have their own sizes
+LONGEST: dict[Profile, float] = {"line": 1.25, "paper": 1.0, "edge": 4.0}
+"""How many times its steps a profile takes at most. The maps of `line` get worse with more
+(docs/experiments.md); for `edge` more was never measured."""
 STEPS = ("student_steps", "epochs")  # alternatives
 
 

@@ -17,16 +17,15 @@ from dataclasses import dataclass, replace
 
 from edgeseg.errors import ConfigError
 
-SIDES = (128, 160, 192, 224, 256, 288, 320)  # px
+SIDES = (128, 160, 192, 224, 256)  # px; at 320, verdicts were worse
 LEAST = 0.15  # of the recipe's steps; about those of the demo, whose maps find its defects
-MOST = 4.0  # times the steps that a resolution wants; more were never measured
 LONGER = 2.0
 """A budget is refused if the shortest useful training takes more than so many times as long. What a
 refusal proposes is thus accepted, although a loaded machine is measured otherwise each time."""
 LATE = 0.2  # of the planned time, by which a training is clearly slower than planned ...
 LATE_SECONDS, LATE_STEPS = 30.0, 20  # ... if it is as much, and seen in as many steps
 MINUTES = {"cpu": 30.0, "cuda": 10.0}
-"""Default budgets. A GPU seldom needs its own: MOST ends the training before."""
+"""Default budgets. A GPU seldom needs its own: `Recipe.longest` ends the training before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +55,8 @@ class Recipe:
     side: int
     batch: int
     steps: Mapping[str, int]
+    longest: float
+    """At most so many times the steps that a resolution wants."""
     given: Collection[str] = ()
     """Of `side`, `batch` and the names of the phases."""
 
@@ -211,7 +212,7 @@ class Planner:
         fixed, wanted = recipe.part(given=True), recipe.part(given=False)
         free = seconds - self._once(costs) - costs.of(fixed)
         if any(wanted.values()):
-            scale = max(min(free / costs.of(wanted), MOST * recipe.density(side)), 0.0)
+            scale = max(min(free / costs.of(wanted), recipe.longest * recipe.density(side)), 0.0)
         else:  # the steps are given, and the resolution is what fits
             scale = math.inf if free >= 0 or self.sides == (side,) else 0.0
         found = {p: n if p in fixed else _round(scale * n) for p, n in recipe.steps.items()}

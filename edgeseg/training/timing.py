@@ -25,7 +25,7 @@ from edgeseg.model.detectors import build_detector
 from edgeseg.model.fit_check import DRAWN, most_images
 from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.model.tiles.gains import gains_images
-from edgeseg.presets import SIZED
+from edgeseg.presets import LONGEST, SIZED
 from edgeseg.recipes import TrainConfig
 from edgeseg.tiles import Tiles
 from edgeseg.training.batches import Batches
@@ -77,7 +77,13 @@ def sized(
         keeps = sizes
         if sum(timer.steps.values()) <= len(timer.steps) * (WARMUP + TIMED):
             return config, None  # it takes no longer than to time it
-    recipe = Recipe(side=config.image_size, batch=config.batch, steps=timer.steps, given=keeps)
+    recipe = Recipe(
+        side=config.image_size,
+        batch=config.batch,
+        steps=timer.steps,
+        longest=LONGEST[config.profile],
+        given=keeps,
+    )
     plan, planner = make_plan(minutes, recipe, timer.measure, started=time.perf_counter() - started)
     _log(plan, planner, minutes, config, [name for name in SIZES if name in given])
     if minutes is None:
@@ -115,6 +121,8 @@ def _log(
         if other is not None and other.size() != before.size():
             log.info(f"--minutes {more:g} would buy: {other.size()}")
             before = other
+    if before is plan:
+        log.info("more time would buy nothing with this profile")
 
 
 class _Timer:
