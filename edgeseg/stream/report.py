@@ -35,6 +35,8 @@ class StreamReport:
     """Frames that cannot be judged, with those that are `not_judged`."""
     drops: int
     """Frames of a live source that were replaced by a newer one before inference."""
+    driver_drops: int
+    """Frames that the camera's driver counted and did not deliver; they are not in `received`."""
     received: int
     """Frames that the source delivered, also broken ones."""
     unread: int
@@ -62,6 +64,10 @@ class StreamReport:
     max_misses: int
     seconds: float
     fps: float
+    path: str
+    """How frames reached the graph's memory, from the driver or the decoder on."""
+    cpu_writes: int | None
+    """How often the CPU wrote a frame on that path; None if it is unknown."""
     latency: Percentiles | None
     """Arrival to mask; None if no frame was processed."""
     stages: dict[str, Percentiles]
@@ -76,6 +82,7 @@ class StreamReport:
             f"{', '.join(f'{count} {what}' for what, count in self._places().items())}",
             f"{self.engine}, {self.mode}, {self.frames} masks ({self.fps:.1f}/s)"
             f"{''.join(self._counts())}",
+            *self._path(),
         ]
         if self.latency is not None:
             rows = [("arrival to mask", self.latency.line())]
@@ -88,6 +95,13 @@ class StreamReport:
             )
         warnings = [f"warning: {line}" for line in self._warnings()]
         return "\n".join([*lines, *self.clocks.lines(), *warnings, *damaged_lines(self.damaged)])
+
+    def _path(self) -> list[str]:
+        """Return how frames reached the graph's memory."""
+        if not self.path:
+            return []
+        writes = "unknown" if self.cpu_writes is None else str(self.cpu_writes)
+        return [f"frames: {self.path}; CPU writes per frame: {writes}"]
 
     def _warnings(self) -> list[str]:
         """Return what somebody should look at, although the stream went on."""
@@ -114,6 +128,7 @@ class StreamReport:
             "broken or damaged frames without a mask": self.not_judged,
             "reconnects": self.reconnects,
             "frames not shown": self.not_shown,
+            "frames dropped by the camera's driver": self.driver_drops,
             "triggers missed": self.missed_triggers,
             "keep-warm iterations": self.keep_warm_iterations,
         }

@@ -46,14 +46,15 @@ STATUS_EVERY = 5.0  # seconds between log lines with the counts
 def stream_from(backend: Backend, config: StreamConfig) -> StreamReport:
     """Open the source and the sinks that `config` names, and stream between them."""
     with ExitStack() as stack:
-        _, height, width, _ = single_frame(backend)
+        single_frame(backend)
         config.applied(backend.card.rule)  # before a camera is opened
         source = open_source(
             config.address(),
-            size=(height, width),
+            size=backend.card.frame_size,
             attempts=config.reconnects,
             requested=Mode.of(config),
             bit_depth=backend.card.bit_depth,
+            frame_format=backend.card.frame_format,
         )
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not truncate the files
@@ -72,7 +73,10 @@ def stream(
     logged. A sink that fails is an error in the report; the others are complete.
     """
     single_frame(backend)
-    with stop_requests() as stop, open_requests(backend, config) as requests:
+    with (
+        stop_requests() as stop,
+        open_requests(backend, config, kept=source.keeps) as requests,
+    ):
         run = _StreamRun(backend, requests, source, sinks, config)
         try:
             with run.watch, run.capture, run.inference:
@@ -116,7 +120,9 @@ class _StreamRun:
         self._backend, self._source, self._config = backend, source, config
         self._stages = Stages()
         self.watch = Watch()
-        self.ring = Ring(requests.frames(), live=source.live)
+        frames = requests.frames()
+        source.lend(frames[: source.keeps])
+        self.ring = Ring(frames[source.keeps :], live=source.live)
         mark = marker(on=config.nvtx)
         self.capture = Capture(source, self.ring, period=self._period(), mark=mark)
         threshold = float(requests.requests[0].slot.threshold[0])
@@ -145,7 +151,7 @@ class _StreamRun:
         log.info(
             f"{masks + self.inference.not_judged} frames, {self.inference.anomalous} anomalous, "
             f"{self.inference.unknown} unknown, {masks / (now - self._began):.1f} masks/s; "
-            f"{self.ring.dropped} dropped"
+            f"{self.ring.dropped + self._source.skipped} dropped"
             + (f", {self.dispatcher.lost} lines lost" if self.dispatcher.lost else "")
         )
 
@@ -160,8 +166,9 @@ class _StreamRun:
             not_judged=inference.not_judged,
             anomalous=inference.anomalous,
             unknown=inference.unknown,
-            drops=self.ring.dropped,
-            received=self.capture.received,
+            drops=self.ring.dropped + source.skipped,
+            driver_drops=source.driver_drops,
+            received=self.capture.received + source.skipped,
             unread=self.capture.unread,
             broken=source.broken,
             damaged=tuple(source.damaged.found),
@@ -178,6 +185,8 @@ class _StreamRun:
             max_misses=self._config.max_misses,
             seconds=inference.seconds,
             fps=frames / inference.seconds,
+            path=inference.path,
+            cpu_writes=inference.writes,
             latency=self._stages.total(),
             stages=self._stages.summaries(),
             clocks=self.watch.report(),

@@ -262,7 +262,7 @@ def test_the_report_in_text_and_json():
         "source engine mode frames anomalous unknown drops broken reconnects not_shown "
         "trigger_drops missed_triggers keep_warm_iterations received unread damaged lost errors "
         "not_judged strict warnings budget_ms misses max_misses seconds fps stages clocks n "
-        "mean_ms max_ms p50_ms p90_ms p99_ms p999_ms".split()
+        "mean_ms max_ms p50_ms p90_ms p99_ms p999_ms driver_drops path cpu_writes".split()
     )
     assert set(document["stages"]) == {"wait", "run", "submit"}
     assert (document["n"], document["anomalous"], document["drops"]) == (4, 4, 0)
@@ -293,12 +293,22 @@ def test_a_video_file_is_streamed_whole(clip):
     config = StreamConfig(source=str(clip), window=False)
     report = stream_from(RedBackend(), config)
     assert (report.frames, report.drops) == (7, 0)
+    assert (report.path, report.cpu_writes) == ("JPEGs, decoded into the slots", 1)
 
 
 def test_the_synthetic_camera_is_streamed():
     config = StreamConfig(source="test://64x48@500", frames=20, window=False)
     report = stream_from(RedBackend(), config)
     assert report.frames == 20
+    assert "frames: bgr, drawn; CPU writes per frame: 1\n" in report.summary()
+
+
+def test_a_conversion_and_a_resize_are_part_of_the_path(said):
+    config = StreamConfig(source="test://128x96@500", frames=2, window=False)
+    report = stream_from(RedBackend(make_card(frame_format="gray")), config)
+    assert report.path == "bgr, drawn, resized from 128x96 to 64x48"
+    assert report.cpu_writes == 2
+    assert any(line.endswith(f"{report.path}; CPU writes per frame: 2") for line in said)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")

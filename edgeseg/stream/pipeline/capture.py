@@ -187,6 +187,7 @@ class Capture:
         except BaseException as raised:  # of any kind: the main thread raises it
             error = raised
         finally:
+            self.source.release()
             self.ring.finish(error)
             self._ended.set()
 

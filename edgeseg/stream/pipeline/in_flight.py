@@ -65,6 +65,13 @@ class InFlightRequest:
         if image is not self.image and not _same(image, self.image):
             self.bring(image, kind)
 
+    def count_writes(self, image: Image, kind: FrameFormat) -> int:
+        """Return how often `fill` writes an image; a resize counts as one."""
+        if image is self.image or _same(image, self.image):
+            return 0
+        direct = kind in ("bgr", "rgb") or kind == self.format
+        return 1 if direct else 2
+
     def bring(self, image: Image, kind: FrameFormat) -> None:
         """Copy, convert and scale an image into the slot."""
         if kind == self.format and image.shape == self.image.shape:

@@ -56,7 +56,11 @@ class Inference:
         self._mark = marker(on=config.nvtx)
         self._submitted: deque[Frame] = deque()
         self._taken = 0
-        self._conversion_logged = False
+        self.path = ""
+        """How frames reach the graph's memory."""
+        self.writes: int | None = None
+        """How often the CPU writes a frame on that path; None if it is unknown."""
+        self._path_of: str | None = None
         self._longest_ns = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -145,8 +149,9 @@ class Inference:
         self._taken += 1
 
     def _start(self, frame: Frame, request: InFlightRequest) -> None:
-        if not self._conversion_logged:
-            self._log_conversion(frame, request)
+        if self._path_of != self._capture.source.path:
+            self._path_of = self._capture.source.path
+            self._log_path(frame, request)
         with self._mark("fill"):
             request.fill(frame.image, frame.format)
         with self._mark("start"):
@@ -172,6 +177,8 @@ class Inference:
             score=math.nan,
             verdict=UNKNOWN,
             reason=frame.fault,
+            sequence=frame.sequence,
+            captured=frame.captured_clock,
         )
         with self._mark("dispatch"):
             self._dispatcher.offer(record)
@@ -205,6 +212,8 @@ class Inference:
             reason=verdict.reason,
             regions=regions.largest,
             region_count=regions.count,
+            sequence=frame.sequence,
+            captured=frame.captured_clock,
         )
         with self._mark("dispatch"):
             self._dispatcher.offer(record, request.slot, frame.done)
@@ -224,21 +233,28 @@ class Inference:
         self._longest_ns = max(self._longest_ns, time.perf_counter_ns() - begin)
         self.keep_warm_iterations += 1
 
-    def _log_conversion(self, frame: Frame, request: InFlightRequest) -> None:
-        """Log once if frames are resized or converted on the CPU, and how to avoid it."""
-        name, wanted = self._capture.source.name, self._card.frame_format
+    def _log_path(self, frame: Frame, request: InFlightRequest) -> None:
+        """Log how frames reach the graph, and how to avoid a conversion on the CPU."""
+        source, wanted = self._capture.source, self._card.frame_format
         height, width = frame.sent_size or picture_size(frame.format, frame.image.shape)
         rows, columns = request.size
+        what = option = ""
         if (height, width) != (rows, columns):
             what = f"resized from {width}x{height} to {columns}x{rows}"
             option = f"--frame-size {width}x{height}"
         elif wanted != frame.format:
             what = f"converted from {frame.format} to {wanted}"
             option = f"--format {frame.format}"
-        else:
-            return
-        self._conversion_logged = True
-        log.info(
-            f"{name}: frames are {what} on the CPU, included in the latency; "
-            f"to avoid it: edgeseg export {option}"
-        )
+        self.path, self.writes = source.path, frame.writes
+        if self.writes is not None:
+            self.writes += request.count_writes(frame.image, frame.format)
+        if self.path and what:
+            self.path += f", {what}"
+        if self.path:
+            writes = "unknown" if self.writes is None else self.writes
+            log.info(f"{source.name}: {self.path}; CPU writes per frame: {writes}")
+        if what:
+            log.info(
+                f"{source.name}: frames are {what} on the CPU, included in the latency; "
+                f"to avoid it: edgeseg export {option}"
+            )

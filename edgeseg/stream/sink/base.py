@@ -38,6 +38,10 @@ class Record:
     regions: tuple[Region, ...] = ()
     """Those that count by the rule, the largest first; in pixels of the graph's frames."""
     region_count: int = 0
+    sequence: int | None = None
+    """The camera's number of the frame, if it has one."""
+    captured: float | None = None
+    """Time stamp of the kernel in seconds since 1970, if it has one."""
 
     @property
     def text(self) -> str:

@@ -79,6 +79,10 @@ class JsonlSink(RecordSink):
             line["regions"] = [region.to_json() for region in record.regions]
         if record.region_count > len(record.regions):
             line["region_count"] = record.region_count
+        if record.sequence is not None:
+            line["sequence"] = record.sequence
+        if record.captured is not None:
+            line["captured"] = _utc(datetime.fromtimestamp(record.captured, timezone.utc))
         try:
             if self._gap:
                 self._put({"lost": self._gap})

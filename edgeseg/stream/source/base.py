@@ -3,6 +3,7 @@
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import Image
 from edgeseg.pixel_formats import FrameFormat
 
+LONGEST_DELAY = 10_000_000_000  # nanoseconds; an older time stamp is of another clock
 CLOSE_SECONDS = 1.0  # a read that is blocked for longer keeps its decoder until the process exits
 
 
@@ -40,6 +42,12 @@ class Frame:
     """The buffer for images that the slot does not take as they are."""
     fault: str = ""
     """Why the frame could not be read, and must not be judged; empty if it is whole."""
+    writes: int | None = None
+    """How often the CPU has written the frame on its way here; None if it is unknown."""
+    captured: int = 0
+    """Time stamp of the kernel, on the clock of `arrival`; 0 without one."""
+    sequence: int | None = None
+    """The camera's number of the frame, which also counts those that its driver dropped."""
     frozen: bool = False
     """Whether a live source delivers the same bytes again and again."""
     started: int = 0
@@ -49,13 +57,28 @@ class Frame:
     done: int = 0
     """When the mask was in host memory."""
 
-    def stamp(self) -> None:
-        """Set the arrival time to now."""
+    def stamp(self, arrived: int = 0) -> None:
+        """Set the arrival time: to now, or to `arrived`, which the kernel noted shortly before."""
         self.arrival, self.clock = time.perf_counter_ns(), time.time()
+        if 0 < self.arrival - arrived < LONGEST_DELAY:
+            self.clock -= (self.arrival - arrived) / 1e9
+            self.arrival = arrived
+
+    @property
+    def captured_clock(self) -> float | None:
+        """The time stamp of the kernel in seconds since 1970; None without one."""
+        if not self.captured:
+            return None
+        return self.clock - (self.arrival - self.captured) / 1e9
 
     def without_image(self) -> "Frame":
         """Return what is known of a broken frame; its buffer may be filled again."""
         return replace(self, image=np.zeros((1, 1, 3), np.uint8), slot_image=None)
+
+    def swap_slots(self, other: "Frame") -> None:
+        """Exchange the requests, and the slots that belong to them."""
+        self.request, other.request = other.request, self.request
+        self.slot_image, other.slot_image = other.slot_image, self.slot_image
 
     def buffer(self, kind: FrameFormat, shape: tuple[int, ...]) -> Image:
         """Make `image` a buffer for a frame [rows, columns, channels] in a format; return it.
@@ -82,6 +105,14 @@ class Source(Closing, ABC):
     """Successful reconnections to a lost camera."""
     broken = 0
     """Frames that could not be read or decoded."""
+    skipped = 0
+    """Frames of a live source that a newer one followed before they were read."""
+    driver_drops = 0
+    """Frames that the camera's driver counted and did not deliver."""
+    keeps = 0
+    """Frames that the source keeps, beside the one that is being read: see `lend`."""
+    path = ""
+    """How frames reach the slots, from the driver or the decoder on."""
 
     def __init__(self, name: str, fps: float) -> None:
         self.name = name
@@ -90,6 +121,12 @@ class Source(Closing, ABC):
         """Files that could not be read."""
         self.stopping = threading.Event()
         """Set when the stream ends; ends every wait of the source."""
+
+    def lend(self, frames: Sequence[Frame]) -> None:
+        """Give the source `keeps` frames for as long as it is read."""
+
+    def release(self) -> None:
+        """Write into no frame any more; called by the reading thread at its end."""
 
     @abstractmethod
     def read_into(self, frame: Frame) -> bool:

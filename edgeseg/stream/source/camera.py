@@ -36,7 +36,7 @@ class Mode:
     """(height, width)"""
     fps: float | None = None
     format: str | None = None
-    """A key of `v4l2.CODES`; the FOURCC for any other format that a camera delivers."""
+    """As --camera-format names it; the FOURCC for any other format that a camera delivers."""
 
     @classmethod
     def of(cls, config: StreamConfig) -> "Mode":
@@ -70,6 +70,10 @@ class Mode:
         return ", ".join(words) or "frames"
 
 
+class LostConnection(Exception):
+    """The camera is gone, and no further read can succeed."""
+
+
 class Connection(Protocol):
     """One connection to a camera; a lost one is closed and replaced."""
 
@@ -78,6 +82,11 @@ class Connection(Protocol):
     """Requested and delivered mode, for the log."""
     max_missing: int
     """Consecutive reads without a frame after which the camera counts as lost."""
+
+    @property
+    def path(self) -> str:
+        """As of `Source`."""
+        ...
 
     def read_into(self, frame: Frame) -> bool:
         """Wait for a frame, stamp and read it; False if none came. BrokenFrame: it is damaged."""
@@ -94,11 +103,15 @@ class CaptureConnection:
     the latency.
     """
 
+    path = ""
     max_missing = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
 
-    def __init__(self, capture: cv2.VideoCapture, kind: FrameFormat = "bgr") -> None:
-        """kind: the format of its frames, if they are no JPEGs."""
-        self._capture, self._retriever = capture, Retriever(capture, kind)
+    def __init__(
+        self, capture: cv2.VideoCapture, kind: FrameFormat | None = "bgr", *, writes: int
+    ) -> None:
+        """kind, writes: of frames that are no JPEGs, as of `Retriever`."""
+        self._capture = capture
+        self._retriever = Retriever(capture, kind, writes=writes)
         rate = capture.get(cv2.CAP_PROP_FPS)
         known = 0.0 < rate <= MAX_FPS
         self.fps = rate if known else DEFAULT_FPS
@@ -129,6 +142,7 @@ class Camera(Source):
         self._attempts = self._missing = self._damaged = 0  # since the last good frame
         self._reading = threading.Lock()
         super().__init__(name, self._connection.fps)
+        self.path = self._connection.path
         log.info(f"{name}: {self._connection.note}")
 
     def read_into(self, frame: Frame) -> bool:
@@ -139,10 +153,15 @@ class Camera(Source):
                     self._missing = self._damaged = 0
                     continue
                 try:
-                    if self._connection.read_into(frame):
+                    if self._read(frame):
                         self._attempts = self._missing = self._damaged = 0
                         return True
+                    if self.stopping.is_set():
+                        break
                     self._missing += 1
+                    self.broken += 1
+                except LostConnection:
+                    self._missing = self._connection.max_missing
                     self.broken += 1
                 except BrokenFrame as error:
                     log_broken(self, error)
@@ -151,6 +170,9 @@ class Camera(Source):
                     frame.fault = error.fault
                     return True
         return False
+
+    def _read(self, frame: Frame) -> bool:
+        return self._connection.read_into(frame)
 
     def _reconnect(self) -> None:
         """Reconnect; SourceError after the last attempt."""
@@ -197,6 +219,8 @@ class CameraOptions:
     size: tuple[int, int]
     """(height, width) of the graph's frames."""
     attempts: int
+    frame_format: FrameFormat = "bgr"
+    """Of the graph."""
 
     def camera(self, name: str, connect: Callable[[], Connection]) -> Camera:
         """Open a camera."""

@@ -27,14 +27,19 @@ ONE_PASS: dict[tuple[FrameFormat, FrameFormat], int] = {
 """OpenCV's conversions from one format to another that write each byte once."""
 
 
-def deliver(frame: Frame, pixels: Image, kind: FrameFormat) -> None:
-    """Copy or convert pixels [rows, columns, channels] into `frame.image`."""
+def deliver(frame: Frame, pixels: Image, kind: FrameFormat, *, writes: int = 0) -> None:
+    """Copy or convert pixels [rows, columns, channels] into `frame.image`.
+
+    writes: of the CPU, to make these pixels.
+    """
     slot, target = frame.slot_image, frame.slot_format
     fits = slot is not None and picture_size(kind, pixels.shape) == picture_size(target, slot.shape)
     if not fits or slot is None or kind == target:
         np.copyto(frame.buffer(kind, pixels.shape), pixels)
+        frame.writes = writes + 1
     else:
         convert(pixels, kind, frame.buffer(target, slot.shape), target)
+        frame.writes = writes + count_writes(kind, target)
 
 
 def convert(pixels: Image, kind: FrameFormat, buffer: Image, target: FrameFormat) -> None:

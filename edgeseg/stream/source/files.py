@@ -15,12 +15,13 @@ from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
 from edgeseg.stream.source.deliver import deliver
 from edgeseg.stream.source.mjpeg import (
     FOURCCS,
+    JPEG_PATH,
     BrokenFrame,
     fourcc,
     log_broken,
     take_packets,
 )
-from edgeseg.stream.source.retrieve import Retriever
+from edgeseg.stream.source.retrieve import VIDEO_PATH, VIDEO_WRITES, Retriever
 from edgeseg.verdict import DAMAGED
 
 FOLDER_FPS = 5.0  # of a video made from single images
@@ -48,11 +49,12 @@ class VideoFile(Source):
                 self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
             raise self._unreadable()
-        take_packets(self._capture, cv2.CAP_FFMPEG)
-        self._retriever = Retriever(self._capture, jpeg_size=self._jpeg_size())
+        jpegs = take_packets(self._capture, cv2.CAP_FFMPEG)
+        self._retriever = Retriever(self._capture, writes=VIDEO_WRITES, jpeg_size=self._jpeg_size())
         self._expected = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._count = self._whole = 0
         super().__init__(shown(path), self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_FPS)
+        self.path = JPEG_PATH if jpegs else VIDEO_PATH
 
     def read_into(self, frame: Frame) -> bool:
         """Read the next frame; SourceError at the end if none was whole."""
@@ -106,6 +108,8 @@ class VideoFile(Source):
 class ImageFiles(Source):
     """Images of any sizes, one after the other. One that cannot be read is listed, too."""
 
+    path = "image files, decoded and copied"
+
     def __init__(self, name: str, paths: list[Path], bit_depth: int = 16) -> None:
         super().__init__(name, FOLDER_FPS)
         self._bit_depth = bit_depth
@@ -125,5 +129,5 @@ class ImageFiles(Source):
             self.damaged.add(path, error)
             frame.fault = DAMAGED
             return True
-        deliver(frame, image, "rgb")
+        deliver(frame, image, "rgb", writes=1)
         return True

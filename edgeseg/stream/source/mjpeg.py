@@ -16,10 +16,11 @@ from edgeseg.data.formats.pillow import Damaged
 from edgeseg.log import log
 from edgeseg.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.stream.source.base import Frame, Source
-from edgeseg.stream.source.deliver import convert
+from edgeseg.stream.source.deliver import deliver
 from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
 
 FOURCCS = frozenset({"MJPG", "mjpg", "mjpe", "JPEG", "jpeg"})
+JPEG_PATH = "JPEGs, decoded into the slots"
 DECODED: frozenset[FrameFormat] = frozenset({"bgr", "rgb", "gray"})
 
 
@@ -63,14 +64,13 @@ def decode_jpeg_frame(jpeg: bytes, frame: Frame, expected: tuple[int, int] | Non
         size = camera_jpeg_size(jpeg)
         if expected and size != expected:
             raise BrokenFrame(f"{size[1]}x{size[0]}, expected {expected[1]}x{expected[0]}")
-        frame.sent_size = size
+        frame.sent_size, frame.writes = size, 1
         if slot is not None and size == picture_size(kind, slot.shape):
             if kind in DECODED:
                 decode_into(jpeg, kind, frame.buffer(kind, slot.shape))
             else:
                 decode_into(jpeg, "bgr", frame.buffer("bgr", (*size, 3)))
-                pixels = frame.image
-                convert(pixels, "bgr", frame.buffer(kind, slot.shape), kind)
+                deliver(frame, frame.image, "bgr", writes=1)
             return
         if slot is not None:
             size = reduced(size, picture_size(kind, slot.shape))

@@ -20,19 +20,23 @@ from edgeseg.addresses import ESCAPES, HIDDEN, encoded, public
 from edgeseg.errors import SourceError
 from edgeseg.machine.facts import this_machine
 from edgeseg.opencv import has_gstreamer, parameters, silence
+from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.stream.source.camera import TRY_WITHOUT, Camera, CameraOptions, CaptureConnection
 from edgeseg.stream.source.gstreamer import (
     APPSINK,
+    HARDWARE,
     OPEN_SECONDS,
     READ_SECONDS,
-    TO_BGR,
     GStreamerConnection,
+    taken,
 )
-from edgeseg.stream.source.mjpeg import take_packets
+from edgeseg.stream.source.mjpeg import JPEG_PATH, take_packets
+from edgeseg.stream.source.retrieve import VIDEO_PATH, VIDEO_WRITES
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 # nobuffer: start at the newest frame, not at those that were read to detect the stream's format.
 LOW_LATENCY = "rtsp_transport;tcp|fflags;nobuffer+discardcorrupt|flags;low_delay|max_delay;0"
+JETSON_BGRX = "nvvidconv ! video/x-raw,format=BGRx"
 FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 
@@ -41,28 +45,36 @@ def open_network(url: str, options: CameraOptions) -> Camera:
     name, url = public(url), encoded(url)
     options.warn_unused(name)
     if url.lower().startswith("rtsp") and has_gstreamer(cv2):
-        pipeline = rtsp_pipeline(url, jetson=this_machine().jetson is not None)
-        return options.camera(name, partial(_start, name, pipeline, url))
+        kind = taken(options.frame_format)
+        jetson = this_machine().jetson is not None
+        pipeline = rtsp_pipeline(url, kind, jetson=jetson)
+        return options.camera(name, partial(_start, name, pipeline, kind, url, jetson=jetson))
     return options.camera(name, partial(FFmpegConnection, url))
 
 
-def _start(name: str, pipeline: str, url: str) -> GStreamerConnection:
+def _start(
+    name: str, pipeline: str, kind: FrameFormat, url: str, *, jetson: bool
+) -> GStreamerConnection:
     """Start a pipeline; if it fails because the host does not answer, say that."""
     try:
-        return GStreamerConnection(name, pipeline)
+        inside = (kind not in HARDWARE) if jetson else 2  # the decoder and videoconvert
+        return GStreamerConnection(name, pipeline, kind, inside=int(inside))
     except SourceError as error:
         raise _unreachable(url) or error from None
 
 
-def rtsp_pipeline(url: str, *, jetson: bool) -> str:
-    """Return the GStreamer pipeline of an RTSP camera."""
+def rtsp_pipeline(url: str, kind: FrameFormat = "bgr", *, jetson: bool) -> str:
+    """Return the GStreamer pipeline of an RTSP camera that delivers a format."""
     location = url.replace("\\", "\\\\").replace('"', '\\"')
-    copy = "nvvidconv ! video/x-raw,format=BGRx ! " if jetson else ""
+    caps = PIXEL_FORMATS[kind].caps
+    end = f"videoconvert ! {caps}"
+    if jetson:
+        end = f"nvvidconv ! {caps}" if kind in HARDWARE else f"{JETSON_BGRX} ! {end}"
     timeout = int(READ_SECONDS * 1e6)
     return (
         f'rtspsrc location="{location}" protocols=tcp latency=0 tcp-timeout={timeout} ! '
         f"application/x-rtp,media=video ! decodebin ! "
-        f"{copy}{TO_BGR} ! {APPSINK}"
+        f"{end} ! {APPSINK}"
     )
 
 
@@ -91,8 +103,9 @@ class FFmpegConnection(CaptureConnection):
                 remedy="download it, then: edgeseg stream --source FILE",
                 code="source/remote-file",
             )
-        take_packets(capture, cv2.CAP_FFMPEG)
-        super().__init__(capture)
+        jpegs = take_packets(capture, cv2.CAP_FFMPEG)
+        super().__init__(capture, writes=VIDEO_WRITES)
+        self.path = JPEG_PATH if jpegs else VIDEO_PATH
 
 
 @contextmanager

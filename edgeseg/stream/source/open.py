@@ -18,13 +18,14 @@ from pathlib import Path
 from edgeseg.addresses import public
 from edgeseg.errors import SourceError
 from edgeseg.files import shown
+from edgeseg.pixel_formats import FrameFormat
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import CameraOptions, Mode
 from edgeseg.stream.source.files import open_path
 from edgeseg.stream.source.gstreamer import open_csi, open_pipeline
+from edgeseg.stream.source.local import open_local
 from edgeseg.stream.source.network import PORTS, open_network
 from edgeseg.stream.source.synthetic import open_synthetic
-from edgeseg.stream.source.v4l2 import open_v4l2
 
 SUPPORTED = (
     "a camera (0, v4l2:///dev/video0, csi://0, rtsp://HOST/PATH, http://HOST/PATH), "
@@ -39,21 +40,23 @@ def open_source(
     attempts: int,
     requested: Mode | None = None,
     bit_depth: int = 16,
+    frame_format: FrameFormat = "bgr",
 ) -> Source:
     """Open `address`; SourceError if it is missing, unavailable or not supported.
 
     size: (height, width) of the graph's frames, which cameras are asked for if `requested` has no
-    size; attempts: to reconnect to a lost camera; bit_depth: of 16-bit images, from the card.
+    size; attempts: to reconnect to a lost camera; bit_depth: of 16-bit images, from the card;
+    frame_format: of the graph's frames.
     """
-    options = CameraOptions(requested or Mode(), size, attempts)
+    options = CameraOptions(requested or Mode(), size, attempts, frame_format)
     if _is_number(address) and not os.path.lexists(address):
-        return open_v4l2(int(address), options)
+        return open_local(int(address), options)
     scheme, separator, rest = address.partition("://")
     scheme = scheme.lower()
     if not separator:
         return _open_path(Path(address), options, bit_depth)
     if scheme == "v4l2":
-        return open_v4l2(int(rest) if _is_number(rest) else rest, options)
+        return open_local(int(rest) if _is_number(rest) else rest, options)
     if scheme == "csi":
         return open_csi(rest, options)
     if scheme in PORTS:
@@ -78,7 +81,7 @@ def _is_number(text: str) -> bool:
 def _open_path(path: Path, options: CameraOptions, bit_depth: int) -> Source:
     try:
         if path.is_char_device():
-            return open_v4l2(str(path), options)
+            return open_local(str(path), options)
         source = open_path(path, bit_depth)
     except OSError as error:  # no permission, or a name that is too long
         raise SourceError(

@@ -9,6 +9,16 @@ from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.deliver import deliver
 from edgeseg.stream.source.mjpeg import BrokenFrame, decode_jpeg_frame
 
+VIDEO_PATH = "video, decoded by FFmpeg, converted to bgr and copied by OpenCV"
+VIDEO_WRITES = 3
+CAMERA_WRITES = 2  # OpenCV's conversion or copy, and the copy that it hands over
+PIPELINE_WRITES = 1  # OpenCV's copy of what a GStreamer pipeline delivers
+GUESSES: dict[int, FrameFormat] = {1: "gray", 3: "bgr"}  # by the number of channels
+
+
+class UnknownFormat(Exception):
+    """The format of a frame cannot be told; str() is its shape."""
+
 
 class Retriever:
     """Brings grabbed frames into the buffers of the stream."""
@@ -16,14 +26,20 @@ class Retriever:
     def __init__(
         self,
         capture: cv2.VideoCapture,
-        kind: FrameFormat = "bgr",
+        kind: FrameFormat | None = "bgr",
         *,
+        writes: int,
         jpeg_size: tuple[int, int] | None = None,
     ) -> None:
-        """kind: the format of frames that are not JPEGs; jpeg_size: of a file's JPEGs."""
-        self._capture, self.kind, self._jpeg_size = capture, kind, jpeg_size
+        """kind: the format of frames that are not JPEGs, None if only the frames tell.
+
+        writes: of the CPU, for one of those; jpeg_size: of a file's JPEGs.
+        """
+        self._capture, self._jpeg_size = capture, jpeg_size
+        self._known, self.kind = kind is not None, kind or "bgr"
+        self._writes = writes
         self._jpegs = False
-        self._shape: tuple[int, ...] = (1, 1, PIXEL_FORMATS[kind].channels)
+        self._shape: tuple[int, ...] = (1, 1, PIXEL_FORMATS[self.kind].channels)
         self._stage: Image = np.zeros(self._shape, np.uint8)
         """Holds what is converted or decoded."""
 
@@ -39,8 +55,10 @@ class Retriever:
         self._shape = pixels.shape
         if self._converted(frame):
             self._stage = pixels
-            deliver(frame, pixels, self.kind)
-        elif not np.may_share_memory(pixels, buffer := frame.buffer(self.kind, self._shape)):
+            deliver(frame, pixels, self.kind, writes=self._writes)
+            return
+        frame.writes = self._writes
+        if not np.may_share_memory(pixels, buffer := frame.buffer(self.kind, self._shape)):
             np.copyto(buffer, pixels)  # the first frame, or another size
 
     def raw(self, buffer: Image) -> Image:
@@ -63,9 +81,17 @@ class Retriever:
         return picture_size(self.kind, self._shape) == picture_size(kind, slot.shape)
 
     def _checked(self, image: Image) -> Image:
-        """Return an image as [rows, columns, channels]; BrokenFrame if it is of another format."""
-        form = PIXEL_FORMATS[self.kind]
+        """Return an image as [rows, columns, channels]; BrokenFrame if it is of another format.
+
+        UnknownFormat: nobody has told the format, and the shape does not tell it.
+        """
         channels = image.shape[2] if image.ndim == 3 else 1
+        if not self._known:
+            whole = len(image) == int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+            if channels not in GUESSES or not whole:
+                raise UnknownFormat(f"{image.dtype} {list(image.shape)}")
+            self._known, self.kind = True, GUESSES[channels]
+        form = PIXEL_FORMATS[self.kind]
         odd = form.planes == 2 and len(image) % 3 != 0
         if channels != form.channels or odd:
             raise BrokenFrame(f"no {self.kind} image, but {image.dtype} {list(image.shape)}")

@@ -49,6 +49,7 @@ class SyntheticCamera(Source):
     """A metal plate with a moving dark spot, at a constant rate."""
 
     live = True
+    path = "bgr, drawn"
 
     def __init__(self, height: int, width: int, fps: float) -> None:
         super().__init__(f"test://{width}x{height}@{fps:g}", fps)
@@ -66,6 +67,7 @@ class SyntheticCamera(Source):
         if self.stopping.wait(max(due - time.monotonic(), 0.0)):
             return False
         frame.buffer("bgr", self._plate.shape)
+        frame.writes = 1
         self._draw(frame)
         frame.stamp()
         self._count += 1

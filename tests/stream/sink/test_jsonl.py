@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,15 @@ def test_regions_are_in_the_line_of_their_frame(tmp_path):
     assert line["region_count"] == 201 and "regions" not in plain
     (region,) = line["regions"]
     assert (region["box"], region["area"], region["peak"]) == ([20, 10, 8, 4], 32, 1.0)
+
+
+def test_the_number_and_the_time_of_a_camera_are_kept(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    with JsonlSink(path) as sink:
+        sink.write(replace(make_record(3), sequence=17, captured=1_700_000_000.25))
+    (line,) = frame_lines(path)
+    assert (line["index"], line["sequence"]) == (3, 17)
+    assert line["captured"] == "2023-11-14T22:13:20.250+00:00"
 
 
 def test_a_name_that_is_no_text_is_kept(tmp_path):

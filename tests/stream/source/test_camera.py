@@ -24,6 +24,7 @@ class Planted:
     """A connection that delivers whole and damaged frames as planned, and then none."""
 
     fps = 25.0
+    path = "planted"
     max_missing = MOST_MISSING
 
     def __init__(self, plan, note="requested 64x48"):
@@ -221,7 +222,7 @@ def test_note_names_the_delivered_mode_only_if_it_differs(asked, delivered, note
     "broken", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3))]
 )
 def test_a_frame_of_another_type_is_broken(broken):
-    connection = CaptureConnection(FakeCapture([broken, solid_image()]))
+    connection = CaptureConnection(FakeCapture([broken, solid_image()]), writes=2)
     frame = Frame()
     with pytest.raises(BrokenFrame, match=str(broken.dtype)):
         connection.read_into(frame)
@@ -230,7 +231,7 @@ def test_a_frame_of_another_type_is_broken(broken):
 
 
 def test_a_frame_is_read_into_the_given_buffer_and_stamped():
-    connection = CaptureConnection(FakeCapture([solid_image(1), solid_image(2)]))
+    connection = CaptureConnection(FakeCapture([solid_image(1), solid_image(2)]), writes=2)
     frame = Frame(slot_image=solid_image())
     buffer = frame.slot_image
     assert connection.read_into(frame) and connection.read_into(frame)

@@ -1,16 +1,22 @@
 """open_source: from an address to a source."""
 
+import sys
+
 import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError, SourceError
 from edgeseg.opencv import NO_GSTREAMER
-from edgeseg.stream.source import gstreamer, network, v4l2
+from edgeseg.stream.source import gstreamer, local, network, opencv_camera
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, Mode
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import SyntheticCamera
+from edgeseg.stream.source.v4l2 import camera as v4l2
+from edgeseg.stream.source.v4l2.connection import Wanted
+from edgeseg.stream.source.v4l2.device import NotCaptureDevice
+from edgeseg.stream.source.v4l2.mode import UnsupportedFormat
 from edgeseg.system_packages import get_gstreamer
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
@@ -95,9 +101,9 @@ def test_a_folder_named_by_its_date_is_a_folder(tmp_path, monkeypatch):
 class Opened:
     """Replaces a connection, and keeps its arguments."""
 
-    fps, max_missing, note = 30.0, 1, "delivers 64x48"
+    fps, max_missing, note, path = 30.0, 1, "delivers 64x48", "planted"
 
-    def __init__(self, *asked):
+    def __init__(self, *asked, **options):
         self.asked = asked
 
 
@@ -105,7 +111,7 @@ class Opened:
 def planted(monkeypatch):
     """Connections without hardware, on an OpenCV with GStreamer."""
     for module, name in (
-        (v4l2, "V4L2Connection"),
+        (opencv_camera, "OpenCvConnection"),
         (network, "FFmpegConnection"),
         (network, "GStreamerConnection"),
         (gstreamer, "GStreamerConnection"),
@@ -114,23 +120,56 @@ def planted(monkeypatch):
     for module in (network, gstreamer):
         monkeypatch.setattr(module, "has_gstreamer", lambda cv2: True)
 
+    def open_planted(name, path, asked, wanted, **rest):
+        return Camera(name, lambda: V4L2Connection(path, asked, wanted), attempts=1)
+
+    monkeypatch.setattr(v4l2, "open_v4l2", open_planted)
+
+
+V4L2Connection = type("V4L2Connection", (Opened,), {})
+linux = pytest.mark.skipif(sys.platform != "linux", reason="V4L2 is Linux'")
+
 
 def connection_of(source):
     assert isinstance(source, Camera)
     return type(source._connection).__name__, source._connection.asked
 
 
+@linux
 @pytest.mark.parametrize(
-    ("text", "address"),
-    [("7", 7), ("v4l2://7", 7), ("v4l2:///dev/video7", "/dev/video7"), ("/dev/null", "/dev/null")],
+    ("text", "path"),
+    [
+        ("7", "/dev/video7"),
+        ("v4l2://7", "/dev/video7"),
+        ("v4l2:///dev/video7", "/dev/video7"),
+        ("/dev/null", "/dev/null"),
+    ],
 )
-def test_cameras_are_asked_for_by_number_and_by_device(planted, text, address):
-    assert connection_of(open_it(text)) == ("V4L2Connection", (address, Mode((48, 64))))
+def test_cameras_are_asked_for_by_number_and_by_device(planted, text, path):
+    wanted = Wanted("bgr", (48, 64))
+    assert connection_of(open_it(text)) == ("V4L2Connection", (path, Mode((48, 64)), wanted))
     requested = {"size": (720, 1280), "fps": 60.0, "format": "mjpeg"}
-    assert connection_of(open_it(text, **requested)) == (
-        "V4L2Connection",
-        (address, Mode(**requested)),
-    )
+    asked = Mode(**requested)
+    assert connection_of(open_it(text, **requested)) == ("V4L2Connection", (path, asked, wanted))
+
+
+@pytest.mark.parametrize(("text", "address"), [("7", 7), ("/dev/null", "/dev/null")])
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_other_systems_have_opencv(planted, monkeypatch, text, address, platform):
+    monkeypatch.setattr(local.sys, "platform", platform)
+    name, asked = connection_of(open_it(text))
+    assert name == "OpenCvConnection" and asked[:3] == (address, Mode((48, 64)), "bgr")
+
+
+@linux
+@pytest.mark.parametrize("kind", [NotCaptureDevice, UnsupportedFormat])
+def test_so_have_devices_that_are_no_cameras_of_v4l2(planted, monkeypatch, kind, said):
+    def refuse(*arguments, **options):
+        raise kind("Y16 ")
+
+    monkeypatch.setattr(v4l2, "open_v4l2", refuse)
+    assert connection_of(open_it("7"))[0] == "OpenCvConnection"
+    assert said[0].startswith("camera 7: opened through OpenCV") and said[0].endswith(": Y16 ")
 
 
 def test_a_camera_logs_what_it_delivers(planted, said):
@@ -139,10 +178,10 @@ def test_a_camera_logs_what_it_delivers(planted, said):
 
 
 def test_a_csi_camera_is_a_pipeline(planted):
-    kind, (name, line, asked) = connection_of(open_it("csi://1", fps=30.0))
+    kind, (name, line, sent, asked) = connection_of(open_it("csi://1", fps=30.0))
     assert (kind, name, asked) == ("GStreamerConnection", "csi://1", Mode((48, 64), 30.0))
     assert line.startswith("nvarguscamerasrc sensor-id=1 ! ")
-    assert line.endswith("appsink drop=true max-buffers=1 sync=false")
+    assert line.endswith("appsink drop=true max-buffers=1 sync=false") and sent == "bgr"
     open_it("csi://1", format="nv12")
     with fails(SourceError, "source/csi-format"):
         open_it("csi://1", format="mjpeg")
@@ -153,7 +192,7 @@ def test_a_csi_camera_is_a_pipeline(planted):
 def test_rtsp_goes_through_gstreamer_if_opencv_has_it(planted, monkeypatch):
     url = "rtsp://me:secret@host/live"
     source = open_it(url)
-    kind, (name, line) = connection_of(source)
+    kind, (name, line, _) = connection_of(source)
     assert (kind, name, source.name) == ("GStreamerConnection", *["rtsp://host/live"] * 2)
     assert line.startswith(f'rtspsrc location="{url}" protocols=tcp ')
     monkeypatch.setattr(network, "has_gstreamer", lambda cv2: False)
@@ -168,10 +207,12 @@ def test_mjpeg_over_http_goes_through_ffmpeg(planted, url):
 
 
 def test_a_users_pipeline_is_completed(planted, said):
-    _, (_, line) = connection_of(open_it("gst://videotestsrc is-live=true"))
+    _, (_, line, sent) = connection_of(open_it("gst://videotestsrc is-live=true"))
+    assert sent == "bgr"
     assert line.startswith("videotestsrc is-live=true ! videoconvert ! ")
     assert len(said) == 1
-    _, (_, line) = connection_of(open_it("gst://videotestsrc ! appsink sync=false"))
+    _, (_, line, sent) = connection_of(open_it("gst://videotestsrc ! appsink sync=false"))
+    assert sent is None, "only its frames tell the format"
     assert line == "videotestsrc ! appsink sync=false"
     name, sink = "gst://videotestsrc ! appsink sync=false", gstreamer.APPSINK
     assert said[1].startswith(f"{name}: its appsink lacks drop=true") and said[1].endswith(sink)

@@ -32,7 +32,7 @@ def as_opencv(frame):
 @pytest.mark.parametrize("kind", PIXEL_FORMATS)
 def test_frames_of_the_slot_s_size_are_in_the_slot(kind, target):
     sent = [random(kind, seed=seed) for seed in range(3)]
-    retriever = Retriever(FakeCapture(map(as_opencv, sent)), kind)
+    retriever = Retriever(FakeCapture(map(as_opencv, sent)), kind, writes=2)
     frame = slotted(target)
     for pixels in sent:
         retriever.read_into(frame)
@@ -50,7 +50,7 @@ def test_the_second_frame_is_written_by_opencv_itself():
     given = []
     retrieve = capture.retrieve
     capture.retrieve = lambda image: given.append(image) or retrieve(image)
-    retriever = Retriever(capture, "yuyv")
+    retriever = Retriever(capture, "yuyv", writes=2)
     retriever.read_into(frame)
     retriever.read_into(frame)
     assert given[1] is frame.slot_image
@@ -59,7 +59,7 @@ def test_the_second_frame_is_written_by_opencv_itself():
 @pytest.mark.parametrize("kind", PIXEL_FORMATS)
 def test_frames_of_another_size_are_left_as_they_are(kind):
     sent = [random(kind, (24, 32), seed=seed) for seed in range(2)]
-    retriever = Retriever(FakeCapture(map(as_opencv, sent)), kind)
+    retriever = Retriever(FakeCapture(map(as_opencv, sent)), kind, writes=2)
     frame = slotted("bgr")
     for pixels in sent:
         retriever.read_into(frame)
@@ -69,7 +69,7 @@ def test_frames_of_another_size_are_left_as_they_are(kind):
 
 def test_a_size_that_changes_is_followed():
     sent = [random("gray"), random("gray", (24, 32)), random("gray", seed=2)]
-    retriever = Retriever(FakeCapture(map(as_opencv, sent)), "gray")
+    retriever = Retriever(FakeCapture(map(as_opencv, sent)), "gray", writes=2)
     frame = slotted("gray")
     for pixels in sent:
         retriever.read_into(frame)
@@ -79,7 +79,7 @@ def test_a_size_that_changes_is_followed():
 def test_jpegs_are_decoded_into_the_slot():
     jpeg = encode(noise(), "JPEG")
     packet = np.frombuffer(jpeg, np.uint8)[None]
-    retriever = Retriever(FakeCapture([packet, packet]))
+    retriever = Retriever(FakeCapture([packet, packet]), writes=2)
     frame = slotted("bgr")
     for _ in range(2):
         retriever.read_into(frame)
@@ -99,7 +99,7 @@ def test_jpegs_are_decoded_into_the_slot():
 )
 def test_what_is_of_another_format_is_broken(kind, image):
     with pytest.raises(BrokenFrame, match=f"no {kind} image"):
-        Retriever(FakeCapture([image]), kind).read_into(slotted("bgr"))
+        Retriever(FakeCapture([image]), kind, writes=2).read_into(slotted("bgr"))
 
 
 def test_a_capture_that_has_no_image_delivers_a_broken_frame():
@@ -109,4 +109,4 @@ def test_a_capture_that_has_no_image_delivers_a_broken_frame():
 
     for answer in ((False, None), (True, None)):
         with pytest.raises(BrokenFrame):
-            Retriever(Failing([answer])).read_into(Frame())
+            Retriever(Failing([answer]), writes=2).read_into(Frame())
