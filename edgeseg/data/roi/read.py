@@ -1,0 +1,139 @@
+"""Reads the areas to inspect and to ignore, from files of several kinds.
+
+    mask.png          white is inside; the ROI has the name of the file
+    masks/            a folder of masks: a ROI each
+    areas.json        {"size": [W, H], "rois": {"NAME": [[[X, Y], ...], ...]}, "ignore": [...]}
+    labels.json       of LabelMe, or COCO with one image
+    annotations.xml   of CVAT, `CVAT for images`, with one image
+
+In a file of a labeling tool the label is the name of the ROI; the label `ignore` is ignored. All
+files are of pictures of one size, that of the images. Nothing is clipped, guessed or left out: what
+is not understood is refused.
+"""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.data.listing import SUFFIXES, list_images
+from edgeseg.data.roi.cvat import read_cvat
+from edgeseg.data.roi.drawn import IGNORE, Drawn, not_understood, rings_of
+from edgeseg.data.roi.labels import read_labels
+from edgeseg.data.truth import read_mask
+from edgeseg.errors import DataError
+from edgeseg.files import shown
+from edgeseg.geometry import Size, size_text
+from edgeseg.limits import check_limit
+from edgeseg.roi import MOST_NAMES, Area, Roi
+from edgeseg.schema import is_plain
+
+MOST_CORNERS = 200_000
+SLACK = 1.0  # pixels by which labeling tools let a corner leave the picture
+
+
+def read_roi(roi: Path | None, ignore: Path | None, size: Size | None = None) -> Roi | None:
+    """Read what is inspected and what is ignored; None if neither is given.
+
+    size: (height, width) of the images. DataError: `data/roi` for a file that is not understood,
+    `data/roi-size` for one of another size, `data/roi-empty` if nothing is left to inspect.
+    """
+    kept: list[Area] = []
+    left: list[Area] = []
+    sizes: dict[Path, Size] = {}
+    for path, ignored in ((roi, False), (ignore, True)):
+        if path is None:
+            continue
+        for file in _files(path):
+            drawn = read_areas(file)
+            sizes[file] = drawn.size
+            for area in drawn.areas:
+                (left if ignored or area.name.lower() == IGNORE else kept).append(area)
+    if not sizes:
+        return None
+    _check_sizes(sizes, size)
+    first = next(iter(sizes))
+    if roi is not None and not kept and not left:
+        raise _empty(roi)
+    found = Roi(picture=sizes[first], areas=tuple(kept), ignored=tuple(left))
+    _check(found, first)
+    return found
+
+
+def read_areas(path: Path) -> Drawn:
+    """Read one file by its suffix."""
+    readers: dict[str, Callable[[Path], Drawn]] = {".json": read_labels, ".xml": read_cvat}
+    readers |= dict.fromkeys(SUFFIXES, _read_mask)
+    if not path.is_file():
+        raise DataError(
+            f"not found: {shown(path)}",
+            remedy="--roi mask.png, or areas.json, or a folder of masks",
+            code="data/not-found",
+        )
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise not_understood(path, "not a mask image, .json or .xml")
+    return reader(path)
+
+
+def _read_mask(path: Path) -> Drawn:
+    mask = read_mask(path)
+    rings = rings_of(mask)
+    if not rings:
+        raise _empty(path)
+    name = path.stem if is_plain(path.stem) else "roi"
+    return Drawn((mask.shape[0], mask.shape[1]), (Area(name=name, rings=rings),))
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if not path.is_dir():
+        return [path]
+    files = list_images(path)
+    if not files:
+        raise not_understood(path, "a folder without mask images")
+    return files
+
+
+def _check_sizes(sizes: dict[Path, Size], expected: Size | None) -> None:
+    wanted = expected or next(iter(sizes.values()))
+    for path, size in sizes.items():
+        if size != wanted:
+            whose = "the images" if expected else shown(next(iter(sizes)))
+            raise DataError(
+                f"{shown(path)} is for pictures of {size_text(size)} pixels (expected "
+                f"{size_text(wanted)}, as {whose})",
+                remedy="draw it on a picture of the camera, at its full size",
+                code="data/roi-size",
+            )
+
+
+def _check(roi: Roi, path: Path) -> None:
+    height, width = roi.picture
+    check_limit("EDGESEG_MAX_PIXELS", prod(roi.picture), f"pixels of {shown(path)}")
+    areas = (*roi.areas, *roi.ignored)
+    corners = np.array([corner for area in areas for ring in area.rings for corner in ring])
+    if len(corners) > MOST_CORNERS:
+        raise not_understood(path, f"{len(corners)} corners (expected at most {MOST_CORNERS})")
+    if (corners < -SLACK).any() or (corners > (width + SLACK, height + SLACK)).any():
+        raise not_understood(path, f"a corner is outside of its {size_text(roi.picture)} pixels")
+    if len(roi.names) > MOST_NAMES:
+        raise not_understood(path, f"{len(roi.names)} names (expected at most {MOST_NAMES})")
+    if not roi.inside(roi.picture).any():
+        raise _empty(path)
+    missing = set(range(1, len(roi.names) + 1)) - set(np.unique(roi.labels(roi.picture)).tolist())
+    if missing:
+        name = roi.names[min(missing) - 1]
+        raise DataError(
+            f"nothing is left of the ROI {shown(name)}: it is empty, ignored or within another",
+            remedy="draw it again, or leave it out",
+            code="data/roi-empty",
+        )
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(
+        f"{shown(path)} leaves nothing to inspect",
+        remedy="white is inside, black is outside; or name areas to ignore with --ignore",
+        code="data/roi-empty",
+    )
