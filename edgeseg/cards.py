@@ -21,6 +21,7 @@ from edgeseg.geometry import MORE_PIXELS, Aspect, Box, Size, fit
 from edgeseg.limits import THRESHOLD, limit
 from edgeseg.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.recipes import TrainConfig
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 from edgeseg.schema import (
     Invalid,
@@ -102,6 +103,8 @@ class ModelCard:
     """Image threshold, on the image score."""
     rule: Rule = Rule()
     """By what a frame is anomalous, and which regions count."""
+    roi: Roi | None = None
+    """What of a picture is inspected; None: all of it."""
     context: float = bounded(0, 10_000, default=0.0)
     """Sigma of the Gaussian that the anomaly map is averaged with, in its pixels; 0 disables."""
     threshold_note: dict[str, Any] = field(default_factory=dict)
@@ -143,6 +146,8 @@ class GraphCard:
     image_threshold: float = bounded(-THRESHOLD, THRESHOLD)
     rule: Rule = Rule()
     """As in ModelCard."""
+    roi: Roi | None = None
+    """As in ModelCard; the graph has it in its maps and masks."""
     classes: tuple[str, str] = ("good", "anomalous")
     weights_sha256: str
     training: dict[str, Any]
@@ -185,6 +190,16 @@ class GraphCard:
     def content(self) -> Box:
         """Where the frame lies in the anomaly map; the map outside does not count."""
         return fit(self.frame_size, self.map_size, self.aspect)
+
+    @property
+    def picture_place(self) -> Box:
+        """Where a frame shows the picture that the ROIs were drawn on; without ROIs: all of it."""
+        return fit(self.roi.picture if self.roi else self.frame_size, self.frame_size, self.aspect)
+
+    @property
+    def whole_roi(self) -> Roi | None:
+        """The ROIs, if frames show the whole picture of the ROIs and nothing else."""
+        return self.roi if self.roi and self.roi.fits(self.frame_size) else None
 
     def content_of(self, size: Size) -> Box:
         """Return where an image of a size lies in the map, after it was brought to the frames."""

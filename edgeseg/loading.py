@@ -23,6 +23,7 @@ from edgeseg.geometry import Size
 from edgeseg.log import log, warn_once
 from edgeseg.machine.facts import this_machine
 from edgeseg.pixel_formats import FrameFormat
+from edgeseg.roi import Roi
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates
@@ -103,11 +104,12 @@ def open_run(
     threads: int | None = None,
     device: str = "cpu",
     context: float | None = None,
+    roi: Roi | None = None,
     sets_thresholds: bool = False,
 ) -> PyTorchBackend:
     """Open a run in PyTorch.
 
-    frame_size: (height, width); default: that of the anomaly map. context: overrides the
+    frame_size: (height, width); default: that of the anomaly map. context, roi: override the
     card's. Thresholds that are not set yet are 0.5, which is logged unless the caller sets them.
     """
     require("torch", extra="train")
@@ -123,6 +125,8 @@ def open_run(
     detector, card = load_run(run)
     if context is not None:
         card = dataclasses.replace(card, context=context)
+    if roi is not None:
+        card = dataclasses.replace(card, roi=roi)
     unset = not sets_thresholds and None in (card.threshold, card.image_threshold)
     backend = opened_run(
         detector, card, frame_size or card.map_size, frame_format, batch, threads, device
@@ -155,6 +159,7 @@ def opened_run(
         top=card.config["top"],
         context=card.context,
         tiles=card.tiles,
+        roi=card.roi,
     )
     graph = _graph_card(card, frame_format, (batch, height, width, CHANNELS[frame_format]))
     return PyTorchBackend(module.to(torch_device(device)), graph, threads=threads)
@@ -321,6 +326,7 @@ def _graph_card(
         threshold=DEFAULT_THRESHOLD if card.threshold is None else card.threshold,
         image_threshold=DEFAULT_THRESHOLD if card.image_threshold is None else card.image_threshold,
         rule=card.rule,
+        roi=card.roi,
         weights_sha256=card.weights_sha256,
         training=card.config,
         context=card.context,

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,11 +20,20 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.geometry import Box, Size
 from edgeseg.region_config import RegionConfig
-from edgeseg.regions import Region, Regions, find_regions
+from edgeseg.regions import Region, Regions, enlarged, find_regions
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import BY_SCORE, VerdictName, check_thresholds, checked_threshold, judge
+from edgeseg.verdict import (
+    BY_SCORE,
+    VerdictName,
+    check_thresholds,
+    checked_threshold,
+    judge,
+    shape_fault,
+)
 
 Channels = Literal["bgr", "rgb"]
 _TO_UINT8 = {
@@ -56,6 +64,7 @@ class Prediction:
     """Pixel threshold that the mask was made with."""
     _frame: Image = field(repr=False)
     _rule: Rule = field(default=BY_SCORE, repr=False)
+    _roi: Roi | None = field(default=None, repr=False)
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -72,7 +81,7 @@ class Prediction:
 
     @cached_property
     def _found(self) -> Regions:
-        return regions_of(self.mask, self.anomaly_map, self._rule)
+        return regions_of(self.mask, self.anomaly_map, self._rule, self._roi)
 
     def draw(self) -> Image:
         """Return the frame with map, outline of the mask and numbers of the regions.
@@ -82,7 +91,15 @@ class Prediction:
         """
         from edgeseg.stream.sink.overlay import draw
 
-        return draw(self._frame, self.mask, self.anomaly_map, self.threshold, self.regions)
+        outlines = self._roi.outlines(Box(0, 0, *self.mask.shape)) if self._roi else ()
+        return draw(
+            self._frame,
+            self.mask,
+            self.anomaly_map,
+            self.threshold,
+            self.regions,
+            outlines=outlines,
+        )
 
 
 class Model:
@@ -187,8 +204,11 @@ class Model:
         content = card.content_of(size)
         anomaly_map = slot.anomaly_map[0, content.rows, content.columns].copy()
         same_size = slot.mask.shape[1:] == size
-        mask = slot.mask[0].copy() if same_size else mask_of(anomaly_map, self.threshold, size)
-        found = regions_of(mask, anomaly_map, self.rule) if self.rule.by_regions else None
+        mask = slot.mask[0].copy()
+        if not same_size:
+            mask = mask_of(anomaly_map, self.threshold, size, card.roi)
+        by_regions = self.rule.by_regions
+        found = regions_of(mask, anomaly_map, self.rule, card.roi) if by_regions else None
         verdict = judge(
             score,
             self.image_threshold,
@@ -196,6 +216,7 @@ class Model:
             card.input_check,
             rule=self.rule,
             regions=found,
+            fault=shape_fault(card.roi, size),
         )
         return Prediction(
             verdict=verdict.name,
@@ -207,6 +228,7 @@ class Model:
             threshold=self.threshold,
             _frame=image if channels == "bgr" else image[:, :, ::-1],
             _rule=self.rule,
+            _roi=card.roi,
         )
 
     def close(self) -> None:
@@ -285,19 +307,26 @@ def single_frame(backend: Backend) -> tuple[int, int, int, int]:
     return shape
 
 
-def regions_of(mask: Image, anomaly_map: NDArray[np.float32], rule: Rule) -> Regions:
+def regions_of(
+    mask: Image, anomaly_map: NDArray[np.float32], rule: Rule, roi: Roi | None
+) -> Regions:
     """Return the regions that count of a mask that has the size of its image."""
     size = mask.shape[0], mask.shape[1]
-    return find_regions(mask, anomaly_map, rule, rule.scale(size, size))
+    labels = roi.labeled(size) if roi else None
+    return find_regions(mask, anomaly_map, rule, rule.scale(size, size), labels)
 
 
-def mask_of(anomaly_map: NDArray[np.float32], threshold: float, size: tuple[int, ...]) -> Image:
+def mask_of(
+    anomaly_map: NDArray[np.float32], threshold: float, size: Size, roi: Roi | None = None
+) -> Image:
     """Return the mask of an anomaly map as the graph makes it: uint8 0/255, size (height, width).
 
-    The map is enlarged bilinearly and compared with the threshold.
+    The map is enlarged bilinearly and compared with the threshold. roi: of the picture; 0 outside.
     """
-    full = cv2.resize(anomaly_map, size[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.where(full > threshold, np.uint8(255), np.uint8(0))
+    marked = enlarged(anomaly_map, size, roi) > threshold
+    if roi is not None:
+        marked &= roi.labeled(size).inside
+    return np.where(marked, np.uint8(255), np.uint8(0))
 
 
 def _to_uint8(kind: str, bit_depth: int) -> str:

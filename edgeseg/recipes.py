@@ -33,7 +33,7 @@ class TrainConfig(TileRequest):
     """How one model is trained; the defaults are those of the model's paper."""
 
     PANELS: ClassVar[dict[str, str]] = {
-        "Data and augmentation": "holdout augmentation rotation lighting local_contrast",
+        "Data and augmentation": "holdout augmentation rotation lighting local_contrast roi ignore",
         "Tiles": "tiles tile_size overlap",
         "Defective images": "use_defects defect_share",
         "Synthetic anomalies": (
@@ -90,6 +90,13 @@ class TrainConfig(TileRequest):
         "Normalize gray values by local mean and deviation: sigma of the Gaussian as a share of "
         "the side; 0 disables",
     )
+
+    roi: Path | None = setting(
+        None,
+        "What is inspected: a mask image, a folder of them, or a JSON or XML file of areas "
+        "[default: the whole image]",
+    )
+    ignore: Path | None = setting(None, "What is not inspected, in the same forms")
 
     use_defects: bool = setting(
         False, "Train the head also on defective images of DATA; those left over judge it"

@@ -64,7 +64,7 @@ class RuleConfig(RegionConfig):
     """What `threshold` stores of the regions; a checkerboard may give the size of a pixel."""
 
     PANELS: ClassVar[dict[str, str]] = {
-        "Regions": f"{RegionConfig.PANELS['Regions']} checkerboard square_mm"
+        "Regions": f"{RegionConfig.PANELS['Regions']} checkerboard square_mm roi ignore"
     }
 
     checkerboard: Path | None = setting(
@@ -73,6 +73,13 @@ class RuleConfig(RegionConfig):
     square_mm: float | None = setting(
         None, "Side of a square of the checkerboard in mm", low=0.01, high=10_000, example=5
     )
+
+    roi: Path | None = setting(
+        None,
+        "What of the pictures is inspected, of a run: a mask image, a folder of them, or a JSON or "
+        "XML file of areas; needs DATA, then an export",
+    )
+    ignore: Path | None = setting(None, "What is not inspected, in the same forms")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,3 +95,6 @@ class RuleConfig(RegionConfig):
                 remedy="--mm-per-px 0.05",
                 code="config/conflict",
             )
+
+
+UNCHANGED = RuleConfig()

@@ -11,6 +11,7 @@ The outline of a hole runs through pixels of the region.
 Source: Pick, Geometrisches zur Zahlenlehre, 1899.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.geometry import Size
+from edgeseg.roi import Labels, Roi
 from edgeseg.rule import Rule
 
 MOST = 200
@@ -81,14 +84,14 @@ class Regions:
     area: float = 0.0
     """Of all, in pixels of the picture."""
     per_roi: Mapping[str, int] = field(default_factory=dict)
-    """How many of them each ROI has."""
+    """How many of them each of several ROIs has."""
     finite: bool = True
     """Whether the anomaly map holds no NaN and no infinity."""
 
     @property
     def most(self) -> int:
         """The count of the ROI that has most; without ROIs that of the frame."""
-        return max(self.per_roi.values(), default=0)
+        return max(self.per_roi.values(), default=self.count)
 
 
 NONE = Regions()
@@ -112,13 +115,15 @@ def find_regions(
     anomaly_map: NDArray[np.float32],
     rule: Rule,
     scale: tuple[float, float] = (1.0, 1.0),
+    rois: Labels | None = None,
     *,
     most: int = MOST,
 ) -> Regions:
     """Return the regions that count; they are 8-connected.
 
     mask: uint8 [H, W], 0 or 255; anomaly_map: float32 [h, w] of the same picture; scale: of the
-    rule, pixels of the picture per pixel of the mask (x, y); most: regions to describe.
+    rule, pixels of the picture per pixel of the mask (x, y); rois: of the mask's pixels; most:
+    regions to describe.
     """
     low, high = float(anomaly_map.min()), float(anomaly_map.max())
     finite = bool(np.isfinite(low) and np.isfinite(high))
@@ -129,24 +134,20 @@ def find_regions(
     counts = outlines.area * pixel >= rule.min_area
     places = np.flatnonzero(counts)
     places = places[np.argsort(-outlines.area[places], kind="stable")]
-    if not most and rule.min_peak is None:  # counting needs no measurements
-        return _counted((), outlines.area[places], pixel, finite)
-    view = _View(mask, anomaly_map, outlines, rule, scale)
+    names = rois.names if rois else ()
+    if not most and rule.min_peak is None and len(names) < 2:  # counting needs no measurements
+        total = float(outlines.area[places].sum()) * pixel
+        return Regions(count=len(places), area=total, finite=finite)
+    view = _View(mask, anomaly_map, outlines, rule, scale, rois)
     if rule.min_peak is not None:
         peaks = [view.values(place, *view.pixels(place))[0] for place in places.tolist()]
         places = places[np.array(peaks) >= rule.min_peak]
     largest = tuple(view.region(place) for place in places[:most].tolist())
-    return _counted(largest, outlines.area[places], pixel, finite)
-
-
-def _counted(
-    largest: tuple[Region, ...], areas: NDArray[np.int64], pixel: float, finite: bool
-) -> Regions:
     return Regions(
         largest=largest,
-        count=len(areas),
-        area=float(areas.sum()) * pixel,
-        per_roi={"": len(areas)} if len(areas) else {},
+        count=len(places),
+        area=float(outlines.area[places].sum()) * pixel,
+        per_roi=Counter(map(view.roi, places.tolist())) if len(names) > 1 else {},
         finite=finite,
     )
 
@@ -161,7 +162,9 @@ class _View:
         outlines: Outlines,
         rule: Rule,
         scale: tuple[float, float],
+        rois: Labels | None,
     ) -> None:
+        self._rois = rois
         self._mask, self._map = mask, anomaly_map
         self._points, self._areas = outlines.points, outlines.area.tolist()
         self._low, self._high = outlines.low.tolist(), outlines.high.tolist()
@@ -211,9 +214,21 @@ class _View:
             peak,
             mean,
             tuple(points[0, 0].tolist()),
-            "",
+            self.roi(place),
             *millimeters,
         )
+
+    def roi(self, place: int) -> str:
+        """Return the ROI that has most of a region, of equal ones the first."""
+        if self._rois is None or not self._rois.names:
+            return ""
+        if len(self._rois.names) == 1:
+            return self._rois.names[0]
+        (left, top), (right, bottom) = self._low[place], self._high[place]
+        own, _ = self.pixels(place)
+        labels = self._rois.pixels[top : bottom + 1, left : right + 1][own > 0]
+        counts = np.bincount(labels, minlength=2)[1:]
+        return self._rois.names[int(counts.argmax())] if counts.any() else ""
 
     def values(self, place: int, own: NDArray[np.uint8], alone: bool) -> tuple[float, float]:
         """Return the peak and the mean of the anomaly map over one region; see `pixels`."""
@@ -238,7 +253,11 @@ class _View:
                 (left, right, self._map.shape[1], self._mask.shape[1]),
             )
         )
-        return float(self._map[rows, columns].max())
+        highest = float(self._map[rows, columns].max())
+        if highest or self._rois is None:
+            return highest
+        beside = self._map[max(rows.start - 1, 0) : rows.stop + 1]  # at the border of a ROI
+        return float(beside[:, max(columns.start - 1, 0) : columns.stop + 1].max())
 
     def pixels(self, place: int) -> tuple[NDArray[np.uint8], bool]:
         """Return the pixels of a region in its box, and whether no other region has any there."""
@@ -249,6 +268,21 @@ class _View:
         _, labels = cv2.connectedComponents(crop, connectivity=8)
         x, y = self._points[place][0, 0]
         return np.asarray(labels == labels[y - top, x - left]).view(np.uint8), False
+
+
+def enlarged(
+    anomaly_map: NDArray[np.float32], size: Size, roi: Roi | None = None
+) -> NDArray[np.float32]:
+    """Return a map at the size of a mask as the graph enlarges it, bilinearly; roi: of its picture.
+
+    What is beside a ROI gets the highest value next to it, so that its border does not fade.
+    """
+    if roi is not None:
+        inside = roi.labeled((anomaly_map.shape[0], anomaly_map.shape[1])).inside
+        beside = cv2.dilate(anomaly_map, np.ones((3, 3), np.uint8))
+        anomaly_map = np.where(inside, anomaly_map, beside)
+    found = cv2.resize(anomaly_map, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(found, np.float32)
 
 
 def outline(mask: NDArray[np.uint8], region: Region) -> NDArray[np.int64]:

@@ -5,9 +5,12 @@ An area is a polygon with holes, in pixels of the picture; the corner of its top
 serve every resolution. Where areas of a name overlap, they add up; what is ignored is in no ROI.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +19,9 @@ from edgeseg.geometry import Box, Size
 from edgeseg.schema import bounded
 from edgeseg.settings import LARGEST_SIDE
 
-Ring = tuple[tuple[float, float], ...]
+Corners = tuple[tuple[float, float], ...]
 MOST_NAMES = 255  # they are labels of 8 bits
-LONGEST_NAME = 60  # characters
+KEPT = 4  # sizes whose labels are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +29,18 @@ class Area:
     """An area: what an odd number of its rings surrounds, so a ring within another is a hole."""
 
     name: str = bounded(name=True)
-    rings: tuple[Ring, ...]
+    rings: tuple[Corners, ...]
     """Each at least three corners (x, y), in pixels of the picture."""
+
+
+class Labels(NamedTuple):
+    """The ROI of each pixel of a frame."""
+
+    names: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    """[H, W]: k of names[k - 1]; 0: none."""
+    inside: NDArray[np.bool_]
+    """[H, W], what is inspected; of a picture with nothing but ignored areas all else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +58,28 @@ class Roi:
         """The names of the ROIs, each once."""
         return tuple(dict.fromkeys(area.name for area in self.areas))
 
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the areas and the size of the picture."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+
     def fits(self, size: Size) -> bool:
         """Whether a picture of a size has the shape of the one that the areas were drawn on."""
         (height, width), (rows, columns) = self.picture, size
         return abs(height * columns - width * rows) <= max(height, width, rows, columns)
+
+    def labeled(self, size: Size, place: Box | None = None) -> Labels:
+        """Return labels and inside of a frame; those of the last places are kept."""
+        if (size, place) not in self._kept:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            labels = Labels(self.names, self.labels(size, place), self.inside(size, place))
+            self._kept[size, place] = labels
+        return self._kept[size, place]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[Size, Box | None], Labels]:
+        return {}
 
     def inside(self, size: Size, place: Box | None = None) -> NDArray[np.bool_]:
         """Return what is inspected of a frame or map of a size, bool [H, W].

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError, DataError
+from edgeseg.geometry import Size
 from edgeseg.limits import THRESHOLD
 from edgeseg.regions import Regions
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 
 VerdictName = Literal["good", "anomalous", "unknown"]
@@ -46,6 +48,7 @@ WORDS = {
 NOT_A_NUMBER = "the result is not a number"
 FROZEN_CAMERA = "frozen camera: the same picture again and again"
 DAMAGED = "damaged image"
+OTHER_SHAPE = "picture of another shape than that of the ROI"
 BY_SCORE = Rule()
 BROKEN_FRAME, PARTIAL_FRAME = "broken frame", "partial frame"
 
@@ -65,12 +68,14 @@ def judge(
     *,
     rule: Rule = BY_SCORE,
     regions: Regions | None = None,
+    fault: str = "",
 ) -> Verdict:
     """Return the verdict of a frame; input_check: its K columns, limits and rule: of the card.
 
-    regions: those that count by the rule; needed where they decide.
+    regions: those that count by the rule; needed where they decide. fault: why the frame cannot be
+    judged, if that is known.
     """
-    if reason := doubt(score, input_check, limits):
+    if reason := fault or doubt(score, input_check, limits):
         return Verdict(UNKNOWN, reason)
     if not rule.by_regions:
         return Verdict(ANOMALOUS if is_anomalous(score, image_threshold) else GOOD)
@@ -97,6 +102,11 @@ def doubt(
         if limit.high is not None and value > limit.high:
             return high
     return ""
+
+
+def shape_fault(roi: Roi | None, size: Size) -> str:
+    """Return why a picture of a size cannot be judged with ROIs: it has another shape."""
+    return "" if roi is None or roi.fits(size) else OTHER_SHAPE
 
 
 def refuse_unknown(unknown: int, total: int, what: str) -> None:

@@ -27,6 +27,7 @@ from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs
 from edgeseg.evaluation.evaluate import Flags, Results, read_truth, score_results
 from edgeseg.files import shown
 from edgeseg.log import log
+from edgeseg.roi import Roi
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores
@@ -87,7 +88,7 @@ class Cases:
             good=self.good,
             judged=self.judged,
         )
-        return score_results(results, ~self.good, top=self.top)
+        return score_results(results, ~self.good, top=self.top, roi=outputs.roi)
 
 
 def open_cases(data: Path, card: GraphCard, most: int) -> Cases:
@@ -151,10 +152,13 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     chosen = [goods[place] for place in evenly(len(goods), max(most // 2, 1))]
     folder = card.training.get("textures")
     own = FolderTextures(Path(folder)) if folder and Path(folder).is_dir() else None
-    corruptor = trained_corruptor(card.training, own or ProceduralTextures())
+    textures = own or ProceduralTextures()
     images = (read_image(sample.path, card.bit_depth) for sample in chosen)
     clean = [resize(im, *card.content_of((im.shape[0], im.shape[1])).size) for im in images]
-    pairs = [_anomaly(image, seed, corruptor) for seed, image in enumerate(clean)]
+    pairs = [
+        _anomaly(image, seed, trained_corruptor(card.training, textures, inside=inside))
+        for seed, (image, inside) in enumerate(zip(clean, _inside(clean, card.roi), strict=True))
+    ]
     good = np.arange(2 * len(clean)) < len(clean)
     none = np.zeros((len(clean), *card.map_size), np.bool_)
     boxes = [card.content_of((image.shape[0], image.shape[1])) for image in clean]
@@ -171,6 +175,12 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
         origin=f"{len(clean)} good images of {shown(dataset.root)}, with and without a drawn "
         "anomaly",
     )
+
+
+def _inside(images: Sequence[Image], roi: Roi | None) -> list[Flags | None]:
+    """Return where each image is inspected; None: everywhere."""
+    sizes = [(image.shape[0], image.shape[1]) for image in images]
+    return [None if roi is None else roi.labeled(size).inside for size in sizes]
 
 
 def _anomaly(image: Image, seed: int, corruptor: Corruptor) -> tuple[Image, Flags]:

@@ -211,7 +211,7 @@ def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Out
         scores[batch] = found.scores[: batch.stop - start]
         for _ in range(start, batch.stop):
             advance()
-    masks = (maps > card.threshold) & inside_boxes(cases.boxes, card.map_size)
+    masks = (maps > card.threshold) & inside_boxes(cases.boxes, card.map_size, card.roi)
     scale = card.rule.scale(card.frame_size, card.content.size)
     return Outputs(
         maps,
@@ -222,6 +222,7 @@ def _outputs(backend: Backend, cases: Cases, advance: Callable[[], None]) -> Out
         rule=card.rule,
         scale=scale,
         boxes=cases.boxes,
+        roi=card.roi,
     )
 
 

@@ -107,6 +107,8 @@ def _notes(a: GraphCard, b: GraphCard) -> list[str]:
         notes.append("note: the models have different weights")
     if bool(a.input_check) != bool(b.input_check):
         notes.append(f"note: only {'A' if a.input_check else 'B'} checks its input")
+    if a.roi != b.roi:
+        notes.append("note: the models inspect different ROIs")
     if a.rule != b.rule:
         notes.append("note: each model is judged by its own rule for regions")
     limits = [(card.threshold, card.image_threshold) for card in (a, b)]

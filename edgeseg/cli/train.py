@@ -133,6 +133,7 @@ def threshold(
         )
     names_model = data is None and (model is None or is_model(model))
     alone = pick is None and context is None and not input_check
+    alone = alone and config.roi is None and config.ignore is None
     if names_model and alone and config != RuleConfig():
         return change_rule(find_model(model), config, store_thresholds)
     named, images = split("threshold", model, data)

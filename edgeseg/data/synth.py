@@ -19,6 +19,7 @@ from edgeseg.data.natural import natural
 from edgeseg.data.noise import perlin_mask
 from edgeseg.data.textures import Textures
 
+TRIES = 8  # drawings, until one has a pixel where anomalies may be
 Drawing = Callable[[Image, Generator], tuple[Image, Mask]]
 
 
@@ -43,15 +44,32 @@ class Corruptor:
     """Good images of the same size, for the pieces of other parts."""
     intact: float = 0.0
     """Share of images without an anomaly."""
+    inside: Mask | None = None
+    """Where anomalies may be, bool [H, W] of the images' size; None: everywhere."""
 
     def corrupt(self, image: Image, rng: Generator) -> tuple[Image, Mask]:
         """uint8 [H, W, 3] -> (corrupted uint8 [H, W, 3], mask bool [H, W]).
 
         The mask may be empty, because the noise does not always exceed its threshold.
         """
-        size = image.shape[0], image.shape[1]
         if self.intact and rng.random() < self.intact:
-            return image, np.zeros(size, np.bool_)
+            return image, np.zeros(image.shape[:2], np.bool_)
+        if self.inside is None:
+            return self._draw(image, rng)
+        for _ in range(TRIES):
+            corrupted, mask = self.restrict(image, *self._draw(image, rng))
+            if mask.any():
+                break
+        return corrupted, mask
+
+    def restrict(self, image: Image, changed: Image, mask: Mask) -> tuple[Image, Mask]:
+        """Return a changed image and its mask without what was changed where nothing may be."""
+        if self.inside is None:
+            return changed, mask
+        return np.where(self.inside[:, :, None], changed, image), mask & self.inside
+
+    def _draw(self, image: Image, rng: Generator) -> tuple[Image, Mask]:
+        size = image.shape[0], image.shape[1]
         if drawn := self._choose(rng):
             return drawn(image, rng)
         mask = perlin_mask(rng, size)
@@ -83,7 +101,10 @@ class Corruptor:
 
 
 def trained_corruptor(
-    training: Mapping[str, Any], textures: Textures, others: Sequence[Image] = ()
+    training: Mapping[str, Any],
+    textures: Textures,
+    others: Sequence[Image] = (),
+    inside: Mask | None = None,
 ) -> Corruptor:
     """Return the corruptor of a training; training: the settings in its card."""
     low, high = Corruptor.opacity
@@ -97,4 +118,5 @@ def trained_corruptor(
         natural=training.get("natural", 0.0),
         others=others,
         intact=training.get("intact", 0.0),
+        inside=inside,
     )

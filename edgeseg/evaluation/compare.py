@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import InputLimit
 from edgeseg.evaluation.regions.score import region_score
 from edgeseg.geometry import Box
+from edgeseg.regions import enlarged
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
 from edgeseg.verdict import BY_SCORE
@@ -63,6 +64,8 @@ class Outputs:
     """Pixels of the frame per pixel of a mask, (x, y)."""
     boxes: NDArray[np.intp] | None = None
     """[N, 4], a Box each: where the images lie in masks of the map's size; None: as `content`."""
+    roi: Roi | None = None
+    """Of the frames, where these have the shape of its picture."""
 
     def distances(self) -> NDArray[np.float64]:
         """Return how far each frame is above the threshold that decides its verdict, [N]."""
@@ -77,7 +80,7 @@ class Outputs:
             cut = anomaly_map[inside.rows, inside.columns]
             if np.isfinite(cut).all():
                 found[place] = region_score(
-                    mask.astype(np.uint8), cut, self.threshold, self.rule, self.scale
+                    mask.astype(np.uint8), cut, self.threshold, self.rule, self.scale, self.roi
                 )
         return found - self.threshold
 
@@ -287,6 +290,7 @@ def run_frames(
             backend.card.input_check,
             backend.card.rule,
             backend.card.rule.scale(backend.card.frame_size, backend.card.frame_size),
+            roi=backend.card.whole_roi,
         )
 
 
@@ -374,5 +378,5 @@ def _near(outputs: Outputs) -> NDArray[np.bool_]:
     height, width = outputs.masks.shape[1:]
     inside = outputs.content or Box(0, 0, *outputs.maps.shape[1:])
     maps = outputs.maps[:, inside.rows, inside.columns]
-    full = [cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in maps]
-    return np.abs(np.stack(full) - outputs.threshold) <= NEAR
+    full = [enlarged(each, (height, width), outputs.roi) for each in maps]
+    return np.asarray(np.abs(np.stack(full) - outputs.threshold) <= NEAR)

@@ -37,6 +37,7 @@ from edgeseg.evaluation.scores import damaged_rows, scored_image
 from edgeseg.extras import require
 from edgeseg.geometry import Box, Size
 from edgeseg.log import log
+from edgeseg.roi import Roi
 from edgeseg.runtime.base import Backend
 from edgeseg.verdict import ANOMALOUS, Verdict
 from edgeseg.verdict import GOOD as PASSED
@@ -109,6 +110,10 @@ def _evaluate(
     damaged = DamagedImages()
     judging = unseen_samples(dataset.test, card.defects)
     results, samples, verdicts = _run(backend, judging, damaged)
+    unseen = results.judged & ~results.good & ~results.truth.any(axis=(1, 2))
+    if card.roi and unseen.any():
+        doubts.append(f"{unseen.sum()} defective images have no defect inside of the ROI")
+        log.warning(doubts[-1])
     rejected = np.array([verdict.name == ANOMALOUS for verdict in verdicts], np.bool_)
     passed = np.array([verdict.name == PASSED for verdict in verdicts], np.bool_)
     labels = np.array([sample.label for sample in samples])
@@ -231,26 +236,33 @@ def read_truth(path: Path, sample: Sample, size: Size, card: GraphCard) -> Mask:
 
     DataError for a mask of another size than its image.
     """
-    mask = read_mask_of(sample.path, path, size)
-    return resize_mask(mask, card.map_size, card.content_of(size))
+    mask, box = read_mask_of(sample.path, path, size), card.content_of(size)
+    truth = resize_mask(mask, card.map_size, box)
+    return truth & card.roi.inside(card.map_size, box) if card.roi else truth
 
 
-def inside_boxes(boxes: NDArray[np.intp], size: tuple[int, ...]) -> Flags:
-    """Return which pixels of maps of a size are inside of their boxes [N, 4], bool [N, h, w]."""
+def inside_boxes(boxes: NDArray[np.intp], size: tuple[int, ...], roi: Roi | None = None) -> Flags:
+    """Return which pixels of maps of a size count, bool [N, h, w]: inside of boxes [N, 4] and ROIs.
+
+    The boxes are where the images lie.
+    """
     inside = np.zeros((len(boxes), *size), np.bool_)
-    for each, box in zip(inside, boxes.tolist(), strict=True):
-        each[Box(*box).rows, Box(*box).columns] = True
+    for each, found in zip(inside, boxes.tolist(), strict=True):
+        box = Box(*found)
+        each[box.rows, box.columns] = True if roi is None else roi.labeled(box.size).inside
     return inside
 
 
-def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
+def score_results(
+    results: Results, defective: Flags, *, top: int, roi: Roi | None = None
+) -> "Scores":
     """Compute the metrics of some defective images, bool [N], against all good ones."""
     from edgeseg.evaluation.metrics import UNDEFINED, score_maps
 
     known = (defective | results.good) & results.judged
     scores = UNDEFINED
     if known.any():
-        inside = inside_boxes(results.boxes[known], results.maps.shape[1:])
+        inside = inside_boxes(results.boxes[known], results.maps.shape[1:], roi)
         scores = score_maps(results.maps[known], results.truth[known], inside, top=top)
     # Labels by folder, and the score that decides the verdict.
     image_auroc = auroc(results.score[defective], results.score[results.good])
@@ -264,12 +276,12 @@ def _scores(
         label=label,
         images=int(defective.sum()),
         missed=int((defective & passed).sum()),
-        scores=score_results(results, defective, top=card.training["top"]),
-        undefined=_undefined(results, defective),
+        scores=score_results(results, defective, top=card.training["top"], roi=card.roi),
+        undefined=_undefined(results, defective, card.roi),
     )
 
 
-def _undefined(results: Results, defective: Flags) -> dict[str, str]:
+def _undefined(results: Results, defective: Flags, roi: Roi | None) -> dict[str, str]:
     """Return why metrics cannot be computed for some defective images: metric -> reason."""
     found = {}
     if not results.good.any() or not defective.any():
@@ -279,13 +291,13 @@ def _undefined(results: Results, defective: Flags) -> dict[str, str]:
         found[PIXEL_METRICS] = "no defective image with a mask"
     elif not results.truth[defective].any():
         found[PIXEL_METRICS] = "no mask marks a pixel of the anomaly map"
-    elif _no_good_pixel(results, (defective | results.good) & results.judged):
+    elif _no_good_pixel(results, (defective | results.good) & results.judged, roi):
         found[PIXEL_METRICS] = "the masks leave no good pixel"
     return found
 
 
-def _no_good_pixel(results: Results, known: Flags) -> bool:
-    inside = inside_boxes(results.boxes[known], results.maps.shape[1:])
+def _no_good_pixel(results: Results, known: Flags, roi: Roi | None) -> bool:
+    inside = inside_boxes(results.boxes[known], results.maps.shape[1:], roi)
     return bool(results.truth[known][inside].all())
 
 

@@ -66,7 +66,7 @@ def complaint(card: GraphCard, facts: Remembered) -> str | None:
     facts: of its card, or those of a run with the same weights.
     """
     of, now = facts.get("of", {}), _of(card)
-    if any(of.get(name) != now[name] for name in ("weights_sha256", "context")):
+    if any(of.get(name) != now.get(name) for name in ("weights_sha256", "context", "roi")):
         return None
     found = []
     auroc, interval = facts.get("image_auroc"), facts.get("image_auroc_interval", (1, 1))
@@ -95,8 +95,9 @@ def warn_if_useless(path: Path, card: GraphCard) -> None:
 def _of(card: GraphCard | ModelCard) -> Remembered:
     """Return what an evaluation depends on."""
     names = ("weights_sha256", "context", "threshold", "image_threshold")
-    found = {name: getattr(card, name) for name in names}
-    return found | ({"rule": card.rule.words()} if card.rule.by_regions else {})
+    found: Remembered = {name: getattr(card, name) for name in names}
+    found |= {"rule": card.rule.words()} if card.rule.by_regions else {}
+    return found | ({"roi": card.roi.digest} if card.roi else {})
 
 
 def _card_of(model: Path, of: Remembered) -> Path | None:

@@ -29,7 +29,7 @@ from edgeseg.evaluation.assessment import HELD_GOOD, TEST_GOOD, assess, miss_wor
 from edgeseg.evaluation.histogram import digits_of, histogram, histogram_lines
 from edgeseg.evaluation.operating_points import OperatingPoint, Rate, below_misses
 from edgeseg.evaluation.pick import Chosen, Pick, ScoredSet, choose, cost_of
-from edgeseg.evaluation.regions.change import new_rule
+from edgeseg.evaluation.regions.change import new_roi, new_rule
 from edgeseg.evaluation.regions.score import judge_outcome
 from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.run_images import run_images
@@ -37,7 +37,8 @@ from edgeseg.evaluation.threshold import conformal_quantile, held_out, images_ne
 from edgeseg.files import quoted, shown
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
-from edgeseg.region_config import OWN, RegionConfig
+from edgeseg.region_config import UNCHANGED, RuleConfig
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
 from edgeseg.text import counted, percent, table
@@ -48,8 +49,8 @@ MISSES = (0.05, 0.02, 0.1, 0.2, 0.5)
 """Rates of the table; the first is shown although too few images support it."""
 PRESENT = "present"
 
-Store = Callable[[Path, Chosen | None, float | None, Rule | None], None]
-"""Writes thresholds, a blur of the map and a rule to a model; None: unchanged."""
+Store = Callable[[Path, Chosen | None, float | None, Rule | None, Roi | None], None]
+"""Writes thresholds, a blur of the map, a rule and ROIs to a model; None: unchanged."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Review:
     """The new blur of the map of a run; None: unchanged."""
     rule: Rule | None
     """The new rule of the model; None: unchanged."""
+    roi: Roi | None
+    """The new ROIs of a run; None: unchanged."""
     unknown: tuple[int, int]
     """Good and defective images that could not be judged; no figure counts them."""
     damaged: tuple[DamagedImage, ...] = ()
@@ -144,9 +147,9 @@ class Review:
         }
 
     def store(self) -> None:
-        """Write choice and rule to the model; without them nothing is changed."""
-        if self.write is not None and (self.chosen, self.rule) != (None, None):
-            self.write(self.model, self.chosen, self.context, self.rule)
+        """Write choice, rule and ROIs to the model; without them nothing is changed."""
+        if self.write is not None and (self.chosen, self.rule, self.roi) != (None, None, None):
+            self.write(self.model, self.chosen, self.context, self.rule, self.roi)
 
     def _decisive(self, chosen: Chosen) -> float:
         """Return the threshold that decides the verdicts."""
@@ -239,7 +242,7 @@ def review(
     pick: Pick | None = None,
     *,
     context: float | None = None,
-    regions: RegionConfig = OWN,
+    regions: RuleConfig = UNCHANGED,
     strict: bool = False,
     runtime: str | None = None,
     threads: int | None = None,
@@ -248,8 +251,8 @@ def review(
     """Measure a run, an ONNX file or an engine, and choose its thresholds if `pick` says how.
 
     context: sigma of the blur of the map, of a run only. regions: a rule in place of the model's
-    own, which is stored. strict: refuse a damaged image, which is left out otherwise. write: stores
-    the choice when the review is stored.
+    own and ROIs of a run, which are stored. strict: refuse a damaged image, which is left out
+    otherwise. write: stores the choice when the review is stored.
     """
     if context is not None and not model.is_dir():
         raise ConfigError(
@@ -258,8 +261,11 @@ def review(
             "export RUN",
             code="config/context",
         )
+    roi = new_roi(model, regions)
     opened = (
-        open_run(model, context=context, threads=threads, device="auto", sets_thresholds=True)
+        open_run(
+            model, context=context, roi=roi, threads=threads, device="auto", sets_thresholds=True
+        )
         if model.is_dir()
         else open_model(model, runtime=runtime, threads=threads)
     )
@@ -284,6 +290,7 @@ def review(
         chosen=choose(measured, pick, image=kept) if pick else None,
         context=context,
         rule=rule,
+        roi=roi,
         unknown=unknown,
         damaged=tuple(damaged.found),
         write=write,

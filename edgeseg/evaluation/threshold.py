@@ -139,7 +139,7 @@ def threshold_run(
 
 def log_outdated(run: Path, card: ModelCard) -> None:
     """Log the graphs of a run whose thresholds differ from the card's, and how to update them."""
-    wanted = (card.threshold, card.image_threshold, card.context, card.rule)
+    names = ("threshold", "image_threshold", "context", "rule", "roi")
     for path in sorted(run.glob("[!.]*.onnx")):
         try:
             graph = read_onnx_card(path)
@@ -151,10 +151,11 @@ def log_outdated(run: Path, card: ModelCard) -> None:
                 f"{shown(path)} has other tiles than its run, and keeps its thresholds; to set "
                 f"them: edgeseg threshold {quoted(path)} DATA --false-reject 0.01"
             )
-        elif (graph.threshold, graph.image_threshold, graph.context, graph.rule) != wanted:
+        elif any(getattr(graph, name) != getattr(card, name) for name in names):
             batch, height, width, _ = graph.frame_shape
             log.info(
-                f"{shown(path)} has the old thresholds; to update it: edgeseg export {quoted(run)} "
+                f"{shown(path)} has the old thresholds, rule or ROIs; to update it: "
+                f"edgeseg export {quoted(run)} "
                 f"--frame-size {width}x{height} --format {graph.frame_format} --batch {batch}"
             )
 

@@ -21,7 +21,7 @@ def exported_graph(run: Path) -> Path:
     if path.is_file():
         with OnnxRuntimeBackend(path) as graph:
             found = graph.card
-        same = ["weights_sha256", "context"]
+        same = ["weights_sha256", "context", "roi"]
         if found.tiles == card.tiles:
             same += ["threshold", "image_threshold", "rule"]
         if all(getattr(found, name) == getattr(card, name) for name in same):

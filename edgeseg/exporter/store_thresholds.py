@@ -1,6 +1,6 @@
 """Writes thresholds and rules to a run, an ONNX file or an engine; nothing is exported or built.
 
-run         its card, and the graphs beside it that have its weights, tiles and blur of the map
+run         its card, and the graphs beside it that have its weights, tiles, blur and ROIs
 ONNX file   its metadata and the default of its input `threshold`, replaced as one file
 engine      its card, whose thresholds override those in the file: the file keeps its SHA-256
 """
@@ -17,23 +17,28 @@ from edgeseg.extras import installed
 from edgeseg.files import newest, quoted, shown, write_atomic
 from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.log import log
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.onnx_card import read_onnx_card
 
 
 def store_thresholds(
-    model: Path, chosen: Chosen | None, context: float | None = None, rule: Rule | None = None
+    model: Path,
+    chosen: Chosen | None,
+    context: float | None = None,
+    rule: Rule | None = None,
+    roi: Roi | None = None,
 ) -> None:
     """Write chosen thresholds and a rule to a model; WriteError leaves it as it was.
 
-    context: a new blur of the map, of a run. None: unchanged.
+    context, roi: a new blur of the map and new ROIs, of a run. None: unchanged.
     """
     values: dict[str, Any] = {} if rule is None else {"rule": rule}
     if chosen is not None:
         values |= {"threshold": chosen.pixel, "image_threshold": chosen.image}
     if model.is_dir():
-        return _store_run(model, values, chosen, context)
+        return _store_run(model, values, chosen, context, roi)
     if card_path(model).is_file():
         path = card_path(model)
         card = read_card(path, EngineCard)
@@ -52,14 +57,19 @@ def store_thresholds(
 
 
 def _store_run(
-    run: Path, values: dict[str, Any], chosen: Chosen | None, context: float | None
+    run: Path,
+    values: dict[str, Any],
+    chosen: Chosen | None,
+    context: float | None,
+    roi: Roi | None,
 ) -> None:
     card = read_card(run / CARD, ModelCard)
-    same_maps = context in (None, card.context)
+    same_maps = context in (None, card.context) and roi in (None, card.roi)
     found = dataclasses.replace(
         card,
         **values,
         context=card.context if context is None else context,
+        roi=card.roi if roi is None else roi,
         threshold_note=card.threshold_note if chosen is None else chosen.note(),
         metrics=card.metrics if same_maps else {},
     )
@@ -85,12 +95,12 @@ def _store_run(
 
 
 def _fits(path: Path, card: ModelCard) -> bool:
-    """Whether a graph has the weights, the blur and the tiles of a run; a damaged one has not."""
+    """Whether a graph has weights, blur, tiles and ROIs of a run; a damaged one has not."""
     try:
         graph = read_onnx_card(path)
     except ModelError:
         return False
-    names = ("weights_sha256", "context", "tiles")
+    names = ("weights_sha256", "context", "tiles", "roi")
     return all(getattr(graph, name) == getattr(card, name) for name in names)
 
 

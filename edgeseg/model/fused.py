@@ -26,7 +26,9 @@ from edgeseg.geometry import Aspect, Size, fit
 from edgeseg.model.blocks import upsample
 from edgeseg.model.detector import Detector
 from edgeseg.model.input_check import InputCheck
+from edgeseg.model.roi.inspected import Inspected
 from edgeseg.model.tiles.tiling import Found, Tiling
+from edgeseg.roi import Roi
 from edgeseg.tiles import Tiles
 
 CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
@@ -38,6 +40,7 @@ class Fused(nn.Module):
     top: the score is the mean of this many highest values of the map; 1: the maximum.
     context: sigma of a Gaussian, in pixels of the map; each value becomes the mean of itself and
     its surroundings, which fills regions whose border alone is anomalous and keeps small defects.
+    roi: what is inspected; map and mask are 0 outside of it, and the score is that of the inside.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Fused(nn.Module):
         top: int,
         context: float = 0.0,
         tiles: Tiles | None = None,
+        roi: Roi | None = None,
     ) -> None:
         super().__init__()
         self.detector = detector
@@ -60,7 +64,17 @@ class Fused(nn.Module):
         self.frame_size = frame_size
         self.frame_format = frame_format
         self.content = fit(frame_size, self.map_size, aspect)
-        self.top = min(top, prod(self.content.size))
+        self.inspected: Inspected | None = None
+        if roi is not None:
+            self.inspected = Inspected(
+                roi,
+                frame_size=frame_size,
+                map_size=self.map_size,
+                content=self.content,
+                aspect=aspect,
+            )
+        pixels = self.inspected.count if self.inspected else prod(self.content.size)
+        self.top = min(top, pixels)
         self.context = context
         self.resized = frame_size != self.map_size
         self.rows: Tensor
@@ -90,14 +104,21 @@ class Fused(nn.Module):
         tiling = self.tiling
         whole, scored, known = tiling(image, self.found) if tiling else self.found(image)
         checked = () if self.check is None else (self.check(image, known),)
+        if self.inspected:
+            whole = self.inspected(whole)
+            scored = None if scored is None else self.inspected(scored)
         if self.context:
             whole = (whole + self._on_both_axes("blur", whole)) / 2
+            whole = self.inspected(whole) if self.inspected else whole
         inside = self._cut(whole)
         flat = (inside if scored is None else self._cut(scored)).flatten(1)
         score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
-        full = upsample(inside, self.frame_size) if self.resized else inside
+        shown = self._cut(self.inspected.continued(whole)) if self.inspected else inside
+        full = upsample(shown, self.frame_size) if self.resized else inside
         # Scalars: a new tensor would be a copy from the host, which waits and cannot be captured.
-        mask = torch.where(full.squeeze(1) > threshold, 255.0, 0.0).to(torch.uint8)
+        marked = full.squeeze(1) > threshold
+        marked = self.inspected.above(marked) if self.inspected else marked
+        mask = torch.where(marked, 255.0, 0.0).to(torch.uint8)
         return mask, score, whole.squeeze(1), *checked
 
     def found(self, image: Tensor) -> Found:

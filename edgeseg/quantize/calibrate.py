@@ -167,7 +167,7 @@ def _frames(
     seen: SeenImages,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the graph's frames, uint8 [N, H, W, C]; store each image's hash."""
-    corruptor = trained_corruptor(card.training, ProceduralTextures())
+    textures = ProceduralTextures()
 
     def pixels(place: int) -> Image:
         path, anomaly = images[place].sample.path, images[place].anomaly
@@ -179,6 +179,8 @@ def _frames(
             return image
         rng = np.random.default_rng([config.seed, 3, anomaly])
         box = card.content_of((image.shape[0], image.shape[1]))
+        inside = card.roi.labeled(box.size).inside if card.roi else None
+        corruptor = trained_corruptor(card.training, textures, inside=inside)
         image, _ = corruptor.corrupt(resize(image, *box.size), rng)
         digest = hashlib.sha256(image.tobytes()).hexdigest()
         hashes[f"{name} with anomaly {anomaly}"] = digest[:HASH]

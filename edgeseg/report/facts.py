@@ -22,6 +22,7 @@ from edgeseg.errors import EdgesegError
 from edgeseg.files import newest, sha256, shown
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.engine_pair import card_path
+from edgeseg.text import counted
 from edgeseg.verdict import BY_SCORE
 
 METHODS = {
@@ -79,6 +80,9 @@ class ModelFacts:
                 rows.append(("Training time", _duration(seconds)))
         rows.append(("Image threshold", f"{card.image_threshold:.4g}"))
         rows.append(("Pixel threshold", f"{card.threshold:.4g}"))
+        if card.roi is not None:
+            ignored = f", {counted(len(card.roi.ignored), 'ignored area')}" * bool(card.roi.ignored)
+            rows.append(("Inspected", (", ".join(card.roi.names) or "the whole picture") + ignored))
         if card.rule != BY_SCORE:
             rows.append(("Rule of the verdict", card.rule.words()))
         note = self.run.threshold_note if self.run else {}

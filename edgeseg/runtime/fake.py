@@ -14,7 +14,7 @@ class FakeBackend(OnHost):
 
     anomaly_map: the red channel / 255, averaged over the cells of the network; score: its maximum;
     mask: 255 where a pixel's red / 255 exceeds the threshold; input_check: the mean of the map, in
-    each column. A gray frame counts as red.
+    each column. A gray frame counts as red. Outside of the ROIs of the card map and mask are 0.
     """
 
     compute_seconds: float | None = None
@@ -26,6 +26,11 @@ class FakeBackend(OnHost):
         box, (rows, columns) = card.content, card.map_size
         self._rows = _averages(height, rows, box.top, box.height)
         self._columns = _averages(width, columns, box.left, box.width).T
+        self._on_frame = self._on_map = np.ones((1, 1), np.bool_)
+        if card.roi is not None:
+            place = card.picture_place
+            self._on_frame = card.roi.inside(card.frame_size, place)
+            self._on_map = card.roi.inside(card.map_size, place.within(card.frame_size, box))
         self.closed = False
 
     def bind(self, slot: Slot) -> None:
@@ -42,11 +47,13 @@ class FakeBackend(OnHost):
         np.divide(self._red, np.float32(255), out=self._red)
         np.matmul(self._rows, self._red, out=self._cells)
         np.matmul(self._cells, self._columns, out=slot.anomaly_map)
+        np.multiply(slot.anomaly_map, self._on_map, out=slot.anomaly_map)
         slot.anomaly_map.max(axis=(1, 2), out=slot.score)
         if slot.input_check.size:
             slot.anomaly_map.mean(axis=(1, 2), out=self._mean)
             slot.input_check[...] = self._mean[:, None]
         np.greater(self._red, slot.threshold, out=self._above)
+        np.logical_and(self._above, self._on_frame, out=self._above)
         np.multiply(slot.mask, np.uint8(255), out=slot.mask)
 
     def start(self) -> None:

@@ -14,8 +14,8 @@ from torch import Tensor
 from edgeseg.data.augment import relight, rotate
 from edgeseg.data.defective.mix import DefectMixer
 from edgeseg.data.defective.read import KnownDefect
-from edgeseg.data.images import Image
-from edgeseg.data.synth import trained_corruptor
+from edgeseg.data.images import Image, Mask
+from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
 from edgeseg.geometry import Size, middle
 from edgeseg.recipes import TrainConfig
@@ -58,8 +58,13 @@ class Batches:
         defects: Sequence[KnownDefect] = (),
         *,
         network: Size | None = None,
+        inside: Sequence[Mask] = (),
     ) -> None:
-        """Images: of `read_images`; network: its size, by default that of the first image."""
+        """Images: of `read_images`; network: its size, by default that of the first image.
+
+        inside: where anomalies may be, bool [h, w] of the images' size, for each tile of an image;
+        (): everywhere.
+        """
         self.images = images
         self.config = config
         self.network: Size = network or (images[0].shape[0], images[0].shape[1])
@@ -67,7 +72,9 @@ class Batches:
         self.features: list[Tensor] | None = None
         """Cached features of the teacher for all images, [N, h_k, w_k, C_k]."""
         textures = FolderTextures(config.textures) if config.textures else ProceduralTextures()
-        self.corruptor = trained_corruptor(asdict(config), textures, images)
+        settings = asdict(config)
+        masks: Sequence[Mask | None] = inside or [None]
+        self.corruptors = [trained_corruptor(settings, textures, images, each) for each in masks]
 
     def make(self, phase: int, step: int) -> Batch:
         """Return the batch of one step."""
@@ -96,7 +103,8 @@ class Batches:
             if kind is not None:
                 defect, pasted = kind
                 if pasted:
-                    image, mask = mixer.paste(image, defect, rng)
+                    pair = mixer.paste(image, defect, rng)
+                    image, mask = self._corruptor(index).restrict(image, *pair)
                 else:
                     image, mask = self._changed(defect, rng)
                     mask, region = (mask, region) if defect.exact else (region, mask)
@@ -146,7 +154,11 @@ class Batches:
             clean = relight(rotate(clean, config.rotation, rng), config.lighting, rng)
         if not corrupt:
             return clean, clean, np.zeros(clean.shape[:2], np.bool_)
-        return (clean, *self.corruptor.corrupt(clean, rng))
+        return (clean, *self._corruptor(index).corrupt(clean, rng))
+
+    def _corruptor(self, index: int) -> Corruptor:
+        """Return that of an image; tiles of an image follow each other."""
+        return self.corruptors[index % len(self.corruptors)]
 
     def _fill(self, image: np.ndarray) -> np.ndarray:
         """Put an image or a mask [h, w(, 3)] in the middle of the network's size, edges repeated.

@@ -21,6 +21,7 @@ from edgeseg.data.rotation_policy import resolve_rotation
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.files import cannot_write, locked, quoted, shown
 from edgeseg.recipes import TrainConfig
+from edgeseg.roi import Roi
 from edgeseg.schema import Invalid, bounded, build, check_given, is_plain, parse
 from edgeseg.settings import fit, plain
 from edgeseg.training.history import HISTORY
@@ -49,6 +50,8 @@ class Facts:
     """The run that is continued."""
     added: str | None = None
     """Absolute path of the folder of new images, with which it is continued."""
+    roi: Roi | None = None
+    """As in the card."""
 
     def to_json(self) -> str:
         """Return the facts as JSON, in ASCII."""

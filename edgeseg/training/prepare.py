@@ -10,22 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.data.defective.boxes import read_boxes
 from edgeseg.data.defective.known import split_defects
 from edgeseg.data.defective.read import KnownDefect, read_defects
 from edgeseg.data.depth import bit_depth
 from edgeseg.data.frames import evenly
-from edgeseg.data.images import Image, letterbox, read_image, read_pixels, resize
+from edgeseg.data.images import Image, Mask, letterbox, read_image, read_pixels, resize
 from edgeseg.data.layouts import Dataset, Sample, split_good
+from edgeseg.data.roi.read import check_resolved, read_roi
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, sha256, shown
 from edgeseg.geometry import Aspect, Size, fit, network_size, pixel_text
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
+from edgeseg.roi import Roi
 from edgeseg.text import listed
 from edgeseg.tiles import Tiles
-from edgeseg.training.folder import resume_command
+from edgeseg.training.folder import read_facts, resume_command
 
 LISTED = 10  # names in an error
 DEFECTS = "defects"
@@ -117,13 +120,14 @@ def read_known(
     network: Size,
     bit_depth: int,
     tiles: Tiles | None = None,
+    roi: Roi | None = None,
 ) -> list[KnownDefect]:
     """Read the defective images that are trained on, and say what is known about them."""
     samples = defects_of(dataset, config)
     if not samples:
         return []
     boxes = read_boxes(dataset.root, [s.path for s in dataset.test if not s.good])
-    known = read_defects(samples, boxes, network, config.aspect, bit_depth, tiles)
+    known = read_defects(samples, boxes, network, config.aspect, bit_depth, tiles, roi)
     masks = sum(each.exact for each in known)
     boxed = sum(not each.exact and not each.region.all() for each in known)
     counts = {"with a mask": masks, "with boxes": boxed, "without": len(known) - masks - boxed}
@@ -232,6 +236,57 @@ def read_images(
     if faults:
         raise _unreadable(faults)
     return Images(pixels, kept, next(iter(sizes)) if len(sizes) == 1 else None, depth)
+
+
+def read_early(config: TrainConfig, image: Path) -> None:
+    """Read the ROIs for the size of the first image, so that a wrong file is told at once.
+
+    DataError as `read_roi`; an image that cannot be read is told later.
+    """
+    if config.roi is None and config.ignore is None:
+        return
+    height, width = read_pixels(image).shape[:2]
+    read_roi(config.roi, config.ignore, (height, width))
+
+
+def training_roi(
+    config: TrainConfig, images: Images, continued: Continued | None, resumed: Path | None
+) -> Roi | None:
+    """Return the ROIs: those of a resumed training or of a continued run stay what they were.
+
+    DataError (`data/roi-size`) for images of several sizes.
+    """
+    if resumed is not None:
+        return read_facts(resumed).roi
+    if continued is not None:
+        return read_card(continued.run / CARD, ModelCard).roi
+    if config.roi is None and config.ignore is None:
+        return None
+    if images.frame_size is None:
+        raise DataError(
+            "the training images have several sizes, so a ROI is at no certain place in them",
+            remedy="images of one camera and one size; or omit --roi and --ignore",
+            code="data/roi-size",
+        )
+    return read_roi(config.roi, config.ignore, images.frame_size)
+
+
+def where_anomalies_may_be(
+    roi: Roi | None, network: Size, aspect: Aspect, tiles: Tiles | None
+) -> list[Mask]:
+    """Return what is inspected of an image as the network sees it, or of each of its tiles.
+
+    Empty: everything. DataError (`data/roi-empty`) for a ROI without a pixel of the map.
+    """
+    if roi is None:
+        return []
+    size = tiles.grid(network) if tiles else network
+    box = fit(roi.picture, size, aspect)
+    check_resolved(roi, box.size)
+    if tiles is None:
+        return [roi.inside(box.size)]
+    inside = roi.inside(size, box)
+    return [np.ascontiguousarray(inside[each.rows, each.columns]) for each in tiles.boxes(network)]
 
 
 def seen_lines(images: Images, network: Size, aspect: Aspect, tiles: Tiles | None) -> Iterator[str]:

@@ -68,11 +68,14 @@ from edgeseg.training.prepare import (
     defect_types,
     defects_of,
     grid_of,
+    read_early,
     read_images,
     read_known,
     seen_lines,
     split_hashes,
     split_samples,
+    training_roi,
+    where_anomalies_may_be,
 )
 from edgeseg.training.preview import write_preview
 from edgeseg.training.step import Stepper, train_step
@@ -106,6 +109,8 @@ def train(
     training, _ = split_samples(dataset, config)
     config = resolve_texture_color(config, [sample.path for sample in training])
     defects_of(dataset, config)
+    if not resume and continued is None:
+        read_early(config, training[0].path)
     with training_folder(run, resume=resume, overwrite=overwrite) as folder:
         if not (folder / CARD).is_file():  # else it was stopped between its last two files
             _train(
@@ -140,8 +145,10 @@ def _train(
             split = split_hashes(dataset, config)
             if resume:
                 check_same_images(run, read_facts(folder).split, split)
-            known = read_known(dataset, config, network, images.bit_depth, tiles)
-            batches = Batches(images.pixels, config, known, network=network)
+            roi = training_roi(config, images, continued, folder if resume else None)
+            inside = where_anomalies_may_be(roi, network, config.aspect, tiles)
+            known = read_known(dataset, config, network, images.bit_depth, tiles, roi)
+            batches = Batches(images.pixels, config, known, network=network, inside=inside)
             if config.features == "standard" and not start.tensors and continued is None:
                 device = detector.mean.device
                 good = (detector.normalize(x.to(device)) for x in batches.good())
@@ -173,6 +180,7 @@ def _train(
         false_reject_rate=false_reject_rate,
         continues=None if continued is None else str(continued.run.absolute()),
         added=None if continued is None else str(continued.added.absolute()),
+        roi=roi,
     )
     history = History(folder / HISTORY, (start.phase, start.step))
     steps: dict[str, int] = {}
@@ -213,6 +221,7 @@ def _train(
             split=split,
             defects=defect_types(dataset, split),
             continues={} if continued is None else continued.facts,
+            roi=roi,
             rule=Rule() if continued is None else read_card(continued.run / CARD, ModelCard).rule,
             weights_sha256="",
             versions=versions(),

@@ -10,7 +10,7 @@ from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.pick import Pick
 from edgeseg.evaluation.review import review
 from edgeseg.files import sha256
-from edgeseg.region_config import RegionConfig
+from edgeseg.region_config import RuleConfig
 from edgeseg.rule import Rule
 from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
@@ -89,8 +89,8 @@ def test_a_choice_is_written_when_it_is_stored(model):
     found = review(run, data, Pick(max_miss=0.4), write=lambda *given: written.append(given))
     assert not written
     found.store()
-    ((path, chosen, context, rule),) = written
-    assert (path, context, rule) == (run, None, None)
+    ((path, chosen, *others),) = written
+    assert (path, others) == (run, [None, None, None])
     assert 60 / 255 < chosen.image < 100 / 255
     assert "judge it by others" in found.summary()
     document = found.to_json()
@@ -102,13 +102,13 @@ def test_a_rule_is_measured_and_stored_with_the_choice(model):
     """Defective images have four by four red pixels, like the good ones: too few to count."""
     run, data, _ = model
     written = []
-    regions = RegionConfig(rule="region", min_area="17")
+    regions = RuleConfig(rule="region", min_area="17")
     found = review(run, data, regions=regions, write=lambda *given: written.append(given))
     assert (found.present.false_rejects.count, found.present.misses.count) == (0, 5)
     assert "a region counts from 17 px on (new)" in found.summary()
     found.store()
-    assert written == [(run, None, None, Rule(by="region", min_area=17))]
-    regions = RegionConfig(rule="region", min_area="16")
+    assert written == [(run, None, None, Rule(by="region", min_area=17), None)]
+    regions = RuleConfig(rule="region", min_area="16")
     chosen = review(run, data, Pick(max_miss=0.4), regions=regions).chosen
     assert 60 / 255 < chosen.pixel < 100 / 255 and chosen.image == 0.5, "the image threshold stays"
     assert chosen.point.misses.count == 1

@@ -1,7 +1,7 @@
 """Defective images as the network sees them, with what is known about the place of the defect."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from edgeseg.data.images import Image, Mask, read_image, resize, resize_float
 from edgeseg.data.layouts import Sample
 from edgeseg.data.truth import read_mask_of
 from edgeseg.geometry import Aspect, Size, fit, middle
+from edgeseg.roi import Roi
 from edgeseg.tiles import Tiles
 
 COVERED = 0.5  # a pixel of the network is anomalous if the mask covers this share of it ...
@@ -37,17 +38,29 @@ def read_defects(
     aspect: Aspect,
     bit_depth: int,
     tiles: Tiles | None = None,
+    roi: Roi | None = None,
 ) -> list[KnownDefect]:
     """Read defective images; a mask goes before boxes, and an empty mask says nothing.
 
-    tiles: the images are cut into them, and tiles of which nothing is known are left out.
+    tiles: the images are cut into them, and tiles of which nothing is known are left out. roi: what
+    is inspected; images without a defect there are left out.
     DataError: a damaged image or mask, a mask of another size than its image, a box outside of it.
     """
     size = tiles.grid(network) if tiles else network
     known = [_read(s, boxes.get(s.path, ()), size, aspect, bit_depth) for s in samples]
+    if roi is not None:
+        known = [*filter(None, (_inspected(each, roi) for each in known))]
     if tiles is None:
         return known
     return [tile for each in known for tile in defective_tiles(each, network, tiles)]
+
+
+def _inspected(known: KnownDefect, roi: Roi) -> KnownDefect | None:
+    """Return what is inspected of a defect, or None if that is nothing."""
+    if known.region.all() and not known.exact:  # it may be anywhere
+        return known
+    region = known.region & roi.labeled((known.region.shape[0], known.region.shape[1])).inside
+    return replace(known, region=region) if region.any() else None
 
 
 def defective_tiles(known: KnownDefect, network: Size, tiles: Tiles) -> Iterator[KnownDefect]:

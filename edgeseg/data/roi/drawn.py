@@ -10,7 +10,7 @@ from edgeseg.data.images import Mask
 from edgeseg.errors import DataError
 from edgeseg.files import shown
 from edgeseg.geometry import Size
-from edgeseg.roi import Area, Ring
+from edgeseg.roi import Area, Corners
 
 IGNORE = "ignore"  # the label of what is not inspected
 
@@ -32,7 +32,7 @@ def not_understood(path: Path, problem: str) -> DataError:
     )
 
 
-def rings_of(mask: Mask) -> tuple[Ring, ...]:
+def rings_of(mask: Mask) -> tuple[Corners, ...]:
     """Return the outlines of a mask and of its holes; their area is exactly its pixels."""
     # Of a picture of twice the size each pixel of an outline is next to one corner.
     double = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)

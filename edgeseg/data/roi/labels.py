@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.data.roi.drawn import IGNORE, Drawn, not_understood, rings_of
-from edgeseg.roi import Area, Ring, Roi
+from edgeseg.roi import Area, Corners, Roi
 from edgeseg.schema import Invalid, bounded, build, parse, read_text
 from edgeseg.settings import LARGEST_SIDE
 
@@ -59,7 +59,7 @@ def read_labels(path: Path) -> Drawn:
     return Drawn((height, width), tuple(area(path, name, ring) for name, ring in polygons))
 
 
-def area(path: Path, name: str, *rings: Ring) -> Area:
+def area(path: Path, name: str, *rings: Corners) -> Area:
     """Return a checked area; DataError for a ring of less than three corners, or a bad name."""
     for ring in rings:
         if len(ring) < 3:
@@ -70,7 +70,7 @@ def area(path: Path, name: str, *rings: Ring) -> Area:
         raise not_understood(path, str(error)) from error
 
 
-def rectangle(left: float, top: float, right: float, bottom: float) -> Ring:
+def rectangle(left: float, top: float, right: float, bottom: float) -> Corners:
     """Return the corners of a rectangle."""
     return (left, top), (right, top), (right, bottom), (left, bottom)
 

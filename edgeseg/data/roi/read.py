@@ -47,6 +47,8 @@ def read_roi(roi: Path | None, ignore: Path | None, size: Size | None = None) ->
             continue
         for file in _files(path):
             drawn = read_areas(file)
+            if not drawn.areas:
+                raise _empty(file)
             sizes[file] = drawn.size
             for area in drawn.areas:
                 (left if ignored or area.name.lower() == IGNORE else kept).append(area)
@@ -54,8 +56,6 @@ def read_roi(roi: Path | None, ignore: Path | None, size: Size | None = None) ->
         return None
     _check_sizes(sizes, size)
     first = next(iter(sizes))
-    if roi is not None and not kept and not left:
-        raise _empty(roi)
     found = Roi(picture=sizes[first], areas=tuple(kept), ignored=tuple(left))
     _check(found, first)
     return found
@@ -75,6 +75,20 @@ def read_areas(path: Path) -> Drawn:
     if reader is None:
         raise not_understood(path, "not a mask image, .json or .xml")
     return reader(path)
+
+
+def check_resolved(roi: Roi, size: Size) -> None:
+    """DataError (`data/roi-empty`) for a ROI without a pixel of a map that shows the picture."""
+    labels = roi.labels(size)
+    for number, name in enumerate(roi.names, 1):
+        if not (labels == number).any():
+            side = roi.picture[1] / size[1]
+            raise DataError(
+                f"the ROI {name} is smaller than a pixel of the network, which has {side:.3g} "
+                f"pixels of the picture (its map has {size_text(size)})",
+                remedy="a larger ROI, --image-size 256 or --tiles 2x2",
+                code="data/roi-empty",
+            )
 
 
 def _read_mask(path: Path) -> Drawn:

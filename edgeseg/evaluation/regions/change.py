@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, read_card
+from edgeseg.data.roi.read import read_roi
+from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.regions.checkerboard import measure_pixel
 from edgeseg.files import shown
 from edgeseg.log import log
 from edgeseg.region_config import RegionConfig, RuleConfig
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.onnx_card import read_onnx_card
@@ -38,7 +41,7 @@ class RuleChange:
 
     def store(self) -> None:
         """Write the new rule to the model."""
-        self.write(self.model, None, None, self.after)
+        self.write(self.model, None, None, self.after, None)
 
 
 def change_rule(model: Path, config: RegionConfig, write: "Store") -> RuleChange:
@@ -52,6 +55,8 @@ def new_rule(model: Path, rule: Rule, config: RegionConfig) -> Rule | None:
 
     A size of a pixel holds for the pictures that the model was trained on, or the checkerboard's.
     """
+    if isinstance(config, RuleConfig):
+        config = replace(config, roi=None, ignore=None)
     if config == type(config)():
         return None
     picture = rule.picture
@@ -64,6 +69,32 @@ def new_rule(model: Path, rule: Rule, config: RegionConfig) -> Rule | None:
         config = replace(config, checkerboard=None, square_mm=None, mm_per_px=found.mm)
         picture = found.picture
     return config.applied(rule, picture)
+
+
+def new_roi(model: Path, config: RuleConfig) -> Roi | None:
+    """Return the ROIs that are given for a run; None: none are given.
+
+    ConfigError for a model that has its ROIs in the graph; DataError as `read_roi`, and for a run
+    whose training images have several sizes.
+    """
+    if config.roi is None and config.ignore is None:
+        return None
+    if not model.is_dir():
+        raise ConfigError(
+            f"{shown(model)} has its ROIs in the graph (expected a run for --roi and --ignore)",
+            remedy="edgeseg threshold RUN DATA --roi mask.png --false-reject 0.01, then edgeseg "
+            "export RUN",
+            code="config/roi",
+        )
+    size = read_card(model / CARD, ModelCard).frame_size
+    if size is None:
+        raise DataError(
+            f"the training images of {shown(model)} have several sizes, so a ROI is at no certain "
+            "place in them",
+            remedy="train on images of one size, or omit --roi and --ignore",
+            code="data/roi-size",
+        )
+    return read_roi(config.roi, config.ignore, size)
 
 
 def _card(model: Path) -> ModelCard | GraphCard:

@@ -12,29 +12,30 @@ two; then the score fits the verdict at the present threshold, and may not at an
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.evaluation.run_images import Outcome
-from edgeseg.regions import find_regions
+from edgeseg.regions import enlarged, find_regions
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
-from edgeseg.verdict import Verdict, judge
+from edgeseg.verdict import Verdict, judge, shape_fault
 
 STEPS = 20  # halvings: the score is exact to a millionth of the range of the map
 
 
 def thresholds_of(card: GraphCard) -> dict[str, Any]:
-    """Return what judges an image: both thresholds, and the rule where the regions decide."""
+    """Return what judges an image: thresholds, the rule if regions decide, a hash of the ROIs."""
     found: dict[str, Any] = {"image": card.image_threshold, "pixel": card.threshold}
-    return found | ({"rule": card.rule.words()} if card.rule.by_regions else {})
+    found |= {"rule": card.rule.words()} if card.rule.by_regions else {}
+    return found | ({"roi": card.roi.digest} if card.roi else {})
 
 
 def judges_alike(thresholds: Mapping[str, Any], card: GraphCard) -> bool:
     """Whether stored `thresholds_of` give the same verdicts as a card's."""
     now = thresholds_of(card)
-    decisive = ("pixel", "rule") if card.rule.by_regions else ("image", "rule")
+    decisive = ("pixel" if card.rule.by_regions else "image", "rule", "roi")
     return all(thresholds.get(name) == now.get(name) for name in decisive)
 
 
@@ -52,16 +53,23 @@ def judge_outcome(
     """Judge an image by a card; image_threshold: in place of the card's."""
     limit = card.image_threshold if image_threshold is None else image_threshold
     rule = card.rule
-    if not rule.by_regions:
-        verdict = judge(outcome.score, limit, outcome.input_check, card.input_check)
-        return Judged(verdict, outcome.score)
-    scale = outcome.scale(rule)
-    found = find_regions(outcome.mask, outcome.anomaly_map, rule, scale, most=0)
+    mask, anomaly_map, scale = outcome.mask, outcome.anomaly_map, outcome.scale(rule)
+    rois = card.roi.labeled((mask.shape[0], mask.shape[1])) if card.roi else None
+    found = None
+    if rule.by_regions:
+        found = find_regions(mask, anomaly_map, rule, scale, rois, most=0)
     verdict = judge(
-        outcome.score, limit, outcome.input_check, card.input_check, rule=rule, regions=found
+        outcome.score,
+        limit,
+        outcome.input_check,
+        card.input_check,
+        rule=rule,
+        regions=found,
+        fault=shape_fault(card.roi, outcome.size),
     )
-    score = region_score(outcome.mask, outcome.anomaly_map, card.threshold, rule, scale)
-    return Judged(verdict, score)
+    if not rule.by_regions:
+        return Judged(verdict, outcome.score)
+    return Judged(verdict, region_score(mask, anomaly_map, card.threshold, rule, scale, card.roi))
 
 
 def region_score(
@@ -70,17 +78,22 @@ def region_score(
     threshold: float,
     rule: Rule,
     scale: tuple[float, float],
+    roi: Roi | None = None,
 ) -> float:
     """Return the region score of an image.
 
-    mask: uint8 [H, W], at the threshold; anomaly_map: float32 [h, w]; scale: as for `find_regions`.
+    mask: uint8 [H, W], at the threshold; anomaly_map: float32 [h, w]; scale: as for
+    `find_regions`; roi: of the picture.
     """
-    full = cv2.resize(anomaly_map, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    full = enlarged(anomaly_map, (mask.shape[0], mask.shape[1]), roi)
+    rois = roi.labeled((mask.shape[0], mask.shape[1])) if roi else None
 
     def is_anomalous(mask: NDArray[np.uint8]) -> bool:
-        found = find_regions(mask, anomaly_map, rule, scale, most=0)
+        found = find_regions(mask, anomaly_map, rule, scale, rois, most=0)
         return rule.is_broken(found.most, found.area)
 
+    if rois is not None:
+        full = np.where(rois.inside, full, full.min())
     low, high = min(float(full.min()), threshold), max(float(full.max()), threshold)
     if is_anomalous(mask):
         low, high = threshold, max(high, np.nextafter(threshold, np.inf))

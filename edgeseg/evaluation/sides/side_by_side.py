@@ -207,7 +207,7 @@ def _weights(model: Path) -> tuple[str, ...]:
     """Return the hashes that make a model: of its weights or graph, and of its card."""
     if model.is_dir():
         card = read_card(model / CARD, ModelCard)
-        limits = (card.threshold, card.image_threshold, card.context, card.rule)
+        limits = (card.threshold, card.image_threshold, card.context, card.rule, card.roi)
         return (card.weights_sha256, *map(str, limits))
     card_file = card_path(model)
     file = next((p for p in (model, card_file) if p.is_file()), None)

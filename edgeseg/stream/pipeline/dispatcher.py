@@ -55,6 +55,7 @@ class Dispatcher:
         self._card, self._stages, self._live = card, stages, live
         self._rows, self._columns = card.content.rows, card.content.columns
         self._threshold, self._limit = threshold, limit
+        self._outlines = () if card.roi is None else card.roi.outlines(card.picture_place)
         self.has_sinks = bool(sinks)
         self._wants_frames = bool(self._frame_sinks)
         self._free = [ResultBuffers.of(card) for _ in range(BUFFERS if self._frame_sinks else 0)]
@@ -168,6 +169,7 @@ class Dispatcher:
             buffers=buffers,
             frame_format=self._card.frame_format,
             threshold=self._threshold,
+            outlines=self._outlines,
         )
         self._each_frame_sink(lambda sink: sink.write(result), stop)
         with self._changed:

@@ -26,7 +26,7 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge
+from edgeseg.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge, shape_fault
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
 
@@ -52,6 +52,9 @@ class Inference:
         self._rule = config.applied(card.rule)
         self._measures = self._rule.by_regions or dispatcher.has_sinks
         self._content = card.content
+        self._rois = None
+        if card.roi is not None:
+            self._rois = card.roi.labeled(card.frame_size, card.picture_place)
         self._budget = config.budget_ms
         self._mark = marker(on=config.nvtx)
         self._submitted: deque[Frame] = deque()
@@ -195,7 +198,13 @@ class Inference:
         found, limits = request.slot.input_check[0], self._card.input_check
         regions = self._regions(request) if self._measures else NONE
         verdict = judge(
-            score, self._image_threshold, found, limits, rule=self._rule, regions=regions
+            score,
+            self._image_threshold,
+            found,
+            limits,
+            rule=self._rule,
+            regions=regions,
+            fault=shape_fault(self._card.roi, request.sizes[0]),
         )
         if frame.frozen:
             verdict = Verdict(UNKNOWN, FROZEN_CAMERA)
@@ -221,7 +230,8 @@ class Inference:
     def _regions(self, request: InFlightRequest) -> Regions:
         inside, slot = self._content, request.slot
         anomaly_map = slot.anomaly_map[0, inside.rows, inside.columns]
-        return find_regions(slot.mask[0], anomaly_map, self._rule, self._rule.scale(*request.sizes))
+        scale = self._rule.scale(*request.sizes)
+        return find_regions(slot.mask[0], anomaly_map, self._rule, scale, self._rois)
 
     def _keep_warm(self, request: InFlightRequest) -> None:
         """Run a keep-warm iteration, unless a frame is due before its end."""

@@ -5,6 +5,7 @@ first frame; `close` leaves complete files, whatever ended the stream.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -86,6 +87,8 @@ class Result:
     buffers: ResultBuffers
     frame_format: str
     threshold: float
+    outlines: Sequence[tuple[str, NDArray[np.float64]]] = ()
+    """Of the ROIs, as `overlay.draw` takes them."""
 
     @cached_property
     def overlay(self) -> Image:
@@ -93,7 +96,15 @@ class Result:
         buffers, record = self.buffers, self.record
         factor = zoom(*buffers.mask.shape)
         image, mask = enlarge(self._bgr(), factor), enlarge(buffers.mask, factor)
-        image = draw(image, mask, buffers.anomaly_map, self.threshold, record.regions, factor)
+        image = draw(
+            image,
+            mask,
+            buffers.anomaly_map,
+            self.threshold,
+            record.regions,
+            factor,
+            self.outlines,
+        )
         write_verdict(image, record.text, record.verdict)
         return image
 

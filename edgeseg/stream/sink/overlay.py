@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from edgeseg.data.images import Image
 from edgeseg.heat import OUTLINE, blend, levels, verdict_color
 from edgeseg.regions import Region
+from edgeseg.text import escaped
 
 MIN_SIDE = 240  # pixels of the shorter side that a readable verdict needs
 DASHES = 24  # along each side of the border of an unknown frame
 BLACK, OUTLINED = (0, 0, 0), (255, 255, 255)  # of the numbers, whatever is below them
+GRAY = (150, 150, 150)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -23,16 +25,20 @@ def draw(
     threshold: float,
     regions: Sequence[Region] = (),
     factor: int = 1,
+    outlines: Sequence[tuple[str, NDArray[np.float64]]] = (),
 ) -> Image:
     """Return the image with the anomaly map in color, the outline of the mask and numbers.
 
     image: BGR uint8 [h, w, 3]; mask: uint8 [h, w]; anomaly_map: float32 [S, S'], any size; regions:
-    get their numbers, from 1 on; factor: by which image and mask are larger than they are. Colors:
-    heat.py; the blue gray below the threshold shows how close a good part came.
+    get their numbers, from 1 on; factor: by which image and mask are larger than they are;
+    outlines: of ROIs with their names, of ignored areas without. Colors: heat.py; the blue gray
+    below the threshold shows how close a good part came.
     """
     result = blend(image, levels(anomaly_map, threshold))
-    outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(result, outlines, -1, OUTLINE, max(min(mask.shape) // 256, 1))
+    thickness = max(min(mask.shape) // 256, 1)
+    _draw_rois(result, outlines, factor, thickness)
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(result, contours, -1, OUTLINE, thickness)
     for number, region in enumerate(regions, 1):
         _number(result, number, tuple(factor * side for side in region.box))
     return result
@@ -67,6 +73,27 @@ def write_verdict(image: Image, text: str, verdict: str) -> None:
     cv2.rectangle(image, (0, 0), (start + text_width + left, base + below), BLACK, -1)
     _mark(image, verdict, (left, below, side), color)
     cv2.putText(image, text, (start, base), font, scale, color, thickness, cv2.LINE_AA)
+
+
+def _draw_rois(
+    image: Image,
+    outlines: Sequence[tuple[str, NDArray[np.float64]]],
+    factor: int,
+    thickness: int,
+) -> None:
+    """Draw the outlines of ROIs in white, of ignored areas in gray, and each name once."""
+    height, named = image.shape[0], set()
+    for name, ring in outlines:
+        corners = np.rint(ring * factor - 0.5).astype(np.int32)
+        color = OUTLINED if name else GRAY
+        cv2.polylines(image, [corners], True, color, thickness, cv2.LINE_AA)
+        if name and name not in named:
+            named.add(name)
+            x, y = corners[corners[:, 1].argmin()].tolist()
+            text = escaped(name).encode("ascii", "replace").decode()
+            scale = max(height / 1100, 0.35)
+            place = (max(x, 0), max(y - 3, round(25 * scale)))
+            cv2.putText(image, text, place, FONT, scale, color, thickness, cv2.LINE_AA)
 
 
 def _number(image: Image, number: int, box: tuple[int, ...]) -> None:

@@ -1,12 +1,15 @@
 """A new rule for a run, an ONNX file or an engine."""
 
+import dataclasses
+
 import numpy as np
 import onnx
 import pytest
 
 from edgeseg.cards import CARD, EngineCard, ModelCard, read_card, write_card
-from edgeseg.errors import ConfigError
-from edgeseg.evaluation.regions.change import change_rule, new_rule
+from edgeseg.data.images import write_png
+from edgeseg.errors import ConfigError, DataError
+from edgeseg.evaluation.regions.change import change_rule, new_roi, new_rule
 from edgeseg.exporter.store_thresholds import store_thresholds
 from edgeseg.graph.files import graph_digest
 from edgeseg.loading import open_model
@@ -103,3 +106,32 @@ def test_the_command_changes_a_rule_without_images(run, monkeypatch, capfd):
     with open_model(run / "plates.onnx") as backend:
         slot = backend.new_slot()
         assert backend.card.rule.by_regions and slot.threshold[0] == np.float32(0.5)
+
+
+def write_roi(path, size=PICTURE):
+    mask = np.zeros(size, np.uint8)
+    mask[: size[0] // 2] = 255
+    write_png(path, mask)
+    return path
+
+
+def test_a_run_gets_rois_and_its_graphs_are_out_of_date(run, tmp_path, said):
+    roi = new_roi(run, RuleConfig(roi=write_roi(tmp_path / "upper.png")))
+    assert roi.names == ("upper",)
+    store_thresholds(run, None, roi=roi)
+    assert read_card(run / CARD, ModelCard).roi == roi
+    assert read_onnx_card(run / "plates.onnx").roi is None
+    assert any("plates.onnx has the old thresholds, rule or ROIs" in line for line in said)
+    assert new_roi(run, RuleConfig()) is None
+
+
+def test_rois_are_for_runs_of_images_of_one_size(run, tmp_path):
+    path = write_roi(tmp_path / "upper.png")
+    with fails(ConfigError, "config/roi"):
+        new_roi(run / "plates.onnx", RuleConfig(roi=path))
+    with fails(DataError, "data/roi-size"):
+        new_roi(run, RuleConfig(ignore=write_roi(tmp_path / "small.png", (24, 32))))
+    write_card(run / CARD, dataclasses.replace(read_card(run / CARD, ModelCard), frame_size=None))
+    with fails(DataError, "data/roi-size"):
+        new_roi(run, RuleConfig(roi=path))
+    assert new_rule(run, Rule(), RuleConfig(roi=path)) is None

@@ -1,0 +1,1 @@
+"""ROIs in the graph."""
