@@ -5,7 +5,7 @@
 
 Both retain the device's primary context, which TensorRT and PyTorch use too, and make it current in
 each calling thread. `resources.py` is the interface for the rest of edgeseg. Tested against a
-simulated driver, and on an H200.
+simulated driver, on an H100 and an H200.
 """
 
 import ctypes

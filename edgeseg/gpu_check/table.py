@@ -75,7 +75,7 @@ CHECKS: tuple[GpuCheck, ...] = (
     ),
     GpuCheck(
         name="gil", tier=1, group="waiting", function=f"{ROOM}.waiting:other_threads",
-        expected="other threads at 80 % of their speed or more",
+        expected="another thread pauses for at most a quarter of a wait",
     ),
     GpuCheck(
         name="wait", tier=1, group="waiting", function=f"{ROOM}.waiting:blocking",

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -13,47 +14,87 @@ from edgeseg.errors import CudaError
 from edgeseg.gpu_check import kernels as gpu
 from edgeseg.gpu_check.finding import GpuFinding
 
-LEAST_SPEED = 0.8  # of another thread of Python, while one waits
+MOST_PAUSE = 0.25  # of a wait, in which another thread of Python does not run
+LEAST_WAIT = 0.8  # of a kernel's time; a shorter wait shows nothing
+PAUSE = 0.001  # seconds between two readings of the clock
 MOST_CPU = 0.3  # of a core, while a thread waits for a blocking event
 LEAST_GAIN = 4.0  # of a graph's launch over its kernels enqueued one by one
 _SPIN, _NO_TIMING = 0, 2
 
 
-def other_threads(*, waits: int = 40, seconds: float = 0.02) -> GpuFinding:
-    """Count in another thread while this one sleeps, and while it waits for a kernel."""
+def other_threads(*, rounds: int = 5, seconds: float = 0.2) -> GpuFinding:
+    """Watch another thread while this one sleeps, and while it waits for a long kernel, in turn.
+
+    One long wait a round: each call around a wait gives up the GIL, too, whatever the wait does.
+    """
     kernels = gpu.Kernels()
+    watches: dict[str, list[_OtherThread]] = {"sleep": [], "wait": []}
     with open_cuda() as cuda, cuda.current(), cuda.stream() as stream, cuda.event() as done:
+        for _ in range(rounds):
+            watches["sleep"].append(_watched(lambda: time.sleep(seconds)))
+            kernels.wait_for(stream.pointer, seconds)
+            done.record(stream)
+            watches["wait"].append(_watched(done.synchronize))
+    longest = max(watch.seconds for watch in watches["wait"])
+    waits = [w for w in watches["wait"] if w.seconds >= LEAST_WAIT * seconds]
+    if not waits:
+        return GpuFinding(False, f"waited for {longest * 1e3:.0f} ms, not {seconds * 1e3:.0f} ms")
+    # The least of the rounds: other load adds pauses, a wait that keeps the GIL has one each time.
+    both = waits, watches["sleep"]
+    pause, asleep = (min(w.longest_pause for w in each) for each in both)
+    rate, resting = (max(w.readings / w.seconds for w in each) for each in both)
+    found = f"another thread pauses for {pause * 1e3:.0f} ms in a wait of {seconds * 1e3:.0f} ms, "
+    found += f"for {asleep * 1e3:.0f} ms in a sleep"
+    figures = {
+        "pause_s_min": {"wait": pause, "sleep": asleep},
+        "readings_per_s_max": {"wait": rate, "sleep": resting},
+        "n": len(waits),
+        "seconds": seconds,
+    }
+    return GpuFinding(pause <= MOST_PAUSE * seconds, found, figures)
 
-        def wait() -> None:
-            for _ in range(waits):
-                kernels.wait_for(stream.pointer, seconds)
-                done.record(stream)
-                done.synchronize()
 
-        wait()
-        alone = _counted(lambda: time.sleep(waits * seconds))
-        share = _counted(wait) / alone
-    found = f"another thread runs at {share:.0%} of its speed"
-    return GpuFinding(share >= LEAST_SPEED, found, {"share": share, "n": waits})
+@dataclass(frozen=True)
+class _OtherThread:
+    """What another thread did during a call."""
+
+    seconds: float
+    """Of the call."""
+    longest_pause: float
+    """In seconds."""
+    readings: int
+    """Of the clock."""
 
 
-def _counted(meanwhile: Callable[[], None]) -> float:
-    """Return how often per second another thread counted meanwhile."""
-    going, counted = [True], [0]
+def _watched(meanwhile: Callable[[], None]) -> _OtherThread:
+    """Watch another thread during a call.
 
-    def count() -> None:
-        while going[0]:
-            counted[0] += 1
+    It reads the clock in a loop: between two readings far apart it did not run.
+    """
+    going, readings = [True], [0]
+    pauses: list[tuple[float, float]] = []
 
-    thread = threading.Thread(target=count)
+    def read() -> None:
+        last, more = time.perf_counter(), True
+        while more:
+            more = going[0]  # before the reading: the last one is after the end
+            now = time.perf_counter()
+            if now - last > PAUSE:
+                pauses.append((last, now))
+            last = now
+            readings[0] += 1
+
+    thread = threading.Thread(target=read)
     thread.start()
-    began, first = time.perf_counter(), counted[0]
     try:
+        began, first = time.perf_counter(), readings[0]
         meanwhile()
-        return (counted[0] - first) / (time.perf_counter() - began)
+        end, count = time.perf_counter(), readings[0] - first
     finally:
         going[0] = False
         thread.join()
+    longest = max((min(after, end) - max(before, began) for before, after in pauses), default=0.0)
+    return _OtherThread(end - began, max(longest, 0.0), count)
 
 
 def blocking(*, waits: int = 200, seconds: float = 0.001) -> GpuFinding:

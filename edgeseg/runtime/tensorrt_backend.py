@@ -9,7 +9,7 @@ Events between the streams order copies and computation. All backends on an engi
 streams, so that copies of one frame overlap with the computation of another, and frames complete in
 the order in which they started. `start` and `finish` allocate nothing.
 
-Tested against a simulated driver and on an H200, with stand-ins for TensorRT 8.6 to 11 and
+Tested against a simulated driver, on an H100 and an H200, with stand-ins for TensorRT 8.6 to 11 and
 TensorRT-RTX; no engine of either was run.
 """
 

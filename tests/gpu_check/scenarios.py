@@ -1,6 +1,8 @@
 """The checks on the simulated driver, whose `infer` takes the place of the kernels (cudasim)."""
 
-from edgeseg.cuda.driver import CudaPython, _failed, open_cuda
+import ctypes
+
+from edgeseg.cuda.driver import LIBRARY, CudaPython, _failed, open_cuda
 from edgeseg.gpu_check import frames, kernels, lifetimes, waiting
 from edgeseg.gpu_check.finding import Skipped
 from edgeseg.gpu_check.stand_in import SIDE
@@ -43,8 +45,12 @@ class Simulated:
         return 1 << 30
 
 
-def check(room, name, fault="", **arguments):
-    """Carry out a check, with a fault planted in edgeseg; return passed, found and figures."""
+def check(room, name, fault="", idle_us=20_000, **arguments):
+    """Carry out a check, with a fault planted in edgeseg; return passed, found and figures.
+
+    idle_us: after which late work begins although nothing waits for it.
+    """
+    simulator.library().cudasim_idle_us(ctypes.c_long(idle_us))
     kernels.Kernels = Simulated
     if fault:
         globals()[fault]()
@@ -61,15 +67,13 @@ def read_before_finish():
 
 
 def gil_kept():
-    """Wait as a binding that keeps the GIL."""
-    import ctypes
-
+    """Wait as a binding that keeps the GIL until the event."""
     sound = CudaPython._call
-    sleep = ctypes.PyDLL(None).usleep
+    keeping = ctypes.PyDLL(LIBRARY).cuEventSynchronize
 
     def call(self, function, *arguments):
         if function == "cuEventSynchronize":
-            sleep(20_000)
+            return keeping(ctypes.c_void_p(int(arguments[0])))
         return sound(self, function, *arguments)
 
     CudaPython._call = call

@@ -44,10 +44,22 @@ def test_large_frames_are_timed_on_both_paths():
     assert figures["right"] == 20 and figures["auto"] == "copy", found
 
 
+WAIT = {
+    "rounds": 3, "seconds": 0.2, "kernel_us": 200_000,
+    "lateness": "late", "idle_us": 60_000_000,  # the kernel begins when something waits for it
+}  # fmt: skip
+
+
 def test_a_wait_that_keeps_the_gil_is_seen():
-    _, _, free = check("waiting", "other_threads", waits=10, kernel_us=20_000)
-    passed, found, kept = check("waiting", "other_threads", "gil_kept", waits=10)
-    assert not passed and kept["share"] < free["share"] / 2, found
+    _, found, free = check("waiting", "other_threads", **WAIT)
+    assert free["pause_s_min"]["wait"] < 0.15, found
+    passed, found, kept = check("waiting", "other_threads", "gil_kept", **WAIT)
+    assert not passed and kept["pause_s_min"]["wait"] > 0.15, found
+
+
+def test_a_wait_for_nothing_is_no_wait():
+    passed, found, _ = check("waiting", "other_threads", **(WAIT | {"kernel_us": 0}))
+    assert not passed and "not 200 ms" in found
 
 
 def test_kernels_that_did_not_run_are_seen():
