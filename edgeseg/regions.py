@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.geometry import Size
-from edgeseg.roi import Labels, Roi
+from edgeseg.raster import Labels
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 
 MOST = 200

@@ -6,7 +6,8 @@ import pytest
 
 from edgeseg.data.roi.drawn import rings_of
 from edgeseg.geometry import Box
-from edgeseg.roi import Area, Roi, filled
+from edgeseg.raster import filled
+from edgeseg.roi import Area, Roi
 from tests.kit.rois import make_roi, rectangle
 
 
@@ -76,7 +77,7 @@ def test_labels_of_the_last_sizes_are_kept():
     assert roi.labeled((8, 8)) is roi.labeled((8, 8))
     for side in range(9, 20):
         roi.labeled((side, side))
-    assert len(roi._kept) <= 4
+    assert len(roi.kept) <= 4
 
 
 @pytest.mark.parametrize(
