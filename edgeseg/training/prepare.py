@@ -21,7 +21,7 @@ from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.data.roi.read import check_resolved, read_roi
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, sha256, shown
-from edgeseg.geometry import Aspect, Size, fit, network_size, pixel_text
+from edgeseg.geometry import Aspect, Size, fit, frame_pixels, network_size, pixel_text
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
@@ -32,6 +32,7 @@ from edgeseg.training.folder import read_facts, resume_command
 
 LISTED = 10  # names in an error
 DEFECTS = "defects"
+COARSE = 4.0  # pixels of the frame in one of the network, from which on tiles are proposed
 SAMPLE = 32  # images whose aspect ratios are read
 Split = dict[str, dict[str, str]]
 """`train`, `holdout` and, with --use-defects, `defects`: relative path -> SHA-256 of the file."""
@@ -296,7 +297,10 @@ def seen_lines(images: Images, network: Size, aspect: Aspect, tiles: Tiles | Non
         yield f"{tiles.text(network)}; in memory: {megabytes:.0f} MB of tiles"
     if images.frame_size:
         whole = tiles.grid(network) if tiles else network
-        yield pixel_text(images.frame_size, fit(images.frame_size, whole, aspect).size)
+        content = fit(images.frame_size, whole, aspect).size
+        coarse = tiles is None and frame_pixels(images.frame_size, content) >= COARSE
+        hint = "; tiles show smaller defects, for example --tiles 2x3" if coarse else ""
+        yield pixel_text(images.frame_size, content) + hint
 
 
 def as_seen(image: Image, network: Size, aspect: Aspect, tiles: Tiles | None) -> list[Image]:

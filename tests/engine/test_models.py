@@ -6,6 +6,7 @@ ablations that change the graph, each is exported with random weights and compar
 """
 
 import dataclasses
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -150,6 +151,10 @@ def test_build_engine_of_each_precision_gives_the_outputs_of_the_graph(
     assert parity.finite
     assert parity.max_abs_diff < {"fp16": 0.02, "int8": 0.5}[precision]
     assert found.good == 2 and found.card.model == exported.card.model
+    if exported.card.tiles and find_spec("tensorrt_rtx"):
+        config = BuildConfig(precision=precision, runtime="tensorrt-rtx", compute_capability="8.6")
+        layers = build_engine(exported.graph, config).card.layers
+        assert layers[f"convolutions_{precision}"] > layers["convolutions"] / 2
 
 
 def test_node_modules_of_a_model(trained):

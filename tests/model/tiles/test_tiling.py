@@ -113,6 +113,8 @@ def test_the_batch_gives_the_bytes_of_tile_by_tile(runtime, tmp_path):
             single = [run(graph, frame[n, b.rows, b.columns][None])[2] for b in tiles.boxes(SIDE)]
             joined = by_weights(np.concatenate(single), tiles)
             np.testing.assert_allclose(whole[2][n], joined, atol=1e-6)
+            alone = np.s_[:24, :48]  # of the first tile, which no other overlaps
+            np.testing.assert_array_equal(whole[2][n][alone], single[0][0][alone])
             threshold = np.float32(0.5)
             assert 0 < (joined > threshold).mean() < 1
             np.testing.assert_array_equal(whole[0][n], np.where(joined > threshold, 255, 0))
