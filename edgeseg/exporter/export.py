@@ -19,7 +19,7 @@ from edgeseg.cards import CARD, WEIGHTS, GraphCard, ModelCard, read_card
 from edgeseg.config import ExportConfig
 from edgeseg.data.frames import KEPT, parity_frames
 from edgeseg.data.images import Image, read_image
-from edgeseg.errors import BuildError, GateFailed, ModelError
+from edgeseg.errors import BuildError, ConfigError, GateFailed, ModelError
 from edgeseg.evaluation.compare import Comparison, Limits, compare
 from edgeseg.evaluation.remembered import warn_if_useless
 from edgeseg.evaluation.threshold import held_out
@@ -33,6 +33,7 @@ from edgeseg.graph.graph import Graph
 from edgeseg.graph.memory import tensor_bytes
 from edgeseg.loading import open_run, opened_run
 from edgeseg.log import log
+from edgeseg.machine.facts import this_machine
 from edgeseg.model.export_head import export_form
 from edgeseg.runtime.base import INPUTS, output_names
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
@@ -88,18 +89,19 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
     check_writable(run)
     paths = held_out(card, data)[:KEPT] if data else []
     images = [read_image(path, card.bit_depth) for path in paths]
-    with _opened(run, card, config, data) as backend:
+    with opened(run, card, config, data) as backend:
         warn_if_useless(run, backend.card)
         return export_graph(backend, path, config, images=images)
 
 
 def traced_run(run: Path, config: ExportConfig) -> tuple[ModelProto, GraphCard]:
     """Return the graph that would be exported, and its card; nothing is written or checked."""
-    with _opened(run, read_card(run / CARD, ModelCard), config, None) as backend:
+    with opened(run, read_card(run / CARD, ModelCard), config, None) as backend:
         return _trace(backend), backend.card
 
 
-def _opened(run: Path, card: ModelCard, config: ExportConfig, data: Path | None) -> PyTorchBackend:
+def opened(run: Path, card: ModelCard, config: ExportConfig, data: Path | None) -> PyTorchBackend:
+    """Open a run for an export, with the tiles that are requested."""
     size = config.size() or card.frame_size
     tiles = tiles_of(card, config, size)
     if tiles == card.tiles:
@@ -113,6 +115,8 @@ def export_graph(
 ) -> Exported:
     """Export an opened run to a path; `images` (RGB) are the frames of the parity check."""
     model = _trace(backend)
+    tensors = tensor_bytes(Graph(model))
+    _check_memory(tensors, backend.card)
     versions = {name: installed(name) or "?" for name in ("torch", "onnx", "onnxscript")}
     card = replace(backend.card, versions=backend.card.versions | versions)
     frames = parity_frames(card, images)
@@ -125,7 +129,7 @@ def export_graph(
         report = parity.to_json() | {"against": backend.name, "images": source}
         card = replace(card, parity=report)
         part.write_bytes(graph_bytes(model, card))
-    return Exported(path, card, path.stat().st_size, tensor_bytes(Graph(model)), parity)
+    return Exported(path, card, path.stat().st_size, tensors, parity)
 
 
 def _trace(backend: PyTorchBackend) -> ModelProto:
@@ -142,6 +146,20 @@ def _trace(backend: PyTorchBackend) -> ModelProto:
             remedy="train with --teacher resnet18 or efficientnet_lite0, and report this",
             code="build/export",
         ) from error
+
+
+def _check_memory(tensors: int, card: GraphCard) -> None:
+    """ConfigError (`config/too-large`) for a graph that cannot run here, so neither be checked."""
+    memory = this_machine().memory_gib
+    if memory is None or tensors <= memory * 2**30:
+        return
+    tiles = f" of {card.tiles.name}" if card.tiles else ""
+    raise ConfigError(
+        f"{card.frame_shape[0]} frames{tiles} need {tensors / 1e9:.0f} GB of tensors at a time "
+        f"(this machine has {memory:g} GiB)",
+        remedy="fewer tiles, or --batch 1",
+        code="config/too-large",
+    )
 
 
 def _checked_parity(

@@ -10,11 +10,14 @@ from edgeseg.config import ExportConfig
 from edgeseg.data.parts import write_parts
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.evaluation.pick import Pick, ScoredSet, choose
+from edgeseg.exporter import export
 from edgeseg.exporter.ensure import exported_graph
 from edgeseg.exporter.export import export_run
+from edgeseg.exporter.inspect import seen_lines
 from edgeseg.exporter.retile import tiles_of
 from edgeseg.exporter.store_thresholds import store_thresholds
 from edgeseg.files import sha256
+from edgeseg.model import fit_check
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.input_check import COLUMNS
 from edgeseg.model.teacher import Teacher
@@ -24,6 +27,7 @@ from edgeseg.tiles import Tiles
 from edgeseg.training.checkpoint import save_weights
 from edgeseg.training.train import json_config
 from tests.kit.cards import make_run_card
+from tests.kit.deploy import toy_backend
 from tests.kit.errors import fails
 
 OWN = Tiles(rows=1, columns=2, overlap=(0, 8), gains=(1.0, 0.5))
@@ -66,11 +70,12 @@ def run(photos, tmp_path):
 
 
 def test_an_export_has_the_tiles_of_the_run(run):
-    found = export_run(run, ExportConfig())
-    assert found.card.tiles == OWN and found.card.threshold == 0.5
-    assert found.card.map_size == (64, 120)
-    text = found.summary()
+    card = read_card(run / CARD, ModelCard)
+    with export.opened(run, card, ExportConfig(), None) as backend:
+        assert backend.card.tiles == OWN and backend.card.map_size == (64, 120)
+        text = "\n".join(seen_lines(backend.card, 5_000_000))
     assert "1 x 2 tiles of 64 x 64" in text and "one network pixel is 2.53 px" in text
+    assert "5 MB of tensors" in text
 
 
 def test_other_tiles_need_images_for_their_thresholds(run):
@@ -80,7 +85,8 @@ def test_other_tiles_need_images_for_their_thresholds(run):
     assert not (run / "plates.onnx").exists()
 
 
-def test_other_tiles_get_thresholds_gains_and_a_check_of_their_own(run, photos, said):
+def test_other_tiles_get_thresholds_gains_and_a_check_of_their_own(run, photos, said, monkeypatch):
+    monkeypatch.setattr(fit_check, "DRAWN", 2)  # faster
     before = read_card(run / CARD, ModelCard)
     graph = export_run(run, ExportConfig(tiles="2x2"), data=photos).graph
     card = read_onnx_card(graph)
@@ -117,3 +123,10 @@ def test_a_card_with_impossible_tiles_is_refused(run, tiles):
     card = replace(read_card(run / CARD, ModelCard), tiles=tiles)
     with fails(ModelError, "model/invalid-card"):
         write_card(run / CARD, card)
+
+
+def test_a_graph_that_needs_more_than_the_memory_of_the_machine_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "tensor_bytes", lambda graph: 1 << 50)
+    with fails(ConfigError, "config/too-large"):
+        export.export_graph(toy_backend(), tmp_path / "toy.onnx", ExportConfig())
+    assert not (tmp_path / "toy.onnx").exists()
