@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from edgeseg.cards import GraphCard
 from edgeseg.runtime.base import OnHost, Slot
 
-_RED = {"bgr": 2, "rgb": 0, "gray": 0}
+_RED = {"bgr": 2, "uyvy": 1}  # else 0; in YUV this is the brightness
 
 
 class FakeBackend(OnHost):
@@ -14,7 +14,8 @@ class FakeBackend(OnHost):
 
     anomaly_map: the red channel / 255, averaged over the cells of the network; score: its maximum;
     mask: 255 where a pixel's red / 255 exceeds the threshold; input_check: the mean of the map, in
-    each column. A gray frame counts as red. Outside of the ROIs of the card map and mask are 0.
+    each column. Of a frame without red its brightness counts, of a Bayer frame each pixel. Outside
+    of the ROIs of the card map and mask are 0.
     """
 
     compute_seconds: float | None = None
@@ -22,7 +23,7 @@ class FakeBackend(OnHost):
     def __init__(self, card: GraphCard) -> None:
         self.card = card
         self.name = "fake, CPU, 1 thread"
-        _, height, width, _ = card.frame_shape
+        height, width = card.frame_size
         box, (rows, columns) = card.content, card.map_size
         self._rows = _averages(height, rows, box.top, box.height)
         self._columns = _averages(width, columns, box.left, box.width).T
@@ -36,6 +37,7 @@ class FakeBackend(OnHost):
     def bind(self, slot: Slot) -> None:
         self._slot = slot
         n, height, width = slot.mask.shape
+        self._seen = slot.frame[:, :height, :, _RED.get(self.card.frame_format, 0)]
         self._red = np.zeros((n, height, width), np.float32)
         self._cells = np.zeros((n, self.card.map_size[0], width), np.float32)
         self._above = slot.mask.view(np.bool_)
@@ -43,7 +45,7 @@ class FakeBackend(OnHost):
 
     def run(self) -> None:
         slot = self._slot
-        np.copyto(self._red, slot.frame[..., _RED[self.card.frame_format]])
+        np.copyto(self._red, self._seen)
         np.divide(self._red, np.float32(255), out=self._red)
         np.matmul(self._rows, self._red, out=self._cells)
         np.matmul(self._cells, self._columns, out=slot.anomaly_map)

@@ -3,6 +3,7 @@
 import hashlib
 
 from edgeseg.cards import EngineCard, GraphCard, ModelCard, write_card
+from edgeseg.pixel_formats import frame_shape
 
 
 def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **changes):
@@ -11,7 +12,7 @@ def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **ch
         "name": "red",
         "model": "destseg",
         "frame_format": frame_format,
-        "frame_shape": (batch, height, width, 1 if frame_format == "gray" else 3),
+        "frame_shape": (batch, *frame_shape(frame_format, height, width)),
         "network_size": (side, side) if isinstance(side, int) else side,
         "aspect": "stretch",
         "threshold": 0.5,

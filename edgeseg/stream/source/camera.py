@@ -80,6 +80,10 @@ class Connection(Protocol):
     fps: float
     note: str
     """Requested and delivered mode, for the log."""
+    skipped: int
+    """Frames so far that a newer one followed before they were read."""
+    driver_drops: int
+    """Frames so far that the driver counted and did not deliver."""
     max_missing: int
     """Consecutive reads without a frame after which the camera counts as lost."""
 
@@ -104,6 +108,7 @@ class CaptureConnection:
     """
 
     path = ""
+    skipped = driver_drops = 0
     max_missing = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
 
     def __init__(
@@ -141,6 +146,7 @@ class Camera(Source):
         self._connection = connect()
         self._attempts = self._missing = self._damaged = 0  # since the last good frame
         self._reading = threading.Lock()
+        self._before = (0, 0)  # frames that former connections skipped and dropped
         super().__init__(name, self._connection.fps)
         self.path = self._connection.path
         log.info(f"{name}: {self._connection.note}")
@@ -172,11 +178,17 @@ class Camera(Source):
         return False
 
     def _read(self, frame: Frame) -> bool:
-        return self._connection.read_into(frame)
+        try:
+            return self._connection.read_into(frame)
+        finally:
+            skipped, drops = self._before
+            self.skipped = skipped + self._connection.skipped
+            self.driver_drops = drops + self._connection.driver_drops
 
     def _reconnect(self) -> None:
         """Reconnect; SourceError after the last attempt."""
         self._connection.close()
+        self._before = (self.skipped, self.driver_drops)
         while True:
             if self._attempts == self._limit:
                 raise SourceError(
@@ -200,6 +212,7 @@ class Camera(Source):
             except SourceError:
                 continue
             self.reconnects += 1
+            self.path = self._connection.path
             if self._connection.note != before:
                 log.info(f"{self.name}: {self._connection.note}")
             return

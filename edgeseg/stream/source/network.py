@@ -4,7 +4,8 @@
     http   FFmpeg
 
 Both transport RTP over TCP, because one lost UDP packet corrupts the image until the next key
-frame, and both keep as few frames back as they can. A lost camera is reconnected by `Camera`.
+frame, and both keep as few frames back as they can. JPEGs that FFmpeg receives are read in a thread
+of their own, and the newest one is decoded. A lost camera is reconnected by `Camera`.
 """
 
 import os
@@ -21,6 +22,7 @@ from edgeseg.errors import SourceError
 from edgeseg.machine.facts import this_machine
 from edgeseg.opencv import has_gstreamer, parameters, silence
 from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
+from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import TRY_WITHOUT, Camera, CameraOptions, CaptureConnection
 from edgeseg.stream.source.gstreamer import (
     APPSINK,
@@ -30,7 +32,8 @@ from edgeseg.stream.source.gstreamer import (
     GStreamerConnection,
     taken,
 )
-from edgeseg.stream.source.mjpeg import JPEG_PATH, take_packets
+from edgeseg.stream.source.mjpeg import JPEG_PATH, decode_jpeg_frame, take_packets
+from edgeseg.stream.source.packets import NewestPacket
 from edgeseg.stream.source.retrieve import VIDEO_PATH, VIDEO_WRITES
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -106,6 +109,24 @@ class FFmpegConnection(CaptureConnection):
         jpegs = take_packets(capture, cv2.CAP_FFMPEG)
         super().__init__(capture, writes=VIDEO_WRITES)
         self.path = JPEG_PATH if jpegs else VIDEO_PATH
+        self._packets = NewestPacket(capture, self._retriever.jpeg) if jpegs else None
+
+    def read_into(self, frame: Frame) -> bool:
+        if self._packets is None:
+            return super().read_into(frame)
+        packet = self._packets.take()
+        self.skipped = self._packets.skipped
+        if packet is None:
+            return False
+        frame.stamp(packet.arrival)
+        if packet.error is not None:
+            raise packet.error
+        decode_jpeg_frame(packet.jpeg, frame)
+        return True
+
+    def close(self) -> None:
+        if self._packets is None or self._packets.close():
+            super().close()
 
 
 @contextmanager

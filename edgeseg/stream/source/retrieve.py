@@ -61,6 +61,13 @@ class Retriever:
         if not np.may_share_memory(pixels, buffer := frame.buffer(self.kind, self._shape)):
             np.copyto(buffer, pixels)  # the first frame, or another size
 
+    def jpeg(self) -> bytes:
+        """Return the grabbed JPEG; BrokenFrame if it is none."""
+        found = self.raw(self._stage)
+        if found.ndim != 2 or len(found) != 1:
+            raise BrokenFrame(f"no JPEG, but {found.dtype} {list(found.shape)}")
+        return found.tobytes()
+
     def raw(self, buffer: Image) -> Image:
         """Return what OpenCV delivers, in `buffer` if it fits."""
         try:

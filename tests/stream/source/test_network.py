@@ -64,12 +64,17 @@ def stamps(camera, count):
     return found
 
 
+def in_order(counts, camera):
+    """Whether frames come in order, and those that are missing were skipped for newer ones."""
+    return counts[-1] - counts[0] + 1 - len(counts) <= camera.skipped and counts == sorted(counts)
+
+
 def test_frames_arrive_in_order_soon_and_without_the_password(capfd):
     with RtspServer(stamped, fps=100.0) as server, opened(server.url) as (camera, said):
         name = f"rtsp://127.0.0.1:{server.port}/line"
         found = stamps(camera, 20)
     counts = [stamp.count for stamp, _ in found]
-    assert counts == list(range(counts[0], counts[0] + 20))
+    assert in_order(counts, camera)
     delays = [stamp.delay(arrival) for stamp, arrival in found]
     assert all(delay > 0 for delay in delays)
     assert min(delays) < 0.1, "neither FFmpeg nor OpenCV buffers frames"
@@ -236,9 +241,10 @@ def test_a_truncated_frame_is_broken_and_never_completed_from_the_frame_before(l
         with opened(address) as (camera, said):
             found = stamps(camera, 15)
     counts = [stamp.count for stamp, _ in found]
-    assert counts == list(range(counts[0], counts[0] + 30, 2)) and counts[0] % 2 == 0
-    assert camera.broken in (14, 15) and camera.reconnects == 0
-    assert sum("broken frame (" in line for line in said) == 2, "the 1st and the 10th"
+    assert counts == sorted(set(counts)) and not any(count % 2 for count in counts)
+    assert counts[-1] - counts[0] + 1 - len(counts) <= camera.broken + camera.skipped
+    assert camera.broken > 3 and camera.reconnects == 0
+    assert sum("broken frame (" in line for line in said) == 1 + (camera.broken >= 10)
 
 
 def test_mjpeg_over_http_arrives():
@@ -246,7 +252,7 @@ def test_mjpeg_over_http_arrives():
         found = stamps(camera, 20)
         assert camera.name == name and "secret" not in "".join(said)
     counts = [stamp.count for stamp, _ in found]
-    assert counts == list(range(counts[0], counts[0] + 20))
+    assert in_order(counts, camera)
     assert 0 < min(stamp.delay(arrival) for stamp, arrival in found) < 0.2
 
 

@@ -20,8 +20,8 @@ class V4L2Camera(Camera):
     def __init__(self, name: str, connect: Callable[[], V4L2Connection], *, attempts: int) -> None:
         super().__init__(name, connect, attempts=attempts)
         self._lent: Sequence[Frame] = ()
-        self.keeps = LENT if self._device.lends else 0
-        self._path_of = (self._device, self._device.lends)
+        self._lends = self._device.lends
+        self.keeps = LENT if self._lends else 0
 
     @property
     def _device(self) -> V4L2Connection:
@@ -38,14 +38,10 @@ class V4L2Camera(Camera):
     def _read(self, frame: Frame) -> bool:
         connection = self._device
         connection.lent, connection.stopping = self._lent, self.stopping
-        try:
-            return connection.read_into(frame)
-        finally:
-            self.skipped += connection.skipped
-            self.driver_drops += connection.driver_drops
-            connection.skipped = connection.driver_drops = 0
-            if self._path_of != (connection, connection.lends):
-                self._path_of, self.path = (connection, connection.lends), connection.path
+        found = super()._read(frame)
+        if connection.lends != self._lends:  # the driver has refused the slots
+            self._lends, self.path = connection.lends, connection.path
+        return found
 
 
 def open_v4l2(

@@ -63,7 +63,7 @@ class V4L2Connection:
         self._held: dict[int, Frame] = {}  # what the driver has, by that number
         self._driver_writes = int(device.driver in COPYING)
         self._last: int | None = None
-        self._streaming = False
+        self._streaming = self._read = False
         self.lent: Sequence[Frame] = ()
         """Frames whose slots the driver keeps."""
         self.stopping = threading.Event()
@@ -98,16 +98,32 @@ class V4L2Connection:
             if self.lends:
                 self._lend(frame)
             captured = self._newest()
+            if captured is not None and not self._read:
+                captured = self._after_first(frame, captured)
         except OSError as error:
             raise LostConnection(error.strerror or "") from error
         if captured is None:
             return False
+        self._read = True
         self._stamp(frame, captured)
         if self.lends:
             self._exchange(frame, captured)
         else:
             self._take(frame, captured)
         return True
+
+    def _after_first(self, frame: Frame, captured: CapturedFrame) -> CapturedFrame | None:
+        """Skip the first JPEG after the start if it is damaged, as that of many cameras is."""
+        if self.sent.kind is not None:
+            return captured
+        jpeg = self._maps[captured.index][: captured.bytes]
+        try:
+            decode_jpeg_frame(jpeg, frame)
+            return captured
+        except BrokenFrame:
+            self.skipped += 1
+            self._return(captured)
+            return self._newest()
 
     def _against_slots(self) -> str:
         """Return why the driver cannot write into the slots; empty if it can."""
@@ -241,7 +257,7 @@ class V4L2Connection:
         self._held.clear()
         self._numbers.clear()
         self._device.release()
-        self._streaming = False
+        self._streaming = self._read = False
 
     def close(self) -> None:
         """Take the slots back and close the device."""

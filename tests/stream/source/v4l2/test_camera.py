@@ -167,6 +167,15 @@ class TestMmap:
             assert read(camera, frame).fault == PARTIAL_FRAME
         assert camera.broken == 1
 
+    def test_the_first_jpeg_of_many_cameras_is_damaged_and_skipped(self):
+        jpeg = encode(noise(), "JPEG", quality=95)
+        driver = FakeDriver([jpeg[1:], jpeg, jpeg[1:]], formats=("MJPG",))
+        with open_it(driver, "bgr") as camera:
+            (frame, _), _ = lent(camera, "bgr")
+            assert read(camera, frame).sequence == 1
+            assert (camera.skipped, camera.broken) == (1, 0)
+            assert read(camera, frame).fault == BROKEN_FRAME
+
     def test_frames_of_another_size_are_left_to_inference(self):
         (picture,) = pictures("yuyv", 1, (24, 32))
         driver = FakeDriver([picture.tobytes()], sizes=((24, 32),))
