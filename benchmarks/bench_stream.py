@@ -1,6 +1,7 @@
 """Overhead of the streaming loop over the bare backend, on the same frames in the same run.
 
     python benchmarks/bench_stream.py MODEL [--runtime openvino] [--threads 1] [--soak 30]
+    python benchmarks/bench_stream.py MODEL --mjpeg 1920x1080@30 [--seconds 30]
     python benchmarks/bench_stream.py --fixed-ms 10
 
 --fixed-ms replaces the model by a simulated device that takes so long for each 640x480 frame
@@ -15,6 +16,8 @@ latency      arrival to mask in the loop minus one bare run, as medians: saturat
              the frame rate of the backend
 allocations  peak of the traced memory (tracemalloc: Python's and NumPy's) between two frames, in
              bytes; allocations inside the runtime's library are not traced
+mjpeg        a server in a process of its own sends JPEGs over HTTP; time from the sending of a
+             frame to its mask, with its wait where the program cannot see it (mjpeg_stream.py)
 soak         resident memory every second while a live source is streamed into a .jsonl file, at
              80 % of the frame rate of the backend, 200 frames/s at most
 
@@ -46,6 +49,7 @@ from edgeseg.stream.sink.base import AnySink
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.source.base import Frame, Source
 from edgeseg.stream.stream import stream
+from mjpeg_stream import measure
 
 MIB = 1 << 20
 
@@ -62,12 +66,17 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=1, help="1 or 2")
     parser.add_argument("--data", type=Path, help="folder of images (default: synthetic frames)")
     parser.add_argument("--soak", type=float, help="minutes; nothing else is measured then")
+    parser.add_argument("--mjpeg", help="WIDTHxHEIGHT@FPS; nothing else is measured then")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of --mjpeg")
     options = parser.parse_args()
     if (options.model is None) == (options.fixed_ms is None):
         parser.error("expected a model or --fixed-ms")
     with open_backend(options) as backend:
-        bench = Bench(backend, options)
-        figures, facts = bench.soak(options.soak) if options.soak else bench.measure()
+        if options.mjpeg:
+            figures, facts = measure(backend, options.mjpeg, options.seconds)
+        else:
+            bench = Bench(backend, options)
+            figures, facts = bench.soak(options.soak) if options.soak else bench.measure()
         facts |= {"engine": backend.name, "frame": backend.card.frame_shape}
     for name, value in facts.items():
         print(f"{name:<34} {value}")
@@ -75,7 +84,8 @@ def main() -> None:
         spread = "" if found.p5 is None else f"  p5 {found.p5:.4g}, p95 {found.p95:.4g}"
         print(f"{found.name:<34} {found.p50:.4g} {found.unit}{spread}, n {found.n}")
     model = options.model.name if options.model else backend.name
-    emit(f"{'soak' if options.soak else 'stream'} of {model}", figures, **facts)
+    kind = "mjpeg" if options.mjpeg else "soak" if options.soak else "stream"
+    emit(f"{kind} of {model}", figures, **facts)
 
 
 def open_backend(options: argparse.Namespace) -> Backend:
