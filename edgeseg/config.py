@@ -22,6 +22,7 @@ Similarity = Literal["kept", "equalized"]
 Typing = Literal["strong", "weak"]
 Via = Literal["onnx", "torch-tensorrt"]
 Io = Literal["auto", "mapped", "copy"]
+Wait = Literal["auto", "block", "spin"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
@@ -185,9 +186,14 @@ class ReproduceConfig(Settings):
 class GpuConfig(Settings):
     """How frames reach an engine on an NVIDIA GPU; ignored by CPU runtimes."""
 
-    PANELS: ClassVar[dict[str, str]] = {"NVIDIA GPU": "io cuda_graph cuda"}
+    PANELS: ClassVar[dict[str, str]] = {"NVIDIA GPU": "io wait cuda_graph cuda"}
 
     io: Io = setting("auto", "Frame memory: mapped (Jetson) or copy (discrete GPUs)")
+    wait: Wait = setting(
+        "auto",
+        "How the CPU waits for the GPU: block (asleep) or spin (one core busy, returns sooner) "
+        "[auto: spin on a discrete GPU with more than 4 cores]",
+    )
     cuda_graph: bool = setting(True, "Replay a captured CUDA graph for each frame")
     cuda: Binding = setting("auto", "Python binding of CUDA")
 

@@ -102,6 +102,14 @@ class CudaPython:
             raise _failed(function, name, int(code))
         return values[0] if values else None
 
+    def _wait(self, function: str, handle: Handle) -> None:
+        """Call a function that waits, through ctypes, which releases the GIL.
+
+        cuda-bindings before 12.9.1, and cuda-python before 12.6, keep it until the device is done.
+        """
+        if code := getattr(self._library, function)(ctypes.c_void_p(int(handle))):
+            raise _failed(function, self._cu.CUresult(code).name, code)
+
     def attribute(self, name: str) -> int:
         """Return a device attribute by its name without `CU_DEVICE_ATTRIBUTE_`."""
         attribute = getattr(self._cu.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}")
@@ -144,7 +152,7 @@ class CudaPython:
         self._call("cuStreamWaitEvent", stream, event, 0)
 
     def stream_synchronize(self, stream: Handle) -> None:
-        self._call("cuStreamSynchronize", stream)
+        self._wait("cuStreamSynchronize", stream)
 
     def stream_free(self, stream: Handle) -> None:
         self._call("cuStreamDestroy", stream)
@@ -156,7 +164,7 @@ class CudaPython:
         self._call("cuEventRecord", event, stream)
 
     def event_synchronize(self, event: Handle) -> None:
-        self._call("cuEventSynchronize", event)
+        self._wait("cuEventSynchronize", event)
 
     def event_milliseconds(self, start: Handle, end: Handle) -> float:
         # Through ctypes: the binding requires the function of CUDA 12.8 since that release, and

@@ -107,9 +107,8 @@ class DeviceBuffer(Resource):
 class Event(Resource):
     """A point in a stream that other streams and the host can wait for."""
 
-    def __init__(self, cuda: "CudaContext", *, timing: bool) -> None:
-        # Blocking: a busy-wait would occupy the core that the camera's thread needs.
-        flags = _BLOCKING_SYNC | (0 if timing else _NO_TIMING)
+    def __init__(self, cuda: "CudaContext", *, timing: bool, spin: bool) -> None:
+        flags = (0 if spin else _BLOCKING_SYNC) | (0 if timing else _NO_TIMING)
         super().__init__(cuda, cuda.driver.event_new(flags), cuda.driver.event_free)
 
     def record(self, stream: "Stream") -> None:
@@ -223,9 +222,13 @@ class CudaContext(Closing):
         """Create a stream that does not synchronize with the default stream."""
         return Stream(self)
 
-    def event(self, *, timing: bool = False) -> Event:
-        """Create an event; `seconds_since` needs timing."""
-        return Event(self, timing=timing)
+    def event(self, *, timing: bool = False, spin: bool = False) -> Event:
+        """Create an event; `seconds_since` needs timing.
+
+        spin: `synchronize` occupies a core instead of sleeping, and returns sooner. On a Jetson the
+        driver may let it sleep all the same.
+        """
+        return Event(self, timing=timing, spin=spin)
 
     def close(self) -> None:
         """Synchronize the streams, close what is open, newest first, and release the context."""

@@ -19,7 +19,6 @@ LEAST_WAIT = 0.8  # of a kernel's time; a shorter wait shows nothing
 PAUSE = 0.001  # seconds between two readings of the clock
 MOST_CPU = 0.3  # of a core, while a thread waits for a blocking event
 LEAST_GAIN = 4.0  # of a graph's launch over its kernels enqueued one by one
-_SPIN, _NO_TIMING = 0, 2
 
 
 def other_threads(*, rounds: int = 5, seconds: float = 0.2) -> GpuFinding:
@@ -103,20 +102,19 @@ def blocking(*, waits: int = 200, seconds: float = 0.001) -> GpuFinding:
     late: dict[str, list[float]] = {"block": [], "spin": []}
     cpu = {"block": 0.0, "spin": 0.0}
     wall = {"block": 0.0, "spin": 0.0}
-    with open_cuda() as cuda, cuda.current(), cuda.stream() as stream, cuda.event() as event:
-        spinning = cuda.driver.event_new(_SPIN | _NO_TIMING)
+    with open_cuda() as cuda, cuda.current(), cuda.stream() as stream:
+        events = {"block": cuda.event(), "spin": cuda.event(spin=True)}
         for _ in range(waits):
-            for kind, handle in (("block", event.handle), ("spin", spinning)):
+            for kind, event in events.items():
                 began = time.perf_counter()
                 kernels.wait_for(stream.pointer, seconds)
-                cuda.driver.event_record(handle, stream.handle)
+                event.record(stream)
                 before, cpu_before = time.perf_counter(), time.thread_time()
-                cuda.driver.event_synchronize(handle)
+                event.synchronize()
                 end = time.perf_counter()
                 cpu[kind] += time.thread_time() - cpu_before
                 wall[kind] += end - before
                 late[kind].append(end - began - seconds)
-        cuda.driver.event_free(spinning)
     share = {kind: cpu[kind] / wall[kind] for kind in cpu}
     us = {kind: median(each) * 1e6 for kind, each in late.items()}
     found = f"{share['block']:.0%} of a core (spinning: {share['spin']:.0%}), "

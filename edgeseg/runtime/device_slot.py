@@ -21,6 +21,7 @@ from edgeseg.cuda.resources import Bytes, CudaContext, Device, PinnedBuffer, Pin
 from edgeseg.runtime.base import INPUTS, Slot, no_check, tensor_types
 
 ALIGNMENT = 256  # bytes, of the addresses that TensorRT takes
+FEW_CORES = 4  # capture, inference, dispatcher, and one for the rest
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,17 @@ class DeviceSlot(Slot):
     def clear(self) -> None:
         """Set mask, score and anomaly map to zero."""
         self.outputs.array[...] = 0
+
+
+def spins(wait: str, device: Device, cores: int) -> bool:
+    """Return whether the CPU waits without sleeping.
+
+    `auto`: on a discrete GPU, where a core is to spare while a frame is computed. On an H100 a
+    blocking event cost 36 us more. A Jetson shares its power between CPU and GPU.
+    """
+    if wait == "auto":
+        return not device.integrated and cores > FEW_CORES
+    return wait == "spin"
 
 
 def choose_io(io: str, device: Device) -> str:

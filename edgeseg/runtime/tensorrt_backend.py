@@ -46,7 +46,7 @@ class TrtBackend(Closing):
         try:
             with cuda.current():
                 self._began, self._done = cuda.event(timing=True), cuda.event(timing=True)
-                self._arrived, self._finished = cuda.event(), cuda.event()
+                self._arrived, self._finished = cuda.event(), cuda.event(spin=engine.spins)
                 if engine.io == "copy":
                     self._device = cuda.buffer(engine.layout.total)
                 self._spare: DeviceSlot | None = DeviceSlot.on(cuda, self.card)

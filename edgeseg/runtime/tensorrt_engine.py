@@ -18,9 +18,10 @@ from edgeseg.cuda.resources import CudaContext, CudaGraph, Stream
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
+from edgeseg.machine.threads import cpu_threads
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import INPUTS
-from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io
+from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io, spins
 from edgeseg.runtime.engine_files import rebuild
 from edgeseg.runtime.tensorrt_layers import inspected_nodes
 
@@ -44,6 +45,7 @@ class OpenEngine(Closing):
         self._captures = gpu.cuda_graph and not hasattr(self.api.trt, CAPTURES_ITSELF)
         try:
             self.io = choose_io(gpu.io, self.cuda.device)
+            self.spins = spins(gpu.wait, self.cuda.device, cpu_threads(None))
             with self.cuda.current():
                 self._read(path)
                 self.compute = self.cuda.stream()
@@ -62,7 +64,8 @@ class OpenEngine(Closing):
         """The runtime, its version, the GPU, and the path that a frame takes."""
         device, runtime = self.cuda.device, self.card.runtime
         gpu = f"{device.name} (compute capability {device.compute_capability})"
-        path = f"{_IO[self.io]}, {self.graph}, {self.cuda.driver.name}"
+        wait = "spinning wait" if self.spins else "blocking wait"
+        path = f"{_IO[self.io]}, {self.graph}, {self.cuda.driver.name}, {wait}"
         return f"{runtime} {self.api.version}, {gpu}, {path}"
 
     def context(self, addresses: Mapping[str, int], *, graph: bool = True) -> Any:
@@ -71,6 +74,7 @@ class OpenEngine(Closing):
         context = self._new_context(addresses, captures_itself)
         if context is None:
             raise self.failed("created no execution context", "engine/no-context")
+        self._survived()
         return context
 
     def _new_context(self, addresses: Mapping[str, int], captures_itself: bool) -> Any:
@@ -131,6 +135,7 @@ class OpenEngine(Closing):
         if self._engine is None:
             failed = self.failed("cannot read the engine", "engine/unreadable")
             raise EngineMismatch(failed.problem, remedy=failed.remedy, code=failed.code)
+        self._survived()
         found = _tensors(library, self._engine)
         expected = {
             name: IoTensor(tensor.type.name, tensor.shape, name in INPUTS)
@@ -142,6 +147,12 @@ class OpenEngine(Closing):
                 remedy=rebuild(self.card, this_machine()),
                 code="engine/other-tensors",
             )
+
+    def _survived(self) -> None:
+        """Log errors that TensorRT survived, so that they are not taken for those of a frame."""
+        for text in self.errors:
+            log.warning(f"{self.card.runtime} went on after an error: {text}")
+        self.errors.clear()
 
     def _keep_error(self, severity: str, text: str) -> None:
         if severity in ("ERROR", "INTERNAL_ERROR"):

@@ -68,15 +68,12 @@ def read_before_finish():
 
 def gil_kept():
     """Wait as a binding that keeps the GIL until the event."""
-    sound = CudaPython._call
-    keeping = ctypes.PyDLL(LIBRARY).cuEventSynchronize
+    keeping = ctypes.PyDLL(LIBRARY)
 
-    def call(self, function, *arguments):
-        if function == "cuEventSynchronize":
-            return keeping(ctypes.c_void_p(int(arguments[0])))
-        return sound(self, function, *arguments)
+    def wait(self, function, handle):
+        getattr(keeping, function)(ctypes.c_void_p(int(handle)))
 
-    CudaPython._call = call
+    CudaPython._wait = wait
 
 
 def context_lost():
@@ -89,7 +86,7 @@ def context_lost():
                 raise _failed(function, "CUDA_ERROR_LAUNCH_FAILED", 719)
             return sound(driver, function, *arguments)
 
-        CudaPython._call = call
+        CudaPython._call = CudaPython._wait = call
         return 0
 
     Simulated.trap = trap

@@ -20,7 +20,8 @@ TYPES = {"uint8": "UINT8", "float32": "FLOAT", "float16": "HALF", "bfloat16": "B
 ORDER = ("frame", "threshold", "mask", "score", "anomaly_map", "input_check")
 
 refusals = set()
-"""What the next engine refuses: `read`, `context`, `address`, `enqueue`."""
+"""What the next engine refuses: `read`, `context`, `address`, `enqueue`; `survived`: nothing, but
+it logs an error."""
 asked = []
 """Each context's strategy for CUDA graphs."""
 
@@ -48,6 +49,11 @@ def call(function, *arguments):
     assert code == 0, f"{function}: {code}"
 
 
+def survive(logger, where):
+    if "survived" in refusals:
+        logger.log(ILogger.Severity.ERROR, f"Unable to determine GPU memory usage in {where}")
+
+
 class Runtime:
     def __init__(self, logger):
         assert logger.started  # ILogger.__init__ was called
@@ -57,6 +63,7 @@ class Runtime:
         if "read" in refusals or not data.startswith(b"{"):
             self.logger.log(ILogger.Severity.ERROR, "Serialization assertion magicTag failed")
             return None
+        survive(self.logger, "reading")
         return ICudaEngine(self, json.loads(data))
 
 
@@ -89,6 +96,7 @@ class ICudaEngine:
         if "context" in refusals:
             self.logger.log(ILogger.Severity.ERROR, "out of memory for activations")
             return None
+        survive(self.logger, "a context")
         asked.append(getattr(config, "cuda_graph_strategy", None))
         return IExecutionContext(self)
 

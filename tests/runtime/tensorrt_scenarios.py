@@ -12,6 +12,7 @@ import pytest
 
 from edgeseg.cards import InputLimit, write_card
 from edgeseg.config import GpuConfig
+from edgeseg.cuda import driver
 from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError
 from edgeseg.files import sha256
@@ -223,6 +224,18 @@ def growth(frames, **options):
                 backend.run()
             held.append(tracemalloc.get_traced_memory()[0])
         return held[1] - held[0]
+
+
+def survived_errors(**options):
+    fake_trt.refusals.add("survived")
+    return stream(20, **options)
+
+
+def waits_through_ctypes(**options):
+    """Stream with a binding whose own waits, which may keep the GIL, are never called."""
+    for name in ("cuEventSynchronize", "cuStreamSynchronize"):
+        setattr(driver._import_driver(), name, None)
+    return stream(20, **options)
 
 
 def refused_capture(**options):

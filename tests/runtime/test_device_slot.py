@@ -8,7 +8,7 @@ import pytest
 from edgeseg.cards import InputLimit
 from edgeseg.cuda.resources import Device
 from edgeseg.runtime.base import INPUTS, OUTPUTS, Slot
-from edgeseg.runtime.device_slot import ALIGNMENT, Layout, choose_io
+from edgeseg.runtime.device_slot import ALIGNMENT, Layout, choose_io, spins
 
 
 @pytest.mark.parametrize("shape", [(1, 48, 64, 3), (2, 33, 20, 1), (1, 16, 16, 1)])
@@ -33,3 +33,10 @@ def test_how_frames_get_there():
     jetson, card = Device("Orin", "8.7", True), Device("RTX A2000", "8.6", False)
     assert [choose_io("auto", device) for device in (jetson, card)] == ["mapped", "copy"]
     assert [choose_io(io, card) for io in ("mapped", "copy")] == ["mapped", "copy"]
+
+
+def test_auto_spins_where_a_core_is_to_spare():
+    jetson, card = Device("Orin", "8.7", True), Device("RTX A2000", "8.6", False)
+    assert [spins("auto", card, cores) for cores in (4, 8)] == [False, True]
+    assert not spins("auto", jetson, 12)
+    assert [spins(wait, jetson, 1) for wait in ("spin", "block")] == [True, False]

@@ -76,6 +76,29 @@ def test_nothing_grows_in_python_s_memory(io, binding):
     assert simulate("growth", frames=500, io=io, cuda=binding).clean().result < 500  # bytes
 
 
+def test_an_error_that_tensorrt_survived_is_a_warning(io):
+    report = simulate("survived_errors", io=io).clean()
+    said = report.result["said"]
+    assert (report.result["checked"], report.counters["graph_launches"]) == (20, 20)
+    assert said[:2] == [
+        f"tensorrt went on after an error: Unable to determine GPU memory usage in {where}"
+        for where in ("reading", "a context")
+    ]
+
+
+def test_waits_do_not_use_the_binding_which_may_keep_the_gil(io):
+    assert simulate("waits_through_ctypes", io=io).clean().result["checked"] == 20
+
+
+@pytest.mark.parametrize(
+    ("wait", "attributes", "words"),
+    [("spin", JETSON, "spinning"), ("block", {}, "blocking"), ("auto", JETSON, "blocking")],
+)
+def test_the_wait_is_named(wait, attributes, words):
+    report = simulate("stream", frames=10, wait=wait, attributes=attributes).clean()
+    assert report.result["name"].endswith(f", {words} wait")
+
+
 def test_a_capture_that_is_refused_is_said_once_and_done_without(io, binding):
     report = simulate("refused_capture", io=io, cuda=binding).clean()
     (line,) = report.result["said"]
