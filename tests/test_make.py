@@ -84,6 +84,7 @@ def test_ci_run_makes_docs_and_test_elsewhere_and_passes_its_result_on(tmp_path,
             **os.environ,
             **{"PATH": path, "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": "/kept"},
             "ORT_INCLUDE": "/headers",  # or they are fetched
+            "TENSORRT_WHEELS": "/wheels",
         },
         capture_output=True,
         text=True,

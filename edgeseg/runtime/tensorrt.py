@@ -6,8 +6,9 @@ Both share one Python interface; machine/support.py lists what each release supp
 named, never numbered: STRONGLY_TYPED is 1 in TensorRT 10 and 0 in 11, where 0 was EXPLICIT_BATCH
 before.
 
-Builds were tested with TensorRT-RTX 1.7; for TensorRT the sources of 8.6 to 11.1 were read. Running
-engines was tested with stand-ins, on a simulated driver and on an H200; no real engine was run.
+Builds were tested with TensorRT-RTX 1.7. What is used of TensorRT is compared with the bindings of
+8.6.1, 10.3, 10.16 and 11.4. Running engines was tested with stand-ins, on a simulated driver, an
+H100 and an H200; no real engine was run.
 """
 
 from collections.abc import Callable

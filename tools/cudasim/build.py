@@ -1,10 +1,11 @@
-"""Compile the simulated driver with the system's C compiler, cached by a hash of its sources."""
+"""Compile C with the system's compiler, the simulated driver above all, cached by a hash."""
 
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class NoCompilerError(Exception):
 def build() -> Path:
     """Return the folder that holds libcuda.so.1."""
     flags = ("-O2", "-g", "-fPIC", "-fvisibility=hidden", "-shared", "-Wl,-soname,libcuda.so.1")
-    folder = _compile("libcuda.so.1", (), flags)
+    folder = compiled("libcuda.so.1", _driver(), flags)
     with suppress(FileExistsError):
         (folder / "libcuda.so").symlink_to("libcuda.so.1")
     return folder
@@ -28,20 +29,24 @@ def build() -> Path:
 def build_stress(sanitizer: str) -> Path:
     """Return a program of stress.c and the driver, compiled with -fsanitize=`sanitizer`."""
     flags = ("-O0", "-g1", f"-fsanitize={sanitizer}")
-    return _compile("stress", (Path(__file__).parent / "stress.c",), flags) / "stress"
+    sources = [*_driver(), Path(__file__).parent / "stress.c"]
+    return compiled("stress", sources, flags) / "stress"
 
 
-def _compile(name: str, more: tuple[Path, ...], flags: tuple[str, ...]) -> Path:
-    """Compile the driver and `more` sources to a file of this name; return its folder.
+def _driver() -> list[Path]:
+    return sorted(SOURCES.glob("*.[ch]"))
+
+
+def compiled(name: str, files: Sequence[Path], flags: Sequence[str]) -> Path:
+    """Compile C sources to a file of this name; return its folder.
 
     The folder is named after a hash of sources and flags and renamed into place when complete, so
     that parallel test runs share it.
     """
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
-        raise NoCompilerError("no C compiler (cc) on the path: the CUDA simulator cannot be built")
-    files = [*sorted(SOURCES.glob("*.[ch]")), *more]
-    key = hashlib.sha256(repr((compiler, STRICT, flags)).encode())
+        raise NoCompilerError(f"no C compiler (cc) on the path: {name} cannot be built")
+    key = hashlib.sha256(repr((compiler, STRICT, name, tuple(flags))).encode())
     for file in files:
         key.update(file.name.encode() + file.read_bytes())
     cache = Path(tempfile.gettempdir()) / f"edgeseg-cudasim-{os.getuid()}"

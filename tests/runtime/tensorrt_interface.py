@@ -1,0 +1,119 @@
+"""What edgeseg uses of TensorRT's Python interface: members, and the arguments of calls.
+
+`Builder.create_network(flags)` is a call with one argument by position, named as in the bindings;
+without parentheses it is an attribute, or a member of an enumeration.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "edgeseg"
+
+# By the releases that have them, as edgeseg.machine.support says; no other release has them.
+USED = {
+    "all": """
+        ILogger.__init__() ILogger.log(severity,msg) ILogger.Severity.ERROR
+        ILogger.Severity.INTERNAL_ERROR ILogger.Severity.WARNING
+        TensorIOMode.INPUT float32 uint8 __version__
+        Builder.__init__(logger) Builder.create_network(flags) Builder.create_builder_config()
+        Builder.build_serialized_network(network,config)
+        OnnxParser.__init__(network,logger) OnnxParser.parse(model) OnnxParser.num_errors
+        OnnxParser.get_error(index) ParserError.desc()
+        IBuilderConfig.profiling_verbosity IBuilderConfig.set_memory_pool_limit(pool,pool_size)
+        IBuilderConfig.clear_flag(flag) IBuilderConfig.set_flag(flag)
+        ProfilingVerbosity.DETAILED MemoryPoolType.WORKSPACE BuilderFlag.TF32
+        INetworkDefinition.num_layers INetworkDefinition.get_layer(index)
+        ILayer.name ILayer.num_outputs ILayer.get_output(index) ITensor.dtype
+        Runtime.__init__(logger) Runtime.deserialize_cuda_engine(serialized_engine)
+        ICudaEngine.num_io_tensors ICudaEngine.get_tensor_name(index)
+        ICudaEngine.get_tensor_dtype(name) ICudaEngine.get_tensor_mode(name)
+        ICudaEngine.get_tensor_shape(name) ICudaEngine.create_execution_context()
+        ICudaEngine.create_engine_inspector()
+        EngineInspector.get_engine_information(format) LayerInformationFormat.JSON
+        IExecutionContext.set_tensor_address(name,memory)
+        IExecutionContext.execute_async_v3(stream_handle) IExecutionContext.profiler
+        IProfiler.__init__() IProfiler.report_layer_time(layer_name,ms)
+        DataType.FLOAT DataType.HALF DataType.UINT8 DataType.INT32
+    """,
+    "weak": """
+        BuilderFlag.FP16 BuilderFlag.INT8 BuilderFlag.OBEY_PRECISION_CONSTRAINTS
+        ILayer.precision ILayer.set_output_type(index,dtype)
+    """,
+    "strong": "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
+    "ahead_of_time": """
+        IBuilderConfig.num_compute_capabilities ComputeCapability.SM86
+        IBuilderConfig.set_compute_capability(compute_capability,index)
+        CudaGraphStrategy.WHOLE_GRAPH_CAPTURE IRuntimeConfig.cuda_graph_strategy
+    """,
+}
+# Others have these too, and edgeseg does not use them there.
+ALSO_ELSEWHERE = {
+    "implicit_batch": "NetworkDefinitionCreationFlag.EXPLICIT_BATCH",
+    "ahead_of_time": """
+        ICudaEngine.create_runtime_config() ICudaEngine.create_execution_context(runtime_config)
+    """,
+}
+# Methods that edgeseg overrides, and what is looked up by a name of another place.
+NOT_IN_SOURCES = {
+    "ILogger.log", "IProfiler.report_layer_time", "ComputeCapability.SM86", "DataType.FLOAT",
+    "DataType.HALF", "DataType.UINT8", "DataType.INT32", "ILogger.Severity.ERROR",
+    "ILogger.Severity.INTERNAL_ERROR", "ILogger.Severity.WARNING",
+}  # fmt: skip
+# Expressions of each file -> their class in TensorRT; "" is the module.
+EXPRESSIONS = {
+    "runtime/tensorrt.py": {
+        "library": "", "self.trt": "", "self.trt.ComputeCapability": "ComputeCapability",
+        "flags": "NetworkDefinitionCreationFlag",
+    },
+    "runtime/tensorrt_engine.py": {
+        "library": "", "self.api.trt": "", "self._runtime": "Runtime",
+        "self._engine": "ICudaEngine", "engine": "ICudaEngine", "options": "IRuntimeConfig",
+        "context": "IExecutionContext", "self._context": "IExecutionContext",
+        "inspector": "EngineInspector",
+    },
+    "runtime/tensorrt_backend.py": {"contexts[0]": "IExecutionContext"},
+    "runtime/tensorrt_layers.py": {"trt": ""},
+    "engine/tensorrt.py": {
+        "library": "", "builder": "Builder", "network": "INetworkDefinition",
+        "parser": "OnnxParser", "parser.get_error(i)": "ParserError",
+        "options": "IBuilderConfig", "layer": "ILayer", "layer.get_output(k)": "ITensor",
+    },
+    "engine/torch_tensorrt.py": {"self.api.trt": ""},
+}  # fmt: skip
+# Attributes of edgeseg's objects of these names.
+OWN = {"ICudaEngine": {"api", "capture", "context", "cuda", "errors", "failed"}}
+
+
+def uses(table):
+    """Yield (member, names of arguments or None) of a table's text."""
+    for word in table.split():
+        member, parenthesis, arguments = word.partition("(")
+        names = arguments.removesuffix(")").split(",") if arguments != ")" else []
+        yield member, names if parenthesis else None
+
+
+def used_in_sources():
+    """Return the members of TensorRT's classes that the package's sources name."""
+    found = set()
+    for file, expressions in EXPRESSIONS.items():
+        for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Attribute):
+                continue
+            if (kind := expressions.get(ast.unparse(node.value))) is not None:
+                if node.attr not in OWN.get(kind, ()):
+                    found.add(f"{kind}.{node.attr}".lstrip("."))
+            elif isinstance(node.value, ast.Attribute):  # library.BuilderFlag.TF32
+                if expressions.get(ast.unparse(node.value.value)) == "":
+                    found.add(f"{node.value.attr}.{node.attr}")
+    return found
+
+
+def accepts(signature, names):
+    """Whether an overload of a documented signature takes arguments of these names by position."""
+    for _, arguments in re.findall(r"\b(\w+)\(self: [^,()]+(?:, )?(.*?)\) -> ", signature):
+        found = re.findall(r"(\w+): ([^=]*?)( = .*?)?(?:, (?=\w+: )|$)", arguments)
+        needed = [name for name, _, default in found if not default]
+        if [name for name, *_ in found][: len(names)] == names and len(needed) <= len(names):
+            return True
+    return False
