@@ -21,6 +21,8 @@ from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.geometry import Box, Size
+from edgeseg.locate import STILL, Shift, placed
+from edgeseg.raster import Labels
 from edgeseg.region_config import RegionConfig
 from edgeseg.regions import Region, Regions, enlarged, find_regions
 from edgeseg.roi import Roi
@@ -32,7 +34,7 @@ from edgeseg.verdict import (
     check_thresholds,
     checked_threshold,
     judge,
-    shape_fault,
+    roi_fault,
 )
 
 Channels = Literal["bgr", "rgb"]
@@ -65,6 +67,7 @@ class Prediction:
     _frame: Image = field(repr=False)
     _rule: Rule = field(default=BY_SCORE, repr=False)
     _roi: Roi | None = field(default=None, repr=False)
+    _shift: Shift = field(default=STILL, repr=False)
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -81,7 +84,15 @@ class Prediction:
 
     @cached_property
     def _found(self) -> Regions:
-        return regions_of(self.mask, self.anomaly_map, self._rule, self._roi)
+        labels = self._roi.labeled(self._size) if self._roi else None
+        if labels is not None and self._shift != STILL:
+            pixels = self._shift.back(labels.pixels, self._size, smooth=False)
+            labels = labels._replace(pixels=pixels)
+        return regions_of(self.mask, self.anomaly_map, self._rule, labels)
+
+    @property
+    def _size(self) -> Size:
+        return self.mask.shape[0], self.mask.shape[1]
 
     def draw(self) -> Image:
         """Return the frame with map, outline of the mask and numbers of the regions.
@@ -91,7 +102,8 @@ class Prediction:
         """
         from edgeseg.stream.sink.overlay import draw
 
-        outlines = self._roi.outlines(Box(0, 0, *self.mask.shape)) if self._roi else ()
+        place = Box(self._shift.y, self._shift.x, *self._size)
+        outlines = self._roi.outlines(place) if self._roi else ()
         return draw(
             self._frame,
             self.mask,
@@ -194,6 +206,7 @@ class Model:
             )
         slot, card = self._slot, self.card
         begin = time.perf_counter_ns()
+        given, (image, shift) = image, placed(image, card.roi)
         slot.threshold[0] = self.threshold
         kind, aspect = card.frame_format, card.aspect
         fill_frame(slot.frame[0], image, source=channels, target=kind, aspect=aspect)
@@ -204,11 +217,12 @@ class Model:
         content = card.content_of(size)
         anomaly_map = slot.anomaly_map[0, content.rows, content.columns].copy()
         same_size = slot.mask.shape[1:] == size
-        mask = slot.mask[0].copy()
+        mask = slot.mask[0].copy()  # from here to the verdict the part is in its place
         if not same_size:
             mask = mask_of(anomaly_map, self.threshold, size, card.roi)
         by_regions = self.rule.by_regions
-        found = regions_of(mask, anomaly_map, self.rule, card.roi) if by_regions else None
+        labels = card.roi.labeled(size) if card.roi and by_regions else None
+        found = regions_of(mask, anomaly_map, self.rule, labels) if by_regions else None
         verdict = judge(
             score,
             self.image_threshold,
@@ -216,19 +230,21 @@ class Model:
             card.input_check,
             rule=self.rule,
             regions=found,
-            fault=shape_fault(card.roi, size),
+            fault=roi_fault(card.roi, size, lost=shift is None),
         )
+        back = shift or STILL
         return Prediction(
             verdict=verdict.name,
             reason=verdict.reason,
             score=score,
-            mask=mask,
-            anomaly_map=anomaly_map,
+            mask=back.back(mask, size, smooth=False),
+            anomaly_map=back.back(anomaly_map, size, smooth=True),
             milliseconds=milliseconds,
             threshold=self.threshold,
-            _frame=image if channels == "bgr" else image[:, :, ::-1],
+            _frame=given if channels == "bgr" else given[:, :, ::-1],
             _rule=self.rule,
             _roi=card.roi,
+            _shift=back,
         )
 
     def close(self) -> None:
@@ -308,11 +324,10 @@ def single_frame(backend: Backend) -> tuple[int, int, int, int]:
 
 
 def regions_of(
-    mask: Image, anomaly_map: NDArray[np.float32], rule: Rule, roi: Roi | None
+    mask: Image, anomaly_map: NDArray[np.float32], rule: Rule, labels: Labels | None
 ) -> Regions:
     """Return the regions that count of a mask that has the size of its image."""
     size = mask.shape[0], mask.shape[1]
-    labels = roi.labeled(size) if roi else None
     return find_regions(mask, anomaly_map, rule, rule.scale(size, size), labels)
 
 

@@ -33,7 +33,8 @@ class TrainConfig(TileRequest):
     """How one model is trained; the defaults are those of the model's paper."""
 
     PANELS: ClassVar[dict[str, str]] = {
-        "Data and augmentation": "holdout augmentation rotation lighting local_contrast roi ignore",
+        "Data and augmentation": "holdout augmentation rotation lighting local_contrast roi "
+        "ignore locate",
         "Tiles": "tiles tile_size overlap",
         "Defective images": "use_defects defect_share",
         "Synthetic anomalies": (
@@ -97,6 +98,11 @@ class TrainConfig(TileRequest):
         "[default: the whole image]",
     )
     ignore: Path | None = setting(None, "What is not inspected, in the same forms")
+    locate: Path | None = setting(
+        None,
+        "Photo that the ROIs were drawn on: the part is found in each picture, and the ROIs move "
+        "with it [default: they lie still]",
+    )
 
     use_defects: bool = setting(
         False, "Train the head also on defective images of DATA; those left over judge it"
@@ -229,6 +235,12 @@ class TrainConfig(TileRequest):
                 "remainder uses textures)",
                 remedy="--shading 0.2 --marks 0.2 --patches 0.2",
                 code="config/shares",
+            )
+        if self.locate is not None and self.roi is None:
+            raise ConfigError(
+                "--locate moves ROIs with the part, and there is none",
+                remedy="--roi mask.png --locate photo.png",
+                code="config/conflict",
             )
         if self.use_defects and not self.head:
             raise ConfigError(

@@ -59,6 +59,15 @@ class Region(NamedTuple):
     length_mm: float | None = None
     width_mm: float | None = None
 
+    def moved(self, x: int, y: int) -> "Region":
+        """Return the region at another place."""
+        left, top, width, height = self.box
+        return self._replace(
+            box=(left + x, top + y, width, height),
+            centroid=(self.centroid[0] + x, self.centroid[1] + y),
+            pixel=(self.pixel[0] + x, self.pixel[1] + y),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are known, rounded."""
         found: dict[str, Any] = {}

@@ -35,6 +35,18 @@ class Area:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Locate:
+    """The template by which a part is found, so that its ROIs move with it; see locate.py."""
+
+    template: str
+    """PNG, gray, in base64: a small copy of the ROIs and what is around them."""
+    place: tuple[float, float]
+    """Where its upper left corner is in the small copy of the picture, x and y."""
+    least: float = bounded(-1, 1)
+    """Lowest correlation at which the part is found."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Roi:
     """The areas of one picture."""
 
@@ -43,6 +55,8 @@ class Roi:
     areas: tuple[Area, ...] = ()
     """None: the whole picture is inspected."""
     ignored: tuple[Area, ...] = ()
+    locate: Locate | None = None
+    """None: they lie still."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ WORDS = {
 NOT_A_NUMBER = "the result is not a number"
 FROZEN_CAMERA = "frozen camera: the same picture again and again"
 DAMAGED = "damaged image"
+PART_NOT_FOUND = "part not found"
 OTHER_SHAPE = "picture of another shape than that of the ROI"
 BY_SCORE = Rule()
 BROKEN_FRAME, PARTIAL_FRAME = "broken frame", "partial frame"
@@ -104,9 +105,14 @@ def doubt(
     return ""
 
 
-def shape_fault(roi: Roi | None, size: Size) -> str:
-    """Return why a picture of a size cannot be judged with ROIs: it has another shape."""
-    return "" if roi is None or roi.fits(size) else OTHER_SHAPE
+def roi_fault(roi: Roi | None, size: Size, *, lost: bool) -> str:
+    """Return why a picture of a size cannot be judged with ROIs, if it cannot.
+
+    lost: whether the part was looked for and not found.
+    """
+    if roi is None or roi.fits(size):
+        return PART_NOT_FOUND if lost else ""
+    return OTHER_SHAPE
 
 
 def refuse_unknown(unknown: int, total: int, what: str) -> None:

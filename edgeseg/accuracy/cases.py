@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from edgeseg.cards import GraphCard
 from edgeseg.data.frames import evenly
 from edgeseg.data.images import Image, read_image, read_pixels, resize, resize_mask
-from edgeseg.data.layouts import Dataset, open_dataset
+from edgeseg.data.layouts import Dataset, Sample, open_dataset
 from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
 from edgeseg.data.truth import check_masks
 from edgeseg.errors import DataError
 from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs
-from edgeseg.evaluation.evaluate import Flags, Results, read_truth, score_results
+from edgeseg.evaluation.evaluate import Flags, Results, inside_boxes, read_truth, score_results
 from edgeseg.files import shown
+from edgeseg.geometry import Size
+from edgeseg.locate import STILL, Shift, placed
 from edgeseg.log import log
 from edgeseg.roi import Roi
 
@@ -87,8 +89,9 @@ class Cases:
             marked=np.count_nonzero(outputs.masks, axis=(1, 2)),
             good=self.good,
             judged=self.judged,
+            inside=inside_boxes(self.boxes, outputs.maps.shape[1:], outputs.roi),
         )
-        return score_results(results, ~self.good, top=self.top, roi=outputs.roi)
+        return score_results(results, ~self.good, top=self.top)
 
 
 def open_cases(data: Path, card: GraphCard, most: int) -> Cases:
@@ -122,15 +125,16 @@ def _labeled(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     truth = np.zeros((len(samples), *card.map_size), np.bool_)
     boxes = np.zeros((len(samples), 4), np.intp)
     for place, sample in enumerate(samples):
-        height, width = read_pixels(sample.path).shape[:2]
-        boxes[place] = card.content_of((height, width))
+        size, shift = _size_and_shift(sample, card)
+        boxes[place] = card.content_of(size)
         if sample.mask is not None:
-            truth[place] = read_truth(sample.mask, sample, (height, width), card)
+            found = read_truth(sample.mask, sample, size, card, shift)
+            truth[place] = found & inside_boxes(boxes[place][None], card.map_size, card.roi)[0]
     good = np.array([sample.good for sample in samples])
     some = f"{len(samples)} of " if len(samples) < len(dataset.test) else ""
     masks = sum(sample.mask is not None for sample in samples)
     return Cases(
-        read=[partial(read_image, sample.path, card.bit_depth) for sample in samples],
+        read=[partial(_read, sample.path, card) for sample in samples],
         truth=truth,
         boxes=boxes,
         good=good,
@@ -153,7 +157,7 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
     folder = card.training.get("textures")
     own = FolderTextures(Path(folder)) if folder and Path(folder).is_dir() else None
     textures = own or ProceduralTextures()
-    images = (read_image(sample.path, card.bit_depth) for sample in chosen)
+    images = (_read(sample.path, card) for sample in chosen)
     clean = [resize(im, *card.content_of((im.shape[0], im.shape[1])).size) for im in images]
     pairs = [
         _anomaly(image, seed, trained_corruptor(card.training, textures, inside=inside))
@@ -175,6 +179,20 @@ def _synthetic(dataset: Dataset, card: GraphCard, most: int) -> Cases:
         origin=f"{len(clean)} good images of {shown(dataset.root)}, with and without a drawn "
         "anomaly",
     )
+
+
+def _read(path: Path, card: GraphCard) -> Image:
+    """Read an image; the part is in its place."""
+    return placed(read_image(path, card.bit_depth), card.roi)[0]
+
+
+def _size_and_shift(sample: Sample, card: GraphCard) -> tuple[Size, Shift]:
+    """Return the size of an image, and how far its part is from its place."""
+    if card.roi is None or card.roi.locate is None:
+        height, width = read_pixels(sample.path).shape[:2]
+        return (height, width), STILL
+    image = read_image(sample.path, card.bit_depth)
+    return (image.shape[0], image.shape[1]), placed(image, card.roi)[1] or STILL
 
 
 def _inside(images: Sequence[Image], roi: Roi | None) -> list[Flags | None]:

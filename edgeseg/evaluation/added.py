@@ -240,7 +240,7 @@ def _config(card: ModelCard) -> TrainConfig:
     settings["student_steps"] = steps["student"]
     if "head" in steps:
         settings["head_steps"] = steps["head"]
-    for name in ("textures", "teacher_weights", "roi", "ignore"):
+    for name in ("textures", "teacher_weights", "roi", "ignore", "locate"):
         if name in settings:
             settings[name] = Path(settings[name])
     return TrainConfig(**settings)

@@ -32,10 +32,11 @@ from edgeseg.evaluation.operating_points import auroc
 from edgeseg.evaluation.regions.score import judge_outcome
 from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
-from edgeseg.evaluation.run_images import run_images
+from edgeseg.evaluation.run_images import Outcome, run_images
 from edgeseg.evaluation.scores import damaged_rows, scored_image
 from edgeseg.extras import require
 from edgeseg.geometry import Box, Size
+from edgeseg.locate import STILL, Shift, moved
 from edgeseg.log import log
 from edgeseg.roi import Roi
 from edgeseg.runtime.base import Backend
@@ -176,6 +177,8 @@ class Results:
     good: Flags
     judged: Flags
     """Whether the ground truth of the pixels is known: good images, and those with a mask."""
+    inside: Flags
+    """[N, h, w], the pixels that count: where the image is, and in the ROIs."""
 
     def subset(self, places: Sequence[int]) -> "Results":
         """Return the results of some of the images."""
@@ -199,6 +202,7 @@ def _run(
         marked=np.empty(count, np.int64),
         good=good,
         judged=good | drawn,
+        inside=np.zeros((count, *size), np.bool_),
     )
     paths = [sample.path for sample in samples]
     places: list[int] = []
@@ -208,10 +212,15 @@ def _run(
         judged = judge_outcome(outcome, card)
         verdicts.append(judged.verdict)
         box = outcome.box
+        results.inside[outcome.place, box.rows, box.columns] = True
         results.boxes[outcome.place] = box
-        results.maps[outcome.place, box.rows, box.columns] = outcome.anomaly_map
+        results.maps[outcome.place, box.rows, box.columns] = outcome.in_image()
+        if card.roi is not None:
+            part = results.inside[outcome.place, box.rows, box.columns]
+            part[:] = _moved_inside(card.roi, outcome)
         results.score[outcome.place] = judged.score
         results.marked[outcome.place] = np.count_nonzero(outcome.mask)
+    np.logical_and(results.truth, results.inside, out=results.truth)
     if len(places) == count:
         return results, list(samples), verdicts
     return results.subset(places), [samples[place] for place in places], verdicts
@@ -231,14 +240,16 @@ def _truths(samples: Sequence[Sample], card: GraphCard) -> Flags:
     return truths
 
 
-def read_truth(path: Path, sample: Sample, size: Size, card: GraphCard) -> Mask:
+def read_truth(
+    path: Path, sample: Sample, size: Size, card: GraphCard, shift: Shift = STILL
+) -> Mask:
     """Read the mask of an image of a size where the model's map shows it, as bool [h, w].
 
+    shift: by which the image is moved.
     DataError for a mask of another size than its image.
     """
-    mask, box = read_mask_of(sample.path, path, size), card.content_of(size)
-    truth = resize_mask(mask, card.map_size, box)
-    return truth & card.roi.inside(card.map_size, box) if card.roi else truth
+    mask, box = moved(read_mask_of(sample.path, path, size), shift), card.content_of(size)
+    return resize_mask(mask, card.map_size, box)
 
 
 def inside_boxes(boxes: NDArray[np.intp], size: tuple[int, ...], roi: Roi | None = None) -> Flags:
@@ -253,17 +264,23 @@ def inside_boxes(boxes: NDArray[np.intp], size: tuple[int, ...], roi: Roi | None
     return inside
 
 
-def score_results(
-    results: Results, defective: Flags, *, top: int, roi: Roi | None = None
-) -> "Scores":
+def _moved_inside(roi: Roi, outcome: Outcome) -> Flags:
+    """Return what is inspected of the map of an image, bool [h, w]: nothing if the part is lost."""
+    inside = roi.labeled((outcome.box.height, outcome.box.width)).inside
+    if outcome.shift is None:
+        return np.zeros_like(inside)
+    return outcome.shift.back(inside.view(np.uint8), outcome.size, smooth=False) > 0
+
+
+def score_results(results: Results, defective: Flags, *, top: int) -> "Scores":
     """Compute the metrics of some defective images, bool [N], against all good ones."""
     from edgeseg.evaluation.metrics import UNDEFINED, score_maps
 
     known = (defective | results.good) & results.judged
     scores = UNDEFINED
     if known.any():
-        inside = inside_boxes(results.boxes[known], results.maps.shape[1:], roi)
-        scores = score_maps(results.maps[known], results.truth[known], inside, top=top)
+        maps, inside = results.maps[known], results.inside[known]
+        scores = score_maps(maps, results.truth[known], inside, top=top)
     # Labels by folder, and the score that decides the verdict.
     image_auroc = auroc(results.score[defective], results.score[results.good])
     return replace(scores, image_auroc=image_auroc)
@@ -276,12 +293,12 @@ def _scores(
         label=label,
         images=int(defective.sum()),
         missed=int((defective & passed).sum()),
-        scores=score_results(results, defective, top=card.training["top"], roi=card.roi),
-        undefined=_undefined(results, defective, card.roi),
+        scores=score_results(results, defective, top=card.training["top"]),
+        undefined=_undefined(results, defective),
     )
 
 
-def _undefined(results: Results, defective: Flags, roi: Roi | None) -> dict[str, str]:
+def _undefined(results: Results, defective: Flags) -> dict[str, str]:
     """Return why metrics cannot be computed for some defective images: metric -> reason."""
     found = {}
     if not results.good.any() or not defective.any():
@@ -291,14 +308,13 @@ def _undefined(results: Results, defective: Flags, roi: Roi | None) -> dict[str,
         found[PIXEL_METRICS] = "no defective image with a mask"
     elif not results.truth[defective].any():
         found[PIXEL_METRICS] = "no mask marks a pixel of the anomaly map"
-    elif _no_good_pixel(results, (defective | results.good) & results.judged, roi):
+    elif _no_good_pixel(results, (defective | results.good) & results.judged):
         found[PIXEL_METRICS] = "the masks leave no good pixel"
     return found
 
 
-def _no_good_pixel(results: Results, known: Flags, roi: Roi | None) -> bool:
-    inside = inside_boxes(results.boxes[known], results.maps.shape[1:], roi)
-    return bool(results.truth[known][inside].all())
+def _no_good_pixel(results: Results, known: Flags) -> bool:
+    return bool(results.truth[known][results.inside[known]].all())
 
 
 def _sheet(

@@ -1,7 +1,7 @@
 """Run image files through a backend, in batches of its graph."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import Image, fill_frame, read_image
 from edgeseg.errors import DataError, ModelError
 from edgeseg.geometry import Box, Size, fit
+from edgeseg.locate import STILL, Shift, placed
 from edgeseg.progress import task
 from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend, Slot
@@ -34,6 +35,12 @@ class Outcome:
     """[K], of the card's `input_check`; empty where the model has no check."""
     size: Size
     """(height, width) of the image."""
+    shift: Shift | None
+    """How far the image was moved, so that the part is in its place; None: it was not found."""
+
+    def in_image(self) -> NDArray[np.float32]:
+        """Return the map where it is in the image itself."""
+        return (self.shift or STILL).back(self.anomaly_map, self.size, smooth=True)
 
     def scale(self, rule: Rule) -> tuple[float, float]:
         """Return how many pixels of the picture a pixel of the mask spans, (x, y)."""
@@ -51,20 +58,22 @@ def run_images(
     card = backend.card
     slot = backend.new_slot()
     backend.bind(slot)
-    filled: list[tuple[int, Size]] = []
+    filled: list[tuple[int, Size, Shift | None]] = []
     with task(title, len(paths)) as bar:
         for place, path in enumerate(paths):
             image = _read(path, card.bit_depth, damaged)
             if image is not None:
+                image, shift = placed(image, card.roi)
                 frame = slot.frame[len(filled)]
                 kind, aspect = card.frame_format, card.aspect
                 fill_frame(frame, image, source="rgb", target=kind, aspect=aspect)
-                filled.append((place, (image.shape[0], image.shape[1])))
+                filled.append((place, (image.shape[0], image.shape[1]), shift))
             # The last batch may be short; the other frames keep their content.
             if filled and (len(filled) == len(slot.frame) or place == len(paths) - 1):
                 backend.run()
-                for n, (done, size) in enumerate(filled):
-                    yield _outcome(backend, slot, n, done, paths[done], size)
+                for n, (done, size, shift) in enumerate(filled):
+                    found = _outcome(backend, slot, n, done, paths[done], size)
+                    yield replace(found, shift=shift)
                 filled = []
             bar.advance()
     damaged.refuse_all(len(paths))
@@ -90,6 +99,7 @@ def _outcome(backend: Backend, slot: Slot, n: int, place: int, path: Path, size:
         box=box,
         input_check=slot.input_check[n],
         size=size,
+        shift=STILL,
     )
     if not (np.isfinite(outcome.score) and np.isfinite(outcome.anomaly_map).all()):
         raise ModelError(

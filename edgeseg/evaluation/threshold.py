@@ -169,6 +169,8 @@ def fit_thresholds(
     """
     scores, peaks, damaged = [], [], DamagedImages()
     for outcome in run_images(backend, paths, title="threshold", damaged=damaged):
+        if outcome.shift is None:
+            continue  # without the part it would be unknown
         scores.append(outcome.score)
         by_regions = backend.card.rule.by_regions
         peak = judge_outcome(outcome, backend.card).score if by_regions else None

@@ -23,6 +23,7 @@ from edgeseg.evaluation.threshold import FALSE_REJECT_RATE, fit_thresholds, held
 from edgeseg.files import quoted, shown
 from edgeseg.geometry import Size
 from edgeseg.loading import opened_run
+from edgeseg.locate import placed
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.dskd import DSKD
@@ -91,6 +92,7 @@ def retiled(run: Path, tiles: Tiles | None, data: Path | None) -> tuple[Detector
         rotation=card.config.get("rotation", "none"),
         lighting=card.config.get("lighting", 0.0),
         tiles=card.tiles,
+        roi=card.roi,
     )
     card = replace(card, input_check=checked.columns, input_note=checked.note)
     rate = card.threshold_note.get("false_reject_rate") or FALSE_REJECT_RATE
@@ -105,7 +107,7 @@ def retiled(run: Path, tiles: Tiles | None, data: Path | None) -> tuple[Detector
 def _seen(card: ModelCard, paths: Sequence[Path]) -> Iterator[Tensor]:
     """Yield what the network sees of each image, uint8 [T, 3, S, S']."""
     for path in paths:
-        image = read_image(path, card.bit_depth)
+        image, _ = placed(read_image(path, card.bit_depth), card.roi)
         if card.tiles is None:
             image = letterbox(image, card.network_size, card.aspect)
         tiles = as_seen(image, card.network_size, card.aspect, card.tiles)
@@ -114,7 +116,8 @@ def _seen(card: ModelCard, paths: Sequence[Path]) -> Iterator[Tensor]:
 
 def _with_gains(detector: Detector, card: ModelCard, tiles: Tiles, paths: Sequence[Path]) -> Tiles:
     def picture(place: int) -> Image:
-        return letterbox(read_image(paths[place], card.bit_depth), card.map_size, card.aspect)
+        image, _ = placed(read_image(paths[place], card.bit_depth), card.roi)
+        return letterbox(image, card.map_size, card.aspect)
 
     frame_size = card.frame_size or card.map_size
     with closing(opened_run(detector, card, frame_size, "rgb", 1)) as backend:

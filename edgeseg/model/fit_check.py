@@ -39,11 +39,13 @@ from edgeseg.data.augment import relight, rotate
 from edgeseg.data.frames import evenly
 from edgeseg.data.images import Image, placed_matrices, read_image
 from edgeseg.geometry import Aspect, Size, fit
+from edgeseg.locate import placed
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.input_check import COLUMNS, SMALL, InputCheck
 from edgeseg.model.tiles.tiling import Tiling
 from edgeseg.progress import task
+from edgeseg.roi import Roi
 from edgeseg.tiles import Tiles
 
 RATE = 0.005  # of good frames that may become unknown
@@ -82,12 +84,13 @@ def fit_input_check(
     lighting: float = 0.0,
     rate: float = RATE,
     tiles: Tiles | None = None,
+    roi: Roi | None = None,
 ) -> FittedCheck:
     """Give a detector an input check that is fitted on files of good images.
 
     network: its size; with tiles, which are checked together, that of a tile. rotation, lighting:
-    those of the training, which good parts may have as well. With fewer than FEWEST images the
-    detector gets no check, and the result has no columns.
+    those of the training, which good parts may have as well. roi: puts parts in their place. With
+    fewer than FEWEST images the detector gets no check, and the result has no columns.
     """
     if len(paths) < FEWEST:
         log.warning(
@@ -106,7 +109,7 @@ def fit_input_check(
     good, wrong, groups = [], [], []
     with task("input check", len(chosen)) as bar:
         for number, path in enumerate(chosen):
-            image = read_image(path, bit_depth)
+            image, _ = placed(read_image(path, bit_depth), roi)
             for rgb in _views(image, network, aspect, rotation, lighting, random):
                 good.append(_measured(teacher, check, rgb.to(device)))
                 groups.append(number)

@@ -29,6 +29,7 @@ from edgeseg.extras import installed
 from edgeseg.files import check_outputs, check_writable, sha256
 from edgeseg.graph.files import graph_digest, read_graph
 from edgeseg.graph.graph import Graph, name_of
+from edgeseg.locate import placed
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.quantize.calibration_file import HASH, Range, Ranges, ranges_path, write_ranges
@@ -172,7 +173,7 @@ def _frames(
     def pixels(place: int) -> Image:
         path, anomaly = images[place].sample.path, images[place].anomaly
         name = path.relative_to(dataset.root).as_posix()
-        image = read_image(path, card.bit_depth)
+        image, _ = placed(read_image(path, card.bit_depth), card.roi)
         if anomaly is None:
             hashes[name] = sha256(path)[:HASH]
             seen.add(place, image)

@@ -21,7 +21,16 @@ from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.data.roi.read import check_resolved, read_roi
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, sha256, shown
-from edgeseg.geometry import Aspect, Size, fit, frame_pixels, network_size, pixel_text
+from edgeseg.geometry import (
+    Aspect,
+    Size,
+    fit,
+    frame_pixels,
+    network_size,
+    pixel_text,
+    size_text,
+)
+from edgeseg.locate import Places, with_template
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
@@ -212,8 +221,12 @@ def read_images(
     network: Size,
     aspect: Aspect,
     tiles: Tiles | None = None,
+    places: Places | None = None,
 ) -> Images:
-    """Decode every image once, also those held out. DataError lists all that are damaged."""
+    """Decode every image once, also those held out. DataError lists all that are damaged.
+
+    places: puts the parts in their place.
+    """
     pixels: list[Image] = []
     kept: list[Image] = []
     sizes: set[tuple[int, int]] = set()
@@ -227,6 +240,7 @@ def read_images(
                 faults.append(error)
             else:
                 size = image.shape[0], image.shape[1]
+                image = places.put(image, path) if places else image
                 small = [] if faults else as_seen(image, network, aspect, tiles)
                 if place < len(training):
                     sizes.add(size)
@@ -239,37 +253,50 @@ def read_images(
     return Images(pixels, kept, next(iter(sizes)) if len(sizes) == 1 else None, depth)
 
 
-def read_early(config: TrainConfig, image: Path) -> None:
-    """Read the ROIs for the size of the first image, so that a wrong file is told at once.
+def given_roi(config: TrainConfig, image: Path) -> Roi | None:
+    """Return the ROIs that the settings name, for pictures of the size of an image.
 
-    DataError as `read_roi`; an image that cannot be read is told later.
+    DataError as `read_roi`, and (`data/roi-size`) for a picture of --locate of another size.
     """
-    if config.roi is None and config.ignore is None:
-        return
-    height, width = read_pixels(image).shape[:2]
-    read_roi(config.roi, config.ignore, (height, width))
-
-
-def training_roi(
-    config: TrainConfig, images: Images, continued: Continued | None, resumed: Path | None
-) -> Roi | None:
-    """Return the ROIs: those of a resumed training or of a continued run stay what they were.
-
-    DataError (`data/roi-size`) for images of several sizes.
-    """
-    if resumed is not None:
-        return read_facts(resumed).roi
-    if continued is not None:
-        return read_card(continued.run / CARD, ModelCard).roi
     if config.roi is None and config.ignore is None:
         return None
-    if images.frame_size is None:
+    height, width = read_pixels(image).shape[:2]
+    roi = read_roi(config.roi, config.ignore, (height, width))
+    if roi is None or config.locate is None:
+        return roi
+    reference = read_image(config.locate)
+    if reference.shape[:2] != roi.picture:
+        raise DataError(
+            f"{shown(config.locate)} has another size than the ROIs (expected "
+            f"{size_text(roi.picture)} pixels)",
+            remedy="--locate PICTURE: the photo that the ROIs were drawn on",
+            code="data/roi-size",
+        )
+    return with_template(roi, reference)
+
+
+def places_of(
+    config: TrainConfig, image: Path, continued: Continued | None, resumed: Path | None
+) -> Places:
+    """Return what puts parts in their places; its ROIs are those of the training.
+
+    Those of a resumed training and of a continued run stay what they were.
+    """
+    if resumed is not None:
+        return Places(read_facts(resumed).roi, new=False)
+    if continued is not None:
+        return Places(read_card(continued.run / CARD, ModelCard).roi, new=False)
+    return Places(given_roi(config, image), new=True)
+
+
+def check_one_size(roi: Roi | None, images: Images) -> None:
+    """DataError (`data/roi-size`) for ROIs and images of several sizes."""
+    if roi is not None and images.frame_size is None:
         raise DataError(
             "the training images have several sizes, so a ROI is at no certain place in them",
             remedy="images of one camera and one size; or omit --roi and --ignore",
             code="data/roi-size",
         )
-    return read_roi(config.roi, config.ignore, images.frame_size)
 
 
 def where_anomalies_may_be(

@@ -63,18 +63,19 @@ from edgeseg.training.plan import Lateness, TrainPlan
 from edgeseg.training.prepare import (
     Continued,
     Images,
+    check_one_size,
     check_same_images,
     choose_network,
     defect_types,
     defects_of,
+    given_roi,
     grid_of,
-    read_early,
+    places_of,
     read_images,
     read_known,
     seen_lines,
     split_hashes,
     split_samples,
-    training_roi,
     where_anomalies_may_be,
 )
 from edgeseg.training.preview import write_preview
@@ -110,7 +111,7 @@ def train(
     config = resolve_texture_color(config, [sample.path for sample in training])
     defects_of(dataset, config)
     if not resume and continued is None:
-        read_early(config, training[0].path)
+        given_roi(config, training[0].path)  # a wrong file is told at once
     with training_folder(run, resume=resume, overwrite=overwrite) as folder:
         if not (folder / CARD).is_file():  # else it was stopped between its last two files
             _train(
@@ -141,11 +142,13 @@ def _train(
             start, detector = _start(run, folder, config, network, resume, continued)
             weights, checkpoint = file_sizes(detector, config)
             check_room(folder, weights, checkpoint)
-            images = read_images(training, held, network, config.aspect, tiles)
+            places = places_of(config, training[0], continued, folder if resume else None)
+            images = read_images(training, held, network, config.aspect, tiles, places)
+            roi = places.roi()
+            check_one_size(roi, images)
             split = split_hashes(dataset, config)
             if resume:
                 check_same_images(run, read_facts(folder).split, split)
-            roi = training_roi(config, images, continued, folder if resume else None)
             inside = where_anomalies_may_be(roi, network, config.aspect, tiles)
             known = read_known(dataset, config, network, images.bit_depth, tiles, roi)
             batches = Batches(images.pixels, config, known, network=network, inside=inside)
@@ -208,6 +211,7 @@ def _train(
             rotation=config.rotation,
             lighting=config.lighting,
             tiles=tiles,
+            roi=roi,
         )
         card = ModelCard(
             name=run.name,

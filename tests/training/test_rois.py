@@ -8,8 +8,8 @@ import pytest
 from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.data.defective.read import KnownDefect, read_defects
 from edgeseg.data.images import write_png
-from edgeseg.data.layouts import Sample
-from edgeseg.errors import DataError, Interrupted
+from edgeseg.data.layouts import Sample, open_dataset
+from edgeseg.errors import ConfigError, DataError, Interrupted
 from edgeseg.recipes import TrainConfig
 from edgeseg.tiles import Tiles
 from edgeseg.training.batches import Batches
@@ -17,6 +17,7 @@ from edgeseg.training.prepare import where_anomalies_may_be
 from edgeseg.training.train import train
 from tests.kit.errors import fails
 from tests.kit.rois import make_roi
+from tests.test_locate import scene
 from tests.training.test_train import interrupt_at
 
 pytestmark = pytest.mark.usefixtures("usual_signals")
@@ -131,6 +132,31 @@ def test_a_training_stores_its_rois_and_a_resumed_one_keeps_them(
     assert roi.names == ("upper",) and roi.picture == (192, 256)
     inside = roi.inside((192, 256))
     assert inside[:96].all() and not inside[96:].any()
+
+
+def test_rois_that_move_with_the_part_are_learned_with_their_picture(quick, tmp_path):
+    for place in range(8):
+        photo = scene(6 * place - 20, 4 * place - 10, seed=place)
+        write_png(tmp_path / "caps" / "good" / f"{place}.png", photo[:, :, ::-1])
+    caps = open_dataset(tmp_path / "caps")
+    inside = np.zeros((240, 320), np.uint8)
+    inside[80:160, 110:210] = 255
+    write_png(tmp_path / "cap.png", inside)
+    write_png(tmp_path / "photo.png", scene()[:, :, ::-1])
+    config = replace(quick, roi=tmp_path / "cap.png", locate=tmp_path / "photo.png")
+    card = train(caps, config, tmp_path / "runs" / "caps", preview=False)
+    assert card.roi.names == ("cap",) and card.roi.locate.least > 0.7
+    write_png(tmp_path / "caps" / "good" / "9.png", scene(part=False)[:, :, ::-1])
+    with fails(DataError, "data/part-not-found"):
+        train(open_dataset(tmp_path / "caps"), config, tmp_path / "runs" / "b", preview=False)
+    write_png(tmp_path / "photo.png", np.zeros((10, 10, 3), np.uint8))
+    with fails(DataError, "data/roi-size"):
+        train(caps, config, tmp_path / "runs" / "c", preview=False)
+
+
+def test_a_part_is_located_for_rois_only(quick, tmp_path):
+    with fails(ConfigError, "config/conflict"):
+        replace(quick, locate=tmp_path / "photo.png")
 
 
 def test_a_wrong_roi_is_told_before_the_training(plates, quick, tmp_path):

@@ -11,6 +11,7 @@ from edgeseg.data.images import Image, Mask, read_image, resize, resize_float
 from edgeseg.data.layouts import Sample
 from edgeseg.data.truth import read_mask_of
 from edgeseg.geometry import Aspect, Size, fit, middle
+from edgeseg.locate import moved, placed
 from edgeseg.roi import Roi
 from edgeseg.tiles import Tiles
 
@@ -43,11 +44,12 @@ def read_defects(
     """Read defective images; a mask goes before boxes, and an empty mask says nothing.
 
     tiles: the images are cut into them, and tiles of which nothing is known are left out. roi: what
-    is inspected; images without a defect there are left out.
+    is inspected; images without a defect there, or without the part, are left out.
     DataError: a damaged image or mask, a mask of another size than its image, a box outside of it.
     """
     size = tiles.grid(network) if tiles else network
-    known = [_read(s, boxes.get(s.path, ()), size, aspect, bit_depth) for s in samples]
+    read = (_read(s, boxes.get(s.path, ()), size, aspect, bit_depth, roi) for s in samples)
+    known = [*filter(None, read)]
     if roi is not None:
         known = [*filter(None, (_inspected(each, roi) for each in known))]
     if tiles is None:
@@ -84,14 +86,23 @@ def defective_tiles(known: KnownDefect, network: Size, tiles: Tiles) -> Iterator
 
 
 def _read(
-    sample: Sample, boxes: Sequence[DefectBox], network: Size, aspect: Aspect, bit_depth: int
-) -> KnownDefect:
-    image = read_image(sample.path, bit_depth)
+    sample: Sample,
+    boxes: Sequence[DefectBox],
+    network: Size,
+    aspect: Aspect,
+    bit_depth: int,
+    roi: Roi | None,
+) -> KnownDefect | None:
+    """Return a defect, the part in its place; None if the part is not found."""
+    image, shift = placed(read_image(sample.path, bit_depth), roi)
+    if shift is None:
+        return None
     size = (image.shape[0], image.shape[1])
     mask = _mask(sample, size)
     exact = mask is not None
     if mask is None:
         mask = box_mask(boxes, size, sample.path) if boxes else np.ones(size, np.bool_)
+    mask = moved(mask, shift)
     height, width = fit(size, network, aspect).size
     return KnownDefect(resize(image, height, width), shrink_mask(mask, height, width), exact)
 

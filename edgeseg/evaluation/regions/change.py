@@ -86,7 +86,15 @@ def new_roi(model: Path, config: RuleConfig) -> Roi | None:
             "export RUN",
             code="config/roi",
         )
-    size = read_card(model / CARD, ModelCard).frame_size
+    card = read_card(model / CARD, ModelCard)
+    if card.roi is not None and card.roi.locate is not None:
+        raise ConfigError(
+            f"the ROIs of {shown(model)} move with the part (--locate), which is learned in a "
+            "training",
+            remedy="edgeseg train DATA --roi mask.png --locate photo.png",
+            code="config/roi",
+        )
+    size = card.frame_size
     if size is None:
         raise DataError(
             f"the training images of {shown(model)} have several sizes, so a ROI is at no certain "

@@ -20,7 +20,7 @@ from edgeseg.evaluation.run_images import Outcome
 from edgeseg.regions import enlarged, find_regions
 from edgeseg.roi import Roi
 from edgeseg.rule import Rule
-from edgeseg.verdict import Verdict, judge, shape_fault
+from edgeseg.verdict import Verdict, judge, roi_fault
 
 STEPS = 20  # halvings: the score is exact to a millionth of the range of the map
 
@@ -65,7 +65,7 @@ def judge_outcome(
         card.input_check,
         rule=rule,
         regions=found,
-        fault=shape_fault(card.roi, outcome.size),
+        fault=roi_fault(card.roi, outcome.size, lost=outcome.shift is None),
     )
     if not rule.by_regions:
         return Judged(verdict, outcome.score)

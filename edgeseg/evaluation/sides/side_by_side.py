@@ -231,7 +231,7 @@ def _maps(
     if not paths:
         return {}
     outcomes = run_images(backend, paths, title="pictures", damaged=DamagedImages())
-    return {each.path.as_posix(): each.anomaly_map.copy() for each in outcomes}
+    return {each.path.as_posix(): each.in_image().copy() for each in outcomes}
 
 
 def _draw(

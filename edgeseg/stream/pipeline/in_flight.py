@@ -15,10 +15,12 @@ from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.images import Image, fill_frame, letterbox
 from edgeseg.errors import ConfigError
 from edgeseg.geometry import Box, Size, fit
+from edgeseg.locate import STILL, Shift, placed
 from edgeseg.pixel_formats import FrameFormat, picture_size
 from edgeseg.runtime.base import Backend, Pipelined, Slot
 from edgeseg.stream.source.base import Frame
 
+PLAIN = ("bgr", "rgb", "gray")  # a picture of these can be moved as it is
 EXTRA = 2  # requests besides those in flight, so that capture never waits
 
 
@@ -37,6 +39,9 @@ class InFlightRequest:
         """Where the image lies in the frame; None: everywhere."""
         self.sizes: tuple[Size, Size] = self.size, self.size
         """Of the picture that came from the source, and of the part of the frame that shows it."""
+        self._roi = backend.card.roi
+        self.shift: Shift | None = STILL
+        """How far the part was moved to its place; None: it was not found."""
         self._run = backend.run
         backend.bind(self.slot)
         backend.run()
@@ -62,15 +67,37 @@ class InFlightRequest:
         """Bring an image in a pixel format into the slot, unless it is there already."""
         self._shown = None
         self.sizes = self.size, self.size
-        if image is not self.image and not _same(image, self.image):
+        if self._locates:
+            self._put(image, kind)
+        elif image is not self.image and not _same(image, self.image):
             self.bring(image, kind)
 
     def count_writes(self, image: Image, kind: FrameFormat) -> int:
         """Return how often `fill` writes an image; a resize counts as one."""
+        if self._locates:
+            return 2 if kind in PLAIN else 3
         if image is self.image or _same(image, self.image):
             return 0
         direct = kind in ("bgr", "rgb") or kind == self.format
         return 1 if direct else 2
+
+    @property
+    def _locates(self) -> bool:
+        return self._roi is not None and self._roi.locate is not None
+
+    def _put(self, image: Image, kind: FrameFormat) -> None:
+        """Bring an image into the slot with the part in its place."""
+        picture, kind = (image, kind) if kind in PLAIN else (to_bgr(image, kind), "bgr")
+        picture, self.shift = placed(picture, self._roi)
+        self.bring(picture, kind)
+
+    @property
+    def moved(self) -> tuple[int, int]:
+        """Pixels of the frame by which what is found has to be moved to be in the picture."""
+        if self.shift is None:
+            return 0, 0
+        (height, width), (rows, columns) = self.sizes
+        return round(self.shift.x * columns / width), round(self.shift.y * rows / height)
 
     def bring(self, image: Image, kind: FrameFormat) -> None:
         """Copy, convert and scale an image into the slot."""

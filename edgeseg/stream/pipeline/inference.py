@@ -26,7 +26,7 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge, shape_fault
+from edgeseg.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge, roi_fault
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
 
@@ -204,7 +204,7 @@ class Inference:
             limits,
             rule=self._rule,
             regions=regions,
-            fault=shape_fault(self._card.roi, request.sizes[0]),
+            fault=roi_fault(self._card.roi, request.sizes[0], lost=request.shift is None),
         )
         if frame.frozen:
             verdict = Verdict(UNKNOWN, FROZEN_CAMERA)
@@ -221,6 +221,7 @@ class Inference:
             reason=verdict.reason,
             regions=regions.largest,
             region_count=regions.count,
+            moved=request.moved,
             sequence=frame.sequence,
             captured=frame.captured_clock,
         )

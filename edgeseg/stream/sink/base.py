@@ -39,6 +39,8 @@ class Record:
     regions: tuple[Region, ...] = ()
     """Those that count by the rule, the largest first; in pixels of the graph's frames."""
     region_count: int = 0
+    moved: tuple[int, int] = (0, 0)
+    """How far regions in the frame are from where they are in the picture, with --locate."""
     sequence: int | None = None
     """The camera's number of the frame, if it has one."""
     captured: float | None = None

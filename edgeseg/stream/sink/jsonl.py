@@ -76,9 +76,11 @@ class JsonlSink(RecordSink):
         if record.reason:
             line["reason"] = record.reason
         if record.regions:
-            line["regions"] = [region.to_json() for region in record.regions]
+            line["regions"] = [region.moved(*record.moved).to_json() for region in record.regions]
         if record.region_count > len(record.regions):
             line["region_count"] = record.region_count
+        if any(record.moved):
+            line["moved"] = list(record.moved)
         if record.sequence is not None:
             line["sequence"] = record.sequence
         if record.captured is not None:
