@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 # Where to build PyCUDA for its tests, some minutes the first time; empty: they are skipped.
 WITH_PYCUDA ?=
+# Where to keep the kernel that cameras are tested with.
+KERNEL ?= $(VENV)-kernel
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test demo docs gpu lock lowest distribution
+.PHONY: test demo docs gpu lock lowest distribution camera
 
 test: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
@@ -27,6 +29,10 @@ gpu:
 
 lowest:
 	.ci/lowest "$(VENV)-lowest"
+
+# Exit code 3: there is no QEMU or no kernel, which the script has said.
+camera: $(INSTALLED)
+	.ci/camera "$(abspath $(VENV))/bin/python" "$(KERNEL)" || [ $$? = 3 ]
 
 distribution:
 	.ci/distribution "$(VENV)-distribution"

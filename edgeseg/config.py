@@ -25,7 +25,7 @@ Io = Literal["auto", "mapped", "copy"]
 Wait = Literal["auto", "block", "spin"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
-CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray"]
+CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray", "bayer_rggb"]
 
 MOST = 1 << 62
 

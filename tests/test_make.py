@@ -51,6 +51,14 @@ def test_pycuda_is_built_for_the_tests_only_where_that_is_asked_for(tmp_path):
 
 
 @needs_make
+def test_cameras_are_tested_in_the_same_environment_where_there_is_a_virtual_machine(tmp_path):
+    steps = dry_run("camera", tmp_path / "venv", "KERNEL=/kept/kernel")
+    command = f'.ci/camera "{tmp_path}/venv/bin/python" "/kept/kernel" || [ $? = 3 ]'
+    assert steps.splitlines()[-1] == command
+    assert "pip install" in steps
+
+
+@needs_make
 @pytest.mark.parametrize(
     ("target", "last"), [("demo", "bin/edgeseg demo"), ("docs", "bin/mkdocs build --strict")]
 )
@@ -91,11 +99,14 @@ def test_ci_run_makes_docs_and_test_elsewhere_and_passes_its_result_on(tmp_path,
     )
     folder, words = done.stdout.strip().split("|")
     target, _, rest = words.partition(" VENV=")
-    venv, pycuda = rest.split(" WITH_PYCUDA=")
+    venv, _, kept = rest.partition(" WITH_PYCUDA=")
     assert (Path(folder), target, done.returncode) == (
         REPOSITORY,
-        "lowest distribution docs test",
+        "lowest distribution docs test camera",
         code,
     )
-    assert Path(venv).is_relative_to(tmp_path) and pycuda == "/kept/edgeseg/pycuda"
+    assert (
+        Path(venv).is_relative_to(tmp_path)
+        and kept == "/kept/edgeseg/pycuda KERNEL=/kept/edgeseg/kernel"
+    )
     assert not Path(venv).parent.exists()

@@ -13,6 +13,7 @@ post-processing are part of the graph.
 
 from copy import copy
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -23,6 +24,7 @@ from edgeseg.closing import Closing
 
 T = TypeVar("T")
 
+PAGE = 4096  # bytes
 INPUTS = ("frame", "threshold")
 OUTPUTS = ("mask", "score", "anomaly_map", "input_check")
 """A graph that was exported without an input check lacks the last one."""
@@ -76,7 +78,7 @@ class Slot:
     @classmethod
     def on_host(cls, card: GraphCard) -> "Slot":
         """Allocate ordinary memory for a graph, with the card's threshold."""
-        arrays = {name: np.zeros(*tensor) for name, tensor in tensor_types(card).items()}
+        arrays = {name: _zeros(*tensor) for name, tensor in tensor_types(card).items()}
         slot = cls(**no_check(card) | arrays)
         slot.threshold[:] = card.threshold
         return slot
@@ -91,6 +93,14 @@ class Slot:
         """Return the buffers by their names in the graph."""
         found = {name: getattr(self, name) for name in INPUTS + OUTPUTS}
         return {name: array for name, array in found.items() if array.size}
+
+
+def _zeros(shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array in pages of its own, as the driver of a camera may ask for."""
+    nbytes = prod(shape) * kind.itemsize
+    pages = np.zeros((nbytes // PAGE + 2) * PAGE, np.uint8)
+    start = -pages.ctypes.data % PAGE
+    return pages[start : start + nbytes].view(kind).reshape(shape)
 
 
 class Backend(Protocol):

@@ -179,12 +179,12 @@ class FakeDriver:
         self.done.clear()
 
     def _capture(self, frame):
-        number, self.sequence = self.sequence, self.sequence + 1
-        if frame == "lost":
-            return
         if frame == "unplug":
             self.present = False
             self._off()
+            return
+        number, self.sequence = self.sequence, self.sequence + 1
+        if frame == "lost":
             return
         buffer = self.queued.popleft()
         data = bytes(self.pix.sizeimage) if isinstance(frame, str) else frame

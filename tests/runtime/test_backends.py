@@ -17,7 +17,7 @@ from onnx import helper
 
 from edgeseg.cards import metadata_from
 from edgeseg.errors import MissingExtra, ModelError
-from edgeseg.runtime.base import OUTPUTS, Pipelined, Slot, tensor_types
+from edgeseg.runtime.base import OUTPUTS, PAGE, Pipelined, Slot, tensor_types
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
@@ -116,6 +116,7 @@ def test_new_slot_is_zeroed_and_has_the_card_s_threshold(backend):
     assert slot.frame.shape == backend.card.frame_shape
     assert not any(slot.tensors()[name].any() for name in ("frame", *OUTPUTS))
     assert slot.threshold == backend.card.threshold
+    assert slot.frame.ctypes.data % PAGE == 0, "the driver of a camera may write there"
 
 
 def test_second_has_a_request_of_its_own_in_flight(backend):

@@ -6,7 +6,7 @@ driver checks memory and order more strictly than a real one.
 
 import pytest
 
-from tests.stream import cuda_faults, cuda_scenarios
+from tests.stream import cuda_faults, cuda_scenarios, lending_scenarios
 from tools.cudasim.simulator import JETSON
 from tools.cudasim.skipping import run_or_skip
 
@@ -66,6 +66,29 @@ def test_a_camera_s_frames_are_right_whichever_are_dropped(io, in_flight, cuda_g
     assert frames == seen["frames"] == seen["shown"] + not_shown
     assert frames >= 100 and seen["shown"] >= 50
     assert (report.counters["graph_launches"] > 0) is cuda_graph
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+@pytest.mark.parametrize("io", EVERY)
+def test_the_driver_of_a_camera_writes_into_the_pinned_slots(io, in_flight):
+    report = run_or_skip(lending_scenarios.lent, frames=200, io=io, in_flight=in_flight)
+    report.clean()
+    seen = report.result
+    assert seen["wrong"] == [] and seen["in_order"] and seen["pinned"] and seen["idle"]
+    assert (seen["frames"], seen["writes"], seen["fills"]) == (200, 0, 0)
+    assert seen["written"] == seen["slots"] == in_flight + 4, "two are the driver's"
+    assert seen["threads"] == []
+
+
+@pytest.mark.parametrize(("userptr", "writes"), [("taken", 0), ("refused", 1)])
+def test_a_camera_that_comes_back_gets_the_slots_again(userptr, writes):
+    options = {"frames": 120, "unplug_at": 50, "userptr": userptr, "io": "mapped"}
+    report = run_or_skip(lending_scenarios.lent, **options)
+    report.clean()
+    seen = report.result
+    assert seen["wrong"] == [] and seen["in_order"] and seen["pinned"]
+    assert (seen["frames"], seen["writes"], seen["fills"]) == (120, writes, 0)
+    assert seen["reconnects"] == 1
 
 
 @pytest.mark.parametrize("in_flight", [1, 2])
