@@ -90,7 +90,7 @@ def histogram(figure: "Figure", measured: Judgements, threshold: float, palette:
         textcoords="offset points",
         color=palette.text,
     )
-    axes[1].set_xlabel("image score", color=palette.text)
+    axes[1].set_xlabel(f"{measured.kinds[0]} score", color=palette.text)
 
 
 def error_rates(figure: "Figure", measured: Judgements, threshold: float, palette: Palette) -> None:
@@ -111,7 +111,7 @@ def error_rates(figure: "Figure", measured: Judgements, threshold: float, palett
             axis.plot(places, shares, line, color=color, linewidth=2, label=label)
     axis.axvline(threshold, color=palette.text, linestyle="--", linewidth=1.4)
     axis.set(ylim=(0, 100), xlim=(places[0], places[-1]))
-    axis.set_xlabel("image threshold (dashed: as set)", color=palette.text)
+    axis.set_xlabel(f"{measured.kinds[1]} threshold (dashed: as set)", color=palette.text)
     axis.set_ylabel("% of photos", color=palette.text)
     axis.legend(
         frameon=False,

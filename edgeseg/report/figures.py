@@ -85,7 +85,8 @@ def trained(facts: ModelFacts) -> str:
 
 def histogram_text(measured: Judgements, threshold: float) -> str:
     """Say what the histogram shows, for those who do not see it."""
-    lines = [f"Histogram of the image scores, threshold {number(threshold)}."]
+    kind = measured.kinds[0]
+    lines = [f"Histogram of the {kind} scores, threshold {number(threshold)}."]
     for kind, chosen in (("good", measured.good), ("defective", ~measured.good)):
         values = measured.scores[chosen]
         if len(values):

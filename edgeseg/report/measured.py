@@ -45,12 +45,19 @@ class Judgements:
     """Of a stored evaluation."""
     set_threshold: bool = False
     """Whether the threshold was set on these very photos."""
+    by_regions: bool = False
+    """Whether the scores are region scores, and the threshold is the pixel threshold."""
     judged: tuple[ScoredImage, ...] = field(init=False)
     """The photos that have a verdict other than unknown."""
 
     def __post_init__(self) -> None:
         judged = tuple(r for r in self.rows if r.verdict != UNKNOWN and r.score is not None)
         object.__setattr__(self, "judged", judged)
+
+    @property
+    def kinds(self) -> tuple[str, str]:
+        """What decides the verdicts: the kind of the scores, and that of the threshold."""
+        return ("region", "pixel") if self.by_regions else ("image", "image")
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -97,6 +104,7 @@ def measure(backend: Backend, dataset: Dataset, card: ModelCard | None) -> Judge
             source=f"{len(found.images)} labeled photos of {dataset.name}, judged for this report",
             backend=backend.name,
             dataset=dataset,
+            by_regions=backend.card.rule.by_regions,
         )
     held = [dataset.root / name for name in (card.split if card else {}).get("holdout", {})]
     held = [path for path in held if path.is_file()]
@@ -117,6 +125,7 @@ def measure(backend: Backend, dataset: Dataset, card: ModelCard | None) -> Judge
         backend=backend.name,
         dataset=dataset,
         set_threshold=True,
+        by_regions=backend.card.rule.by_regions,
     )
 
 
@@ -134,6 +143,7 @@ def stored(card: GraphCard, folder: Path = EVALUATIONS) -> Judgements | None:
                     source=f"photos of {document['dataset']['name']}, by a stored evaluation",
                     backend=str(document["backend"]),
                     folder=path.parent,
+                    by_regions=card.rule.by_regions,
                 )
     return None
 

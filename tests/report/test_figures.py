@@ -1,5 +1,6 @@
 """The figures of the page, in words."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,10 @@ def test_the_threshold_is_between_two_bars(threshold):
     edges = charts._edges(scores, threshold)
     assert abs(edges - threshold).min() < 1e-12
     assert edges[0] <= scores.min() and edges[-1] >= scores.max() and (edges[1:] > edges[:-1]).all()
+
+
+def test_region_scores_are_called_so():
+    by_regions = replace(measured(GOOD, BAD), by_regions=True)
+    assert figures.histogram_text(by_regions, 0.5).startswith("Histogram of the region scores")
+    assert b"pixel threshold" in charts.draw(charts.error_rates, by_regions, 0.5, charts.DARK)
+    assert b"region score" in charts.draw(charts.histogram, by_regions, 0.5, charts.DARK)
