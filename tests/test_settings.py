@@ -39,7 +39,7 @@ UNKNOWN, TYPE, CHOICE = "config/unknown-setting", "config/wrong-type", "config/n
 TYPE_OR_RANGE = "config/wrong-type"
 INVALID_FILES = [
     (TrainConfig, "imge_size = 128", UNKNOWN, "rename it to image_size"),
-    (TrainConfig, "zzz = 1", UNKNOWN, "use one of: model, "),
+    (TrainConfig, "zzz = 1", UNKNOWN, "model, profile, minutes, "),
     (TrainConfig, "[q]\nbatch = 8", UNKNOWN, "use one of"),
     (TrainConfig, 'batch = "many"', TYPE, "batch = "),
     (TrainConfig, "batch = true", TYPE, "batch = "),

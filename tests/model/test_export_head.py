@@ -187,8 +187,8 @@ def test_export_form_answers_as_the_model_and_leaves_it_alone(name):
     frame = torch.randint(0, 256, (2, 48, 80, 3), dtype=torch.uint8)
     for a, b in zip(exported(frame, torch.ones(1)), module(frame, torch.ones(1)), strict=True):
         # Features that are not normalized are large, and so is their rounding.
-        atol = 1e-4 if name == "concatenation" else 2e-6
-        torch.testing.assert_close(a, b, atol=atol, rtol=1e-5)
+        atol, rtol = (1e-4, 5e-4) if name == "concatenation" else (2e-6, 1e-5)
+        torch.testing.assert_close(a, b, atol=atol, rtol=rtol)
 
 
 def test_export_form_of_a_model_without_a_head_is_the_model():
