@@ -3,13 +3,15 @@
     with edgeseg.load("engines/bottle-fp16-rtx-sm86.engine") as model:
         prediction = model(frame)  # uint8 [H, W, 3] of any size, in OpenCV's channel order
 
+A frame in the memory of a GPU goes to an engine on that GPU without passing through the CPU.
 `Model` owns a backend and one slot. The streaming loop uses the backend itself.
 """
 
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,9 +20,12 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import ANY_GPU, GpuConfig
+from edgeseg.cuda.array import DeviceArray
+from edgeseg.cuda.foreign import on_gpu
 from edgeseg.data.images import Image, fill_frame
-from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.errors import ConfigError, ModelError
 from edgeseg.geometry import Box, Size
+from edgeseg.given_frame import fetched, lent_outputs, run_on, three_channels
 from edgeseg.locate import STILL, Shift, placed
 from edgeseg.raster import Labels
 from edgeseg.region_config import RegionConfig
@@ -38,10 +43,6 @@ from edgeseg.verdict import (
 )
 
 Channels = Literal["bgr", "rgb"]
-_TO_UINT8 = {
-    "f": "scale 0..1 to 0..255: (frame * 255).round().astype(numpy.uint8)",
-    "b": "scale to 0 and 255: frame.astype(numpy.uint8) * 255",
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +65,8 @@ class Prediction:
     """From the frame to the mask: conversion, resize and inference."""
     threshold: float
     """Pixel threshold that the mask was made with."""
-    _frame: Image = field(repr=False)
+    _frame: Image | Callable[[], Image] = field(repr=False)
+    _device_outputs: Callable[[], Mapping[str, DeviceArray]] = field(default=dict, repr=False)
     _rule: Rule = field(default=BY_SCORE, repr=False)
     _roi: Roi | None = field(default=None, repr=False)
     _shift: Shift = field(default=STILL, repr=False)
@@ -81,6 +83,15 @@ class Prediction:
     def region_count(self) -> int:
         """The number of the regions that count."""
         return self._found.count
+
+    @cached_property
+    def on_device(self) -> Mapping[str, DeviceArray]:
+        """The engine's outputs in the memory of its GPU: `mask`, `score`, `anomaly_map`, ...
+
+        At the size of the graph, for DLPack and `__cuda_array_interface__`, until the model's next
+        frame. Empty where a model does not run on a GPU.
+        """
+        return self._device_outputs()
 
     @cached_property
     def _found(self) -> Regions:
@@ -105,7 +116,7 @@ class Prediction:
         place = Box(self._shift.y, self._shift.x, *self._size)
         outlines = self._roi.outlines(place) if self._roi else ()
         return draw(
-            self._frame,
+            self._frame() if callable(self._frame) else self._frame,
             self.mask,
             self.anomaly_map,
             self.threshold,
@@ -132,6 +143,7 @@ class Model:
         single_frame(backend)
         self._backend = backend
         self._closed = False
+        self._frames = 0
         self._running = threading.Lock()
         card = backend.card
         self.threshold = card.threshold if threshold is None else threshold
@@ -170,11 +182,13 @@ class Model:
     def image_threshold(self, value: float) -> None:
         self._image_threshold = checked_threshold("image_threshold", value)
 
-    def __call__(self, frame: NDArray[np.uint8], *, channels: Channels = "bgr") -> Prediction:
+    def __call__(self, frame: Any, *, channels: Channels = "bgr") -> Prediction:
         """Inspect one frame.
 
-        frame: uint8 [H, W], [H, W, 1] or [H, W, 3] of any size; another size than the graph's is
-        resized with the filter of training. channels: order of the three channels.
+        frame: uint8 [H, W], [H, W, 1] or [H, W, 3] of any size, of NumPy or in host memory through
+        DLPack; another size than the graph's is resized with the filter of training. In GPU memory,
+        through DLPack or `__cuda_array_interface__`, it has the size and the frame format of the
+        graph, whose engine runs on that GPU. channels: order of the three channels.
         Errors: DataError (`frame/dtype`, `frame/shape`), ConfigError (`frame/channels`), ModelError
         (`model/closed`, `model/busy`).
         """
@@ -184,7 +198,8 @@ class Model:
                 remedy='channels="bgr" for frames of OpenCV',
                 code="frame/channels",
             )
-        image = _three_channels(frame, self.card.bit_depth)
+        if not on_gpu(frame):
+            frame = three_channels(frame, self.card.bit_depth)
         if not self._running.acquire(blocking=False):
             raise ModelError(
                 f"{self.card.name} is busy with a frame of another thread.",
@@ -192,28 +207,36 @@ class Model:
                 code="model/busy",
             )
         try:
-            return self._predict(image, channels)
+            return self._predict(frame, channels)
         finally:
             self._running.release()
 
-    def _predict(self, image: Image, channels: Channels) -> Prediction:
-        """Run one frame, uint8 [H, W, 3]."""
+    def _predict(self, given: Any, channels: Channels) -> Prediction:
+        """Run one frame: uint8 [H, W, 3], or in GPU memory."""
         if self._closed:
             raise ModelError(
                 f"{self.card.name} is closed.",
                 remedy="call edgeseg.load again",
                 code="model/closed",
             )
-        slot, card = self._slot, self.card
+        slot, card, backend = self._slot, self.card, self._backend
         begin = time.perf_counter_ns()
-        given, (image, shift) = image, placed(image, card.roi)
         slot.threshold[0] = self.threshold
-        kind, aspect = card.frame_format, card.aspect
-        fill_frame(slot.frame[0], image, source=channels, target=kind, aspect=aspect)
-        self._backend.run()
+        self._frames += 1
+        check = partial(self._check_latest, self._frames)
+        if isinstance(given, np.ndarray):
+            kind, aspect = card.frame_format, card.aspect
+            image, shift = placed(given, card.roi)
+            fill_frame(slot.frame[0], image, source=channels, target=kind, aspect=aspect)
+            backend.run()
+            size = given.shape[0], given.shape[1]
+            frame: Image | Callable[[], Image] = given if channels == "bgr" else given[:, :, ::-1]
+        else:
+            run_on(backend, given, channels)
+            shift = STILL
+            size, frame = card.frame_size, partial(fetched, backend, slot, check)
         milliseconds = (time.perf_counter_ns() - begin) / 1e6
         score = float(slot.score[0])
-        size = image.shape[0], image.shape[1]
         content = card.content_of(size)
         anomaly_map = slot.anomaly_map[0, content.rows, content.columns].copy()
         same_size = slot.mask.shape[1:] == size
@@ -241,11 +264,22 @@ class Model:
             anomaly_map=back.back(anomaly_map, size, smooth=True),
             milliseconds=milliseconds,
             threshold=self.threshold,
-            _frame=given if channels == "bgr" else given[:, :, ::-1],
+            _frame=frame,
+            _device_outputs=partial(lent_outputs, backend, check),
             _rule=self.rule,
             _roi=card.roi,
             _shift=back,
         )
+
+    def _check_latest(self, frame: int) -> None:
+        """ModelError where the memory that a prediction refers to has the next frame's contents."""
+        if frame != self._frames or self._closed:
+            raise ModelError(
+                f"a later frame of {self.card.name} has overwritten this one in GPU memory, or the "
+                "model is closed.",
+                remedy="read on_device, and draw a frame of GPU memory, before the next call",
+                code="model/overwritten",
+            )
 
     def close(self) -> None:
         """Release the runtime, its memory and its device, after the frame of another thread.
@@ -342,36 +376,3 @@ def mask_of(
     if roi is not None:
         marked &= roi.labeled(size).inside
     return np.where(marked, np.uint8(255), np.uint8(0))
-
-
-def _to_uint8(kind: str, bit_depth: int) -> str:
-    if kind == "u":
-        shift = bit_depth - 8
-        return f"scale {bit_depth} bits to 8: (frame >> {shift}).astype(numpy.uint8)"
-    return _TO_UINT8.get(kind, "convert it to numpy.uint8, 0 to 255")
-
-
-def _three_channels(frame: Any, bit_depth: int) -> Image:
-    """Return a frame as uint8 [H, W, 3]; gray is repeated. bit_depth: of the training images."""
-    if not isinstance(frame, np.ndarray):
-        raise DataError(
-            f"invalid frame: {type(frame).__name__} (expected a NumPy array of uint8)",
-            remedy="pass an array; cv2.imread returns None for a file that it cannot read",
-            code="frame/dtype",
-        )
-    if frame.dtype != np.uint8:
-        raise DataError(
-            f"invalid frame: array of {frame.dtype} (expected uint8)",
-            remedy=_to_uint8(frame.dtype.kind, bit_depth),
-            code="frame/dtype",
-        )
-    if frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (1,), (3,)) or not frame.size:
-        raise DataError(
-            f"invalid frame: shape {list(frame.shape)} (expected [H, W], [H, W, 1] or [H, W, 3], "
-            "not empty)",
-            remedy="pass one image; of a batch frame[0], without an alpha channel frame[:, :, :3]",
-            code="frame/shape",
-        )
-    if frame.shape[2:] == (3,):
-        return frame
-    return np.repeat(frame.reshape(*frame.shape[:2], 1), 3, axis=2)

@@ -39,7 +39,11 @@ ARROWS = {
 }
 # These know every room; only they know each other.
 ON_TOP = ("cli", "demo", "api", "__init__", "__main__")
-LOADING = ("loading", "prediction")  # open any model: root modules that know some rooms
+LOADING = (
+    "loading",
+    "prediction",
+    "given_frame",
+)  # open any model: root modules that know some rooms
 LOADS = {"machine", "cuda", "runtime", "graph", "data", "model", "training", "stream"}
 TORCH = {"torch", "torchvision", "timm"}
 TORCH_FREE = (

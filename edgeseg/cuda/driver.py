@@ -11,6 +11,7 @@ simulated driver, on an H100 and an H200.
 import ctypes
 import os
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -330,6 +331,23 @@ def _import_driver() -> Any:
     if _has("cuda.bindings") or not _has("cuda.cuda"):
         return require("cuda.bindings.driver", extra="tensorrt")
     return require("cuda.cuda", extra="tensorrt")
+
+
+def raw_call(function: str, *arguments: Any) -> None:
+    """Call a function of the driver library itself, without a binding; CudaError if it fails.
+
+    For objects of other libraries, which a binding does not accept; a context has to be current.
+    """
+    driver = _library()
+    if code := getattr(driver, function)(*arguments):
+        text = ctypes.c_char_p()
+        driver.cuGetErrorName(code, ctypes.byref(text))
+        raise _failed(function, (text.value or b"unknown error").decode(), code)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(LIBRARY)
 
 
 def _has(module: str) -> bool:

@@ -7,8 +7,8 @@
 
     backend.second()     opens another request on the same graph, with a slot of its own
 
-A runtime that overlaps requests is `Pipelined`: `run` is `start` plus `finish`. Pre- and
-post-processing are part of the graph.
+A runtime that overlaps requests is `Pipelined`: `run` is `start` plus `finish`. One that also takes
+frames from the memory of a GPU is `OnGpu`. Pre- and post-processing are part of the graph.
 """
 
 from copy import copy
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
+from edgeseg.cuda.array import DeviceArray
 
 T = TypeVar("T")
 
@@ -148,6 +149,27 @@ class Pipelined(Backend, Protocol):
 
     def finish(self) -> None:
         """Wait until the slot holds mask, score and anomaly map of its frame."""
+        ...
+
+
+@runtime_checkable
+class OnGpu(Pipelined, Protocol):
+    """A backend whose frames and outputs may stay in the memory of a GPU."""
+
+    def start_on(self, frame: Any) -> None:
+        """As `start`, with a frame in GPU memory; it must not be changed until `finish`.
+
+        frame: uint8 with the shape of the slot's, through DLPack or `__cuda_array_interface__`. The
+        slot's frame is undefined then, until `fetch_frame`. DataError for any other object.
+        """
+        ...
+
+    def fetch_frame(self) -> None:
+        """Copy the frame of the last `start_on` to the slot's."""
+        ...
+
+    def device_outputs(self) -> dict[str, DeviceArray]:
+        """Return the outputs of the last finished frame where the engine wrote them."""
         ...
 
 

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
+from edgeseg.cuda.array import DeviceArray
 from edgeseg.cuda.resources import Bytes, CudaContext, Device, PinnedBuffer, PinnedView
+from edgeseg.errors import DataError
 from edgeseg.runtime.base import INPUTS, Slot, no_check, tensor_types
 
 ALIGNMENT = 256  # bytes, of the addresses that TensorRT takes
@@ -118,6 +120,26 @@ def spins(wait: str, device: Device, cores: int) -> bool:
     if wait == "auto":
         return not device.integrated and cores > FEW_CORES
     return wait == "spin"
+
+
+def check_frame(frame: DeviceArray, card: GraphCard, ordinal: int) -> None:
+    """DataError unless a frame in GPU memory is one that the graph takes as it is, on this GPU."""
+    if frame.ordinal != ordinal:
+        raise DataError(
+            f"invalid frame: in the memory of GPU {frame.ordinal} (the engine is on {ordinal})",
+            remedy="copy it to the engine's GPU",
+            code="frame/device",
+        )
+    expected = card.frame_shape[1:]
+    if frame.shape != expected:
+        height, width = card.frame_size
+        raise DataError(
+            f"invalid frame: shape {list(frame.shape)} in GPU memory (expected {list(expected)}, "
+            f"{card.frame_format}, which is not resized there)",
+            remedy=f"resize it on the GPU to {width}x{height}, or export for the camera: "
+            "edgeseg export --frame-size WIDTHxHEIGHT",
+            code="frame/shape",
+        )
 
 
 def choose_io(io: str, device: Device) -> str:

@@ -15,13 +15,16 @@ TensorRT-RTX; no engine of either was run.
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from edgeseg.cards import EngineCard
 from edgeseg.closing import Closing
 from edgeseg.config import ANY_GPU, GpuConfig
+from edgeseg.cuda.array import DeviceArray
+from edgeseg.cuda.foreign import ordinal_of
 from edgeseg.cuda.resources import DeviceBuffer, Resource, Stream
-from edgeseg.runtime.base import Slot
-from edgeseg.runtime.device_slot import DeviceSlot
+from edgeseg.runtime.base import Slot, output_names
+from edgeseg.runtime.device_slot import DeviceSlot, check_frame
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each
 from edgeseg.runtime.tensorrt_engine import Execution, OpenEngine
 from edgeseg.runtime.tensorrt_layers import layer_clock
@@ -41,6 +44,7 @@ class TrtBackend(Closing):
         self._others: list[TrtBackend] = []
         self._executions: dict[int, Execution] = {}
         self._device: DeviceBuffer | None = None
+        self._borrowed: DeviceArray | None = None
         self._closed = False
         opened, cuda = len(engine.cuda.opened), engine.cuda
         try:
@@ -101,27 +105,65 @@ class TrtBackend(Closing):
 
     def start(self) -> None:
         """Enqueue the slot's frame: the copy to the device, the engine, and the copy back."""
+        with self._engine.cuda.current():
+            if self._device is not None:
+                self._engine.arriving.copy_in(self._base, self._slot.inputs)
+            self._compute()
+
+    def start_on(self, frame: Any) -> None:
+        """As `start`, with a frame in GPU memory, which is copied on the GPU."""
         engine = self._engine
         with engine.cuda.current():
+            stream = engine.compute if self._device is None else engine.arriving
+            self._borrowed = engine.foreign_frames.borrow(frame, stream)
+            check_frame(self._borrowed, self.card, ordinal_of(self._base))
+            engine.foreign_frames.copy(self._base, self._borrowed, stream)
             if self._device is not None:
-                engine.arriving.copy_in(self._base, self._slot.inputs)
-                self._arrived.record(engine.arriving)
-                engine.compute.wait(self._arrived)
-            self._began.record(engine.compute)
-            self._execution.launch(engine.compute)
-            self._done.record(engine.compute)
-            leaving = engine.compute
-            if self._device is not None:
-                leaving = engine.leaving
-                leaving.wait(self._done)
-                leaving.copy_out(self._slot.outputs, self._base + engine.layout.inputs)
-            self._finished.record(leaving)
+                begin = engine.layout.tensors["threshold"].offset
+                threshold = self._slot.inputs.part(begin, engine.layout.inputs)
+                stream.copy_in(self._base + begin, threshold)
+            self._compute()
+
+    def _compute(self) -> None:
+        """Enqueue the engine behind the inputs, and the copy of its outputs."""
+        engine = self._engine
+        if self._device is not None:
+            self._arrived.record(engine.arriving)
+            engine.compute.wait(self._arrived)
+        self._began.record(engine.compute)
+        self._execution.launch(engine.compute)
+        self._done.record(engine.compute)
+        leaving = engine.compute
+        if self._device is not None:
+            leaving = engine.leaving
+            leaving.wait(self._done)
+            leaving.copy_out(self._slot.outputs, self._base + engine.layout.inputs)
+        self._finished.record(leaving)
 
     def finish(self) -> None:
         """Wait until the slot holds the frame's mask, score and anomaly map."""
         with self._engine.cuda.current():
             self._finished.synchronize()
             self.compute_seconds = self._done.seconds_since(self._began)
+        self._borrowed = None
+
+    def fetch_frame(self) -> None:
+        """Copy the frame on the device to the slot's, unless it is the slot's."""
+        if self._device is not None:
+            end = self._engine.layout.tensors["frame"].nbytes
+            with self._engine.cuda.current():
+                self._engine.leaving.copy_out(self._slot.inputs.part(0, end), self._base)
+                self._engine.leaving.synchronize()
+
+    def device_outputs(self) -> dict[str, DeviceArray]:
+        """Return the outputs of the last finished frame where the engine wrote them."""
+        with self._engine.cuda.current():
+            ordinal, found = ordinal_of(self._base), {}
+        for name in output_names(self.card):
+            place = self._engine.layout.tensors[name]
+            address = self._base + place.offset
+            found[name] = DeviceArray(address, place.shape, place.type, ordinal, owner=self)
+        return found
 
     def layer_times(self, prepare: Prepare, *, warmup: int, iterations: int) -> LayerTimes:
         """Time each layer on the bound slot, in a separate context without a CUDA graph."""

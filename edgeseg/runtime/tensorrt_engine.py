@@ -7,6 +7,7 @@ the first run. TensorRT-RTX captures by itself.
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from edgeseg.cards import EngineCard
 from edgeseg.closing import Closing
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import open_cuda
+from edgeseg.cuda.foreign import ForeignFrames
 from edgeseg.cuda.resources import CudaContext, CudaGraph, Stream
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.log import log
@@ -58,6 +60,11 @@ class OpenEngine(Closing):
         self.graph = "CUDA graph" if self._captures else f"CUDA graph by {card.runtime}"
         if not gpu.cuda_graph:
             self.graph = "no CUDA graph (disabled)"
+
+    @cached_property
+    def foreign_frames(self) -> ForeignFrames:
+        """What brings frames of other libraries to an engine; the context is current."""
+        return ForeignFrames(self.cuda)
 
     @property
     def name(self) -> str:

@@ -88,6 +88,22 @@ EXPORT CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t size, CUs
     return leave(later(ANYWHERE, to, from, size, stream));
 }
 
+/* CUDA_MEMCPY2D; copied row by row, each as a piece of work of its own. */
+struct end { size_t x, y; int type; const void *host; CUdeviceptr device; void *array; size_t pitch; };
+struct rectangle { struct end from, to; size_t width, height; };
+
+EXPORT CUresult cuMemcpy2DAsync_v2(const struct rectangle *copy, CUstream stream) {
+    ENTER(CURRENT);
+    const struct end *to = &copy->to, *from = &copy->from;
+    if (to->type != 4 || from->type != 4) return leave(NOT_SUPPORTED);
+    if (to->pitch < copy->width || from->pitch < copy->width) return leave(INVALID_VALUE);
+    CUresult result = OK;
+    for (size_t row = 0; row < copy->height && !result; row++)
+        result = later(ANYWHERE, to->device + (to->y + row) * to->pitch + to->x,
+                       from->device + (from->y + row) * from->pitch + from->x, copy->width, stream);
+    return leave(result);
+}
+
 EXPORT CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t size) {
     ENTER(CURRENT | UNSAFE);
     return leave(copy_now(TO_DEVICE, to, (CUdeviceptr)from, size));

@@ -18,7 +18,7 @@ NO(FuncSetCacheConfig) NO(FuncSetSharedSize) NO(IpcCloseMemHandle) NO(IpcGetEven
 NO(IpcGetMemHandle) NO(IpcOpenEventHandle) NO(IpcOpenMemHandle_v2) NO(Launch) NO(LaunchGrid)
 NO(LaunchGridAsync) NO(LaunchKernel) NO(LinkAddData_v2) NO(LinkAddFile_v2) NO(LinkComplete)
 NO(LinkCreate_v2) NO(LinkDestroy) NO(MemAllocManaged) NO(MemAllocPitch_v2) NO(MemGetAddressRange_v2)
-NO(MemHostRegister_v2) NO(MemHostUnregister) NO(Memcpy2DAsync_v2) NO(Memcpy2DUnaligned_v2)
+NO(MemHostRegister_v2) NO(MemHostUnregister) NO(Memcpy2DUnaligned_v2)
 NO(Memcpy2D_v2) NO(Memcpy3DAsync_v2) NO(Memcpy3DPeer) NO(Memcpy3DPeerAsync) NO(Memcpy3D_v2)
 NO(MemcpyAtoA_v2) NO(MemcpyAtoD_v2) NO(MemcpyAtoH_v2) NO(MemcpyDtoA_v2) NO(MemcpyHtoA_v2)
 NO(MemcpyPeer) NO(MemcpyPeerAsync) NO(MemsetD16Async) NO(MemsetD16_v2) NO(MemsetD2D16Async)
