@@ -34,6 +34,7 @@ from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.model.tiles.gains import fit_gains
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
+from edgeseg.roi import Roi
 from edgeseg.rule import Rule
 from edgeseg.settings import plain
 from edgeseg.text import counted
@@ -201,7 +202,7 @@ def _train(
         for line in history.summary():
             log.info(line)
         if tiles:
-            tiles = _with_gains(detector, images, network, config, tiles)
+            tiles = _with_gains(detector, images, network, config, tiles, roi)
         fitted = fit_input_check(
             detector,
             [*training, *held],
@@ -275,7 +276,12 @@ def _new_detector(
 
 
 def _with_gains(
-    detector: Detector, images: Images, network: Size, config: TrainConfig, tiles: Tiles
+    detector: Detector,
+    images: Images,
+    network: Size,
+    config: TrainConfig,
+    tiles: Tiles,
+    roi: Roi | None,
 ) -> Tiles:
     """Return the tiles with gains that the training images give."""
     module = Fused(
@@ -286,6 +292,7 @@ def _with_gains(
         aspect=config.aspect,
         top=config.top,
         tiles=tiles,
+        roi=roi,
     ).to(detector.mean.device)
     count = len(images.pixels) // tiles.count
     return fit_gains(module, count, lambda k: grid_of(images.pixels, k, network, tiles))

@@ -3,8 +3,8 @@
 A tile with an edge, a screw or a reflection has higher values on good parts than a plain one, and
 one threshold for the frame would be that of the worst tile. So each tile has limits of its own: its
 map is multiplied by the mean peak of all tiles over its own mean peak, and the thresholds of the
-frame then suit all of them. A peak is the highest value of a good image in the tile; for the image
-score, the mean of as many values as the score averages.
+frame then suit all of them. A peak is the highest value of a good image in the tile, where it is
+inspected; for the image score, the mean of as many values as the score averages.
 
 The images are those of the training: on them the order of the tiles is that of other good images,
 and the held-out images, which the thresholds come from, stay unseen. A gain is at most LARGEST and
@@ -56,6 +56,9 @@ def fit_gains(module: Fused, count: int, picture: Callable[[int], Image]) -> Til
         for place in places:
             image = torch.from_numpy(np.ascontiguousarray(picture(int(place)))).permute(2, 0, 1)
             whole, scored, _ = tiling(image[None].float().to(device), module.found)
+            if inspected := module.inspected:
+                whole = inspected(whole)
+                scored = None if scored is None else inspected(scored)
             peaks.append(_peaks(whole, boxes, 1))
             scores.append(_peaks(whole if scored is None else scored, boxes, module.top))
             bar.advance()

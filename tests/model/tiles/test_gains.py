@@ -7,6 +7,7 @@ import torch
 from edgeseg.model.fused import Fused
 from edgeseg.model.tiles.gains import LARGEST, fit_gains, gains_images, gains_of
 from edgeseg.tiles import Tiles
+from tests.kit.rois import make_roi
 from tests.model.tiles.test_tiling import SIDE, Green, TwoMaps
 
 TILES = Tiles(rows=1, columns=3, overlap=(0, 0))
@@ -80,6 +81,26 @@ def test_the_filling_of_a_letterbox_does_not_count():
         return grid
 
     assert fit_gains(module, 2, bright).gains == pytest.approx((2, 1, 2 / 3), abs=1e-4)
+
+
+def test_only_what_is_inspected_counts():
+    module = Fused(
+        Green(),
+        network_size=SIDE,
+        frame_size=TILES.grid(SIDE),
+        frame_format="rgb",
+        aspect="stretch",
+        top=1,
+        tiles=TILES,
+        roi=make_roi(TILES.grid(SIDE), left=(0, 0, 128, 10)),  # no pixel of the third tile
+    )
+
+    def bright(place):
+        grid = picture(place)
+        grid[20] = 255
+        return grid
+
+    assert fit_gains(module, 2, bright).gains == pytest.approx((1.5, 0.75, 1), abs=1e-4)
 
 
 @pytest.mark.parametrize(("count", "columns", "images"), [(5, 4, 5), (500, 2, 100), (500, 64, 15)])
