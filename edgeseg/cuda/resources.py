@@ -101,6 +101,7 @@ class DeviceBuffer(Resource):
 
     def __init__(self, cuda: "CudaContext", nbytes: int) -> None:
         super().__init__(cuda, cuda.driver.device_new(nbytes), cuda.driver.device_free)
+        self.nbytes = nbytes
         self.address = int(self.handle)
 
 

@@ -1,12 +1,8 @@
-"""The types of an engine's layers, from the build log of TensorRT-RTX.
+"""The types that an engine computes in, by the ONNX nodes of its layers.
 
-At detailed verbosity the log ends with the layers of the engine, one per line:
-
-    Name: conv1_myl0_4, LayerType: correlation, Inputs: [ { ..., Datatype: Half, ... }],
-        Constants: [...], Outputs: [...], TacticName: ..., Metadata: [ONNX Layer: conv1][...]
-
-On a machine that cannot run the engine this is the only evidence of its types: which type each
-convolution reads, and that the norms of the similarity stay in FP32.
+Where no GPU can run the engine, its list of layers is the only evidence of its types: which type
+each convolution reads, and that the norms of the similarity stay in FP32. A type that the list does
+not show is unknown, which is counted; one that contradicts the graph is an error.
 """
 
 import re
@@ -16,68 +12,28 @@ from dataclasses import dataclass
 
 from onnx import ModelProto, TensorProto
 
+from edgeseg.engine.layer_list import UNKNOWN, Layer, word_of
 from edgeseg.errors import BuildError
 
-_LAYER = re.compile(
-    r"Name: (?P<name>.+?), LayerType: (?P<kind>\w+), Inputs: \[(?P<inputs>.*)\], "
-    r"Constants: \[(?P<constants>.*)\], Outputs: \[(?P<outputs>.*)\], TacticName: (?P<rest>.*)"
-)
-_WEIGHT = re.compile(r"Dimensions: \[\d+,\d+,\d+,\d+\].*?Datatype: (\w+)")
-_TYPE = re.compile(r"Datatype: (\w+)")
-_NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
-_TENSOR_TYPES = {TensorProto.UINT8: "UInt8", TensorProto.FLOAT: "Float"}
-_WORDS = {"Half": "FP16", "Float": "FP32", "Int8": "INT8"}  # TensorRT's -> ours
-UNKNOWN = "unknown type"
+_TENSOR_TYPES = {TensorProto.UINT8: "UInt8", TensorProto.FLOAT: "FP32"}
 _TENSOR = re.compile(
     r" Name: (\w+), IOMode: (?:Input|Output), DataType: (\w+), Dimensions: \[([\d,]*)\]"
 )
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One kernel: its kind, the types of its tensors (`FP16`, `UInt8`), the ONNX nodes fused in it.
-
-    weights: the types of its constants with four axes.
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    nodes: frozenset[str]
-    weights: tuple[str, ...] = ()
-
-
-def read_layers(lines: Iterable[str]) -> list[Layer]:
-    """Find the layers in a build log; none where the log has no list of them."""
-    return [
-        Layer(
-            name=found["name"],
-            kind=found["kind"],
-            inputs=_types(_TYPE, found["inputs"]),
-            outputs=_types(_TYPE, found["outputs"]),
-            nodes=frozenset(_NODE.findall(found["rest"])),
-            weights=_types(_WEIGHT, found["constants"]),
-        )
-        for found in map(_LAYER.match, lines)
-        if found
-    ]
-
-
-def _types(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
-    return tuple(_WORDS.get(kind, kind) for kind in pattern.findall(text))
+_NO_KERNELS = ("Reformat", "NoOp", "kgen")  # kinds of layers that mostly pad, cast or copy
 
 
 def check_tensors(lines: Iterable[str], model: ModelProto) -> None:
-    """BuildError unless the inputs and outputs in the build log are those of the graph."""
-    found = {m[1]: (m[2], m[3]) for m in map(_TENSOR.match, lines) if m}
+    """BuildError if an input or output in the build log differs from that of the graph."""
+    found = {m[1]: (word_of(m[2]), m[3]) for m in map(_TENSOR.match, lines) if m}
     for tensor in (*model.graph.input, *model.graph.output):
         kind = tensor.type.tensor_type
         shape = ",".join(str(d.dim_value) for d in kind.shape.dim)
-        if found.get(tensor.name) != (_TENSOR_TYPES[kind.elem_type], shape):
+        expected = (_TENSOR_TYPES[kind.elem_type], shape)
+        if found.get(tensor.name, expected) != expected:
+            listed = "{} [{}]".format(*found[tensor.name])
             raise BuildError(
-                f"The tensor {tensor.name} of the engine is {found.get(tensor.name)} (expected "
-                f"{_TENSOR_TYPES[kind.elem_type]} [{shape}]).",
+                f"The tensor {tensor.name} of the engine is {listed} (expected "
+                f"{expected[0]} [{shape}]).",
                 remedy="report this with the version of TensorRT",
                 code="build/tensors",
             )
@@ -97,14 +53,25 @@ class Types:
         counts |= Counter(f"norms_{kind.lower()}" for kind in self.norms.values())
         return counts
 
+    @property
+    def count(self) -> int:
+        """How many nodes there are."""
+        return len(self.convolutions) + len(self.norms)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The nodes whose type is not known."""
+        found = self.convolutions | self.norms
+        return tuple(name for name, kind in found.items() if kind == UNKNOWN)
+
     def check(self, half: frozenset[str], int8: frozenset[str] = frozenset()) -> None:
-        """BuildError unless each node has the type that the graph gives it.
+        """BuildError if a node has another type than the graph gives it.
 
         half: the nodes typed FP16, none for an FP32 engine; int8: the convolutions that read INT8.
         """
         for name, found in (self.convolutions | self.norms).items():
             expected = "INT8" if name in int8 else "FP16" if name in half else "FP32"
-            if found != expected:
+            if found not in (expected, UNKNOWN):
                 raise BuildError(
                     f"{name} computes in {found} in the engine (expected {expected}).",
                     remedy="--precision fp32, and report this with the version of TensorRT",
@@ -129,15 +96,22 @@ def _input_type(carriers: list[Layer]) -> str:
 
     Other kernels may carry its name too: generated ones (`kgen`) that pad its channels before it,
     or cast and resize after it. A 1 x 1 convolution of one pixel is a matrix product
-    (`runtime_fusion`). Where an addition is fused into a convolution, the first input may be the
+    (`runtime_fusion`). Without a kernel of its own, a type that all of them share is its type.
+    Where an addition is fused into a convolution, the first input may be the
     other summand: the type of the weights then decides.
     """
-    own = [layer for layer in carriers if layer.kind != "kgen"] or carriers
-    if not own or not own[0].inputs:
-        return UNKNOWN
+    own = [layer for layer in carriers if layer.kind not in _NO_KERNELS]
+    if not own:
+        shown = {kind for c in carriers for kind in (*c.inputs, *c.outputs)}
+        return shown.pop() if len(shown) == 1 else UNKNOWN
     kernel = own[0]
-    mixed = len(set(kernel.inputs)) > 1 and len(set(kernel.weights)) == 1
-    return kernel.weights[0] if mixed else kernel.inputs[0]
+    if not kernel.inputs:
+        return UNKNOWN
+    if len(set(kernel.inputs)) == 1:
+        return kernel.inputs[0]
+    if len(set(kernel.weights)) == 1:
+        return kernel.weights[0]
+    return kernel.inputs[0] if kernel.sure else UNKNOWN
 
 
 def _inner_type(carriers: list[Layer], source: str) -> str:
@@ -145,13 +119,15 @@ def _inner_type(carriers: list[Layer], source: str) -> str:
 
     It starts in one kernel, which reads FP16, casts, and writes FP32, and ends in another, which
     reads that FP32. Where only a convolution reads the similarity, one kernel does everything and
-    has the casts at both ends.
+    has the casts at both ends; without them its list does not show the type inside.
     """
     if not carriers:
         return UNKNOWN
+    if all("FP32" in c.inputs or set(c.outputs) == {"FP32"} for c in carriers):
+        return "FP32"
     if len(carriers) == 1:
         nodes = carriers[0].nodes
-        if f"{source}/fp32" in nodes and any(name.endswith("/fp16") for name in nodes):
-            return "FP32"
-    fp32 = all("FP32" in c.inputs or set(c.outputs) == {"FP32"} for c in carriers)
-    return "FP32" if fp32 else "FP16"
+        cast = f"{source}/fp32" in nodes and any(name.endswith("/fp16") for name in nodes)
+        return "FP32" if cast else UNKNOWN
+    shown = {kind for c in carriers for kind in (*c.inputs, *c.outputs)}
+    return "FP16" if shown == {"FP16"} else UNKNOWN

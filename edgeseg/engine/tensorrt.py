@@ -16,7 +16,8 @@ from onnx import ModelProto
 
 from edgeseg.config import BuildConfig, RuntimeName, Typing
 from edgeseg.engine.checks.check import check
-from edgeseg.engine.layers import check_tensors, read_layers, read_types
+from edgeseg.engine.layer_list import Layer, inspected_layers, read_layers, unread_lines
+from edgeseg.engine.layers import Types, check_tensors, read_types
 from edgeseg.engine.products import as_convolutions
 from edgeseg.engine.typed import Typed
 from edgeseg.errors import BuildError, ConfigError
@@ -26,6 +27,7 @@ from edgeseg.machine.facts import Machine
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.tensorrt import Api, capability_of, target_of
+from edgeseg.text import counted
 
 # A warning of the parser with one of these words: the engine will not compute the graph as it is.
 MEANING = re.compile(
@@ -48,7 +50,7 @@ class Plan:
     target: str
     """`sm86`, or `cpu`."""
     layers: dict[str, int] = field(default_factory=dict)
-    """Counts of convolutions and norms by type; empty where the build log lists no layers."""
+    """Counts of convolutions and norms by type; empty where neither log nor engine lists layers."""
     typing: Typing = "strong"
     """`strong`: the types of the graph; `weak`: the flags of the builder."""
 
@@ -86,18 +88,52 @@ def build_plan(
         ) from error
     for warning in dict.fromkeys(text for severity, text in build_log if severity == "WARNING"):
         log.warning(f"{runtime}: {warning}")
-    lines = [line for _, text in build_log for line in text.splitlines()]
-    layers = read_layers(lines)
+    # Not splitlines: the metadata of TensorRT 8.6 to 10 contains record separators.
+    lines = [line for _, text in build_log for line in text.split("\n")]
     plan = Plan(data=data, version=api.version, target=target, typing=typing)
-    if not layers:
-        log.info(f"the build log of {api.release} lists no layers: their types are not checked")
+    check_tensors(lines, source)
+    types = read_types(source, read_layers(lines))
+    if types.unknown and here.compute_capability and target_of(here.compute_capability) == target:
+        inspected = read_types(source, _inspect(api, data))
+        types = min(types, inspected, key=lambda found: len(found.unknown))
+    unread = unread_lines(lines)
+    _report_unknown(api, types, unread)
+    if len(types.unknown) == types.count:
         return plan
-    types = read_types(source, layers)
     if typing == "strong":  # flags allow types, they do not fix them
         half = half_nodes(source, typed.keep) if config.precision != "fp32" else frozenset()
         types.check(half, _reading_int8(api, typed, source, target))
-    check_tensors(lines, source)
-    return dataclasses.replace(plan, layers=types.counts())
+    counts = types.counts() | ({"unread_lines": len(unread)} if unread else {})
+    return dataclasses.replace(plan, layers=counts)
+
+
+def _inspect(api: Api, data: bytes) -> list[Layer]:
+    """Return the layers that the engine itself lists, on the GPU that it was built for."""
+    library = api.trt
+    runtime = library.Runtime(trt.logger(library, lambda severity, text: None))
+    engine = runtime.deserialize_cuda_engine(data)
+    if engine is None:  # opening it reports why
+        return []
+    form = library.LayerInformationFormat.JSON
+    information = str(engine.create_engine_inspector().get_engine_information(form))
+    try:
+        return inspected_layers(information)
+    except (ValueError, TypeError, AttributeError) as error:  # another form of another release
+        log.warning(f"the engine inspector of {api.release} cannot be read: {error}")
+        return []
+
+
+def _report_unknown(api: Api, types: Types, unread: list[str]) -> None:
+    if unread:
+        lines = counted(len(unread), "line")
+        log.warning(f"{lines} of the build log of {api.release} cannot be read: {unread[0][:80]}")
+    if types.count and len(types.unknown) == types.count:
+        log.warning(f"{api.release} lists no types of layers: they are not checked")
+    elif types.unknown:
+        log.warning(
+            f"{api.release} does not list the types of {len(types.unknown)} of {types.count} "
+            f"convolutions and norms ({', '.join(types.unknown[:3])}): they are not checked"
+        )
 
 
 def _target(api: Api, config: BuildConfig, here: Machine) -> str:

@@ -75,7 +75,9 @@ class StandInEngine:
     def get_tensor_mode(self, name: str) -> Any:
         return TensorIOMode["INPUT" if name in INPUTS else "OUTPUT"]
 
-    def create_execution_context(self) -> "StandInContext":
+    device_memory_size = 0  # of activations
+
+    def create_execution_context_without_device_memory(self) -> "StandInContext":
         return StandInContext(self)
 
 

@@ -173,6 +173,13 @@ class OnGpu(Pipelined, Protocol):
         ...
 
 
+@runtime_checkable
+class CopiesMap(Protocol):
+    """A backend that can leave out the copy of the anomaly map, for who does not read it."""
+
+    copies_map: bool
+
+
 class OnHost(Closing):
     """A backend that computes in host memory."""
 

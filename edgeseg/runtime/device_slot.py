@@ -1,8 +1,8 @@
 """Slots in pinned memory, and the device addresses of their tensors.
 
     mapped   the device reads the frame and writes the mask in place (zero-copy)
-    copy     one copy brings frame and threshold to a device buffer, another brings mask, score and
-             anomaly map back; both overlap with the computation of other frames
+    copy     one copy brings frame and threshold to a device buffer, another brings mask, score and,
+             where it is used, anomaly map back; both overlap with the computation of other frames
 
 `auto` follows NVIDIA's recommendation: mapped where CPU and GPU share their memory (Jetson), copied
 on a discrete GPU, which would otherwise read the frame over PCIe: on an H200, kernels that
@@ -23,6 +23,7 @@ from edgeseg.errors import DataError
 from edgeseg.runtime.base import INPUTS, Slot, no_check, tensor_types
 
 ALIGNMENT = 256  # bytes, of the addresses that TensorRT takes
+MAP = "anomaly_map"
 FEW_CORES = 4  # capture, inference, dispatcher, and one for the rest
 
 
@@ -47,17 +48,21 @@ class Layout:
     tensors: dict[str, TensorPlace]
     inputs: int
     """Bytes of frame and threshold with padding; the outputs begin here."""
+    map: int
+    """Where the anomaly map begins, the last of the outputs."""
     total: int
 
     @classmethod
     def of(cls, card: GraphCard) -> "Layout":
         """Lay out the tensors of a graph."""
         tensors, end, inputs = {}, 0, 0
-        for name, (shape, kind) in tensor_types(card).items():
+        # The map is the last, so that it can be left out of the copy.
+        order = sorted(tensor_types(card).items(), key=lambda tensor: tensor[0] == MAP)
+        for name, (shape, kind) in order:
             tensors[name] = TensorPlace(end, shape, kind)
             end += -(-tensors[name].nbytes // ALIGNMENT) * ALIGNMENT
             inputs = end if name in INPUTS else inputs
-        return cls(tensors, inputs, end)
+        return cls(tensors, inputs, tensors[MAP].offset, end)
 
     def views(self, block: Bytes) -> dict[str, NDArray[Any]]:
         """Return the tensors of a block as arrays that share its memory."""
@@ -84,7 +89,9 @@ class DeviceSlot(Slot):
     inputs: PinnedView
     """Frame and threshold, as one block to copy to the device."""
     outputs: PinnedView
-    """Mask, score and anomaly map."""
+    """Mask, score, input check and anomaly map."""
+    without_map: PinnedView
+    """The outputs without the anomaly map."""
 
     @classmethod
     def on(cls, cuda: CudaContext, card: GraphCard) -> "DeviceSlot":
@@ -98,6 +105,7 @@ class DeviceSlot(Slot):
             buffer=buffer,
             inputs=block.part(0, layout.inputs),
             outputs=block.part(layout.inputs, layout.total),
+            without_map=block.part(layout.inputs, layout.map),
         )
         slot.threshold[:] = card.threshold
         return slot

@@ -57,6 +57,31 @@ class Api:
         # Without weak typing every network is strongly typed, and the flag causes a warning.
         return 1 << int(flags.STRONGLY_TYPED) if self.release.weak and self.release.strong else 0
 
+    def new_context(self, engine: Any, *, captures_graph: bool = False) -> Any:
+        """Create an execution context without activation memory; None where TensorRT refuses."""
+        if not hasattr(self.trt, "ExecutionContextAllocationStrategy"):  # before 10
+            return engine.create_execution_context_without_device_memory()
+        lent = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not captures_graph:
+            return engine.create_execution_context(lent)
+        options = engine.create_runtime_config()
+        options.set_execution_context_allocation_strategy(lent)
+        options.cuda_graph_strategy = self.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        return engine.create_execution_context(options)
+
+    def activation_bytes(self, engine: Any) -> int:
+        """Return how much activation memory a context of an engine needs."""
+        if hasattr(engine, "device_memory_size_v2"):  # since 10.1
+            return int(engine.device_memory_size_v2)
+        return int(engine.device_memory_size)
+
+    def lend_memory(self, context: Any, address: int, size: int) -> None:
+        """Give a context its activation memory; another may use it after this one's work."""
+        if hasattr(context, "set_device_memory"):  # since 10.1
+            context.set_device_memory(address, size)
+        else:
+            context.device_memory = address
+
 
 def load(runtime: str) -> Api:
     """Import `tensorrt` or `tensorrt-rtx`; MissingExtra when it is not installed."""

@@ -3,7 +3,7 @@
     mapped   compute    engine                        on the slot's own memory
     copy     arriving   frame, threshold -> device
              compute             engine
-             leaving                      mask, score, anomaly map -> slot
+             leaving                      mask, score, input check, anomaly map -> slot
 
 Events between the streams order copies and computation. All backends on an engine share the
 streams, so that copies of one frame overlap with the computation of another, and frames complete in
@@ -33,12 +33,14 @@ from edgeseg.runtime.tensorrt_layers import layer_clock
 class TrtBackend(Closing):
     """One request in flight on an engine; `second` returns another on the same engine.
 
-    With mapped memory, each bound slot has an execution context with its own activation memory;
-    with copies, each backend has one.
+    With mapped memory, each bound slot has an execution context; with copies, each backend has
+    one. All contexts of an engine use the same activation memory, one frame after the other.
     """
 
     def __init__(self, engine: OpenEngine, *, owns_engine: bool = True) -> None:
         self.compute_seconds: float | None = None
+        self.copies_map = True
+        """Whether the anomaly map is copied to the slot; with mapped memory it always is there."""
         self.card = engine.card.graph
         self._engine, self._owns_engine = engine, owns_engine
         self._others: list[TrtBackend] = []
@@ -137,7 +139,8 @@ class TrtBackend(Closing):
         if self._device is not None:
             leaving = engine.leaving
             leaving.wait(self._done)
-            leaving.copy_out(self._slot.outputs, self._base + engine.layout.inputs)
+            outputs = self._slot.outputs if self.copies_map else self._slot.without_map
+            leaving.copy_out(outputs, self._base + engine.layout.inputs)
         self._finished.record(leaving)
 
     def finish(self) -> None:
@@ -168,8 +171,8 @@ class TrtBackend(Closing):
     def layer_times(self, prepare: Prepare, *, warmup: int, iterations: int) -> LayerTimes:
         """Time each layer on the bound slot, in a separate context without a CUDA graph."""
         engine = self._engine
-        addresses = engine.layout.addresses(self._base)
-        with engine.cuda.current(), engine.cuda.stream() as stream:
+        addresses, stream = engine.layout.addresses(self._base), engine.compute
+        with engine.cuda.current():
             clock = layer_clock(engine.api.trt)
             contexts = [engine.context(addresses, graph=False)]
             contexts[0].profiler = clock

@@ -1,7 +1,8 @@
 """An engine opened on the GPU, and its execution contexts on fixed addresses.
 
-Each context runs once before its work is captured as a CUDA graph, because TensorRT may allocate in
-the first run. TensorRT-RTX captures by itself.
+The contexts share one activation memory, so they all run in one stream. Each runs once before its
+work is captured as a CUDA graph, because TensorRT may allocate in the first run. TensorRT-RTX
+captures by itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from edgeseg.closing import Closing
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import open_cuda
 from edgeseg.cuda.foreign import ForeignFrames
-from edgeseg.cuda.resources import CudaContext, CudaGraph, Stream
+from edgeseg.cuda.resources import CudaContext, CudaGraph, DeviceBuffer, Stream
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
@@ -42,6 +43,7 @@ class OpenEngine(Closing):
         self.cuda: CudaContext = open_cuda(gpu.cuda)
         self._runtime: Any = None
         self._engine: Any = None
+        self._activations: DeviceBuffer | None = None
         self.errors: list[str] = []
         """TensorRT's error messages that were not reported yet."""
         self._captures = gpu.cuda_graph and not hasattr(self.api.trt, CAPTURES_ITSELF)
@@ -50,6 +52,8 @@ class OpenEngine(Closing):
             self.spins = spins(gpu.wait, self.cuda.device, cpu_threads(None))
             with self.cuda.current():
                 self._read(path)
+                if size := self.api.activation_bytes(self._engine):
+                    self._activations = self.cuda.buffer(size)
                 self.compute = self.cuda.stream()
                 if self.io == "copy":
                     self.arriving, self.leaving = self.cuda.stream(), self.cuda.stream()
@@ -86,14 +90,11 @@ class OpenEngine(Closing):
 
     def _new_context(self, addresses: Mapping[str, int], captures_itself: bool) -> Any:
         # Not in `context`: the traceback of its exception would keep a refused context.
-        if captures_itself:
-            options = self._engine.create_runtime_config()
-            options.cuda_graph_strategy = self.api.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-            context = self._engine.create_execution_context(options)
-        else:
-            context = self._engine.create_execution_context()
+        context = self.api.new_context(self._engine, captures_graph=captures_itself)
         if context is None:
             return None
+        if self._activations is not None:
+            self.api.lend_memory(context, self._activations.address, self._activations.nbytes)
         accepted = [context.set_tensor_address(name, place) for name, place in addresses.items()]
         return context if all(accepted) else None
 
@@ -180,12 +181,13 @@ class Execution:
         # No local variable: the traceback of an exception would keep it beyond its GPU.
         self._context = engine.context(addresses)
         try:
+            # In the stream of all contexts: they share their activation memory.
+            if copies:
+                engine.compute.copy_in(addresses["frame"], slot.inputs)
+            self._enqueue(engine.compute)
+            engine.compute.synchronize()
             # A stream of its own, so that the capture contains no other context's work.
             with engine.cuda.stream() as stream:
-                if copies:
-                    stream.copy_in(addresses["frame"], slot.inputs)
-                self._enqueue(stream)
-                stream.synchronize()
                 self._graph = engine.capture(stream, self._enqueue)
         except BaseException:
             self.close()

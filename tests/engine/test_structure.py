@@ -12,7 +12,8 @@ from onnx import ModelProto
 
 from edgeseg.config import BuildConfig
 from edgeseg.engine import tensorrt as tensorrt_build
-from edgeseg.engine.layers import Layer, read_layers, read_types
+from edgeseg.engine.layer_list import Layer, read_layers
+from edgeseg.engine.layers import read_types
 from edgeseg.engine.tensorrt import Plan
 from edgeseg.graph.files import read_graph
 from edgeseg.machine.facts import this_machine

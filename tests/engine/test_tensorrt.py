@@ -1,6 +1,7 @@
 """Plans: built for real by TensorRT-RTX on the CPU; TensorRT's older ways against a recorder."""
 
 import dataclasses
+import json
 
 import numpy as np
 import onnx
@@ -132,9 +133,47 @@ def test_build_plan_is_strongly_typed_without_precision_flags(install, orin, sai
     assert options.pool == {"workspace": 1024 << 20}
     assert any(n.op_type == "Cast" for n in model.graph.node)
     assert (plan.data, plan.target, plan.typing, plan.layers) == (b"plan", "sm87", "strong", {})
-    assert (
-        said[-1]
-        == f"the build log of tensorrt {version} lists no layers: their types are not checked"
+    assert said[-1] == f"tensorrt {version} lists no types of layers: they are not checked"
+
+
+LISTED = (
+    "Layers:\nName: stem, LayerType: CaskConvolution, Inputs: [ { Name: x, Location: Device, "
+    "Dimensions: [1,1,8,8], Format/Datatype: TYPE }], Outputs: [ { Name: y, Location: Device, "
+    "Dimensions: [1,1,8,8], Format/Datatype: TYPE }], ParameterType: Convolution, "
+    "Metadata: [ONNX Layer: last]\x1e[ONNX Layer: stem]"
+)
+COUNTS = {"convolutions": 1, "convolutions_fp16": 1, "norms": 0}
+
+
+def test_build_plan_reads_the_layers_of_tensorrt_10(install, orin, said):
+    install("10.3.0", listed=LISTED.replace("TYPE", "Half"))
+    assert plan_of("tensorrt", small_model(), HALF, orin).layers == COUNTS
+    assert said == ["building for sm87 with tensorrt 10.3.0"]
+    install("10.3.0", listed=LISTED.replace("TYPE", "Float"))
+    with fails(BuildError, "build/types"):
+        plan_of("tensorrt", small_model(), HALF, orin)
+
+
+def test_build_plan_asks_the_engine_where_the_log_does_not_tell(install, orin, said):
+    tensor = {"Name": "x", "Dimensions": [1, 1, 8, 8], "Format/Datatype": "Row major FP16 format"}
+    layer = {"Name": "stem + last", "LayerType": "CaskConvolution"}
+    layer |= {"Inputs": [tensor], "Outputs": [tensor]}
+    install("8.6.1", inspected=json.dumps({"Layers": [layer]}))
+    assert plan_of("tensorrt", small_model(), HALF, orin).layers == COUNTS
+    assert len(said) == 1
+    install("8.6.1", inspected=json.dumps({"Layers": [layer | {"Inputs": 3}]}))
+    assert plan_of("tensorrt", small_model(), HALF, orin).layers == {}
+    assert "the engine inspector of tensorrt 8.6.1 cannot be read" in said[-2]
+
+
+def test_build_plan_keeps_an_engine_with_a_line_that_cannot_be_read(install, orin, said):
+    lines = f"{LISTED.replace('TYPE', 'Half')}\nLayer(Fused): last of a form to come"
+    install("11.4.0", listed=lines)
+    plan = plan_of("tensorrt", small_model(), HALF, orin)
+    assert plan.layers == COUNTS | {"unread_lines": 1}
+    assert said[-1] == (
+        "1 line of the build log of tensorrt 11.4.0 cannot be read: "
+        "Layer(Fused): last of a form to come"
     )
 
 

@@ -3,7 +3,8 @@
 `install("10.3.0")` replaces `tensorrt`, without the attributes that this release lacks;
 `install("1.7.1", rtx=True)` replaces `tensorrt_rtx`. A plan is JSON. Stricter than TensorRT: a
 context keeps its addresses after its first run, cannot be captured before it, and the default
-stream is refused. A context holds device memory, so that a leaked one is a leak to the driver.
+stream is refused. A context writes its activation memory, which others share, in its stream; it
+holds device memory of its own, too, so that a leaked one is a leak to the driver.
 """
 
 import ctypes
@@ -24,6 +25,8 @@ refusals = set()
 it logs an error."""
 asked = []
 """Each context's strategy for CUDA graphs."""
+lent = []
+"""The address of each context's activation memory."""
 
 
 class ILogger:
@@ -37,6 +40,11 @@ TensorIOMode = IntEnum("TensorIOMode", "NONE INPUT OUTPUT", start=0)
 DataType = IntEnum("DataType", "FLOAT HALF INT8 INT32 BOOL UINT8 FP8 BF16", start=0)
 LayerInformationFormat = IntEnum("LayerInformationFormat", "ONELINE JSON", start=0)
 CudaGraphStrategy = IntEnum("CudaGraphStrategy", "DISABLED WHOLE_GRAPH_CAPTURE", start=0)
+
+
+ExecutionContextAllocationStrategy = IntEnum(
+    "ExecutionContextAllocationStrategy", "STATIC ON_PROFILE_CHANGE USER_MANAGED", start=0
+)
 
 
 class IProfiler:
@@ -92,13 +100,30 @@ class ICudaEngine:
     def create_runtime_config(self):
         return IRuntimeConfig()
 
-    def create_execution_context(self, config=None):
-        if "context" in refusals:
-            self.logger.log(ILogger.Severity.ERROR, "out of memory for activations")
-            return None
-        survive(self.logger, "a context")
-        asked.append(getattr(config, "cuda_graph_strategy", None))
-        return IExecutionContext(self)
+    @property
+    def device_memory_size_v2(self):
+        return ACTIVATIONS
+
+    @property
+    def device_memory_size(self):
+        return ACTIVATIONS
+
+    def create_execution_context_without_device_memory(self):
+        return new_context(self, None)
+
+    def create_execution_context(self, config):
+        lent = getattr(config, "lent", config)
+        assert lent is ExecutionContextAllocationStrategy.USER_MANAGED
+        return new_context(self, config)
+
+
+def new_context(engine, config):
+    if "context" in refusals:
+        engine.logger.log(ILogger.Severity.ERROR, "out of memory for activations")
+        return None
+    survive(engine.logger, "a context")
+    asked.append(getattr(config, "cuda_graph_strategy", None))
+    return IExecutionContext(engine)
 
 
 class EngineInspector:
@@ -111,17 +136,24 @@ class EngineInspector:
 class IRuntimeConfig:
     cuda_graph_strategy = CudaGraphStrategy.DISABLED
 
+    def set_execution_context_allocation_strategy(self, strategy):
+        self.lent = strategy
+
 
 class IExecutionContext:
     def __init__(self, engine):
         self.engine, self.addresses, self.runs = engine, {}, 0
-        self.profiler = None
+        self.profiler = self.device_memory = None
         self.memory = ctypes.c_uint64()
         call("cuMemAlloc_v2", ctypes.byref(self.memory), ctypes.c_size_t(ACTIVATIONS))
 
     def __del__(self):
         if self.memory.value:
             call("cuMemFree_v2", self.memory)
+
+    def set_device_memory(self, address, size):
+        assert size == ACTIVATIONS
+        self.device_memory = address
 
     def set_tensor_address(self, name, address):
         if "address" in refusals or name not in self.engine.names or address % 256 or self.runs:
@@ -141,6 +173,14 @@ class IExecutionContext:
             log(ILogger.Severity.ERROR, "a first run cannot be captured")
             return False
         self.runs += 1
+        assert not self.device_memory % 256
+        lent.append(self.device_memory)
+        write = (
+            ctypes.c_uint64(self.device_memory),
+            ctypes.c_ubyte(0),
+            ctypes.c_size_t(ACTIVATIONS),
+        )
+        call("cuMemsetD8Async", *write, ctypes.c_void_p(int(stream_handle)))
         addresses = tuple(self.addresses[name] for name in ORDER if name in self.addresses)
         shape = tuple(plan["tensors"]["frame"][1])
         code = simulator.infer(
@@ -169,7 +209,7 @@ def capturing(stream):
 NAMES = (
     *("ILogger", "Runtime", "ICudaEngine", "IExecutionContext", "IRuntimeConfig"),
     *("TensorIOMode", "DataType", "CudaGraphStrategy", "IProfiler", "EngineInspector"),
-    "LayerInformationFormat",
+    *("LayerInformationFormat", "ExecutionContextAllocationStrategy"),
 )
 
 
@@ -178,13 +218,25 @@ def install(version, *, rtx=False):
     module = ModuleType("tensorrt_rtx" if rtx else "tensorrt")
     module.__version__, module.__spec__ = version, ModuleSpec(module.__name__, None)
     lacking = [] if rtx else [(IRuntimeConfig, "cuda_graph_strategy")]
-    if not rtx and tuple(map(int, version.split(".")[:2])) < (10, 13):
+    release = (99, 0) if rtx else tuple(map(int, version.split(".")[:2]))
+    if release < (10, 13):
         lacking.append((ICudaEngine, "create_runtime_config"))
+    if release < (10, 1):
+        lacking += [
+            (ICudaEngine, "device_memory_size_v2"),
+            (IExecutionContext, "set_device_memory"),
+        ]
+    if release >= (11, 0):
+        lacking += [
+            (ICudaEngine, "device_memory_size"),
+            (ICudaEngine, "create_execution_context_without_device_memory"),
+        ]
     for kind, name in lacking:
         if hasattr(kind, name):
             delattr(kind, name)
     for name in NAMES:
-        if rtx or name != "CudaGraphStrategy":
+        old = release < (10, 0) and name == "ExecutionContextAllocationStrategy"
+        if (rtx or name != "CudaGraphStrategy") and not old:
             setattr(module, name, globals()[name])
     sys.modules[module.__name__] = module
 

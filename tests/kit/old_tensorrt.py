@@ -49,8 +49,24 @@ class Options:
         self.pool[pool] = size
 
 
-def library(version, *, strong_builds=True, warning=None):
-    """A module like `tensorrt`; `.builds` lists (network, options, model) of every build."""
+class Runtime:
+    """Reads any plan; `inspected` is what the inspector of its engine says."""
+
+    inspected = "{}"
+
+    def __init__(self, logger):
+        pass
+
+    def deserialize_cuda_engine(self, data):
+        inspector = SimpleNamespace(get_engine_information=lambda form: self.inspected)
+        return SimpleNamespace(create_engine_inspector=lambda: inspector)
+
+
+def library(version, *, strong_builds=True, warning=None, listed="", inspected="{}"):
+    """A module like `tensorrt`; `.builds` lists (network, options, model) of every build.
+
+    listed: the end of the build log; inspected: the JSON of the engine inspector.
+    """
     major = int(version.split(".")[0])
     creation, flags = {"EXPLICIT_BATCH": 0}, ["FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS"]
     if major >= 10:
@@ -65,6 +81,8 @@ def library(version, *, strong_builds=True, warning=None):
         MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
         float32=FLOAT,
         ILogger=type("ILogger", (), {}),
+        LayerInformationFormat=SimpleNamespace(JSON="json"),
+        Runtime=type("Runtime", (Runtime,), {"inspected": inspected}),
         builds=[],
     )
 
@@ -99,6 +117,7 @@ def library(version, *, strong_builds=True, warning=None):
             if strong and not strong_builds:
                 self.logger.log(SimpleNamespace(name="ERROR"), "no implementation for stem")
                 return None
+            self.logger.log(SimpleNamespace(name="VERBOSE"), listed)
             return b"plan"
 
     trt.OnnxParser, trt.Builder = Parser, Builder

@@ -28,11 +28,11 @@ USED = {
         Runtime.__init__(logger) Runtime.deserialize_cuda_engine(serialized_engine)
         ICudaEngine.num_io_tensors ICudaEngine.get_tensor_name(index)
         ICudaEngine.get_tensor_dtype(name) ICudaEngine.get_tensor_mode(name)
-        ICudaEngine.get_tensor_shape(name) ICudaEngine.create_execution_context()
-        ICudaEngine.create_engine_inspector()
+        ICudaEngine.get_tensor_shape(name) ICudaEngine.create_engine_inspector()
         EngineInspector.get_engine_information(format) LayerInformationFormat.JSON
         IExecutionContext.set_tensor_address(name,memory)
         IExecutionContext.execute_async_v3(stream_handle) IExecutionContext.profiler
+        IExecutionContext.device_memory
         IProfiler.__init__() IProfiler.report_layer_time(layer_name,ms)
         DataType.FLOAT DataType.HALF DataType.UINT8 DataType.INT32
     """,
@@ -40,7 +40,12 @@ USED = {
         BuilderFlag.FP16 BuilderFlag.INT8 BuilderFlag.OBEY_PRECISION_CONSTRAINTS
         ILayer.precision ILayer.set_output_type(index,dtype)
     """,
-    "strong": "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
+    "strong": """
+        NetworkDefinitionCreationFlag.STRONGLY_TYPED
+        ExecutionContextAllocationStrategy.USER_MANAGED ICudaEngine.device_memory_size_v2
+        ICudaEngine.create_execution_context(strategy)
+        IExecutionContext.set_device_memory(memory,size)
+    """,
     "ahead_of_time": """
         IBuilderConfig.num_compute_capabilities ComputeCapability.SM86
         IBuilderConfig.set_compute_capability(compute_capability,index)
@@ -49,9 +54,13 @@ USED = {
 }
 # Others have these too, and edgeseg does not use them there.
 ALSO_ELSEWHERE = {
-    "implicit_batch": "NetworkDefinitionCreationFlag.EXPLICIT_BATCH",
+    "implicit_batch": """
+        NetworkDefinitionCreationFlag.EXPLICIT_BATCH ICudaEngine.device_memory_size
+        ICudaEngine.create_execution_context_without_device_memory()
+    """,
     "ahead_of_time": """
         ICudaEngine.create_runtime_config() ICudaEngine.create_execution_context(runtime_config)
+        IRuntimeConfig.set_execution_context_allocation_strategy(strategy)
     """,
 }
 # Methods that edgeseg overrides, and what is looked up by a name of another place.
@@ -64,7 +73,8 @@ NOT_IN_SOURCES = {
 EXPRESSIONS = {
     "runtime/tensorrt.py": {
         "library": "", "self.trt": "", "self.trt.ComputeCapability": "ComputeCapability",
-        "flags": "NetworkDefinitionCreationFlag",
+        "flags": "NetworkDefinitionCreationFlag", "engine": "ICudaEngine",
+        "options": "IRuntimeConfig", "context": "IExecutionContext",
     },
     "runtime/tensorrt_engine.py": {
         "library": "", "self.api.trt": "", "self._runtime": "Runtime",
@@ -78,11 +88,12 @@ EXPRESSIONS = {
         "library": "", "builder": "Builder", "network": "INetworkDefinition",
         "parser": "OnnxParser", "parser.get_error(i)": "ParserError",
         "options": "IBuilderConfig", "layer": "ILayer", "layer.get_output(k)": "ITensor",
+        "runtime": "Runtime", "engine": "ICudaEngine",
     },
     "engine/torch_tensorrt.py": {"self.api.trt": ""},
 }  # fmt: skip
 # Attributes of edgeseg's objects of these names.
-OWN = {"ICudaEngine": {"api", "capture", "context", "cuda", "errors", "failed"}}
+OWN = {"ICudaEngine": {"api", "capture", "context", "cuda", "compute", "errors", "failed"}}
 
 
 def uses(table):

@@ -12,7 +12,6 @@ import pytest
 
 from edgeseg.cards import InputLimit, write_card
 from edgeseg.config import GpuConfig
-from edgeseg.cuda import driver
 from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError
 from edgeseg.files import sha256
@@ -118,6 +117,7 @@ def stream(frames, in_flight=1, slots=1, **options):
             "said": said,
             "seconds": seconds,
             "asked": [str(strategy) for strategy in fake_trt.asked],
+            "activation_memories": len(set(fake_trt.lent)),
         }
 
 
@@ -224,18 +224,6 @@ def growth(frames, **options):
                 backend.run()
             held.append(tracemalloc.get_traced_memory()[0])
         return held[1] - held[0]
-
-
-def survived_errors(**options):
-    fake_trt.refusals.add("survived")
-    return stream(20, **options)
-
-
-def waits_through_ctypes(**options):
-    """Stream with a binding whose own waits, which may keep the GIL, are never called."""
-    for name in ("cuEventSynchronize", "cuStreamSynchronize"):
-        setattr(driver._import_driver(), name, None)
-    return stream(20, **options)
 
 
 def refused_capture(**options):

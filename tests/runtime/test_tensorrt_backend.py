@@ -6,7 +6,7 @@ PyCUDA is tried where it is installed.
 
 import pytest
 
-from tests.runtime import tensorrt_faults, tensorrt_scenarios
+from tests.runtime import tensorrt_extras, tensorrt_faults, tensorrt_scenarios
 from tools.cudasim.simulator import JETSON
 from tools.cudasim.skipping import run_or_skip
 
@@ -15,8 +15,9 @@ BINDINGS = ("cuda-python", "pycuda")
 
 def simulate(scenario, **arguments):
     """Run a scenario of tensorrt_scenarios; skip where a binding or a compiler is missing."""
-    module = tensorrt_faults if scenario == "planted" else tensorrt_scenarios
-    return run_or_skip(getattr(module, scenario), **arguments)
+    modules = (tensorrt_scenarios, tensorrt_extras, tensorrt_faults)
+    (function,) = {vars(m)[scenario] for m in modules if scenario in vars(m)}
+    return run_or_skip(function, **arguments)
 
 
 @pytest.fixture(params=BINDINGS)
@@ -76,6 +77,16 @@ def test_nothing_grows_in_python_s_memory(io, binding):
     assert simulate("growth", frames=500, io=io, cuda=binding).clean().result < 500  # bytes
 
 
+def test_all_contexts_use_one_activation_memory(io):
+    report = simulate("stream", frames=100, in_flight=3, slots=3, io=io).clean()
+    assert report.result["activation_memories"] == 1
+    assert simulate("beside_a_frame", io=io, lateness="late").clean().result == 5
+
+
+def test_the_map_is_not_copied_where_nobody_reads_it(io):
+    assert simulate("without_map", io=io).clean().result is (io == "copy")
+
+
 def test_an_error_that_tensorrt_survived_is_a_warning(io):
     report = simulate("survived_errors", io=io).clean()
     said = report.result["said"]
@@ -113,6 +124,7 @@ def test_every_release_of_tensorrt(version):
     assert report.result["name"].startswith(f"tensorrt {version}, ")
     assert report.counters["graphs_instantiated"] == 2
     assert report.result["asked"] == ["None", "None"]
+    assert report.result["activation_memories"] == 1
 
 
 @pytest.mark.parametrize(("cuda_graph", "asked"), [(True, ["1"]), (False, ["None"])])

@@ -17,7 +17,7 @@ from edgeseg.errors import ConfigError
 from edgeseg.geometry import Box, Size, fit
 from edgeseg.locate import STILL, Shift, placed
 from edgeseg.pixel_formats import FrameFormat, picture_size
-from edgeseg.runtime.base import Backend, Pipelined, Slot
+from edgeseg.runtime.base import Backend, CopiesMap, Pipelined, Slot
 from edgeseg.stream.source.base import Frame
 
 PLAIN = ("bgr", "rgb", "gray")  # a picture of these can be moved as it is
@@ -29,6 +29,7 @@ class InFlightRequest:
 
     def __init__(self, backend: Backend, threshold: float | None) -> None:
         self.pipelined = backend if isinstance(backend, Pipelined) else None
+        self._map_copier = backend if isinstance(backend, CopiesMap) else None
         self.slot: Slot = backend.new_slot()
         if threshold is not None:
             self.slot.threshold[0] = threshold
@@ -45,6 +46,11 @@ class InFlightRequest:
         self._run = backend.run
         backend.bind(self.slot)
         backend.run()
+
+    def leave_out_map(self) -> None:
+        """Do not bring the anomaly map into the slot, where that saves a copy."""
+        if self._map_copier is not None:
+            self._map_copier.copies_map = False
 
     @property
     def size(self) -> tuple[int, int]:

@@ -51,6 +51,9 @@ class Inference:
             self._image_threshold = config.image_threshold
         self._rule = config.applied(card.rule)
         self._measures = self._rule.by_regions or dispatcher.has_sinks
+        if not self._measures:  # nobody reads it
+            for request in requests.requests:
+                request.leave_out_map()
         self._content = card.content
         self._rois = None
         if card.roi is not None:
