@@ -108,12 +108,12 @@ def _read(line: str) -> Layer | None:
         found = _SHORT_LAYER.match(line)
         if found is None:
             return None
-        ends = [
+        inputs, outputs = (
             tuple(word_of(kind) for kind in _SHORT_TYPE.findall(found[end]))
             for end in ("inputs", "outputs")
-        ]
+        )
         nodes = _nodes(found["name"], found["kind"], None)
-        return Layer(found["name"], found["kind"], *ends, nodes, sure=False)
+        return Layer(found["name"], found["kind"], inputs, outputs, nodes, sure=False)
     found = _LAYER.match(line)
     if found is None:
         return None
