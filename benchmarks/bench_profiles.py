@@ -24,6 +24,7 @@ from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, Precision
 from edgeseg.data.parts import write_parts
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.exporter.export import export_graph
+from edgeseg.geometry import Size
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.graph.modules import module_macs
@@ -31,6 +32,7 @@ from edgeseg.loading import open_model
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher
+from edgeseg.pixel_formats import FrameFormat, frame_shape
 from edgeseg.quantize.calibrate import calibrate
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.pytorch import PyTorchBackend
@@ -87,24 +89,32 @@ def main() -> None:
     emit("profiles", figures, gmac=gmac, side=options.side)
 
 
-def eager(config: TrainConfig, name: str, threads: int | None = None) -> PyTorchBackend:
-    """Return a detector with random weights in PyTorch, on square BGR frames."""
+def eager(
+    config: TrainConfig,
+    name: str,
+    threads: int | None = None,
+    *,
+    frame_size: Size | None = None,
+    frame_format: FrameFormat = "bgr",
+) -> PyTorchBackend:
+    """Return a detector with random weights in PyTorch; frames have the size of the network."""
     torch.manual_seed(config.seed)
     side, settings = config.image_size, json_config(config)
+    height, width = frame_size or (side, side)
     detector = build_detector(config.model, Teacher(config.teacher), settings, (side, side))
     module = Fused(
         detector,
         network_size=(side, side),
-        frame_size=(side, side),
-        frame_format="bgr",
+        frame_size=(height, width),
+        frame_format=frame_format,
         aspect="stretch",
         top=config.top,
     )
     card = GraphCard(
         name=name,
         model=config.model,
-        frame_format="bgr",
-        frame_shape=(1, side, side, 3),
+        frame_format=frame_format,
+        frame_shape=(1, *frame_shape(frame_format, height, width)),
         network_size=(side, side),
         aspect="stretch",
         threshold=0.5,

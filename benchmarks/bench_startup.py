@@ -73,7 +73,7 @@ def main() -> None:
 def kinds(model: Path, folder: Path) -> dict[str, Start]:
     """Return what is measured, by name; runtimes that are not installed are left out."""
     image = folder / "image.png"
-    _, height, width, _ = read_onnx_card(model).frame_shape
+    height, width = read_onnx_card(model).frame_size
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     write_png(image, pixels)
     found: dict[str, Start] = {

@@ -12,6 +12,7 @@ from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
 from edgeseg.limits import THRESHOLD, check_limit
+from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat, even_sides
 from edgeseg.region_config import RegionConfig
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
 from edgeseg.tiles import TileRequest
@@ -44,9 +45,7 @@ class ExportConfig(TileRequest, Settings):
     frame_size: str | None = setting(
         None, "Frame size as WIDTHxHEIGHT [default: size of the training images]"
     )
-    format: Literal["bgr", "rgb", "gray"] = setting(
-        "bgr", "Channel order of the frames; OpenCV's is bgr"
-    )
+    format: FrameFormat = setting("bgr", "Pixel format of the frames; OpenCV's is bgr")
     batch: int = setting(1, "Frames per inference", low=1, high=256)
     tolerance: float = fraction(1e-4, "Largest difference from PyTorch's anomaly map")
 
@@ -61,7 +60,19 @@ class ExportConfig(TileRequest, Settings):
             return None
         height, width = parse_size(self.frame_size, "--frame-size")
         check_limit("EDGESEG_MAX_PIXELS", self.batch * height * width, "pixels of a batch")
-        return height, width
+        return self.checked((height, width))
+
+    def checked(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return (height, width); ConfigError where the pixel format has no such frame."""
+        if not PIXEL_FORMATS[self.format].fits(*size):
+            height, width = (max(side // 2 * 2, 2) for side in size)
+            raise ConfigError(
+                f"invalid frame_size for {self.format}: {size[1]}x{size[0]} (expected "
+                f"{even_sides(self.format)})",
+                remedy=f"--frame-size {width}x{height}",
+                code="config/odd-size",
+            )
+        return size
 
 
 @dataclass(frozen=True, kw_only=True)

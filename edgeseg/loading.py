@@ -22,7 +22,7 @@ from edgeseg.files import newest, quoted, shown
 from edgeseg.geometry import Size
 from edgeseg.log import log, warn_once
 from edgeseg.machine.facts import this_machine
-from edgeseg.pixel_formats import FrameFormat
+from edgeseg.pixel_formats import FrameFormat, frame_shape
 from edgeseg.roi import Roi
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
@@ -146,7 +146,7 @@ def opened_run(
     device: str = "cpu",
 ) -> PyTorchBackend:
     """Return the backend of a detector and its card."""
-    from edgeseg.model.fused import CHANNELS, Fused
+    from edgeseg.model.fused import Fused
     from edgeseg.training.checkpoint import torch_device
 
     height, width = frame_size
@@ -161,7 +161,7 @@ def opened_run(
         tiles=card.tiles,
         roi=card.roi,
     )
-    graph = _graph_card(card, frame_format, (batch, height, width, CHANNELS[frame_format]))
+    graph = _graph_card(card, frame_format, (batch, *frame_shape(frame_format, height, width)))
     return PyTorchBackend(module.to(torch_device(device)), graph, threads=threads)
 
 

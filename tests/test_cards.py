@@ -11,7 +11,8 @@ import pytest
 from edgeseg import cards
 from edgeseg.cards import EngineCard, GraphCard, ModelCard, read_card, write_card
 from edgeseg.errors import ModelError
-from tests.kit.cards import make_engine_card, make_run_card
+from edgeseg.runtime.base import tensor_types
+from tests.kit.cards import make_card, make_engine_card, make_run_card
 from tests.kit.errors import fails
 from tests.kit.names import LEADING_ELSEWHERE
 
@@ -183,6 +184,25 @@ def test_sizes_are_bounded_before_memory_is_allocated(tmp_path, graph_card, fiel
     metadata = cards.metadata_from(graph_card) | {f"edgeseg.{field}": json.dumps(size)}
     with fails(ModelError, "model/invalid-card"):
         cards.card_from_metadata(metadata, tmp_path / "g.onnx")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("nv12", [1, 71, 64, 1]), ("nv12", [1, 72, 63, 1]), ("yuyv", [1, 48, 63, 2]),
+     ("yuyv", [1, 48, 64, 3]), ("bayer_rggb", [1, 47, 64, 1])],
+)  # fmt: skip
+def test_a_frame_has_the_shape_of_its_pixel_format(tmp_path, graph_card, kind, shape):
+    metadata = cards.metadata_from(graph_card)
+    metadata |= {"edgeseg.frame_format": f'"{kind}"', "edgeseg.frame_shape": str(shape)}
+    with fails(ModelError, "model/invalid-card") as caught:
+        cards.card_from_metadata(metadata, tmp_path / "g.onnx")
+    assert kind in caught.value.problem
+
+
+def test_the_size_of_a_frame_is_that_of_its_picture():
+    card = make_card(48, 64, frame_format="nv12", batch=2)
+    assert (card.frame_shape, card.frame_size) == ((2, 72, 64, 1), (48, 64))
+    assert tensor_types(card)["mask"][0] == (2, 48, 64)
 
 
 def test_a_limit_can_be_raised(tmp_path, graph_card, monkeypatch):

@@ -48,6 +48,12 @@ INVALID = [
     (ExportConfig, {"batch": 0}, RANGE, "--batch 1"),
     (ExportConfig, {"format": "rbg"}, CHOICE, "--format rgb"),
     (ExportConfig, {"frame_size": "640"}, "config/not-a-size", "--frame-size 640x480"),
+    (
+        ExportConfig,
+        {"frame_size": "641x481", "format": "nv12"},
+        "config/odd-size",
+        "--frame-size 640x480",
+    ),
     (ExportConfig, {"tolerance": -1e-4}, RANGE, "--tolerance 0.0"),
     (CalibrateConfig, {"good_count": 0}, "config/no-images", "--good-count 200"),
     (BuildConfig, {"precision": "f16"}, CHOICE, "--precision fp16"),

@@ -7,6 +7,7 @@ import pytest
 
 from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError, DataError, ModelError
+from edgeseg.pixel_formats import PIXEL_FORMATS
 from edgeseg.prediction import Model, Prediction, load, mask_of
 from edgeseg.region_config import RegionConfig
 from edgeseg.regions import Region
@@ -54,7 +55,7 @@ def test_model_takes_frames_that_are_not_contiguous(model):
     np.testing.assert_array_equal(model(frame).mask, model(np.ascontiguousarray(frame)).mask)
 
 
-@pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
+@pytest.mark.parametrize("frame_format", PIXEL_FORMATS)
 def test_model_converts_to_the_channels_of_the_graph(frame_format):
     model = Model(RedBackend(make_card(frame_format=frame_format)))
     frame = red_square()

@@ -74,10 +74,11 @@ def check_comparable(a: GraphCard, b: GraphCard) -> None:
             remedy="name two conversions of one model; edgeseg evaluate A DATA scores a network",
             code="verify/network-size",
         )
-    gray = "gray" in (a.frame_format, b.frame_format) and a.frame_format != b.frame_format
-    if a.frame_shape == b.frame_shape and not gray:
+    if a.frame_shape == b.frame_shape and (
+        a.frame_format == b.frame_format or {a.frame_format, b.frame_format} == {"bgr", "rgb"}
+    ):
         return
-    n, height, width, _ = a.frame_shape
+    n, (height, width) = a.frame_shape[0], a.frame_size
     raise ConfigError(
         f"A takes frames of {_frames(a)}, B takes {_frames(b)}.",
         remedy=f"edgeseg export {quoted(b.name)} --frame-size {width}x{height} "
@@ -94,7 +95,7 @@ def _open_both(a: Path, b: Path, stack: ExitStack) -> tuple[Backend, Backend]:
     ours = stack.enter_context(open_model(a))
     if not b.is_dir() or a.is_dir():
         return ours, stack.enter_context(open_model(b))
-    n, height, width, _ = ours.card.frame_shape
+    n, (height, width) = ours.card.frame_shape[0], ours.card.frame_size
     kind = ours.card.frame_format
     run = open_run(b, frame_size=(height, width), frame_format=kind, batch=n, device="auto")
     return ours, stack.enter_context(run)
@@ -175,5 +176,5 @@ def _origin(data: Path | None, count: int, card: GraphCard) -> str:
 
 
 def _frames(card: GraphCard) -> str:
-    n, height, width, _ = card.frame_shape
+    n, (height, width) = card.frame_shape[0], card.frame_size
     return f"{n} x {width} x {height} {card.frame_format}"

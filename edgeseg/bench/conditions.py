@@ -8,6 +8,7 @@ from edgeseg.data.frames import FrameSet
 from edgeseg.extras import versions
 from edgeseg.geometry import Size, size_text
 from edgeseg.machine.facts import this_machine
+from edgeseg.pixel_formats import FrameFormat
 from edgeseg.runtime.base import Backend
 
 PACKAGES = ("numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
@@ -27,19 +28,21 @@ class Conditions:
     frames: str
     """Origin of the frames."""
     frame_shape: tuple[int, int, int, int]
+    frame_format: FrameFormat
+    frame_size: Size
     network_size: Size
     warmup: int
 
     def lines(self) -> list[str]:
         """Return the first lines of a report."""
-        batch, height, width, channels = self.frame_shape
         return [
             f"model       {self.model}, network {size_text(self.network_size)}",
             f"engine      {self.engine}",
             f"machine     {self.machine}",
             f"threads     {'chosen by the runtime' if self.threads is None else self.threads}",
             f"versions    {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
-            f"frames      {self.frames}; {width}x{height}x{channels}, batch {batch}",
+            f"frames      {self.frames}; {size_text(self.frame_size)} {self.frame_format}, "
+            f"batch {self.frame_shape[0]}",
         ]
 
 
@@ -56,6 +59,8 @@ def conditions(
         "versions": versions(*PACKAGES),
         "frames": frames.origin,
         "frame_shape": card.frame_shape,
+        "frame_format": card.frame_format,
+        "frame_size": card.frame_size,
         "network_size": card.network_size,
         "warmup": config.warmup,
     }

@@ -29,7 +29,7 @@ SYNTHETIC = 8  # synthetic frames of a benchmark
 
 @dataclass(frozen=True)
 class FrameSet:
-    """Frames in the format and size of a graph, uint8 [F, H, W, C], and their origin."""
+    """Frames in the format and size of a graph, uint8 [F, rows, columns, C], and their origin."""
 
     pixels: NDArray[np.uint8]
     origin: str
@@ -65,10 +65,10 @@ def parity_frames(
     """
     generator = np.random.default_rng(0)
     images = list(images[:most]) or _textures(card.map_size, generator, KEPT // 2)
-    frames = batches(card, len(images), images.__getitem__)
-    black = np.zeros(card.frame_shape, np.uint8)
-    noise = generator.integers(0, 256, card.frame_shape, np.uint8)
-    return [*frames, black, np.full_like(black, 255), noise]
+    frames = list(batches(card, len(images), images.__getitem__))
+    for level in (0, 255):
+        frames += batches(card, 1, [np.full((*card.frame_size, 3), level, np.uint8)].__getitem__)
+    return [*frames, generator.integers(0, 256, card.frame_shape, np.uint8)]
 
 
 def batches(

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.data.formats.decode import LIMIT, Pixels, decode
+from edgeseg.data.formats.frame_bytes import write_frame
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, shown, write_atomic
 from edgeseg.geometry import Aspect, Box, Size, fit
 from edgeseg.limits import limit
+from edgeseg.pixel_formats import FrameFormat, picture_size
 
 BYTES_PER_PIXEL, HEADERS = 8, 1 << 24  # at most, in a file
-RGB_OF_BGR = np.array([2, 1, 0])
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -95,6 +96,23 @@ def resize_matrix(source: int, target: int) -> Weights:
     distance = np.abs(np.arange(source)[None, :] + 0.5 - centers[:, None]) / support
     weights = np.clip(1.0 - distance, 0.0, None)
     matrix = np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    matrix.setflags(write=False)
+    return matrix
+
+
+@lru_cache(maxsize=64)
+def sampling_matrix(source: int, target: int) -> Weights:
+    """Return the weights of a one-axis bilinear resize that is not antialiased.
+
+    float32 [target, source]; each row has the two nearest pixels. Centered on half pixels, as in
+    OpenCV's INTER_LINEAR and PyTorch's `interpolate`.
+    """
+    centers = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
+    below = np.minimum(centers.astype(np.intp), max(source - 2, 0))
+    matrix = np.zeros((target, source), np.float32)
+    share = (centers - below).astype(np.float32)
+    matrix[np.arange(target), below] = 1 - share
+    matrix[np.arange(target), np.minimum(below + 1, source - 1)] += share
     matrix.setflags(write=False)
     return matrix
 
@@ -179,22 +197,16 @@ def _scaled(image: NDArray[np.float32], rows: Weights, columns: Weights) -> NDAr
     return np.ascontiguousarray(wide.transpose(0, 2, 1))
 
 
-def fill_frame(frame: Image, image: Image, *, source: str, target: str, aspect: Aspect) -> None:
+def fill_frame(
+    frame: Image, image: Image, *, source: str, target: FrameFormat, aspect: Aspect
+) -> None:
     """Write an image into one frame of a slot.
 
-    frame: uint8 [H, W, C], the buffer; image: uint8 [h, w, 3] in `source` order (`rgb`, `bgr`);
-    target, aspect: frame format and aspect of the graph. An image of another size is resized as in
+    frame: uint8, the buffer, in the `target` format; image: uint8 [h, w, 3] in `source` order
+    (`rgb`, `bgr`); target, aspect: of the graph. An image of another size is resized as in
     training.
     """
-    height, width = frame.shape[:2]
-    fitted = letterbox(image, (height, width), aspect)
-    if target == "gray":
-        code = cv2.COLOR_RGB2GRAY if source == "rgb" else cv2.COLOR_BGR2GRAY
-        cv2.cvtColor(fitted, code, dst=frame[:, :, 0])
-    elif source == target:
-        np.copyto(frame, fitted)
-    else:
-        np.take(fitted, RGB_OF_BGR, axis=2, out=frame)
+    write_frame(letterbox(image, picture_size(target, frame.shape), aspect), source, frame, target)
 
 
 def write_png(path: Path, image: Image) -> None:

@@ -1,19 +1,21 @@
 """The types that an engine computes in, by the ONNX nodes of its layers.
 
 Where no GPU can run the engine, its list of layers is the only evidence of its types: which type
-each convolution reads, and that the norms of the similarity stay in FP32. A type that the list does
-not show is unknown, which is counted; one that contradicts the graph is an error.
+each convolution and product of the resize reads, and that the norms of the similarity stay in FP32.
+A type that the list does not show is unknown, which is counted; one that contradicts the graph is
+an error.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from onnx import ModelProto, TensorProto
 
 from edgeseg.engine.layer_list import UNKNOWN, Layer, word_of
 from edgeseg.errors import BuildError
+from edgeseg.quantize.fp16 import RESIZE
 
 _TENSOR_TYPES = {TensorProto.UINT8: "UInt8", TensorProto.FLOAT: "FP32"}
 _TENSOR = re.compile(
@@ -41,27 +43,29 @@ def check_tensors(lines: Iterable[str], model: ModelProto) -> None:
 
 @dataclass(frozen=True)
 class Types:
-    """What each convolution reads and each norm computes in, by the name of the ONNX node."""
+    """What convolutions and products of the resize read and norms compute in, by ONNX node."""
 
     convolutions: dict[str, str]
     norms: dict[str, str]
+    products: dict[str, str]
 
     def counts(self) -> dict[str, int]:
         """Return for the card: convolutions, convolutions_fp16, ..., norms, norms_fp32, ..."""
-        counts = {"convolutions": len(self.convolutions), "norms": len(self.norms)}
-        counts |= Counter(f"convolutions_{kind.lower()}" for kind in self.convolutions.values())
-        counts |= Counter(f"norms_{kind.lower()}" for kind in self.norms.values())
+        found = asdict(self)
+        counts = {k: len(types) for k, types in found.items() if types or k != "products"}
+        for kind, types in found.items():
+            counts |= Counter(f"{kind}_{word.lower()}" for word in types.values())
         return counts
 
     @property
     def count(self) -> int:
         """How many nodes there are."""
-        return len(self.convolutions) + len(self.norms)
+        return len(self.convolutions | self.norms | self.products)
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """The nodes whose type is not known."""
-        found = self.convolutions | self.norms
+        found = self.convolutions | self.norms | self.products
         return tuple(name for name, kind in found.items() if kind == UNKNOWN)
 
     def check(self, half: frozenset[str], int8: frozenset[str] = frozenset()) -> None:
@@ -69,7 +73,7 @@ class Types:
 
         half: the nodes typed FP16, none for an FP32 engine; int8: the convolutions that read INT8.
         """
-        for name, found in (self.convolutions | self.norms).items():
+        for name, found in (self.convolutions | self.norms | self.products).items():
             expected = "INT8" if name in int8 else "FP16" if name in half else "FP32"
             if found not in (expected, UNKNOWN):
                 raise BuildError(
@@ -80,15 +84,17 @@ class Types:
 
 
 def read_types(model: ModelProto, layers: list[Layer]) -> Types:
-    """Look up the convolutions and norms of a graph among the layers of its engine."""
-    convolutions, norms = {}, {}
+    """Look up convolutions, norms and the resize of a graph among the layers of its engine."""
+    convolutions, norms, products = {}, {}, {}
     for node in model.graph.node:
         carriers = [layer for layer in layers if node.name in layer.nodes]
         if node.op_type == "Conv":
             convolutions[node.name] = _input_type(carriers)
         elif node.op_type == "ReduceL2":
             norms[node.name] = _inner_type(carriers, node.input[0].removesuffix("/fp32"))
-    return Types(convolutions, norms)
+        elif node.op_type == "MatMul" and node.name.startswith(RESIZE):
+            products[node.name] = _product_type(carriers)
+    return Types(convolutions, norms, products)
 
 
 def _input_type(carriers: list[Layer]) -> str:
@@ -112,6 +118,17 @@ def _input_type(carriers: list[Layer]) -> str:
     if len(set(kernel.weights)) == 1:
         return kernel.weights[0]
     return kernel.inputs[0] if kernel.sure else UNKNOWN
+
+
+def _product_type(carriers: list[Layer]) -> str:
+    """Return the type that a product reads; of one that became a sum, the type that it writes.
+
+    A sum may be fused with the cast of the frame before it, and then reads bytes.
+    """
+    kernels = [layer for layer in carriers if layer.kind not in _NO_KERNELS and layer.inputs]
+    if kernels:
+        return kernels[0].inputs[0]
+    return carriers[0].outputs[0] if carriers and carriers[0].outputs else UNKNOWN
 
 
 def _inner_type(carriers: list[Layer], source: str) -> str:

@@ -18,7 +18,7 @@ from edgeseg.config import BuildConfig, RuntimeName, Typing
 from edgeseg.engine.checks.check import check
 from edgeseg.engine.layer_list import Layer, inspected_layers, read_layers, unread_lines
 from edgeseg.engine.layers import Types, check_tensors, read_types
-from edgeseg.engine.products import as_convolutions
+from edgeseg.engine.products import without_products
 from edgeseg.engine.typed import Typed
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.log import log
@@ -178,7 +178,7 @@ def _serialize(
     if api.release.strong:
         strong = typed.model
         if api.release.lacks_fp32_products(capability_of(target)):
-            strong = as_convolutions(strong)
+            strong = without_products(strong)
         data = _build(api, strong, config, target, build_log)
         if data is not None:
             return data, "strong", build_log

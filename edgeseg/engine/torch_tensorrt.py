@@ -85,7 +85,7 @@ class Builder:
         self, model: ModelProto, keep: frozenset[str], config: BuildConfig
     ) -> tuple[ExportedProgram, tuple[Tensor, ...]]:
         """Export the fused module with its types; also return its inputs."""
-        n, height, width, _ = self.card.frame_shape
+        n, (height, width) = self.card.frame_shape[0], self.card.frame_size
         with (
             open_run(
                 self.run,

@@ -14,7 +14,7 @@ from edgeseg.extras import require
 from edgeseg.graph.blocks import blocks_of
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.quantize.calibration_images import SeenImages
-from edgeseg.quantize.fp16 import half_nodes, to_fp16
+from edgeseg.quantize.fp16 import half_nodes, resize_nodes, to_fp16
 from edgeseg.quantize.int8 import Int8
 from edgeseg.quantize.qdq import Style
 
@@ -51,18 +51,19 @@ def typed_graph(
         return Typed(model, accuracy={"line": EXACT})
     on_cpu = runtime in GRAPH_RUNTIMES
     style: Style = "cpu" if on_cpu else "fp16"
+    fixed = resize_nodes(model) if on_cpu else frozenset()
 
     def retype(keep: frozenset[str]) -> ModelProto:
         if config.precision == BF16:
             return model
         if int8 is None:
-            return to_fp16(model, keep=keep)
+            return to_fp16(model, keep=keep | fixed)
         return replace(int8, keep=keep).apply(model, style)
 
     if config.data is None:
         return Typed(retype(frozenset()), accuracy={"line": NO_GATE}, int8=int8)
     require("scipy", extra="cpu")  # before minutes of work
-    lowered = frozenset() if config.precision == BF16 else half_nodes(model)
+    lowered = frozenset() if config.precision == BF16 else half_nodes(model, fixed)
     if int8:
         lowered = frozenset(int8.placement(model, style).convolutions)
     higher: Precision = "fp32" if on_cpu or int8 is None else "fp16"

@@ -152,7 +152,7 @@ def log_outdated(run: Path, card: ModelCard) -> None:
                 f"them: edgeseg threshold {quoted(path)} DATA --false-reject 0.01"
             )
         elif any(getattr(graph, name) != getattr(card, name) for name in names):
-            batch, height, width, _ = graph.frame_shape
+            batch, (height, width) = graph.frame_shape[0], graph.frame_size
             log.info(
                 f"{shown(path)} has the old thresholds, rule or ROIs; to update it: "
                 f"edgeseg export {quoted(run)} "

@@ -29,7 +29,7 @@ def exported_graph(run: Path) -> Path:
         log.info(f"{path} is out of date: exporting {run} again")
         if found.tiles != card.tiles:
             log.warning(f"{path} had other tiles than {run}, and gets those of the run")
-        batch, height, width, _ = found.frame_shape
+        batch, (height, width) = found.frame_shape[0], found.frame_size
         settings = {"frame_size": f"{width}x{height}", "format": found.frame_format}
         config = make(ExportConfig, settings | {"batch": batch})
     else:

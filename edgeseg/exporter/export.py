@@ -56,7 +56,7 @@ class Exported:
 
     def summary(self) -> str:
         """Return the file, its frames and its parity, as text."""
-        n, height, width, _ = self.card.frame_shape
+        n, (height, width) = self.card.frame_shape[0], self.card.frame_size
         frames = f"{n} x {width} x {height} {self.card.frame_format}"
         lines = [
             f"{self.graph}: {self.bytes / 1e6:.1f} MB, frames {frames}, opset {OPSET}",
@@ -102,7 +102,7 @@ def traced_run(run: Path, config: ExportConfig) -> tuple[ModelProto, GraphCard]:
 
 def opened(run: Path, card: ModelCard, config: ExportConfig, data: Path | None) -> PyTorchBackend:
     """Open a run for an export, with the tiles that are requested."""
-    size = config.size() or card.frame_size
+    size = config.size() or (card.frame_size and config.checked(card.frame_size))
     tiles = tiles_of(card, config, size)
     if tiles == card.tiles:
         return open_run(run, frame_size=size, frame_format=config.format, batch=config.batch)

@@ -52,7 +52,7 @@ class Inspection:
 
     def summary(self) -> str:
         """Return the table as text."""
-        n, height, width, _ = self.card.frame_shape
+        n, (height, width) = self.card.frame_shape[0], self.card.frame_size
         size, teacher = (
             size_text(self.card.network_size),
             self.card.training.get("teacher", "unknown"),

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 OPSET = 19  # the first in which the scale of QuantizeLinear may be FP16
 PREFIX = "detector."  # of the weights' names in the exported module
+NONE: tuple[str, ...] = ()
+OWNED = {"Conv": (".weight",), "MatMul": (".band",)}  # the parameter whose module a node is
 
 
 def trace(
@@ -33,7 +35,7 @@ def trace(
 
 
 def _tidy(model: ModelProto) -> None:
-    """Name the convolutions after their weights, and drop the exporter's notes.
+    """Name convolutions and banded products after their weights, and drop the exporter's notes.
 
     Every runtime's profile shows the names. The notes contain paths of this machine.
     """
@@ -41,7 +43,8 @@ def _tidy(model: ModelProto) -> None:
         del message.metadata_props[:]
     names = {node.name for node in model.graph.node}
     for node in model.graph.node:
-        name = node.input[1].removeprefix(PREFIX) if node.op_type == "Conv" else node.name
-        if name.endswith(".weight") and name.removesuffix(".weight") not in names:
-            node.name = name.removesuffix(".weight")
-            names.add(node.name)
+        owned = [name for name in node.input if name.endswith(OWNED.get(node.op_type, NONE))]
+        name = owned[0].removeprefix(PREFIX).rpartition(".")[0] if owned else ""
+        if name and name not in names:
+            node.name = name
+            names.add(name)

@@ -1,6 +1,6 @@
 """The exported graph: camera bytes in, mask bytes out, everything between them inside.
 
-    frame uint8 [N, H, W, C] -> cast -> resize -> (tiles) -> normalize -> detector -> (one map)
+    frame uint8, the camera's bytes -> cast -> resize -> (tiles) -> normalize -> detector -> (join)
     detector -> anomaly_map float32 [N, S, S'], enlarged to that where it is smaller
     anomaly_map -> score float32 [N];  anomaly_map, threshold float32 [1] -> mask uint8 [N, H, W]
     image, teacher's features -> input_check float32 [N, K], where the detector has a check
@@ -11,9 +11,9 @@ from which tiles of the network's size are cut (tiling.py); without, it is the n
 
 `forward` is written for the exporter: no control flow on data, constant shapes, and Cast first and
 last because TensorRT allows no other operation on bytes. The resize is the antialiased filter of
-training as two matrix products, because TensorRT's Resize has no antialiasing. Two more products
-enlarge the map, because CPU runtimes resize a single channel slowly. Frames of S x S' are not
-resized.
+training as products with small matrices, whose cost follows the pixels of the frame
+(pixels/resize.py); TensorRT's Resize has no antialiasing. Frames of S x S' are not resized. The map
+is enlarged in the same way (pixels/mask.py).
 """
 
 from math import prod
@@ -21,17 +21,18 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from edgeseg.data.images import blur_matrix, placed_matrices, resize_matrix
+from edgeseg.data.formats.planes import planes_of
+from edgeseg.data.images import blur_matrix, resize_matrix
 from edgeseg.geometry import Aspect, Size, fit
-from edgeseg.model.blocks import upsample
 from edgeseg.model.detector import Detector
 from edgeseg.model.input_check import InputCheck
+from edgeseg.model.pixels.mask import FrameMask
+from edgeseg.model.pixels.resize import FrameResize
 from edgeseg.model.roi.inspected import Inspected
 from edgeseg.model.tiles.tiling import Found, Tiling
+from edgeseg.pixel_formats import FrameFormat
 from edgeseg.roi import Roi
 from edgeseg.tiles import Tiles
-
-CHANNELS = {"bgr": 3, "rgb": 3, "gray": 1}
 
 
 class Fused(nn.Module):
@@ -49,7 +50,7 @@ class Fused(nn.Module):
         *,
         network_size: Size,
         frame_size: Size,
-        frame_format: str,
+        frame_format: FrameFormat,
         aspect: Aspect,
         top: int,
         context: float = 0.0,
@@ -76,13 +77,10 @@ class Fused(nn.Module):
         pixels = self.inspected.count if self.inspected else prod(self.content.size)
         self.top = min(top, pixels)
         self.context = context
-        self.resized = frame_size != self.map_size
-        self.rows: Tensor
-        self.columns: Tensor
-        # Copies: the cached matrices are read-only, which torch warns about.
-        rows, columns = placed_matrices(frame_size, self.map_size, self.content)
-        self.register_buffer("rows", torch.tensor(rows), persistent=False)
-        self.register_buffer("columns", torch.tensor(columns.T.copy()), persistent=False)
+        plain = frame_size == self.map_size and frame_format in ("rgb", "bgr", "gray")
+        planes = planes_of(frame_format, frame_size, self.map_size, self.content)
+        self.resize = None if plain else FrameResize(planes)
+        self.mask = FrameMask(self.content.size, frame_size)
         for axis, tile, side, inside in (
             ("rows", network_size[0], self.map_size[0], self.content.rows),
             ("columns", network_size[1], self.map_size[1], self.content.columns),
@@ -114,11 +112,7 @@ class Fused(nn.Module):
         flat = (inside if scored is None else self._cut(scored)).flatten(1)
         score = flat.amax(1) if self.top == 1 else flat.topk(self.top, dim=1).values.mean(dim=1)
         shown = self._cut(self.inspected.continued(whole)) if self.inspected else inside
-        full = upsample(shown, self.frame_size) if self.resized else inside
-        # Scalars: a new tensor would be a copy from the host, which waits and cannot be captured.
-        marked = full.squeeze(1) > threshold
-        marked = self.inspected.above(marked) if self.inspected else marked
-        mask = torch.where(marked, 255.0, 0.0).to(torch.uint8)
+        mask = self.mask(shown, threshold, self.inspected.on_frame if self.inspected else None)
         return mask, score, whole.squeeze(1), *checked
 
     def found(self, image: Tensor) -> Found:
@@ -149,10 +143,11 @@ class Fused(nn.Module):
         return x[:, :, self.content.rows, self.content.columns]
 
     def rgb(self, frame: Tensor) -> Tensor:
-        """uint8 [N, H, W, C] -> float32 [N, 3, S, S'] in 0..255, resized as in training."""
+        """uint8 frames -> float32 [N, 3, S, S'] in 0..255, resized as in training."""
+        if self.resize is not None:
+            resized: Tensor = self.resize(frame)
+            return resized
         image = frame.float().permute(0, 3, 1, 2)
-        if self.resized:
-            image = self.rows @ (image @ self.columns)
         if self.frame_format == "bgr":
             return image.index_select(1, self.rgb_of_bgr)
         return image.expand(-1, 3, -1, -1)

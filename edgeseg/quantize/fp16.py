@@ -1,14 +1,15 @@
-"""FP32 to FP16, typed in the graph: the operations between convolutions are FP16, all others FP32.
+"""FP32 to FP16, typed in the graph: the resize and what is between convolutions; the rest is FP32.
 
 A strongly typed engine (TensorRT 10 and later, TensorRT-RTX) computes each node in the type that
 the graph gives it, so the precision is decided here, once, for every runtime:
 
-    frame -> cast, resize, normalize | FP16: convolutions ... | unit vectors, similarity | FP16:
-    head | sigmoid, map, score, mask
+    frame -> cast | FP16: resize | normalize | FP16: convolutions ... | unit vectors, similarity |
+    FP16: head | sigmoid, map, score, mask
 
 At each bar stands one Cast per tensor and type. The unit vectors stay FP32: a sum of squares over
 256 channels overflows FP16 at a mean magnitude of 16, and an epsilon of 1e-12 becomes 0, which
-turns a black frame into NaN. Means stay FP32 because of the same sum.
+turns a black frame into NaN. Means stay FP32 because of the same sum. Of the resize
+(`model/pixels/resize.py`) FP16 holds the bytes exactly and the sums, up to 255, to 1/16.
 """
 
 from collections.abc import Iterable
@@ -27,6 +28,10 @@ ALLOWED = frozenset(
 """The operations that lose nothing in FP16; between convolutions only."""
 PAIRED = frozenset(("Add", "Mul"))
 """FP16 only if both inputs are: a constant, or the result of an FP32 node, keeps them FP32."""
+RESIZE = "resize."
+"""How the names of the products begin that resize a frame."""
+ADDED_UP = frozenset("Add Gather MatMul Reshape Transpose".split())
+"""What the resize consists of, after the first product."""
 QUANTIZERS = frozenset(("QuantizeLinear", "DequantizeLinear"))
 """Always FP16, with FP16 scales: TensorRT wants a scale in the type of what it scales."""
 MAX = float(np.finfo(np.float16).max)
@@ -46,6 +51,14 @@ def to_fp16(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> ModelPr
 def half_nodes(model: ModelProto, keep: frozenset[str] = frozenset()) -> frozenset[str]:
     """Return the names of the nodes that compute in FP16, without those to `keep` in FP32."""
     return frozenset(name_of(node) for node in _half(Graph(model))) - keep
+
+
+def resize_nodes(model: ModelProto) -> frozenset[str]:
+    """Return the names of the nodes that resize a frame.
+
+    ONNX Runtime has no FP16 products for CPUs: it would convert the frame there and back.
+    """
+    return frozenset(name_of(node) for node in _resize(Graph(model)))
 
 
 def retype(graph: Graph, keep: frozenset[str] = frozenset()) -> None:
@@ -80,6 +93,7 @@ def retype(graph: Graph, keep: frozenset[str] = frozenset()) -> None:
 def _half(graph: Graph) -> set[ir.Node]:
     after = _reached(graph.nodes, forward=True)
     before = _reached(reversed(graph.nodes), forward=False)
+    resize = _resize(graph)
     tensors: set[ir.Value | None] = set()  # FP16
     found = set()
     for node in graph.nodes:
@@ -89,7 +103,21 @@ def _half(graph: Graph) -> set[ir.Node]:
         fits = all(_fits(value) for value in values if value is not None)
         ends = any(tensor.is_graph_output() for tensor in node.outputs)
         plain = node.op_type in ALLOWED and between and paired and fits and not ends
-        if plain or node.op_type in QUANTIZERS:
+        if plain or node.op_type in QUANTIZERS or node in resize:
+            found.add(node)
+            tensors.update(node.outputs)
+    return found
+
+
+def _resize(graph: Graph) -> set[ir.Node]:
+    """Return the products that resize a frame, and what only adds up their results."""
+    tensors: set[ir.Value | None] = set()
+    found = set()
+    for node in graph.nodes:
+        data = [t for t in node.inputs if t and not (t.is_initializer() or constant(t) is not None)]
+        if node.op_type in ADDED_UP and (
+            name_of(node).startswith(RESIZE) or (data and tensors.issuperset(data))
+        ):
             found.add(node)
             tensors.update(node.outputs)
     return found

@@ -169,7 +169,7 @@ def _run_of(path: Path, graph: GraphCard) -> ModelCard | None:
 
 
 def _size(card: GraphCard) -> str:
-    _, height, width, _ = card.frame_shape
+    height, width = card.frame_size
     rows, columns = card.network_size
     if card.tiles:
         return f"{card.tiles.text(card.network_size)}, of frames of {width} x {height}"

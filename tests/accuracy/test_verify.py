@@ -204,6 +204,7 @@ def test_verify_opens_a_run_for_the_frames_of_the_graph(run, exported):
         ({"frame_shape": (1, 48, 64, 3)}, "1 x 64 x 48 rgb"),
         ({"frame_shape": (2, 16, 16, 3)}, "2 x 16 x 16 rgb"),
         ({"frame_shape": (1, 16, 16, 1), "frame_format": "gray"}, "1 x 16 x 16 gray"),
+        ({"frame_shape": (1, 24, 16, 1), "frame_format": "nv12"}, "1 x 16 x 16 nv12"),
     ],
 )
 def test_check_comparable_refuses_other_frames(change, frames):
@@ -212,6 +213,17 @@ def test_check_comparable_refuses_other_frames(change, frames):
     assert "1 x 16 x 16 rgb" in caught.value.problem and frames in caught.value.problem
     remedy = "edgeseg export plates --frame-size 16x16 --format rgb --batch 1"
     assert caught.value.remedy.startswith(remedy)
+
+
+def test_check_comparable_tells_formats_of_one_shape_apart():
+    yuyv, uyvy = (
+        dataclasses.replace(CARD, frame_shape=(1, 16, 16, 2), frame_format=kind)
+        for kind in ("yuyv", "uyvy")
+    )
+    check_comparable(yuyv, yuyv)
+    check_comparable(CARD, dataclasses.replace(CARD, frame_format="bgr"))
+    with fails(ConfigError, "verify/frames"):
+        check_comparable(yuyv, uyvy)
 
 
 def test_check_comparable_refuses_another_network_size():

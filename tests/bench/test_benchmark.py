@@ -70,7 +70,7 @@ def test_the_text_has_the_method_beside_the_figures():
     text = benchmark(backend, frames(backend.card), BenchConfig(iterations=2, warmup=7)).summary()
     for part in (
         *("p50 ", "p90 ", "p99 ", "max ", "n 2", "frames/s", "after 7 warm-up iterations"),
-        *("3 planned frames", "64x48", this_machine().line(), "fake, CPU, 1 thread"),
+        *("3 planned frames", "64 x 48 bgr", this_machine().line(), "fake, CPU, 1 thread"),
         *("for reference only", "9.4 ms per image in PyTorch on a Tesla V100", "another machine"),
     ):
         assert part in text, part

@@ -5,6 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
+from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.frames import CYCLED, KEPT, load_frames, parity_frames, pick_images, pick_paths
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError
@@ -21,6 +22,11 @@ def test_pictures_then_black_white_and_noise(graph_card):
     assert all(picture.std() > 1 for picture in pictures)
     assert not black.any() and (white == 255).all()
     assert noise.std() > 70
+
+
+def test_black_and_white_are_so_in_yuv():
+    *_, black, white, _ = parity_frames(make_card(frame_format="nv12"))
+    assert not to_bgr(black[0], "nv12").any() and (to_bgr(white[0], "nv12") == 255).all()
 
 
 def test_the_same_frames_every_time(graph_card):

@@ -134,12 +134,19 @@ def test_build_engine_ahead_of_time(toy_graph, tmp_path):
     assert built.path.name == "toy-fp16-rtx-sm89.engine"
     card = built.card
     assert (card.target, card.typing, card.precision) == ("sm89", "strong", "fp16")
-    assert card.layers == {"convolutions": 2, "convolutions_fp16": 2, "norms": 0}
+    assert card.layers == {
+        "convolutions": 2,
+        "convolutions_fp16": 2,
+        "norms": 0,
+        "products": 2,
+        "products_fp16": 2,
+    }
     assert card.parity["line"].startswith(
         "the engine was not run on a GPU; its graph on the CPU: map difference "
     )
     assert card.parity["on"].startswith("onnxruntime ")
-    assert "layers: convolutions 2, norms 0, convolutions_fp16 2" in built.summary()
+    counts = "convolutions 2, norms 0, products 2, convolutions_fp16 2, products_fp16 2"
+    assert f"layers: {counts}" in built.summary()
 
 
 def test_build_engine_of_an_fp32_plan_has_no_parity(toy_graph, tmp_path):

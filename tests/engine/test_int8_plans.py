@@ -53,6 +53,8 @@ def test_build_plan_in_int8(model, int8, capability, similarity):
         "convolutions_fp16": CONVOLUTIONS - count,
         "norms": 6,
         "norms_fp32": 6,
+        "products": 2,
+        "products_fp16": 2,
     }
     weights = sum(len(i.raw_data) for i in model.graph.initializer)
     assert 0.25 * weights < len(plan.data) < 0.35 * weights

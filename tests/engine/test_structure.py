@@ -84,6 +84,7 @@ def test_the_card_counts_them_by_type(built):
     counts = {"convolutions": convolutions, "norms": norms, "norms_fp32": norms}
     types = Counter(built.planned.values())
     counts |= {f"convolutions_{kind.lower()}": number for kind, number in types.items()}
+    counts |= {"products": 2, f"products_{built.precision}": 2}  # of the resize
     assert built.plan.layers == counts
 
 

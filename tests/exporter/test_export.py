@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from onnx import TensorProto, numpy_helper
 
 from edgeseg.cards import CARD, ModelCard, card_from_metadata, read_card, write_card
 from edgeseg.config import ExportConfig
+from edgeseg.data.formats.frame_bytes import to_bgr, write_frame
 from edgeseg.errors import ConfigError, DataError, GateFailed, ModelError
 from edgeseg.evaluation.compare import compare
 from edgeseg.exporter import export
@@ -24,6 +26,7 @@ from edgeseg.graph.files import read_graph
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.dskd import DSKD
 from edgeseg.model.teacher import Teacher
+from edgeseg.pixel_formats import PIXEL_FORMATS
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
@@ -142,27 +145,36 @@ def test_the_report(exported):
     assert document["parity"]["mask_errors"] == 0
 
 
-@pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
-def test_every_frame_format(tmp_path, frame_format):
+@pytest.mark.parametrize("runtime", [OnnxRuntimeBackend, OpenVinoBackend])
+@pytest.mark.parametrize("frame_format", PIXEL_FORMATS)
+def test_every_frame_format(tmp_path, frame_format, runtime):
+    """The answer is that for the RGB picture which OpenCV reads from the bytes."""
     path = tmp_path / "toy.onnx"
-    config = ExportConfig(format=frame_format)
     with toy_backend(frame_format=frame_format) as backend:
-        export_graph(backend, path, config)
-    picture = np.random.default_rng(0).integers(0, 256, (48, 40, 3), np.uint8)
-    frame = {
-        "bgr": picture[:, :, ::-1],
-        "rgb": picture,
-        "gray": cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None],
-    }[frame_format]
-    seen = np.repeat(frame, 3, axis=2) if frame_format == "gray" else picture
-    with OnnxRuntimeBackend(path) as graph, toy_backend(frame_format="rgb") as reference:
+        export_graph(backend, path, ExportConfig(format=frame_format))
+    coarse = np.random.default_rng(0).integers(60, 190, (6, 5, 3), np.uint8)
+    picture = cv2.resize(coarse, (40, 48), interpolation=cv2.INTER_LINEAR)
+    with runtime(path) as graph, toy_backend(frame_format="rgb") as reference:
         ours, theirs = Slot.on_host(graph.card), Slot.on_host(reference.card)
-        ours.frame[0], theirs.frame[0] = frame, seen
+        write_frame(picture, "rgb", ours.frame[0], frame_format)
+        theirs.frame[0] = to_bgr(ours.frame[0], frame_format)[:, :, ::-1]
         for backend, slot in ((graph, ours), (reference, theirs)):
             backend.bind(slot)
             backend.run()
-    np.testing.assert_allclose(ours.anomaly_map, theirs.anomaly_map, atol=1e-5)
-    np.testing.assert_allclose(ours.score, theirs.score, atol=1e-5)
+    exact = frame_format in ("bgr", "rgb", "gray")
+    np.testing.assert_allclose(ours.anomaly_map, theirs.anomaly_map, atol=1e-5 if exact else 2e-3)
+    assert ours.mask.shape == (1, 48, 40) and np.mean(ours.mask != theirs.mask) < 0.02
+
+
+def test_a_size_that_the_pixel_format_lacks_is_refused(run, run_card, tmp_path):
+    with fails(ConfigError, "config/odd-size") as given:
+        ExportConfig(format="nv12", frame_size="63x48")
+    assert given.value.remedy == "--frame-size 62x48"
+    shutil.copytree(run, tmp_path / "odd")
+    write_card(tmp_path / "odd" / CARD, dataclasses.replace(run_card, frame_size=(47, 63)))
+    with fails(ConfigError, "config/odd-size") as of_the_run:
+        export_run(tmp_path / "odd", ExportConfig(format="yuyv"))
+    assert "63x47 (expected an even width)" in of_the_run.value.problem
 
 
 def test_a_batch(tmp_path):

@@ -70,11 +70,11 @@ class Toy(nn.Module):
         return self.end(torch.relu(self.bn(self.conv(x)))).sigmoid()
 
 
-def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch=1):
+def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch=1, side=TOY_SIDE):
     """A toy detector as an opened run."""
     module = Fused(
         detector or Toy(),
-        network_size=(TOY_SIDE, TOY_SIDE),
+        network_size=(side, side),
         frame_size=frame_size,
         frame_format=frame_format,
         aspect="stretch",
@@ -84,7 +84,7 @@ def toy_backend(detector=None, *, frame_format="bgr", frame_size=(48, 40), batch
         *frame_size,
         batch=batch,
         frame_format=frame_format,
-        side=TOY_SIDE,
+        side=side,
         name="toy",
         image_threshold=0.5,
         training={"teacher": "resnet18", "top": 100},

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from edgeseg.model.fused import CHANNELS, Fused
+from edgeseg.model.fused import Fused
 
 SIZES = [(1080, 1920), (480, 640), (200, 600), (100, 100)]
 BILINEAR = PIL.Image.Resampling.BILINEAR
@@ -57,7 +57,7 @@ def test_a_frame_copies_no_constant_from_the_host():
     fused = fuse((64, 64), side=64)
     with Operations() as seen, torch.no_grad():
         fused(frame, threshold)
-    assert "aten::where.self" in seen.names
+    assert "aten::clamp" in seen.names
     assert not [name for name in seen.names if "lift_fresh" in name]
 
 
@@ -92,7 +92,7 @@ def test_plain_sampling_would_not_pass():
     assert np.abs(sampled[0].permute(1, 2, 0).numpy() - pillow).max() > 10
 
 
-@pytest.mark.parametrize("frame_format", CHANNELS)
+@pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
 def test_every_format_gives_the_same_answers(frame_format):
     level = picture(48, 40)[:, :, :1]
     rgb = np.repeat(level, 3, axis=2)
@@ -251,7 +251,8 @@ def test_the_mask_of_a_circle_in_a_wide_frame_is_a_circle():
 def test_a_frame_of_nearly_the_shape_of_the_network_fills_it():
     """3 : 4 and 7 : 9: no slice, and the matrices of a stretch."""
     kept, stretched = (boxed((48, 64), (56, 72), aspect=a) for a in ("keep", "stretch"))
-    assert torch.equal(kept.rows, stretched.rows) and kept.content.size == (56, 72)
+    assert kept.content.size == (56, 72)
+    assert torch.equal(kept.resize.rows.band, stretched.resize.rows.band)
     with Operations() as seen, torch.no_grad():
         run_on(kept, picture(48, 64))
     assert seen.names.count("aten::slice.Tensor") == 1  # the detector's own

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgeseg.graph.files import read_graph
-from edgeseg.quantize.fp16 import half_nodes, to_fp16
+from edgeseg.quantize.fp16 import half_nodes, resize_nodes, to_fp16
 from tests.kit.tiny import WEIGHT, conv, graph_of, node, run, types
 
 
@@ -182,8 +182,12 @@ def test_the_whole_model(exported):
     assert convolutions <= half
     assert len(convolutions) == 70
     assert {kinds[name] for name in half} == {
-        *("Conv", "Relu", "Add", "MaxPool", "Resize", "Concat", "MatMul", "Reshape", "Transpose")
+        *("Conv", "Relu", "Add", "MaxPool", "Resize", "Concat", "MatMul", "Reshape", "Transpose"),
+        "Gather",  # of the frame's resize
     }
+    assert resize_nodes(model) < half
+    products = {name for name in resize_nodes(model) if kinds[name] == "MatMul"}
+    assert products == {"resize.rows", "resize.columns"}
     typed = to_fp16(model)
     weights = sum(len(i.raw_data) for i in model.graph.initializer)
     assert sum(len(i.raw_data) for i in typed.graph.initializer) < 0.51 * weights

@@ -10,7 +10,7 @@ from edgeseg.roi import Roi
 
 
 class Inspected(nn.Module):
-    """Sets a map to 0 and a mask to False where the picture is not inspected.
+    """Sets a map to 0 where the picture is not inspected; a mask gets 0 where `on_frame` is False.
 
     A map is at least 0, so its highest values are those of the ROIs. DataError (`data/roi-empty`)
     where a ROI has no pixel of the map.
@@ -43,7 +43,3 @@ class Inspected(nn.Module):
         none above the highest inside.
         """
         return torch.where(self.on_map, inside, max_pool2d(inside, 3, stride=1, padding=1))
-
-    def above(self, marked: Tensor) -> Tensor:
-        """Bool [N, H, W] -> the same, False outside."""
-        return marked & self.on_frame

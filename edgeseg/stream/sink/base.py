@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
+from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.images import Image
 from edgeseg.errors import EdgesegError
+from edgeseg.pixel_formats import FrameFormat
 from edgeseg.regions import Region
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 from edgeseg.verdict import VerdictName
@@ -59,7 +61,7 @@ class ResultBuffers:
     """Copies of a slot's arrays, so that the slot is free for the next frame."""
 
     frame: Image
-    """uint8 [H, W, C], in the graph's frame format."""
+    """uint8, in the graph's frame format."""
     mask: NDArray[np.uint8]
     """uint8 [H, W]."""
     anomaly_map: NDArray[np.float32]
@@ -68,10 +70,9 @@ class ResultBuffers:
     @classmethod
     def of(cls, card: GraphCard) -> "ResultBuffers":
         """Allocate buffers for the frames of a graph."""
-        _, height, width, _ = card.frame_shape
         return cls(
             frame=np.zeros(card.frame_shape[1:], np.uint8),
-            mask=np.zeros((height, width), np.uint8),
+            mask=np.zeros(card.frame_size, np.uint8),
             anomaly_map=np.zeros(card.content.size, np.float32),
         )
 
@@ -87,7 +88,7 @@ class Result:
 
     record: Record
     buffers: ResultBuffers
-    frame_format: str
+    frame_format: FrameFormat
     threshold: float
     outlines: Sequence[tuple[str, NDArray[np.float64]]] = ()
     """Of the ROIs, as `overlay.draw` takes them."""
@@ -111,10 +112,7 @@ class Result:
         return image
 
     def _bgr(self) -> Image:
-        frame = self.buffers.frame
-        if self.frame_format == "gray":
-            return np.repeat(frame, 3, axis=2)
-        return frame if self.frame_format == "bgr" else frame[:, :, ::-1].copy()
+        return to_bgr(self.buffers.frame, self.frame_format)
 
 
 class Sink(Closing, ABC):

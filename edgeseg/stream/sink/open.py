@@ -45,9 +45,12 @@ def open_sinks(
             problem = error.problem.rstrip(".")
             log.info(f"{problem}: streaming without a window (to choose this: --no-window)")
     if config.out is not None:
-        size = (card.frame_shape[1], card.frame_shape[2])
         video = VideoSink(
-            config.out, size=size, fps=source.fps, live=source.live, overwrite=config.overwrite
+            config.out,
+            size=card.frame_size,
+            fps=source.fps,
+            live=source.live,
+            overwrite=config.overwrite,
         )
         sinks.append(stack.enter_context(video))
     if config.jsonl is not None:

@@ -5,13 +5,16 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from edgeseg.data.formats.frame_bytes import write_frame
+from edgeseg.pixel_formats import frame_shape
 from edgeseg.stream.sink.base import Record, Result, ResultBuffers
 
 SIZE = (240, 320)
 
 
 def make_result(index=0, *, score=0.9, arrival=1_700_000_000.0, label=None, frame_format="bgr"):
-    channels = 1 if frame_format == "gray" else 3
+    frame = np.zeros(frame_shape(frame_format, *SIZE), np.uint8)
+    write_frame(np.full((*SIZE, 3), 90, np.uint8), "bgr", frame, frame_format)
     mask = np.zeros(SIZE, np.uint8)
     mask[100:140, 100:140] = 255
     anomalous = not score <= 0.75
@@ -24,7 +27,7 @@ def make_result(index=0, *, score=0.9, arrival=1_700_000_000.0, label=None, fram
         verdict="anomalous" if anomalous else "good",
     )
     buffers = ResultBuffers(
-        frame=np.full((*SIZE, channels), 90, np.uint8),
+        frame=frame,
         mask=mask,
         anomaly_map=np.zeros((16, 16), np.float32),
     )

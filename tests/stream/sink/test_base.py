@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from edgeseg.heat import ANOMALOUS, GOOD
+from edgeseg.pixel_formats import PIXEL_FORMATS
 from tests.stream.sink.results import SIZE, make_result, with_arrays, written_in
 
 
 @pytest.mark.parametrize(
     ("score", "color", "other"), [(0.9, ANOMALOUS, GOOD), (0.1, GOOD, ANOMALOUS)]
 )
-@pytest.mark.parametrize("frame_format", ["bgr", "rgb", "gray"])
+@pytest.mark.parametrize("frame_format", PIXEL_FORMATS)
 def test_the_overlay_of_every_format_has_the_verdict_s_color(score, color, other, frame_format):
     result = with_arrays(
         make_result(score=score, frame_format=frame_format), mask=np.zeros(SIZE, np.uint8)

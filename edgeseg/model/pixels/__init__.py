@@ -1,0 +1,1 @@
+"""The ends of the exported graph: camera bytes to the network's picture, its map to mask bytes."""
