@@ -202,7 +202,7 @@ class GpuConfig(Settings):
     io: Io = setting("auto", "Frame memory: mapped (Jetson) or copy (discrete GPUs)")
     wait: Wait = setting(
         "auto",
-        "How the CPU waits for the GPU: block (asleep) or spin (one core busy, returns sooner) "
+        "How the CPU waits for the GPU: block or spin (one core busy, returns sooner) "
         "[auto: spin on a discrete GPU with more than 4 cores]",
     )
     cuda_graph: bool = setting(True, "Replay a captured CUDA graph for each frame")

@@ -9,7 +9,6 @@ simulated driver, on an H100 and an H200.
 """
 
 import ctypes
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -21,14 +20,14 @@ from edgeseg.config import Binding
 from edgeseg.cuda.resources import Bytes, CudaContext, Handle
 from edgeseg.errors import CudaError
 from edgeseg.extras import installed, require
+from edgeseg.machine.cuda_library import LIBRARY
 
-LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 _DEVICE = 0  # CUDA_VISIBLE_DEVICES selects the first GPU
 _DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no synchronization with the default stream
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: calls of other threads are allowed
 
-_REMEDIES = {
+REMEDIES = {
     "CUDA_ERROR_OUT_OF_MEMORY": "free GPU memory (see nvidia-smi; on a Jetson tegrastats), "
     "or export a smaller frame: edgeseg export --frame-size WIDTHxHEIGHT",
     "CUDA_ERROR_NO_DEVICE": "edgeseg doctor; in a container: docker run --gpus all, on a Jetson "
@@ -361,7 +360,7 @@ def _failed(function: str, name: str, code: int | None = None) -> CudaError:
     number = "" if code is None else f" ({code})"
     return CudaError(
         f"{function} failed with {name}{number}.",
-        remedy=_REMEDIES.get(name, _REMEDY),
+        remedy=REMEDIES.get(name, _REMEDY),
         code=_CODES.get(name, CudaError.default_code),
     )
 

@@ -210,8 +210,7 @@ def _build(
     model = _to_opset(model, api.release.opsets[1])
     check(model, api.release)
     library = api.trt
-    logger = trt.logger(library, lambda severity, text: build_log.append((severity, text)))
-    builder = library.Builder(logger)
+    builder, logger = trt.start(api, "Builder", lambda *message: build_log.append(message))
     network = builder.create_network(api.network_flags(weak=weak))
     # The parser does not keep its network alive: a temporary would crash.
     parser = library.OnnxParser(network, logger)
@@ -264,10 +263,11 @@ def _check_parse(api: Api, parsed: bool, parser: Any, build_log: Log) -> None:
 
 
 def _failed(api: Api, build_log: Log) -> BuildError:
-    errors = [text for severity, text in build_log if severity in ("ERROR", "INTERNAL_ERROR")]
+    said = [text for severity, text in build_log if severity in trt.SEVERE][-3:]
     return BuildError(
-        f"{api.release} cannot build the graph: {'; '.join(errors[-3:]) or 'no reason given'}.",
-        remedy="--precision fp32, more --workspace-mib, or --runtime openvino",
+        f"{api.release} cannot build the graph: {'; '.join(said) or 'no reason given'}.",
+        remedy=trt.remedy_of(said)
+        or "--precision fp32, more --workspace-mib, or --runtime openvino",
         code="build/tensorrt",
     )
 

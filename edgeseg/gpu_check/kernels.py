@@ -11,8 +11,8 @@ import ctypes
 from typing import Any
 
 from edgeseg.cuda.compiler import machine_code
-from edgeseg.cuda.driver import LIBRARY
 from edgeseg.errors import CudaError
+from edgeseg.machine.cuda_library import LIBRARY
 
 BLOCK = 256  # threads
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*

@@ -31,7 +31,9 @@ class RuntimePackage:
 
 # The preferred one first.
 PACKAGES = (
-    RuntimePackage("tensorrt", "tensorrt", ("tensorrt",), "tensorrt", "trt"),
+    RuntimePackage(
+        "tensorrt", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "tensorrt", "trt"
+    ),
     RuntimePackage(
         "tensorrt-rtx", "tensorrt_rtx", ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12"), "rtx", "rtx"
     ),
@@ -91,6 +93,21 @@ def reasons(taken: str, found: Sequence[Candidate]) -> str:
     """Explain why no runtime before `taken` is used; empty for the first."""
     better = takewhile(lambda candidate: candidate.runtime != taken, found)
     return "; ".join(f"not {c.runtime}: {c.obstacle or 'another was requested'}" for c in better)
+
+
+def cuda_of(package: RuntimePackage, version: str) -> str | None:
+    """Return the CUDA (`13`) that an installed TensorRT was built for; None for JetPack's.
+
+    version: of the module; parts of another version may be left from before.
+    """
+    parts = {
+        name: installed(name)
+        for distribution in package.distributions
+        if distribution[:-2].endswith("-cu")
+        for name in (distribution, f"{distribution}-libs", f"{distribution}-bindings")
+    }
+    found = {name.partition("-cu")[2][:2] for name, part in parts.items() if part == version}
+    return found.pop() if len(found) == 1 else None
 
 
 def _examine(package: RuntimePackage, here: Machine) -> Candidate:

@@ -9,19 +9,39 @@ before.
 Builds were tested with TensorRT-RTX 1.7. What is used of TensorRT is compared with the bindings of
 8.6.1, 10.3, 10.16 and 11.4. Running engines was tested with stand-ins, on a simulated driver, an
 H100 and an H200; no real engine was run.
+
+A driver that is older than the CUDA of a wheel is the usual reason why TensorRT does not start. It
+logs an error and answers with nothing, or with an object that crashes in its next call.
 """
 
-from collections.abc import Callable
+import ctypes
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from shlex import join
+from typing import Any, Literal
 
-from edgeseg.extras import require
-from edgeseg.machine.support import Release
-from edgeseg.runtime.choice import PACKAGES, RuntimePackage
+from edgeseg.cuda.driver import REMEDIES
+from edgeseg.errors import CudaError
+from edgeseg.extras import installed, require
+from edgeseg.machine.cuda_library import driver_cuda
+from edgeseg.machine.facts import this_machine
+from edgeseg.machine.support import JETSON_TENSORRT, Release
+from edgeseg.runtime.choice import PACKAGES, RuntimePackage, cuda_of
+from edgeseg.system_packages import system_packages
 
 FLAVORS: dict[str, RuntimePackage] = {
     package.runtime: package for package in PACKAGES if package.tag
 }
+SEVERE = ("ERROR", "INTERNAL_ERROR")
+OLD_DRIVER = re.compile(r"error: 35\b|cudaError 35\b|driver version is insufficient", re.IGNORECASE)
+# What a failed call says, and the driver's name of it.
+_MEANINGS = (
+    (re.compile(r"out ?of ?memory|insufficient memory", re.IGNORECASE), "CUDA_ERROR_OUT_OF_MEMORY"),
+    (re.compile(r"illegal memory access|launch failure|uncorrectable", re.IGNORECASE),
+     "CUDA_ERROR_LAUNCH_FAILED"),
+)  # fmt: skip
+_DRIVERS = {"12": "525", "13": "580"}  # the first release of NVIDIA's driver for each CUDA
 
 
 @dataclass(frozen=True)
@@ -110,3 +130,77 @@ def logger(library: Any, keep: Callable[[str, str], None]) -> Any:
             keep(severity.name, text)
 
     return Collector()
+
+
+def start(
+    api: Api, kind: Literal["Builder", "Runtime"], keep: Callable[[str, str], None]
+) -> tuple[Any, Any]:
+    """Create a Builder or a Runtime and its logger, which calls `keep(severity, text)`.
+
+    CudaError with TensorRT's messages, its CUDA and the driver's where it does not start.
+    """
+    said: list[str] = []
+
+    def listen(severity: str, text: str) -> None:
+        if severity in SEVERE:
+            said.append(text)
+        keep(severity, text)
+
+    listener = logger(api.trt, listen)
+    try:
+        started = getattr(api.trt, kind)(listener)
+    except TypeError as error:  # pybind11: the library answered with a null pointer
+        raise not_started(api, said or [str(error)]) from error
+    if started is None or said:
+        # Its destructor crashes, too (seen with 10.16 and 11.4): a reference that is never dropped.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(started))
+        raise not_started(api, said)
+    return started, listener
+
+
+def not_started(api: Api, said: Sequence[str]) -> CudaError:
+    """Return the error of a TensorRT that does not start."""
+    here, needed, has = this_machine(), cuda_of(api.flavor, api.version), driver_cuda()
+    found = f"{api.release} does not start: {'; '.join(said) or 'no reason given'}."
+    if needed:
+        found += f" It was built for CUDA {needed}."
+    if has:
+        found += f" The driver {here.driver or '(version unknown)'} supports CUDA {has}."
+    old = bool(needed and has and int(has.split(".")[0]) < int(needed))
+    old = old or any(map(OLD_DRIVER.search, said))
+    return CudaError(
+        found,
+        remedy=_newer_driver(api, needed)
+        if old
+        else "run edgeseg doctor, and report this error with its output",
+        code="cuda/old-driver" if old else "cuda/tensorrt-start",
+    )
+
+
+def remedy_of(said: Sequence[str]) -> str | None:
+    """Return what helps against a failed call of TensorRT; None where the engine is to blame."""
+    for words, name in _MEANINGS:
+        if any(map(words.search, said)):
+            return REMEDIES[name]
+    return None
+
+
+def _newer_driver(api: Api, needed: str | None) -> str:
+    if this_machine().jetson:
+        return system_packages(JETSON_TENSORRT, instead_of=api.flavor.distributions)
+    name = "a newer NVIDIA driver"
+    if needed in _DRIVERS:
+        name = f"an NVIDIA driver {_DRIVERS[needed]} or newer"
+    older = next((d for d in api.flavor.distributions if needed == "13" and d.endswith("cu12")), "")
+    if not older:
+        return f"install {name}"
+    found = [
+        name
+        for distribution in api.flavor.distributions
+        for name in (distribution, f"{distribution}-libs", f"{distribution}-bindings")
+        if installed(name)
+    ]
+    uninstall = join(["pip", "uninstall", "-y", *found])
+    return f"install {name}, or {api.flavor.runtime} for CUDA 12: {uninstall} && " + join(
+        ["pip", "install", older]
+    )

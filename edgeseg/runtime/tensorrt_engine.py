@@ -118,11 +118,11 @@ class OpenEngine(Closing):
 
     def failed(self, what: str, code: str) -> ModelError:
         """Return an error with TensorRT's messages since the last one."""
-        text, self.errors[:] = "; ".join(self.errors[-3:]), []
+        said, self.errors[:] = self.errors[-3:], []
         return ModelError(
             f"{self.card.runtime} {self.api.version} {what}: {self.card.file}: "
-            f"{text or 'no reason given'}.",
-            remedy=rebuild(self.card, this_machine()),
+            f"{'; '.join(said) or 'no reason given'}.",
+            remedy=trt.remedy_of(said) or rebuild(self.card, this_machine()),
             code=code,
         )
 
@@ -138,9 +138,11 @@ class OpenEngine(Closing):
     def _read(self, path: Path) -> None:
         """Deserialize the engine and compare its tensors with the card's."""
         library = self.api.trt
-        self._runtime = library.Runtime(trt.logger(library, self._keep_error))
+        self._runtime, _ = trt.start(self.api, "Runtime", self._keep_error)
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
+            if any(map(trt.OLD_DRIVER.search, self.errors)):  # TensorRT-RTX starts without a driver
+                raise trt.not_started(self.api, self.errors)
             failed = self.failed("cannot read the engine", "engine/unreadable")
             raise EngineMismatch(failed.problem, remedy=failed.remedy, code=failed.code)
         self._survived()
@@ -163,7 +165,7 @@ class OpenEngine(Closing):
         self.errors.clear()
 
     def _keep_error(self, severity: str, text: str) -> None:
-        if severity in ("ERROR", "INTERNAL_ERROR"):
+        if severity in trt.SEVERE:
             self.errors.append(text)
 
 

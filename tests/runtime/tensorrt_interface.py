@@ -65,9 +65,10 @@ ALSO_ELSEWHERE = {
 }
 # Methods that edgeseg overrides, and what is looked up by a name of another place.
 NOT_IN_SOURCES = {
-    "ILogger.log", "IProfiler.report_layer_time", "ComputeCapability.SM86", "DataType.FLOAT",
-    "DataType.HALF", "DataType.UINT8", "DataType.INT32", "ILogger.Severity.ERROR",
-    "ILogger.Severity.INTERNAL_ERROR", "ILogger.Severity.WARNING",
+    "Builder.__init__", "Runtime.__init__", "ILogger.log", "IProfiler.report_layer_time",
+    "ILogger.Severity.ERROR", "ILogger.Severity.INTERNAL_ERROR", "ILogger.Severity.WARNING",
+    "ComputeCapability.SM86", "DataType.FLOAT", "DataType.HALF", "DataType.UINT8",
+    "DataType.INT32",
 }  # fmt: skip
 # Expressions of each file -> their class in TensorRT; "" is the module.
 EXPRESSIONS = {

@@ -11,6 +11,7 @@ from tools.cudasim.simulator import JETSON
 from tools.cudasim.skipping import run_or_skip
 
 BINDINGS = ("cuda-python", "pycuda")
+BUILD = "edgeseg build-engine "
 
 
 def simulate(scenario, **arguments):
@@ -162,21 +163,29 @@ def test_an_engine_that_is_not_its_card_s(what, found, expected):
 
 
 @pytest.mark.parametrize(
-    ("refusal", "expected", "text"),
+    ("refusal", "expected", "text", "help"),
     [
         (
             "read",
             ["EngineMismatch", "engine/unreadable"],
             "Serialization assertion magicTag failed",
+            BUILD,
         ),
-        ("context", ["ModelError", "engine/no-context"], "out of memory for activations"),
-        ("address", ["ModelError", "engine/no-context"], "no reason given"),
-        ("enqueue", ["ModelError", "engine/run-failed"], "enqueueV3: an illegal kernel"),
+        (
+            "context",
+            ["ModelError", "engine/no-context"],
+            "out of memory for activations",
+            "free GPU memory",
+        ),
+        ("address", ["ModelError", "engine/no-context"], "no reason given", BUILD),
+        ("enqueue", ["ModelError", "engine/run-failed"], "enqueueV3: an illegal kernel", BUILD),
     ],
 )
-def test_what_tensorrt_says_is_passed_on_and_nothing_stays_behind(refusal, expected, text, io):
+def test_what_tensorrt_says_is_passed_on_and_nothing_stays_behind(
+    refusal, expected, text, help, io
+):
     *found, problem, remedy = simulate("failure", refusals=[refusal], io=io).clean().result
-    assert found == expected and remedy.startswith("edgeseg build-engine ")
+    assert found == expected and remedy.startswith(help)
     assert problem.startswith("tensorrt 10.3.0 ") and problem.endswith(f": bottle.engine: {text}.")
 
 

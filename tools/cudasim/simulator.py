@@ -46,6 +46,11 @@ def forbid_capture(forbid: bool = True) -> None:
     library().cudasim_forbid_capture(int(forbid))
 
 
+def driver_version(version: int) -> None:
+    """Claim to be the driver of another CUDA: 12040 is 12.4."""
+    library().cudasim_driver_version(version)
+
+
 def kernel_us(microseconds: int) -> None:
     """Make each inference take this long."""
     library().cudasim_kernel_us(microseconds)

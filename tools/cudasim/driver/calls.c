@@ -57,8 +57,12 @@ EXPORT CUresult cuInit(unsigned flags) {
     return leave(OK);
 }
 
+static int driver_version = 13000;
+
+EXPORT void cudasim_driver_version(int version) { driver_version = version; }
+
 EXPORT CUresult cuDriverGetVersion(int *version) {
-    *version = 13000;
+    *version = driver_version;
     return OK;
 }
 
