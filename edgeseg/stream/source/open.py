@@ -5,6 +5,7 @@
 csi://0                camera on a Jetson's CSI connector, through GStreamer
 rtsp://host/path       network camera; also rtsps://, and http:// or https:// for MJPEG
 gst://PIPELINE         GStreamer pipeline
+jetson+csi://0         camera through jetson-utils, in GPU memory; also jetson+v4l2, jetson+rtsp
 clip.mp4               video file
 photos/                images in a folder and its subfolders, in natural order (2 before 10)
 part.png               one image
@@ -23,6 +24,7 @@ from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import CameraOptions, Mode
 from edgeseg.stream.source.files import open_path
 from edgeseg.stream.source.gstreamer import open_csi, open_pipeline
+from edgeseg.stream.source.jetson import PREFIX, open_jetson
 from edgeseg.stream.source.local import open_local
 from edgeseg.stream.source.network import PORTS, open_network
 from edgeseg.stream.source.synthetic import open_synthetic
@@ -63,6 +65,8 @@ def open_source(
         return open_network(address, options)
     if scheme == "gst":
         return open_pipeline(rest, options)
+    if scheme.startswith(PREFIX):
+        return open_jetson(address, options)
     if scheme == "test":
         source = open_synthetic(rest)
         options.warn_unused(source.name)
