@@ -15,7 +15,11 @@ else:
 REPOSITORY = Path(__file__).parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-TESTED = [*PROJECT["dependencies"], *EXTRAS["cpu"], *EXTRAS["openvino"], *EXTRAS["video"]]
+EXTRAS_TESTED = ("opencv", "cpu", "openvino", "video")
+TESTED = [
+    *PROJECT["dependencies"],
+    *(r for name in EXTRAS_TESTED for r in EXTRAS[name] if not r.startswith("edgeseg[")),
+]
 NAME = re.compile(r"[A-Za-z0-9-]+")
 
 

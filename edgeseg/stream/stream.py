@@ -39,6 +39,7 @@ from edgeseg.stream.sink.open import close_sinks, open_sinks
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.open import open_source
+from edgeseg.stream.watchdog import Watchdog
 
 STATUS_EVERY = 5.0  # seconds between log lines with the counts
 
@@ -79,8 +80,9 @@ def stream(
     ):
         run = _StreamRun(backend, requests, source, sinks, config)
         try:
-            with run.watch, run.capture, run.inference:
+            with run.watch, run.capture, run.inference, Watchdog() as watchdog:
                 while run.dispatcher.dispatch(run.inference.stop, timeout=POLL):
+                    watchdog.progress(run.judged)
                     if stop.requested:
                         run.inference.stop()
                     run.log_status()
@@ -140,6 +142,11 @@ class _StreamRun:
         if config.interval is None and config.fps is not None and not self._source.live:
             return 1 / config.fps
         return config.every()
+
+    @property
+    def judged(self) -> int:
+        """Frames so far that have a verdict."""
+        return self._stages.count + self.inference.not_judged
 
     def log_status(self) -> None:
         """Log the counts every few seconds."""

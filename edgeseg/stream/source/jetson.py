@@ -61,7 +61,7 @@ class JetsonConnection:
             self._cuda.close()
             raise SourceError(
                 f"cannot start {name}: {error}.",
-                remedy=f"to see the cause, open it with video-viewer of jetson-utils; or {TRY_WITHOUT}",
+                remedy=f"to see the cause: video-viewer of jetson-utils; or {TRY_WITHOUT}",
                 code="source/pipeline-failed",
             ) from error
         self.fps = float(self._source.GetFrameRate()) or DEFAULT_FPS

@@ -157,4 +157,4 @@ def test_files_and_the_software_camera(clip, tmp_path):
     assert found["image files"] == 2 == opened(str(tmp_path / "part.png"))
     assert found["`test://`"] == 1 == opened("test://64x48@500")
     assert found["video files"] == 1 == opened(str(clip))
-    assert len(table()) == 18, "each row is tested here"
+    assert len(table()) == 19, "each row is tested here, `jetson+` in test_jetson.py"
