@@ -1,9 +1,11 @@
 """What this machine can run, and the commands that install what is missing, in under 5 seconds.
 
-Runtimes are imported, to detect broken installations; torch is not, because its import takes
+What is installed is called (`trials.py`): a runtime computes a graph of one node, the GPU gets a
+copy and returns it, OpenCV reads a picture and a pipeline. Torch is not imported, which takes
 seconds. Nothing is trained, built or changed.
 """
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -19,7 +21,9 @@ from typing import Any, Literal
 
 from edgeseg import __version__
 from edgeseg.cards import CARD, EngineCard, read_card
-from edgeseg.errors import MissingExtra
+from edgeseg.cuda.driver import found_bindings
+from edgeseg.cuda.trial import try_cuda
+from edgeseg.errors import EdgesegError, MissingExtra
 from edgeseg.extras import install_command, installed
 from edgeseg.files import newest, quoted
 from edgeseg.machine import sysfs
@@ -31,8 +35,9 @@ from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.tensorrt import FLAVORS
-from edgeseg.system_packages import get_gstreamer
+from edgeseg.system_packages import GSTREAMER, apt_install, get_gstreamer
 from edgeseg.text import counted
+from edgeseg.trials import try_gstreamer, try_opencv, try_runtime
 
 State = Literal["ok", "none", "warn", "missing"]  # none: absent, and not needed
 
@@ -85,9 +90,10 @@ def examine(folder: Path = Path()) -> Diagnosis:
     """Examine the machine, the packages, the cameras and the project in a working folder."""
     start = time.perf_counter()
     here = this_machine()
-    runtimes = tuple(probe(candidate) for candidate in candidates(here))
+    runtimes = tuple(_tried(probe(candidate)) for candidate in candidates(here))
     findings = (
         *_machine(here),
+        *_cuda(here),
         *_jetpack(here),
         *_clocks(read_state(), sysfs.fastest_mode(Path("/"))),
         *(_runtime(candidate) for candidate in runtimes),
@@ -165,9 +171,29 @@ def _clocks(state: DeviceState, fastest: int | None) -> Iterator[CheckResult]:
     yield CheckResult("clocks", "warn", ", ".join(parts), remedy)
 
 
+def _cuda(here: Machine) -> Iterator[CheckResult]:
+    """Use the GPU through the binding, where there are both."""
+    if here.gpu is None or not found_bindings():
+        return
+    try:
+        yield CheckResult("CUDA", "ok", try_cuda())
+    except EdgesegError as error:
+        yield CheckResult("CUDA", "missing", error.problem, error.remedy)
+
+
+def _tried(candidate: Candidate) -> Candidate:
+    """Return a runtime with an obstacle where it does not compute a graph of one node."""
+    if not candidate.runs or not (wrong := try_runtime(candidate.runtime)):
+        return candidate
+    remedy = install_command(candidate.extra, "--force-reinstall")
+    return dataclasses.replace(candidate, obstacle=f"does not work: {wrong}", remedy=remedy)
+
+
 def _runtime(candidate: Candidate) -> CheckResult:
     if candidate.runs:
-        return CheckResult(candidate.runtime, "ok", str(candidate.version) + _note(candidate))
+        works = "" if candidate.runtime in FLAVORS else ", computes a graph"
+        found = f"{candidate.version}{works}{_note(candidate)}"
+        return CheckResult(candidate.runtime, "ok", found)
     if candidate.remedy:
         return CheckResult(candidate.runtime, "missing", candidate.obstacle, candidate.remedy)
     if candidate.version is None:
@@ -211,7 +237,12 @@ def _opencv(here: Machine) -> Iterator[CheckResult]:
         return
     build = cv2.getBuildInformation()
     windows = built(build, "GUI") or "NONE"
-    yield CheckResult("OpenCV", "ok", f"{cv2.__version__}, windows: {windows}")
+    version = f"{cv2.__version__}, windows: {windows}"
+    if wrong := try_opencv(cv2):
+        remedy = "pip install --force-reinstall opencv-python"
+        yield CheckResult("OpenCV", "missing", f"{version}; does not work: {wrong}", remedy)
+    else:
+        yield CheckResult("OpenCV", "ok", f"{version}; reads PNG and JPEG")
     if pyav := installed("av"):
         yield CheckResult("video", "ok", f"writes H.264 with PyAV {pyav}")
     elif _writes_video(cv2):
@@ -220,8 +251,11 @@ def _opencv(here: Machine) -> Iterator[CheckResult]:
     else:
         found = "OpenCV cannot write MP4; stream --jsonl FILE works"
         yield CheckResult("video", "warn", found, "pip install --force-reinstall opencv-python")
-    if has_gstreamer(cv2):
-        yield CheckResult("GStreamer", "ok", built(build, "GStreamer"))
+    if has_gstreamer(cv2) and (wrong := try_gstreamer(cv2)):
+        yield CheckResult("GStreamer", "warn", wrong, apt_install(*GSTREAMER))
+    elif has_gstreamer(cv2):
+        version = built(build, "GStreamer")
+        yield CheckResult("GStreamer", "ok", f"{version}; a test pipeline delivers a frame")
     elif here.jetson:
         yield CheckResult("GStreamer", "warn", NO_GSTREAMER, get_gstreamer())
     else:
