@@ -30,7 +30,7 @@ from edgeseg.machine import sysfs
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state
 from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
-from edgeseg.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv
+from edgeseg.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv, silence
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.engine_pair import card_path
@@ -235,6 +235,7 @@ def _opencv(here: Machine) -> Iterator[CheckResult]:
     except MissingExtra as broken:
         yield CheckResult("OpenCV", "missing", broken.problem, broken.remedy)
         return
+    silence(cv2)
     build = cv2.getBuildInformation()
     windows = built(build, "GUI") or "NONE"
     version = f"{cv2.__version__}, windows: {windows}"

@@ -3,6 +3,7 @@
 import platform
 import shlex
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from types import ModuleType
 
 from edgeseg import __version__
@@ -50,12 +51,17 @@ def missing_extra(error: ImportError) -> MissingExtra | None:
 
 
 def install_command(extra: str, *options: str) -> str:
-    """Return the pip command that installs the packages of an extra: edgeseg is on no index."""
+    """Return the pip command that installs the packages of an extra: edgeseg is on no index.
+
+    An OpenCV that is there is kept: one of an index would hide that of a Jetson, with GStreamer.
+    """
     try:
         lines = [line.partition(";") for line in requires("edgeseg") or ()]
     except PackageNotFoundError:  # run from the repository
         lines = []
     packages = [name.strip() for name, _, marker in lines if f"'{extra}'" in marker]
+    if find_spec("cv2") is not None:
+        packages = [name for name in packages if not name.startswith("opencv-python")]
     return shlex.join(["pip", "install", *options, *(packages or [f".[{extra}]"])])
 
 

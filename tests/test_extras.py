@@ -40,6 +40,7 @@ METADATA = [
     "numpy>=1.24",
     "tomli>=2; python_version < '3.11'",
     "onnx>=1.16; extra == 'cpu'",
+    "opencv-python<6,>=4.5; python_version < '3.11' and extra == 'cpu'",
     "onnxruntime>=1.18; extra == 'cpu'",
     "torch>=2.6; extra == 'train'",
 ]
@@ -49,6 +50,13 @@ def test_install_command_names_the_packages_of_an_extra(monkeypatch):
     monkeypatch.setattr(extras, "requires", {"edgeseg": METADATA}.get)
     assert install_command("cpu") == "pip install 'onnx>=1.16' 'onnxruntime>=1.18'"
     assert install_command("train", "--upgrade") == "pip install --upgrade 'torch>=2.6'"
+
+
+def test_install_command_keeps_an_opencv_that_is_there(monkeypatch):
+    monkeypatch.setattr(extras, "requires", {"edgeseg": METADATA}.get)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    expected = "pip install 'onnx>=1.16' 'opencv-python<6,>=4.5' 'onnxruntime>=1.18'"
+    assert install_command("cpu") == expected
 
 
 def test_install_command_of_an_edgeseg_that_is_not_installed(monkeypatch):
