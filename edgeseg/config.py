@@ -114,7 +114,7 @@ class BuildConfig(Settings):
     """Precision, runtime and target of an engine, and the limits of its accuracy gate."""
 
     PANELS: ClassVar[dict[str, str]] = {
-        "Advanced": "similarity via workspace_mib",
+        "Advanced": "similarity via workspace_mib optimization_level",
         "Accuracy gate": "data max_drop max_flip_rate gate_image_count",
     }
 
@@ -134,6 +134,12 @@ class BuildConfig(Settings):
     via: Via = setting("onnx", "Builder input: the ONNX graph, or PyTorch's by torch-tensorrt")
     workspace_mib: int = setting(
         1024, "Scratch memory of TensorRT's builder, in MiB", low=1, high=1 << 20
+    )
+    optimization_level: int | None = setting(
+        None,
+        "How long TensorRT's builder searches for faster kernels, 0..5 [default: TensorRT's, 3]",
+        low=0,
+        high=5,
     )
     data: Path | None = setting(None, "Images for the accuracy gate: labelled, or good ones only")
     max_drop: float = fraction(

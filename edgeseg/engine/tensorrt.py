@@ -15,6 +15,7 @@ import onnx
 from onnx import ModelProto
 
 from edgeseg.config import BuildConfig, RuntimeName, Typing
+from edgeseg.engine.builder_options import TimingCache, show_progress
 from edgeseg.engine.checks.check import check
 from edgeseg.engine.layer_list import Layer, inspected_layers, read_layers, unread_lines
 from edgeseg.engine.layers import Types, check_tensors, read_types
@@ -76,7 +77,8 @@ def build_plan(
     if api.release.note:
         log.info(api.release.note)
     try:
-        data, typing, build_log = _serialize(api, source, typed, config, target)
+        cache = TimingCache(api, target, here)
+        data, typing, build_log = _serialize(api, source, typed, config, target, cache)
     except AttributeError as error:
         if not api.release.newer:
             raise
@@ -171,7 +173,12 @@ def _reading_int8(api: Api, typed: Typed, source: ModelProto, target: str) -> fr
 
 
 def _serialize(
-    api: Api, source: ModelProto, typed: Typed, config: BuildConfig, target: str
+    api: Api,
+    source: ModelProto,
+    typed: Typed,
+    config: BuildConfig,
+    target: str,
+    cache: TimingCache,
 ) -> tuple[bytes, Typing, Log]:
     """Return the plan, `strong` or `weak`, and the build log."""
     build_log: Log = []
@@ -179,7 +186,7 @@ def _serialize(
         strong = typed.model
         if api.release.lacks_fp32_products(capability_of(target)):
             strong = without_products(strong)
-        data = _build(api, strong, config, target, build_log)
+        data = _build(api, strong, config, target, build_log, cache=cache)
         if data is not None:
             return data, "strong", build_log
         if not api.release.weak:
@@ -187,7 +194,8 @@ def _serialize(
         log.info(f"{api.release} fails at the strongly typed graph: building with flags")
         build_log.clear()
     weak = typed.int8.apply(source, "fp32") if typed.int8 else source
-    data = _build(api, weak, config, target, build_log, half=half_nodes(weak, typed.keep))
+    half = half_nodes(weak, typed.keep)
+    data = _build(api, weak, config, target, build_log, half=half, cache=cache)
     if data is None:
         raise _failed(api, build_log)
     return data, "weak", build_log
@@ -201,6 +209,7 @@ def _build(
     build_log: Log,
     *,
     half: frozenset[str] | None = None,
+    cache: TimingCache | None = None,
 ) -> bytes | None:
     """Parse and build once; None when TensorRT fails. BuildError for what the checks find.
 
@@ -229,8 +238,18 @@ def _build(
     if api.release.ahead_of_time:
         options.num_compute_capabilities = 1
         options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)
+    if config.optimization_level is not None:
+        options.builder_optimization_level = config.optimization_level
+    if cache is not None:
+        cache.give(options)
+    monitor = show_progress(library, options)
     plan = builder.build_serialized_network(network, options)
-    return None if plan is None else bytes(plan)
+    del monitor
+    if plan is None:
+        return None
+    if cache is not None:
+        cache.keep(options)
+    return bytes(plan)
 
 
 def _allow_fp16(library: Any, network: Any, options: Any, half: frozenset[str]) -> None:

@@ -178,6 +178,8 @@ def _check_settings(config: BuildConfig) -> None:
         problem = f"runtime: {config.runtime} (expected {' or '.join(trt.FLAVORS)})"
     elif config.compute_capability is not None:
         problem = f"compute_capability: {config.compute_capability} (the target is this GPU)"
+    elif config.optimization_level is not None:
+        problem = f"optimization_level: {config.optimization_level} (expected none)"
     if problem:
         raise ConfigError(
             f"invalid for --via torch-tensorrt: {problem}",

@@ -29,13 +29,13 @@ LIMIT = 2 << 30  # bytes in the folder: about 15 FP32 or 60 INT8 engines
 DIGITS = 32  # of a SHA-256, twice in a file name
 
 
-def cache_folder() -> Path | None:
-    """Return the user's cache folder; None for a user without a home directory."""
+def cache_folder(kind: str = "openvino") -> Path | None:
+    """Return the user's folder for a kind of cache; None for a user without a home directory."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if named.is_absolute():  # the specification ignores relative paths
-        return named / "edgeseg" / "openvino"
+        return named / "edgeseg" / kind
     with suppress(RuntimeError):
-        return Path.home() / ".cache" / "edgeseg" / "openvino"
+        return Path.home() / ".cache" / "edgeseg" / kind
     return None
 
 

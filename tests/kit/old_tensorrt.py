@@ -48,6 +48,25 @@ class Options:
     def set_memory_pool_limit(self, pool, size):
         self.pool[pool] = size
 
+    def create_timing_cache(self, data):
+        return TimingCache(bytes(data))
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        assert not ignore_mismatch
+        self.timing_cache = cache
+        return not cache.data.startswith(b"another device")
+
+    def get_timing_cache(self):
+        return self.timing_cache
+
+
+class TimingCache:
+    def __init__(self, data):
+        self.data = data
+
+    def serialize(self):
+        return self.data + b" timed"
+
 
 class Runtime:
     """Reads any plan; `inspected` is what the inspector of its engine says."""

@@ -22,6 +22,9 @@ USED = {
         OnnxParser.get_error(index) ParserError.desc()
         IBuilderConfig.profiling_verbosity IBuilderConfig.set_memory_pool_limit(pool,pool_size)
         IBuilderConfig.clear_flag(flag) IBuilderConfig.set_flag(flag)
+        IBuilderConfig.builder_optimization_level IBuilderConfig.get_timing_cache()
+        IBuilderConfig.create_timing_cache(serialized_timing_cache)
+        IBuilderConfig.set_timing_cache(cache,ignore_mismatch) ITimingCache.serialize()
         ProfilingVerbosity.DETAILED MemoryPoolType.WORKSPACE BuilderFlag.TF32
         INetworkDefinition.num_layers INetworkDefinition.get_layer(index)
         ILayer.name ILayer.num_outputs ILayer.get_output(index) ITensor.dtype
@@ -45,6 +48,9 @@ USED = {
         ExecutionContextAllocationStrategy.USER_MANAGED ICudaEngine.device_memory_size_v2
         ICudaEngine.create_execution_context(strategy)
         IExecutionContext.set_device_memory(memory,size)
+        IBuilderConfig.progress_monitor IProgressMonitor.__init__()
+        IProgressMonitor.phase_start(phase_name,parent_phase,num_steps)
+        IProgressMonitor.step_complete(phase_name,step) IProgressMonitor.phase_finish(phase_name)
     """,
     "ahead_of_time": """
         IBuilderConfig.num_compute_capabilities ComputeCapability.SM86
@@ -65,6 +71,8 @@ ALSO_ELSEWHERE = {
 }
 # Methods that edgeseg overrides, and what is looked up by a name of another place.
 NOT_IN_SOURCES = {
+    "IProgressMonitor.phase_start", "IProgressMonitor.step_complete",
+    "IProgressMonitor.phase_finish",
     "Builder.__init__", "Runtime.__init__", "ILogger.log", "IProfiler.report_layer_time",
     "ILogger.Severity.ERROR", "ILogger.Severity.INTERNAL_ERROR", "ILogger.Severity.WARNING",
     "ComputeCapability.SM86", "DataType.FLOAT", "DataType.HALF", "DataType.UINT8",
@@ -90,6 +98,9 @@ EXPRESSIONS = {
         "parser": "OnnxParser", "parser.get_error(i)": "ParserError",
         "options": "IBuilderConfig", "layer": "ILayer", "layer.get_output(k)": "ITensor",
         "runtime": "Runtime", "engine": "ICudaEngine",
+    },
+    "engine/builder_options.py": {
+        "library": "", "options": "IBuilderConfig", "cache": "ITimingCache",
     },
     "engine/torch_tensorrt.py": {"self.api.trt": ""},
 }  # fmt: skip
