@@ -21,7 +21,7 @@ from edgeseg.engine.layer_list import Layer, inspected_layers, read_layers, unre
 from edgeseg.engine.layers import Types, check_tensors, read_types
 from edgeseg.engine.products import without_products
 from edgeseg.engine.typed import Typed
-from edgeseg.errors import BuildError, ConfigError
+from edgeseg.errors import BuildError, ConfigError, CudaError
 from edgeseg.log import log
 from edgeseg.machine import support
 from edgeseg.machine.facts import Machine
@@ -111,12 +111,15 @@ def build_plan(
 
 def _inspect(api: Api, data: bytes) -> list[Layer]:
     """Return the layers that the engine itself lists, on the GPU that it was built for."""
-    library = api.trt
-    runtime = library.Runtime(trt.logger(library, lambda severity, text: None))
+    try:
+        runtime, _ = trt.start(api, "Runtime", lambda severity, text: None)
+    except CudaError as error:
+        log.warning(f"the engine was not inspected: {error.problem}")
+        return []
     engine = runtime.deserialize_cuda_engine(data)
     if engine is None:  # opening it reports why
         return []
-    form = library.LayerInformationFormat.JSON
+    form = api.trt.LayerInformationFormat.JSON
     information = str(engine.create_engine_inspector().get_engine_information(form))
     try:
         return inspected_layers(information)

@@ -97,7 +97,7 @@ EXPRESSIONS = {
         "library": "", "builder": "Builder", "network": "INetworkDefinition",
         "parser": "OnnxParser", "parser.get_error(i)": "ParserError",
         "options": "IBuilderConfig", "layer": "ILayer", "layer.get_output(k)": "ITensor",
-        "runtime": "Runtime", "engine": "ICudaEngine",
+        "runtime": "Runtime", "engine": "ICudaEngine", "api.trt": "",
     },
     "engine/builder_options.py": {
         "library": "", "options": "IBuilderConfig", "cache": "ITimingCache",
