@@ -2,12 +2,13 @@
 
 FFmpeg keeps what it has not been asked for, and so does the network: a stream whose JPEGs are read
 one by one while they are decoded falls behind when decoding takes longer than a frame lasts, and
-its frames become stale without a sign. Here the network is read all the time, and what was not
-decoded before the next JPEG came is skipped.
+its frames become stale without a sign. Here the network is read all the time. A burst of a few
+JPEGs is decoded in order; when more wait than that, all but the newest are skipped.
 """
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ import cv2
 
 from edgeseg.stream.source.base import CLOSE_SECONDS
 from edgeseg.stream.source.mjpeg import BrokenFrame
+
+BURST = 3  # packets: networks deliver two or three at once
 
 
 @dataclass(frozen=True)
@@ -35,20 +38,22 @@ class NewestPacket:
         """retrieve: returns the grabbed packet; BrokenFrame if there is none."""
         self._capture, self._retrieve = capture, retrieve
         self._changed = threading.Condition()
-        self._packet: Packet | None = None
-        self._ended = self._closing = False
+        self._waiting: deque[Packet] = deque()
+        self._late = self._ended = self._closing = False
         self.skipped = 0
         """Packets that a newer one followed before they were taken."""
         self._thread = threading.Thread(target=self._read, name="packets", daemon=True)
 
     def take(self) -> Packet | None:
-        """Wait for the next packet; None at the end of the stream."""
+        """Wait for the next packet, or the newest if decoding is late; None at the end."""
         if self._thread.ident is None:
             self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._packet is not None or self._ended)
-            packet, self._packet = self._packet, None
-            return packet
+            self._changed.wait_for(lambda: self._waiting or self._ended)
+            while self._late and len(self._waiting) > 1:
+                self._skip()
+            self._late = False
+            return self._waiting.popleft() if self._waiting else None
 
     def close(self) -> bool:
         """End the thread; False if it is blocked in a read, and still has the capture."""
@@ -57,6 +62,10 @@ class NewestPacket:
             return True
         self._thread.join(CLOSE_SECONDS)
         return not self._thread.is_alive()
+
+    def _skip(self) -> None:
+        self._waiting.popleft()
+        self.skipped += 1
 
     def _read(self) -> None:
         try:
@@ -67,8 +76,10 @@ class NewestPacket:
                 except BrokenFrame as error:
                     packet = Packet(b"", arrival, error)
                 with self._changed:
-                    self.skipped += self._packet is not None
-                    self._packet = packet
+                    self._waiting.append(packet)
+                    if len(self._waiting) > BURST:
+                        self._late = True
+                        self._skip()
                     self._changed.notify_all()
         finally:
             with self._changed:

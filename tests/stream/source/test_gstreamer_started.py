@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.errors import SourceError
 from edgeseg.opencv import has_gstreamer
+from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
 from edgeseg.stream.source import gstreamer
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.open import open_source
@@ -37,6 +39,53 @@ def test_frames_arrive_in_bgr_and_a_pipeline_that_ended_is_started_again():
         assert image.shape == (48, 64, 3)
         blue, green, red = image.astype(int).reshape(-1, 3).mean(axis=0)
         assert red > 240 and blue < 15 and green < 15
+
+
+def slotted(graph):
+    return Frame(slot_image=np.zeros(frame_shape(graph, 48, 64), np.uint8), slot_format=graph)
+
+
+def red_of(frame):
+    """The color that a frame shows, as BGR."""
+    return to_bgr(frame.image, frame.format).reshape(-1, 3).mean(axis=0)
+
+
+@pytest.mark.parametrize("graph", PIXEL_FORMATS)
+def test_a_pipeline_delivers_the_graph_s_format(graph):
+    """Gray and planar frames were reported as a lost camera once."""
+    frame = slotted(graph)
+    endless = RED.replace("num-buffers=3", "is-live=true")
+    with open_source(endless, size=(48, 64), attempts=0, frame_format=graph) as source:
+        for _ in range(3):
+            assert source.read_into(frame)
+            assert not frame.fault
+    assert frame.image is frame.slot_image and frame.format == graph
+    direct = gstreamer.taken(graph) == graph
+    assert (frame.writes == 1) is direct
+    blue, _, red = red_of(frame)
+    assert (red > 200 and blue < 40) or (graph == "gray" and 70 < red == blue < 90)
+
+
+@pytest.mark.parametrize(
+    ("caps", "kind"),
+    [
+        ("video/x-raw,format=GRAY8", "gray"),
+        ("video/x-raw,format=NV12", "nv12"),
+        ("video/x-raw,format=YUY2", "yuyv"),
+        ("video/x-raw,format=UYVY", "uyvy"),
+        ("video/x-bayer,format=rggb", "bayer_rggb"),
+    ],
+)
+@pytest.mark.parametrize("graph", ["bgr", "gray"])
+def test_a_sink_of_the_user_delivers_what_its_caps_say(caps, kind, graph):
+    converter = "" if "bayer" in caps else "video/x-raw,width=64,height=48 ! videoconvert ! "
+    shown = f"{caps},width=64,height=48 ! {gstreamer.APPSINK}"
+    text = f"gst://videotestsrc is-live=true ! {converter}{shown}"
+    frame = slotted(graph)
+    with open_source(text, size=(48, 64), attempts=0, frame_format=graph) as source:
+        assert source.read_into(frame) and not frame.fault
+        assert source.path.startswith(kind)
+    assert frame.image is frame.slot_image
 
 
 def test_a_sink_of_the_user_is_kept():

@@ -63,10 +63,19 @@ def started(reader, network):
 
 def test_packets_are_read_while_nobody_takes_them(newest, network):
     started(newest, network)
-    network.send(b"1", b"2", b"3")
-    assert (newest.take().jpeg, newest.skipped) == (b"3", 2)
-    network.send(b"4")
-    assert (newest.take().jpeg, newest.skipped) == (b"4", 2)
+    network.send(*(b"%d" % number for number in range(1, 10)))
+    assert (newest.take().jpeg, newest.skipped) == (b"9", 8)
+    network.send(b"10")
+    assert (newest.take().jpeg, newest.skipped) == (b"10", 8)
+
+
+def test_a_burst_is_decoded_in_order(newest, network):
+    """Its frames may be broken, and replace no whole one."""
+    started(newest, network)
+    network.send(b"1", BrokenFrame("no JPEG"), b"3")
+    assert newest.take().jpeg == b"1"
+    assert newest.take().error is not None
+    assert (newest.take().jpeg, newest.skipped) == (b"3", 0)
 
 
 def test_the_arrival_is_when_the_packet_came(newest, network):

@@ -12,6 +12,7 @@ read. A frame that was not taken in time is skipped for a newer one.
 import errno
 import mmap
 import threading
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -62,6 +63,7 @@ class V4L2Connection:
         self._numbers: dict[int, int] = {}  # address of a slot -> number of the buffer
         self._held: dict[int, Frame] = {}  # what the driver has, by that number
         self._driver_writes = int(device.driver in COPYING)
+        self._arrived: deque[CapturedFrame] = deque()
         self._last: int | None = None
         self._streaming = self._read = False
         self.lent: Sequence[Frame] = ()
@@ -182,21 +184,24 @@ class V4L2Connection:
         self._device.queue(number, address, slot.nbytes)
 
     def _newest(self) -> CapturedFrame | None:
-        """Wait for a frame, skip those that a newer one has followed; None if none came."""
+        """Wait for a frame; None if none came.
+
+        A whole frame that a newer one has followed is skipped. A broken one is not: it is told.
+        """
         for _ in range(round(NO_FRAME / SLICE)):
-            if self.stopping.is_set():
-                return None
-            if self._device.wait(SLICE) and (captured := self._device.dequeue()) is not None:
+            if self._arrived or self.stopping.is_set() or self._device.wait(SLICE):
                 break
-        else:
-            return None
-        self._count(captured)
-        while self._device.wait(0) and (newer := self._device.dequeue()) is not None:
-            self._count(newer)
-            self.skipped += 1
+        while not self.stopping.is_set() and self._device.wait(0):
+            if (captured := self._device.dequeue()) is None:
+                break
+            self._count(captured)
+            self._arrived.append(captured)
+        whole = [captured for captured in self._arrived if not self._fault(captured)]
+        for captured in whole[:-1]:
+            self._arrived.remove(captured)
             self._return(captured)
-            captured = newer
-        return captured
+            self.skipped += 1
+        return self._arrived.popleft() if self._arrived else None
 
     def _return(self, captured: CapturedFrame) -> None:
         if not self.lends:
@@ -221,41 +226,45 @@ class V4L2Connection:
             number = next(number for number, held in self._held.items() if held is frame)
             frame.swap_slots(owner)
             self._held[number] = owner
+        if fault := self._fault(captured):
+            raise BrokenFrame(fault)
         slot = frame.slot_image
         assert slot is not None
-        self._check(captured, slot.nbytes)
         frame.buffer(self._wanted.format, slot.shape)
         frame.writes = self._driver_writes
 
     def _take(self, frame: Frame, captured: CapturedFrame) -> None:
         """Copy, convert or decode a frame out of a buffer of the driver, and return that."""
         sent, filled = self.sent, self._maps[captured.index]
+        if fault := self._fault(captured):
+            self._device.queue(captured.index)
+            raise BrokenFrame(fault)
         try:
             if sent.kind is None:
                 jpeg = filled[: captured.bytes]
             else:
                 rows, columns, channels = frame_shape(sent.kind, *sent.size)
-                self._check(captured, rows * sent.line)
                 shape, strides = (rows, columns, channels), (sent.line, channels, 1)
                 pixels: Image = np.ndarray(shape, np.uint8, filled, strides=strides)
                 deliver(frame, pixels, sent.kind, writes=self._driver_writes)
         finally:
             self._device.queue(captured.index)
         if sent.kind is None:
-            self._check(captured, 1)
             decode_jpeg_frame(jpeg, frame)
 
-    def _check(self, captured: CapturedFrame, expected: int) -> None:
-        if captured.bytes < expected:
-            raise BrokenFrame(f"{captured.bytes} bytes, expected {expected}")
-        if captured.damaged:
-            raise BrokenFrame("damaged on its way to the driver")
+    def _fault(self, captured: CapturedFrame) -> str:
+        """Return why a frame is broken; empty if it is whole, as far as its driver knows."""
+        rows = frame_shape(self.sent.kind, *self.sent.size)[0] if self.sent.kind else 0
+        if captured.bytes < (expected := max(rows * self.sent.line, 1)):
+            return f"{captured.bytes} bytes, expected {expected}"
+        return "damaged on its way to the driver" if captured.damaged else ""
 
     def release(self) -> None:
         """Take the slots back from the driver."""
         self._maps = []
         self._held.clear()
         self._numbers.clear()
+        self._arrived.clear()
         self._device.release()
         self._streaming = self._read = False
 

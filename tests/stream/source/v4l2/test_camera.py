@@ -85,6 +85,20 @@ class TestUserptr:
             np.testing.assert_array_equal(frame.image, sent[2])
             assert camera.skipped == 1
 
+    def test_a_broken_frame_is_not_skipped_and_replaces_no_whole_one(self):
+        sent = [each.tobytes() for each in pictures("yuyv", 2)]
+        driver = FakeDriver()
+        with open_it(driver) as camera:
+            (frame, _), _ = lent(camera)
+            driver.frames.append(sent[0])
+            read(camera, frame)
+            driver.frames.extend([sent[1], "damaged"])
+            driver.wait = eager(driver)
+            assert read(camera, frame).fault == ""
+            assert frame.image.tobytes() == sent[1]
+            assert read(camera, frame).fault == BROKEN_FRAME
+            assert (camera.skipped, camera.broken) == (0, 1)
+
     @pytest.mark.parametrize("userptr", ["unknown", "refused"])
     def test_a_driver_that_refuses_addresses_has_its_frames_copied(self, userptr, said):
         sent = pictures("yuyv", 2)
