@@ -7,21 +7,27 @@
 Frame buffers are allocated once and reused: free -> capture -> ready -> inference -> free. A broken
 frame is handed over without its buffer: it replaces no frame, and no frame replaces it.
 
+A live source that has to decode its frames does so just before inference needs one (rhythm.py).
+
 Frames are handed over as they come; of a file at a fixed rate (`--fps`), or one per `--interval`. A
 camera is read continuously even then, and the first frame at or after each trigger is used.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 
 from edgeseg.cuda.nvtx import UNMARKED, Mark
 from edgeseg.stream.pipeline.frozen import FrozenWatch
 from edgeseg.stream.pipeline.pace import Pace, Trigger
+from edgeseg.stream.pipeline.rhythm import Rhythm
 from edgeseg.stream.source.base import Frame, Source
 
 # Broken frames of a live source; while so many wait, later ones are dropped.
 MOST_WAITING = 1000
+# A source that decodes longer than this is told when to; then this much before it is needed.
+WORTH_RESTING, LEAD, LEAD_SECONDS = 0.002, 1.25, 0.002
 JOIN_SECONDS = 2.0  # to wait for a pending read at the end of the stream
 
 
@@ -36,6 +42,7 @@ class Ring:
         self._changed = threading.Condition()
         self._closed = self._finished = False
         self._error: BaseException | None = None
+        self._rhythm = Rhythm()
         self._count = 0
         self.dropped = 0
 
@@ -88,12 +95,25 @@ class Ring:
         Raises the error that ended the capture, after the frames that came before it.
         """
         with self._changed:
+            self._rhythm.waits(time.perf_counter())
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._ready or self._finished or self._closed, timeout)
             if self._ready:
+                self._rhythm.takes(time.perf_counter())
                 return self._ready.popleft()
             if self._error is not None:
                 raise self._error
             return None
+
+    def rest(self, lead: float) -> None:
+        """Wait until a frame is needed that takes `lead` seconds to decode. Called by capture."""
+        with self._changed:
+            while not self._closed:
+                now, unread = time.perf_counter(), bool(self._ready)
+                left = self._rhythm.until_next(now, unread=unread) - lead
+                if left <= 0:
+                    return
+                self._changed.wait(left)
 
     @property
     def unread(self) -> int:
@@ -207,6 +227,8 @@ class Capture:
 
     def _fill(self, frame: Frame) -> bool:
         frame.fault = ""
+        if self._trigger is None and self.source.work > WORTH_RESTING:
+            self.ring.rest(LEAD * self.source.work + LEAD_SECONDS)
         with self._mark("capture"):
             done = self.source.read_into(frame)
         if done and not frame.fault and self._frozen is not None:

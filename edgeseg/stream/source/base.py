@@ -107,6 +107,9 @@ class Source(Closing, ABC):
     """Frames that could not be read or decoded."""
     skipped = 0
     """Frames of a live source that a newer one followed before they were read."""
+    work = 0.0
+    """Seconds that it takes to decode or convert a frame, if the source reads the newest one when
+    it is asked to, however late that is; else 0."""
     driver_drops = 0
     """Frames that the camera's driver counted and did not deliver."""
     keeps = 0

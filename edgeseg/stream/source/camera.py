@@ -80,6 +80,8 @@ class Connection(Protocol):
     fps: float
     note: str
     """Requested and delivered mode, for the log."""
+    work: float
+    """As of `Source`."""
     skipped: int
     """Frames so far that a newer one followed before they were read."""
     driver_drops: int
@@ -109,6 +111,7 @@ class CaptureConnection:
 
     path = ""
     skipped = driver_drops = 0
+    work = 0.0
     max_missing = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
 
     def __init__(
@@ -184,6 +187,7 @@ class Camera(Source):
             skipped, drops = self._before
             self.skipped = skipped + self._connection.skipped
             self.driver_drops = drops + self._connection.driver_drops
+            self.work = self._connection.work
 
     def _reconnect(self) -> None:
         """Reconnect; SourceError after the last attempt."""

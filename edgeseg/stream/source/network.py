@@ -10,6 +10,7 @@ of their own, and the newest one is decoded. A lost camera is reconnected by `Ca
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -121,7 +122,9 @@ class FFmpegConnection(CaptureConnection):
         frame.stamp(packet.arrival)
         if packet.error is not None:
             raise packet.error
+        begin = time.perf_counter()
         decode_jpeg_frame(packet.jpeg, frame)
+        self.work = time.perf_counter() - begin
         return True
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ read. A frame that was not taken in time is skipped for a newer one.
 import errno
 import mmap
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -71,6 +72,7 @@ class V4L2Connection:
         self.stopping = threading.Event()
         """Ends the wait for a frame."""
         self.skipped = self.driver_drops = 0
+        self.work = 0.0
 
     @property
     def lends(self) -> bool:
@@ -108,10 +110,12 @@ class V4L2Connection:
             return False
         self._read = True
         self._stamp(frame, captured)
+        begin = time.perf_counter()
         if self.lends:
             self._exchange(frame, captured)
         else:
             self._take(frame, captured)
+        self.work = time.perf_counter() - begin
         return True
 
     def _after_first(self, frame: Frame, captured: CapturedFrame) -> CapturedFrame | None:
