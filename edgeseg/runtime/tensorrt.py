@@ -22,6 +22,7 @@ from shlex import join
 from typing import Any, Literal
 
 from edgeseg.cuda.driver import REMEDIES
+from edgeseg.cuda.kernel_cache import KernelCache
 from edgeseg.errors import CudaError
 from edgeseg.extras import installed, require
 from edgeseg.machine.cuda_library import driver_cuda
@@ -77,16 +78,29 @@ class Api:
         # Without weak typing every network is strongly typed, and the flag causes a warning.
         return 1 << int(flags.STRONGLY_TYPED) if self.release.weak and self.release.strong else 0
 
-    def new_context(self, engine: Any, *, captures_graph: bool = False) -> Any:
-        """Create an execution context without activation memory; None where TensorRT refuses."""
+    @property
+    def compiles_kernels(self) -> bool:
+        """Whether contexts compile their kernels, which a cache can keep."""
+        return hasattr(self.trt, "IRuntimeCache")
+
+    def new_context(
+        self, engine: Any, *, captures_graph: bool = False, kernels: KernelCache | None = None
+    ) -> Any:
+        """Create an execution context without activation memory; None where TensorRT refuses.
+
+        captures_graph, kernels: of TensorRT-RTX.
+        """
         if not hasattr(self.trt, "ExecutionContextAllocationStrategy"):  # before 10
             return engine.create_execution_context_without_device_memory()
         lent = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        if not captures_graph:
+        if not captures_graph and kernels is None:
             return engine.create_execution_context(lent)
         options = engine.create_runtime_config()
         options.set_execution_context_allocation_strategy(lent)
-        options.cuda_graph_strategy = self.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if captures_graph:
+            options.cuda_graph_strategy = self.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if kernels is not None:
+            kernels.give(options)
         return engine.create_execution_context(options)
 
     def activation_bytes(self, engine: Any) -> int:

@@ -17,6 +17,7 @@ from edgeseg.closing import Closing
 from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import open_cuda
 from edgeseg.cuda.foreign import ForeignFrames
+from edgeseg.cuda.kernel_cache import KernelCache
 from edgeseg.cuda.resources import CudaContext, CudaGraph, DeviceBuffer, Stream
 from edgeseg.errors import CudaError, EngineMismatch, ModelError
 from edgeseg.log import log
@@ -44,6 +45,8 @@ class OpenEngine(Closing):
         self._runtime: Any = None
         self._engine: Any = None
         self._activations: DeviceBuffer | None = None
+        named = path.with_name(card.file)
+        self.kernels = KernelCache(named) if self.api.compiles_kernels else None
         self.errors: list[str] = []
         """TensorRT's error messages that were not reported yet."""
         self._captures = gpu.cuda_graph and not hasattr(self.api.trt, CAPTURES_ITSELF)
@@ -90,7 +93,9 @@ class OpenEngine(Closing):
 
     def _new_context(self, addresses: Mapping[str, int], captures_itself: bool) -> Any:
         # Not in `context`: the traceback of its exception would keep a refused context.
-        context = self.api.new_context(self._engine, captures_graph=captures_itself)
+        context = self.api.new_context(
+            self._engine, captures_graph=captures_itself, kernels=self.kernels
+        )
         if context is None:
             return None
         if self._activations is not None:
@@ -132,6 +137,8 @@ class OpenEngine(Closing):
             stack.callback(self.cuda.close)
             if self._runtime is not None:
                 with self.cuda.current():
+                    if self.kernels is not None:
+                        self.kernels.close()
                     self._engine = None
                     self._runtime = None
 
@@ -188,6 +195,8 @@ class Execution:
                 engine.compute.copy_in(addresses["frame"], slot.inputs)
             self._enqueue(engine.compute)
             engine.compute.synchronize()
+            if engine.kernels is not None:
+                engine.kernels.keep()
             # A stream of its own, so that the capture contains no other context's work.
             with engine.cuda.stream() as stream:
                 self._graph = engine.capture(stream, self._enqueue)

@@ -25,6 +25,8 @@ refusals = set()
 it logs an error."""
 asked = []
 """Each context's strategy for CUDA graphs."""
+caches = []
+"""The cache of kernels of each context."""
 lent = []
 """The address of each context's activation memory."""
 
@@ -139,6 +141,26 @@ class IRuntimeConfig:
     def set_execution_context_allocation_strategy(self, strategy):
         self.lent = strategy
 
+    def create_runtime_cache(self):
+        return IRuntimeCache()
+
+    def set_runtime_cache(self, cache):
+        caches.append(cache)
+        return True
+
+
+class IRuntimeCache:
+    def __init__(self):
+        self.data = b""
+
+    def deserialize(self, blob):
+        valid = blob.startswith(b"kernels")
+        self.data = blob if valid else b""
+        return valid
+
+    def serialize(self):
+        return self.data or b"kernels"
+
 
 class IExecutionContext:
     def __init__(self, engine):
@@ -209,7 +231,7 @@ def capturing(stream):
 NAMES = (
     *("ILogger", "Runtime", "ICudaEngine", "IExecutionContext", "IRuntimeConfig"),
     *("TensorIOMode", "DataType", "CudaGraphStrategy", "IProfiler", "EngineInspector"),
-    *("LayerInformationFormat", "ExecutionContextAllocationStrategy"),
+    *("IRuntimeCache", "LayerInformationFormat", "ExecutionContextAllocationStrategy"),
 )
 
 
@@ -236,7 +258,7 @@ def install(version, *, rtx=False):
             delattr(kind, name)
     for name in NAMES:
         old = release < (10, 0) and name == "ExecutionContextAllocationStrategy"
-        if (rtx or name != "CudaGraphStrategy") and not old:
+        if (rtx or name not in ("CudaGraphStrategy", "IRuntimeCache")) and not old:
             setattr(module, name, globals()[name])
     sys.modules[module.__name__] = module
 

@@ -1,8 +1,14 @@
 """What TrtBackend shares, leaves out and survives; each scenario in a process of its own."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from edgeseg.config import GpuConfig
 from edgeseg.cuda import driver
+from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
-from tests.runtime.tensorrt_scenarios import Judge, opened, stream
+from tests.kit.logs import logged
+from tests.runtime.tensorrt_scenarios import Judge, card_of, opened, stream
 
 
 def survived_errors(**options):
@@ -49,3 +55,24 @@ def beside_a_frame(**options):
             judge.check(slot)
             other.close()
         return judge.checked
+
+
+def kernels(first=""):
+    """Open an engine of TensorRT-RTX three times; return the caches that it began with."""
+    fake_trt.install("1.7.1.116", rtx=True)
+    card = card_of("tensorrt-rtx", "1.7.1.116")
+    with logged() as said, TemporaryDirectory() as folder:
+        path = Path(folder) / card.file
+        kept = path.with_suffix(".kernels")
+        path.write_bytes(fake_trt.plan(card))
+        if first == "folder":
+            kept.mkdir()
+        elif first:
+            kept.write_bytes(first.encode())
+        began = []
+        for _ in range(3):
+            with TrtBackend.open(path, card, gpu=GpuConfig(io="copy")) as backend:
+                backend.run()
+                began.append(fake_trt.caches[-1].data.decode())
+        stored = kept.read_text() if kept.is_file() else None
+        return {"began": began, "stored": stored, "said": said}

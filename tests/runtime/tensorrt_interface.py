@@ -56,6 +56,8 @@ USED = {
         IBuilderConfig.num_compute_capabilities ComputeCapability.SM86
         IBuilderConfig.set_compute_capability(compute_capability,index)
         CudaGraphStrategy.WHOLE_GRAPH_CAPTURE IRuntimeConfig.cuda_graph_strategy
+        IRuntimeConfig.create_runtime_cache() IRuntimeConfig.set_runtime_cache(cache)
+        IRuntimeCache.serialize() IRuntimeCache.deserialize(blob)
     """,
 }
 # Others have these too, and edgeseg does not use them there.
@@ -102,10 +104,15 @@ EXPRESSIONS = {
     "engine/builder_options.py": {
         "library": "", "options": "IBuilderConfig", "cache": "ITimingCache",
     },
+    "cuda/kernel_cache.py": {"options": "IRuntimeConfig", "self._cache": "IRuntimeCache"},
     "engine/torch_tensorrt.py": {"self.api.trt": ""},
 }  # fmt: skip
 # Attributes of edgeseg's objects of these names.
-OWN = {"ICudaEngine": {"api", "capture", "context", "cuda", "compute", "errors", "failed"}}
+OWN = {
+    "ICudaEngine": {
+        *("api", "capture", "compute", "context", "cuda", "errors", "failed", "kernels"),
+    },
+}
 
 
 def uses(table):

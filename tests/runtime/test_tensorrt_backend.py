@@ -88,6 +88,19 @@ def test_the_map_is_not_copied_where_nobody_reads_it(io):
     assert simulate("without_map", io=io).clean().result is (io == "copy")
 
 
+@pytest.mark.parametrize("first", ["", "damaged"])
+def test_rtx_keeps_its_kernels_beside_the_engine(first):
+    found = simulate("kernels", first=first).clean().result
+    assert (found["began"], found["stored"]) == (["", "kernels", "kernels"], "kernels")
+    assert found["said"] == []
+
+
+def test_kernels_that_cannot_be_kept_are_a_warning():
+    found = simulate("kernels", first="folder").clean().result
+    assert found["began"] == ["", "", ""]
+    assert all(line.startswith("compiled kernels are not kept") for line in found["said"])
+
+
 def test_an_error_that_tensorrt_survived_is_a_warning(io):
     report = simulate("survived_errors", io=io).clean()
     said = report.result["said"]
@@ -128,7 +141,7 @@ def test_every_release_of_tensorrt(version):
     assert report.result["activation_memories"] == 1
 
 
-@pytest.mark.parametrize(("cuda_graph", "asked"), [(True, ["1"]), (False, ["None"])])
+@pytest.mark.parametrize(("cuda_graph", "asked"), [(True, ["1"]), (False, ["0"])])
 def test_rtx_captures_by_itself(cuda_graph, asked):
     report = simulate(
         "stream", frames=100, version="1.7.1.116", rtx=True, io="copy", cuda_graph=cuda_graph
