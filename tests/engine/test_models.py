@@ -46,6 +46,7 @@ MODELS = {
         "profile": "edge",
         "head": True,
         "tiles": "1x2",
+        "student_rate": 1e-4,
         "student_steps": 3,
         "head_steps": 2,
     },
