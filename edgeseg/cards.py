@@ -220,7 +220,7 @@ class EngineCard:
     runtime_version: str
     precision: Precision
     target: str
-    """`cpu`, or a compute capability such as `sm86`."""
+    """`cpu`, or compute capabilities: `sm86`, `sm86-sm89`."""
     built_on: dict[str, Any]
     source_sha256: str
     """SHA-256 of the exported ONNX file."""

@@ -129,7 +129,9 @@ class BuildConfig(Settings):
     )
     runtime: RuntimeName | None = setting(None, "Runtime [default: the best one installed]")
     compute_capability: str | None = setting(
-        None, "Target GPU, e.g. 8.6 [default: this machine's]; others need tensorrt-rtx"
+        None,
+        "Target GPU, e.g. 8.6 [default: this machine's]; others, or several (8.6,8.9), need "
+        "tensorrt-rtx",
     )
     via: Via = setting("onnx", "Builder input: the ONNX graph, or PyTorch's by torch-tensorrt")
     workspace_mib: int = setting(

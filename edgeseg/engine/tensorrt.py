@@ -27,7 +27,7 @@ from edgeseg.machine import support
 from edgeseg.machine.facts import Machine
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
-from edgeseg.runtime.tensorrt import Api, capability_of, target_of
+from edgeseg.runtime.tensorrt import Api, capability_of, runs_on, target_of
 from edgeseg.text import counted
 
 # A warning of the parser with one of these words: the engine will not compute the graph as it is.
@@ -95,7 +95,7 @@ def build_plan(
     plan = Plan(data=data, version=api.version, target=target, typing=typing)
     check_tensors(lines, source)
     types = read_types(source, read_layers(lines))
-    if types.unknown and here.compute_capability and target_of(here.compute_capability) == target:
+    if types.unknown and here.compute_capability and runs_on(target, here.compute_capability):
         inspected = read_types(source, _inspect(api, data))
         types = min(types, inspected, key=lambda found: len(found.unknown))
     unread = unread_lines(lines)
@@ -142,8 +142,16 @@ def _report_unknown(api: Api, types: Types, unread: list[str]) -> None:
 
 
 def _target(api: Api, config: BuildConfig, here: Machine) -> str:
-    """Return the compute capability to build for: `sm86`."""
-    capability = config.compute_capability or here.compute_capability or AHEAD
+    """Return what to build for: `sm86`, or several compute capabilities, `sm86-sm89`."""
+    named = config.compute_capability or here.compute_capability or AHEAD
+    capabilities = dict.fromkeys(each.strip() for each in named.split(","))
+    for capability in capabilities:
+        _check_capability(api, capability, config, here)
+    return target_of(*capabilities)
+
+
+def _check_capability(api: Api, capability: str, config: BuildConfig, here: Machine) -> None:
+    """ConfigError for a GPU that TensorRT does not build for."""
     if api.release.ahead_of_time and capability not in api.targets:
         raise ConfigError(
             f"invalid compute_capability for {api.release}: {capability} (expected one of "
@@ -159,16 +167,15 @@ def _target(api: Api, config: BuildConfig, here: Machine) -> str:
             code="config/compute-capability",
         )
     support.check(api.release, capability, config.precision)
-    return target_of(capability)
 
 
 def _reading_int8(api: Api, typed: Typed, source: ModelProto, target: str) -> frozenset[str]:
     """Return the names of the convolutions that have to read INT8 in the engine."""
     if typed.int8 is None:
         return frozenset()
-    if api.release.ahead_of_time and target == TURING:
+    if api.release.ahead_of_time and TURING in target.split("-"):
         log.info(
-            f"{api.release} has no INT8 convolutions for {target}: it rounds to INT8 and computes "
+            f"{api.release} has no INT8 convolutions for {TURING}: it rounds to INT8 and computes "
             "in FP16, which costs more than --precision fp16"
         )
         return frozenset()
@@ -187,7 +194,7 @@ def _serialize(
     build_log: Log = []
     if api.release.strong:
         strong = typed.model
-        if api.release.lacks_fp32_products(capability_of(target)):
+        if any(map(api.release.lacks_fp32_products, map(capability_of, target.split("-")))):
             strong = without_products(strong)
         data = _build(api, strong, config, target, build_log, cache=cache)
         if data is not None:
@@ -239,8 +246,10 @@ def _build(
     if weak and config.precision == "int8":
         options.set_flag(library.BuilderFlag.INT8)  # for the Q/DQ pairs: no calibrator
     if api.release.ahead_of_time:
-        options.num_compute_capabilities = 1
-        options.set_compute_capability(getattr(library.ComputeCapability, target.upper()), 0)
+        targets = target.upper().split("-")
+        options.num_compute_capabilities = len(targets)
+        for index, name in enumerate(targets):
+            options.set_compute_capability(getattr(library.ComputeCapability, name), index)
     if config.optimization_level is not None:
         options.builder_optimization_level = config.optimization_level
     if cache is not None:

@@ -82,7 +82,7 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
         found = f"this machine has no GPU ({here.gpu_note})"
         raise _mismatch(engine, card, found, "engine/no-gpu", remedy)
     target = trt.target_of(here.compute_capability)
-    if target != card.target:
+    if not trt.runs_on(card.target, here.compute_capability):
         found = f"the GPU of this machine is {here.gpu}, {target}"
         raise _mismatch(engine, card, found, "engine/other-gpu", rebuild(card, here))
 

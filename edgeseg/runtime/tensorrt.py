@@ -123,9 +123,14 @@ def load(runtime: str) -> Api:
     return Api(flavor, require(flavor.module, extra=flavor.extra))
 
 
-def target_of(capability: str) -> str:
-    """`8.6` -> `sm86`, the target in cards and file names."""
-    return "sm" + capability.replace(".", "")
+def target_of(*capabilities: str) -> str:
+    """`8.6` -> `sm86`, `8.6`, `12.0` -> `sm86-sm120`: the target in cards and file names."""
+    return "-".join("sm" + capability.replace(".", "") for capability in capabilities)
+
+
+def runs_on(target: str, capability: str) -> bool:
+    """Whether an engine for a target runs on a GPU."""
+    return target_of(capability) in target.split("-")
 
 
 def capability_of(target: str) -> str:

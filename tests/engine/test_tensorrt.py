@@ -75,6 +75,18 @@ def test_build_plan_for_another_compute_capability(no_gpu):
     assert plan.target == "sm120"
 
 
+def test_build_plan_for_several_compute_capabilities(no_gpu):
+    pytest.importorskip("tensorrt_rtx")
+    config = dataclasses.replace(HALF, compute_capability="7.5, 8.6,12.0")
+    plan = plan_of("tensorrt-rtx", small_model(), config, no_gpu)
+    assert plan.target == "sm75-sm86-sm120"
+    assert plan.layers == {"convolutions": 1, "convolutions_fp16": 1, "norms": 0}
+    assert [trt.runs_on(plan.target, gpu) for gpu in ("7.5", "12.0", "8.9")] == [True, True, False]
+    with fails(ConfigError, "config/compute-capability"):
+        config = dataclasses.replace(HALF, compute_capability="8.6,8.7")
+        plan_of("tensorrt-rtx", small_model(), config, no_gpu)
+
+
 def test_build_plan_of_rtx_refuses_a_jetson(no_gpu):
     pytest.importorskip("tensorrt_rtx")
     config = dataclasses.replace(HALF, compute_capability="8.7")

@@ -63,6 +63,14 @@ def test_a_sound_engine_on_its_machine(card, place, rtx_3080):
     assert engine_path(path.with_suffix(".json")) == path
 
 
+def test_an_engine_for_several_gpus(card, place, rtx_3080):
+    several = dataclasses.replace(card, target="sm86-sm120")
+    assert check_engine(place(several), rtx_3080) == several
+    rtx_4090 = dataclasses.replace(rtx_3080, gpu="RTX 4090", compute_capability="8.9")
+    with fails(EngineMismatch, "engine/other-gpu"):
+        check_engine(place(several), rtx_4090)
+
+
 @pytest.mark.parametrize("data", [PLAN[:-1], PLAN.replace(b"RTX", b"GTX", 1), b""])
 def test_a_truncated_or_edited_file_is_refused(card, place, rtx_3080, data):
     with fails(EngineMismatch, "engine/changed") as caught:
