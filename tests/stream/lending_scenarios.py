@@ -44,7 +44,7 @@ class NumberedDriver(FakeDriver):
 
 def lent(frames, *, in_flight=1, userptr="taken", unplug_at=None, **options):
     """Stream from the driver; return what reached the sinks, and where the driver wrote."""
-    connections.NO_FRAME = 1.0
+    connections.NO_FRAME = 10.0 if unplug_at is None else 1.0
     fills, driver = count_fills(), NumberedDriver(userptr=userptr, unplug_at=unplug_at)
     with logged() as said, opened(**options) as backend:
         judge = Judge(backend.card)

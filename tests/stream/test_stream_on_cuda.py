@@ -76,7 +76,8 @@ def test_the_driver_of_a_camera_writes_into_the_pinned_slots(io, in_flight):
     seen = report.result
     assert seen["wrong"] == [] and seen["in_order"] and seen["pinned"] and seen["idle"]
     assert (seen["frames"], seen["writes"], seen["fills"]) == (200, 0, 0)
-    assert seen["written"] == seen["slots"] == in_flight + 4, "two are the driver's"
+    assert seen["slots"] == in_flight + 4, "two are the driver's"
+    assert 2 <= seen["written"] <= seen["slots"]
     assert seen["threads"] == []
 
 
