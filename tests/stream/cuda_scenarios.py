@@ -33,7 +33,7 @@ WAIT = 20.0  # seconds; a longer wait is a failure
 
 def numbered(index, out):
     """Draw image `index`, BGR uint8 [24, 20, 3]."""
-    out[..., 0], out[..., 1] = index & 255, index >> 8
+    out[..., 0], out[..., 1] = index & 255, index >> 8 & 255
     np.add(_PLACE, index * 37, out=out[..., 2], casting="unsafe")
 
 

@@ -1,6 +1,7 @@
 """A V4L2 driver that writes into the pinned slots of TrtBackend, over the simulated CUDA driver."""
 
 import threading
+import time
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class NumberedDriver(FakeDriver):
                 self._unplug_at = None
                 self.frames.append("unplug")
             else:
+                time.sleep(0.001)  # a camera does not keep the machine from its work
                 image = np.empty((*SIZE, 3), np.uint8)
                 numbered(self.sequence, image)
                 self.frames.append(image.tobytes())
