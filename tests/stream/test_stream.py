@@ -150,6 +150,18 @@ def test_a_resize_on_the_cpu_is_logged_once(said):
     ]
 
 
+def test_what_a_source_converts_is_told_with_the_remedy(said):
+    """A V4L2 camera converts in the capture thread."""
+    source = ListSource([solid_image()])
+    source.sends, source.path = "yuyv", "yuyv, converted to bgr"
+    run(source)
+    assert said == [
+        "list: yuyv, converted to bgr; CPU writes per frame: unknown",
+        "list: frames are converted from yuyv to bgr on the CPU, included in the latency; "
+        "to avoid it: edgeseg export --format yuyv",
+    ]
+
+
 def test_limits_end_a_stream():
     assert run(ListSource([solid_image()] * 50), config=StreamConfig(frames=7)).frames == 7
     endless = ListSource(repeat(solid_image()), live=True)

@@ -252,13 +252,16 @@ class Inference:
         source, wanted = self._capture.source, self._card.frame_format
         height, width = frame.sent_size or picture_size(frame.format, frame.image.shape)
         rows, columns = request.size
-        what = option = ""
+        what = converted = option = ""
         if (height, width) != (rows, columns):
             what = f"resized from {width}x{height} to {columns}x{rows}"
             option = f"--frame-size {width}x{height}"
         elif wanted != frame.format:
             what = f"converted from {frame.format} to {wanted}"
             option = f"--format {frame.format}"
+        elif source.sends not in (None, wanted):
+            converted = f"converted from {source.sends} to {wanted}"
+            option = f"--format {source.sends}"
         self.path, self.writes = source.path, frame.writes
         if self.writes is not None:
             self.writes += request.count_writes(frame.image, frame.format)
@@ -267,8 +270,8 @@ class Inference:
         if self.path:
             writes = "unknown" if self.writes is None else self.writes
             log.info(f"{source.name}: {self.path}; CPU writes per frame: {writes}")
-        if what:
+        if converted := what or converted:
             log.info(
-                f"{source.name}: frames are {what} on the CPU, included in the latency; "
+                f"{source.name}: frames are {converted} on the CPU, included in the latency; "
                 f"to avoid it: edgeseg export {option}"
             )

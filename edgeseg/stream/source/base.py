@@ -114,6 +114,8 @@ class Source(Closing, ABC):
     """Frames that the camera's driver counted and did not deliver."""
     keeps = 0
     """Frames that the source keeps, beside the one that is being read: see `lend`."""
+    sends: FrameFormat | None = None
+    """What the camera sends, if the source converts it to what the graph takes."""
     path = ""
     """How frames reach the slots, from the driver or the decoder on."""
 

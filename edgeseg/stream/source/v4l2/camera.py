@@ -22,6 +22,7 @@ class V4L2Camera(Camera):
         self._lent: Sequence[Frame] = ()
         self._lends = self._device.lends
         self.keeps = LENT if self._lends else 0
+        self.sends = self._device.sent.kind
 
     @property
     def _device(self) -> V4L2Connection:
