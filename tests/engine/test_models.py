@@ -92,6 +92,10 @@ def test_card_names_the_model_and_its_thresholds(trained):
     assert card.model == exported.card.model == MODELS[run.name].get("model", "destseg")
     assert exported.card.training == card.config
     assert exported.card.threshold == card.threshold
+    assert exported.card.tiles == card.tiles
+    if "tiles" in MODELS[run.name]:  # of a DSKD with a head, which has a map for the score
+        assert (card.tiles.rows, card.tiles.columns) == (1, 2)
+        assert len(card.tiles.gains) == len(card.tiles.score_gains) == 2
     with open_run(run) as backend:
         assert 0 < card.threshold < 10 and backend.card.threshold == card.threshold
 
