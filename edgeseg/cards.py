@@ -240,6 +240,8 @@ class EngineCard:
     """Build time in seconds."""
     via: Via = "onnx"
     """Builder input: `onnx`, the graph; `torch-tensorrt`, the run."""
+    lean: bool = False
+    """Whether TensorRT's lean runtime of the same version runs it, too."""
     card_version: int = bounded(1, VERSION, default=VERSION)
 
 

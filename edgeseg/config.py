@@ -114,7 +114,7 @@ class BuildConfig(Settings):
     """Precision, runtime and target of an engine, and the limits of its accuracy gate."""
 
     PANELS: ClassVar[dict[str, str]] = {
-        "Advanced": "similarity via workspace_mib optimization_level",
+        "Advanced": "similarity via workspace_mib optimization_level lean",
         "Accuracy gate": "data max_drop max_flip_rate gate_image_count",
     }
 
@@ -142,6 +142,11 @@ class BuildConfig(Settings):
         "How long TensorRT's builder searches for faster kernels, 0..5 [default: TensorRT's, 3]",
         low=0,
         high=5,
+    )
+    lean: bool = setting(
+        False,
+        "Build for TensorRT's lean runtime of the same version: 45 MB on a device that only runs "
+        "engines",
     )
     data: Path | None = setting(None, "Images for the accuracy gate: labelled, or good ones only")
     max_drop: float = fraction(

@@ -92,6 +92,12 @@ def build_engine(
     the outputs of the engine are not finite or, in FP32, differ.
     """
     here = this_machine()
+    if config.lean and (config.runtime not in (None, "tensorrt") or config.via != "onnx"):
+        raise ConfigError(
+            f"invalid for lean: {config.runtime} via {config.via} (expected tensorrt via onnx)",
+            remedy="--lean --runtime tensorrt",
+            code="config/lean",
+        )
     source, card = read_graph(graph)
     warn_if_useless(graph, card)
     if config.precision == BF16:
@@ -103,6 +109,12 @@ def build_engine(
 
         builder = open_builder(graph, card, config, here)
     runtime = builder.api.flavor.runtime if builder else config.runtime or _best(config, here)
+    if config.lean and runtime != "tensorrt":
+        raise ConfigError(
+            f"invalid for lean: {runtime}, the best runtime here (expected tensorrt)",
+            remedy="build without --lean, or with --lean on a machine with TensorRT and a GPU",
+            code="config/lean",
+        )
     if config.precision == BF16:
         _check_bf16(runtime, here)
     int8 = _int8(graph, card, runtime, config) if config.precision == "int8" else None
@@ -150,6 +162,7 @@ def build_engine(
         parity=parity,
         seconds=round(seconds, 2),
         via=config.via,
+        lean=config.lean,
     )
     replace_pair(path, engine_card)
     return Engine(path, engine_card)

@@ -22,6 +22,7 @@ from edgeseg.engine.layers import Types, check_tensors, read_types
 from edgeseg.engine.products import without_products
 from edgeseg.engine.typed import Typed
 from edgeseg.errors import BuildError, ConfigError, CudaError
+from edgeseg.extras import install_command
 from edgeseg.log import log
 from edgeseg.machine import support
 from edgeseg.machine.facts import Machine
@@ -72,6 +73,12 @@ def build_plan(
             code="build/no-gpu",
         )
     api = trt.load(runtime)
+    if api.lean:
+        raise BuildError(
+            f"{api.release} is installed as the lean runtime, which cannot build.",
+            remedy=install_command(api.flavor.extra),
+            code="build/lean-runtime",
+        )
     target = _target(api, config, here)
     log.info(f"building for {target} with {api.release}")
     if api.release.note:
@@ -252,6 +259,9 @@ def _build(
             options.set_compute_capability(getattr(library.ComputeCapability, name), index)
     if config.optimization_level is not None:
         options.builder_optimization_level = config.optimization_level
+    if config.lean:
+        options.set_flag(library.BuilderFlag.VERSION_COMPATIBLE)
+        options.set_flag(library.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
     if cache is not None:
         cache.give(options)
     monitor = show_progress(library, options)

@@ -89,7 +89,12 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
 
 def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
     """TensorRT plans need the same version in all four numbers."""
-    version = trt.load(card.runtime).version
+    api = trt.load(card.runtime)
+    version = api.version
+    if api.lean and not card.lean:
+        found = "this machine has only the lean runtime of TensorRT"
+        remedy = f"{rebuild(card, here)} --lean (on a machine with TensorRT)"
+        raise _mismatch(engine, card, found, "engine/lean-runtime", remedy)
     if version != card.runtime_version:
         found = f"this machine has {card.runtime} {version}"
         raise _mismatch(engine, card, found, "engine/other-version", rebuild(card, here))

@@ -16,8 +16,10 @@ logs an error and answers with nothing, or with an object that crashes in its ne
 
 import ctypes
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from shlex import join
 from typing import Any, Literal
 
@@ -44,6 +46,8 @@ _MEANINGS = (
 )  # fmt: skip
 _DRIVERS = {"12": "525", "13": "580"}  # the first release of NVIDIA's driver for each CUDA
 
+LEAN = "tensorrt_lean"
+
 
 @dataclass(frozen=True)
 class Api:
@@ -52,6 +56,8 @@ class Api:
     flavor: RuntimePackage
     trt: Any
     """The module."""
+    lean: bool = False
+    """Whether it is the lean runtime, which runs engines that were built for it."""
 
     @property
     def version(self) -> str:
@@ -118,9 +124,18 @@ class Api:
 
 
 def load(runtime: str) -> Api:
-    """Import `tensorrt` or `tensorrt-rtx`; MissingExtra when it is not installed."""
-    flavor = FLAVORS[runtime]
-    return Api(flavor, require(flavor.module, extra=flavor.extra))
+    """Import `tensorrt` or `tensorrt-rtx`; MissingExtra when it is not installed.
+
+    Where only TensorRT's lean runtime is installed, `tensorrt` is that one.
+    """
+    flavor, module = FLAVORS[runtime], FLAVORS[runtime].module
+    if module == "tensorrt" and not _has(module) and _has(LEAN):
+        module = LEAN
+    return Api(flavor, require(module, extra=flavor.extra), lean=module == LEAN)
+
+
+def _has(module: str) -> bool:
+    return module in sys.modules or find_spec(module) is not None
 
 
 def target_of(*capabilities: str) -> str:

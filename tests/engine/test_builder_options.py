@@ -7,9 +7,11 @@ import pytest
 from edgeseg.config import BuildConfig
 from edgeseg.engine import builder_options
 from edgeseg.engine.builder_options import DIGEST, TimingCache
+from edgeseg.errors import BuildError
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime import tensorrt as trt
 from tests.engine.test_tensorrt import HALF, small_model
+from tests.kit.errors import fails
 from tests.kit.plans import plan_of
 
 
@@ -69,6 +71,20 @@ def test_a_timing_cache_that_cannot_be_written_is_a_warning(install, orin, folde
 def test_the_optimization_level_is_passed_on(install, orin, folder):
     assert build(install, orin, optimization_level=5).builder_optimization_level == 5
     assert not hasattr(build(install, orin), "builder_optimization_level")
+
+
+def test_an_engine_for_the_lean_runtime(install, orin, folder):
+    lean = {"VERSION_COMPATIBLE", "EXCLUDE_LEAN_RUNTIME"}
+    assert build(install, orin, lean=True).flags == {"TF32"} | lean
+    assert build(install, orin).flags == {"TF32"}
+
+
+def test_the_lean_runtime_builds_nothing(install, orin, monkeypatch):
+    recorder = install("10.3.0")
+    api = trt.Api(trt.FLAVORS["tensorrt"], recorder, lean=True)
+    monkeypatch.setattr(trt, "load", lambda runtime: api)
+    with fails(BuildError, "build/lean-runtime"):
+        plan_of("tensorrt", small_model(), HALF, orin)
 
 
 def test_the_progress_of_a_build(said, monkeypatch):

@@ -88,6 +88,7 @@ def library(version, *, strong_builds=True, warning=None, listed="", inspected="
     """
     major = int(version.split(".")[0])
     creation, flags = {"EXPLICIT_BATCH": 0}, ["FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS"]
+    lean = ["VERSION_COMPATIBLE", "EXCLUDE_LEAN_RUNTIME"]
     if major >= 10:
         creation["STRONGLY_TYPED"] = 1
     if major >= 11:
@@ -95,7 +96,7 @@ def library(version, *, strong_builds=True, warning=None, listed="", inspected="
     trt = SimpleNamespace(
         __version__=version,
         NetworkDefinitionCreationFlag=IntEnum("NetworkDefinitionCreationFlag", creation),
-        BuilderFlag=IntEnum("BuilderFlag", flags),
+        BuilderFlag=IntEnum("BuilderFlag", [*flags, *lean]),
         ProfilingVerbosity=SimpleNamespace(DETAILED="detailed"),
         MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
         float32=FLOAT,

@@ -26,6 +26,7 @@ USED = {
         IBuilderConfig.create_timing_cache(serialized_timing_cache)
         IBuilderConfig.set_timing_cache(cache,ignore_mismatch) ITimingCache.serialize()
         ProfilingVerbosity.DETAILED MemoryPoolType.WORKSPACE BuilderFlag.TF32
+        BuilderFlag.VERSION_COMPATIBLE BuilderFlag.EXCLUDE_LEAN_RUNTIME
         INetworkDefinition.num_layers INetworkDefinition.get_layer(index)
         ILayer.name ILayer.num_outputs ILayer.get_output(index) ITensor.dtype
         Runtime.__init__(logger) Runtime.deserialize_cuda_engine(serialized_engine)

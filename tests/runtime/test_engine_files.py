@@ -63,6 +63,17 @@ def test_a_sound_engine_on_its_machine(card, place, rtx_3080):
     assert engine_path(path.with_suffix(".json")) == path
 
 
+def test_an_engine_on_a_machine_with_the_lean_runtime(card, place, rtx_3080, monkeypatch):
+    fake = type("module", (), {"__version__": "10.16.1.11"})
+    api = trt.Api(trt.FLAVORS["tensorrt"], fake, lean=True)
+    monkeypatch.setattr(engines.trt, "load", lambda runtime: api)
+    built = {"runtime": "tensorrt", "runtime_version": "10.16.1.11"}
+    lean = dataclasses.replace(card, **built, lean=True)
+    assert check_engine(place(lean), rtx_3080) == lean
+    with fails(EngineMismatch, "engine/lean-runtime"):
+        check_engine(place(dataclasses.replace(card, **built)), rtx_3080)
+
+
 def test_an_engine_for_several_gpus(card, place, rtx_3080):
     several = dataclasses.replace(card, target="sm86-sm120")
     assert check_engine(place(several), rtx_3080) == several

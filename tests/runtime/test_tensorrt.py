@@ -1,5 +1,8 @@
 """The switch between TensorRT and TensorRT-RTX: features by name, whatever their numbers."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from edgeseg.runtime import tensorrt as trt
@@ -34,6 +37,16 @@ def test_the_installed_rtx():
     assert api.network_flags(weak=False) == 0
     assert {"7.5", "8.6", "8.9", "12.0"} <= set(api.targets)
     assert api.version.count(".") == 3
+
+
+def test_the_lean_runtime_where_there_is_no_other(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt_lean", SimpleNamespace(__version__="10.16.1.11"))
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    monkeypatch.setattr(trt, "find_spec", lambda module: None)
+    api = trt.load("tensorrt")
+    assert (api.lean, str(api.release)) == (True, "tensorrt 10.16.1.11")
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="10.16.1.11"))
+    assert not trt.load("tensorrt").lean
 
 
 @pytest.mark.parametrize(("capability", "target"), [("8.6", "sm86"), ("12.0", "sm120")])

@@ -120,7 +120,8 @@ def test_the_recorder_has_the_numbers_of_tensorrt(stand_in_version, version):
         ours, real = getattr(library, name).__members__, members[name]
         numbers = {member for member in real if isinstance(real[member], int)}
         known = {"EXPLICIT_BATCH", "STRONGLY_TYPED", "FP16", "INT8", "TF32",
-                 "OBEY_PRECISION_CONSTRAINTS"}  # fmt: skip
+                 "OBEY_PRECISION_CONSTRAINTS", "VERSION_COMPATIBLE",
+                 "EXCLUDE_LEAN_RUNTIME"}  # fmt: skip
         assert set(ours) == numbers & known
         if name == "NetworkDefinitionCreationFlag":
             assert {member: int(ours[member]) for member in ours} == {m: real[m] for m in ours}
