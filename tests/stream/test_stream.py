@@ -142,26 +142,6 @@ def test_a_frame_beyond_the_limits_of_its_input_check_is_unknown_even_if_it_is_a
     )
 
 
-def test_a_resize_on_the_cpu_is_logged_once(said):
-    run(ListSource([solid_image(0, 96, 128), solid_image(0, 32, 32), solid_image(0, 96, 128)]))
-    assert said == [
-        "list: frames are resized from 128x96 to 64x48 on the CPU, included in the latency; "
-        "to avoid it: edgeseg export --frame-size 128x96"
-    ]
-
-
-def test_what_a_source_converts_is_told_with_the_remedy(said):
-    """A V4L2 camera converts in the capture thread."""
-    source = ListSource([solid_image()])
-    source.sends, source.path = "yuyv", "yuyv, converted to bgr"
-    run(source)
-    assert said == [
-        "list: yuyv, converted to bgr; CPU writes per frame: unknown",
-        "list: frames are converted from yuyv to bgr on the CPU, included in the latency; "
-        "to avoid it: edgeseg export --format yuyv",
-    ]
-
-
 def test_limits_end_a_stream():
     assert run(ListSource([solid_image()] * 50), config=StreamConfig(frames=7)).frames == 7
     endless = ListSource(repeat(solid_image()), live=True)
@@ -313,14 +293,6 @@ def test_the_synthetic_camera_is_streamed():
     report = stream_from(RedBackend(), config)
     assert report.frames == 20
     assert "frames: bgr, drawn; CPU writes per frame: 1\n" in report.summary()
-
-
-def test_a_conversion_and_a_resize_are_part_of_the_path(said):
-    config = StreamConfig(source="test://128x96@500", frames=2, window=False)
-    report = stream_from(RedBackend(make_card(frame_format="gray")), config)
-    assert report.path == "bgr, drawn, resized from 128x96 to 64x48"
-    assert report.cpu_writes == 2
-    assert any(line.endswith(f"{report.path}; CPU writes per frame: 2") for line in said)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
