@@ -92,4 +92,5 @@ def filled(rings: Sequence[NDArray[np.float64]], size: Size) -> NDArray[np.bool_
             rows = np.arange(first, last)
             across = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
             turns[rows, np.clip(np.ceil(across - 0.5), 0, width).astype(np.intp)] ^= True
-    return np.asarray(np.logical_xor.accumulate(turns, axis=1)[:, :width])
+    # A sum, since NumPy 1.24 accumulates xor of Booleans wrongly.
+    return (turns.cumsum(axis=1, dtype=np.int32)[:, :width] & 1).astype(np.bool_)
