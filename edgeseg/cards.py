@@ -160,6 +160,8 @@ class GraphCard:
     """As in ModelCard."""
     input_check: tuple[InputLimit, ...] = ()
     """The columns of the output `input_check`, in order; empty: the graph lacks this output."""
+    optimized_for: str = "cpu"
+    """The form of the head: `cpu` has fewer MACs, `gpu` fewer kernels."""
     input_note: dict[str, Any] = field(default_factory=dict)
     """As in ModelCard; of an engine also what its precision moved."""
     versions: dict[str, str]

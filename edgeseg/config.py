@@ -25,6 +25,7 @@ Via = Literal["onnx", "torch-tensorrt"]
 Io = Literal["auto", "mapped", "copy"]
 Wait = Literal["auto", "block", "spin"]
 Binding = Literal["auto", "cuda-python", "pycuda"]
+OptimizeFor = Literal["cpu", "gpu"]
 RuntimeName = Literal["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
 CameraFormat = Literal["mjpeg", "yuyv", "uyvy", "nv12", "gray", "bayer_rggb"]
 
@@ -47,6 +48,9 @@ class ExportConfig(TileRequest, Settings):
     )
     format: FrameFormat = setting("bgr", "Pixel format of the frames; OpenCV's is bgr")
     batch: int = setting(1, "Frames per inference", low=1, high=256)
+    optimize_for: OptimizeFor = setting(
+        "cpu", "Form of the head, the outputs are the same: cpu has fewer MACs, gpu fewer kernels"
+    )
     tolerance: float = fraction(1e-4, "Largest difference from PyTorch's anomaly map")
 
     def __post_init__(self) -> None:

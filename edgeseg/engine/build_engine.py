@@ -51,6 +51,10 @@ from edgeseg.runtime.engine_pair import card_path, new_engine, replace_pair
 TOLERANCE = 1e-4  # of the maps in FP32; differences of lower precisions are reported
 CHECKED = 16  # photos of the calibration on which an INT8 engine without --data is judged
 NOT_RUN = "the engine was not run on a GPU"
+MORE_KERNELS = (
+    "the head of this graph has the form for a CPU: fewer MACs, and about ten more kernels. Which "
+    "is faster on a discrete GPU was not measured; the other: edgeseg export --optimize-for gpu"
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ def build_engine(
     check_writable(out)
     if runtime in GRAPH_RUNTIMES:
         _check_out(out / _file_name(card, runtime, CPU, config), graph)
+    if runtime in trt.FLAVORS and not here.jetson and card.optimized_for == "cpu":
+        log.info(MORE_KERNELS)
     typed = typed_graph(source, card, runtime, config, int8=int8)
     started = time.perf_counter()
     if builder:

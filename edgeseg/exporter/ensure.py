@@ -31,6 +31,7 @@ def exported_graph(run: Path) -> Path:
             log.warning(f"{path} had other tiles than {run}, and gets those of the run")
         batch, (height, width) = found.frame_shape[0], found.frame_size
         settings = {"frame_size": f"{width}x{height}", "format": found.frame_format}
+        settings["optimize_for"] = found.optimized_for
         config = make(ExportConfig, settings | {"batch": batch})
     else:
         log.info(f"{run} has no graph: exporting it")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgeseg.cards import CARD, WEIGHTS, GraphCard, ModelCard, read_card
-from edgeseg.config import ExportConfig
+from edgeseg.config import ExportConfig, OptimizeFor
 from edgeseg.data.frames import KEPT, parity_frames
 from edgeseg.data.images import Image, read_image
 from edgeseg.errors import BuildError, ConfigError, GateFailed, ModelError
@@ -97,7 +97,7 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
 def traced_run(run: Path, config: ExportConfig) -> tuple[ModelProto, GraphCard]:
     """Return the graph that would be exported, and its card; nothing is written or checked."""
     with opened(run, read_card(run / CARD, ModelCard), config, None) as backend:
-        return _trace(backend), backend.card
+        return _trace(backend, config.optimize_for), backend.card
 
 
 def opened(run: Path, card: ModelCard, config: ExportConfig, data: Path | None) -> PyTorchBackend:
@@ -114,11 +114,15 @@ def export_graph(
     backend: PyTorchBackend, path: Path, config: ExportConfig, *, images: Sequence[Image] = ()
 ) -> Exported:
     """Export an opened run to a path; `images` (RGB) are the frames of the parity check."""
-    model = _trace(backend)
+    model = _trace(backend, config.optimize_for)
     tensors = tensor_bytes(Graph(model))
     _check_memory(tensors, backend.card)
     versions = {name: installed(name) or "?" for name in ("torch", "onnx", "onnxscript")}
-    card = replace(backend.card, versions=backend.card.versions | versions)
+    card = replace(
+        backend.card,
+        versions=backend.card.versions | versions,
+        optimized_for=config.optimize_for,
+    )
     frames = parity_frames(card, images)
     with replacing(path) as part:
         part.write_bytes(graph_bytes(model, card))
@@ -132,12 +136,13 @@ def export_graph(
     return Exported(path, card, path.stat().st_size, tensors, parity)
 
 
-def _trace(backend: PyTorchBackend) -> ModelProto:
-    """Trace the export form of an opened run; BuildError if PyTorch cannot."""
+def _trace(backend: PyTorchBackend, optimize_for: OptimizeFor) -> ModelProto:
+    """Trace an opened run, for a CPU in its export form; BuildError if PyTorch cannot."""
     slot = backend.new_slot()
     inputs = (torch.from_numpy(slot.frame), torch.from_numpy(slot.threshold))
     try:
-        return trace(export_form(backend.module), inputs, INPUTS, output_names(backend.card))
+        module = export_form(backend.module) if optimize_for == "cpu" else backend.module
+        return trace(module, inputs, INPUTS, output_names(backend.card))
     except torch.onnx.OnnxExporterError as error:
         teacher = backend.card.training.get("teacher")
         raise BuildError(

@@ -28,8 +28,8 @@ SHELL = [
     (block.page, words) for block in BLOCKS if block.language == "sh" for words in lines(block.text)
 ]
 EXTRAS = re.compile(r"(?:\.|\.whl\))\[([\w,]+)\]")
-FOLDERS = {"benchmarks", "docs", "edgeseg", "examples", "tests", "tools"}
-OTHER_TOOLS = {"sudo", "scp", "."}
+FOLDERS = {"benchmarks", "deploy", "docs", "edgeseg", "examples", "tests", "tools"}
+OTHER_TOOLS = {"sudo", "scp", ".", "deploy/install"}
 OTHER_FLAGS = {"--constraint", "--strict"}  # of pip and of MkDocs
 
 
