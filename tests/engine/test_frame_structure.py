@@ -37,14 +37,15 @@ def test_no_product_is_dense(model):
     """The product with the whole matrix of the rows has 1.6e9 MACs for three channels."""
     macs = node_macs(Graph(model))
     dense = SIDE * HEIGHT * WIDTH
-    assert macs["resize.rows"] + macs["resize.columns"] < 0.6 * dense  # bayer_rggb; bgr: 0.2
+    resize = sum(count for name, count in macs.items() if name.startswith("resize."))
+    assert 0 < resize < 0.25 * dense
     assert macs["mask.rows"] + macs["mask.columns"] < 0.03 * dense
 
 
 def test_the_resize_has_the_type_of_the_engine(built):
     wanted, kind = EXPECTED[built.precision, built.capability]
     types = read_types(built.model, built.layers).products
-    assert types == {"resize.rows": wanted, "resize.columns": wanted}
+    assert len(types) in (2, 4, 8) and set(types.values()) == {wanted}  # 1, 2, 4 parts
     for name in types:
         assert kind in {layer.kind for layer in built.layers if name in layer.nodes}
 

@@ -252,7 +252,8 @@ def test_a_frame_of_nearly_the_shape_of_the_network_fills_it():
     """3 : 4 and 7 : 9: no slice, and the matrices of a stretch."""
     kept, stretched = (boxed((48, 64), (56, 72), aspect=a) for a in ("keep", "stretch"))
     assert kept.content.size == (56, 72)
-    assert torch.equal(kept.resize.rows.band, stretched.resize.rows.band)
+    ours, theirs = (fused.resize.parts[0].rows.band for fused in (kept, stretched))
+    assert torch.equal(ours, theirs)
     with Operations() as seen, torch.no_grad():
         run_on(kept, picture(48, 64))
     assert seen.names.count("aten::slice.Tensor") == 1  # the detector's own

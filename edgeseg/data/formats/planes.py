@@ -30,17 +30,27 @@ RGB_OF_YUV = ((LUMA, 0.0, 1.596), (LUMA, -0.391, -0.813), (LUMA, 2.018, 0.0))
 
 
 @dataclass(frozen=True)
-class Planes:
-    """The matrices of a format, P planes from S sets of rows and L sets of columns.
+class Part:
+    """Planes that share their rows.
 
-    rows: [S, h, rows of the frame]; columns: [L, w, bytes in a row]; pairs: the sets of a plane.
-    color: [3, P]; None: the planes are R, G, B, or one gray plane. low: [P], bias: [3]; None: the
-    colors cannot be out of range.
+    rows: [h, lines], for the lines of the frame from `start` on; columns: [planes, w, bytes in a
+    line].
     """
 
     rows: Weights
     columns: Weights
-    pairs: tuple[tuple[int, int], ...]
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The matrices of a format, and the colors of its P planes, which are numbered by part.
+
+    color: [3, P]; None: the planes are R, G, B, or one gray plane. low: [P], bias: [3]; None: the
+    colors cannot be out of range.
+    """
+
+    parts: tuple[Part, ...]
     color: Weights | None = None
     low: Weights | None = None
     bias: Weights | None = None
@@ -49,20 +59,19 @@ class Planes:
 def planes_of(kind: FrameFormat, frame: Size, target: Size, box: Box) -> Planes:
     """Return the matrices that scale frames of a size (height, width) into a box of a target."""
     rows, columns = placed_matrices(frame, target, box)
-    shape = frame_shape(kind, *frame)
-    line = shape[1] * shape[2]
+    _, width, channels = frame_shape(kind, *frame)
+    line = width * channels
     if kind in ("bgr", "rgb"):
         order = (2, 1, 0) if kind == "bgr" else (0, 1, 2)
-        lanes = np.stack([_spread(columns, line, start, 3) for start in order])
-        return Planes(rows[None], lanes, ((0, 0), (0, 1), (0, 2)))
+        return Planes((Part(rows, np.stack([_spread(columns, line, k, 3) for k in order])),))
     if kind == "gray":
-        return Planes(rows[None], columns[None], ((0, 0),))
+        return Planes((Part(rows, columns[None]),))
     if kind == "bayer_rggb":
         return _bayer(rows, columns)
-    return _yuv(kind, rows, columns, shape[0], line)
+    return _yuv(kind, rows, columns, line)
 
 
-def _yuv(kind: FrameFormat, rows: Weights, columns: Weights, lines: int, line: int) -> Planes:
+def _yuv(kind: FrameFormat, rows: Weights, columns: Weights, line: int) -> Planes:
     """Y, U and V; a pixel has the U and V of its pair or its square."""
     starts = {"yuyv": (0, 1, 3), "uyvy": (1, 0, 2), "nv12": (0, 0, 1)}[kind]
     steps = (1, 2, 2) if kind == "nv12" else (2, 4, 4)
@@ -74,34 +83,31 @@ def _yuv(kind: FrameFormat, rows: Weights, columns: Weights, lines: int, line: i
     low = np.array([16, 0, 0], np.float32)
     bias = (-color @ np.array([16, 128, 128], np.float32)).astype(np.float32)
     if kind != "nv12":
-        return Planes(rows[None], lanes, ((0, 0), (0, 1), (0, 2)), color, low, bias)
-    chroma = _spread(_pairs(rows), lines, rows.shape[1], 1)
-    both = np.stack([_spread(rows, lines, 0, 1), chroma])
-    return Planes(both, lanes, ((0, 0), (1, 1), (1, 2)), color, low, bias)
+        return Planes((Part(rows, lanes),), color, low, bias)
+    chroma = Part(_pairs(rows), lanes[1:], start=rows.shape[1])
+    return Planes((Part(rows, lanes[:1]), chroma), color, low, bias)
 
 
 def _bayer(rows: Weights, columns: Weights) -> Planes:
     """R, B, and green of the rows with red and of those with blue, as OpenCV interpolates them.
 
-    A missing red or blue value is the mean of its two or four neighbors, which is a product of rows
-    and columns. A missing green value is the mean of the four beside it: half of the mean of those
-    to the left and right, half of the mean above and below; each of the two is a product. The
-    outermost pixels repeat those inside, so their weights are added to these.
+    A missing red or blue value is the mean of its two or four neighbors, which is linear in rows
+    and in columns. A missing green value is the mean of the four beside it: half of it is linear in
+    the columns of its own rows, the other half in the rows of its own columns. The outermost pixels
+    repeat those inside, so their weights are added to these.
     """
     down, right = _inside(rows), _inside(columns)
-    green_rows = [part for first in (0, 1) for part in (_only(down, first), _beside(down, first))]
-    row_sets = [_linear(down, 0), _linear(down, 1), *green_rows]
-    green_columns: list[Weights] = []
-    for first in (1, 0):
-        own = _only(right, first)
-        half = np.float32(0.5)
-        green_columns += [own + half * _beside(right, first), half * own]
-    column_sets = [_linear(right, 0), _linear(right, 1), *green_columns]
-    color = np.zeros((3, 6), np.float32)
-    color[0, 0] = color[2, 1] = 1
-    color[1, 2:] = 1
-    pairs = tuple((n, n) for n in range(6))
-    return Planes(np.stack(row_sets), np.stack(column_sets), pairs, color)
+    half = np.float32(0.5)
+    red_lines = _linear(right, 0), half * _only(right, 1)
+    blue_lines = _linear(right, 1), half * _only(right, 0)
+    parts = (
+        Part(_linear(down, 0), np.stack(red_lines)),  # R, G
+        Part(_linear(down, 1), np.stack(blue_lines)),  # B, G
+        Part(_only(down, 0), half * blue_lines[0][None]),  # G
+        Part(_only(down, 1), half * red_lines[0][None]),  # G
+    )
+    color = np.array([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 0]], np.float32)
+    return Planes(parts, color)
 
 
 def _spread(matrix: Weights, length: int, start: int, step: int) -> Weights:

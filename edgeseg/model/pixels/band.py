@@ -1,7 +1,7 @@
 """A product with a banded matrix that was cut into blocks (blocks.py), as a module.
 
-`exporter/trace.py` names the products of the graph after these modules: `resize.rows`,
-`resize.columns`, `mask.columns`, `mask.rows`. The names tell them from all other products.
+`exporter/trace.py` names the products of the graph after these modules: `resize.parts.0.rows`,
+`mask.columns`. The names tell them from all other products.
 """
 
 import torch
