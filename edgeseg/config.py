@@ -118,7 +118,7 @@ class BuildConfig(Settings):
     """Precision, runtime and target of an engine, and the limits of its accuracy gate."""
 
     PANELS: ClassVar[dict[str, str]] = {
-        "Advanced": "similarity via workspace_mib optimization_level lean",
+        "Advanced": "similarity via device workspace_mib optimization_level lean",
         "Accuracy gate": "data max_drop max_flip_rate gate_image_count",
     }
 
@@ -136,6 +136,9 @@ class BuildConfig(Settings):
         None,
         "Target GPU, e.g. 8.6 [default: this machine's]; others, or several (8.6,8.9), need "
         "tensorrt-rtx",
+    )
+    device: int = setting(
+        0, "GPU to build on, by CUDA's number; edgeseg doctor lists them", low=0, high=63
     )
     via: Via = setting("onnx", "Builder input: the ONNX graph, or PyTorch's by torch-tensorrt")
     workspace_mib: int = setting(
@@ -214,8 +217,9 @@ class ReproduceConfig(Settings):
 class GpuConfig(Settings):
     """How frames reach an engine on an NVIDIA GPU; ignored by CPU runtimes."""
 
-    PANELS: ClassVar[dict[str, str]] = {"NVIDIA GPU": "io wait cuda_graph cuda"}
+    PANELS: ClassVar[dict[str, str]] = {"NVIDIA GPU": "device io wait cuda_graph cuda"}
 
+    device: int = setting(0, "GPU by CUDA's number; edgeseg doctor lists them", low=0, high=63)
     io: Io = setting("auto", "Frame memory: mapped (Jetson) or copy (discrete GPUs)")
     wait: Wait = setting(
         "auto",

@@ -95,7 +95,7 @@ def examine(folder: Path = Path()) -> Diagnosis:
         *_machine(here),
         *_cuda(here),
         *_jetpack(here),
-        *_clocks(read_state(), sysfs.fastest_mode(Path("/"))),
+        *_clocks(read_state(bus_id=here.gpu_bus_id), sysfs.fastest_mode(Path("/"))),
         *(_runtime(candidate) for candidate in runtimes),
         _training(),
         _teacher(),
@@ -120,7 +120,9 @@ def _machine(here: Machine) -> Iterator[CheckResult]:
     if here.gpu is not None:
         board = f"{here.jetson}, L4T {here.l4t}: " if here.jetson else ""
         gpu = f"{here.gpu}, compute capability {here.compute_capability}"
-        found = f"{board}{gpu}, {here.gpu_memory_gib:g} GiB; {here.gpu_note}"
+        memory = "" if here.gpu_memory_gib is None else f", {here.gpu_memory_gib:g} GiB"
+        driver = f", driver {here.driver}" if here.driver else ""
+        found = f"{board}{gpu}{memory}; {here.gpu_note}{driver}"
         if row := gpu_of(here.compute_capability or ""):
             found += f"; supported by {served_by(row)}" + (f"; {row.note}" if row.note else "")
         yield CheckResult("GPU", "ok", found)

@@ -61,13 +61,14 @@ def open_model(
     """
     if path.is_dir():
         _check_runtime(runtime, "pytorch", "a run", f"edgeseg export {quoted(path)}")
-        return open_run(path, threads=threads, device="auto")
+        device = f"cuda:{gpu.device}" if gpu.device else "auto"
+        return open_run(path, threads=threads, device=device)
     if not path.exists() and not card_path(path).is_file():
         raise ModelError(
             f"not found: {path}", remedy="name a run, an ONNX file or an engine", code=NOT_FOUND
         )
     if path.suffix in (".engine", ".json") or card_path(path).is_file():
-        card = check_engine(path)
+        card = check_engine(path, this_machine(gpu.device))
         _check_runtime(runtime, card.runtime, "an engine", f"--runtime {card.runtime}")
         engine = engine_path(card_path(path))
         if card.runtime not in trt.FLAVORS:
@@ -208,9 +209,12 @@ def find_model(given: str | Path | None, runs: Path = RUNS, engines: Path = ENGI
     )
 
 
-def find_engine(given: str | Path | None) -> Path:
-    """Return the path of a model; None: the newest engine that runs on this machine."""
-    return newest_engine(ENGINES) if given is None else find_model(given)
+def find_engine(given: str | Path | None, *, device: int = 0) -> Path:
+    """Return the path of a model; None: the newest engine that runs on this machine.
+
+    device: the GPU, by CUDA's number.
+    """
+    return newest_engine(ENGINES, device=device) if given is None else find_model(given)
 
 
 def newest_run(runs: Path) -> Path:
@@ -226,9 +230,10 @@ def newest_run(runs: Path) -> Path:
     return found[0]
 
 
-def newest_engine(engines: Path) -> Path:
+def newest_engine(engines: Path, *, device: int = 0) -> Path:
     """Return the newest engine that runs on this machine; log the skipped ones with the reason."""
-    path, problems = newest_that_runs(engines, candidates(this_machine()))
+    here = this_machine(device)
+    path, problems = newest_that_runs(engines, candidates(here), here)
     skipped = [f"skipped {problem}" for problem in problems]
     if path is None:
         raise ModelError(

@@ -330,7 +330,9 @@ def load(
         )
     area = None if min_area is None else str(min_area)
     regions = RegionConfig(rule=rule, min_area=area, min_peak=min_peak, mm_per_px=mm_per_px)
-    backend = open_model(find_engine(path), runtime=runtime, threads=threads, gpu=gpu)
+    backend = open_model(
+        find_engine(path, device=gpu.device), runtime=runtime, threads=threads, gpu=gpu
+    )
     warn_unchecked(backend.card)
     try:
         return Model(

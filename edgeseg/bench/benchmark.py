@@ -20,6 +20,7 @@ from edgeseg.config import BenchConfig
 from edgeseg.data.frames import FrameSet
 from edgeseg.log import log
 from edgeseg.machine.clocks import ClockReport, Watch
+from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.pipeline.latency import Percentiles, summarize
 from edgeseg.stream.pipeline.pace import Pace
@@ -98,7 +99,7 @@ def benchmark(backend: Backend, frames: FrameSet, config: BenchConfig) -> BenchR
             f"{config.iterations} iterations at this pace take {duration / 60:.0f} min "
             "(fewer with --iterations)"
         )
-    with Watch() as watch:
+    with Watch(bus_id=this_machine(config.device).gpu_bus_id) as watch:
         timing = time_iterations(
             backend.run,
             partial(frames.fill, slot),

@@ -77,7 +77,7 @@ def stream(
     from edgeseg.stream.sink.open import check_sinks
     from edgeseg.stream.stream import stream_from
 
-    path = find_engine(model)
+    path = find_engine(model, device=config.device)
     check_sinks(config, path)
     with open_model(path, runtime=runtime, threads=threads, gpu=config) as backend:
         warn_if_useless(path, backend.card)
@@ -93,9 +93,8 @@ def benchmark(config: BenchConfig, model: EngineArgument = None, runtime: Runtim
     from edgeseg.data.frames import load_frames
     from edgeseg.loading import find_engine, open_model
 
-    with open_model(
-        find_engine(model), runtime=runtime, threads=config.threads, gpu=config
-    ) as backend:
+    path = find_engine(model, device=config.device)
+    with open_model(path, runtime=runtime, threads=config.threads, gpu=config) as backend:
         return run_benchmark(backend, load_frames(backend.card, config.data), config)
 
 

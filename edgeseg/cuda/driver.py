@@ -22,7 +22,6 @@ from edgeseg.errors import CudaError
 from edgeseg.extras import installed, require
 from edgeseg.machine.cuda_library import LIBRARY
 
-_DEVICE = 0  # CUDA_VISIBLE_DEVICES selects the first GPU
 _DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no synchronization with the default stream
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: calls of other threads are allowed
@@ -30,6 +29,7 @@ _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: calls of other threads
 REMEDIES = {
     "CUDA_ERROR_OUT_OF_MEMORY": "free GPU memory (see nvidia-smi; on a Jetson tegrastats), "
     "or export a smaller frame: edgeseg export --frame-size WIDTHxHEIGHT",
+    "CUDA_ERROR_INVALID_DEVICE": "edgeseg doctor lists the GPUs; the first one is --device 0",
     "CUDA_ERROR_NO_DEVICE": "edgeseg doctor; in a container: docker run --gpus all, on a Jetson "
     "--runtime nvidia; unset CUDA_VISIBLE_DEVICES",
     "CUDA_ERROR_STUB_LIBRARY": f"remove the toolkit's stubs from LD_LIBRARY_PATH: {LIBRARY} must "
@@ -46,7 +46,7 @@ REMEDIES = {
 }
 _CODES = {
     "CUDA_ERROR_OUT_OF_MEMORY": "cuda/out-of-memory",
-    "CUDA_ERROR_NO_DEVICE": "cuda/no-device",
+    **dict.fromkeys(("CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_INVALID_DEVICE"), "cuda/no-device"),
 }
 _LAST_ERROR = 999  # CUDA_ERROR_UNKNOWN
 _REMEDY = "run edgeseg doctor, and report this error with its output"
@@ -62,12 +62,15 @@ def found_bindings() -> tuple[Binding, ...]:
     return tuple(found)
 
 
-def open_cuda(binding: Binding = "auto") -> CudaContext:
-    """Open the first GPU. MissingExtra without a binding, CudaError without a driver or a GPU."""
+def open_cuda(binding: Binding = "auto", device: int = 0) -> CudaContext:
+    """Open a GPU by CUDA's number.
+
+    MissingExtra without a binding, CudaError without a driver or such a GPU.
+    """
     drivers: dict[str, type[Driver]] = {"cuda-python": CudaPython, "pycuda": PyCuda}
     if binding == "auto":
         binding = next(iter(found_bindings()), "cuda-python")
-    return CudaContext(drivers[binding]())
+    return CudaContext(drivers[binding](device))
 
 
 class CudaPython:
@@ -76,12 +79,12 @@ class CudaPython:
     `with driver:` makes the context current.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: int = 0) -> None:
         self._cu = _import_driver()
         version = installed("cuda-bindings") or installed("cuda-python") or "(unknown version)"
         self.name = f"cuda-python {version}"
         self._call("cuInit", 0)
-        self._device = self._call("cuDeviceGet", _DEVICE)
+        self._device = self._call("cuDeviceGet", device)
         self._library = ctypes.CDLL(LIBRARY)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
 
@@ -210,11 +213,11 @@ class PyCuda:
     calls: that module leaves it on the stack of the importing thread until exit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: int = 0) -> None:
         self._cu = require("pycuda.driver", extra="pycuda")
         self.name = f"pycuda {installed('pycuda') or '(unknown version)'}"
         self._do(self._cu.init)
-        self._device = self._do(self._cu.Device, _DEVICE)
+        self._device = self._do(self._cu.Device, device)
         self._context = self._do(self._device.retain_primary_context)
         self._driver = ctypes.CDLL(LIBRARY)
 

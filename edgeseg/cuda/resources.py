@@ -188,7 +188,7 @@ class Stream(Resource):
 
 
 class CudaContext(Closing):
-    """The primary context of the first GPU, through one of the bindings."""
+    """The primary context of a GPU, through one of the bindings."""
 
     def __init__(self, driver: "Driver") -> None:
         self.driver = driver

@@ -95,7 +95,7 @@ def build_engine(
     in other types, GateFailed (no file) when the precision costs too much on `config.data`, or when
     the outputs of the engine are not finite or, in FP32, differ.
     """
-    here = this_machine()
+    here = this_machine(config.device)
     if config.lean and (config.runtime not in (None, "tensorrt") or config.via != "onnx"):
         raise ConfigError(
             f"invalid for lean: {config.runtime} via {config.via} (expected tensorrt via onnx)",

@@ -8,6 +8,8 @@ the builder may choose a higher precision.
 
 import dataclasses
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,7 @@ import onnx
 from onnx import ModelProto
 
 from edgeseg.config import BuildConfig, RuntimeName, Typing
+from edgeseg.cuda.driver import open_cuda
 from edgeseg.engine.builder_options import TimingCache, show_progress
 from edgeseg.engine.checks.check import check
 from edgeseg.engine.layer_list import Layer, inspected_layers, read_layers, unread_lines
@@ -85,7 +88,8 @@ def build_plan(
         log.info(api.release.note)
     try:
         cache = TimingCache(api, target, here)
-        data, typing, build_log = _serialize(api, source, typed, config, target, cache)
+        with _current(config, here):
+            data, typing, build_log = _serialize(api, source, typed, config, target, cache)
     except AttributeError as error:
         if not api.release.newer:
             raise
@@ -146,6 +150,16 @@ def _report_unknown(api: Api, types: Types, unread: list[str]) -> None:
             f"{api.release} does not list the types of {len(types.unknown)} of {types.count} "
             f"convolutions and norms ({', '.join(types.unknown[:3])}): they are not checked"
         )
+
+
+@contextmanager
+def _current(config: BuildConfig, here: Machine) -> Iterator[None]:
+    """Let the builder use another GPU than CUDA's first one: that of the current context."""
+    if not config.device or here.compute_capability is None:
+        yield
+        return
+    with open_cuda(device=config.device) as cuda, cuda.current():
+        yield
 
 
 def _target(api: Api, config: BuildConfig, here: Machine) -> str:

@@ -36,7 +36,6 @@ from edgeseg.runtime.base import INPUTS, output_names
 from edgeseg.runtime.tensorrt import Api
 
 EXTRA = "torch-tensorrt"
-DEVICE = "cuda:0"
 PREFIX = "detector."  # of a convolution's path; export.py removes it from the node's name
 BY_ONNX = "--via onnx"
 
@@ -66,7 +65,7 @@ class Builder:
             plan = self.package.dynamo.convert_exported_program_to_serialized_trt_engine(
                 program,
                 arg_inputs=inputs,
-                device=torch.device(DEVICE),
+                device=torch.device(_device(config)),
                 disable_tf32=config.precision == "fp32",
                 workspace_size=config.workspace_mib << 20,
                 arg_input_binding_names=INPUTS,
@@ -107,8 +106,9 @@ class Builder:
                 _lower(module, fp16_convolutions(model, keep))
             slot = backend.new_slot()
             slot.frame[:] = 127  # of a black frame every norm is zero
-            inputs = tuple(torch.from_numpy(a).to(DEVICE) for a in (slot.frame, slot.threshold))
-            return torch.export.export(module.to(DEVICE), inputs), inputs
+            device = _device(config)
+            inputs = tuple(torch.from_numpy(a).to(device) for a in (slot.frame, slot.threshold))
+            return torch.export.export(module.to(device), inputs), inputs
 
 
 def fp16_convolutions(model: ModelProto, keep: frozenset[str]) -> frozenset[str]:
@@ -138,6 +138,10 @@ def _lower(module: nn.Module, half: frozenset[str]) -> None:
     log.info(f"{len(half)} convolutions of the module compute in FP16")
 
 
+def _device(config: BuildConfig) -> str:
+    return f"cuda:{config.device}"
+
+
 def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machine) -> Builder:
     """Find the GPU, the package and the run of a graph.
 
@@ -164,7 +168,7 @@ def open_builder(graph: Path, card: GraphCard, config: BuildConfig, here: Machin
             code="config/torch-tensorrt",
         )
     api = trt.load(runtime)
-    major, minor = torch.cuda.get_device_capability(DEVICE)
+    major, minor = torch.cuda.get_device_capability(_device(config))
     matrix.check(api.release, f"{major}.{minor}", config.precision)
     return Builder(package, api, f"{major}.{minor}", run, card)
 

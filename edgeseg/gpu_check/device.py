@@ -7,10 +7,12 @@ import subprocess
 from edgeseg.cuda.driver import open_cuda
 from edgeseg.gpu_check import kernels as gpu
 from edgeseg.gpu_check.finding import GpuFinding, Skipped
-from edgeseg.machine.nvml import Monitor, NoDriver, read_gpus
+from edgeseg.machine.cuda_library import read_gpus
+from edgeseg.machine.nvml import Monitor, NoDriver
 
 QUERY = "name,driver_version,compute_cap,memory.total,temperature.gpu,clocks.gr,power.draw"
 NEAR_C, NEAR_GIB = 5.0, 0.2
+NOT_REPORTED = "[N/A]"  # by nvidia-smi, of some integrated GPUs
 
 
 def opens() -> GpuFinding:
@@ -32,16 +34,20 @@ def opens() -> GpuFinding:
 
 
 def nvml() -> GpuFinding:
-    """Compare NVML through nvidia-ml-py with nvidia-smi, and with CUDA's name of the GPU."""
+    """Compare NVML through nvidia-ml-py with nvidia-smi, and with CUDA's name of the GPU.
+
+    All are asked about CUDA's first GPU, by its place on the bus.
+    """
+    bus_id = read_gpus()[0].bus_id
     try:
-        ours = read_gpus()[0]
-        with Monitor() as monitor:
-            state = monitor.read()
+        with Monitor(bus_id) as monitor:
+            ours, state = monitor.facts(), monitor.read()
     except NoDriver as error:
         raise Skipped(str(error)) from error
     if shutil.which("nvidia-smi") is None:
         raise Skipped("nvidia-smi is not installed")
-    command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits", "--id=0"]
+    command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
+    command.append(f"--id={bus_id or 0}")
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     names = QUERY.split(",")
     smi = dict(zip(names, map(str.strip, next(csv.reader([done.stdout]))), strict=True))
@@ -56,7 +62,7 @@ def nvml() -> GpuFinding:
             ("compute capability", ours.compute_capability, smi["compute_cap"]),
             ("compute capability in CUDA", device.compute_capability, smi["compute_cap"]),
         )
-        if mine != theirs
+        if mine != (None if theirs == NOT_REPORTED else theirs)
     ]
     for what, mine, query, scale, near in (
         ("memory in GiB", ours.memory_gib, "memory.total", 1 / 1024, NEAR_GIB),

@@ -22,7 +22,9 @@ from typing import Any, Protocol
 from edgeseg.cards import EngineCard, GraphCard
 from edgeseg.config import GpuConfig
 from edgeseg.geometry import Size
+from edgeseg.machine.cuda_library import read_gpus
 from edgeseg.runtime.base import INPUTS, tensor_types
+from edgeseg.runtime.tensorrt import target_of
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 
 VERSION = "10.0.0"
@@ -145,7 +147,7 @@ def stand_in_card(size: Size) -> EngineCard:
         runtime="tensorrt",
         runtime_version=VERSION,
         precision="fp32",
-        target="sm00",
+        target=target_of(read_gpus()[0].compute_capability),
         built_on={},
         source_sha256="0" * 64,
         inputs={name: tensor for name, tensor in tensors.items() if name in INPUTS},

@@ -101,16 +101,18 @@ class Watch:
     """Samples the state on entry, every second on a daemon thread, and on exit.
 
     A sample takes 1 ms (8 ms with 64 CPUs); sampling takes at most 1 % of a core. The reported
-    clocks omit the first sample, which precedes the work.
+    clocks omit the first sample, which precedes the work. bus_id: of the GPU; None: NVML's first.
     """
 
-    def __init__(self, root: Path = Path("/"), every: float = EVERY) -> None:
-        self._root, self._every = root, every
+    def __init__(
+        self, root: Path = Path("/"), every: float = EVERY, *, bus_id: str | None = None
+    ) -> None:
+        self._root, self._every, self._bus_id = root, every, bus_id
         self._tally = Tally()
         self._over = threading.Event()
 
     def __enter__(self) -> "Watch":
-        self._reader = StateReader(self._root)
+        self._reader = StateReader(self._root, self._bus_id)
         self._tally.add(self._reader.read())
         self._thread = threading.Thread(target=self._sample, name="clocks", daemon=True)
         self._thread.start()

@@ -17,6 +17,7 @@ from edgeseg.machine.nvml import DriverError, NoDriver
 LIBRARY = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 # CUdevice_attribute
 _INTEGRATED, _MAJOR, _MINOR = 18, 75, 76
+NO_DEVICE = "CUDA_ERROR_NO_DEVICE"
 _NAME, _BUS_ID = 96, 32  # bytes, with the final 0
 
 
@@ -45,7 +46,8 @@ def driver_cuda() -> str | None:
 def read_gpus() -> tuple[CudaGpu, ...]:
     """Return every GPU in CUDA's order.
 
-    Errors: NoDriver without the library, DriverError in the driver's words, also for no GPU.
+    Errors: NoDriver without the library, DriverError in the driver's words, which has NO_DEVICE
+    where there is none.
     """
     library = _loaded()
     _do(library, "cuInit", 0)

@@ -1,7 +1,8 @@
 """Facts about this machine on which measurements, engines and the choice of a runtime depend.
 
-Read once per process from the kernel's files and NVML in a few milliseconds, without a runtime or a
-subprocess.
+Read once per process from the kernel's files, the CUDA driver and NVML, without a runtime, a
+binding or a subprocess: in a few milliseconds, and the time of `cuInit` where there is a GPU. The
+GPU is the one that CUDA would use; NVML and the device tree explain why there is none.
 """
 
 import os
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from edgeseg.machine import nvml
+from edgeseg.errors import ConfigError
+from edgeseg.machine import cuda_library, nvml
+from edgeseg.machine.cuda_library import CudaGpu
 from edgeseg.machine.sysfs import text
 from edgeseg.text import counted
 
@@ -21,13 +24,17 @@ INSTRUCTIONS = (
     *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
     *("asimd", "asimddp", "i8mm", "bf16", "sve"),  # Arm: asimd is NEON
 )
-# Chips of the device tree with their GPU and its compute capability, which NVML does not report on
-# every JetPack. The JetPacks of older chips end at Python 3.8.
+# Chips of the device tree, with their name and the compute capability of their GPU. The JetPacks of
+# older chips end at Python 3.8.
 JETSON_CHIPS = {
     "nvidia,tegra194": ("Xavier", "7.2"),
     "nvidia,tegra234": ("Orin", "8.7"),
     "nvidia,tegra264": ("Thor", "11.0"),
 }
+# Where containers find a board's name: /proc/device-tree is masked in Docker's. Both are NVIDIA's
+# habits (Jetson.GPIO, jetson-containers).
+JETSON_NAME, JETSON_FILE = "JETSON_MODEL_NAME", "tmp/nv_jetson_model"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 _NO_LIMIT = "max"
 
 
@@ -45,17 +52,27 @@ class Machine:
     os: str
     python: str
     instructions: tuple[str, ...]
+    device: int
+    """CUDA's number of the GPU."""
     gpu: str | None
+    """CUDA's name of it."""
     compute_capability: str | None
     """`8.6`."""
+    gpu_integrated: bool | None
+    """Whether it shares the CPU's memory."""
     gpu_memory_gib: float | None
+    gpu_bus_id: str | None
+    """`0000:01:00.0`, by which NVML finds it."""
+    cuda: str | None
+    """The CUDA that the driver supports, `12.4`."""
     driver: str | None
+    """Its release, or that of Jetson Linux."""
     gpu_note: str
     """How the GPU was found, or why none was, with the driver's error message."""
     gpu_broken: bool
     """Whether a GPU or its driver is present but fails."""
     jetson: str | None
-    """The board's name, from the device tree."""
+    """The board's name."""
     l4t: str | None
     """The release of Jetson Linux, `36.4.3`."""
 
@@ -73,58 +90,98 @@ class Machine:
         return f"{board}{self.cpu}, {cores}{memory}, {gpu}, {self.os}{release}"
 
 
-@lru_cache(maxsize=1)
-def this_machine() -> Machine:
-    """Return the facts of this machine, cached."""
-    return read_machine(Path("/"))
+@lru_cache(maxsize=8)
+def this_machine(device: int = 0) -> Machine:
+    """Return the facts of this machine with a GPU by CUDA's number, cached.
+
+    ConfigError for a number beyond the last GPU.
+    """
+    return read_machine(Path("/"), device)
 
 
-def read_machine(root: Path) -> Machine:
+def read_machine(root: Path, device: int = 0) -> Machine:
     """Read the facts below a root folder; tests pass another than `/`."""
-    jetson, chip = _device_tree(root)
-    gpu, note, broken = _gpu(root, chip)
+    gpus, note, broken = _gpus(root)
+    if device and device >= len(gpus):
+        found = f"0 to {len(gpus) - 1}" if gpus else f"none: {note}"
+        raise ConfigError(
+            f"GPU not found: device {device} (expected {found})",
+            remedy="edgeseg doctor lists the GPUs; the first one is --device 0",
+            code="config/device",
+        )
+    gpu = gpus[device] if gpus else None
+    if len(gpus) > 1:
+        numbered = enumerate(gpus)
+        note += f"; device {device} of " + ", ".join(f"{i}: {each.name}" for i, each in numbered)
+    jetson, l4t = _jetson(root, gpu), _l4t(root)
+    memory = _memory_gib(root)
     processors = _allowed()
     cpu, instructions = _cpu(root)
     return Machine(
         cpu=cpu,
         cores=_cores(root, processors),
         threads=min(len(processors), _container_limit(root)),
-        memory_gib=_memory_gib(root),
+        memory_gib=memory,
         architecture=platform.machine(),
         os=_system(),
         python=platform.python_version(),
         instructions=instructions,
+        device=device,
         gpu=gpu.name if gpu else None,
         compute_capability=gpu.compute_capability if gpu else None,
-        gpu_memory_gib=gpu.memory_gib if gpu else None,
-        driver=gpu.driver if gpu else None,
+        gpu_integrated=gpu.integrated if gpu else None,
+        gpu_memory_gib=(gpu.memory_gib or (memory if gpu.integrated else None)) if gpu else None,
+        gpu_bus_id=gpu.bus_id if gpu else None,
+        cuda=cuda_library.driver_cuda() if gpu else None,
+        driver=_driver(jetson, l4t) if gpu else None,
         gpu_note=note,
         gpu_broken=broken,
         jetson=jetson,
-        l4t=_l4t(root),
+        l4t=l4t,
     )
 
 
-def _gpu(root: Path, chip: str | None) -> tuple[nvml.Gpu | None, str, bool]:
-    """Return the first GPU or None, a note, and whether a GPU or driver is broken."""
-    if chip is not None:
-        name, capability = JETSON_CHIPS[chip]
-        memory = _memory_gib(root) or 0.0  # shared with the CPU
-        gpu = nvml.Gpu(f"{name} (integrated)", capability, memory, f"L4T {_l4t(root) or '?'}")
-        return gpu, f"found in the device tree: {chip}", False
+def _gpus(root: Path) -> tuple[tuple[CudaGpu, ...], str, bool]:
+    """Return the GPUs of CUDA, a note, and whether a GPU or its driver is broken."""
     try:
-        gpus = nvml.read_gpus()
+        gpus = cuda_library.read_gpus()
     except nvml.NoDriver as error:
-        if _nvidia_on_the_bus(root):
-            note = f"an NVIDIA GPU is on the PCI bus, but its driver is unavailable: {error}"
-            return None, note, True
-        return None, "no NVIDIA GPU on the PCI bus and no driver", False
+        return (), *_without_cuda(root, str(error))
     except nvml.DriverError as error:
-        return None, f"the NVIDIA driver fails: {error}", True
-    if not gpus:
-        return None, "the NVIDIA driver reports no GPU", True
-    others = f"; the first of {len(gpus)}" if len(gpus) > 1 else ""
-    return gpus[0], f"found by the NVIDIA driver {gpus[0].driver}{others}", False
+        if VISIBLE in os.environ and cuda_library.NO_DEVICE in str(error):
+            return (), f"{VISIBLE}={os.environ[VISIBLE]} hides every GPU", False
+        return (), f"the NVIDIA driver fails: {error}", True
+    return gpus, f"found by CUDA {cuda_library.driver_cuda()}", False
+
+
+def _without_cuda(root: Path, why: str) -> tuple[str, bool]:
+    """Return why there is no CUDA library, and whether there should be one."""
+    _, chip = _device_tree(root)
+    if chip is not None or _l4t(root):
+        return f"a Jetson without CUDA: {why}; in a container: --runtime nvidia", True
+    if release := nvml.driver_release():
+        note = f"the NVIDIA driver {release} without CUDA: {why}; in a container: -e "
+        return f"{note}NVIDIA_DRIVER_CAPABILITIES=compute,utility", True
+    if _nvidia_on_the_bus(root):
+        return f"an NVIDIA GPU is on the PCI bus, but its driver is unavailable: {why}", True
+    return "no NVIDIA GPU on the PCI bus and no driver", False
+
+
+def _jetson(root: Path, gpu: CudaGpu | None) -> str | None:
+    """Return a Jetson's board, or what is known of it in a container; None elsewhere."""
+    board, _ = _device_tree(root)
+    if board is not None:
+        return board
+    chips = {capability: name for name, capability in JETSON_CHIPS.values()}
+    chip = chips.get(gpu.compute_capability) if gpu is not None and gpu.integrated else None
+    named = os.environ.get(JETSON_NAME) or text(root / JETSON_FILE).strip("\0")
+    if chip is None and not _l4t(root):
+        return None
+    return named or f"Jetson {chip or '(unknown board)'}"
+
+
+def _driver(jetson: str | None, l4t: str | None) -> str | None:
+    return f"L4T {l4t}" if jetson and l4t else nvml.driver_release()
 
 
 def _nvidia_on_the_bus(root: Path) -> bool:

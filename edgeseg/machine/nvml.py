@@ -1,7 +1,9 @@
-"""The NVIDIA GPU as its driver reports it (NVML), without torch, a CUDA context or a subprocess.
+"""Clocks, temperature and driver of an NVIDIA GPU (NVML), without a CUDA context or a subprocess.
 
-Uses `pynvml` of the package nvidia-ml-py, which loads the driver's own library. A missing library
-or package is told apart from a driver that fails: a broken driver must not look like no GPU.
+Uses `pynvml` of the package nvidia-ml-py, which loads the driver's own library. Each value is
+optional: integrated GPUs and MIG refuse some. A missing library or package is told apart from a
+driver that fails: a broken driver must not look like no GPU. Which GPU computes, and its name and
+compute capability, are CUDA's (cuda_library.py); NVML numbers them in another order.
 """
 
 from collections.abc import Callable
@@ -22,15 +24,15 @@ THROTTLING = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU and its driver."""
+    """One GPU and its driver; None where the driver does not report a value."""
 
-    name: str
-    compute_capability: str
+    name: str | None = None
+    compute_capability: str | None = None
     """`8.6`."""
-    memory_gib: float
-    driver: str
+    memory_gib: float | None = None
+    driver: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,31 +60,35 @@ class DriverError(Exception):
     """The driver answered with an error."""
 
 
-def read_gpus() -> list[Gpu]:
-    """Return every GPU of the driver. Errors: NoDriver, DriverError."""
-    nvml = _opened()
-    try:
-        driver = str(nvml.nvmlSystemGetDriverVersion())
-        return [_read(nvml, index, driver) for index in range(nvml.nvmlDeviceGetCount())]
-    except nvml.NVMLError as error:
-        raise _failed(error) from error
-    finally:
-        nvml.nvmlShutdown()
-
-
 class Monitor(Closing):
-    """The first GPU, kept open for repeated reading; close it after use.
+    """A GPU, kept open for repeated reading; close it after use.
 
-    Errors: NoDriver, and DriverError where there is no GPU or the driver fails.
+    bus_id: `0000:01:00.0`; None: the only GPU, or NVML's first one.
+    Errors: NoDriver, and DriverError where there is no such GPU or the driver fails.
     """
 
-    def __init__(self) -> None:
-        self._nvml = _opened()
+    def __init__(self, bus_id: str | None = None) -> None:
+        self._nvml = nvml = _opened()
         try:
-            self._device = self._nvml.nvmlDeviceGetHandleByIndex(0)
-        except self._nvml.NVMLError as error:
+            if bus_id is None or nvml.nvmlDeviceGetCount() == 1:  # as on a bus of another machine
+                self._device = nvml.nvmlDeviceGetHandleByIndex(0)
+            else:
+                self._device = nvml.nvmlDeviceGetHandleByPciBusId(bus_id)
+        except nvml.NVMLError as error:
             self.close()
             raise _failed(error) from error
+
+    def facts(self) -> Gpu:
+        """Read what does not change; a value that the driver refuses is None."""
+        nvml, ask = self._nvml, self._ask
+        name, memory = ask(nvml.nvmlDeviceGetName), ask(nvml.nvmlDeviceGetMemoryInfo)
+        capability = ask(nvml.nvmlDeviceGetCudaComputeCapability)
+        return Gpu(
+            name=None if name is None else str(name),
+            compute_capability=None if capability is None else "{}.{}".format(*capability),
+            memory_gib=None if memory is None else round(memory.total / 2**30, 1),
+            driver=_driver(nvml),
+        )
 
     def read(self) -> GpuState:
         """Read all values; one that the driver refuses is None."""
@@ -104,7 +110,7 @@ class Monitor(Closing):
     def close(self) -> None:
         self._nvml.nvmlShutdown()
 
-    def _ask(self, function: Callable[..., int], *arguments: int) -> int | None:
+    def _ask(self, function: Callable[..., Any], *arguments: int) -> Any:
         with suppress(self._nvml.NVMLError):  # also where the driver is older than the function
             return function(self._device, *arguments)
         return None
@@ -112,6 +118,24 @@ class Monitor(Closing):
     def _throttling(self, bits: int) -> tuple[str, ...]:
         reasons = {name: getattr(self._nvml, f"nvmlClocksEventReason{name}") for name in THROTTLING}
         return tuple(f"GPU: {text}" for name, text in THROTTLING.items() if bits & reasons[name])
+
+
+def driver_release() -> str | None:
+    """Return the release of the driver, `580.65.06`; None where NVML is unavailable or refuses."""
+    try:
+        nvml = _opened()
+    except (NoDriver, DriverError):
+        return None
+    try:
+        return _driver(nvml)
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _driver(nvml: Any) -> str | None:
+    with suppress(nvml.NVMLError):
+        return str(nvml.nvmlSystemGetDriverVersion())
+    return None
 
 
 def _opened() -> Any:
@@ -127,17 +151,6 @@ def _opened() -> Any:
             raise NoDriver(str(error)) from error
         raise _failed(error) from error
     return pynvml
-
-
-def _read(nvml: Any, index: int, driver: str) -> Gpu:
-    device = nvml.nvmlDeviceGetHandleByIndex(index)
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(device)
-    return Gpu(
-        name=str(nvml.nvmlDeviceGetName(device)),
-        compute_capability=f"{major}.{minor}",
-        memory_gib=round(nvml.nvmlDeviceGetMemoryInfo(device).total / 2**30, 1),
-        driver=driver,
-    )
 
 
 def _failed(error: Any) -> DriverError:

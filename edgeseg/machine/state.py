@@ -32,21 +32,21 @@ class DeviceState:
     """Throttling events since the start of the machine or container."""
 
 
-def read_state(root: Path = Path("/")) -> DeviceState:
-    """Read the state once; tests pass another root."""
-    with StateReader(root) as reader:
+def read_state(root: Path = Path("/"), *, bus_id: str | None = None) -> DeviceState:
+    """Read the state once, with that of the GPU at a place on the bus; tests pass another root."""
+    with StateReader(root, bus_id) as reader:
         return reader.read()
 
 
 class StateReader(Closing):
     """Reads the kernel's files, and NVML unless they list an integrated GPU."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bus_id: str | None = None) -> None:
         self._root = root
         self._monitor: nvml.Monitor | None = None
         if sysfs.board_gpu(root) is None:
             try:
-                self._monitor = nvml.Monitor()
+                self._monitor = nvml.Monitor(bus_id)
             except (nvml.NoDriver, nvml.DriverError):
                 return  # reported by the machine's facts and the doctor
 

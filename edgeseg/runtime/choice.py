@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import takewhile
+from shlex import join
 
 from edgeseg.config import RuntimeName
 from edgeseg.cuda.driver import found_bindings
@@ -29,6 +30,7 @@ class RuntimePackage:
     """TensorRT's, which needs a GPU, in the names of engines: `bottle-fp16-rtx-sm86.engine`."""
 
 
+DRIVERS = {"12": "525", "13": "580"}  # the first release of NVIDIA's driver for each CUDA
 # The preferred one first.
 PACKAGES = (
     RuntimePackage(
@@ -104,10 +106,33 @@ def cuda_of(package: RuntimePackage, version: str) -> str | None:
         name: installed(name)
         for distribution in package.distributions
         if distribution[:-2].endswith("-cu")
-        for name in (distribution, f"{distribution}-libs", f"{distribution}-bindings")
+        for name in _parts(distribution)
     }
     found = {name.partition("-cu")[2][:2] for name, part in parts.items() if part == version}
     return found.pop() if len(found) == 1 else None
+
+
+def older(driver: str | None, needed: str | None) -> bool:
+    """Whether a driver's CUDA (`12.4`) is too old for what was built for another (`13`)."""
+    return bool(driver and needed) and int(str(driver).split(".")[0]) < int(str(needed))
+
+
+def newer_driver(package: RuntimePackage, needed: str | None, here: Machine) -> str:
+    """Return the remedy for a driver that is older than the CUDA of a TensorRT."""
+    if here.jetson:
+        return system_packages(JETSON_TENSORRT, instead_of=package.distributions)
+    driver = f"an NVIDIA driver {DRIVERS[needed]}" if needed in DRIVERS else "a newer NVIDIA driver"
+    install = f"install {driver}" + " or newer" * (needed in DRIVERS)
+    if needed != "13":
+        return install
+    found = [name for each in package.distributions for name in _parts(each) if installed(name)]
+    instead = next(each for each in package.distributions if each.endswith("-cu12"))
+    commands = join(["pip", "uninstall", "-y", *found]) + " && " + join(["pip", "install", instead])
+    return f"{install}, or {package.runtime} for CUDA 12: {commands}"
+
+
+def _parts(distribution: str) -> tuple[str, ...]:
+    return distribution, f"{distribution}-libs", f"{distribution}-bindings"
 
 
 def _examine(package: RuntimePackage, here: Machine) -> Candidate:
@@ -127,6 +152,10 @@ def _examine(package: RuntimePackage, here: Machine) -> Candidate:
         remedy = install_command(package.extra)
         if here.jetson and needs_gpu:
             remedy = system_packages(JETSON_TENSORRT)
+    elif needs_gpu and older(here.cuda, needed := cuda_of(package, version)):
+        obstacle = f"was built for CUDA {needed}, the driver {here.driver or ''} supports CUDA "
+        obstacle += str(here.cuda)
+        remedy = newer_driver(package, needed, here)
     elif refused:
         obstacle = refused.problem.rstrip(".")
         remedy = "" if package.runtime == "tensorrt-rtx" else refused.remedy  # names TensorRT's

@@ -35,13 +35,15 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
     return card
 
 
-def newest_that_runs(folder: Path, runtimes: Sequence[Candidate]) -> tuple[Path | None, list[str]]:
+def newest_that_runs(
+    folder: Path, runtimes: Sequence[Candidate], here: Machine | None = None
+) -> tuple[Path | None, list[str]]:
     """Return the newest engine that runs on this machine, and why newer ones do not."""
     running = {candidate.runtime for candidate in runtimes if candidate.runs}
     problems: list[str] = []
     for path in newest(folder, "*.json"):
         try:
-            card = check_engine(path)
+            card = check_engine(path, here)
         except EdgesegError as error:
             problems.append(f"{path.stem}: {error.problem}")
             continue
@@ -57,6 +59,7 @@ def rebuild(card: EngineCard, here: Machine) -> str:
     It names no runtime if the engine's runtime does not support this machine's GPU.
     """
     command = f"edgeseg build-engine {quoted(card.graph.name)} --precision {card.precision}"
+    command += f" --device {here.device}" * bool(here.device)
     if not serves(card.runtime, here.compute_capability):
         return command
     return f"{command} --runtime {card.runtime}" + f" --via {card.via}" * (card.via != "onnx")
@@ -83,7 +86,7 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
         raise _mismatch(engine, card, found, "engine/no-gpu", remedy)
     target = trt.target_of(here.compute_capability)
     if not trt.runs_on(card.target, here.compute_capability):
-        found = f"the GPU of this machine is {here.gpu}, {target}"
+        found = f"the GPU is {here.gpu}, {target}"
         raise _mismatch(engine, card, found, "engine/other-gpu", rebuild(card, here))
 
 

@@ -20,18 +20,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from shlex import join
 from typing import Any, Literal
 
 from edgeseg.cuda.driver import REMEDIES
 from edgeseg.cuda.kernel_cache import KernelCache
 from edgeseg.errors import CudaError
-from edgeseg.extras import installed, require
+from edgeseg.extras import require
 from edgeseg.machine.cuda_library import driver_cuda
 from edgeseg.machine.facts import this_machine
-from edgeseg.machine.support import JETSON_TENSORRT, Release
-from edgeseg.runtime.choice import PACKAGES, RuntimePackage, cuda_of
-from edgeseg.system_packages import system_packages
+from edgeseg.machine.support import Release
+from edgeseg.runtime.choice import PACKAGES, RuntimePackage, cuda_of, newer_driver, older
 
 FLAVORS: dict[str, RuntimePackage] = {
     package.runtime: package for package in PACKAGES if package.tag
@@ -44,7 +42,6 @@ _MEANINGS = (
     (re.compile(r"illegal memory access|launch failure|uncorrectable", re.IGNORECASE),
      "CUDA_ERROR_LAUNCH_FAILED"),
 )  # fmt: skip
-_DRIVERS = {"12": "525", "13": "580"}  # the first release of NVIDIA's driver for each CUDA
 
 LEAN = "tensorrt_lean"
 
@@ -200,11 +197,10 @@ def not_started(api: Api, said: Sequence[str]) -> CudaError:
         found += f" It was built for CUDA {needed}."
     if has:
         found += f" The driver {here.driver or '(version unknown)'} supports CUDA {has}."
-    old = bool(needed and has and int(has.split(".")[0]) < int(needed))
-    old = old or any(map(OLD_DRIVER.search, said))
+    old = older(has, needed) or any(map(OLD_DRIVER.search, said))
     return CudaError(
         found,
-        remedy=_newer_driver(api, needed)
+        remedy=newer_driver(api.flavor, needed, here)
         if old
         else "run edgeseg doctor, and report this error with its output",
         code="cuda/old-driver" if old else "cuda/tensorrt-start",
@@ -217,24 +213,3 @@ def remedy_of(said: Sequence[str]) -> str | None:
         if any(map(words.search, said)):
             return REMEDIES[name]
     return None
-
-
-def _newer_driver(api: Api, needed: str | None) -> str:
-    if this_machine().jetson:
-        return system_packages(JETSON_TENSORRT, instead_of=api.flavor.distributions)
-    name = "a newer NVIDIA driver"
-    if needed in _DRIVERS:
-        name = f"an NVIDIA driver {_DRIVERS[needed]} or newer"
-    older = next((d for d in api.flavor.distributions if needed == "13" and d.endswith("cu12")), "")
-    if not older:
-        return f"install {name}"
-    found = [
-        name
-        for distribution in api.flavor.distributions
-        for name in (distribution, f"{distribution}-libs", f"{distribution}-bindings")
-        if installed(name)
-    ]
-    uninstall = join(["pip", "uninstall", "-y", *found])
-    return f"install {name}, or {api.flavor.runtime} for CUDA 12: {uninstall} && " + join(
-        ["pip", "install", older]
-    )

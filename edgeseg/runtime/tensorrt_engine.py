@@ -38,10 +38,10 @@ class OpenEngine(Closing):
     """An engine on the GPU with what its backends share: CUDA context, streams, TensorRT's log."""
 
     def __init__(self, path: Path, card: EngineCard, *, gpu: GpuConfig) -> None:
-        self.card = card
+        self.card, self._number = card, gpu.device
         self.api = trt.load(card.runtime)
         self.layout = Layout.of(card.graph)
-        self.cuda: CudaContext = open_cuda(gpu.cuda)
+        self.cuda: CudaContext = open_cuda(gpu.cuda, gpu.device)
         self._runtime: Any = None
         self._engine: Any = None
         self._activations: DeviceBuffer | None = None
@@ -51,6 +51,7 @@ class OpenEngine(Closing):
         """TensorRT's error messages that were not reported yet."""
         self._captures = gpu.cuda_graph and not hasattr(self.api.trt, CAPTURES_ITSELF)
         try:
+            self._check_target()
             self.io = choose_io(gpu.io, self.cuda.device)
             self.spins = spins(gpu.wait, self.cuda.device, cpu_threads(None))
             with self.cuda.current():
@@ -127,7 +128,7 @@ class OpenEngine(Closing):
         return ModelError(
             f"{self.card.runtime} {self.api.version} {what}: {self.card.file}: "
             f"{'; '.join(said) or 'no reason given'}.",
-            remedy=trt.remedy_of(said) or rebuild(self.card, this_machine()),
+            remedy=trt.remedy_of(said) or rebuild(self.card, this_machine(self._number)),
             code=code,
         )
 
@@ -141,6 +142,18 @@ class OpenEngine(Closing):
                         self.kernels.close()
                     self._engine = None
                     self._runtime = None
+
+    def _check_target(self) -> None:
+        """Compare the card's target with the device that will run the engine."""
+        device = self.cuda.device
+        found = trt.target_of(device.compute_capability)
+        if not trt.runs_on(self.card.target, device.compute_capability):
+            raise EngineMismatch(
+                f"{self.card.file} was built for {self.card.target}; the GPU that would run it is "
+                f"{device.name}, {found}.",
+                remedy=rebuild(self.card, this_machine(self._number)),
+                code="engine/other-gpu",
+            )
 
     def _read(self, path: Path) -> None:
         """Deserialize the engine and compare its tensors with the card's."""
@@ -161,7 +174,7 @@ class OpenEngine(Closing):
         if found != expected:
             raise ModelError(
                 f"{path} has {_listed(found)} (expected by its card: {_listed(expected)}).",
-                remedy=rebuild(self.card, this_machine()),
+                remedy=rebuild(self.card, this_machine(self._number)),
                 code="engine/other-tensors",
             )
 

@@ -26,6 +26,7 @@ from edgeseg.errors import EdgesegError, SourceError
 from edgeseg.interrupt import stop_requests
 from edgeseg.log import log
 from edgeseg.machine.clocks import Watch
+from edgeseg.machine.facts import this_machine
 from edgeseg.prediction import single_frame
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.pipeline.capture import Capture, Ring
@@ -121,7 +122,7 @@ class _StreamRun:
     ) -> None:
         self._backend, self._source, self._config = backend, source, config
         self._stages = Stages()
-        self.watch = Watch()
+        self.watch = Watch(bus_id=this_machine(config.device).gpu_bus_id)
         frames = requests.frames()
         source.lend(frames[: source.keeps])
         self.ring = Ring(frames[source.keeps :], live=source.live)

@@ -30,7 +30,7 @@ SHELL = [
 EXTRAS = re.compile(r"(?:\.|\.whl\))\[([\w,]+)\]")
 FOLDERS = {"benchmarks", "deploy", "docs", "edgeseg", "examples", "tests", "tools"}
 OTHER_TOOLS = {"sudo", "scp", ".", "deploy/install"}
-OTHER_FLAGS = {"--constraint", "--strict"}  # of pip and of MkDocs
+OTHER_FLAGS = {"--constraint", "--strict", "--gpus"}  # of pip, MkDocs, Docker
 
 
 def of(tool: str) -> list:

@@ -78,6 +78,6 @@ def test_build_engine_in_bf16_warns_of_a_cpu_without_it(
     red, tmp_path, monkeypatch, instructions, warned, said
 ):
     here = dataclasses.replace(this_machine(), instructions=instructions)
-    monkeypatch.setattr(engine, "this_machine", lambda: here)
+    monkeypatch.setattr(engine, "this_machine", lambda device=0: here)
     build(red[0], tmp_path)
     assert any(line.startswith("this CPU has no BF16") for line in said) is warned

@@ -161,7 +161,7 @@ def test_build_engine_chooses_the_best_runtime(toy_graph, tmp_path, monkeypatch,
     here = dataclasses.replace(
         this_machine(), gpu=None, compute_capability=None, gpu_note="no NVIDIA GPU"
     )
-    monkeypatch.setattr(engine, "this_machine", lambda: here)
+    monkeypatch.setattr(engine, "this_machine", lambda device=0: here)
     built = build_engine(toy_graph, BuildConfig(), out=tmp_path)
     assert built.card.runtime == "openvino"
     assert built.path.name == "toy-fp16-openvino-cpu.onnx"

@@ -74,10 +74,10 @@ def host(patch):
     library = SimpleNamespace(__version__="11.1.0.106", uint8="uint8")
     patch.setitem(sys.modules, "torch_tensorrt", recorder)
     patch.setattr(trt, "load", lambda runtime: trt.Api(trt.FLAVORS[runtime], library))
-    patch.setattr(engine, "this_machine", lambda: GPU)
+    patch.setattr(engine, "this_machine", lambda device=0: GPU)
     patch.setattr(torch.cuda, "is_available", lambda: True)
     patch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    patch.setattr(torch_tensorrt, "DEVICE", "cpu")
+    patch.setattr(torch_tensorrt, "_device", lambda config: "cpu")
     return recorder
 
 
@@ -286,7 +286,7 @@ def test_open_builder_with_the_rtx_package(exported, tmp_path, package, monkeypa
 
 def test_open_builder_needs_a_gpu(exported, tmp_path, package, monkeypatch):
     bare = dataclasses.replace(GPU, gpu=None, compute_capability=None, gpu_note="no NVIDIA GPU")
-    monkeypatch.setattr(engine, "this_machine", lambda: bare)
+    monkeypatch.setattr(engine, "this_machine", lambda device=0: bare)
     with fails(ConfigError, "build/no-gpu") as caught:
         build(exported, tmp_path)
     assert caught.value.remedy == "--via onnx"

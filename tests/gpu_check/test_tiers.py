@@ -9,6 +9,7 @@ from edgeseg.gpu_check.finding import Skipped
 from edgeseg.machine.nvml import Gpu, GpuState
 
 GPU = Gpu(name="RTX A2000", compute_capability="8.6", memory_gib=6.0, driver="580.1")
+BUS_ID = "0000:02:00.0"
 SMI = "RTX A2000, 580.1, 8.6, 6138, 41, 210, 12.5"
 
 
@@ -17,8 +18,12 @@ def smi(monkeypatch, tmp_path):
     """Plant an nvidia-smi and a driver; return a function that sets what the first one writes."""
 
     class Planted:
+        def __init__(self, bus_id=BUS_ID):
+            assert bus_id == BUS_ID
+
         def __enter__(self):
             return SimpleNamespace(
+                facts=lambda: GPU,
                 read=lambda: GpuState(mhz=210, temperature_c=40, watts=12.0),
                 device=SimpleNamespace(name=GPU.name, compute_capability="8.6"),
             )
@@ -29,11 +34,11 @@ def smi(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(device, "Monitor", Planted)
     monkeypatch.setattr(device, "open_cuda", Planted)
-    monkeypatch.setattr(device, "read_gpus", lambda: [GPU])
+    monkeypatch.setattr(device, "read_gpus", lambda: [SimpleNamespace(bus_id=BUS_ID)])
 
     def plant(text):
         program = tmp_path / "nvidia-smi"
-        program.write_text(f"#!/bin/sh\necho '{text}'\n")
+        program.write_text(f"#!/bin/sh\ntest \"$3\" = --id={BUS_ID} && echo '{text}'\n")
         program.chmod(0o755)
 
     return plant

@@ -12,6 +12,7 @@ import pytest
 
 from edgeseg.machine import facts as machine
 from edgeseg.machine.facts import Machine, read_machine, this_machine
+from tests.machine.conftest import PlantedGpu
 from tests.machine.planted import plant
 
 XEON = """\
@@ -33,6 +34,8 @@ CPU part\t: 0xd42
 @pytest.fixture
 def root(tmp_path, monkeypatch, no_driver):
     """A machine with two threads on one core, 16 GiB, and no driver."""
+    for name in (machine.VISIBLE, machine.JETSON_NAME):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(machine, "_allowed", lambda: {0, 1})
     plant(tmp_path, "proc/cpuinfo", XEON)
     plant(tmp_path, "proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  1 kB")
@@ -79,7 +82,7 @@ def test_a_card_without_a_driver_is_no_silent_no_gpu(root):
     assert (here.gpu, here.gpu_broken) == (None, True)
     assert here.gpu_note == (
         "an NVIDIA GPU is on the PCI bus, but its driver is unavailable: "
-        "NVML Shared Library Not Found"
+        "libcuda.so.1 cannot be loaded (no such file)"
     )
 
 
@@ -89,30 +92,49 @@ def test_nvidias_sound_chip_is_no_gpu(root):
     assert read_machine(root).gpu_note.startswith("no NVIDIA GPU")
 
 
-def test_a_broken_driver_is_reported_in_its_words(root, install_nvml):
-    install_nvml(fails={"nvmlInit": 18})
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [(803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"), (34, "CUDA_ERROR_STUB_LIBRARY"), (9, "unknown")],
+)
+def test_a_broken_driver_is_reported_in_its_words(root, install_cuda, code, name):
+    install_cuda(fails={"cuInit": code})
     here = read_machine(root)
     assert (here.gpu, here.gpu_broken) == (None, True)
-    assert here.gpu_note == (
-        "the NVIDIA driver fails: RM has detected an NVML/RM version mismatch. (NVML error 18)"
-    )
+    assert here.gpu_note.startswith("the NVIDIA driver fails: cuInit: ") and name in here.gpu_note
 
 
-def test_the_first_gpu_is_taken_and_the_others_counted(root, install_nvml):
-    install_nvml(count=2)
+def test_a_hidden_gpu_is_not_broken(root, install_cuda, monkeypatch):
+    install_cuda()
+    assert read_machine(root).gpu_broken
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     here = read_machine(root)
-    assert (here.gpu, here.compute_capability) == ("NVIDIA RTX A2000 no. 1", "8.6")
-    assert (here.gpu_memory_gib, here.driver) == (6.0, "580.65.06")
-    assert here.gpu_note == "found by the NVIDIA driver 580.65.06; the first of 2"
+    assert here.gpu_note == "CUDA_VISIBLE_DEVICES=-1 hides every GPU" and not here.gpu_broken
 
 
-def test_a_jetson_is_read_from_the_device_tree(root):
+def test_a_driver_without_cuda_is_a_container_s_fault(root, install_nvml):
+    install_nvml()
+    here = read_machine(root)
+    assert (here.gpu, here.gpu_broken) == (None, True)
+    assert "the NVIDIA driver 580.65.06 without CUDA" in here.gpu_note
+    assert here.gpu_note.endswith("-e NVIDIA_DRIVER_CAPABILITIES=compute,utility")
+
+
+def test_a_jetson_without_cuda_is_a_container_s_fault(root):
     plant_jetson(root)
     here = read_machine(root)
     assert here.jetson == "NVIDIA Jetson Orin Nano Developer Kit"
-    assert (here.l4t, here.driver) == ("36.4.3", "L4T 36.4.3")
-    assert (here.gpu, here.compute_capability) == ("Orin (integrated)", "8.7")
-    assert here.gpu_memory_gib == here.memory_gib == 16.0
+    assert (here.gpu, here.gpu_broken) == (None, True)
+    assert here.gpu_note.endswith("in a container: --runtime nvidia")
+
+
+def test_a_jetson(root, install_cuda):
+    plant_jetson(root)
+    install_cuda(PlantedGpu("Orin", (8, 7), integrated=True, memory_gib=7.4), version=12060)
+    here = read_machine(root)
+    assert here.jetson == "NVIDIA Jetson Orin Nano Developer Kit"
+    assert (here.l4t, here.driver, here.cuda) == ("36.4.3", "L4T 36.4.3", "12.6")
+    assert (here.gpu, here.compute_capability, here.gpu_integrated) == ("Orin", "8.7", True)
+    assert (here.gpu_memory_gib, here.memory_gib) == (7.4, 16.0)
     assert here.cpu == "Arm core, part 0xd42"
     assert here.instructions == ("asimd", "asimddp")
 
@@ -131,14 +153,15 @@ def test_a_bare_root_gives_none_and_not_an_error(tmp_path, no_driver):
     assert 1 <= here.threads == here.cores
 
 
-def test_one_line(root, monkeypatch):
+def test_one_line(root, monkeypatch, install_cuda):
     monkeypatch.setattr(machine, "_system", lambda: "Debian 12, Linux 6.1")
     line = "Intel(R) Xeon(R) Gold 6430, 1 core (2 threads), 16 GiB, no GPU, Debian 12, Linux 6.1"
     assert read_machine(root).line() == line
     plant_jetson(root)
+    install_cuda(PlantedGpu("Orin", (8, 7), integrated=True))
     assert read_machine(root).line() == (
         "NVIDIA Jetson Orin Nano Developer Kit, Arm core, part 0xd42, 1 core (2 threads), 16 GiB, "
-        "Orin (integrated) (compute capability 8.7), Debian 12, Linux 6.1, L4T 36.4.3"
+        "Orin (compute capability 8.7), Debian 12, Linux 6.1, L4T 36.4.3"
     )
 
 

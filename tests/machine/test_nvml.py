@@ -8,27 +8,42 @@ import pytest
 from edgeseg.machine import nvml
 
 
-def test_read_gpus_reads_every_gpu_and_shuts_down(install_nvml):
+def test_a_gpu_is_found_by_its_place_on_the_bus(install_nvml):
     library = install_nvml(count=2)
-    first, second = nvml.read_gpus()
-    assert first == nvml.Gpu("NVIDIA RTX A2000 no. 1", "8.6", 6.0, "580.65.06")
-    assert second.name == "NVIDIA RTX A2000 no. 2"
+    with nvml.Monitor() as first, nvml.Monitor("0000:02:00.0") as second:
+        assert first.facts() == nvml.Gpu(
+            name="NVIDIA RTX A2000 no. 1", compute_capability="8.6", memory_gib=6.0,
+            driver="580.65.06",
+        )  # fmt: skip
+        assert second.facts().name == "NVIDIA RTX A2000 no. 2"
     assert library.open == 0
-    assert install_nvml(count=0) and nvml.read_gpus() == []
 
 
-@pytest.mark.parametrize("function", ["nvmlInit", "nvmlDeviceGetName"])
-def test_read_gpus_reports_a_failing_driver_in_its_words(install_nvml, function):
-    library = install_nvml(fails={function: pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH})
+def test_the_only_gpu_is_found_wherever_it_is(install_nvml):
+    install_nvml(fails={"nvmlDeviceGetHandleByPciBusId": pynvml.NVML_ERROR_NOT_FOUND})
+    assert nvml.Monitor("0009:99:00.0").facts().name == "NVIDIA RTX A2000 no. 1"
+
+
+@pytest.mark.parametrize("refused", ["Name", "MemoryInfo", "CudaComputeCapability"])
+def test_each_fact_is_optional(install_nvml, refused):
+    install_nvml(fails={f"nvmlDeviceGet{refused}": pynvml.NVML_ERROR_NOT_SUPPORTED})
+    facts = vars(nvml.Monitor().facts())
+    assert list(facts.values()).count(None) == 1
+    install_nvml(fails={"nvmlSystemGetDriverVersion": pynvml.NVML_ERROR_NOT_SUPPORTED})
+    assert nvml.Monitor().facts().driver is nvml.driver_release() is None
+
+
+def test_a_failing_driver_is_reported_in_its_words(install_nvml):
+    library = install_nvml(fails={"nvmlInit": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH})
     with pytest.raises(nvml.DriverError, match=r"version mismatch\. \(NVML error 18\)"):
-        nvml.read_gpus()
-    assert library.open == 0
+        nvml.Monitor()
+    assert library.open == 0 and nvml.driver_release() is None
 
 
 def test_a_missing_library_or_package_is_no_driver(install_nvml, monkeypatch):
     install_nvml(fails={"nvmlInit": pynvml.NVML_ERROR_LIBRARY_NOT_FOUND})
     with pytest.raises(nvml.NoDriver, match="NVML Shared Library Not Found"):
-        nvml.read_gpus()
+        nvml.Monitor()
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(nvml.NoDriver, match="nvidia-ml-py cannot be imported"):
         nvml.Monitor()

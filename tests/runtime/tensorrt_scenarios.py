@@ -15,11 +15,11 @@ from edgeseg.config import GpuConfig
 from edgeseg.cuda.driver import CudaPython, open_cuda
 from edgeseg.errors import CudaError, EdgesegError
 from edgeseg.files import sha256
-from edgeseg.machine.facts import this_machine
-from edgeseg.runtime import engine_files as engines
+from edgeseg.machine.cuda_library import read_gpus
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.device_slot import ALIGNMENT
 from edgeseg.runtime.fake import FakeBackend
+from edgeseg.runtime.tensorrt import target_of
 from edgeseg.runtime.tensorrt_backend import TrtBackend
 from tests.kit import fake_trt
 from tests.kit.cards import make_card, make_engine_card
@@ -46,7 +46,7 @@ def card_of(
         file="bottle.engine",
         runtime=runtime,
         runtime_version=version,
-        target="sm87",
+        target=target_of(read_gpus()[0].compute_capability),
         inputs={"frame": ["uint8", list(shape)], "threshold": ["float32", [1]]},
         outputs={
             "mask": ["uint8", [n, height, width]],
@@ -60,12 +60,13 @@ def card_of(
 @contextmanager
 def opened(
     *, version="10.3.0", rtx=False, plan=None, kind=TrtBackend, shape=(1, 24, 20, 3),
-    frame_format="bgr", **options,
+    frame_format="bgr", target=None, **options,
 ):  # fmt: skip
     fake_trt.install(version, rtx=rtx)
     card = card_of(
         "tensorrt-rtx" if rtx else "tensorrt", version, shape=shape, frame_format=frame_format
     )
+    card = dataclasses.replace(card, target=target or card.target)
     with TemporaryDirectory() as folder:
         path = Path(folder) / card.file
         path.write_bytes(fake_trt.plan(card) if plan is None else plan(card))
@@ -323,15 +324,13 @@ def through_the_opener(**options):
     from edgeseg import loading as opener
 
     fake_trt.install("10.3.0")
-    here = dataclasses.replace(this_machine(), gpu="RTX A2000", compute_capability="8.6")
-    engines.this_machine = lambda: here
     with logged() as said, TemporaryDirectory() as folder:
         path, card = Path(folder) / "bottle.engine", card_of()
         path.write_bytes(fake_trt.plan(card))
         digest, size = sha256(path), path.stat().st_size
         write_card(
             path.with_suffix(".json"),
-            dataclasses.replace(card, target="sm86", sha256=digest, bytes=size),
+            dataclasses.replace(card, sha256=digest, bytes=size),
         )
         with opener.open_model(path, gpu=GpuConfig(**options)) as backend:
             slot = backend.new_slot()

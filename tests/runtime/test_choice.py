@@ -99,6 +99,39 @@ def test_candidates_have_an_obstacle_and_its_remedy(
     assert found.version == versions.get(runtime.replace("-", "_"))
 
 
+@pytest.mark.parametrize(
+    ("cuda", "parts", "obstacle"),
+    [
+        (
+            "12.4",
+            ["tensorrt-cu13-libs"],
+            "was built for CUDA 13, the driver 550.90 supports CUDA 12.4",
+        ),
+        ("12.4", ["tensorrt-cu12-libs"], ""),
+        ("13.0", ["tensorrt-cu13-libs"], ""),
+        (None, ["tensorrt-cu13-libs"], ""),
+    ],
+)
+def test_a_wheel_for_a_newer_driver_is_not_chosen(monkeypatch, cuda, parts, obstacle):
+    here = dataclasses.replace(RTX, cuda=cuda, driver="550.90")
+    versions = dict.fromkeys(["tensorrt", *parts], "11.4.0.106")
+    monkeypatch.setattr(choice, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setattr(choice, "installed", versions.get)
+    monkeypatch.setattr(choice, "found_bindings", lambda: ("cuda-python",))
+    found = runtimes(candidates(here))["tensorrt"]
+    assert (found.obstacle, found.runs) == (obstacle, not obstacle)
+    if obstacle:
+        assert found.remedy.endswith("pip install tensorrt-cu12")
+        assert "pip uninstall -y tensorrt tensorrt-cu13-libs" in found.remedy
+
+
+@pytest.mark.parametrize("distribution", ["tensorrt", "tensorrt-cu12", "tensorrt-cu13"])
+def test_the_version_of_tensorrt_under_each_name(monkeypatch, distribution):
+    monkeypatch.setattr(choice, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setattr(choice, "installed", {distribution: "10.4.0"}.get)
+    assert runtimes(candidates(RTX))["tensorrt"].version == "10.4.0"
+
+
 def test_reasons_name_the_runtimes_before_the_one_taken(packages):
     packages(**OPENVINO)
     no_gpu = "not tensorrt: no GPU; not tensorrt-rtx: no GPU"

@@ -123,6 +123,13 @@ def test_a_missing_file_is_refused(card, place, rtx_3080):
             "no driver",
             "edgeseg build-engine screws --runtime openvino",
         ),
+        (
+            {"device": 1, "gpu": "RTX 4090", "compute_capability": "8.9"},
+            "1.7.1.116",
+            "other-gpu",
+            "the GPU is RTX 4090, sm89",
+            BUILD.replace(" --runtime", " --device 1 --runtime"),
+        ),
         ({}, "1.6.0.80", "other-version", "has tensorrt-rtx 1.7.1.116", BUILD),
     ],
 )

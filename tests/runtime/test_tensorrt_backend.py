@@ -202,6 +202,18 @@ def test_what_tensorrt_says_is_passed_on_and_nothing_stays_behind(
     assert problem.startswith("tensorrt 10.3.0 ") and problem.endswith(f": bottle.engine: {text}.")
 
 
+def test_an_engine_for_another_gpu_than_the_one_that_would_run_it():
+    found = simulate("failure", target="sm75").clean().result
+    assert found[:2] == ["EngineMismatch", "engine/other-gpu"]
+    assert "built for sm75; the GPU that would run it is simulated CUDA device, sm86" in found[2]
+
+
+def test_a_gpu_that_is_not_there():
+    found = simulate("failure", device=1).clean().result
+    assert found[:2] == ["CudaError", "cuda/no-device"]
+    assert "CUDA_ERROR_INVALID_DEVICE" in found[2] and "--device 0" in found[3]
+
+
 @pytest.mark.parametrize("cuda_graph", [True, False])
 def test_nothing_stays_behind_whichever_call_fails(io, cuda_graph):
     report = simulate("exceptions", io=io, cuda_graph=cuda_graph).clean()

@@ -63,7 +63,7 @@ def test_tensorrt_rtx_notices_an_old_driver_when_it_reads_an_engine():
 
 def test_a_jetson_gets_the_tensorrt_of_its_jetpack(monkeypatch):
     board = dataclasses.replace(this_machine(), jetson="NVIDIA Jetson Orin Nano", l4t="36.4.3")
-    monkeypatch.setattr(trt, "this_machine", lambda: board)
+    monkeypatch.setattr(trt, "this_machine", lambda device=0: board)
     api = Api(FLAVORS["tensorrt"], library("11.4.0"))
     error = not_started(api, ["CUDA initialization failure with error: 35"])
     assert error.code == "cuda/old-driver" and "python3-libnvinfer" in error.remedy
