@@ -27,7 +27,7 @@ from edgeseg.errors import EdgesegError, MissingExtra
 from edgeseg.extras import install_command, installed
 from edgeseg.files import newest, quoted
 from edgeseg.machine import sysfs
-from edgeseg.machine.facts import Machine, this_machine
+from edgeseg.machine.facts import CONTAINER, Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state
 from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
 from edgeseg.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv, silence
@@ -127,8 +127,11 @@ def _machine(here: Machine) -> Iterator[CheckResult]:
             found += f"; supported by {served_by(row)}" + (f"; {row.note}" if row.note else "")
         yield CheckResult("GPU", "ok", found)
     elif here.gpu_broken:
-        found = f"{here.gpu_note}; in a container, start it with --gpus all"
-        remedy = "sudo ubuntu-drivers install && sudo reboot"
+        found, remedy = here.gpu_note, "sudo ubuntu-drivers install && sudo reboot"
+        if CONTAINER not in found:
+            found += f"; {CONTAINER}--gpus all"
+        if here.jetson:
+            remedy = apt_install("nvidia-jetpack")
         yield CheckResult("GPU", "missing", found, remedy)
     else:
         yield CheckResult("GPU", "none", f"{here.gpu_note}; engines run on the CPU")

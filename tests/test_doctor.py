@@ -114,6 +114,10 @@ def test_the_gpu_in_its_three_states():
     *_, missing = doctor._machine(broken)
     assert missing.state == "missing" and "the NVIDIA driver fails" in missing.found
     assert missing.remedy == "sudo ubuntu-drivers install && sudo reboot"
+    assert missing.found.endswith("in a container: --gpus all")
+    note = "a Jetson without CUDA; in a container: --runtime nvidia"
+    *_, board = doctor._machine(dataclasses.replace(broken, jetson="Nano", gpu_note=note))
+    assert board.found == note and board.remedy.endswith("nvidia-jetpack")
     orin = dataclasses.replace(
         HERE, gpu="Orin", compute_capability="8.7", gpu_memory_gib=7.4, jetson="Nano", l4t="36.4.3"
     )

@@ -35,6 +35,7 @@ JETSON_CHIPS = {
 # habits (Jetson.GPIO, jetson-containers).
 JETSON_NAME, JETSON_FILE = "JETSON_MODEL_NAME", "tmp/nv_jetson_model"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+CONTAINER = "in a container: "  # the option that it needs
 _NO_LIMIT = "max"
 
 
@@ -158,10 +159,10 @@ def _without_cuda(root: Path, why: str) -> tuple[str, bool]:
     """Return why there is no CUDA library, and whether there should be one."""
     _, chip = _device_tree(root)
     if chip is not None or _l4t(root):
-        return f"a Jetson without CUDA: {why}; in a container: --runtime nvidia", True
+        return f"a Jetson without CUDA: {why}; {CONTAINER}--runtime nvidia", True
     if release := nvml.driver_release():
-        note = f"the NVIDIA driver {release} without CUDA: {why}; in a container: -e "
-        return f"{note}NVIDIA_DRIVER_CAPABILITIES=compute,utility", True
+        note = f"the NVIDIA driver {release} without CUDA: {why}; {CONTAINER}"
+        return f"{note}-e NVIDIA_DRIVER_CAPABILITIES=compute,utility", True
     if _nvidia_on_the_bus(root):
         return f"an NVIDIA GPU is on the PCI bus, but its driver is unavailable: {why}", True
     return "no NVIDIA GPU on the PCI bus and no driver", False
