@@ -99,8 +99,8 @@ def test_its_core_needs_no_torch(wheel):
     assert not [need for need in needs if need.startswith("edgeseg")]  # extras are flat
     core = sorted({re.split("[<>;]", need)[0] for need in needs if "extra ==" not in need})
     more = ("pillow", "rich", "simplejpeg", "tomli", "typer")
-    assert core == ["numpy", "nvidia-ml-py", "opencv-python", *more]
-    gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda"}
+    assert core == ["numpy", "nvidia-ml-py", *more]
+    gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda", "jetson", "opencv"}
     extras = {"train", "cpu", "openvino", "nvtx", "video", "report", "pdf", "docs", "dev"} | gpu
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["Requires-Python"] == ">=3.10"

@@ -47,6 +47,7 @@ MODELS = {
         "head": True,
         "tiles": "1x2",
         "student_rate": 1e-4,
+        "distance_weight": 0.01,
         "student_steps": 3,
         "head_steps": 2,
     },
