@@ -4,10 +4,10 @@
     python benchmarks/bench_stream.py MODEL --mjpeg 1920x1080@30 [--seconds 30]
     python benchmarks/bench_stream.py --fixed-ms 10
 
---fixed-ms replaces the model by a simulated device that takes so long for each 640x480 frame
-without using the processor. It shows the overhead of the loop where model and loop do not share the
-cores; its times are those of no real device. With two in flight, the time of a bare run includes
-the wait for the other frame, and that of a live one does not.
+--fixed-ms replaces the model by a simulated device that takes so long for each frame of 640x480, or
+of --mjpeg, without using the processor. It shows the overhead of the loop where model and loop do
+not share the cores; its times are those of no real device. With two in flight, the time of a bare
+run includes the wait for the other frame, and that of a live one does not.
 
 throughput   rounds of bare runs and rounds of the loop in turn; the median of the rounds' ratios.
              The bare backend runs on one frame in its slot; the loop copies each frame from memory
@@ -43,6 +43,7 @@ from edgeseg.data.frames import load_frames
 from edgeseg.loading import open_model
 from edgeseg.runtime.base import Backend, Pipelined
 from edgeseg.runtime.fake import FakeBackend
+from edgeseg.settings import parse_size
 from edgeseg.stream.pipeline.latency import summarize
 from edgeseg.stream.report import StreamReport
 from edgeseg.stream.sink.base import AnySink
@@ -52,6 +53,7 @@ from edgeseg.stream.stream import stream
 from mjpeg_stream import measure
 
 MIB = 1 << 20
+SIZE = (480, 640)  # of the simulated device's frames
 
 
 def main() -> None:
@@ -91,19 +93,20 @@ def main() -> None:
 def open_backend(options: argparse.Namespace) -> Backend:
     """Open the model or the simulated device."""
     if options.model is None:
-        return Fixed(options.fixed_ms / 1e3)
+        size = parse_size(options.mjpeg.partition("@")[0], "--mjpeg") if options.mjpeg else SIZE
+        return Fixed(options.fixed_ms / 1e3, size)
     return open_model(options.model, runtime=options.runtime, threads=options.threads)
 
 
 class Fixed(FakeBackend):
     """A simulated device that takes the same time for each frame, one after the other."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, size: tuple[int, int]) -> None:
         card = GraphCard(
             name="fixed",
             model="destseg",
             frame_format="bgr",
-            frame_shape=(1, 480, 640, 3),
+            frame_shape=(1, *size, 3),
             network_size=(64, 64),
             aspect="stretch",
             threshold=0.5,

@@ -7,7 +7,7 @@
 Frame buffers are allocated once and reused: free -> capture -> ready -> inference -> free. A broken
 frame is handed over without its buffer: it replaces no frame, and no frame replaces it.
 
-A live source that has to decode its frames does so just before inference needs one (rhythm.py).
+A live source is told when inference needs its next frame (rhythm.py), and decodes few in vain.
 
 Frames are handed over as they come; of a file at a fixed rate (`--fps`), or one per `--interval`. A
 camera is read continuously even then, and the first frame at or after each trigger is used.
@@ -26,8 +26,6 @@ from edgeseg.stream.source.base import Frame, Source
 
 # Broken frames of a live source; while so many wait, later ones are dropped.
 MOST_WAITING = 1000
-# A source that decodes longer than this is told when to; then this much before it is needed.
-WORTH_RESTING, LEAD, LEAD_SECONDS = 0.002, 1.25, 0.002
 JOIN_SECONDS = 2.0  # to wait for a pending read at the end of the stream
 
 
@@ -96,7 +94,6 @@ class Ring:
         """
         with self._changed:
             self._rhythm.waits(time.perf_counter())
-            self._changed.notify_all()
             self._changed.wait_for(lambda: self._ready or self._finished or self._closed, timeout)
             if self._ready:
                 self._rhythm.takes(time.perf_counter())
@@ -105,15 +102,10 @@ class Ring:
                 raise self._error
             return None
 
-    def rest(self, lead: float) -> None:
-        """Wait until a frame is needed that takes `lead` seconds to decode. Called by capture."""
+    def needed(self) -> float:
+        """Return the seconds until inference takes its next frame; 0 if unknown."""
         with self._changed:
-            while not self._closed:
-                now, unread = time.perf_counter(), bool(self._ready)
-                left = self._rhythm.until_next(now, unread=unread) - lead
-                if left <= 0:
-                    return
-                self._changed.wait(left)
+            return self._rhythm.until_next(time.perf_counter())
 
     @property
     def unread(self) -> int:
@@ -151,6 +143,8 @@ class Capture:
         self.source, self.ring, self._mark = source, ring, mark
         self._frozen = FrozenWatch() if source.live else None
         self._pace = self._trigger = None
+        if source.live and period is None:
+            source.needed = ring.needed
         if period is not None and source.live:
             self._trigger = Trigger(period)
         elif period is not None:
@@ -227,8 +221,6 @@ class Capture:
 
     def _fill(self, frame: Frame) -> bool:
         frame.fault = ""
-        if self._trigger is None and self.source.work > WORTH_RESTING:
-            self.ring.rest(LEAD * self.source.work + LEAD_SECONDS)
         with self._mark("capture"):
             done = self.source.read_into(frame)
         if done and not frame.fault and self._frozen is not None:

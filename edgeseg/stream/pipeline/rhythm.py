@@ -1,13 +1,12 @@
-"""When inference will take its next frame, so that no frame is decoded in vain.
+"""When inference will take its next frame, so that no frame is decoded in vain (decoding.py).
 
-A camera may send many frames while inference computes one. Decoding them all costs time of the
-cores that inference needs, and all but the newest are dropped. So a frame is decoded just before
-inference takes it: at the time of the last take plus the shortest of the last computations.
+At the time of the last take plus the shortest of the last computations. Once that has passed, the
+next take can come at any moment, and every frame is decoded.
 """
 
 from collections import deque
 
-KEPT = 8  # computations; the shortest of them, because a frame that is late makes inference wait
+KEPT = 8  # computations
 
 
 class Rhythm:
@@ -29,12 +28,8 @@ class Rhythm:
         """Inference has got a frame."""
         self._taken, self.waiting = now, False
 
-    def until_next(self, now: float, *, unread: bool) -> float:
-        """Return the seconds until a frame is needed; 0 for now, or if that is not known.
-
-        unread: whether there is a frame for the next take; the one after it counts then.
-        """
+    def until_next(self, now: float) -> float:
+        """Return the seconds until the next take; 0 for now, or if that is unknown."""
         if self.waiting or self._taken is None or not self._busy:
             return 0.0
-        lasts = min(self._busy)
-        return max(self._taken + lasts * (2 if unread else 1) - now, 0.0)
+        return max(self._taken + min(self._busy) - now, 0.0)

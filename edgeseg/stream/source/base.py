@@ -3,7 +3,7 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -107,9 +107,6 @@ class Source(Closing, ABC):
     """Frames that could not be read or decoded."""
     skipped = 0
     """Frames of a live source that a newer one followed before they were read."""
-    work = 0.0
-    """Seconds that it takes to decode or convert a frame, if the source reads the newest one when
-    it is asked to, however late that is; else 0."""
     driver_drops = 0
     """Frames that the camera's driver counted and did not deliver."""
     keeps = 0
@@ -124,6 +121,8 @@ class Source(Closing, ABC):
         self.fps = fps
         self.damaged = DamagedImages()
         """Files that could not be read."""
+        self.needed: Callable[[], float] = float
+        """Returns the seconds until inference takes its next frame; 0 if that is unknown."""
         self.stopping = threading.Event()
         """Set when the stream ends; ends every wait of the source."""
 

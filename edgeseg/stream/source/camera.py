@@ -17,6 +17,7 @@ from edgeseg.errors import SourceError
 from edgeseg.log import log
 from edgeseg.pixel_formats import FrameFormat
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
+from edgeseg.stream.source.decoding import Decoding
 from edgeseg.stream.source.mjpeg import BrokenFrame, log_broken
 from edgeseg.stream.source.retrieve import Retriever
 
@@ -80,8 +81,6 @@ class Connection(Protocol):
     fps: float
     note: str
     """Requested and delivered mode, for the log."""
-    work: float
-    """As of `Source`."""
     skipped: int
     """Frames so far that a newer one followed before they were read."""
     driver_drops: int
@@ -92,6 +91,11 @@ class Connection(Protocol):
     @property
     def path(self) -> str:
         """As of `Source`."""
+        ...
+
+    @property
+    def decoding(self) -> Decoding | None:
+        """Decides which frames are decoded; None if all are."""
         ...
 
     def read_into(self, frame: Frame) -> bool:
@@ -111,7 +115,7 @@ class CaptureConnection:
 
     path = ""
     skipped = driver_drops = 0
-    work = 0.0
+    decoding: Decoding | None = None
     max_missing = 1  # FFmpeg and GStreamer retry by themselves; no frame means a lost connection
 
     def __init__(
@@ -181,13 +185,14 @@ class Camera(Source):
         return False
 
     def _read(self, frame: Frame) -> bool:
+        if self._connection.decoding is not None:
+            self._connection.decoding.needed = self.needed
         try:
             return self._connection.read_into(frame)
         finally:
             skipped, drops = self._before
             self.skipped = skipped + self._connection.skipped
             self.driver_drops = drops + self._connection.driver_drops
-            self.work = self._connection.work
 
     def _reconnect(self) -> None:
         """Reconnect; SourceError after the last attempt."""

@@ -48,7 +48,7 @@ class JetsonConnection:
 
     max_missing = 3  # times TIMEOUT_MS
     skipped = driver_drops = 0  # unknown
-    work = 0.0
+    decoding = None
     path = "frames in GPU memory (jetson-utils), copied into the slots by the GPU"
 
     def __init__(self, name: str, uri: str, options: CameraOptions) -> None:

@@ -10,7 +10,6 @@ of their own, and the newest one is decoded. A lost camera is reconnected by `Ca
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +24,7 @@ from edgeseg.opencv import has_gstreamer, parameters, silence
 from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import TRY_WITHOUT, Camera, CameraOptions, CaptureConnection
+from edgeseg.stream.source.decoding import Decoding
 from edgeseg.stream.source.gstreamer import (
     APPSINK,
     HARDWARE,
@@ -111,21 +111,24 @@ class FFmpegConnection(CaptureConnection):
         super().__init__(capture, writes=VIDEO_WRITES)
         self.path = JPEG_PATH if jpegs else VIDEO_PATH
         self._packets = NewestPacket(capture, self._retriever.jpeg) if jpegs else None
+        self._passed_over = 0
+        self.decoding: Decoding = Decoding()
 
     def read_into(self, frame: Frame) -> bool:
         if self._packets is None:
             return super().read_into(frame)
-        packet = self._packets.take()
-        self.skipped = self._packets.skipped
-        if packet is None:
-            return False
-        frame.stamp(packet.arrival)
-        if packet.error is not None:
-            raise packet.error
-        begin = time.perf_counter()
-        decode_jpeg_frame(packet.jpeg, frame)
-        self.work = time.perf_counter() - begin
-        return True
+        while (packet := self._packets.take()) is not None:
+            if self.decoding.passes_over(packet.arrival) and packet.error is None:
+                self._passed_over += 1
+                continue
+            frame.stamp(packet.arrival)
+            if packet.error is not None:
+                raise packet.error
+            with self.decoding.timed():
+                decode_jpeg_frame(packet.jpeg, frame)
+            break
+        self.skipped = self._packets.skipped + self._passed_over
+        return packet is not None
 
     def close(self) -> None:
         if self._packets is None or self._packets.close():

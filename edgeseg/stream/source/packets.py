@@ -2,8 +2,8 @@
 
 FFmpeg keeps what it has not been asked for, and so does the network: a stream whose JPEGs are read
 one by one while they are decoded falls behind when decoding takes longer than a frame lasts, and
-its frames become stale without a sign. Here the network is read all the time. A burst of a few
-JPEGs is decoded in order; when more wait than that, all but the newest are skipped.
+its frames become stale without a sign. Here the network is read all the time, and the newest JPEG
+is decoded. Those that came with it at once, as networks deliver two or three, are decoded in order.
 """
 
 import threading
@@ -17,7 +17,8 @@ import cv2
 from edgeseg.stream.source.base import CLOSE_SECONDS
 from edgeseg.stream.source.mjpeg import BrokenFrame
 
-BURST = 3  # packets: networks deliver two or three at once
+BURST = 10_000_000  # nanoseconds
+MOST = 8  # packets of a burst
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,22 @@ class NewestPacket:
         self._capture, self._retrieve = capture, retrieve
         self._changed = threading.Condition()
         self._waiting: deque[Packet] = deque()
-        self._late = self._ended = self._closing = False
+        self._ended = self._closing = False
         self.skipped = 0
         """Packets that a newer one followed before they were taken."""
         self._thread = threading.Thread(target=self._read, name="packets", daemon=True)
 
     def take(self) -> Packet | None:
-        """Wait for the next packet, or the newest if decoding is late; None at the end."""
+        """Wait for the newest packet, or the next one of its burst; None at the end."""
         if self._thread.ident is None:
             self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended)
-            while self._late and len(self._waiting) > 1:
+            if not self._waiting:
+                return None
+            while self._waiting[0].arrival < self._waiting[-1].arrival - BURST:
                 self._skip()
-            self._late = False
-            return self._waiting.popleft() if self._waiting else None
+            return self._waiting.popleft()
 
     def close(self) -> bool:
         """End the thread; False if it is blocked in a read, and still has the capture."""
@@ -77,8 +79,7 @@ class NewestPacket:
                     packet = Packet(b"", arrival, error)
                 with self._changed:
                     self._waiting.append(packet)
-                    if len(self._waiting) > BURST:
-                        self._late = True
+                    if len(self._waiting) > MOST:
                         self._skip()
                     self._changed.notify_all()
         finally:

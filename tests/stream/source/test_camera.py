@@ -26,7 +26,7 @@ class Planted:
     fps = 25.0
     path = "planted"
     skipped = driver_drops = 0
-    work = 0.0
+    decoding = None
     max_missing = MOST_MISSING
 
     def __init__(self, plan, note="requested 64x48"):

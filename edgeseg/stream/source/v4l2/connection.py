@@ -24,6 +24,7 @@ from edgeseg.log import log
 from edgeseg.pixel_formats import FrameFormat, frame_shape
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import DEFAULT_FPS, LostConnection, Mode
+from edgeseg.stream.source.decoding import Decoding
 from edgeseg.stream.source.deliver import deliver
 from edgeseg.stream.source.mjpeg import BrokenFrame, decode_jpeg_frame
 from edgeseg.stream.source.v4l2 import abi
@@ -72,7 +73,7 @@ class V4L2Connection:
         self.stopping = threading.Event()
         """Ends the wait for a frame."""
         self.skipped = self.driver_drops = 0
-        self.work = 0.0
+        self.decoding: Decoding = Decoding()
 
     @property
     def lends(self) -> bool:
@@ -102,6 +103,10 @@ class V4L2Connection:
             if self.lends:
                 self._lend(frame)
             captured = self._newest()
+            while captured is not None and self._passes_over(captured):
+                self.skipped += 1
+                self._return(captured)
+                captured = self._newest()
             if captured is not None and not self._read:
                 captured = self._after_first(frame, captured)
         except OSError as error:
@@ -110,13 +115,17 @@ class V4L2Connection:
             return False
         self._read = True
         self._stamp(frame, captured)
-        begin = time.perf_counter()
         if self.lends:
             self._exchange(frame, captured)
         else:
-            self._take(frame, captured)
-        self.work = time.perf_counter() - begin
+            with self.decoding.timed():
+                self._take(frame, captured)
         return True
+
+    def _passes_over(self, captured: CapturedFrame) -> bool:
+        if self.lends or self._fault(captured):
+            return False
+        return self.decoding.passes_over(captured.time or time.perf_counter_ns())
 
     def _after_first(self, frame: Frame, captured: CapturedFrame) -> CapturedFrame | None:
         """Skip the first JPEG after the start if it is damaged, as that of many cameras is."""
