@@ -29,9 +29,9 @@ from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.frames import load_frames
 from edgeseg.data.parts import write_parts
 from edgeseg.exporter.export import export_graph
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.loading import open_model
-from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import parse_size
 from rounds import PAUSE, inference, time_rounds

@@ -24,7 +24,8 @@ from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, Precision
 from edgeseg.data.parts import write_parts
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.exporter.export import export_graph
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.pixel_formats import FrameFormat, frame_shape
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph
 from edgeseg.graph.modules import module_macs
@@ -32,7 +33,6 @@ from edgeseg.loading import open_model
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher
-from edgeseg.pixel_formats import FrameFormat, frame_shape
 from edgeseg.quantize.calibrate import calibrate
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.pytorch import PyTorchBackend

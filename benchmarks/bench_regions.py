@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from documents import RATIO, emit, figure
-from edgeseg.regions import find_regions
-from edgeseg.rule import Rule
 from edgeseg.settings import parse_size
+from edgeseg.verdict.regions import find_regions
+from edgeseg.verdict.rule import Rule
 from rounds import time_rounds
 
 MAP = (144, 256)

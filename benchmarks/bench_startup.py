@@ -34,7 +34,7 @@ import numpy as np
 
 from documents import RATIO, emit, figure
 from edgeseg.data.images import write_png
-from edgeseg.extras import installed
+from edgeseg.packages.extras import installed
 from edgeseg.runtime.onnx_card import read_onnx_card
 from rounds import time_rounds
 

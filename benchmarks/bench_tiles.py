@@ -45,12 +45,12 @@ from edgeseg.evaluation.operating_points import auroc
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.evaluation.threshold import threshold_run
 from edgeseg.exporter.export import Exported, export_run
-from edgeseg.geometry import frame_pixels
+from edgeseg.frame.geometry import frame_pixels
 from edgeseg.loading import open_model, open_run
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import table
 from edgeseg.training.train import train
-from edgeseg.verdict import GOOD, judge
+from edgeseg.verdict.verdict import GOOD, judge
 from rounds import inference, time_rounds
 
 WIDTHS = (2, 4, 6, 20)  # px

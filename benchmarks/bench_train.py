@@ -47,7 +47,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.dskd import DSKD

@@ -20,8 +20,8 @@ import numpy as np
 
 from edgeseg.bench.conditions import PACKAGES
 from edgeseg.errors import DataError
-from edgeseg.extras import versions
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import versions
 
 RATIO = "x"
 SPREAD = 3.29  # standard deviations of a normal distribution from its p5 to its p95

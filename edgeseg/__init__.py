@@ -14,7 +14,7 @@ from edgeseg.errors import EdgesegError
 if TYPE_CHECKING:
     from edgeseg.api import build_engine, export, train
     from edgeseg.prediction import Model, Prediction, load
-    from edgeseg.regions import Region
+    from edgeseg.verdict.regions import Region
 
 __version__ = "0.3.0"
 
@@ -33,7 +33,7 @@ __all__ = [
 _PLACES = {
     **dict.fromkeys(("build_engine", "export", "train"), "edgeseg.api"),
     **dict.fromkeys(("Model", "Prediction", "load"), "edgeseg.prediction"),
-    "Region": "edgeseg.regions",
+    "Region": "edgeseg.verdict.regions",
 }
 
 

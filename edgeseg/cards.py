@@ -17,12 +17,12 @@ from edgeseg import __version__
 from edgeseg.config import Precision, RuntimeName, Typing, Via
 from edgeseg.errors import ModelError
 from edgeseg.files import shown, write_atomic
-from edgeseg.geometry import MORE_PIXELS, Aspect, Box, Size, fit
+from edgeseg.frame.geometry import MORE_PIXELS, Aspect, Box, Size, fit
+from edgeseg.frame.pixel_formats import FrameFormat, frame_shape, picture_size
+from edgeseg.frame.roi import Roi
+from edgeseg.frame.tiles import Tiles
 from edgeseg.limits import THRESHOLD, limit
-from edgeseg.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.recipes import TrainConfig
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
 from edgeseg.schema import (
     Invalid,
     bounded,
@@ -34,7 +34,7 @@ from edgeseg.schema import (
     without_nan,
 )
 from edgeseg.settings import LARGEST_SIDE
-from edgeseg.tiles import Tiles
+from edgeseg.verdict.rule import Rule
 
 RUNS, ENGINES = Path("runs"), Path("engines")
 """The default folders."""

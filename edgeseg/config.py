@@ -11,11 +11,11 @@ from typing import ClassVar, Literal
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat, even_sides
+from edgeseg.frame.tiles import TileRequest
 from edgeseg.limits import THRESHOLD, check_limit
-from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat, even_sides
-from edgeseg.region_config import RegionConfig
 from edgeseg.settings import Settings, fraction, parse_duration, parse_pace, parse_size, setting
-from edgeseg.tiles import TileRequest
+from edgeseg.verdict.region_config import RegionConfig
 
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 Clipping = Literal["relative", "max"]

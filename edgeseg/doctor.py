@@ -24,20 +24,20 @@ from edgeseg.cards import CARD, EngineCard, read_card
 from edgeseg.cuda.driver import found_bindings
 from edgeseg.cuda.trial import try_cuda
 from edgeseg.errors import EdgesegError, MissingExtra
-from edgeseg.extras import install_command, installed
 from edgeseg.files import newest, quoted
 from edgeseg.machine import sysfs
 from edgeseg.machine.facts import CONTAINER, Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state
 from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
-from edgeseg.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv, silence
+from edgeseg.packages.extras import install_command, installed
+from edgeseg.packages.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv, silence
+from edgeseg.packages.system import GSTREAMER, apt_install, get_gstreamer
+from edgeseg.packages.trials import try_gstreamer, try_opencv, try_runtime
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.tensorrt import FLAVORS
-from edgeseg.system_packages import GSTREAMER, apt_install, get_gstreamer
 from edgeseg.text import counted
-from edgeseg.trials import try_gstreamer, try_opencv, try_runtime
 
 State = Literal["ok", "none", "warn", "missing"]  # none: absent, and not needed
 

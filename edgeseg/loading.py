@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from edgeseg.cards import CARD, ENGINES, IMPORTED, RUNS, EngineCard, GraphCard, ModelCard
 from edgeseg.config import ANY_GPU, GpuConfig, RuntimeName
 from edgeseg.errors import ConfigError, ModelError
-from edgeseg.extras import installed, require
 from edgeseg.files import newest, quoted, shown
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.pixel_formats import FrameFormat, frame_shape
+from edgeseg.frame.roi import Roi
 from edgeseg.log import log, warn_once
 from edgeseg.machine.facts import this_machine
-from edgeseg.pixel_formats import FrameFormat, frame_shape
-from edgeseg.roi import Roi
+from edgeseg.packages.extras import installed, require
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates

@@ -24,16 +24,16 @@ from edgeseg.cuda.array import DeviceArray
 from edgeseg.cuda.foreign import on_gpu
 from edgeseg.data.images import Image, fill_frame
 from edgeseg.errors import ConfigError, ModelError
-from edgeseg.geometry import Box, Size
+from edgeseg.frame.geometry import Box, Size
+from edgeseg.frame.locate import STILL, Shift, placed
+from edgeseg.frame.raster import Labels
+from edgeseg.frame.roi import Roi
 from edgeseg.given_frame import fetched, lent_outputs, run_on, three_channels
-from edgeseg.locate import STILL, Shift, placed
-from edgeseg.raster import Labels
-from edgeseg.region_config import RegionConfig
-from edgeseg.regions import Region, Regions, enlarged, find_regions
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import (
+from edgeseg.verdict.region_config import RegionConfig
+from edgeseg.verdict.regions import Region, Regions, enlarged, find_regions
+from edgeseg.verdict.rule import Rule
+from edgeseg.verdict.verdict import (
     BY_SCORE,
     VerdictName,
     check_thresholds,

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from edgeseg.errors import ConfigError
-from edgeseg.geometry import STRIDE, Aspect
+from edgeseg.frame.geometry import STRIDE, Aspect
+from edgeseg.frame.tiles import TileRequest
 from edgeseg.limits import limit
 from edgeseg.presets import PROFILES, RECIPES, STEPS, ModelName, Profile, defaults
 from edgeseg.settings import by_model, check_choices, fraction, setting, validate
-from edgeseg.tiles import TileRequest
 
 Rotation = Literal["none", "slight", "full", "paper"]
 TextureColor = Literal["auto", "color", "gray"]

@@ -12,11 +12,11 @@ import pytest
 from edgeseg import doctor
 from edgeseg.doctor import CheckResult, Diagnosis, examine
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import install_command
 from edgeseg.files import write_atomic
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.nvml import GpuState
 from edgeseg.machine.state import DeviceState
+from edgeseg.packages.extras import install_command
 from edgeseg.runtime.choice import Candidate
 from tests.kit.cards import write_engine
 from tests.kit.errors import fails

@@ -7,11 +7,11 @@ import pytest
 
 from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError, DataError, ModelError
-from edgeseg.pixel_formats import PIXEL_FORMATS
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS
 from edgeseg.prediction import Model, Prediction, load, mask_of
-from edgeseg.region_config import RegionConfig
-from edgeseg.regions import Region
-from edgeseg.rule import Rule
+from edgeseg.verdict.region_config import RegionConfig
+from edgeseg.verdict.regions import Region
+from edgeseg.verdict.rule import Rule
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import RedBackend, solid_image

@@ -26,10 +26,10 @@ from edgeseg.errors import DataError
 from edgeseg.evaluation.compare import Comparison, Outputs, compare_outputs
 from edgeseg.evaluation.evaluate import Flags, Results, inside_boxes, read_truth, score_results
 from edgeseg.files import shown
-from edgeseg.geometry import Size
-from edgeseg.locate import STILL, Shift, placed
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.locate import STILL, Shift, placed
+from edgeseg.frame.roi import Roi
 from edgeseg.log import log
-from edgeseg.roi import Roi
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores

@@ -19,12 +19,12 @@ from edgeseg.data.frames import parity_frames, pick_paths
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.compare import Comparison, compare_frames, total
-from edgeseg.extras import install_command, installed
 from edgeseg.files import quoted
-from edgeseg.geometry import size_text
+from edgeseg.frame.geometry import size_text
 from edgeseg.graph.files import read_graph
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
+from edgeseg.packages.extras import install_command, installed
 from edgeseg.quantize.headroom import Headroom, read_headroom
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.engine_pair import card_path, engine_path

@@ -5,10 +5,10 @@ from typing import Any
 
 from edgeseg.config import BenchConfig, ProfileConfig
 from edgeseg.data.frames import FrameSet
-from edgeseg.extras import versions
-from edgeseg.geometry import Size, size_text
+from edgeseg.frame.geometry import Size, size_text
+from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.machine.facts import this_machine
-from edgeseg.pixel_formats import FrameFormat
+from edgeseg.packages.extras import versions
 from edgeseg.runtime.base import Backend
 
 PACKAGES = ("numpy", "torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")

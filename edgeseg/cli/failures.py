@@ -9,9 +9,9 @@ from typing import Any
 import typer
 
 from edgeseg.errors import EdgesegError
-from edgeseg.extras import missing_extra
 from edgeseg.files import quoted, shown
-from edgeseg.opencv import failed_import
+from edgeseg.packages.extras import missing_extra
+from edgeseg.packages.opencv import failed_import
 
 UsageError = typer.BadParameter.__base__  # of the click that this Typer brings or requires
 assert UsageError is not None

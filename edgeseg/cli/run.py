@@ -10,7 +10,7 @@ from edgeseg.cli.models import EngineArgument, Runtime, Strict, Threads, argumen
 from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
-from edgeseg.region_config import RegionConfig
+from edgeseg.verdict.region_config import RegionConfig
 
 PANEL = GROUPS[3]
 _IMAGES = "Model [default: newest engine], then image files or folders"
@@ -37,7 +37,7 @@ def predict(
     from edgeseg.loading import find_engine, open_model, warn_unchecked
     from edgeseg.stream.predict import image_files
     from edgeseg.stream.predict import predict as run_predict
-    from edgeseg.verdict import check_thresholds
+    from edgeseg.verdict.verdict import check_thresholds
 
     model = images.pop(0) if len(images) > 1 and is_model(images[0]) else None
     if misplaced := [path for path in images if is_model(path)]:

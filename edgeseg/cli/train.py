@@ -20,7 +20,7 @@ from edgeseg.cli.models import (
 )
 from edgeseg.config import ReproduceConfig
 from edgeseg.recipes import TrainConfig
-from edgeseg.region_config import RuleConfig
+from edgeseg.verdict.region_config import RuleConfig
 
 PANEL = GROUPS[1]
 MaybeRate = Annotated[float | None, option("Target false-reject rate, 0..1 [default: 0.01]", "X")]
@@ -216,7 +216,7 @@ def import_checkpoint(
     out: Annotated[Path, option("New run directory, e.g. runs/NAME [required]", "DIR")],
 ) -> Report:
     """Convert a checkpoint of the DeSTSeg authors to a run."""
-    from edgeseg.extras import require
+    from edgeseg.packages.extras import require
 
     require("torch", extra="train")
     from edgeseg.training.import_checkpoint import import_checkpoint as run_import

@@ -3,7 +3,7 @@
 from typing import Any
 
 from edgeseg.errors import CudaError, MissingExtra
-from edgeseg.extras import require
+from edgeseg.packages.extras import require
 
 NVRTC = "cuda.bindings.nvrtc"
 GET_NVRTC = "pip install 'cuda-toolkit[nvrtc]', or 'cuda-toolkit[nvrtc]==12.*' for GPUs before 7.5"

@@ -19,8 +19,8 @@ import numpy as np
 from edgeseg.config import Binding
 from edgeseg.cuda.resources import Bytes, CudaContext, Handle
 from edgeseg.errors import CudaError
-from edgeseg.extras import installed, require
 from edgeseg.machine.cuda_library import LIBRARY
+from edgeseg.packages.extras import installed, require
 
 _DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no synchronization with the default stream

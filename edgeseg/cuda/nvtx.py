@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from edgeseg.extras import require
+from edgeseg.packages.extras import require
 
 DOMAIN = "edgeseg"
 

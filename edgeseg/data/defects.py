@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeseg.data.images import Image, Mask
 from edgeseg.data.noise import perlin, perlin_mask
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 
 SHADE_CELLS, SHADE_ABOVE = (1, 4), 0.2  # regions cover about a fifth of the image
 SHADE_STOPS = (0.15, 0.7)  # log2 of the factor of brightness

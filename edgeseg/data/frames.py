@@ -18,7 +18,7 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.listing import walk_images
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.log import log
 from edgeseg.runtime.base import Slot
 

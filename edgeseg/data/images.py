@@ -17,9 +17,9 @@ from edgeseg.data.formats.decode import LIMIT, Pixels, decode
 from edgeseg.data.formats.frame_bytes import write_frame
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, shown, write_atomic
-from edgeseg.geometry import Aspect, Box, Size, fit
+from edgeseg.frame.geometry import Aspect, Box, Size, fit
+from edgeseg.frame.pixel_formats import FrameFormat, picture_size
 from edgeseg.limits import limit
-from edgeseg.pixel_formats import FrameFormat, picture_size
 
 BYTES_PER_PIXEL, HEADERS = 8, 1 << 24  # at most, in a file
 

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from edgeseg.data.images import Mask
-from edgeseg.geometry import Size, middle
+from edgeseg.frame.geometry import Size, middle
 
 MAX_LOG_CELLS = 5  # 2^k noise cells per axis, k = 0..5, independently
 MASK_ABOVE = 0.5  # threshold of the noise, in [-1, 1]

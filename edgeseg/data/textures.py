@@ -18,7 +18,7 @@ from edgeseg.data import published
 from edgeseg.data.images import Image, read_image, resize
 from edgeseg.data.listing import walk_images
 from edgeseg.errors import DataError
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.log import log, log_once
 
 ATTEMPTS = 100  # draws of a texture that can be read

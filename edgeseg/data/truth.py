@@ -20,7 +20,7 @@ from edgeseg.data.images import Mask, read_pixels
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import DataError
 from edgeseg.files import shown
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.text import listed
 
 LABELS = 16

@@ -32,12 +32,12 @@ from edgeseg.engine.typed import Typed, typed_graph
 from edgeseg.errors import ConfigError, GateFailed
 from edgeseg.evaluation.compare import Limits, compare_frames, total
 from edgeseg.evaluation.remembered import warn_if_useless
-from edgeseg.extras import installed, require
 from edgeseg.files import check_outputs, check_writable, sha256
 from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
 from edgeseg.log import log, log_once
 from edgeseg.machine.facts import Machine, this_machine
+from edgeseg.packages.extras import installed, require
 from edgeseg.quantize.calibration_file import ranges_path, read_ranges
 from edgeseg.quantize.fp16 import MAX, half_nodes
 from edgeseg.quantize.int8 import Int8, describe

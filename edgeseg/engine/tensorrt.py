@@ -25,10 +25,10 @@ from edgeseg.engine.layers import Types, check_tensors, read_types
 from edgeseg.engine.products import without_products
 from edgeseg.engine.typed import Typed
 from edgeseg.errors import BuildError, ConfigError, CudaError
-from edgeseg.extras import install_command
 from edgeseg.log import log
 from edgeseg.machine import support
 from edgeseg.machine.facts import Machine
+from edgeseg.packages.extras import install_command
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.tensorrt import Api, capability_of, runs_on, target_of

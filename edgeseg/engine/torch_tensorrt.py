@@ -24,12 +24,12 @@ from edgeseg.cards import CARD, GraphCard, ModelCard, read_card
 from edgeseg.config import BuildConfig
 from edgeseg.engine.tensorrt import Plan
 from edgeseg.errors import BuildError, ConfigError, EdgesegError, MissingExtra, ModelError
-from edgeseg.extras import install_command, require
 from edgeseg.loading import open_run
 from edgeseg.log import log
 from edgeseg.machine import support as matrix
 from edgeseg.machine.facts import Machine
 from edgeseg.model.export_head import export_form
+from edgeseg.packages.extras import install_command, require
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import INPUTS, output_names

@@ -10,9 +10,9 @@ from edgeseg.accuracy.cases import open_cases
 from edgeseg.accuracy.gate import Allowance, Passed, gate
 from edgeseg.cards import GraphCard
 from edgeseg.config import BuildConfig, Precision, RuntimeName
-from edgeseg.extras import require
 from edgeseg.graph.blocks import blocks_of
 from edgeseg.loading import BF16, GRAPH_RUNTIMES, graph_opener
+from edgeseg.packages.extras import require
 from edgeseg.quantize.calibration_images import SeenImages
 from edgeseg.quantize.fp16 import half_nodes, resize_nodes, to_fp16
 from edgeseg.quantize.int8 import Int8

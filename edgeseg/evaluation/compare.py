@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import InputLimit
 from edgeseg.evaluation.regions.score import region_score
-from edgeseg.geometry import Box
-from edgeseg.regions import enlarged
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
+from edgeseg.frame.geometry import Box
+from edgeseg.frame.roi import Roi
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import BY_SCORE
+from edgeseg.verdict.regions import enlarged
+from edgeseg.verdict.rule import Rule
+from edgeseg.verdict.verdict import BY_SCORE
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores

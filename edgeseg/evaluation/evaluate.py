@@ -34,14 +34,14 @@ from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.report import IMAGE_METRIC, PIXEL_METRICS, CategoryScores, Evaluation
 from edgeseg.evaluation.run_images import Outcome, run_images
 from edgeseg.evaluation.scores import damaged_rows, scored_image
-from edgeseg.extras import require
-from edgeseg.geometry import Box, Size
-from edgeseg.locate import STILL, Shift, moved
+from edgeseg.frame.geometry import Box, Size
+from edgeseg.frame.locate import STILL, Shift, moved
+from edgeseg.frame.roi import Roi
 from edgeseg.log import log
-from edgeseg.roi import Roi
+from edgeseg.packages.extras import require
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict import ANOMALOUS, Verdict
-from edgeseg.verdict import GOOD as PASSED
+from edgeseg.verdict.verdict import ANOMALOUS, Verdict
+from edgeseg.verdict.verdict import GOOD as PASSED
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgeseg.text import percent
-from edgeseg.verdict import are_anomalous
+from edgeseg.verdict.verdict import are_anomalous
 
 Z = 1.959964  # 95 % of a normal distribution are within this many deviations
 ROUNDING = 1e-9  # 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999999999999996

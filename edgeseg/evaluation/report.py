@@ -18,7 +18,7 @@ from edgeseg.evaluation.remembered import facts_of, remember
 from edgeseg.evaluation.scores import ScoredImage, csv_text
 from edgeseg.files import quoted, shown
 from edgeseg.text import percent, table
-from edgeseg.verdict import BY_SCORE
+from edgeseg.verdict.verdict import BY_SCORE
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores

@@ -35,14 +35,14 @@ from edgeseg.evaluation.remembered import run_card
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.evaluation.threshold import conformal_quantile, held_out, images_needed
 from edgeseg.files import quoted, shown
+from edgeseg.frame.roi import Roi
 from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
-from edgeseg.region_config import UNCHANGED, RuleConfig
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend
 from edgeseg.text import counted, percent, table
-from edgeseg.verdict import BY_SCORE, UNKNOWN
+from edgeseg.verdict.region_config import UNCHANGED, RuleConfig
+from edgeseg.verdict.rule import Rule
+from edgeseg.verdict.verdict import BY_SCORE, UNKNOWN
 
 FALSE_REJECTS = (0.01, 0.005, 0.02, 0.05, 0.1, 0.2)
 MISSES = (0.05, 0.02, 0.1, 0.2, 0.5)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import Image, fill_frame, read_image
 from edgeseg.errors import DataError, ModelError
-from edgeseg.geometry import Box, Size, fit
-from edgeseg.locate import STILL, Shift, placed
+from edgeseg.frame.geometry import Box, Size, fit
+from edgeseg.frame.locate import STILL, Shift, placed
 from edgeseg.progress import task
-from edgeseg.rule import Rule
 from edgeseg.runtime.base import Backend, Slot
+from edgeseg.verdict.rule import Rule
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from edgeseg.evaluation.threshold import held_out
 from edgeseg.exporter.inspect import seen_lines
 from edgeseg.exporter.retile import retiled, tiles_of
 from edgeseg.exporter.trace import OPSET, trace
-from edgeseg.extras import installed
 from edgeseg.files import check_outputs, check_writable, quoted, replacing, sha256
 from edgeseg.graph.files import graph_bytes
 from edgeseg.graph.graph import Graph
@@ -35,6 +34,7 @@ from edgeseg.loading import open_run, opened_run
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.model.export_head import export_form
+from edgeseg.packages.extras import installed
 from edgeseg.runtime.base import INPUTS, output_names
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.pytorch import PyTorchBackend

@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import ExportConfig
-from edgeseg.geometry import frame_pixels, pixel_text, size_text
+from edgeseg.frame.geometry import frame_pixels, pixel_text, size_text
 from edgeseg.graph.files import graph_file, read_graph
 from edgeseg.graph.graph import Graph, dtype, name_of, shape
 from edgeseg.graph.memory import tensor_bytes

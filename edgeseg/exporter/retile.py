@@ -21,16 +21,16 @@ from edgeseg.errors import ConfigError
 from edgeseg.evaluation.added import check_unchanged
 from edgeseg.evaluation.threshold import FALSE_REJECT_RATE, fit_thresholds, held_out
 from edgeseg.files import quoted, shown
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.locate import placed
+from edgeseg.frame.tiles import Tiles
 from edgeseg.loading import opened_run
-from edgeseg.locate import placed
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.dskd import DSKD
 from edgeseg.model.fit_check import fit_input_check
 from edgeseg.model.fused import Fused
 from edgeseg.model.tiles.gains import fit_gains
-from edgeseg.tiles import Tiles
 from edgeseg.training.checkpoint import load_run
 from edgeseg.training.prepare import as_seen
 

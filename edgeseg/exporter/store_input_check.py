@@ -7,9 +7,9 @@ from edgeseg.cards import CARD, ModelCard, read_card, write_card
 from edgeseg.data.listing import list_images
 from edgeseg.errors import DataError
 from edgeseg.evaluation.added import check_unchanged
-from edgeseg.extras import require
 from edgeseg.files import quoted, shown
 from edgeseg.log import log
+from edgeseg.packages.extras import require
 
 
 def store_input_check(run: Path, data: Path) -> None:

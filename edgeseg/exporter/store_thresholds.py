@@ -13,14 +13,14 @@ from edgeseg.cards import CARD, ENGINES, EngineCard, ModelCard, read_card, write
 from edgeseg.errors import ModelError
 from edgeseg.evaluation.pick import Chosen
 from edgeseg.evaluation.threshold import log_outdated
-from edgeseg.extras import installed
 from edgeseg.files import newest, quoted, shown, write_atomic
+from edgeseg.frame.roi import Roi
 from edgeseg.graph.files import graph_bytes, read_graph
 from edgeseg.log import log
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
+from edgeseg.packages.extras import installed
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.onnx_card import read_onnx_card
+from edgeseg.verdict.rule import Rule
 
 
 def store_thresholds(

@@ -155,7 +155,7 @@ def _p50(
 def _eager_ms(side: int) -> float:
     from edgeseg.bench.benchmark import benchmark
     from edgeseg.data.frames import load_frames
-    from edgeseg.extras import require
+    from edgeseg.packages.extras import require
     from edgeseg.runtime.pytorch import PyTorchBackend
 
     torch = require("torch", extra="train")

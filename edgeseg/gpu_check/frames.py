@@ -8,7 +8,7 @@ import numpy as np
 from edgeseg.cards import GraphCard
 from edgeseg.config import Binding, GpuConfig, Io, StreamConfig
 from edgeseg.cuda.driver import found_bindings
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.gpu_check import kernels as gpu
 from edgeseg.gpu_check.finding import GpuFinding, Skipped
 from edgeseg.gpu_check.stand_in import open_stand_in

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.cuda.driver import open_cuda
-from edgeseg.extras import require
 from edgeseg.gpu_check.finding import GpuFinding, Skipped
+from edgeseg.packages.extras import require
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -25,13 +25,13 @@ from typing import IO, Any
 
 import edgeseg
 from edgeseg.errors import ConfigError, CudaError, GateFailed
-from edgeseg.extras import versions
 from edgeseg.files import check_writable, quoted, write_atomic
 from edgeseg.gpu_check.finding import CheckState
 from edgeseg.gpu_check.table import CHECKS, DEVICE, GpuCheck
 from edgeseg.gpu_check.worker import MARK
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import versions
 from edgeseg.text import counted
 
 LIMIT = 175.0  # seconds for all checks

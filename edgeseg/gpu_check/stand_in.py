@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from edgeseg.cards import EngineCard, GraphCard
 from edgeseg.config import GpuConfig
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.machine.cuda_library import read_gpus
 from edgeseg.runtime.base import INPUTS, tensor_types
 from edgeseg.runtime.tensorrt import target_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeseg.cards import GraphCard, card_from_metadata, metadata_from
 from edgeseg.errors import ModelError
-from edgeseg.extras import require
+from edgeseg.packages.extras import require
 from edgeseg.runtime.engine_pair import card_path, engine_path
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from edgeseg.config import RuntimeName
 from edgeseg.errors import ConfigError
-from edgeseg.system_packages import system_packages
+from edgeseg.packages.system import system_packages
 
 OLDEST, NEWEST = "8.6", "11.4"
 RTX = "1.7"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.data.images import blur_matrix
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 
 FLOOR = 2.0  # gray levels: keeps the sensor noise of a smooth surface small
 

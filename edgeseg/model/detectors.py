@@ -8,7 +8,7 @@ from math import prod, sqrt
 from typing import Any
 
 from edgeseg.errors import ModelError
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.model.contrast import LocalContrast
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.detector import Detector

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, add, cat, nn
 
 from edgeseg.data.images import blur_matrix, resize_matrix
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.model.blocks import WIDTH, BasicBlock, initialize, projections, stage, upsample
 from edgeseg.model.detector import Detector, Maps
 from edgeseg.model.head import WIDTH as HEAD_WIDTH

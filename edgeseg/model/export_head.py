@@ -26,7 +26,7 @@ from torch import Tensor, cat, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edgeseg.data.images import resize_matrix
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.model.blocks import BasicBlock, upsample
 from edgeseg.model.fused import Fused
 from edgeseg.model.head import Aspp, SegmentationHead

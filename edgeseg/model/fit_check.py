@@ -38,15 +38,15 @@ from edgeseg.cards import InputLimit
 from edgeseg.data.augment import relight, rotate
 from edgeseg.data.frames import evenly
 from edgeseg.data.images import Image, placed_matrices, read_image
-from edgeseg.geometry import Aspect, Size, fit
-from edgeseg.locate import placed
+from edgeseg.frame.geometry import Aspect, Size, fit
+from edgeseg.frame.locate import placed
+from edgeseg.frame.roi import Roi
+from edgeseg.frame.tiles import Tiles
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.input_check import COLUMNS, SMALL, InputCheck
 from edgeseg.model.tiles.tiling import Tiling
 from edgeseg.progress import task
-from edgeseg.roi import Roi
-from edgeseg.tiles import Tiles
 
 RATE = 0.005  # of good frames that may become unknown
 MARGIN = 0.1

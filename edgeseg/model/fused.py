@@ -23,16 +23,16 @@ from torch import Tensor, nn
 
 from edgeseg.data.formats.planes import planes_of
 from edgeseg.data.images import blur_matrix, resize_matrix
-from edgeseg.geometry import Aspect, Size, fit
+from edgeseg.frame.geometry import Aspect, Size, fit
+from edgeseg.frame.pixel_formats import FrameFormat
+from edgeseg.frame.roi import Roi
+from edgeseg.frame.tiles import Tiles
 from edgeseg.model.detector import Detector
 from edgeseg.model.input_check import InputCheck
 from edgeseg.model.pixels.mask import FrameMask
 from edgeseg.model.pixels.resize import FrameResize
 from edgeseg.model.roi.inspected import Inspected
 from edgeseg.model.tiles.tiling import Found, Tiling
-from edgeseg.pixel_formats import FrameFormat
-from edgeseg.roi import Roi
-from edgeseg.tiles import Tiles
 
 
 class Fused(nn.Module):

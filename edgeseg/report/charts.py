@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.evaluation.operating_points import rates
-from edgeseg.extras import require
+from edgeseg.packages.extras import require
 from edgeseg.report.measured import Judgements
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from edgeseg.files import newest, sha256, shown
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.text import counted
-from edgeseg.verdict import BY_SCORE
+from edgeseg.verdict.verdict import BY_SCORE
 
 METHODS = {
     "destseg": "DeSTSeg: a denoising student network and a segmentation head",

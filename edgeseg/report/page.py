@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeseg import __version__
 from edgeseg.cards import EngineCard
-from edgeseg.extras import require
+from edgeseg.packages.extras import require
 from edgeseg.report import charts, figures
 from edgeseg.report.decision import Decision
 from edgeseg.report.facts import ModelFacts, Rows

@@ -4,8 +4,8 @@ import logging
 from typing import Any
 
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import require
-from edgeseg.system_packages import apt_install
+from edgeseg.packages.extras import require
+from edgeseg.packages.system import apt_install
 
 EXTRA = "pdf"
 LIBRARIES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")

@@ -10,11 +10,11 @@ from edgeseg.cards import CARD
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.evaluation.folder import SHEET
-from edgeseg.extras import require
 from edgeseg.files import check_outputs, check_writable, quoted, sha256, shown, write_atomic
 from edgeseg.loading import open_model
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import require
 from edgeseg.prediction import Model
 from edgeseg.report.decision import Decision, decide, limits
 from edgeseg.report.facts import ModelFacts, Rows, engines_of, facts_of

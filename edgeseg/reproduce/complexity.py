@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeseg.errors import EdgesegError
-from edgeseg.extras import require
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import require
 from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.jobs import Failure, run_jobs
 from edgeseg.reproduce.report import write_report

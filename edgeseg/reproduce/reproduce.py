@@ -16,10 +16,10 @@ from edgeseg.config import ReproduceConfig
 from edgeseg.data import published
 from edgeseg.data.layouts import Dataset, open_datasets
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.extras import require
 from edgeseg.files import quoted
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import require
 from edgeseg.reproduce.complexity import ComplexityReport, measure_table
 from edgeseg.reproduce.jobs import Failure, run_jobs
 from edgeseg.reproduce.report import ReproduceReport

@@ -24,10 +24,10 @@ from edgeseg.data.rotation_policy import paper_rotation, resolve_rotation
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.threshold import threshold_run
-from edgeseg.extras import require
 from edgeseg.files import quoted, replacing
 from edgeseg.loading import open_run
 from edgeseg.log import log
+from edgeseg.packages.extras import require
 from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.table import Row, Table
 from edgeseg.training.folder import RESUME, changed_settings, read_facts

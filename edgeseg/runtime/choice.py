@@ -12,10 +12,10 @@ from shlex import join
 from edgeseg.config import RuntimeName
 from edgeseg.cuda.driver import found_bindings
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import install_command, installed, require
 from edgeseg.machine.facts import Machine
 from edgeseg.machine.support import JETSON_TENSORRT, Release, jetpack_of, refusal, serves
-from edgeseg.system_packages import system_packages
+from edgeseg.packages.extras import install_command, installed, require
+from edgeseg.packages.system import system_packages
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
-from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
+from edgeseg.packages.extras import require
 from edgeseg.runtime.base import INPUTS, OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each
 from edgeseg.runtime.onnx_card import check_tensors

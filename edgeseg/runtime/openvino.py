@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import ModelError
-from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
+from edgeseg.packages.extras import require
 from edgeseg.runtime.base import OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each, without
 from edgeseg.runtime.onnx_card import check_tensors, read_onnx_card

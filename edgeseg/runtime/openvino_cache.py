@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import WriteError
-from edgeseg.extras import require
 from edgeseg.files import newest, replacing, sha256
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import require
 
 LIMIT = 2 << 30  # bytes in the folder: about 15 FP32 or 60 INT8 engines
 DIGITS = 32  # of a SHA-256, twice in a file name

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.cards import GraphCard
-from edgeseg.extras import require
 from edgeseg.machine.threads import cpu_threads, on_cpu
+from edgeseg.packages.extras import require
 from edgeseg.runtime.base import INPUTS, OnHost, Slot, output_names
 
 if TYPE_CHECKING:

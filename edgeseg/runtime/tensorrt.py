@@ -25,10 +25,10 @@ from typing import Any, Literal
 from edgeseg.cuda.driver import REMEDIES
 from edgeseg.cuda.kernel_cache import KernelCache
 from edgeseg.errors import CudaError
-from edgeseg.extras import require
 from edgeseg.machine.cuda_library import driver_cuda
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.support import Release
+from edgeseg.packages.extras import require
 from edgeseg.runtime.choice import PACKAGES, RuntimePackage, cuda_of, newer_driver, older
 
 FLAVORS: dict[str, RuntimePackage] = {

@@ -17,11 +17,11 @@ from edgeseg.files import check_outputs, shown
 from edgeseg.log import log
 from edgeseg.prediction import Model, Prediction
 from edgeseg.progress import task
-from edgeseg.region_config import OWN, RegionConfig
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.predict_report import ImageResult, PredictReport
 from edgeseg.stream.results_folder import open_results, output_names
-from edgeseg.verdict import DAMAGED, UNKNOWN
+from edgeseg.verdict.region_config import OWN, RegionConfig
+from edgeseg.verdict.verdict import DAMAGED, UNKNOWN
 
 
 def image_files(images: Sequence[Path], out: Path, *, model: Path | None = None) -> list[Path]:

@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, refuse_damaged
 from edgeseg.files import shown
-from edgeseg.regions import Region
-from edgeseg.rule import Rule
 from edgeseg.schema import without_nan
 from edgeseg.text import counted, table
-from edgeseg.verdict import BY_SCORE, UNKNOWN, VerdictName, refuse_unknown
+from edgeseg.verdict.regions import Region
+from edgeseg.verdict.rule import Rule
+from edgeseg.verdict.verdict import BY_SCORE, UNKNOWN, VerdictName, refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 from edgeseg import __version__
 from edgeseg.files import shown
 from edgeseg.prediction import Prediction
-from edgeseg.regions import Region, outline
+from edgeseg.verdict.regions import Region, outline
 
 CSV, COCO = "regions.csv", "regions.coco.json"
 COLUMNS = (

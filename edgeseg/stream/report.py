@@ -15,7 +15,7 @@ from edgeseg.errors import DataError, EdgesegError, GateFailed
 from edgeseg.machine.clocks import ClockReport
 from edgeseg.stream.pipeline.latency import Percentiles
 from edgeseg.text import counted, table
-from edgeseg.verdict import refuse_unknown
+from edgeseg.verdict.verdict import refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from edgeseg.data.defective.read import KnownDefect
 from edgeseg.data.images import Image, Mask
 from edgeseg.data.synth import Corruptor, trained_corruptor
 from edgeseg.data.textures import FolderTextures, ProceduralTextures
-from edgeseg.geometry import Size, middle
+from edgeseg.frame.geometry import Size, middle
 from edgeseg.recipes import TrainConfig
 
 HEAD = 1

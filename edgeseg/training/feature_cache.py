@@ -8,7 +8,7 @@ caches the same values.
 import torch
 from torch import Tensor
 
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.model.detector import Detector
 from edgeseg.model.teacher import STRIDES
 from edgeseg.recipes import TrainConfig

@@ -20,8 +20,8 @@ from edgeseg.data.layouts import open_dataset
 from edgeseg.data.rotation_policy import resolve_rotation
 from edgeseg.errors import ConfigError, ModelError
 from edgeseg.files import cannot_write, locked, quoted, shown
+from edgeseg.frame.roi import Roi
 from edgeseg.recipes import TrainConfig
-from edgeseg.roi import Roi
 from edgeseg.schema import Invalid, bounded, build, check_given, is_plain, parse
 from edgeseg.settings import fit, plain
 from edgeseg.training.history import HISTORY

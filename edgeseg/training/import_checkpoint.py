@@ -28,10 +28,10 @@ from torch import Tensor
 
 from edgeseg.cards import CARD, IMPORTED, ModelCard, write_card
 from edgeseg.errors import ConfigError, ModelError
-from edgeseg.extras import versions
 from edgeseg.files import PART, cannot_write, quoted, sha256, shown
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.teacher import Teacher
+from edgeseg.packages.extras import versions
 from edgeseg.text import listed
 from edgeseg.training.checkpoint import save_weights
 

@@ -21,7 +21,7 @@ from edgeseg.data.layouts import Dataset, Sample, split_good
 from edgeseg.data.roi.read import check_resolved, read_roi
 from edgeseg.errors import DataError
 from edgeseg.files import cannot_read, sha256, shown
-from edgeseg.geometry import (
+from edgeseg.frame.geometry import (
     Aspect,
     Size,
     fit,
@@ -30,13 +30,13 @@ from edgeseg.geometry import (
     pixel_text,
     size_text,
 )
-from edgeseg.locate import Places, with_template
+from edgeseg.frame.locate import Places, with_template
+from edgeseg.frame.roi import Roi
+from edgeseg.frame.tiles import Tiles
 from edgeseg.log import log
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
-from edgeseg.roi import Roi
 from edgeseg.text import listed
-from edgeseg.tiles import Tiles
 from edgeseg.training.folder import read_facts, resume_command
 
 LISTED = 10  # names in an error

@@ -18,7 +18,8 @@ from edgeseg.data.defective.boxes import read_boxes
 from edgeseg.data.defective.read import KnownDefect, read_defects
 from edgeseg.data.frames import evenly
 from edgeseg.data.layouts import Dataset
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.tiles import Tiles
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
@@ -27,7 +28,6 @@ from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.model.tiles.gains import gains_images
 from edgeseg.presets import LONGEST, SIZED
 from edgeseg.recipes import TrainConfig
-from edgeseg.tiles import Tiles
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import Checkpoint, save_checkpoint, torch_device
 from edgeseg.training.feature_cache import cache_bytes, teacher_features

@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 
-from edgeseg import extras
 from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.data.depth import resolve_texture_color
 from edgeseg.data.layouts import Dataset
 from edgeseg.errors import Interrupted, ModelError
 from edgeseg.files import check_outputs, shown
-from edgeseg.geometry import Size, size_text
+from edgeseg.frame.geometry import Size, size_text
+from edgeseg.frame.roi import Roi
+from edgeseg.frame.tiles import Tiles
 from edgeseg.interrupt import Stop, stop_at_once, stop_requests
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
@@ -32,13 +33,11 @@ from edgeseg.model.fit_check import fit_input_check
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.model.tiles.gains import fit_gains
+from edgeseg.packages import extras
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
 from edgeseg.settings import plain
 from edgeseg.text import counted
-from edgeseg.tiles import Tiles
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import (
     Checkpoint,
@@ -81,6 +80,7 @@ from edgeseg.training.prepare import (
 )
 from edgeseg.training.preview import write_preview
 from edgeseg.training.step import Stepper, train_step
+from edgeseg.verdict.rule import Rule
 
 PREPARING = 2  # threads for a GPU; more were not measured
 

@@ -8,7 +8,7 @@ import pytest
 
 from edgeseg.cuda import driver
 from edgeseg.errors import CudaError, MissingExtra
-from edgeseg.extras import install_command
+from edgeseg.packages.extras import install_command
 from tests.kit.errors import fails
 from tests.runtime.test_tensorrt_backend import simulate
 from tools.cudasim.simulator import JETSON

@@ -7,7 +7,7 @@ import pytest
 
 from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import install_command
+from edgeseg.packages.extras import install_command
 
 
 class Range:

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from edgeseg.data import images
 from edgeseg.data.images import fill_frame, letterbox, read_image, resize, resize_mask
 from edgeseg.errors import DataError
-from edgeseg.geometry import fit
+from edgeseg.frame.geometry import fit
 from tests.kit.encoded import noise, saved
 from tests.kit.errors import fails
 

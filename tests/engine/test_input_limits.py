@@ -7,7 +7,7 @@ import pytest
 
 from edgeseg.cards import InputLimit
 from edgeseg.engine.input_limits import FEWEST, moved_limits
-from edgeseg.verdict import judge
+from edgeseg.verdict.verdict import judge
 from tests.kit.cards import make_card
 from tests.kit.fakes import RedBackend, solid_image
 

@@ -18,10 +18,10 @@ from edgeseg.engine import torch_tensorrt
 from edgeseg.engine.build_engine import build_engine
 from edgeseg.engine.torch_tensorrt import fp16_convolutions
 from edgeseg.errors import BuildError, ConfigError, MissingExtra, ModelError
-from edgeseg.extras import install_command
 from edgeseg.graph.files import read_graph
 from edgeseg.loading import open_run
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import install_command
 from edgeseg.quantize.fp16 import half_nodes
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.engine_files import rebuild

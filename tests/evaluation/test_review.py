@@ -10,8 +10,8 @@ from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.pick import Pick
 from edgeseg.evaluation.review import review
 from edgeseg.files import sha256
-from edgeseg.region_config import RuleConfig
-from edgeseg.rule import Rule
+from edgeseg.verdict.region_config import RuleConfig
+from edgeseg.verdict.rule import Rule
 from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 from tests.kit.red_backend import PlateBackend, write_image

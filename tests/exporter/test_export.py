@@ -22,11 +22,11 @@ from edgeseg.exporter import export
 from edgeseg.exporter.ensure import exported_graph
 from edgeseg.exporter.export import export_graph, export_run
 from edgeseg.files import sha256
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS
 from edgeseg.graph.files import read_graph
 from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.dskd import DSKD
 from edgeseg.model.teacher import Teacher
-from edgeseg.pixel_formats import PIXEL_FORMATS
 from edgeseg.runtime.base import Slot
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend

@@ -17,13 +17,13 @@ from edgeseg.exporter.inspect import seen_lines
 from edgeseg.exporter.retile import tiles_of
 from edgeseg.exporter.store_thresholds import store_thresholds
 from edgeseg.files import sha256
+from edgeseg.frame.tiles import Tiles
 from edgeseg.model import fit_check
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.input_check import COLUMNS
 from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.onnx_card import read_onnx_card
-from edgeseg.tiles import Tiles
 from edgeseg.training.checkpoint import save_weights
 from edgeseg.training.train import json_config
 from tests.kit.cards import make_run_card

@@ -3,7 +3,7 @@
 import hashlib
 
 from edgeseg.cards import EngineCard, GraphCard, ModelCard, write_card
-from edgeseg.pixel_formats import frame_shape
+from edgeseg.frame.pixel_formats import frame_shape
 
 
 def make_card(height=48, width=64, *, batch=1, frame_format="bgr", side=16, **changes):

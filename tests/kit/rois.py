@@ -1,6 +1,6 @@
 """Areas for tests."""
 
-from edgeseg.roi import Area, Roi
+from edgeseg.frame.roi import Area, Roi
 
 
 def rectangle(left, top, right, bottom):

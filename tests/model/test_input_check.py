@@ -17,7 +17,7 @@ from edgeseg.model.fit_check import (
 )
 from edgeseg.model.input_check import COLUMNS, InputCheck
 from edgeseg.model.teacher import Teacher
-from edgeseg.verdict import judge
+from edgeseg.verdict.verdict import judge
 
 SIDE = 64
 

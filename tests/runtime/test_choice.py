@@ -7,11 +7,11 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import install_command
 from edgeseg.machine.facts import this_machine
+from edgeseg.packages.extras import install_command
+from edgeseg.packages.system import system_packages
 from edgeseg.runtime import choice
 from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
-from edgeseg.system_packages import system_packages
 from tests.kit.errors import fails
 
 NO_GPU = dataclasses.replace(

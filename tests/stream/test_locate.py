@@ -9,11 +9,11 @@ from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.evaluation.evaluate import evaluate
-from edgeseg.locate import with_template
+from edgeseg.frame.locate import with_template
 from edgeseg.prediction import Model
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
-from edgeseg.verdict import PART_NOT_FOUND
+from edgeseg.verdict.verdict import PART_NOT_FOUND
 from tests.kit.cards import make_card
 from tests.kit.fakes import Collector, ListSource, RedBackend
 from tests.stream.sink.results import frame_lines

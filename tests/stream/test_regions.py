@@ -13,12 +13,12 @@ from edgeseg.data.images import write_png
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.regions.score import judge_outcome
 from edgeseg.evaluation.run_images import run_images
-from edgeseg.region_config import RegionConfig
-from edgeseg.rule import Rule
 from edgeseg.stream.predict import image_files, predict
 from edgeseg.stream.region_files import COCO, CSV
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
+from edgeseg.verdict.region_config import RegionConfig
+from edgeseg.verdict.rule import Rule
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import Collector, ListSource, RedBackend

@@ -11,10 +11,10 @@ from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.regions.score import judge_outcome, judges_alike, thresholds_of
 from edgeseg.evaluation.run_images import run_images
 from edgeseg.prediction import Model
-from edgeseg.region_config import RegionConfig
-from edgeseg.rule import Rule
 from edgeseg.stream.stream import stream
-from edgeseg.verdict import OTHER_SHAPE
+from edgeseg.verdict.region_config import RegionConfig
+from edgeseg.verdict.rule import Rule
+from edgeseg.verdict.verdict import OTHER_SHAPE
 from tests.kit.cards import make_card
 from tests.kit.fakes import Collector, ListSource, RedBackend
 from tests.kit.red_backend import PlateBackend, write_image

@@ -7,8 +7,8 @@ import pytest
 from edgeseg.data.images import letterbox, write_png
 from edgeseg.data.layouts import Dataset, Sample, open_dataset
 from edgeseg.errors import DataError
+from edgeseg.frame.tiles import Tiles
 from edgeseg.recipes import TrainConfig
-from edgeseg.tiles import Tiles
 from edgeseg.training.prepare import (
     check_same_images,
     choose_network,

@@ -10,8 +10,8 @@ from edgeseg.data.defective.read import KnownDefect, read_defects
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import Sample, open_dataset
 from edgeseg.errors import ConfigError, DataError, Interrupted
+from edgeseg.frame.tiles import Tiles
 from edgeseg.recipes import TrainConfig
-from edgeseg.tiles import Tiles
 from edgeseg.training.batches import Batches
 from edgeseg.training.prepare import where_anomalies_may_be
 from edgeseg.training.train import train

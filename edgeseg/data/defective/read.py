@@ -10,10 +10,10 @@ from edgeseg.data.defective.boxes import DefectBox, box_mask
 from edgeseg.data.images import Image, Mask, read_image, resize, resize_float
 from edgeseg.data.layouts import Sample
 from edgeseg.data.truth import read_mask_of
-from edgeseg.geometry import Aspect, Size, fit, middle
-from edgeseg.locate import moved, placed
-from edgeseg.roi import Roi
-from edgeseg.tiles import Tiles
+from edgeseg.frame.geometry import Aspect, Size, fit, middle
+from edgeseg.frame.locate import moved, placed
+from edgeseg.frame.roi import Roi
+from edgeseg.frame.tiles import Tiles
 
 COVERED = 0.5  # a pixel of the network is anomalous if the mask covers this share of it ...
 MOSTLY = 0.5  # of what is known to be somewhere in the boxes, for the tile that has it

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.pixel_formats import FrameFormat
+from edgeseg.frame.pixel_formats import FrameFormat
 
 TO_BGR: dict[FrameFormat, int] = {
     "gray": cv2.COLOR_GRAY2BGR,

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.data.images import Weights, placed_matrices
-from edgeseg.geometry import Box, Size
-from edgeseg.pixel_formats import FrameFormat, frame_shape
+from edgeseg.frame.geometry import Box, Size
+from edgeseg.frame.pixel_formats import FrameFormat, frame_shape
 
 LUMA = 1.164
 RGB_OF_YUV = ((LUMA, 0.0, 1.596), (LUMA, -0.391, -0.813), (LUMA, 2.018, 0.0))

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 from edgeseg.data.roi.drawn import Drawn, not_understood
 from edgeseg.data.roi.labels import area, rectangle
+from edgeseg.frame.roi import Area
 from edgeseg.limits import limit
-from edgeseg.roi import Area
 
 DRAWN = ("polygon", "box")
 NOT_READ = ("polyline", "points", "ellipse", "cuboid", "mask", "skeleton")

@@ -9,8 +9,8 @@ import numpy as np
 from edgeseg.data.images import Mask
 from edgeseg.errors import DataError
 from edgeseg.files import shown
-from edgeseg.geometry import Size
-from edgeseg.roi import Area, Corners
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.roi import Area, Corners
 
 IGNORE = "ignore"  # the label of what is not inspected
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.data.roi.drawn import IGNORE, Drawn, not_understood, rings_of
-from edgeseg.roi import Area, Corners, Roi
+from edgeseg.frame.roi import Area, Corners, Roi
 from edgeseg.schema import Invalid, bounded, build, parse, read_text
 from edgeseg.settings import LARGEST_SIDE
 

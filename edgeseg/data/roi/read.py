@@ -24,9 +24,9 @@ from edgeseg.data.roi.labels import read_labels
 from edgeseg.data.truth import read_mask
 from edgeseg.errors import DataError
 from edgeseg.files import shown
-from edgeseg.geometry import Size, size_text
+from edgeseg.frame.geometry import Size, size_text
+from edgeseg.frame.roi import MOST_NAMES, Area, Roi
 from edgeseg.limits import check_limit
-from edgeseg.roi import MOST_NAMES, Area, Roi
 from edgeseg.schema import is_plain
 
 MOST_CORNERS = 200_000

@@ -9,12 +9,12 @@ from edgeseg.data.roi.read import read_roi
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.regions.checkerboard import measure_pixel
 from edgeseg.files import shown
+from edgeseg.frame.roi import Roi
 from edgeseg.log import log
-from edgeseg.region_config import RegionConfig, RuleConfig
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.onnx_card import read_onnx_card
+from edgeseg.verdict.region_config import RegionConfig, RuleConfig
+from edgeseg.verdict.rule import Rule
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.review import Store

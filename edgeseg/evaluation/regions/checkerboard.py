@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeseg.data.images import Image, read_image
 from edgeseg.errors import DataError
 from edgeseg.files import shown
-from edgeseg.geometry import Size, size_text
+from edgeseg.frame.geometry import Size, size_text
 
 LEAST = (3, 3)  # inner corners
 STRETCHED, OFF = 0.02, 0.1

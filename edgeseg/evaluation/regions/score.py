@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import GraphCard
 from edgeseg.evaluation.run_images import Outcome
-from edgeseg.regions import enlarged, find_regions
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
-from edgeseg.verdict import Verdict, judge, roi_fault
+from edgeseg.frame.roi import Roi
+from edgeseg.verdict.regions import enlarged, find_regions
+from edgeseg.verdict.rule import Rule
+from edgeseg.verdict.verdict import Verdict, judge, roi_fault
 
 STEPS = 20  # halvings: the score is exact to a millionth of the range of the map
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.data.images import sampling_matrix
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.model.pixels.band import Band, TurnedBand
 from edgeseg.model.pixels.blocks import windowed
 

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from edgeseg.data.roi.read import check_resolved
-from edgeseg.geometry import Aspect, Box, Size, fit
-from edgeseg.roi import Roi
+from edgeseg.frame.geometry import Aspect, Box, Size, fit
+from edgeseg.frame.roi import Roi
 
 
 class Inspected(nn.Module):

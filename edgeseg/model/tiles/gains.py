@@ -22,11 +22,11 @@ from torch import Tensor
 
 from edgeseg.data.frames import evenly
 from edgeseg.data.images import Image
-from edgeseg.geometry import Box
+from edgeseg.frame.geometry import Box
+from edgeseg.frame.tiles import Tiles
 from edgeseg.log import log
 from edgeseg.model.fused import Fused
 from edgeseg.progress import task
-from edgeseg.tiles import Tiles
 
 LARGEST = 3.0
 FEWEST, MOST, TILES = 10, 100, 1000

@@ -20,8 +20,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from edgeseg.geometry import Size
-from edgeseg.tiles import Tiles
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.tiles import Tiles
 
 AT_ONCE = 8
 """Tiles that PyTorch runs at once, which bounds its memory. A graph runs all of them at once."""

@@ -14,9 +14,9 @@ from edgeseg.config import StreamConfig
 from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.images import Image, fill_frame, letterbox
 from edgeseg.errors import ConfigError
-from edgeseg.geometry import Box, Size, fit
-from edgeseg.locate import STILL, Shift, placed
-from edgeseg.pixel_formats import FrameFormat, picture_size
+from edgeseg.frame.geometry import Box, Size, fit
+from edgeseg.frame.locate import STILL, Shift, placed
+from edgeseg.frame.pixel_formats import FrameFormat, picture_size
 from edgeseg.runtime.base import Backend, CopiesMap, Pipelined, Slot
 from edgeseg.stream.source.base import Frame
 

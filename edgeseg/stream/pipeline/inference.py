@@ -16,9 +16,8 @@ from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
 from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import EdgesegError
+from edgeseg.frame.pixel_formats import picture_size
 from edgeseg.log import log
-from edgeseg.pixel_formats import picture_size
-from edgeseg.regions import NONE, Regions, find_regions
 from edgeseg.stream.pipeline.capture import Capture
 from edgeseg.stream.pipeline.dispatcher import Dispatcher
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
@@ -26,7 +25,8 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge, roi_fault
+from edgeseg.verdict.regions import NONE, Regions, find_regions
+from edgeseg.verdict.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge, roi_fault
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
 

@@ -18,10 +18,10 @@ from edgeseg.closing import Closing
 from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.images import Image
 from edgeseg.errors import EdgesegError
-from edgeseg.pixel_formats import FrameFormat
-from edgeseg.regions import Region
+from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
-from edgeseg.verdict import VerdictName
+from edgeseg.verdict.regions import Region
+from edgeseg.verdict.verdict import VerdictName
 
 
 @dataclass(frozen=True, kw_only=True)

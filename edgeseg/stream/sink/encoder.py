@@ -19,7 +19,7 @@ import cv2
 
 from edgeseg.closing import Closing
 from edgeseg.data.images import Image
-from edgeseg.opencv import openable, silence
+from edgeseg.packages.opencv import openable, silence
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
 FOURCCS = {".mp4": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}

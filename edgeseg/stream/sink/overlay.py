@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from edgeseg.data.images import Image
 from edgeseg.heat import OUTLINE, blend, levels, verdict_color
-from edgeseg.regions import Region
 from edgeseg.text import escaped
+from edgeseg.verdict.regions import Region
 
 MIN_SIDE = 240  # pixels of the shorter side that a readable verdict needs
 DASHES = 24  # along each side of the border of an unknown frame

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 
 from edgeseg.errors import SinkError
-from edgeseg.extras import install_command
 from edgeseg.files import cannot_write, locked, quoted, shown, temporary
 from edgeseg.log import log
-from edgeseg.opencv import openable
+from edgeseg.packages.extras import install_command
+from edgeseg.packages.opencv import openable
 from edgeseg.stream.sink.base import FrameSink, Result
 from edgeseg.stream.sink.encoder import FORMATS, Encoder, PyAvEncoder, open_encoder
 from edgeseg.stream.sink.overlay import zoom

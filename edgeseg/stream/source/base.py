@@ -11,7 +11,7 @@ import numpy as np
 from edgeseg.closing import Closing
 from edgeseg.data.damaged import DamagedImages
 from edgeseg.data.images import Image
-from edgeseg.pixel_formats import FrameFormat
+from edgeseg.frame.pixel_formats import FrameFormat
 
 LONGEST_DELAY = 10_000_000_000  # nanoseconds; an older time stamp is of another clock
 CLOSE_SECONDS = 1.0  # a read that is blocked for longer keeps its decoder until the process exits

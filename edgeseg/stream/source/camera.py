@@ -14,8 +14,8 @@ import cv2
 
 from edgeseg.config import StreamConfig
 from edgeseg.errors import SourceError
+from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.log import log
-from edgeseg.pixel_formats import FrameFormat
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
 from edgeseg.stream.source.decoding import Decoding
 from edgeseg.stream.source.mjpeg import BrokenFrame, log_broken

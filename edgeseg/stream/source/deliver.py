@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeseg.data.formats.frame_bytes import TO_BGR, to_bgr, write_frame
 from edgeseg.data.images import Image
-from edgeseg.pixel_formats import FrameFormat, picture_size
+from edgeseg.frame.pixel_formats import FrameFormat, picture_size
 from edgeseg.stream.source.base import Frame
 
 ONE_PASS: dict[tuple[FrameFormat, FrameFormat], int] = {

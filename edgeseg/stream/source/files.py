@@ -10,7 +10,7 @@ from edgeseg.data.listing import SUFFIXES, walk_images
 from edgeseg.errors import DataError, SourceError
 from edgeseg.files import quoted, shown
 from edgeseg.log import log
-from edgeseg.opencv import openable, silence
+from edgeseg.packages.opencv import openable, silence
 from edgeseg.stream.source.base import CLOSE_SECONDS, Frame, Source
 from edgeseg.stream.source.deliver import deliver
 from edgeseg.stream.source.mjpeg import (
@@ -22,7 +22,7 @@ from edgeseg.stream.source.mjpeg import (
     take_packets,
 )
 from edgeseg.stream.source.retrieve import VIDEO_PATH, VIDEO_WRITES, Retriever
-from edgeseg.verdict import DAMAGED
+from edgeseg.verdict.verdict import DAMAGED
 
 FOLDER_FPS = 5.0  # of a video made from single images
 MIN_SHARE = 0.98  # of the frames in the header, which is an estimate; fewer mean a damaged file

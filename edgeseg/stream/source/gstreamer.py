@@ -17,8 +17,9 @@ import cv2
 from edgeseg.addresses import public, public_pipeline
 from edgeseg.errors import SourceError
 from edgeseg.files import quoted
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.log import log
-from edgeseg.opencv import (
+from edgeseg.packages.opencv import (
     GSTREAMER_TIMEOUTS,
     NO_GSTREAMER,
     has_gstreamer,
@@ -26,11 +27,10 @@ from edgeseg.opencv import (
     silence,
     version,
 )
-from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
+from edgeseg.packages.system import get_gstreamer
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, CameraOptions, CaptureConnection, Mode
 from edgeseg.stream.source.retrieve import PIPELINE_WRITES, UnknownFormat
-from edgeseg.system_packages import get_gstreamer
 
 OPEN_SECONDS, READ_SECONDS = 10.0, 5.0  # timeouts
 APPSINK = "appsink drop=true max-buffers=1 sync=false"

@@ -13,11 +13,11 @@ import cv2
 
 from edgeseg.data.formats.jpeg import camera_jpeg_size, decode_into, reduced
 from edgeseg.data.formats.pillow import Damaged
+from edgeseg.frame.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.log import log
-from edgeseg.pixel_formats import FrameFormat, frame_shape, picture_size
 from edgeseg.stream.source.base import Frame, Source
 from edgeseg.stream.source.deliver import deliver
-from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
+from edgeseg.verdict.verdict import BROKEN_FRAME, PARTIAL_FRAME
 
 FOURCCS = frozenset({"MJPG", "mjpg", "mjpe", "JPEG", "jpeg"})
 JPEG_PATH = "JPEGs, decoded into the slots"

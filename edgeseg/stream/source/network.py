@@ -19,9 +19,9 @@ import cv2
 
 from edgeseg.addresses import ESCAPES, HIDDEN, encoded, public
 from edgeseg.errors import SourceError
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.machine.facts import this_machine
-from edgeseg.opencv import has_gstreamer, parameters, silence
-from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
+from edgeseg.packages.opencv import has_gstreamer, parameters, silence
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import TRY_WITHOUT, Camera, CameraOptions, CaptureConnection
 from edgeseg.stream.source.decoding import Decoding

@@ -19,7 +19,7 @@ from pathlib import Path
 from edgeseg.addresses import public
 from edgeseg.errors import SourceError
 from edgeseg.files import shown
-from edgeseg.pixel_formats import FrameFormat
+from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import CameraOptions, Mode
 from edgeseg.stream.source.files import open_path

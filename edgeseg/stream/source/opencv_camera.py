@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 
 from edgeseg.errors import SourceError
-from edgeseg.opencv import openable, silence
-from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat
+from edgeseg.packages.opencv import openable, silence
 from edgeseg.stream.source.camera import CaptureConnection, Mode
 from edgeseg.stream.source.mjpeg import JPEG_PATH, fourcc, take_packets
 from edgeseg.stream.source.retrieve import CAMERA_WRITES

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from edgeseg.data.images import Image
-from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat, picture_size
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat, picture_size
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.deliver import deliver
 from edgeseg.stream.source.mjpeg import BrokenFrame, decode_jpeg_frame

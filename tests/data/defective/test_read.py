@@ -7,7 +7,7 @@ from edgeseg.data.defective.read import read_defects, shrink_mask
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import Sample
 from edgeseg.errors import DataError
-from edgeseg.tiles import Tiles
+from edgeseg.frame.tiles import Tiles
 from tests.kit.errors import fails
 
 SIDE = 8

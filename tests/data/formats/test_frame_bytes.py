@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.formats.frame_bytes import to_bgr, write_frame
-from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, frame_shape
 
 COLORS = {"red": (200, 40, 30), "green": (40, 180, 60), "blue": (20, 60, 190), "gray": (90,) * 3}
 EXACT = ("bgr", "rgb", "gray", "bayer_rggb")

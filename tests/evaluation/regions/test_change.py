@@ -13,9 +13,9 @@ from edgeseg.evaluation.regions.change import change_rule, new_roi, new_rule
 from edgeseg.exporter.store_thresholds import store_thresholds
 from edgeseg.graph.files import graph_digest
 from edgeseg.loading import open_model
-from edgeseg.region_config import RegionConfig, RuleConfig
-from edgeseg.rule import Rule
 from edgeseg.runtime.onnx_card import read_onnx_card
+from edgeseg.verdict.region_config import RegionConfig, RuleConfig
+from edgeseg.verdict.rule import Rule
 from tests.evaluation.regions.test_checkerboard import write_board
 from tests.kit.cards import make_run_card, write_engine
 from tests.kit.errors import fails

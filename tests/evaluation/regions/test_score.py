@@ -9,8 +9,8 @@ from edgeseg.evaluation.evaluate import evaluate
 from edgeseg.evaluation.regions.score import judges_alike, region_score, thresholds_of
 from edgeseg.evaluation.threshold import fit_thresholds
 from edgeseg.prediction import mask_of
-from edgeseg.regions import find_regions
-from edgeseg.rule import Rule
+from edgeseg.verdict.regions import find_regions
+from edgeseg.verdict.rule import Rule
 from tests.kit.cards import make_card
 from tests.kit.red_backend import PlateBackend, write_image
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.images import placed_matrices, resize_matrix, sampling_matrix
-from edgeseg.geometry import Box
+from edgeseg.frame.geometry import Box
 from edgeseg.model.pixels.blocks import reduced, windowed
 
 SIDES = [(1080, 256), (3000, 224), (1087, 256), (100, 256), (64, 64), (5, 3), (1, 4), (7, 1)]

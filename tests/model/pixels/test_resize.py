@@ -8,9 +8,9 @@ import torch
 from edgeseg.data.formats.frame_bytes import to_bgr, write_frame
 from edgeseg.data.formats.planes import planes_of
 from edgeseg.data.images import place
-from edgeseg.geometry import Box, fit
+from edgeseg.frame.geometry import Box, fit
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, frame_shape
 from edgeseg.model.pixels.resize import FrameResize
-from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
 
 YUV = ("yuyv", "uyvy", "nv12")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from edgeseg.frame.tiles import Tiles
 from edgeseg.model.fused import Fused
 from edgeseg.model.tiles.gains import LARGEST, fit_gains, gains_images, gains_of
-from edgeseg.tiles import Tiles
 from tests.kit.rois import make_roi
 from tests.model.tiles.test_tiling import SIDE, Green, TwoMaps
 

@@ -7,13 +7,13 @@ from torch import nn
 
 from edgeseg.config import ExportConfig
 from edgeseg.exporter.export import export_graph
+from edgeseg.frame.tiles import Tiles
 from edgeseg.loading import GRAPH_RUNTIMES
 from edgeseg.model.fused import Fused
 from edgeseg.model.input_check import COLUMNS, InputCheck
 from edgeseg.model.tiles import tiling
 from edgeseg.model.tiles.tiling import Tiling
 from edgeseg.runtime.pytorch import PyTorchBackend
-from edgeseg.tiles import Tiles
 from tests.kit.cards import make_card
 from tests.kit.deploy import Toy
 

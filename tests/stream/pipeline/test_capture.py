@@ -8,7 +8,7 @@ import pytest
 from edgeseg.errors import SourceError
 from edgeseg.stream.pipeline.capture import Capture, Ring
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict import BROKEN_FRAME
+from edgeseg.verdict.verdict import BROKEN_FRAME
 from tests.kit.errors import fails
 from tests.kit.fakes import ListSource, solid_image
 

@@ -6,12 +6,12 @@ import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.errors import SinkError
-from edgeseg.regions import Region
 from edgeseg.stream.pipeline.dispatcher import BUFFERS, Dispatcher
 from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.sink.base import FrameSink, Record, RecordSink
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
+from edgeseg.verdict.regions import Region
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import Collector, ListSource, RedBackend, solid_image

@@ -5,7 +5,7 @@ import pytest
 
 from edgeseg.config import StreamConfig
 from edgeseg.data.formats.frame_bytes import to_bgr
-from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, frame_shape
 from edgeseg.stream.pipeline.in_flight import open_requests
 from tests.kit.cards import make_card
 from tests.kit.fakes import PlainBackend, RedBackend, solid_image

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from edgeseg.data.formats.frame_bytes import write_frame
-from edgeseg.pixel_formats import frame_shape
+from edgeseg.frame.pixel_formats import frame_shape
 from edgeseg.stream.sink.base import Record, Result, ResultBuffers
 
 SIZE = (240, 320)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS
 from edgeseg.heat import ANOMALOUS, GOOD
-from edgeseg.pixel_formats import PIXEL_FORMATS
 from tests.stream.sink.results import SIZE, make_result, with_arrays, written_in
 
 

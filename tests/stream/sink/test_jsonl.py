@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import EdgesegError, SinkError, WriteError
-from edgeseg.regions import find_regions
-from edgeseg.rule import Rule
 from edgeseg.stream.sink.jsonl import JsonlSink
+from edgeseg.verdict.regions import find_regions
+from edgeseg.verdict.rule import Rule
 from tests.kit.errors import fails
 from tests.kit.processes import running
 from tests.stream.sink.results import frame_lines, make_record

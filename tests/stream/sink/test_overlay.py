@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from edgeseg.heat import ANOMALOUS, GOOD, OUTLINE, UNKNOWN
-from edgeseg.regions import find_regions
-from edgeseg.rule import Rule
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
+from edgeseg.verdict.regions import find_regions
+from edgeseg.verdict.rule import Rule
 from tests.stream.sink.results import written_in
 
 

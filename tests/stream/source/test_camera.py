@@ -9,7 +9,7 @@ from edgeseg.stream.source import camera as cameras
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, CaptureConnection, Mode
 from edgeseg.stream.source.mjpeg import BrokenFrame
-from edgeseg.verdict import PARTIAL_FRAME
+from edgeseg.verdict.verdict import PARTIAL_FRAME
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
 from tests.stream.source.captures import FakeCapture

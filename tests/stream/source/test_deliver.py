@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.formats.frame_bytes import to_bgr, write_frame
-from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, frame_shape
 from edgeseg.stream.source import deliver as deliveries
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.deliver import convert, count_writes, deliver

@@ -9,12 +9,12 @@ import pytest
 
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError, SourceError
-from edgeseg.opencv import has_gstreamer, version
+from edgeseg.packages.opencv import has_gstreamer, version
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.files import open_path
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import Stamp, draw_stamp, read_stamp
-from edgeseg.verdict import BROKEN_FRAME, DAMAGED, PARTIAL_FRAME
+from edgeseg.verdict.verdict import BROKEN_FRAME, DAMAGED, PARTIAL_FRAME
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
 from tests.kit.names import HOSTILE, any_name

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import SourceError
-from edgeseg.opencv import GSTREAMER_TIMEOUTS, version
+from edgeseg.packages.opencv import GSTREAMER_TIMEOUTS, version
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.gstreamer import (

@@ -10,8 +10,8 @@ import pytest
 
 from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.errors import SourceError
-from edgeseg.opencv import has_gstreamer
-from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, frame_shape
+from edgeseg.packages.opencv import has_gstreamer
 from edgeseg.stream.source import gstreamer
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.open import open_source

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from edgeseg.data.formats.frame_bytes import write_frame
-from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, frame_shape
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.mjpeg import BrokenFrame, decode_jpeg_frame, fourcc, take_packets
-from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
+from edgeseg.verdict.verdict import BROKEN_FRAME, PARTIAL_FRAME
 from tests.kit.encoded import encode, noise, overwritten, smooth, without_rows
 from tests.stream.source.captures import FakeCapture
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import SourceError
-from edgeseg.opencv import built
+from edgeseg.packages.opencv import built
 from edgeseg.stream.source import camera as cameras
 from edgeseg.stream.source import network
 from edgeseg.stream.source.base import Frame

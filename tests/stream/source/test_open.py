@@ -7,7 +7,8 @@ import pytest
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError, SourceError
-from edgeseg.opencv import NO_GSTREAMER
+from edgeseg.packages.opencv import NO_GSTREAMER
+from edgeseg.packages.system import get_gstreamer
 from edgeseg.stream.source import gstreamer, local, network, opencv_camera
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, Mode
@@ -17,7 +18,6 @@ from edgeseg.stream.source.v4l2 import camera as v4l2
 from edgeseg.stream.source.v4l2.connection import Wanted
 from edgeseg.stream.source.v4l2.device import NotCaptureDevice
 from edgeseg.stream.source.v4l2.mode import UnsupportedFormat
-from edgeseg.system_packages import get_gstreamer
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
 

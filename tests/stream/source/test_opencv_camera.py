@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import SourceError
-from edgeseg.pixel_formats import frame_shape
+from edgeseg.frame.pixel_formats import frame_shape
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.opencv_camera import OpenCvConnection

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.formats.frame_bytes import to_bgr
-from edgeseg.pixel_formats import PIXEL_FORMATS, frame_shape
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, frame_shape
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.mjpeg import BrokenFrame
 from edgeseg.stream.source.retrieve import Retriever

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.images import write_png
-from edgeseg.pixel_formats import frame_shape
+from edgeseg.frame.pixel_formats import frame_shape
 from edgeseg.stream.source import gstreamer, network
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Mode

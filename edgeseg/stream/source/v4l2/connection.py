@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeseg.data.images import Image
+from edgeseg.frame.pixel_formats import FrameFormat, frame_shape
 from edgeseg.log import log
-from edgeseg.pixel_formats import FrameFormat, frame_shape
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import DEFAULT_FPS, LostConnection, Mode
 from edgeseg.stream.source.decoding import Decoding

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgeseg.pixel_formats import PIXEL_FORMATS, FrameFormat
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.stream.source.camera import SAME_RATE, Mode
 from edgeseg.stream.source.v4l2 import abi
 from edgeseg.stream.source.v4l2.device import CaptureDevice

@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgeseg.errors import SourceError
-from edgeseg.pixel_formats import frame_shape
+from edgeseg.frame.pixel_formats import frame_shape
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.v4l2.camera import open_v4l2

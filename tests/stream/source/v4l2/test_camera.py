@@ -11,7 +11,7 @@ from edgeseg.stream.source import camera as cameras
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.v4l2 import connection as connections
 from edgeseg.stream.source.v4l2.connection import LENT
-from edgeseg.verdict import BROKEN_FRAME, PARTIAL_FRAME
+from edgeseg.verdict.verdict import BROKEN_FRAME, PARTIAL_FRAME
 from tests.kit.encoded import encode, noise
 from tests.kit.errors import fails
 from tests.kit.fake_v4l2 import FakeDriver, rows_with_gaps

@@ -21,7 +21,7 @@ import simplejpeg
 
 from edgeseg.config import StreamConfig
 from edgeseg.data.formats.frame_bytes import to_bgr
-from edgeseg.pixel_formats import frame_shape
+from edgeseg.frame.pixel_formats import frame_shape
 from edgeseg.stream.pipeline.in_flight import open_requests
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.open import open_source

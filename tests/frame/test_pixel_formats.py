@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeseg.pixel_formats import PIXEL_FORMATS, even_sides, frame_shape, picture_size
+from edgeseg.frame.pixel_formats import PIXEL_FORMATS, even_sides, frame_shape, picture_size
 
 SHAPES = {
     "bgr": (48, 64, 3),

@@ -3,8 +3,8 @@
 import pytest
 
 from edgeseg.errors import ConfigError
-from edgeseg.region_config import RegionConfig, RuleConfig
-from edgeseg.rule import Rule, parse_area, parse_rule
+from edgeseg.verdict.region_config import RegionConfig, RuleConfig
+from edgeseg.verdict.rule import Rule, parse_area, parse_rule
 from tests.kit.errors import fails
 
 

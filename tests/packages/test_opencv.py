@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from edgeseg.errors import MissingExtra
-from edgeseg.opencv import (
+from edgeseg.packages.opencv import (
     built,
     failed_import,
     has_gstreamer,

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.roi import Roi
 from edgeseg.limits import THRESHOLD
-from edgeseg.regions import Regions
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
+from edgeseg.verdict.regions import Regions
+from edgeseg.verdict.rule import Rule
 
 VerdictName = Literal["good", "anomalous", "unknown"]
 GOOD: VerdictName = "good"

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.regions import MOST, NONE, Region, find_regions, outline
-from edgeseg.rule import Rule
+from edgeseg.verdict.regions import MOST, NONE, Region, find_regions, outline
+from edgeseg.verdict.rule import Rule
 
 ANY = Rule()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeseg.errors import ConfigError
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.limits import THRESHOLD
 from edgeseg.schema import bounded
 

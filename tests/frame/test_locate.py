@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, ModelError
-from edgeseg.locate import LEAST, STILL, Places, Shift, find, moved, placed, with_template
+from edgeseg.frame.locate import LEAST, STILL, Places, Shift, find, moved, placed, with_template
 from tests.kit.errors import fails
 from tests.kit.rois import make_roi
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from edgeseg.errors import ConfigError
-from edgeseg.geometry import Size
+from edgeseg.frame.geometry import Size
 from edgeseg.limits import THRESHOLD
-from edgeseg.rule import COARSEST, FINEST, Rule, parse_area, parse_rule
 from edgeseg.settings import Settings, setting
+from edgeseg.verdict.rule import COARSEST, FINEST, Rule, parse_area, parse_rule
 
 
 @dataclass(frozen=True, kw_only=True)

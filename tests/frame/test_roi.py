@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from edgeseg.data.roi.drawn import rings_of
-from edgeseg.geometry import Box
-from edgeseg.raster import filled
-from edgeseg.roi import Area, Roi
+from edgeseg.frame.geometry import Box
+from edgeseg.frame.raster import filled
+from edgeseg.frame.roi import Area, Roi
 from tests.kit.rois import make_roi, rectangle
 
 

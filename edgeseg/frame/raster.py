@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.geometry import Box, Size
-from edgeseg.roi import Area, Roi
+from edgeseg.frame.geometry import Box, Size
+from edgeseg.frame.roi import Area, Roi
 
 KEPT = 4  # sizes whose labels are kept
 

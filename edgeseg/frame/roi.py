@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from edgeseg.geometry import Box, Size
+from edgeseg.frame.geometry import Box, Size
 from edgeseg.schema import bounded
 from edgeseg.settings import LARGEST_SIDE
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeseg.raster import Labels
+    from edgeseg.frame.raster import Labels
 
 Corners = tuple[tuple[float, float], ...]
 MOST_NAMES = 255  # they are labels of 8 bits
@@ -75,7 +75,7 @@ class Roi:
 
     def labeled(self, size: Size, place: Box | None = None) -> "Labels":
         """Return labels and inside of a frame; those of the last places are kept."""
-        from edgeseg.raster import labeled
+        from edgeseg.frame.raster import labeled
 
         return labeled(self, size, place)
 
@@ -84,13 +84,13 @@ class Roi:
 
         place: where it shows the picture; None: everywhere. What is outside is not inspected.
         """
-        from edgeseg.raster import inside
+        from edgeseg.frame.raster import inside
 
         return inside(self, size, place)
 
     def labels(self, size: Size, place: Box | None = None) -> "NDArray[np.uint8]":
         """Return the ROI of each pixel, uint8 [H, W]: k of names[k - 1], the first; 0: none."""
-        from edgeseg.raster import labels
+        from edgeseg.frame.raster import labels
 
         return labels(self, size, place)
 
@@ -99,7 +99,7 @@ class Roi:
 
         The name of a ring of an ignored area is empty.
         """
-        from edgeseg.raster import outlines
+        from edgeseg.frame.raster import outlines
 
         return outlines(self, place)
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edgeseg.telemetry import REPORTER, import_silently
+from edgeseg.packages.telemetry import REPORTER, import_silently
 from tests.kit.red_graph import write_project
 from tests.test_wheel import REPOSITORY
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, ModelError
 from edgeseg.files import shown
-from edgeseg.geometry import Size
-from edgeseg.roi import Locate, Roi
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.roi import Locate, Roi
 from edgeseg.text import listed
 
 SIDE = 256  # longer side of the small copies, in pixels

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import ConfigError
-from edgeseg.tiles import TileRequest, Tiles, parse_tiles
+from edgeseg.frame.tiles import TileRequest, Tiles, parse_tiles
 from tests.kit.errors import fails
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from edgeseg.geometry import MORE_PIXELS, TOLERANCE, Box, fit, middle, network_size, size_text
+from edgeseg.frame.geometry import MORE_PIXELS, TOLERANCE, Box, fit, middle, network_size, size_text
 
 FITS = [
     ((480, 640), (256, 256), Box(32, 0, 192, 256)),

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgeseg.errors import ConfigError
-from edgeseg.geometry import Box, Size, size_text
+from edgeseg.frame.geometry import Box, Size, size_text
 from edgeseg.schema import bounded
 from edgeseg.settings import LARGEST_SIDE, setting
 

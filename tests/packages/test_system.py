@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgeseg import system_packages
-from edgeseg.system_packages import apt_install, get_gstreamer
+from edgeseg.packages import system as module
+from edgeseg.packages.system import apt_install, get_gstreamer
 
 APT = "apt-get install -y python3-venv python3-opencv gstreamer1.0-plugins-base"
 
@@ -22,13 +22,13 @@ def system(tmp_path, monkeypatch):
         python = tmp_path / f"python{version}"
         python.touch()
         (tmp_path / "python3").symlink_to(python)
-        monkeypatch.setattr(system_packages, "PYTHON", tmp_path / "python3")
+        monkeypatch.setattr(module, "PYTHON", tmp_path / "python3")
         monkeypatch.setattr(sys, "executable", str(python) if venv else sys.executable)
         monkeypatch.setattr(sys, "prefix", str(tmp_path / "my env") if venv else sys.base_prefix)
-        monkeypatch.setattr(system_packages, "installed", dict.fromkeys(installed, "1").get)
+        monkeypatch.setattr(module, "installed", dict.fromkeys(installed, "1").get)
         text = None if origin is None else json.dumps({"url": origin})
         package = SimpleNamespace(read_text={"direct_url.json": text}.get)
-        monkeypatch.setattr(system_packages, "distribution", {"edgeseg": package}.get)
+        monkeypatch.setattr(module, "distribution", {"edgeseg": package}.get)
         return tmp_path
 
     return choose

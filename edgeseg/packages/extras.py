@@ -8,7 +8,7 @@ from types import ModuleType
 
 from edgeseg import __version__
 from edgeseg.errors import MissingExtra
-from edgeseg.telemetry import import_silently
+from edgeseg.packages.telemetry import import_silently
 
 # Modules that are imported where they are used, without `require`, and the extra that has them.
 EXTRAS = {

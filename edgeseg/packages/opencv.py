@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from edgeseg.errors import MissingExtra
-from edgeseg.system_packages import apt_install
+from edgeseg.packages.system import apt_install
 
 NO_GSTREAMER = (
     "OpenCV was built without GStreamer, as are all wheels on PyPI: csi:// and gst:// sources and "

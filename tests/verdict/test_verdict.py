@@ -9,7 +9,7 @@ from edgeseg.cards import InputLimit
 from edgeseg.errors import ConfigError
 from edgeseg.evaluation.compare import Outputs, compare_outputs
 from edgeseg.prediction import Model
-from edgeseg.verdict import are_anomalous, checked_threshold, is_anomalous, judge
+from edgeseg.verdict.verdict import are_anomalous, checked_threshold, is_anomalous, judge
 from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import RedBackend

@@ -14,7 +14,7 @@ from pathlib import Path
 from shlex import join
 from urllib.parse import unquote, urlsplit
 
-from edgeseg.extras import installed
+from edgeseg.packages.extras import installed
 
 PYTHON = Path("/usr/bin/python3")
 NEW = ".venv-system"

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from edgeseg.extras import require
+from edgeseg.packages.extras import require
 
 # The ONNX graph y = x + x, float32 [4], opset 13, written with onnx.helper.
 DOUBLE = (

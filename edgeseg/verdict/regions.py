@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.geometry import Size
-from edgeseg.raster import Labels
-from edgeseg.roi import Roi
-from edgeseg.rule import Rule
+from edgeseg.frame.geometry import Size
+from edgeseg.frame.raster import Labels
+from edgeseg.frame.roi import Roi
+from edgeseg.verdict.rule import Rule
 
 MOST = 200
 """Regions that are described, the largest; all are counted."""

@@ -4,9 +4,9 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from edgeseg import extras
 from edgeseg.errors import MissingExtra
-from edgeseg.extras import install_command, installed, missing_extra, require
+from edgeseg.packages import extras
+from edgeseg.packages.extras import install_command, installed, missing_extra, require
 from tests.kit.errors import fails
 
 

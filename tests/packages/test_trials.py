@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg import trials
-from edgeseg.trials import try_gstreamer, try_opencv, try_runtime
+from edgeseg.packages import trials
+from edgeseg.packages.trials import try_gstreamer, try_opencv, try_runtime
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

@@ -1,0 +1,1 @@
+"""Optional packages: what is installed, whether it works, and the commands that bring it."""
