@@ -2,7 +2,8 @@
 
 In an FP32 graph the tensors that `--precision fp16` would type are watched: their values show how
 far away 65504 is. In a graph with FP16 tensors those are watched, and one that overflows reads
-infinity, even where the runtime hides it from the maps by computing in FP32.
+infinity, even where the runtime hides it from the maps by computing in FP32. The resize of a frame is
+left out: its values are those of pixels, 255 at most.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from edgeseg.graph.blocks import blocks_of
 from edgeseg.graph.files import read_graph
 from edgeseg.graph.graph import Graph, constant, dtype, name_of
-from edgeseg.quantize.fp16 import MAX, TINY, half_nodes
+from edgeseg.quantize.fp16 import MAX, TINY, half_nodes, resize_nodes
 from edgeseg.quantize.ranges import Peak, peaks
 
 SHOWN = 3
@@ -93,7 +94,7 @@ def read_headroom(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Headroom:
     typed = frozenset(
         name_of(node) for node in graph.nodes if dtype(node.outputs[0]) == ir.DataType.FLOAT16
     )
-    half = typed or half_nodes(model)
+    half = (typed or half_nodes(model)) - resize_nodes(model)
     found = peaks(model, card, half, frames)
     blocks = {name: block.name for block in blocks_of(model, half) for name in block.nodes}
     return Headroom(
