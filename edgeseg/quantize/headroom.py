@@ -2,8 +2,8 @@
 
 In an FP32 graph the tensors that `--precision fp16` would type are watched: their values show how
 far away 65504 is. In a graph with FP16 tensors those are watched, and one that overflows reads
-infinity, even where the runtime hides it from the maps by computing in FP32. The resize of a frame is
-left out: its values are those of pixels, 255 at most.
+infinity, even where the runtime hides it from the maps by computing in FP32. The resize of a frame
+is left out: its values are those of pixels, 255 at most.
 """
 
 from collections.abc import Sequence

@@ -33,6 +33,7 @@ from edgeseg.stream.pipeline.capture import Capture, Ring
 from edgeseg.stream.pipeline.dispatcher import Dispatcher
 from edgeseg.stream.pipeline.in_flight import InFlightRequests, open_requests
 from edgeseg.stream.pipeline.inference import POLL, Inference
+from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.report import StreamReport
 from edgeseg.stream.sink.base import AnySink
@@ -132,9 +133,8 @@ class _StreamRun:
         self.dispatcher = Dispatcher(
             sinks, backend.card, self._stages, live=source.live, threshold=threshold
         )
-        self.inference = Inference(
-            requests, self.capture, self.dispatcher, self._stages, config, backend.card
-        )
+        judge = Judge(requests, backend.card, config, measures=self.dispatcher.has_sinks)
+        self.inference = Inference(judge, self.capture, self.dispatcher, self._stages, config)
         self._began = self._logged = time.perf_counter()
 
     def _period(self) -> float | None:

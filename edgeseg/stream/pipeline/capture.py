@@ -20,20 +20,23 @@ from collections.abc import Iterable
 
 from edgeseg.cuda.nvtx import UNMARKED, Mark
 from edgeseg.stream.pipeline.frozen import FrozenWatch
-from edgeseg.stream.pipeline.pace import Pace, Trigger
+from edgeseg.stream.pipeline.pace import Gate, Pace, Trigger
 from edgeseg.stream.pipeline.rhythm import Rhythm
 from edgeseg.stream.source.base import Frame, Source
 
 # Broken frames of a live source; while so many wait, later ones are dropped.
 MOST_WAITING = 1000
+DROPPED = "dropped"
+"""The fault of a frame that a newer one replaced."""
 JOIN_SECONDS = 2.0  # to wait for a pending read at the end of the stream
 
 
 class Ring:
     """Frames between the capture and the inference thread, under one condition variable."""
 
-    def __init__(self, frames: Iterable[Frame], *, live: bool) -> None:
-        self._live = live
+    def __init__(self, frames: Iterable[Frame], *, live: bool, tells_drops: bool = False) -> None:
+        """tells_drops: hand over a dropped frame too, without its image."""
+        self._live, self._tells_drops = live, tells_drops
         self._free = list(frames)
         self._depth = MOST_WAITING if live else len(self._free)
         self._ready: deque[Frame] = deque()
@@ -79,6 +82,10 @@ class Ring:
                 del self._ready[place]
                 self._free.append(unread)
                 self.dropped += 1
+                if self._tells_drops and len(self._ready) < self._depth:
+                    gone = unread.without_image()
+                    gone.fault = DROPPED
+                    self._ready.append(gone)
                 return
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -137,16 +144,26 @@ class Capture:
     """Reads a source into a ring in a thread of its own while the `with` block runs."""
 
     def __init__(
-        self, source: Source, ring: Ring, *, period: float | None = None, mark: Mark = UNMARKED
+        self,
+        source: Source,
+        ring: Ring,
+        *,
+        period: float | None = None,
+        gate: Gate | None = None,
+        mark: Mark = UNMARKED,
     ) -> None:
-        """period: seconds between two frames that are handed over; None for every frame."""
+        """period: seconds between two frames that are handed over; None for every frame.
+
+        gate: selects the frames of a camera in place of a period.
+        """
         self.source, self.ring, self._mark = source, ring, mark
         self._frozen = FrozenWatch() if source.live else None
-        self._pace = self._trigger = None
-        if source.live and period is None:
+        self._pace = None
+        self._gate = gate
+        if source.live and period is None and gate is None:
             source.needed = ring.needed
         if period is not None and source.live:
-            self._trigger = Trigger(period)
+            self._gate = Trigger(period)
         elif period is not None:
             self._pace = Pace(period, self._sleep)
         self._thread = threading.Thread(target=self._read, name="capture", daemon=True)
@@ -178,7 +195,7 @@ class Capture:
     @property
     def dropped(self) -> int:
         """Frames of a camera between two triggers."""
-        return self._trigger.dropped if self._trigger else 0
+        return self._gate.dropped if self._gate else 0
 
     @property
     def unread(self) -> int:
@@ -188,7 +205,7 @@ class Capture:
     @property
     def missed(self) -> int:
         """Triggers without a frame: a file's while inference was busy, or a slow camera's."""
-        timer = self._pace or self._trigger
+        timer = self._pace or self._gate
         return timer.missed if timer else 0
 
     def _read(self) -> None:
@@ -213,14 +230,14 @@ class Capture:
             self.due = self._pace.next_ns
             self._pace.wait()
             frame.stamp()
-        while self._trigger and not self._trigger.takes(frame.arrival):
-            self.due = self._trigger.due
+        while self._gate and not self._gate.takes(frame):
+            self.due = self._gate.due
             if not self._fill(frame):
                 return False
         return True
 
     def _fill(self, frame: Frame) -> bool:
-        frame.fault = ""
+        frame.fault, frame.trigger = "", None
         with self._mark("capture"):
             done = self.source.read_into(frame)
         if done and not frame.fault and self._frozen is not None:

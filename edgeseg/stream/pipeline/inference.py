@@ -11,24 +11,40 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from typing import Protocol
 
-from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
 from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import EdgesegError
 from edgeseg.frame.pixel_formats import picture_size
 from edgeseg.log import log
+from edgeseg.runtime.base import Slot
 from edgeseg.stream.pipeline.capture import Capture
-from edgeseg.stream.pipeline.dispatcher import Dispatcher
-from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
+from edgeseg.stream.pipeline.in_flight import InFlightRequest
+from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict.regions import NONE, Regions, find_regions
-from edgeseg.verdict.verdict import ANOMALOUS, FROZEN_CAMERA, UNKNOWN, Verdict, judge, roi_fault
+from edgeseg.verdict.verdict import ANOMALOUS, UNKNOWN
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
+
+
+class Taker(Protocol):
+    """Takes the results of inference, such as a `Dispatcher`."""
+
+    def offer(self, record: Record, slot: Slot | None = None, done: int | None = None) -> None:
+        """Take one result; then the slot is free again.
+
+        slot, done: the arrays and the time of the mask; None for a frame that was not judged.
+        """
+
+    def end(self) -> None:
+        """No result follows."""
+
+    def close(self) -> None:
+        """Wake up a waiting `offer`; later results are discarded."""
 
 
 class Inference:
@@ -36,31 +52,19 @@ class Inference:
 
     def __init__(
         self,
-        requests: InFlightRequests,
+        judge: Judge,
         capture: Capture,
-        dispatcher: Dispatcher,
+        dispatcher: Taker,
         stages: Stages,
         config: StreamConfig,
-        card: GraphCard,
     ) -> None:
-        self._requests, self._spare = requests.requests, requests.keep_warm
+        self.judge = judge
+        """On duty; another one may take its place at any time, for the frames to come."""
         self._capture, self._dispatcher = capture, dispatcher
-        self._stages, self._config, self._card = stages, config, card
-        self._image_threshold = card.image_threshold
-        if config.image_threshold is not None:
-            self._image_threshold = config.image_threshold
-        self._rule = config.applied(card.rule)
-        self._measures = self._rule.by_regions or dispatcher.has_sinks
-        if not self._measures:  # nobody reads it
-            for request in requests.requests:
-                request.leave_out_map()
-        self._content = card.content
-        self._rois = None
-        if card.roi is not None:
-            self._rois = card.roi.labeled(card.frame_size, card.picture_place)
+        self._stages, self._config = stages, config
         self._budget = config.budget_ms
         self._mark = marker(on=config.nvtx)
-        self._submitted: deque[Frame] = deque()
+        self._submitted: deque[tuple[Frame, Judge, InFlightRequest]] = deque()
         self._taken = 0
         self.path = ""
         """How frames reach the graph's memory."""
@@ -123,8 +127,8 @@ class Inference:
             self._submit(frame)
         if self._submitted and (frame is None or len(self._submitted) == self._config.in_flight):
             self._complete()
-        elif frame is None and self._spare is not None:
-            self._keep_warm(self._spare)
+        elif frame is None and self.judge.keep_warm is not None:
+            self._keep_warm(self.judge.keep_warm)
 
     def _complete_all(self) -> None:
         while self._submitted:
@@ -142,16 +146,19 @@ class Inference:
     def _timeout(self) -> float:
         if self._submitted:
             return 0.0
-        return KEEP_WARM_NS / 1e9 if self._spare else POLL
+        return KEEP_WARM_NS / 1e9 if self.judge.keep_warm else POLL
 
     def _submit(self, frame: Frame) -> None:
         frame.started = time.perf_counter_ns()
         if not self._capture.stamps:
             frame.stamp()
             frame.started = frame.arrival
+        judge = self.judge
+        request = judge.requests[0]
         if not frame.fault:
-            self._start(frame, self._requests[frame.request])
-        self._submitted.append(frame)
+            request = judge.request(frame)
+            self._start(frame, request)
+        self._submitted.append((frame, judge, request))
         self._taken += 1
 
     def _start(self, frame: Frame, request: InFlightRequest) -> None:
@@ -165,14 +172,14 @@ class Inference:
         frame.submitted = time.perf_counter_ns()
 
     def _complete(self) -> None:
-        frame = self._submitted.popleft()
+        frame, judge, request = self._submitted.popleft()
         if frame.fault:
-            self._report_broken(frame)
+            self._report_broken(frame, judge)
         else:
-            self._finish(frame, self._requests[frame.request])
+            self._finish(frame, judge, request)
         self._capture.ring.release(frame)
 
-    def _report_broken(self, frame: Frame) -> None:
+    def _report_broken(self, frame: Frame, judge: Judge) -> None:
         self.unknown += 1
         self.not_judged += 1
         record = Record(
@@ -185,11 +192,13 @@ class Inference:
             reason=frame.fault,
             sequence=frame.sequence,
             captured=frame.captured_clock,
+            recipe=judge.recipe,
+            trigger=frame.trigger,
         )
         with self._mark("dispatch"):
             self._dispatcher.offer(record)
 
-    def _finish(self, frame: Frame, request: InFlightRequest) -> None:
+    def _finish(self, frame: Frame, judge: Judge, request: InFlightRequest) -> None:
         with self._mark("finish"):
             request.finish()
         frame.done = time.perf_counter_ns()
@@ -197,45 +206,12 @@ class Inference:
             frame, submitted=request.pipelined is not None, device=request.device_seconds
         )
         self._longest_ns = max(self._longest_ns, frame.done - frame.started)
-        score = float(request.slot.score[0])
-        found, limits = request.slot.input_check[0], self._card.input_check
-        regions = self._regions(request) if self._measures else NONE
-        verdict = judge(
-            score,
-            self._image_threshold,
-            found,
-            limits,
-            rule=self._rule,
-            regions=regions,
-            fault=roi_fault(self._card.roi, request.sizes[0], lost=request.shift is None),
-        )
-        if frame.frozen:
-            verdict = Verdict(UNKNOWN, FROZEN_CAMERA)
-        self.anomalous += verdict.name == ANOMALOUS
-        self.unknown += verdict.name == UNKNOWN
+        record = judge.judged(frame, request, seconds * 1e3)
+        self.anomalous += record.verdict == ANOMALOUS
+        self.unknown += record.verdict == UNKNOWN
         self.misses += self._budget is not None and seconds * 1e3 > self._budget
-        record = Record(
-            index=frame.index,
-            label=frame.label,
-            arrival=frame.clock,
-            milliseconds=seconds * 1e3,
-            score=score,
-            verdict=verdict.name,
-            reason=verdict.reason,
-            regions=regions.largest,
-            region_count=regions.count,
-            moved=request.moved,
-            sequence=frame.sequence,
-            captured=frame.captured_clock,
-        )
         with self._mark("dispatch"):
             self._dispatcher.offer(record, request.slot, frame.done)
-
-    def _regions(self, request: InFlightRequest) -> Regions:
-        inside, slot = self._content, request.slot
-        anomaly_map = slot.anomaly_map[0, inside.rows, inside.columns]
-        scale = self._rule.scale(*request.sizes)
-        return find_regions(slot.mask[0], anomaly_map, self._rule, scale, self._rois)
 
     def _keep_warm(self, request: InFlightRequest) -> None:
         """Run a keep-warm iteration, unless a frame is due before its end."""
@@ -249,7 +225,7 @@ class Inference:
 
     def _log_path(self, frame: Frame, request: InFlightRequest) -> None:
         """Log how frames reach the graph, and how to avoid a conversion on the CPU."""
-        source, wanted = self._capture.source, self._card.frame_format
+        source, wanted = self._capture.source, self.judge.card.frame_format
         height, width = frame.sent_size or picture_size(frame.format, frame.image.shape)
         rows, columns = request.size
         what = converted = option = ""

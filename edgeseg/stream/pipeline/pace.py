@@ -12,6 +12,9 @@ as they do on a line.
 
 import time
 from collections.abc import Callable
+from typing import Protocol
+
+from edgeseg.stream.source.base import Frame
 
 KEEP_WARM_NS = 50_000_000  # between two keep-warm iterations
 
@@ -71,6 +74,20 @@ class Pace:
         return max(-(-(now - self._start) // self._period), self._count + 1)
 
 
+class Gate(Protocol):
+    """Selects frames of a camera, one after the other."""
+
+    due: int | None
+    """When the next frame is wanted, `time.perf_counter_ns`; None for immediately."""
+    dropped: int
+    """Frames that were not wanted."""
+    missed: int
+    """Frames that were wanted and did not come."""
+
+    def takes(self, frame: Frame) -> bool:
+        """Whether a frame is selected."""
+
+
 class Trigger:
     """Selects the first frame at or after each trigger; the first frame sets the first trigger."""
 
@@ -79,8 +96,9 @@ class Trigger:
         self.due: int | None = None
         self.dropped = self.missed = 0
 
-    def takes(self, arrival: int) -> bool:
-        """Whether a frame that arrived at `arrival`, in nanoseconds, is selected."""
+    def takes(self, frame: Frame) -> bool:
+        """Whether a frame is selected, by its arrival."""
+        arrival = frame.arrival
         if self.due is None:
             self.due = arrival
         if arrival < self.due:

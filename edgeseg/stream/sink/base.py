@@ -20,6 +20,7 @@ from edgeseg.data.images import Image
 from edgeseg.errors import EdgesegError
 from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
+from edgeseg.stream.source.base import TriggerId
 from edgeseg.verdict.regions import Region
 from edgeseg.verdict.verdict import VerdictName
 
@@ -47,6 +48,10 @@ class Record:
     """The camera's number of the frame, if it has one."""
     captured: float | None = None
     """Time stamp of the kernel in seconds since 1970, if it has one."""
+    recipe: str = ""
+    """The name of what judged it, at a station."""
+    trigger: TriggerId | None = None
+    """What asked for it."""
 
     @property
     def text(self) -> str:

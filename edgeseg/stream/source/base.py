@@ -14,7 +14,18 @@ from edgeseg.data.images import Image
 from edgeseg.frame.pixel_formats import FrameFormat
 
 LONGEST_DELAY = 10_000_000_000  # nanoseconds; an older time stamp is of another clock
+ANY_REQUEST = -1
 CLOSE_SECONDS = 1.0  # a read that is blocked for longer keeps its decoder until the process exits
+
+
+@dataclass(frozen=True)
+class TriggerId:
+    """What asked for a frame: a program, a PLC or a person."""
+
+    number: int
+    """Counts from 1."""
+    part: str = ""
+    """The number of the part, as the line knows it."""
 
 
 @dataclass
@@ -32,7 +43,7 @@ class Frame:
     label: str | None = None
     """Path of the image file; None for cameras and videos."""
     request: int = 0
-    """Index of the in-flight request that computes this frame."""
+    """Index of the in-flight request that computes this frame; ANY_REQUEST: the next free one."""
     slot_image: Image | None = None
     """Frame buffer of that request's slot, which a source may fill in the format of the slot."""
     slot_format: FrameFormat = "bgr"
@@ -48,6 +59,8 @@ class Frame:
     """Time stamp of the kernel, on the clock of `arrival`; 0 without one."""
     sequence: int | None = None
     """The camera's number of the frame, which also counts those that its driver dropped."""
+    trigger: TriggerId | None = None
+    """What the frame was taken for, if something asked for it."""
     frozen: bool = False
     """Whether a live source delivers the same bytes again and again."""
     started: int = 0

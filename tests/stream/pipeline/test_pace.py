@@ -3,6 +3,7 @@
 import pytest
 
 from edgeseg.stream.pipeline.pace import Pace, Trigger
+from edgeseg.stream.source.base import Frame
 
 MS = 1_000_000
 
@@ -106,6 +107,6 @@ def test_fill_is_assumed_to_take_its_longest_time(clock):
 def test_a_trigger_takes_the_first_frame_at_or_after_each_period():
     trigger = Trigger(1e-6)
     arrivals = [500, 900, 1400, 1500, 2499, 2600, 2700, 6000, 6400, 6500]
-    assert [a for a in arrivals if trigger.takes(a)] == [500, 1500, 2600, 6000, 6500]
+    assert [a for a in arrivals if trigger.takes(Frame(arrival=a))] == [500, 1500, 2600, 6000, 6500]
     assert trigger.dropped == 5
     assert trigger.missed == 2, "no frame at 3500 and 4500"
