@@ -109,7 +109,7 @@ class _Numbered(Source):
         return True
 
 
-class _Judge(FrameSink):
+class _Examiner(FrameSink):
     """Compares frame, mask and map with the answers for the slots' threshold."""
 
     def __init__(self, answers: Answers, card: GraphCard) -> None:
@@ -133,7 +133,7 @@ def stream_loop(*, io: Io, frames: int = 1000) -> GpuFinding:
     """Stream frames through `edgeseg stream`'s loop, two in flight."""
     with open_stand_in(gpu.Kernels(), size=SMALL, gpu=GpuConfig(io=io)) as backend:
         answers = Answers(backend.card)
-        source, judge = _Numbered(answers, frames), _Judge(answers, backend.card)
+        source, judge = _Numbered(answers, frames), _Examiner(answers, backend.card)
         config = StreamConfig(window=False, in_flight=2)
         report = stream(backend, source, [judge], config)
         latency = report.latency

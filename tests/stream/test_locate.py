@@ -17,7 +17,7 @@ from edgeseg.verdict.verdict import PART_NOT_FOUND
 from tests.kit.cards import make_card
 from tests.kit.fakes import Collector, ListSource, RedBackend
 from tests.stream.sink.results import frame_lines
-from tests.test_locate import ROI, SIZE, scene
+from tests.frame.test_locate import ROI, SIZE, scene
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from edgeseg.training.prepare import where_anomalies_may_be
 from edgeseg.training.train import train
 from tests.kit.errors import fails
 from tests.kit.rois import make_roi
-from tests.test_locate import scene
+from tests.frame.test_locate import scene
 from tests.training.test_train import interrupt_at
 
 pytestmark = pytest.mark.usefixtures("usual_signals")
