@@ -61,8 +61,7 @@ def open_model(
     """
     if path.is_dir():
         _check_runtime(runtime, "pytorch", "a run", f"edgeseg export {quoted(path)}")
-        device = f"cuda:{gpu.device}" if gpu.device else "auto"
-        return open_run(path, threads=threads, device=device)
+        return open_run(path, threads=threads, device=torch_name(gpu))
     if not path.exists() and not card_path(path).is_file():
         raise ModelError(
             f"not found: {path}", remedy="name a run, an ONNX file or an engine", code=NOT_FOUND
@@ -94,6 +93,11 @@ def open_model(
             code="model/unknown-file",
         )
     return _open_graph(path, runtime or "onnxruntime", threads)
+
+
+def torch_name(gpu: GpuConfig) -> str:
+    """Return PyTorch's name of a GPU, `auto` for the first one; ConfigError if there is none."""
+    return f"cuda:{this_machine(gpu.device).device}" if gpu.device else "auto"
 
 
 def open_run(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgeseg.accuracy.verify_report import Verification, limits_of
 from edgeseg.cards import EngineCard, GraphCard, read_card
-from edgeseg.config import VerifyConfig
+from edgeseg.config import ANY_GPU, GpuConfig, VerifyConfig
 from edgeseg.data.frames import parity_frames, pick_paths
 from edgeseg.data.images import read_image
 from edgeseg.errors import ConfigError
@@ -22,7 +22,7 @@ from edgeseg.evaluation.compare import Comparison, compare_frames, total
 from edgeseg.files import quoted
 from edgeseg.frame.geometry import size_text
 from edgeseg.graph.files import read_graph
-from edgeseg.loading import open_model, open_run
+from edgeseg.loading import open_model, open_run, torch_name
 from edgeseg.log import log
 from edgeseg.packages.extras import install_command, installed
 from edgeseg.quantize.headroom import Headroom, read_headroom
@@ -33,15 +33,15 @@ NAMED = 5  # frames that a message names
 EXTREMES = 3  # black, white and noise, after the pictures
 
 
-def verify(a: Path, b: Path, config: VerifyConfig) -> Verification:
+def verify(a: Path, b: Path, config: VerifyConfig, *, gpu: GpuConfig = ANY_GPU) -> Verification:
     """Compare two models: each a run directory, an ONNX file or an engine.
 
-    Errors: those of `open_model`; ConfigError for two models that take different frames; DataError
-    for a folder without images.
+    gpu: of engines and runs. Errors: those of `open_model`; ConfigError for two models that take
+    different frames; DataError for a folder without images.
     """
     paths = pick_paths(config.data, config.image_count) if config.data else []
     with ExitStack() as stack:
-        ours, theirs = _open_both(a, b, stack)
+        ours, theirs = _open_both(a, b, stack, gpu)
         check_comparable(ours.card, theirs.card)
         images = [read_image(path, ours.card.bit_depth) for path in paths]
         frames = parity_frames(ours.card, images, most=config.image_count)
@@ -87,17 +87,19 @@ def check_comparable(a: GraphCard, b: GraphCard) -> None:
     )
 
 
-def _open_both(a: Path, b: Path, stack: ExitStack) -> tuple[Backend, Backend]:
+def _open_both(a: Path, b: Path, stack: ExitStack, gpu: GpuConfig) -> tuple[Backend, Backend]:
     """Open two models; a run beside a graph takes the graph's frames."""
     if a.is_dir() and not b.is_dir():
-        theirs, ours = _open_both(b, a, stack)
+        theirs, ours = _open_both(b, a, stack, gpu)
         return ours, theirs
-    ours = stack.enter_context(open_model(a))
+    ours = stack.enter_context(open_model(a, gpu=gpu))
     if not b.is_dir() or a.is_dir():
-        return ours, stack.enter_context(open_model(b))
+        return ours, stack.enter_context(open_model(b, gpu=gpu))
     n, (height, width) = ours.card.frame_shape[0], ours.card.frame_size
     kind = ours.card.frame_format
-    run = open_run(b, frame_size=(height, width), frame_format=kind, batch=n, device="auto")
+    run = open_run(
+        b, frame_size=(height, width), frame_format=kind, batch=n, device=torch_name(gpu)
+    )
     return ours, stack.enter_context(run)
 
 

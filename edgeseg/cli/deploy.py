@@ -8,6 +8,7 @@ from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import (
+    DeviceNumber,
     GraphArgument,
     MaybeData,
     ModelArgument,
@@ -17,7 +18,7 @@ from edgeseg.cli.models import (
     argument,
     split,
 )
-from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, VerifyConfig
+from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, GpuConfig, VerifyConfig
 from edgeseg.machine.threads import limit_threads
 
 PANEL = GROUPS[2]
@@ -90,6 +91,7 @@ def verify(
     model_a: Annotated[Path, argument("MODEL_A", _SIDE)],
     model_b: Annotated[Path, argument("MODEL_B", _SIDE)],
     config: VerifyConfig,
+    device: DeviceNumber = 0,
     threads: Threads = None,
 ) -> Report:
     """Compare two models on the same frames. Exit code 3 beyond a limit."""
@@ -97,7 +99,8 @@ def verify(
     from edgeseg.loading import find_model
 
     limit_threads(threads)
-    return run_verification(find_model(model_a), find_model(model_b), config)
+    gpu = GpuConfig(device=device)
+    return run_verification(find_model(model_a), find_model(model_b), config, gpu=gpu)
 
 
 @command(PANEL)

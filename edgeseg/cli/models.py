@@ -42,6 +42,9 @@ Runtime = Annotated[
     Literal["onnxruntime", "openvino"] | None,
     option("Runtime of an ONNX file [default: onnxruntime]", "onnxruntime|openvino"),
 ]
+DeviceNumber = Annotated[
+    int, option("GPU by CUDA's number; edgeseg doctor lists them [default: 0]", "N")
+]
 Threads = Annotated[int | None, option("CPU threads [default: all cores]", "N", min=1)]
 Strict = Annotated[
     bool, option("Exit code 2 if an image is damaged [default: a warning]", None, "--strict")

@@ -6,8 +6,16 @@ from typing import Annotated
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import EngineArgument, Runtime, Strict, Threads, argument, is_model
-from edgeseg.config import BenchConfig, ProfileConfig, StreamConfig
+from edgeseg.cli.models import (
+    DeviceNumber,
+    EngineArgument,
+    Runtime,
+    Strict,
+    Threads,
+    argument,
+    is_model,
+)
+from edgeseg.config import BenchConfig, GpuConfig, ProfileConfig, StreamConfig
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
 from edgeseg.verdict.region_config import RegionConfig
@@ -30,6 +38,7 @@ def predict(
     ] = None,
     strict: Strict = False,
     runtime: Runtime = None,
+    device: DeviceNumber = 0,
     threads: Threads = None,
 ) -> Report:
     """Write mask, overlay, anomaly map, regions and verdict of each image."""
@@ -47,9 +56,10 @@ def predict(
             code="config/no-data",
         )
     check_thresholds(threshold, image_threshold)
-    path = find_engine(model)
+    gpu = GpuConfig(device=device)
+    path = find_engine(model, device=device)
     files = image_files(images, out, model=path)
-    with open_model(path, runtime=runtime, threads=threads) as backend:
+    with open_model(path, runtime=runtime, threads=threads, gpu=gpu) as backend:
         warn_if_useless(path, backend.card)
         warn_unchecked(backend.card)
         return run_predict(
@@ -100,12 +110,18 @@ def benchmark(config: BenchConfig, model: EngineArgument = None, runtime: Runtim
 
 @command(PANEL)
 @takes(ProfileConfig)
-def profile(config: ProfileConfig, model: EngineArgument = None, runtime: Runtime = None) -> Report:
+def profile(
+    config: ProfileConfig,
+    model: EngineArgument = None,
+    runtime: Runtime = None,
+    device: DeviceNumber = 0,
+) -> Report:
     """Measure the time of each layer and each module."""
     from edgeseg.bench.profile import profile as run_profile
     from edgeseg.data.frames import load_frames
     from edgeseg.loading import find_engine, open_model
 
-    path = find_engine(model)
-    with open_model(path, runtime=runtime, threads=config.threads) as backend:
+    gpu = GpuConfig(device=device)
+    path = find_engine(model, device=device)
+    with open_model(path, runtime=runtime, threads=config.threads, gpu=gpu) as backend:
         return run_profile(backend, path, load_frames(backend.card, config.data), config)

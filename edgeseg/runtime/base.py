@@ -179,6 +179,10 @@ class CopiesMap(Protocol):
 
     copies_map: bool
 
+    def fetch_map(self) -> None:
+        """Bring the anomaly map of the last finished frame to the slot, if it was left out."""
+        ...
+
 
 class OnHost(Closing):
     """A backend that computes in host memory."""

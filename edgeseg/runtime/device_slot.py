@@ -92,6 +92,7 @@ class DeviceSlot(Slot):
     """Mask, score, input check and anomaly map."""
     without_map: PinnedView
     """The outputs without the anomaly map."""
+    map: PinnedView
 
     @classmethod
     def on(cls, cuda: CudaContext, card: GraphCard) -> "DeviceSlot":
@@ -106,6 +107,7 @@ class DeviceSlot(Slot):
             inputs=block.part(0, layout.inputs),
             outputs=block.part(layout.inputs, layout.total),
             without_map=block.part(layout.inputs, layout.map),
+            map=block.part(layout.map, layout.total),
         )
         slot.threshold[:] = card.threshold
         return slot

@@ -22,7 +22,7 @@ from edgeseg.closing import Closing
 from edgeseg.config import ANY_GPU, GpuConfig
 from edgeseg.cuda.array import DeviceArray
 from edgeseg.cuda.foreign import ordinal_of
-from edgeseg.cuda.resources import DeviceBuffer, Resource, Stream
+from edgeseg.cuda.resources import DeviceBuffer, PinnedView, Resource, Stream
 from edgeseg.runtime.base import Slot, output_names
 from edgeseg.runtime.device_slot import DeviceSlot, check_frame
 from edgeseg.runtime.layer_times import LayerTimes, Prepare, time_each
@@ -154,9 +154,18 @@ class TrtBackend(Closing):
         """Copy the frame on the device to the slot's, unless it is the slot's."""
         if self._device is not None:
             end = self._engine.layout.tensors["frame"].nbytes
-            with self._engine.cuda.current():
-                self._engine.leaving.copy_out(self._slot.inputs.part(0, end), self._base)
-                self._engine.leaving.synchronize()
+            self._fetch(self._slot.inputs.part(0, end), self._base)
+
+    def fetch_map(self) -> None:
+        """Copy the anomaly map of the last finished frame to the slot's, if it was left out."""
+        if self._device is not None and not self.copies_map:
+            self._fetch(self._slot.map, self._base + self._engine.layout.map)
+
+    def _fetch(self, to: PinnedView, address: int) -> None:
+        # In a stream of its own: `leaving` waits for the frames that were started since.
+        with self._engine.cuda.current():
+            self._engine.fetching.copy_out(to, address)
+            self._engine.fetching.synchronize()
 
     def device_outputs(self) -> dict[str, DeviceArray]:
         """Return the outputs of the last finished frame where the engine wrote them."""

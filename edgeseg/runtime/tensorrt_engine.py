@@ -61,6 +61,7 @@ class OpenEngine(Closing):
                 self.compute = self.cuda.stream()
                 if self.io == "copy":
                     self.arriving, self.leaving = self.cuda.stream(), self.cuda.stream()
+                    self.fetching = self.cuda.stream()
         except BaseException:
             self.close()
             raise

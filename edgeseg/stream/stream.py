@@ -133,7 +133,13 @@ class _StreamRun:
         self.dispatcher = Dispatcher(
             sinks, backend.card, self._stages, live=source.live, threshold=threshold
         )
-        judge = Judge(requests, backend.card, config, measures=self.dispatcher.has_sinks)
+        judge = Judge(
+            requests,
+            backend.card,
+            config,
+            measures=self.dispatcher.has_sinks,
+            maps=self.dispatcher.has_frame_sinks,
+        )
         self.inference = Inference(judge, self.capture, self.dispatcher, self._stages, config)
         self._began = self._logged = time.perf_counter()
 

@@ -137,7 +137,7 @@ def find_regions(
     """
     low, high = float(anomaly_map.min()), float(anomaly_map.max())
     finite = bool(np.isfinite(low) and np.isfinite(high))
-    if not cv2.countNonZero(mask):
+    if is_empty(mask):
         return NONE if finite else Regions(finite=False)
     outlines = _outlines(mask)
     pixel = scale[0] * scale[1]
@@ -160,6 +160,11 @@ def find_regions(
         per_roi=Counter(map(view.roi, places.tolist())) if len(names) > 1 else {},
         finite=finite,
     )
+
+
+def is_empty(mask: NDArray[np.uint8]) -> bool:
+    """Whether a mask, uint8 [H, W], has no anomalous pixel."""
+    return not cv2.countNonZero(mask)
 
 
 class _View:

@@ -8,8 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
+from edgeseg import loading
+from edgeseg.accuracy import verify
 from edgeseg.data.images import write_png
-from edgeseg.errors import WriteError
+from edgeseg.errors import ModelError, WriteError
 from tests.kit.red_graph import red_graph
 from tests.stream.sink.results import frame_lines
 
@@ -80,3 +82,29 @@ def test_a_report_that_cannot_be_printed_is_stored(run, monkeypatch):
     monkeypatch.setattr(kind + ".store", lambda self: stored.append(self), raising=False)
     assert run("doctor", "--matrix")[0] == 2
     assert len(stored) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "predict plates.onnx photos --out results",
+        "stream plates.onnx --source photos --no-window",
+        "benchmark plates.onnx",
+        "profile plates.onnx",
+        "verify plates.onnx plates.onnx",
+    ],
+)
+def test_models_are_opened_on_the_chosen_gpu(run, photos, monkeypatch, words):
+    opened = []
+
+    def open_model(path, *, gpu, **options):
+        opened.append(gpu.device)
+        raise ModelError("opened", remedy="no more")
+
+    monkeypatch.setattr(loading, "open_model", open_model)
+    monkeypatch.setattr(verify, "open_model", open_model)
+    for options, device in (((), 0), (("--device", "1"), 1)):
+        assert run(*words.split(), *options)[0] == 2
+        assert opened.pop() == device
+    code, _, err = run(*words.split(), "--device", "64")
+    assert code == 2 and "device is 64 (expected 0 to 63)" in err

@@ -57,6 +57,7 @@ class Dispatcher:
         self._threshold, self._limit = threshold, limit
         self._outlines = () if card.roi is None else card.roi.outlines(card.picture_place)
         self.has_sinks = bool(sinks)
+        self.has_frame_sinks = bool(self._frame_sinks)
         self._wants_frames = bool(self._frame_sinks)
         self._free = [ResultBuffers.of(card) for _ in range(BUFFERS if self._frame_sinks else 0)]
         self._waiting: deque[Item] = deque()

@@ -52,6 +52,11 @@ class InFlightRequest:
         if self._map_copier is not None:
             self._map_copier.copies_map = False
 
+    def fetch_map(self) -> None:
+        """Bring the anomaly map of the finished frame into the slot after all."""
+        if self._map_copier is not None:
+            self._map_copier.fetch_map()
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the picture in a frame."""

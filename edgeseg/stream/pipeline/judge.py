@@ -10,7 +10,7 @@ from edgeseg.config import StreamConfig
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import ANY_REQUEST, Frame
-from edgeseg.verdict.regions import NONE, Regions, find_regions
+from edgeseg.verdict.regions import NONE, Regions, find_regions, is_empty
 from edgeseg.verdict.verdict import FROZEN_CAMERA, UNKNOWN, Verdict, judge, roi_fault
 
 
@@ -24,9 +24,12 @@ class Judge:
         config: StreamConfig,
         *,
         measures: bool = True,
+        maps: bool = True,
         recipe: str = "",
     ) -> None:
-        """measures: find the regions even if the rule does not need them; recipe: its name."""
+        """measures: find the regions even if the rule does not need them; maps: bring each anomaly
+        map into its slot, and not only where regions are measured; recipe: its name.
+        """
         self.card, self.recipe = card, recipe
         self.requests, self.keep_warm = requests.requests, requests.keep_warm
         self.image_threshold = card.image_threshold
@@ -34,7 +37,8 @@ class Judge:
             self.image_threshold = config.image_threshold
         self._rule = config.applied(card.rule)
         self._measures = self._rule.by_regions or measures
-        if not self._measures:  # nobody reads it
+        self._maps = self._rule.by_regions or maps
+        if not self._maps:
             for request in self.requests:
                 request.leave_out_map()
         self._rois = None
@@ -89,6 +93,10 @@ class Judge:
 
     def _regions(self, request: InFlightRequest) -> Regions:
         inside, slot = self.card.content, request.slot
+        if not self._maps:
+            if is_empty(slot.mask[0]):
+                return NONE
+            request.fetch_map()
         anomaly_map = slot.anomaly_map[0, inside.rows, inside.columns]
         scale = self._rule.scale(*request.sizes)
         return find_regions(slot.mask[0], anomaly_map, self._rule, scale, self._rois)

@@ -111,13 +111,3 @@ def test_the_filling_around_an_image_of_another_shape_is_not_in_the_mask(backend
         marked = np.zeros((48, 64), bool)
         marked[:, columns] = True
         np.testing.assert_array_equal(request.slot.mask[0] > 0, marked)
-
-
-def test_a_map_that_nobody_reads_is_left_out():
-    class Copying(RedBackend):
-        copies_map = True
-
-    for backend in (Copying(), PlainBackend()):
-        for request in requests_of(backend).requests:
-            request.leave_out_map()
-        assert getattr(backend, "copies_map", False) is False
