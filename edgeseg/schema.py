@@ -79,13 +79,18 @@ def read_text(path: Path) -> str:
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"larger than {most >> 20} MB (EDGESEG_MAX_JSON_MB raises the limit)")
-    return data.decode("utf-8")
+    return data.decode("utf-8-sig")  # some editors put a mark at the begin
 
 
 def parse(text: str | bytes) -> Any:
-    """Parse JSON; ValueError for malformed text, for NaN and infinity, and for deep nesting."""
+    """Parse JSON; ValueError for malformed text, NaN, infinity, deep nesting, and a name twice."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_once,
+        )
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
@@ -231,6 +236,15 @@ def _plain_json(value: Any, place: str, depth: int) -> Any:
 
 def _refuse(place: str, value: Any, expected: str, kind: Literal["type", "value"]) -> NoReturn:
     raise Invalid(f"{place} is {_shown(value)} (expected {expected})", kind)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{_shown(twice)} is there more than once")
+    return found
 
 
 def _refuse_constant(text: str) -> NoReturn:

@@ -10,6 +10,7 @@ from edgeseg.frame.geometry import Box, Size
 from edgeseg.frame.roi import Area, Roi
 
 KEPT = 4  # sizes whose labels are kept
+AT_ONCE = 1 << 18  # crossings of sides and rows that are computed at once
 
 
 class Labels(NamedTuple):
@@ -80,17 +81,31 @@ def filled(rings: Sequence[NDArray[np.float64]], size: Size) -> NDArray[np.bool_
 
     rings: [n, 2] each, x and y of corners, in pixels.
     """
+    return (windings(rings, size) & 1).astype(np.bool_)
+
+
+def windings(rings: Sequence[NDArray[np.float64]], size: Size) -> NDArray[np.int32]:
+    """Return how often rings turn around each center of a pixel, [H, W]; one direction is negative.
+
+    rings: as of `filled`.
+    """
     height, width = size
-    turns = np.zeros((height, width + 1), np.bool_)
-    for ring in rings:
-        for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-            # Rows whose centers are between the ends of this side, the lower end included.
-            low, high = sorted((y0, y1))
-            first, last = (int(np.clip(np.ceil(y - 0.5), 0, height)) for y in (low, high))
-            if first == last:
-                continue
-            rows = np.arange(first, last)
-            across = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
-            turns[rows, np.clip(np.ceil(across - 0.5), 0, width).astype(np.intp)] ^= True
-    # A sum, since NumPy 1.24 accumulates xor of Booleans wrongly.
-    return (turns.cumsum(axis=1, dtype=np.int32)[:, :width] & 1).astype(np.bool_)
+    turns = np.zeros((height, width + 1), np.int32)
+    begins = np.concatenate([ring.reshape(-1, 2) for ring in rings])
+    ends = np.concatenate([np.roll(ring.reshape(-1, 2), -1, axis=0) for ring in rings])
+    # Rows whose centers are between the ends of each side, the lower end included.
+    low, high = np.minimum(begins[:, 1], ends[:, 1]), np.maximum(begins[:, 1], ends[:, 1])
+    first, last = (np.clip(np.ceil(y - 0.5), 0, height).astype(np.intp) for y in (low, high))
+    counts = last - first
+    sides = np.flatnonzero(counts)
+    done = counts[sides].cumsum()
+    cuts = np.searchsorted(done, np.arange(AT_ONCE, done[-1], AT_ONCE)) if len(sides) else ()
+    for some in np.split(sides, cuts):
+        each = np.repeat(some, counts[some])
+        starts = counts[some].cumsum() - counts[some]
+        rows = np.arange(len(each)) + np.repeat(first[some] - starts, counts[some])
+        (x0, y0), (x1, y1) = begins[each].T, ends[each].T
+        across = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+        columns = np.clip(np.ceil(across - 0.5), 0, width).astype(np.intp)
+        np.add.at(turns, (rows, columns), np.where(y1 > y0, 1, -1).astype(np.int32))
+    return turns.cumsum(axis=1, dtype=np.int32)[:, :width]

@@ -80,7 +80,8 @@ def _cells(region: Region) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in region.to_json().items():
         places = PLACES.get(name)
-        found |= dict(zip(places, value, strict=True)) if places else {name: value}
+        text = shown(value) if isinstance(value, str) else value
+        found |= dict(zip(places, value, strict=True)) if places else {name: text}
     return found
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data.roi.drawn import rings_of
+from edgeseg.frame import raster
 from edgeseg.frame.geometry import Box
 from edgeseg.frame.raster import filled
 from edgeseg.frame.roi import Area, Roi
@@ -22,6 +23,14 @@ def test_what_leaves_the_picture_is_cut_off():
     np.testing.assert_array_equal(
         filled([np.array(rectangle(-9, -9, 2, 99))], (2, 3)), [[1, 1, 0]] * 2
     )
+
+
+def test_many_crossings_are_computed_in_parts(monkeypatch):
+    ring = np.array([(k % 7, k % 5) for k in range(35)], float)
+    expected = filled([ring], (5, 7))
+    assert expected.any()
+    monkeypatch.setattr(raster, "AT_ONCE", 3)
+    np.testing.assert_array_equal(filled([ring], (5, 7)), expected)
 
 
 def test_masks_come_back_exactly_with_holes_and_islands():

@@ -23,6 +23,7 @@ from tests.kit.cards import make_card
 from tests.kit.errors import fails
 from tests.kit.fakes import Collector, ListSource, RedBackend
 from tests.kit.predictions import lines_of
+from tests.kit.rois import make_roi
 from tests.stream.sink.results import frame_lines
 
 REGION = Rule(by="region", min_area=100)
@@ -143,6 +144,20 @@ def test_the_csv_has_a_row_for_each_region(results):
         *("2", "4", "12", "12", "144")
     ]
     assert (rows[0]["length_mm"], rows[0]["centroid_x"], rows[0]["roi"]) == ("6.0", "7.5", "")
+
+
+def test_a_name_that_is_not_utf_8_costs_no_result(tmp_path):
+    roi = make_roi(**{"lat\udce9": (0, 0, 60, 40)})
+    write_png(tmp_path / "a.png", spotted(12)[:, :, ::-1])
+    predict(
+        RedBackend(make_card(roi=roi)),
+        [tmp_path / "a.png"],
+        tmp_path / "out",
+        threshold=None,
+        image_threshold=None,
+    )
+    (row,) = csv.DictReader((tmp_path / "out" / CSV).read_text().splitlines())
+    assert (row["roi"], row["area"]) == ("lat\\xe9", "144")
 
 
 def test_the_coco_file_has_images_boxes_and_polygons_of_the_area(results):

@@ -3,13 +3,19 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from edgeseg.data.roi.drawn import Drawn, not_understood
+from edgeseg.data.roi.drawn import Drawn, Sized, not_understood, reason
 from edgeseg.data.roi.labels import area, rectangle
 from edgeseg.frame.roi import Area
 from edgeseg.limits import limit
+from edgeseg.schema import build
 
 DRAWN = ("polygon", "box")
-NOT_READ = ("polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
+NO_AREA = ("tag",)
+
+
+class _Tree(ElementTree.TreeBuilder):
+    def doctype(self, _name: str, _public: str | None, _system: str | None) -> None:
+        raise ValueError("XML with a document type")  # its entities can grow beyond the memory
 
 
 def read_cvat(path: Path) -> Drawn:
@@ -18,18 +24,19 @@ def read_cvat(path: Path) -> Drawn:
         data = path.read_bytes()
         if len(data) > limit("EDGESEG_MAX_JSON_MB") << 20:
             raise not_understood(path, "too large (EDGESEG_MAX_JSON_MB raises the limit)")
-        if b"<!" in data.replace(b"<!--", b""):  # entities can grow beyond the memory
-            raise not_understood(path, "XML with a document type or entities")
-        images = ElementTree.fromstring(data).findall("image")
+        parser = ElementTree.XMLParser(target=_Tree())
+        images = ElementTree.fromstring(data, parser).findall("image")
         if len(images) != 1:
             raise not_understood(path, f"{len(images)} images in a CVAT file (expected 1)")
         image = images[0]
-        if found := [each.tag for each in image if each.tag in NOT_READ]:
-            raise not_understood(path, f"'{found[0]}' is not read (expected polygon or box)")
+        if found := [each.tag for each in image if each.tag not in (*DRAWN, *NO_AREA)]:
+            problem = f"'{found[0][:40]}' is not read (expected polygon or box)"
+            raise not_understood(path, problem)
         areas = [_area(path, each) for each in image if each.tag in DRAWN]
-        return Drawn((int(image.attrib["height"]), int(image.attrib["width"])), tuple(areas))
-    except (ElementTree.ParseError, OSError, ValueError, KeyError) as error:
-        raise not_understood(path, f"{type(error).__name__}: {error}") from error
+        sides = {side: int(image.attrib[side]) for side in ("height", "width")}
+        return Drawn(build(Sized, sides).size, tuple(areas))
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
+        raise not_understood(path, reason(error)) from error
 
 
 def _area(path: Path, each: ElementTree.Element) -> Area:

@@ -11,6 +11,8 @@ from edgeseg.errors import DataError
 from edgeseg.files import shown
 from edgeseg.frame.geometry import Size
 from edgeseg.frame.roi import Area, Corners
+from edgeseg.schema import bounded
+from edgeseg.settings import LARGEST_SIDE
 
 IGNORE = "ignore"  # the label of what is not inspected
 
@@ -21,6 +23,24 @@ class Drawn:
 
     size: Size
     areas: tuple[Area, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sized:
+    """The size of a picture, as labeling tools name it."""
+
+    height: int = bounded(1, LARGEST_SIDE)
+    width: int = bounded(1, LARGEST_SIDE)
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+        return self.height, self.width
+
+
+def reason(error: Exception) -> str:
+    """Say what is wrong with a file, of an error in reading it."""
+    return f"missing {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
 
 
 def not_understood(path: Path, problem: str) -> DataError:

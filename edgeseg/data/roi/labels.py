@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.data.roi.drawn import IGNORE, Drawn, not_understood, rings_of
+from edgeseg.data.roi.drawn import IGNORE, Drawn, Sized, not_understood, reason, rings_of
+from edgeseg.files import shown
+from edgeseg.frame.geometry import Size
 from edgeseg.frame.roi import Area, Corners, Roi
+from edgeseg.limits import check_limit
 from edgeseg.schema import Invalid, bounded, build, parse, read_text
 from edgeseg.settings import LARGEST_SIDE
 
@@ -44,15 +47,18 @@ def read_labels(path: Path) -> Drawn:
             raise not_understood(path, "not an object in JSON")
         if "picture" in document:
             found = build(Roi, document)
-            ignored = [Area(name=IGNORE, rings=area.rings) for area in found.ignored]
-            return Drawn(found.picture, (*found.areas, *ignored))
+            areas = [area(path, each.name, *each.rings) for each in found.areas]
+            areas += [area(path, IGNORE, *each.rings) for each in found.ignored]
+            return Drawn(found.picture, tuple(areas))
         if "shapes" in document:
             return _labelme(path, document)
         if "annotations" in document:
             return _coco(path, document)
         own = build(OwnAreas, document)
-    except (Invalid, OSError, ValueError, KeyError, TypeError) as error:
-        raise not_understood(path, f"{type(error).__name__}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise not_understood(path, reason(error)) from error
+    if empty := [name for name, several in own.rois.items() if not several]:
+        raise not_understood(path, f"the ROI {shown(empty[0])} has no polygon")
     polygons = [(name, each) for name, several in own.rois.items() for each in several]
     polygons += [(IGNORE, each) for each in own.ignore]
     width, height = own.size
@@ -60,14 +66,19 @@ def read_labels(path: Path) -> Drawn:
 
 
 def area(path: Path, name: str, *rings: Corners) -> Area:
-    """Return a checked area; DataError for a ring of less than three corners, or a bad name."""
+    """Return a checked area; DataError for one without corners, and for a bad name."""
+    if not rings:
+        raise not_understood(path, f"the area {shown(str(name))} has no pixel")
     for ring in rings:
         if len(ring) < 3:
             raise not_understood(path, f"a polygon of {len(ring)} corners (expected 3 or more)")
     try:
-        return build(Area, {"name": name, "rings": rings})
+        found = build(Area, {"name": name, "rings": rings})
     except Invalid as error:
         raise not_understood(path, str(error)) from error
+    if shown(name) != name:
+        raise not_understood(path, f"the name {shown(name)} has characters that cannot be shown")
+    return found
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> Corners:
@@ -91,18 +102,8 @@ def _labelme(path: Path, document: dict[str, Any]) -> Drawn:
             problem = f"the shape '{kind[:40]}' is not read"
             raise not_understood(path, f"{problem} (expected polygon, rectangle or circle)")
         areas.append(area(path, found.label, points))
-    size = build(_Sized, {k: document[name] for k, name in _LABELME_SIZE.items()})
-    return Drawn((size.height, size.width), tuple(areas))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sized:
-    height: int = bounded(1, LARGEST_SIDE)
-    width: int = bounded(1, LARGEST_SIDE)
-
-    @property
-    def pixels(self) -> int:
-        return self.height * self.width
+    sides = {side: document[name] for side, name in _LABELME_SIZE.items()}
+    return Drawn(build(Sized, sides).size, tuple(areas))
 
 
 _LABELME_SIZE = {"height": "imageHeight", "width": "imageWidth"}
@@ -112,28 +113,34 @@ def _coco(path: Path, document: dict[str, Any]) -> Drawn:
     images = document["images"]
     if len(images) != 1:
         raise not_understood(path, f"{len(images)} images in a COCO file (expected 1)")
-    size = build(_Sized, {k: images[0][k] for k in ("height", "width")})
-    names = {each["id"]: str(each["name"]) for each in document["categories"]}
+    image = images[0]
+    size = build(Sized, {side: image[side] for side in ("height", "width")}).size
+    check_limit("EDGESEG_MAX_PIXELS", math.prod(size), f"pixels of {shown(path)}")
+    names = {each["id"]: each["name"] for each in document["categories"]}
+    if any(
+        each.get("image_id", image.get("id")) != image.get("id") for each in document["annotations"]
+    ):
+        raise not_understood(path, "an annotation of another image")
     areas = [
         found
         for each in document["annotations"]
         for found in _coco_areas(path, each, names[each["category_id"]], size)
     ]
-    return Drawn((size.height, size.width), tuple(areas))
+    return Drawn(size, tuple(areas))
 
 
-def _coco_areas(path: Path, each: dict[str, Any], name: str, size: _Sized) -> Iterator[Area]:
+def _coco_areas(path: Path, each: dict[str, Any], name: str, size: Size) -> Iterator[Area]:
     """Yield the areas of an annotation: polygons, counts of pixels, or its box."""
     drawn = each.get("segmentation")
     if isinstance(drawn, dict):
         counts = drawn["counts"]
-        if not isinstance(counts, list) or drawn["size"] != [size.height, size.width]:
+        if not isinstance(counts, list) or drawn["size"] != list(size):
             raise not_understood(path, "counts of pixels that are compressed or of another size")
-        if not all(type(n) is int and n >= 0 for n in counts) or sum(counts) != size.pixels:
+        if not all(type(n) is int and n >= 0 for n in counts) or sum(counts) != math.prod(size):
             raise not_understood(path, "counts of pixels that do not add up to its picture")
         values = np.arange(len(counts)) % 2 == 1  # outside, inside, outside, ... by column
         flat = np.repeat(values, counts)
-        yield area(path, name, *rings_of(flat.reshape(size.width, size.height).T))
+        yield area(path, name, *rings_of(flat.reshape(size[::-1]).T))
     elif drawn:
         for flat in drawn:
             if len(flat) % 2:
@@ -141,4 +148,6 @@ def _coco_areas(path: Path, each: dict[str, Any], name: str, size: _Sized) -> It
             yield area(path, name, tuple(zip(flat[::2], flat[1::2], strict=True)))
     else:
         left, top, width, height = each["bbox"]
+        if not (width > 0 and height > 0):
+            raise not_understood(path, f"a box of {width} x {height} pixels")
         yield area(path, name, rectangle(left, top, left + width, top + height))

@@ -1,7 +1,7 @@
 """Reads the areas to inspect and to ignore, from files of several kinds.
 
     mask.png          white is inside; the ROI has the name of the file
-    masks/            a folder of masks: a ROI each
+    masks/            a folder of masks and of the other files: a ROI of each mask
     areas.json        {"size": [W, H], "rois": {"NAME": [[[X, Y], ...], ...]}, "ignore": [...]}
     labels.json       of LabelMe, or COCO with one image
     annotations.xml   of CVAT, `CVAT for images`, with one image
@@ -17,17 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.data.listing import SUFFIXES, list_images
+from edgeseg.data.images import Mask, read_pixels
+from edgeseg.data.listing import SUFFIXES
 from edgeseg.data.roi.cvat import read_cvat
 from edgeseg.data.roi.drawn import IGNORE, Drawn, not_understood, rings_of
-from edgeseg.data.roi.labels import read_labels
+from edgeseg.data.roi.labels import area, read_labels
 from edgeseg.data.truth import read_mask
 from edgeseg.errors import DataError
-from edgeseg.files import shown
+from edgeseg.files import shown, walk
 from edgeseg.frame.geometry import Size, size_text
-from edgeseg.frame.roi import MOST_NAMES, Area, Roi
+from edgeseg.frame.raster import windings
+from edgeseg.frame.roi import MOST_NAMES, Area, Corners, Roi
 from edgeseg.limits import check_limit
-from edgeseg.schema import is_plain
 
 MOST_CORNERS = 200_000
 SLACK = 1.0  # pixels by which labeling tools let a corner leave the picture
@@ -50,8 +51,8 @@ def read_roi(roi: Path | None, ignore: Path | None, size: Size | None = None) ->
             if not drawn.areas:
                 raise _empty(file)
             sizes[file] = drawn.size
-            for area in drawn.areas:
-                (left if ignored or area.name.lower() == IGNORE else kept).append(area)
+            for each in drawn.areas:
+                (left if ignored or each.name.lower() == IGNORE else kept).append(each)
     if not sizes:
         return None
     _check_sizes(sizes, size)
@@ -96,16 +97,30 @@ def _read_mask(path: Path) -> Drawn:
     rings = rings_of(mask)
     if not rings:
         raise _empty(path)
-    name = path.stem if is_plain(path.stem) else "roi"
-    return Drawn((mask.shape[0], mask.shape[1]), (Area(name=name, rings=rings),))
+    _check_values(path, mask)
+    return Drawn((mask.shape[0], mask.shape[1]), (area(path, path.stem, *rings),))
+
+
+def _check_values(path: Path, mask: Mask) -> None:
+    """Refuse a mask whose inside has several values, which may mean several things."""
+    pixels = read_pixels(path)
+    values = pixels if pixels.ndim == 2 else pixels[:, :, :3].max(axis=2)
+    inside = values[mask]
+    low, high = int(inside.min()), int(inside.max())
+    if 2 * low <= high:
+        raise not_understood(
+            path,
+            f"it would be inside where its value is {low} and where it is {high} (expected black "
+            "and white)",
+        )
 
 
 def _files(path: Path) -> Sequence[Path]:
     if not path.is_dir():
         return [path]
-    files = list_images(path)
+    files = walk(path, SUFFIXES | {".json", ".xml"}, deep=False).files
     if not files:
-        raise not_understood(path, "a folder without mask images")
+        raise not_understood(path, "a folder without masks or files of areas")
     return files
 
 
@@ -126,13 +141,18 @@ def _check(roi: Roi, path: Path) -> None:
     height, width = roi.picture
     check_limit("EDGESEG_MAX_PIXELS", prod(roi.picture), f"pixels of {shown(path)}")
     areas = (*roi.areas, *roi.ignored)
-    corners = np.array([corner for area in areas for ring in area.rings for corner in ring])
+    corners = np.array([corner for each in areas for ring in each.rings for corner in ring])
     if len(corners) > MOST_CORNERS:
         raise not_understood(path, f"{len(corners)} corners (expected at most {MOST_CORNERS})")
     if (corners < -SLACK).any() or (corners > (width + SLACK, height + SLACK)).any():
         raise not_understood(path, f"a corner is outside of its {size_text(roi.picture)} pixels")
     if len(roi.names) > MOST_NAMES:
         raise not_understood(path, f"{len(roi.names)} names (expected at most {MOST_NAMES})")
+    for each in areas:
+        if len(each.rings) == 1 and _covers_twice(each.rings[0]):
+            raise not_understood(
+                path, f"the outline of {shown(each.name)} crosses itself and covers a part twice"
+            )
     if not roi.inside(roi.picture).any():
         raise _empty(path)
     missing = set(range(1, len(roi.names) + 1)) - set(np.unique(roi.labels(roi.picture)).tolist())
@@ -143,6 +163,15 @@ def _check(roi: Roi, path: Path) -> None:
             remedy="draw it again, or leave it out",
             code="data/roi-empty",
         )
+
+
+def _covers_twice(ring: Corners) -> bool:
+    """Whether a polygon turns twice around a pixel: whether that is inside is doubtful."""
+    corners = np.array(ring)
+    corners -= np.floor(corners.min(axis=0))
+    width, height = np.ceil(corners.max(axis=0)).astype(int).tolist()
+    turns = windings([corners], (max(height, 1), max(width, 1)))
+    return bool(((turns != 0) & (turns % 2 == 0)).any())
 
 
 def _empty(path: Path) -> DataError:

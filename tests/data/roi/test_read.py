@@ -150,7 +150,18 @@ def test_a_circle_of_labelme(tmp_path):
         (coco(segmentation={"counts": "abc", "size": [60, 80]}), "compressed"),
         (coco(segmentation={"counts": [10**12], "size": [60, 80]}), "do not add up"),
         (coco(segmentation=[FLAT[:-1]]), "odd number"),
-        (coco(category_id=8), "KeyError"),
+        (coco(category_id=8), "missing 8"),
+        ('{"size": [80, 60], "rois": {"a": [], "a": []}}', "'a' is there more than once"),
+        (own(rois={"a": [], "cap": [SQUARE]}), "the ROI a has no polygon"),
+        (own(rois={"cap": [SQUARE + SQUARE]}), "crosses itself"),
+        (own(rois={"\ud800": [SQUARE]}), "cannot be shown"),
+        ({"picture": SIZE, "areas": [{"name": "cap", "rings": []}]}, "cap has no pixel"),
+        ({"picture": SIZE, "areas": [{"name": "cap", "rings": [[[1, 2]]]}]}, "1 corners"),
+        (coco(image_id=2), "another image"),
+        (coco(segmentation=[], bbox=[30, 40, -20, -20]), "a box of -20 x -20"),
+        (coco(segmentation={"counts": [80 * 60], "size": [60, 80]}), "cap has no pixel"),
+        (coco() | {"categories": [{"id": 7, "name": None}]}, "name is None"),
+        (coco() | {"annotations": ["a"]}, "AttributeError"),
     ],
 )
 def test_json_that_is_not_understood_is_refused(tmp_path, content, words):
@@ -161,17 +172,63 @@ def test_json_that_is_not_understood_is_refused(tmp_path, content, words):
     assert words in caught.value.problem
 
 
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_star_is_refused_where_its_middle_may_be_inside_or_not(tmp_path, turns):
+    angles = 2 * np.pi * turns * np.arange(5) / 5
+    star = np.stack([40 + 20 * np.sin(angles), 30 + 20 * np.cos(angles)], axis=1).tolist()
+    path = write_json(tmp_path / "a.json", own(rois={"star": [star]}))
+    if turns == 1:
+        area = 5 / 2 * 20**2 * np.sin(2 * np.pi / 5)  # of a pentagon
+        inside = read_roi(path, None, SIZE).inside(SIZE)
+        assert inside.sum() == pytest.approx(area, rel=0.02)
+        return
+    with fails(DataError, "data/roi") as caught:
+        read_roi(path, None, SIZE)
+    assert "the outline of star crosses itself" in caught.value.problem
+
+
+def test_json_with_a_mark_at_its_begin_is_read(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(own()), encoding="utf-8-sig")
+    assert read_roi(tmp_path / "a.json", None, SIZE).names == ("cap",)
+
+
+@pytest.mark.parametrize(("outside", "inside"), [(100, 255), (1, 2)])
+def test_a_mask_that_is_inside_for_two_reasons_is_refused(tmp_path, outside, inside):
+    values = np.where(square(), inside, outside).astype(np.uint8)
+    write_png(tmp_path / "a.png", values)
+    with fails(DataError, "data/roi") as caught:
+        read_roi(tmp_path / "a.png", None, SIZE)
+    assert f"where its value is {outside} and where it is {inside}" in caught.value.problem
+
+
+def test_files_of_areas_in_a_folder_are_read_with_its_masks(tmp_path):
+    write_mask(tmp_path / "cap.png")
+    thread = own(rois={"thread": [[[50, 20], [60, 20], [60, 40]]]})
+    write_json(tmp_path / "more.json", thread)
+    assert read_roi(tmp_path, None, SIZE).names == ("cap", "thread")
+
+
+def test_counts_of_a_picture_beyond_the_limit_are_refused_before_memory_is_taken(tmp_path):
+    document = coco(segmentation={"counts": [65536 * 65535, 65536], "size": [65536, 65536]})
+    document["images"][0] |= {"width": 65536, "height": 65536}
+    with fails(ConfigError, "config/limit"):
+        read_roi(write_json(tmp_path / "a.json", document), None)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("<annotations>", "ParseError"),
-        ('<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "entities"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "document type"),
+        ('<?xml version="1.0" encoding="klingon"?><annotations/>', "klingon"),
+        (cvat(POLYGON + '<spline label="cap" points="1,2;3,4"/>'), "'spline' is not read"),
+        (cvat(POLYGON).replace('width="80"', 'width="-80"'), "width is -80"),
         (cvat(POLYGON, images=2), "2 images"),
         (cvat('<polyline label="cap" points="1,2;3,4"/>'), "'polyline' is not read"),
         (cvat(BOX.replace("/>", ' rotation="30.0"/>')), "rotated"),
         (cvat(POLYGON.replace("10,20", "nan,20")), "a finite number"),
         (cvat(POLYGON.replace("10,20", "10")), "ValueError"),
-        (cvat(POLYGON).replace('width="80"', ""), "KeyError"),
+        (cvat(POLYGON).replace('width="80"', ""), "missing 'width'"),
     ],
 )
 def test_xml_that_is_not_understood_is_refused(tmp_path, content, words):
