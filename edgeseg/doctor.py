@@ -33,7 +33,7 @@ from edgeseg.packages.extras import install_command, installed
 from edgeseg.packages.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv, silence
 from edgeseg.packages.system import GSTREAMER, apt_install, get_gstreamer
 from edgeseg.packages.trials import try_gstreamer, try_opencv, try_runtime
-from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
+from edgeseg.runtime.choice import Candidate, best, builders, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.runtime.tensorrt import FLAVORS
@@ -197,6 +197,8 @@ def _tried(candidate: Candidate) -> Candidate:
 def _runtime(candidate: Candidate) -> CheckResult:
     if candidate.runs:
         works = "" if candidate.runtime in FLAVORS else ", computes a graph"
+        if candidate.lean:
+            works = ", lean runtime: runs engines of build-engine --lean, builds none"
         found = f"{candidate.version}{works}{_note(candidate)}"
         return CheckResult(candidate.runtime, "ok", found)
     if candidate.remedy:
@@ -329,12 +331,13 @@ def _engines(folder: Path, runtimes: Sequence[Candidate]) -> Iterator[CheckResul
         yield CheckResult("engines", "ok", f"{len(cards)} in {folder}/, newest: {cards[0].stem}")
     else:
         yield CheckResult("engines", "none", f"no engine in {folder}/", build)
+    building = builders(runtimes)
     try:
-        taken = best(runtimes)
+        taken = best(building)
     except MissingExtra as error:
         yield CheckResult("build-engine", "missing", error.problem, error.remedy)
         return
-    why = reasons(taken.runtime, runtimes)
+    why = reasons(taken.runtime, building)
     yield CheckResult("build-engine", "ok", f"uses {taken.runtime}" + (f"; {why}" if why else ""))
     skipped = f"; skipped {'; skipped '.join(problems)}" if problems else ""
     if engine is not None:

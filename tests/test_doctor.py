@@ -136,6 +136,15 @@ def test_runtimes_that_run_lack_break_or_are_for_others():
     assert finding.state == "ok" and "--compute-capability 8.6" in finding.found
 
 
+def test_a_lean_runtime_runs_engines_and_builds_none(tmp_path):
+    lean = Candidate("tensorrt", "tensorrt_lean", "tensorrt", "10.16.1.11", lean=True)
+    finding = doctor._runtime(lean)
+    assert finding.state == "ok"
+    assert finding.found.startswith("10.16.1.11, lean runtime: runs engines of build-engine --lean")
+    build = {f.area: f for f in doctor._engines(tmp_path, (lean, RUNS))}["build-engine"]
+    assert build.found.startswith("uses openvino; not tensorrt: only the lean runtime is installed")
+
+
 def test_the_gpu_is_told_which_tensorrt_serves_it():
     v100 = dataclasses.replace(HERE, gpu="V100", compute_capability="7.0", gpu_memory_gib=16.0)
     *_, found = doctor._machine(v100)

@@ -44,9 +44,10 @@ from edgeseg.quantize.int8 import Int8, describe
 from edgeseg.quantize.qdq import Style
 from edgeseg.quantize.ranges import Peak, largest
 from edgeseg.runtime import tensorrt as trt
-from edgeseg.runtime.choice import best, candidates, probe, reasons
-from edgeseg.runtime.engine_files import CPU
+from edgeseg.runtime.choice import best, builders, candidates, probe, reasons
+from edgeseg.runtime.engine_files import CPU, NAMED, OF_BUILDER, OF_ENGINE
 from edgeseg.runtime.engine_pair import card_path, new_engine, replace_pair
+from edgeseg.settings import plain
 
 TOLERANCE = 1e-4  # of the maps in FP32; differences of lower precisions are reported
 CHECKED = 16  # photos of the calibration on which an INT8 engine without --data is judged
@@ -169,9 +170,17 @@ def build_engine(
         seconds=round(seconds, 2),
         via=config.via,
         lean=config.lean,
+        settings=_changed(config),
     )
     replace_pair(path, engine_card)
     return Engine(path, engine_card)
+
+
+def _changed(config: BuildConfig) -> dict[str, Any]:
+    """Return what differs from the defaults and has no field of its own in the card."""
+    names = (NAMED, *OF_BUILDER, *OF_ENGINE)
+    values = {name: getattr(config, name) for name in names}
+    return plain({k: v for k, v in values.items() if v != getattr(BuildConfig, k)})
 
 
 def _int8(graph: Path, card: GraphCard, runtime: RuntimeName, config: BuildConfig) -> Int8:
@@ -213,7 +222,7 @@ def _best(config: BuildConfig, here: Machine) -> RuntimeName:
     """Choose the best runtime of this machine and log why; only OpenVINO has BF16."""
     if config.precision == BF16:
         return "openvino"
-    found = [probe(c) if c.runs else c for c in candidates(here)]
+    found = builders([probe(c) if c.runs else c for c in candidates(here)])
     taken = best(found)
     why = reasons(taken.runtime, found)
     log.info(f"runtime: {taken.runtime} {taken.version}")

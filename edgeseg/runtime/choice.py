@@ -42,6 +42,15 @@ PACKAGES = (
     RuntimePackage("openvino", "openvino", ("openvino",), "openvino"),
     RuntimePackage("onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "cpu"),
 )
+# What only runs engines, those of `build-engine --lean`; used where TensorRT is not installed.
+LEAN = RuntimePackage(
+    "tensorrt",
+    "tensorrt_lean",
+    ("tensorrt-lean", "tensorrt-lean-cu13", "tensorrt-lean-cu12"),
+    "tensorrt",
+    "trt",
+)
+CUDA_13 = (10, 13)  # the first TensorRT with wheels for CUDA 13
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ class Candidate:
     """Why this machine cannot run its engines; empty where it can."""
     remedy: str = ""
     """What to type against the obstacle; empty where nothing helps."""
+    lean: bool = False
+    """Whether it is TensorRT's lean runtime, which builds nothing."""
 
     @property
     def runs(self) -> bool:
@@ -77,6 +88,15 @@ def probe(candidate: Candidate) -> Candidate:
     except MissingExtra as broken:
         return replace(candidate, obstacle=broken.problem, remedy=broken.remedy)
     return candidate
+
+
+def builders(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return the candidates for a build: the lean runtime has an obstacle."""
+    obstacle = "only the lean runtime is installed, which cannot build"
+    return tuple(
+        replace(c, obstacle=obstacle, remedy=install_command(c.extra)) if c.lean and c.runs else c
+        for c in found
+    )
 
 
 def best(found: Sequence[Candidate]) -> Candidate:
@@ -127,8 +147,17 @@ def newer_driver(package: RuntimePackage, needed: str | None, here: Machine) -> 
         return install
     found = [name for each in package.distributions for name in _parts(each) if installed(name)]
     instead = next(each for each in package.distributions if each.endswith("-cu12"))
+    if package is LEAN:  # runs engines of its own version alone
+        instead += f"=={installed(found[0])}" if found else ""
     commands = join(["pip", "uninstall", "-y", *found]) + " && " + join(["pip", "install", instead])
     return f"{install}, or {package.runtime} for CUDA 12: {commands}"
+
+
+def get_lean(version: str, here: Machine) -> str:
+    """Return the command that installs the lean runtime of a version."""
+    release = tuple(int(number) for number in version.split(".")[:2])
+    cuda = "13" if release >= CUDA_13 and not older(here.cuda, "13") else "12"
+    return join(["pip", "install", f"tensorrt-lean-cu{cuda}=={version}"])
 
 
 def _parts(distribution: str) -> tuple[str, ...]:
@@ -136,6 +165,8 @@ def _parts(distribution: str) -> tuple[str, ...]:
 
 
 def _examine(package: RuntimePackage, here: Machine) -> Candidate:
+    if package.module == "tensorrt" and find_spec("tensorrt") is None and find_spec(LEAN.module):
+        package = LEAN
     version, needs_gpu = _version(package), bool(package.tag)
     refused = None
     if needs_gpu and version is not None:
@@ -162,7 +193,15 @@ def _examine(package: RuntimePackage, here: Machine) -> Candidate:
     elif needs_gpu and not found_bindings():
         obstacle = "no CUDA binding is installed (cuda-python or PyCUDA)"
         remedy = f"pip install '{_cuda_python(here)}'"
-    return Candidate(package.runtime, package.module, package.extra, version, obstacle, remedy)
+    return Candidate(
+        package.runtime,
+        package.module,
+        package.extra,
+        version,
+        obstacle,
+        remedy,
+        lean=package is LEAN,
+    )
 
 
 def _cuda_python(here: Machine) -> str:

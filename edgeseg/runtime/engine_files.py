@@ -4,18 +4,24 @@ A runtime fails on a plan for another GPU or version with an error number or a c
 the file's hash, the GPU and version it was built for, and what is needed to build it again.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.cards import EngineCard, read_card
+from edgeseg.cards import CARD, RUNS, EngineCard, read_card
+from edgeseg.config import RuntimeName
 from edgeseg.errors import EdgesegError, EngineMismatch
 from edgeseg.files import newest, quoted, sha256, shown
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.support import serves
 from edgeseg.runtime import tensorrt as trt
-from edgeseg.runtime.choice import Candidate
+from edgeseg.runtime.choice import Candidate, get_lean
 from edgeseg.runtime.engine_pair import card_path, engine_path
 
+NAMED = "compute_capability"
+# Settings of a build that are not in fields of the card, as the names of flags have them.
+OF_BUILDER = ("optimization_level", "workspace_mib")
+OF_ENGINE = ("ranges", "similarity", "data", "max_drop", "max_flip_rate", "gate_image_count")
 CPU = "cpu"  # the target of engines that are typed graphs, portable between machines
 
 
@@ -53,16 +59,42 @@ def newest_that_runs(
     return None, problems
 
 
-def rebuild(card: EngineCard, here: Machine) -> str:
+def rebuild(card: EngineCard, here: Machine, *, runtime: RuntimeName | None = None) -> str:
     """Return the command that builds an engine of the same kind on this machine.
 
-    It names no runtime if the engine's runtime does not support this machine's GPU.
+    It repeats the settings of the build. It names no runtime, and no setting of it, if the engine's
+    runtime does not support this machine's GPU. runtime: another one to build for.
     """
-    command = f"edgeseg build-engine {quoted(card.graph.name)} --precision {card.precision}"
-    command += f" --device {here.device}" * bool(here.device)
-    if not serves(card.runtime, here.compute_capability):
-        return command
-    return f"{command} --runtime {card.runtime}" + f" --via {card.via}" * (card.via != "onnx")
+    words = [f"edgeseg build-engine {quoted(_model(card))} --precision {card.precision}"]
+    words += [f"--device {here.device}"] if here.device else []
+    same = runtime is None and serves(card.runtime, here.compute_capability)
+    if same or runtime:
+        words.append(f"--runtime {runtime or card.runtime}")
+    if same:
+        words += [f"--via {card.via}"] if card.via != "onnx" else []
+        words += ["--lean"] if card.lean else []
+        capabilities = _capabilities(card, here)
+        words += [f"--compute-capability {','.join(capabilities)}"] if capabilities else []
+    for name in (*OF_BUILDER, *OF_ENGINE) if same else OF_ENGINE:
+        if (value := card.settings.get(name)) is not None:
+            words.append(f"--{name.replace('_', '-')} {quoted(str(value))}")
+    return " ".join(words)
+
+
+def _model(card: EngineCard) -> str:
+    """Return the name of the run, or of its ONNX file where that alone was copied."""
+    name = card.graph.name
+    alone = not (RUNS / name / CARD).is_file() and Path(f"{name}.onnx").is_file()
+    return f"{name}.onnx" if alone else name
+
+
+def _capabilities(card: EngineCard, here: Machine) -> list[str]:
+    """Return the compute capabilities that a build was asked for, and this machine's."""
+    found = [trt.capability_of(target) for target in card.target.split("-")]
+    if card.runtime != "tensorrt-rtx" or (len(found) == 1 and not card.settings.get(NAMED)):
+        return []
+    own = here.compute_capability
+    return found if own is None or own in found else [*found, own]
 
 
 def _check_file(engine: Path, card: EngineCard, here: Machine) -> None:
@@ -81,7 +113,7 @@ def _check_file(engine: Path, card: EngineCard, here: Machine) -> None:
 
 def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
     if here.compute_capability is None:
-        remedy = f"edgeseg build-engine {quoted(card.graph.name)} --runtime openvino"
+        remedy = rebuild(card, here, runtime="openvino")
         found = f"this machine has no GPU ({here.gpu_note})"
         raise _mismatch(engine, card, found, "engine/no-gpu", remedy)
     target = trt.target_of(here.compute_capability)
@@ -96,11 +128,18 @@ def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
     version = api.version
     if api.lean and not card.lean:
         found = "this machine has only the lean runtime of TensorRT"
-        remedy = f"{rebuild(card, here)} --lean (on a machine with TensorRT)"
+        remedy = rebuild(dataclasses.replace(card, lean=True), here)
+        remedy += " (on a machine with TensorRT)"
         raise _mismatch(engine, card, found, "engine/lean-runtime", remedy)
     if version != card.runtime_version:
         found = f"this machine has {card.runtime} {version}"
-        raise _mismatch(engine, card, found, "engine/other-version", rebuild(card, here))
+        remedy = rebuild(card, here)
+        if api.lean and here.jetson:
+            remedy += f" (on a board with TensorRT {version})"
+        elif api.lean:
+            found = f"this machine has the lean runtime of TensorRT {version}"
+            remedy = get_lean(card.runtime_version, here)
+        raise _mismatch(engine, card, found, "engine/other-version", remedy)
 
 
 def _mismatch(engine: Path, card: EngineCard, found: str, code: str, remedy: str) -> EngineMismatch:

@@ -29,7 +29,7 @@ from edgeseg.machine.cuda_library import driver_cuda
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.support import Release
 from edgeseg.packages.extras import require
-from edgeseg.runtime.choice import PACKAGES, RuntimePackage, cuda_of, newer_driver, older
+from edgeseg.runtime.choice import LEAN, PACKAGES, RuntimePackage, cuda_of, newer_driver, older
 
 FLAVORS: dict[str, RuntimePackage] = {
     package.runtime: package for package in PACKAGES if package.tag
@@ -42,8 +42,6 @@ _MEANINGS = (
     (re.compile(r"illegal memory access|launch failure|uncorrectable", re.IGNORECASE),
      "CUDA_ERROR_LAUNCH_FAILED"),
 )  # fmt: skip
-
-LEAN = "tensorrt_lean"
 
 
 @dataclass(frozen=True)
@@ -125,10 +123,10 @@ def load(runtime: str) -> Api:
 
     Where only TensorRT's lean runtime is installed, `tensorrt` is that one.
     """
-    flavor, module = FLAVORS[runtime], FLAVORS[runtime].module
-    if module == "tensorrt" and not _has(module) and _has(LEAN):
-        module = LEAN
-    return Api(flavor, require(module, extra=flavor.extra), lean=module == LEAN)
+    flavor = FLAVORS[runtime]
+    if flavor.module == "tensorrt" and not _has(flavor.module) and _has(LEAN.module):
+        flavor = LEAN
+    return Api(flavor, require(flavor.module, extra=flavor.extra), lean=flavor is LEAN)
 
 
 def _has(module: str) -> bool:

@@ -119,6 +119,8 @@ class OpenEngine(Closing):
 
     def layers(self) -> dict[str, tuple[str, ...]]:
         """Return layer -> its nodes of the graph, as far as the engine tells."""
+        if not hasattr(self.api.trt, "EngineInspector"):  # the lean runtime
+            return {}
         inspector = self._engine.create_engine_inspector()
         form = self.api.trt.LayerInformationFormat.JSON
         return inspected_nodes(str(inspector.get_engine_information(form)))

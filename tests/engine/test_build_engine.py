@@ -23,7 +23,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.quantize.fp16 import to_fp16
 from edgeseg.quantize.ranges import Peak
 from edgeseg.runtime.base import Slot
-from edgeseg.runtime.engine_files import check_engine
+from edgeseg.runtime.engine_files import check_engine, rebuild
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from tests.kit.deploy import toy_backend
 from tests.kit.errors import fails
@@ -90,7 +90,7 @@ def test_build_engine_writes_a_card(toy_graph, tmp_path):
     assert card.file == built.path.name
     assert (card.sha256, card.bytes) == (sha256(built.path), built.path.stat().st_size)
     assert (card.runtime, card.precision, card.target) == ("openvino", "fp16", "cpu")
-    assert card.quantization == {}
+    assert card.quantization == {} and card.settings == {}
     assert card.runtime_version[0].isdigit()
     assert card.source_sha256 == sha256(toy_graph)
     assert card.built_on == json.loads(json.dumps(dataclasses.asdict(this_machine())))
@@ -259,3 +259,12 @@ def test_build_engine_is_not_judged_on_images_without_content(red, tmp_path):
 def test_build_engine_in_fp32_needs_no_gate(red, tmp_path):
     built = build(red[0], tmp_path, runtime="onnxruntime", precision="fp32", data=red[1])
     assert built.card.accuracy == {"line": EXACT}
+
+
+def test_the_card_has_the_settings_of_the_next_build(toy_graph, tmp_path):
+    settings = {"runtime": "onnxruntime", "precision": "fp32", "workspace_mib": 512}
+    built = build(toy_graph, tmp_path, **settings, max_drop=0.02)
+    assert built.card.settings == {"workspace_mib": 512, "max_drop": 0.02}
+    card = read_card(built.path.with_suffix(".json"), EngineCard)
+    words = "--precision fp32 --runtime onnxruntime --workspace-mib 512 --max-drop 0.02"
+    assert rebuild(card, this_machine()) == f"edgeseg build-engine {card.graph.name} {words}"

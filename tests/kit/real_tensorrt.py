@@ -30,8 +30,12 @@ MARK = "result: "
 WHEELS = tuple(
     line for line in (ROOT / ".ci/tensorrt.txt").read_text().splitlines() if line[:1] != "#"
 )
-VERSIONS = {wheel.partition("==")[2]: wheel for wheel in WHEELS if "-bindings" in wheel}
-LEAN = {wheel.partition("==")[2]: wheel for wheel in WHEELS if "-lean-" in wheel}
+VERSIONS = {wheel.partition("==")[2]: wheel for wheel in WHEELS if "-lean-" not in wheel}
+LEAN = {
+    wheel.partition("==")[2]: wheel for wheel in WHEELS if "-lean-" in wheel and "-libs" in wheel
+}
+LEAN_ALONE = "tensorrt-lean-cu12-bindings==10.16.1.11"
+"""Instead of a version: the module that is installed where engines only run."""
 RTX = "RTX"
 
 
@@ -63,7 +67,21 @@ def install(version):
 
 def module_of(version):
     """Return the installed module of a version, or of TensorRT-RTX."""
+    if version == LEAN_ALONE:
+        return install_lean()
     return import_module("tensorrt_rtx") if version == RTX else install(version)
+
+
+def install_lean():
+    """Put the lean runtime, with nothing in anyone's place, where `import tensorrt_lean` is."""
+    folder, version = wheels(), LEAN_ALONE.partition("==")[2]
+    (runtime,) = (folder / LEAN[version]).glob("*/libnvinfer_lean.so.*")
+    ctypes.CDLL(str(runtime), ctypes.RTLD_GLOBAL)
+    sys.path.insert(0, str(folder / LEAN_ALONE))
+    module = import_module("tensorrt_lean_bindings")
+    module.__spec__ = ModuleSpec("tensorrt_lean", None)
+    sys.modules["tensorrt_lean"] = module
+    return module
 
 
 def run(version, function, **arguments):

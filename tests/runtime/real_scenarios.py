@@ -17,7 +17,7 @@ from tools.cudasim import simulator
 def error_of(version, work, driver):
     """Open or build an engine where the driver supports another CUDA; return the error."""
     simulator.driver_version(driver)
-    module_of(version)
+    version = module_of(version).__version__ if version != RTX else version
     runtime = "tensorrt-rtx" if version == RTX else "tensorrt"
     try:
         {"open": _open, "build": _make}[work](runtime, version)

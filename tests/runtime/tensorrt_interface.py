@@ -124,10 +124,12 @@ def uses(table):
         yield member, names if parenthesis else None
 
 
-def used_in_sources():
-    """Return the members of TensorRT's classes that the package's sources name."""
+def used_in_sources(room=""):
+    """Return the members of TensorRT's classes that the sources of a room name."""
     found = set()
     for file, expressions in EXPRESSIONS.items():
+        if not file.startswith(room):
+            continue
         for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Attribute):
                 continue

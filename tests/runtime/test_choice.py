@@ -11,7 +11,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.packages.extras import install_command
 from edgeseg.packages.system import system_packages
 from edgeseg.runtime import choice
-from edgeseg.runtime.choice import Candidate, best, candidates, probe, reasons
+from edgeseg.runtime.choice import Candidate, best, builders, candidates, probe, reasons
 from tests.kit.errors import fails
 
 NO_GPU = dataclasses.replace(
@@ -177,3 +177,39 @@ def test_candidates_import_nothing():
     before = set(sys.modules)
     candidates(this_machine())
     assert not {"torch", "openvino", "onnxruntime", "tensorrt_rtx"} & (set(sys.modules) - before)
+
+
+LEAN_ALONE = {"tensorrt_lean": "10.16.1.11", "cuda": "12.9"}
+
+
+def test_the_lean_runtime_runs_engines_and_builds_none(packages):
+    packages(**LEAN_ALONE | CPU)
+    lean = runtimes(candidates(RTX))["tensorrt"]
+    assert (lean.runs, lean.lean, lean.version) == (True, True, "10.16.1.11")
+    assert lean.module == "tensorrt_lean"
+    building = builders(candidates(RTX))
+    assert best(candidates(RTX)).runtime == "tensorrt" and best(building).runtime == "onnxruntime"
+    assert "not tensorrt: only the lean runtime is installed" in reasons("onnxruntime", building)
+    assert runtimes(building)["tensorrt"].remedy == install_command("tensorrt")
+    packages(**LEAN_ALONE | {"tensorrt": "10.3.0"})
+    assert not runtimes(candidates(RTX))["tensorrt"].lean
+
+
+def test_the_lean_runtime_has_the_obstacles_of_every_tensorrt(packages):
+    packages(**LEAN_ALONE)
+    assert runtimes(candidates(NO_GPU))["tensorrt"].obstacle == "no GPU"
+    packages(tensorrt_lean="10.16.1.11")
+    assert runtimes(candidates(RTX))["tensorrt"].obstacle == NO_BINDING
+
+
+def test_a_lean_runtime_for_a_newer_driver_is_exchanged_for_the_same_version(monkeypatch):
+    here = dataclasses.replace(RTX, cuda="12.4", driver="550.90")
+    names = ["tensorrt-lean-cu13", "tensorrt-lean-cu13-libs", "tensorrt-lean-cu13-bindings"]
+    versions = dict.fromkeys(names, "11.4.0.106")
+    specs = {name: ModuleSpec(name, None) for name in ("tensorrt_lean", "cuda")}
+    monkeypatch.setattr(choice, "find_spec", specs.get)
+    monkeypatch.setattr(choice, "installed", versions.get)
+    found = runtimes(candidates(here))["tensorrt"]
+    assert found.obstacle == "was built for CUDA 13, the driver 550.90 supports CUDA 12.4"
+    assert f"pip uninstall -y {' '.join(names)} " in found.remedy
+    assert found.remedy.endswith("pip install tensorrt-lean-cu12==11.4.0.106")

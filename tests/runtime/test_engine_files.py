@@ -70,8 +70,37 @@ def test_an_engine_on_a_machine_with_the_lean_runtime(card, place, rtx_3080, mon
     built = {"runtime": "tensorrt", "runtime_version": "10.16.1.11"}
     lean = dataclasses.replace(card, **built, lean=True)
     assert check_engine(place(lean), rtx_3080) == lean
-    with fails(EngineMismatch, "engine/lean-runtime"):
+    with fails(EngineMismatch, "engine/lean-runtime") as caught:
         check_engine(place(dataclasses.replace(card, **built)), rtx_3080)
+    build = "edgeseg build-engine screws --precision fp16 --runtime tensorrt --lean"
+    assert caught.value.remedy == f"{build} (on a machine with TensorRT)"
+
+
+@pytest.mark.parametrize(
+    ("version", "driver", "package"),
+    [
+        ("10.3.0", "13.0", "tensorrt-lean-cu12==10.3.0"),  # has no wheels for CUDA 13
+        ("11.4.0.106", "13.0", "tensorrt-lean-cu13==11.4.0.106"),
+        ("11.4.0.106", "12.4", "tensorrt-lean-cu12==11.4.0.106"),
+    ],
+)
+def test_a_lean_runtime_of_another_version_is_exchanged(
+    card, place, rtx_3080, monkeypatch, version, driver, package
+):
+    fake = type("module", (), {"__version__": "10.16.1.11"})
+    monkeypatch.setattr(
+        engines.trt, "load", lambda runtime: trt.Api(trt.FLAVORS["tensorrt"], fake, lean=True)
+    )
+    built = dataclasses.replace(card, runtime="tensorrt", runtime_version=version, lean=True)
+    here = dataclasses.replace(rtx_3080, cuda=driver)
+    with fails(EngineMismatch, "engine/other-version") as caught:
+        check_engine(place(built), here)
+    assert "the lean runtime of TensorRT 10.16.1.11" in caught.value.problem
+    assert caught.value.remedy == f"pip install {package}"
+    board = dataclasses.replace(here, jetson="Orin Nano", l4t="36.4.3")
+    with fails(EngineMismatch, "engine/other-version") as caught:
+        check_engine(place(built), board)
+    assert caught.value.remedy.endswith("--lean (on a board with TensorRT 10.16.1.11)")
 
 
 def test_an_engine_for_several_gpus(card, place, rtx_3080):
@@ -99,6 +128,69 @@ def test_the_command_that_rebuilds_names_the_run_as_one_word(card):
     ]
 
 
+LEVEL, GATE = "--optimization-level 5 --workspace-mib 4096", "--max-drop 0.02"
+
+
+@pytest.mark.parametrize(
+    ("changes", "capability", "flags"),
+    [
+        (
+            {
+                "settings": {
+                    "max_drop": 0.02,
+                    "optimization_level": 5,
+                    "workspace_mib": 4096,
+                    "ranges": "my files/screws.json",
+                },
+                "precision": "int8",
+            },
+            "8.6",
+            f"int8 --runtime tensorrt-rtx {LEVEL} --ranges 'my files/screws.json' {GATE}",
+        ),
+        (
+            {"target": "sm86-sm89"},
+            "8.6",
+            "fp16 --runtime tensorrt-rtx --compute-capability 8.6,8.9",
+        ),
+        (
+            {"target": "sm86-sm89"},
+            "12.0",
+            "fp16 --runtime tensorrt-rtx --compute-capability 8.6,8.9,12.0",
+        ),
+        (
+            {"settings": {"compute_capability": "8.6"}},
+            "8.9",
+            "fp16 --runtime tensorrt-rtx --compute-capability 8.6,8.9",
+        ),
+        (
+            {"runtime": "tensorrt", "lean": True, "settings": {"optimization_level": 5}},
+            "8.6",
+            "fp16 --runtime tensorrt --lean --optimization-level 5",
+        ),
+        (
+            {"settings": {"optimization_level": 5, "max_drop": 0.02}},
+            "8.7",  # which TensorRT-RTX does not support
+            f"fp16 {GATE}",
+        ),
+        ({"target": "cpu", "runtime": "openvino"}, None, "fp16 --runtime openvino"),
+        ({"settings": {"invented": "$(x)"}}, "8.6", "fp16 --runtime tensorrt-rtx"),
+    ],
+)
+def test_a_rebuild_repeats_the_settings_of_the_build(card, changes, capability, flags):
+    here = dataclasses.replace(this_machine(), gpu="GPU", compute_capability=capability)
+    found = engines.rebuild(dataclasses.replace(card, **changes), here)
+    assert found == f"edgeseg build-engine screws --precision {flags}"
+
+
+def test_a_rebuild_names_the_graph_that_was_copied_without_its_run(card, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "screws.onnx").touch()
+    assert engines.rebuild(card, this_machine()).split()[2] == "screws.onnx"
+    (tmp_path / "runs/screws").mkdir(parents=True)
+    (tmp_path / "runs/screws/card.json").touch()
+    assert engines.rebuild(card, this_machine()).split()[2] == "screws"
+
+
 def test_a_missing_file_is_refused(card, place, rtx_3080):
     path = place(card)
     path.unlink()
@@ -121,7 +213,7 @@ def test_a_missing_file_is_refused(card, place, rtx_3080):
             "1.7.1.116",
             "no-gpu",
             "no driver",
-            "edgeseg build-engine screws --runtime openvino",
+            "edgeseg build-engine screws --precision fp16 --runtime openvino",
         ),
         (
             {"device": 1, "gpu": "RTX 4090", "compute_capability": "8.9"},

@@ -12,7 +12,7 @@ from edgeseg.machine.support import Release
 from edgeseg.runtime.tensorrt import FLAVORS, Api
 from edgeseg.runtime.tensorrt_engine import CAPTURES_ITSELF
 from tests.kit import fake_trt, old_tensorrt
-from tests.kit.real_tensorrt import RTX, VERSIONS, described, run
+from tests.kit.real_tensorrt import LEAN_ALONE, RTX, VERSIONS, described, run
 from tests.runtime.tensorrt_interface import (
     ALSO_ELSEWHERE,
     NOT_IN_SOURCES,
@@ -72,6 +72,24 @@ def test_a_release_has_what_it_is_used_for_and_no_more(version):
     for feature, table in ALSO_ELSEWHERE.items():
         lacking = [m for m, names in uses(table) if not has(members, m, names)]
         assert not getattr(release, feature) or lacking == []
+
+
+def test_the_lean_runtime_has_what_runs_an_engine():
+    """It lacks what builds, what TensorRT-RTX alone has, and the inspector."""
+    members = described(LEAN_ALONE)
+    lacking = {m for m in used_in_sources("runtime/") if not has(members, m, None)}
+    kinds = {member.partition(".")[0] for member in lacking}
+    assert kinds == {
+        *("ComputeCapability", "CudaGraphStrategy", "IRuntimeConfig"),
+        *("NetworkDefinitionCreationFlag", "EngineInspector"),
+    }
+    assert {m for m in lacking if m.startswith("IRuntimeConfig.")} == {
+        "IRuntimeConfig.cuda_graph_strategy"
+    }
+    signatures = [m for t in (USED["all"], USED["strong"]) for m in uses(t) if m[1] is not None]
+    used = used_in_sources("runtime/")
+    wrong = [m for m, names in signatures if m in used - lacking and not has(members, m, names)]
+    assert wrong == []
 
 
 def test_the_flags_of_a_network_are_the_release_s_own(version):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgeseg.runtime.layer_times import LayerTime
+from edgeseg.runtime.tensorrt_engine import OpenEngine
 from edgeseg.runtime.tensorrt_layers import inspected_nodes, layer_clock
 
 
@@ -49,3 +50,7 @@ def test_the_inspector_says_which_nodes_a_layer_holds():
     nodes = {"conv1_myl0_4": ("conv1", "node_relu"), "copy": ()}
     assert inspected_nodes(json.dumps(detailed)) == nodes
     assert inspected_nodes(json.dumps({"Layers": ["conv1", "copy"]})) == {}
+
+
+def test_the_lean_runtime_has_no_inspector():
+    assert OpenEngine.layers(SimpleNamespace(api=SimpleNamespace(trt=SimpleNamespace()))) == {}

@@ -10,7 +10,7 @@ from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.choice import cuda_of
 from edgeseg.runtime.tensorrt import FLAVORS, Api, not_started, remedy_of
 from tests.kit.old_tensorrt import library
-from tests.kit.real_tensorrt import LEAN, RTX, wheels
+from tests.kit.real_tensorrt import LEAN, LEAN_ALONE, RTX, wheels
 from tools.cudasim.skipping import run_or_skip
 
 
@@ -38,6 +38,12 @@ def test_a_driver_older_than_the_cuda_of_a_wheel(version, work, driver, needed, 
     assert f"tensorrt {version} does not start" in problem and "error: 35" in problem
     assert f"built for CUDA {needed}. The driver" in problem
     assert problem.endswith(f"supports CUDA {supported}.") and remedy in said
+
+
+def test_the_lean_runtime_alone_names_the_lean_package_for_an_old_driver():
+    kind, code, problem, _ = error_of(LEAN_ALONE, "open", driver=11080)
+    assert (kind, code) == ("CudaError", "cuda/old-driver")
+    assert "tensorrt 10.16.1.11 does not start" in problem and "error: 35" in problem
 
 
 @pytest.mark.parametrize("work", ["open", "build"])
