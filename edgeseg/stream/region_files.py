@@ -54,7 +54,7 @@ class RegionFiles:
                     "area": region.area,
                     "bbox": list(region.box),
                     "iscrowd": 0,
-                    "score": round(region.peak, 6),
+                    "score": region.to_json()["peak"],
                 }
             )
 

@@ -14,6 +14,7 @@ Source: Pick, Geometrisches zur Zahlenlehre, 1899.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import cos, hypot, isfinite, radians, sin
 from typing import Any, NamedTuple
 
 import cv2
@@ -69,7 +70,7 @@ class Region(NamedTuple):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that are known, rounded."""
+        """Return the fields that are known, rounded; NaN and infinity, which JSON lacks, are None."""
         found: dict[str, Any] = {}
         values: tuple[Any, ...] = self
         for name, value in zip(self._fields, values, strict=True):
@@ -77,7 +78,7 @@ class Region(NamedTuple):
                 continue
             digits = DIGITS.get(name, 3)
             if isinstance(value, float):
-                value = round(value, digits)
+                value = round(value, digits) if isfinite(value) else None
             elif isinstance(value, tuple):
                 value = [round(number, digits) for number in value]
             found[name] = value
@@ -209,7 +210,7 @@ class _View:
         points, area, (sx, sy) = self._points[place], self._areas[place], self._scale
         own, alone = self.pixels(place)
         moments = cv2.moments(own, binaryImage=True)
-        length, width, angle = _rotated(points, 1.0)
+        length, width, angle = _rotated(points)
         peak, mean = self.values(place, own, alone)
         millimeters: tuple[float, float, float] | tuple[()] = ()
         if self._mm is not None:
@@ -217,7 +218,7 @@ class _View:
             long, short = length * x, width * x
             if abs(x / y - 1) > 1e-6:
                 scaled = points.astype(np.float32) * np.array([x, y], np.float32)
-                long, short, _ = _rotated(scaled, (x * y) ** 0.5)
+                long, short, _ = _rotated(scaled, (x, y))
             millimeters = area * x * y, long, short
         return Region(
             (left, top, right - left + 1, bottom - top + 1),
@@ -340,12 +341,17 @@ def _outlines(mask: NDArray[np.uint8]) -> Outlines:
     )
 
 
-def _rotated(points: NDArray[Any], pixel: float) -> tuple[float, float, float]:
-    """Return length, width and angle of the smallest rotated box around pixels of a size.
+def _rotated(
+    points: NDArray[Any], pixel: tuple[float, float] = (1.0, 1.0)
+) -> tuple[float, float, float]:
+    """Return length, width and angle of the smallest rotated box around pixels of a size (x, y).
 
     points: [n, 1, 2], the centers of pixels.
     """
     _, (one, other), angle = cv2.minAreaRect(points)
     if one < other:
         one, other, angle = other, one, angle + 90
-    return float(one) + pixel, float(other) + pixel, float(angle) % 180
+    across, down = cos(radians(angle)), sin(radians(angle))
+    along = hypot(pixel[0] * across, pixel[1] * down)
+    beside = hypot(pixel[0] * down, pixel[1] * across)
+    return float(one) + along, float(other) + beside, float(angle) % 180

@@ -24,7 +24,7 @@ from edgeseg.log import log
 from edgeseg.stream.sink.base import Record, RecordSink
 
 KINDS = ("start", "index", "lost")  # the keys of which every line has one
-LONGEST = 1 << 16  # bytes of a line; a file name has at most 4096
+LONGEST = 1 << 20  # bytes of a line: 200 regions, each with the name of a ROI
 
 
 class JsonlSink(RecordSink):

@@ -101,6 +101,7 @@ def test_a_second_start_appends_and_overwrite_replaces(tmp_path):
         ('{"start": "2026"}\n{"index": 1}', ["start", "index"]),
         ('{"start": "2026"}\n\0\0\0\0', ["start"]),  # after a power cut
         ('{"sta', []),
+        ('{"start": "2026"}\n{"index": 1, "regions": "' + 300_000 * "a", ["start"]),
     ],
 )
 def test_the_half_line_of_a_killed_process_is_ended_or_removed(tmp_path, before, kept):
