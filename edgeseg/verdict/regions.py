@@ -70,7 +70,7 @@ class Region(NamedTuple):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that are known, rounded; NaN and infinity, which JSON lacks, are None."""
+        """Return the fields that are known, rounded; None: NaN or infinity, which JSON lacks."""
         found: dict[str, Any] = {}
         values: tuple[Any, ...] = self
         for name, value in zip(self._fields, values, strict=True):

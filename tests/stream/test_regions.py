@@ -101,7 +101,7 @@ def test_nothing_is_measured_where_nobody_asks(monkeypatch):
     def measure(*_, **__):
         raise AssertionError("measured")
 
-    monkeypatch.setattr("edgeseg.stream.pipeline.inference.find_regions", measure)
+    monkeypatch.setattr("edgeseg.stream.pipeline.judge.find_regions", measure)
     report = stream(RedBackend(), ListSource(IMAGES), [], StreamConfig(window=False))
     assert (report.frames, report.anomalous) == (4, 2)
 
