@@ -217,7 +217,7 @@ def build_engine(
     from edgeseg.engine.build_engine import build_engine as build
 
     config = _settings(BuildConfig, settings)
-    return build(graph_of(model), config, out=Path(out)).path
+    return build(graph_of(model, config), config, out=Path(out)).path
 
 
 def run_of(given: str | Path | None) -> Path:
@@ -234,9 +234,10 @@ def run_of(given: str | Path | None) -> Path:
     return path
 
 
-def graph_of(given: str | Path | None) -> Path:
+def graph_of(given: str | Path | None, build: BuildConfig | None = None) -> Path:
     """Return the ONNX file of a run, exported if it is not yet.
 
+    build: of which the graph is the source; the form of its head is that for the target.
     ModelError (`model/not-a-graph`) for an engine.
     """
     from edgeseg.loading import find_model
@@ -245,7 +246,12 @@ def graph_of(given: str | Path | None) -> Path:
     if path.is_dir():
         from edgeseg.exporter.ensure import exported_graph
 
-        return exported_graph(path)
+        form = None
+        if build is not None:
+            from edgeseg.engine.head_form import exported_form
+
+            form = exported_form(build)
+        return exported_graph(path, form)
     if path.suffix != ".onnx" or path.with_suffix(".json").is_file():
         raise ModelError(
             f"not an exported graph: {path} (expected a run or the ONNX file of edgeseg export)",

@@ -161,7 +161,7 @@ class GraphCard:
     input_check: tuple[InputLimit, ...] = ()
     """The columns of the output `input_check`, in order; empty: the graph lacks this output."""
     optimized_for: str = "cpu"
-    """The form of the head: `cpu` has fewer MACs, `gpu` fewer kernels."""
+    """The form of the head: `cpu` has fewer MACs, `gpu` fewer kernels; `any`: it has no head."""
     input_note: dict[str, Any] = field(default_factory=dict)
     """As in ModelCard; of an engine also what its precision moved."""
     versions: dict[str, str]

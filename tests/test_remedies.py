@@ -24,7 +24,7 @@ NUMBERS_AND_WORDS = set(  # attributes and names that need no quotes: edgeseg's 
     "precision runtime via width height n frame_format capability compute_capability higher newest "
     "nearest epochs AHEAD OFFLINE LIMIT BY_ONNX TRY_WITHOUT name command flag found place again "
     "remedy replace elsewhere inside option MOST_VALUES batch enough tile_size "
-    "overlap least channels".split()
+    "overlap least channels wanted".split()
 ) | {"others[0]", "near[0]", "LIMITS[name]", "10 * limit(LIMIT)"}
 VALUE = "VALUE"
 

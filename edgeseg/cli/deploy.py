@@ -82,7 +82,7 @@ def build_engine(
     limit_threads(threads)
     if config.data is not None and config.precision != "fp32":  # for the accuracy gate
         open_dataset(config.data)  # before a run is exported
-    return run_build(graph_of(model), config, out=out)
+    return run_build(graph_of(model, config), config, out=out)
 
 
 @command(PANEL)

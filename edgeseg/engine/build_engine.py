@@ -26,6 +26,7 @@ from edgeseg.cards import EngineCard, GraphCard
 from edgeseg.config import BuildConfig, RuntimeName, VerifyConfig
 from edgeseg.data.frames import parity_frames, pick_images
 from edgeseg.data.images import Image, read_image
+from edgeseg.engine.head_form import tell_form
 from edgeseg.engine.input_limits import moved_limits
 from edgeseg.engine.tensorrt import Plan, build_plan
 from edgeseg.engine.typed import Typed, typed_graph
@@ -52,10 +53,6 @@ from edgeseg.settings import plain
 TOLERANCE = 1e-4  # of the maps in FP32; differences of lower precisions are reported
 CHECKED = 16  # photos of the calibration on which an INT8 engine without --data is judged
 NOT_RUN = "the engine was not run on a GPU"
-MORE_KERNELS = (
-    "the head of this graph has the form for a CPU: fewer MACs, and about ten more kernels. Which "
-    "is faster on a discrete GPU was not measured; the other: edgeseg export --optimize-for gpu"
-)
 
 
 @dataclass(frozen=True)
@@ -130,8 +127,7 @@ def build_engine(
     check_writable(out)
     if runtime in GRAPH_RUNTIMES:
         _check_out(out / _file_name(card, runtime, CPU, config), graph)
-    if runtime in trt.FLAVORS and not here.jetson and card.optimized_for == "cpu":
-        log.info(MORE_KERNELS)
+    tell_form(card, runtime, config, here)
     typed = typed_graph(source, card, runtime, config, int8=int8)
     started = time.perf_counter()
     if builder:

@@ -33,7 +33,8 @@ from edgeseg.graph.memory import tensor_bytes
 from edgeseg.loading import open_run, opened_run
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
-from edgeseg.model.export_head import export_form
+from edgeseg.model.export_head import export_form, head_of
+from edgeseg.model.fused import Fused
 from edgeseg.packages.extras import installed
 from edgeseg.runtime.base import INPUTS, output_names
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
@@ -71,8 +72,10 @@ class Exported:
         return {**facts, "tensor_bytes": self.tensor_bytes, "parity": self.parity.to_json()}
 
 
-def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> Exported:
-    """Write runs/<name>/<name>.onnx and return what was written.
+def export_run(
+    run: Path, config: ExportConfig, *, data: Path | None = None, path: Path | None = None
+) -> Exported:
+    """Write runs/<name>/<name>.onnx, or another path, and return what was written.
 
     data: the folder that the run was trained on; its held-out images are the frames of the parity
     check. Errors: ModelError for a run without thresholds, GateFailed (no file) without parity.
@@ -84,11 +87,11 @@ def export_run(run: Path, config: ExportConfig, *, data: Path | None = None) -> 
             remedy=f"edgeseg threshold {quoted(run)} DATA --false-reject 0.01",
             code="model/no-thresholds",
         )
-    path = run / f"{card.name}.onnx"
+    path = path or run / f"{card.name}.onnx"
     check_outputs({"the graph": path}, [run / CARD, run / WEIGHTS])
     check_writable(run)
     paths = held_out(card, data)[:KEPT] if data else []
-    images = [read_image(path, card.bit_depth) for path in paths]
+    images = [read_image(each, card.bit_depth) for each in paths]
     with opened(run, card, config, data) as backend:
         warn_if_useless(run, backend.card)
         return export_graph(backend, path, config, images=images)
@@ -121,7 +124,7 @@ def export_graph(
     card = replace(
         backend.card,
         versions=backend.card.versions | versions,
-        optimized_for=config.optimize_for,
+        optimized_for=config.optimize_for if _has_head(backend) else "any",
     )
     frames = parity_frames(card, images)
     with replacing(path) as part:
@@ -151,6 +154,10 @@ def _trace(backend: PyTorchBackend, optimize_for: OptimizeFor) -> ModelProto:
             remedy="train with --teacher resnet18 or efficientnet_lite0, and report this",
             code="build/export",
         ) from error
+
+
+def _has_head(backend: PyTorchBackend) -> bool:
+    return isinstance(backend.module, Fused) and head_of(backend.module) is not None
 
 
 def _check_memory(tensors: int, card: GraphCard) -> None:

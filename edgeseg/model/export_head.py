@@ -45,10 +45,7 @@ SEEN = torch.tensor([[0.0, 1, 1], [1, 1, 1], [1, 1, 0]])
 
 def export_form(module: nn.Module) -> nn.Module:
     """Return the module to export; the same object where there is no head, as in STPM."""
-    if not isinstance(module, Fused):
-        return module
-    head = getattr(module.detector, "head", None)
-    if not isinstance(head, SegmentationHead):
+    if not isinstance(module, Fused) or (head := head_of(module)) is None:
         return module
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     exported = copy.deepcopy(module, shared)
@@ -62,6 +59,12 @@ def export_form(module: nn.Module) -> nn.Module:
     detector.similarity = Levels(inputs)
     detector.head = ExportHead(head, channels, sizes)
     return exported.eval()
+
+
+def head_of(module: Fused) -> SegmentationHead | None:
+    """Return the head of an exported module, if it has one."""
+    head = getattr(module.detector, "head", None)
+    return head if isinstance(head, SegmentationHead) else None
 
 
 class Levels(nn.Module):

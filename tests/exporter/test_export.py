@@ -18,7 +18,7 @@ from edgeseg.config import ExportConfig
 from edgeseg.data.formats.frame_bytes import to_bgr, write_frame
 from edgeseg.errors import ConfigError, DataError, GateFailed, ModelError
 from edgeseg.evaluation.compare import compare
-from edgeseg.exporter import export
+from edgeseg.exporter import ensure, export
 from edgeseg.exporter.ensure import exported_graph
 from edgeseg.exporter.export import export_graph, export_run
 from edgeseg.files import sha256
@@ -28,6 +28,7 @@ from edgeseg.model.destseg import DeSTSeg
 from edgeseg.model.dskd import DSKD
 from edgeseg.model.teacher import Teacher
 from edgeseg.runtime.base import Slot
+from edgeseg.runtime.onnx_card import read_onnx_card
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
 from edgeseg.training.checkpoint import save_weights
@@ -318,6 +319,31 @@ def test_a_graph_is_exported_when_it_is_missing_or_old(toy_run, said):
         exported_graph(toy_run)
         assert said[0] == f"{graph} is out of date: exporting {toy_run} again"
     assert graph.stat().st_mtime_ns > written
+
+
+def test_the_form_of_the_head_is_exported_for_the_target_of_a_build(toy_run, monkeypatch, said):
+    graph = exported_graph(toy_run)
+    assert exported_graph(toy_run, "gpu") == graph, "a network without a head has one form"
+    monkeypatch.setattr(export, "_has_head", lambda backend: True)
+    export_run(toy_run, ExportConfig(frame_size="64x40", format="gray"))
+    assert exported_graph(toy_run, "cpu") == exported_graph(toy_run) == graph
+    other = exported_graph(toy_run, "gpu")
+    assert other == toy_run / "toy-gpu.onnx"
+    assert said[-2].startswith(
+        f"{graph} has the head in the form for a cpu: exporting toy-gpu.onnx"
+    )
+    cards = [read_onnx_card(path) for path in (graph, other)]
+    assert [card.optimized_for for card in cards] == ["cpu", "gpu"]
+    assert cards[0].frame_shape == cards[1].frame_shape == (1, 40, 64, 1)
+    written = other.stat().st_mtime_ns
+    assert exported_graph(toy_run, "gpu") == other and other.stat().st_mtime_ns == written
+    export_run(toy_run, ExportConfig(frame_size="32x32"))
+    assert read_onnx_card(exported_graph(toy_run, "gpu")).frame_shape == (1, 32, 32, 3)
+    monkeypatch.setattr(ensure, "installed", lambda name: None)
+    other.unlink()
+    assert exported_graph(toy_run, "gpu") == graph, "without PyTorch"
+    graph.unlink()
+    assert read_onnx_card(exported_graph(toy_run, "gpu")).optimized_for == "gpu"
 
 
 def test_the_exporter_is_quiet(tmp_path, capfd):
