@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.cards import GraphCard
 from edgeseg.cuda.array import DeviceArray
 from edgeseg.cuda.foreign import host_array
 from edgeseg.data.formats.frame_bytes import to_bgr
@@ -47,6 +48,21 @@ def three_channels(frame: Any, bit_depth: int) -> Image:
     if frame.shape[2:] == (3,):
         return frame
     return np.repeat(frame.reshape(*frame.shape[:2], 1), 3, axis=2)
+
+
+def picture_of(frame: Any, card: GraphCard) -> Image | None:
+    """Return raw bytes in the format of the graph as BGR uint8 [H, W, 3]; None for other frames.
+
+    Raw are frames [H, W, 2] of `yuyv` and `uyvy` of any size, and of `nv12` those of the graph's
+    size: with another one they would look like gray pictures. Those of `bayer_rggb` may pass for
+    gray: its colors are taken from the same places again.
+    """
+    frame, kind = host_array(frame), card.frame_format
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or not frame.size:
+        return None
+    pairs = kind in ("yuyv", "uyvy") and frame.shape[2:] == (2,) and frame.shape[1] % 2 == 0
+    planes = kind == "nv12" and frame.shape in (card.frame_shape[1:], card.frame_shape[1:3])
+    return to_bgr(frame, kind) if pairs or planes else None
 
 
 def run_on(backend: Backend, frame: Any, channels: str) -> None:

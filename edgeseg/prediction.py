@@ -28,7 +28,7 @@ from edgeseg.frame.geometry import Box, Size
 from edgeseg.frame.locate import STILL, Shift, placed
 from edgeseg.frame.raster import Labels
 from edgeseg.frame.roi import Roi
-from edgeseg.given_frame import fetched, lent_outputs, run_on, three_channels
+from edgeseg.given_frame import fetched, lent_outputs, picture_of, run_on, three_channels
 from edgeseg.runtime.base import Backend
 from edgeseg.verdict.region_config import RegionConfig
 from edgeseg.verdict.regions import Region, Regions, enlarged, find_regions
@@ -186,7 +186,8 @@ class Model:
         """Inspect one frame.
 
         frame: uint8 [H, W], [H, W, 1] or [H, W, 3] of any size, of NumPy or in host memory through
-        DLPack; another size than the graph's is resized with the filter of training. In GPU memory,
+        DLPack; another size than the graph's is resized with the filter of training. A graph of
+        another format also takes its raw bytes, as `picture_of` says. In GPU memory,
         through DLPack or `__cuda_array_interface__`, it has the size and the frame format of the
         graph, whose engine runs on that GPU. channels: order of the three channels.
         Errors: DataError (`frame/dtype`, `frame/shape`), ConfigError (`frame/channels`), ModelError
@@ -199,7 +200,9 @@ class Model:
                 code="frame/channels",
             )
         if not on_gpu(frame):
-            frame = three_channels(frame, self.card.bit_depth)
+            raw = picture_of(frame, self.card)
+            frame = three_channels(frame, self.card.bit_depth) if raw is None else raw
+            channels = channels if raw is None else "bgr"
         if not self._running.acquire(blocking=False):
             raise ModelError(
                 f"{self.card.name} is busy with a frame of another thread.",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgeseg.cards import InputLimit
+from edgeseg.data.formats.frame_bytes import write_frame
 from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.frame.pixel_formats import PIXEL_FORMATS
 from edgeseg.prediction import Model, Prediction, load, mask_of
@@ -62,6 +63,30 @@ def test_model_converts_to_the_channels_of_the_graph(frame_format):
     found = model(frame)
     np.testing.assert_array_equal(found.mask, model(frame[..., ::-1], channels="rgb").mask)
     np.testing.assert_array_equal(found.draw(), model(frame[..., ::-1], channels="rgb").draw())
+
+
+@pytest.mark.parametrize("frame_format", ["yuyv", "uyvy", "nv12", "bayer_rggb"])
+def test_model_takes_the_raw_bytes_of_its_format(frame_format):
+    red = PIXEL_FORMATS[frame_format]
+    raw = np.zeros(red.shape(48, 64), np.uint8)
+    write_frame(solid_image(200), "bgr", raw, frame_format)
+    with Model(RedBackend(make_card(frame_format=frame_format))) as model:
+        expected = model(solid_image(200))
+        found = model(raw, channels="rgb")
+        assert (found.score, found.mask.shape) == (
+            pytest.approx(expected.score, abs=0.01),
+            (48, 64),
+        )
+        drawn = found.draw()
+    assert drawn.shape == (48, 64, 3)
+    if frame_format in ("yuyv", "uyvy"):
+        with Model(RedBackend(make_card(frame_format=frame_format))) as model:
+            assert model(raw[:30, :20]).mask.shape == (30, 20)
+            with fails(DataError, "frame/shape"):
+                model(raw[:, :21])
+    if frame_format == "nv12":
+        with Model(RedBackend(make_card(frame_format=frame_format))) as model:
+            assert model(raw[:, :, 0]).score == found.score
 
 
 def test_a_prediction_keeps_its_arrays_when_the_model_runs_again(model):
