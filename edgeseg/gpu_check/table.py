@@ -74,6 +74,14 @@ CHECKS: tuple[GpuCheck, ...] = (
         expected="every mask right; --io auto takes the faster path", seconds=30.0,
     ),
     GpuCheck(
+        name="model-dlpack", tier=1, group="stream", function=f"{ROOM}.gpu_frames:model",
+        expected="frames in GPU memory, every mask right", arguments={"lender": "dlpack"},
+    ),
+    GpuCheck(
+        name="model-interface", tier=1, group="stream", function=f"{ROOM}.gpu_frames:model",
+        expected="frames in GPU memory, every mask right", arguments={"lender": "interface"},
+    ),
+    GpuCheck(
         name="gil", tier=1, group="waiting", function=f"{ROOM}.waiting:other_threads",
         expected="another thread pauses for at most a quarter of a wait",
     ),
@@ -109,6 +117,11 @@ CHECKS: tuple[GpuCheck, ...] = (
     GpuCheck(
         name="array-interface", tier=1, group="pytorch", function=f"{ROOM}.pytorch:array_interface",
         expected="PyTorch reads and writes device memory without a copy", seconds=90.0,
+    ),
+    GpuCheck(
+        name="model-pytorch", tier=2, group="pytorch", function=f"{ROOM}.gpu_frames:model",
+        expected="model(tensor) and the tensor of its mask, every mask right", seconds=40.0,
+        arguments={"lender": "pytorch"},
     ),
     GpuCheck(
         name="fp16", tier=2, group="pytorch", function=f"{ROOM}.pytorch:half",

@@ -3,7 +3,8 @@
 import ctypes
 
 from edgeseg.cuda.driver import LIBRARY, CudaPython, _failed, open_cuda
-from edgeseg.gpu_check import frames, kernels, lifetimes, waiting
+from edgeseg.cuda.foreign import ForeignFrames
+from edgeseg.gpu_check import frames, gpu_frames, kernels, lifetimes, waiting
 from edgeseg.gpu_check.finding import Skipped
 from edgeseg.gpu_check.stand_in import SIDE
 from edgeseg.runtime.tensorrt_backend import TrtBackend
@@ -54,7 +55,8 @@ def check(room, name, fault="", idle_us=20_000, **arguments):
     kernels.Kernels = Simulated
     if fault:
         globals()[fault]()
-    module = {"frames": frames, "lifetimes": lifetimes, "waiting": waiting}[room]
+    rooms = (frames, gpu_frames, lifetimes, waiting)
+    module = {each.__name__.rpartition(".")[2]: each for each in rooms}[room]
     try:
         outcome = getattr(module, name)(**arguments)
     except Skipped as skipped:
@@ -64,6 +66,11 @@ def check(room, name, fault="", idle_us=20_000, **arguments):
 
 def read_before_finish():
     TrtBackend.finish = lambda self: None
+
+
+def frame_not_read():
+    """Compute on whatever the engine's memory has, instead of the frame that is lent."""
+    ForeignFrames.copy = lambda self, target, source, stream: None
 
 
 def gil_kept():

@@ -1,6 +1,7 @@
 """Tier 1 on the simulated driver: each check passes, and a planted fault fails it."""
 
 import pytest
+import torch
 
 from tests.gpu_check import scenarios
 from tools.cudasim.skipping import run_or_skip
@@ -37,6 +38,21 @@ def test_a_mask_that_is_read_too_early_is_seen(io):
 def test_the_loop_shows_every_frame(io):
     passed, found, figures = check("frames", "stream_loop", io=io, frames=100)
     assert (passed, figures["right"]) == (True, 100), found
+
+
+@pytest.mark.parametrize("lender", ["dlpack", "interface"])
+def test_a_model_is_called_with_frames_in_gpu_memory(lender):
+    passed, found, figures = check("gpu_frames", "model", frames=30, lender=lender)
+    assert (passed, figures) == (True, {"right": 60, "lent": 60, "n": 60}), found
+    passed, found, _ = check("gpu_frames", "model", "frame_not_read", frames=5, lender=lender)
+    assert not passed, found
+
+
+def test_a_model_is_called_with_tensors_where_pytorch_sees_the_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("this PyTorch sees a GPU")
+    skipped, reason, _ = check("gpu_frames", "model", frames=2, lender="pytorch")
+    assert skipped == "skipped" and "does not see the GPU" in reason
 
 
 def test_large_frames_are_timed_on_both_paths():
