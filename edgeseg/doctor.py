@@ -1,8 +1,8 @@
 """What this machine can run, and the commands that install what is missing, in under 5 seconds.
 
-What is installed is called (`trials.py`): a runtime computes a graph of one node, the GPU gets a
-copy and returns it, OpenCV reads a picture and a pipeline. Torch is not imported, which takes
-seconds. Nothing is trained, built or changed.
+What is installed is called (`trials.py`): a runtime computes a graph of one node, TensorRT starts,
+the GPU gets a copy and returns it, PyTorch computes a gradient in a process of its own, OpenCV
+reads a picture and a pipeline, PyAV writes a video. Nothing is built or changed.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
 from edgeseg.packages.extras import install_command, installed
 from edgeseg.packages.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv, silence
 from edgeseg.packages.system import GSTREAMER, apt_install, get_gstreamer
-from edgeseg.packages.trials import try_gstreamer, try_opencv, try_runtime
+from edgeseg.packages.trials import TorchTrial, try_gstreamer, try_opencv, try_pyav, try_runtime
 from edgeseg.runtime.choice import Candidate, best, builders, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.engine_pair import card_path
-from edgeseg.runtime.tensorrt import FLAVORS
+from edgeseg.runtime.tensorrt import FLAVORS, load, start
 from edgeseg.text import counted
 
 State = Literal["ok", "none", "warn", "missing"]  # none: absent, and not needed
@@ -90,17 +90,17 @@ def examine(folder: Path = Path()) -> Diagnosis:
     """Examine the machine, the packages, the cameras and the project in a working folder."""
     start = time.perf_counter()
     here = this_machine()
+    torch = TorchTrial() if installed("torch") else None
     runtimes = tuple(_tried(probe(candidate)) for candidate in candidates(here))
+    packages = (_teacher(), *_opencv(here), _display())  # while PyTorch is tried
     findings = (
         *_machine(here),
         *_cuda(here),
         *_jetpack(here),
         *_clocks(read_state(bus_id=here.gpu_bus_id), sysfs.fastest_mode(Path("/"))),
         *(_runtime(candidate) for candidate in runtimes),
-        _training(),
-        _teacher(),
-        *_opencv(here),
-        _display(),
+        _training(torch),
+        *packages,
         _cameras(Path("/dev"), Path("/sys/class/video4linux")),
         _disk(folder),
         _runs(folder / "runs"),
@@ -187,18 +187,37 @@ def _cuda(here: Machine) -> Iterator[CheckResult]:
 
 
 def _tried(candidate: Candidate) -> Candidate:
-    """Return a runtime with an obstacle where it does not compute a graph of one node."""
-    if not candidate.runs or not (wrong := try_runtime(candidate.runtime)):
+    """Return a runtime with an obstacle where it computes no graph, or does not start."""
+    if not candidate.runs:
+        return candidate
+    if candidate.runtime in FLAVORS:
+        kinds: tuple[Literal["Runtime", "Builder"], ...] = ("Runtime", "Builder")
+        broken = _start(candidate, *kinds[: 1 if candidate.lean else 2])
+        if broken is None:
+            return candidate
+        return dataclasses.replace(candidate, obstacle=broken.problem, remedy=broken.remedy)
+    if not (wrong := try_runtime(candidate.runtime)):
         return candidate
     remedy = install_command(candidate.extra, "--force-reinstall")
     return dataclasses.replace(candidate, obstacle=f"does not work: {wrong}", remedy=remedy)
 
 
+def _start(candidate: Candidate, *kinds: Literal["Runtime", "Builder"]) -> EdgesegError | None:
+    """Start TensorRT's runtime or builder; return why it does not."""
+    try:
+        api = load(candidate.runtime)
+        for kind in kinds:
+            start(api, kind, lambda severity, text: None)
+    except EdgesegError as error:
+        return error
+    return None
+
+
 def _runtime(candidate: Candidate) -> CheckResult:
     if candidate.runs:
-        works = "" if candidate.runtime in FLAVORS else ", computes a graph"
+        works = ", starts" if candidate.runtime in FLAVORS else ", computes a graph"
         if candidate.lean:
-            works = ", lean runtime: runs engines of build-engine --lean, builds none"
+            works += "; lean runtime: runs engines of build-engine --lean, builds none"
         found = f"{candidate.version}{works}{_note(candidate)}"
         return CheckResult(candidate.runtime, "ok", found)
     if candidate.remedy:
@@ -207,7 +226,9 @@ def _runtime(candidate: Candidate) -> CheckResult:
         return CheckResult(candidate.runtime, "none", f"not installed; {candidate.obstacle}")
     found = f"{candidate.version}; cannot run engines here: {candidate.obstacle}"
     if candidate.runtime == "tensorrt-rtx":
-        found += "; can build for other GPUs (--compute-capability 8.6)"
+        if broken := _start(candidate, "Builder"):
+            return CheckResult(candidate.runtime, "missing", broken.problem, broken.remedy)
+        found += "; its builder starts, for other GPUs (--compute-capability 8.6)"
     return CheckResult(candidate.runtime, "ok", found + _note(candidate))
 
 
@@ -219,13 +240,19 @@ def _note(candidate: Candidate) -> str:
     return f"; {note}" if note else ""
 
 
-def _training() -> CheckResult:
+def _training(torch: TorchTrial | None) -> CheckResult:
     versions = {name: installed(name) for name in TRAINING}
     lacking = [name for name, version in versions.items() if version is None]
     if lacking:
         found = f"not installed: {', '.join(lacking)}; needed by train and export"
         return CheckResult("training", "missing", found, install_command("train"))
-    return CheckResult("training", "ok", ", ".join(f"{k} {v}" for k, v in versions.items()))
+    found = ", ".join(f"{k} {v}" for k, v in versions.items())
+    wrong = torch.result() if torch else ""
+    if wrong:
+        remedy = install_command("train", "--force-reinstall")
+        return CheckResult("training", "missing", f"PyTorch does not work: {wrong}", remedy)
+    works = "loads slowly and was not tried" if wrong is None else "computes a gradient"
+    return CheckResult("training", "ok", f"PyTorch {works}; {found}")
 
 
 def _teacher() -> CheckResult:
@@ -251,8 +278,12 @@ def _opencv(here: Machine) -> Iterator[CheckResult]:
         yield CheckResult("OpenCV", "missing", f"{version}; does not work: {wrong}", remedy)
     else:
         yield CheckResult("OpenCV", "ok", f"{version}; reads PNG and JPEG")
-    if pyav := installed("av"):
-        yield CheckResult("video", "ok", f"writes H.264 with PyAV {pyav}")
+    pyav = installed("av")
+    if pyav and (wrong := try_pyav()):
+        remedy = install_command("video", "--force-reinstall")
+        yield CheckResult("video", "warn", f"PyAV {pyav} does not work: {wrong}", remedy)
+    elif pyav:
+        yield CheckResult("video", "ok", f"writes H.264 with PyAV {pyav}, and reads it back")
     elif _writes_video(cv2):
         better = f"for H.264 that plays after a kill: {install_command('video')}"
         yield CheckResult("video", "ok", f"writes MPEG-4 with OpenCV; {better}")

@@ -6,12 +6,13 @@ import os
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from edgeseg import doctor
 from edgeseg.doctor import CheckResult, Diagnosis, examine
-from edgeseg.errors import MissingExtra
+from edgeseg.errors import CudaError, MissingExtra
 from edgeseg.files import write_atomic
 from edgeseg.machine.facts import this_machine
 from edgeseg.machine.nvml import GpuState
@@ -131,16 +132,15 @@ def test_runtimes_that_run_lack_break_or_are_for_others():
     assert [finding.state for finding in states.values()] == ["ok", "missing", "missing", "none"]
     assert states[BROKEN].found == "libtbb is missing"
     assert states[FOREIGN].found == "not installed; no GPU"
-    rtx = Candidate("tensorrt-rtx", "tensorrt_rtx", "rtx", "1.7", "no GPU")
-    finding = doctor._runtime(rtx)
-    assert finding.state == "ok" and "--compute-capability 8.6" in finding.found
 
 
 def test_a_lean_runtime_runs_engines_and_builds_none(tmp_path):
     lean = Candidate("tensorrt", "tensorrt_lean", "tensorrt", "10.16.1.11", lean=True)
     finding = doctor._runtime(lean)
     assert finding.state == "ok"
-    assert finding.found.startswith("10.16.1.11, lean runtime: runs engines of build-engine --lean")
+    assert finding.found.startswith(
+        "10.16.1.11, starts; lean runtime: runs engines of build-engine --lean"
+    )
     build = {f.area: f for f in doctor._engines(tmp_path, (lean, RUNS))}["build-engine"]
     assert build.found.startswith("uses openvino; not tensorrt: only the lean runtime is installed")
 
@@ -197,17 +197,66 @@ def test_the_clocks_of_others_are_told_where_they_show():
 
 def test_a_tensorrt_newer_than_the_matrix_is_named():
     newer = Candidate("tensorrt", "tensorrt", "tensorrt", "12.0.1")
-    assert doctor._runtime(newer).found.startswith("12.0.1; tensorrt 12.0.1 is newer than 11.4")
+    assert doctor._runtime(newer).found.startswith(
+        "12.0.1, starts; tensorrt 12.0.1 is newer than 11.4"
+    )
     known = Candidate("tensorrt", "tensorrt", "tensorrt", "10.3.0")
-    assert doctor._runtime(known).found == "10.3.0"
+    assert doctor._runtime(known).found == "10.3.0, starts"
 
 
 def test_training_names_what_lacks(monkeypatch):
     versions = {"torch": "2.6.0", "scipy": "1.15"}
     monkeypatch.setattr(doctor, "installed", versions.get)
-    finding = doctor._training()
+    finding = doctor._training(None)
     assert "timm, safetensors, onnx, onnxscript" in finding.found
     assert finding.remedy == install_command("train")
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "words"),
+    [
+        ("", "ok", "PyTorch computes a gradient; torch "),
+        (None, "ok", "PyTorch loads slowly and was not tried; torch "),
+        ("ImportError: libcudnn.so.9", "missing", "PyTorch does not work: ImportError: libcudnn"),
+    ],
+)
+def test_a_pytorch_that_computes_is_slow_or_breaks(monkeypatch, result, state, words):
+    monkeypatch.setattr(doctor, "installed", lambda name: "1.0")
+    finding = doctor._training(SimpleNamespace(result=lambda: result))
+    assert finding.state == state and finding.found.startswith(words)
+    assert ("--force-reinstall" in finding.remedy) is (state == "missing")
+
+
+def test_a_tensorrt_that_does_not_start_runs_nothing(monkeypatch):
+    old = CudaError("tensorrt 11.4 does not start", remedy="a newer driver", code="cuda/old-driver")
+    started = []
+
+    def start(api, kind, keep):
+        started.append(kind)
+        if old:
+            raise old
+
+    monkeypatch.setattr(doctor, "load", lambda runtime: runtime)
+    monkeypatch.setattr(doctor, "start", start)
+    candidate = Candidate("tensorrt", "tensorrt", "tensorrt", "11.4")
+    found = doctor._tried(candidate)
+    assert (found.obstacle, found.remedy) == (old.problem, old.remedy) and not found.runs
+    rtx = Candidate("tensorrt-rtx", "tensorrt_rtx", "rtx", "1.7", "no GPU")
+    assert doctor._runtime(rtx) == CheckResult("tensorrt-rtx", "missing", old.problem, old.remedy)
+    started.clear()
+    old = None
+    assert doctor._tried(candidate) == candidate and started == ["Runtime", "Builder"]
+    assert "; its builder starts, for other GPUs" in doctor._runtime(rtx).found
+    started.clear()
+    doctor._tried(dataclasses.replace(candidate, lean=True))
+    assert started == ["Runtime"]
+
+
+def test_a_pyav_that_does_not_encode(monkeypatch):
+    monkeypatch.setattr(doctor, "try_pyav", lambda: "no libx264")
+    monkeypatch.setattr(doctor, "installed", lambda name: "18.1")
+    video = areas(doctor._opencv(HERE))["video"]
+    assert (video.state, video.found) == ("warn", "PyAV 18.1 does not work: no libx264")
 
 
 def test_weights_that_are_not_on_this_disk(monkeypatch):

@@ -11,6 +11,7 @@ from edgeseg.config import GpuConfig, Io
 from edgeseg.cuda.array import DeviceArray
 from edgeseg.cuda.driver import open_cuda
 from edgeseg.cuda.foreign import ordinal_of
+from edgeseg.data.images import Image
 from edgeseg.gpu_check import kernels as gpu
 from edgeseg.gpu_check.finding import GpuFinding
 from edgeseg.gpu_check.frames import SMALL, TOLERANCE, Answers
@@ -19,8 +20,7 @@ from edgeseg.gpu_check.stand_in import open_stand_in
 from edgeseg.prediction import Model, Prediction
 from edgeseg.runtime.base import Slot
 
-Frame = NDArray[np.uint8]
-Lend = Callable[[Frame], Any]
+Lend = Callable[[Image], Any]
 Read = Callable[[DeviceArray], NDArray[Any]]
 IOS: tuple[Io, ...] = ("mapped", "copy")
 
@@ -72,7 +72,7 @@ def _of_driver(offer: Callable[[DeviceArray], Any]) -> Iterator[tuple[Lend, Read
     with open_cuda() as cuda, cuda.current(), cuda.stream() as stream:
         memory, host = cuda.buffer(size), cuda.pinned(size)
 
-        def lend(frame: Frame) -> Any:
+        def lend(frame: Image) -> Any:
             host.view.array[...] = frame.reshape(-1)
             stream.copy_in(memory.address, host.view)
             stream.synchronize()
@@ -93,7 +93,7 @@ def _of_driver(offer: Callable[[DeviceArray], Any]) -> Iterator[tuple[Lend, Read
 def _of_pytorch() -> Iterator[tuple[Lend, Read]]:
     torch = cuda_torch()
 
-    def lend(frame: Frame) -> Any:
+    def lend(frame: Image) -> Any:
         tensor = torch.from_numpy(frame).cuda()
         for _ in range(20):  # work that is pending when the model is called
             tensor = 255 - tensor

@@ -1,9 +1,13 @@
 """Calls that show whether an installed package works here: its import and its version do not.
 
-Each takes milliseconds and returns what is wrong, in a few words; empty if nothing is.
+Each returns what is wrong, in a few words; empty if nothing is. They take milliseconds, except for
+PyTorch, which is tried in a process beside them.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
+from io import BytesIO
 from types import ModuleType
 
 import numpy as np
@@ -19,6 +23,14 @@ GIVEN = np.array([0.5, -1.0, 2.0, 3.0], np.float32)
 TEST_PIPELINE = (
     "videotestsrc num-buffers=1 ! video/x-raw,format=BGR,width=64,height=48 ! appsink sync=false"
 )
+# The gradient of a convolution, whatever its weights are: 108 of them, each 36 ones.
+TRAIN = (
+    "import torch; convolution = torch.nn.Conv2d(3, 4, 3); "
+    "convolution(torch.ones(1, 3, 8, 8)).sum().backward(); "
+    "print(float(convolution.weight.grad.sum()))"
+)
+GRADIENT = "3888.0"
+PATIENCE = 10.0  # seconds; PyTorch loads in 1.5, and longer from a disk that has to be read
 
 
 def try_runtime(runtime: str) -> str:
@@ -34,6 +46,37 @@ def try_opencv(cv2: ModuleType) -> str:
 def try_gstreamer(cv2: ModuleType) -> str:
     """Read one frame of a test pipeline."""
     return _tried(lambda: _gstreamer(cv2))
+
+
+def try_pyav() -> str:
+    """Write a video in H.264 and read it back."""
+    return _tried(_pyav)
+
+
+class TorchTrial:
+    """A step of training in a process of its own; a PyTorch that crashes ends it alone."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", TRAIN],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def result(self, patience: float = PATIENCE) -> str | None:
+        """Wait for the result: what is wrong, or None where it takes longer."""
+        try:
+            out, err = self._process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return None
+        if self._process.returncode:
+            said = err.strip().split("\n")[-1]
+            return said or f"its process ended with code {self._process.returncode}"
+        return "" if out.strip() == GRADIENT else f"computes a gradient of {out.strip()}"
 
 
 def _tried(call: Callable[[], str]) -> str:
@@ -84,3 +127,21 @@ def _gstreamer(cv2: ModuleType) -> str:
     if not done or frame is None:
         return "a test pipeline delivers no frame: plugins are missing"
     return "" if frame.shape == (48, 64, 3) else f"a test pipeline delivers {frame.shape}"
+
+
+def _pyav() -> str:
+    av = require("av", extra="video")
+    picture, file = np.full((48, 64, 3), 200, np.uint8), BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = picture.shape[:2]
+        for packet in (
+            *stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")),
+            *stream.encode(),
+        ):
+            container.mux(packet)
+    file.seek(0)
+    with av.open(file) as container:
+        found = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    near = len(found) == 1 and np.abs(found[0].astype(int) - picture).max() <= 8
+    return "" if near else "does not read back its own H.264"

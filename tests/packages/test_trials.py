@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgeseg.packages import trials
-from edgeseg.packages.trials import try_gstreamer, try_opencv, try_runtime
+from edgeseg.packages.trials import TorchTrial, try_gstreamer, try_opencv, try_pyav, try_runtime
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -66,3 +66,30 @@ def test_a_pipeline_is_read(frame, words):
     opencv = SimpleNamespace(CAP_GSTREAMER=cv2.CAP_GSTREAMER, VideoCapture=opened)
     assert try_gstreamer(opencv) == words
     assert asked == [trials.TEST_PIPELINE]
+
+
+def test_a_pyav_that_works():
+    pytest.importorskip("av")
+    assert try_pyav() == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "patience", "expected"),
+    [
+        ("print(3888.0)", 10, ""),
+        ("print(3887.0)", 10, "computes a gradient of 3887.0"),
+        ("import nothing_of_this_name", 10, "ModuleNotFoundError: No module named"),
+        ("import os; os.kill(os.getpid(), 9)", 10, "its process ended with code -9"),
+        ("import time; time.sleep(60)", 0.1, None),
+    ],
+)
+def test_a_pytorch_in_a_process_of_its_own(monkeypatch, code, patience, expected):
+    monkeypatch.setattr(trials, "TRAIN", code)
+    found = TorchTrial().result(patience)
+    assert found is None if expected is None else found.startswith(expected)
+    assert bool(found) == bool(expected)
+
+
+def test_the_gradient_does_not_depend_on_the_weights(capsys):
+    exec(trials.TRAIN, {})
+    assert capsys.readouterr().out.strip() == trials.GRADIENT
