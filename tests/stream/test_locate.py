@@ -14,10 +14,10 @@ from edgeseg.prediction import Model
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
 from edgeseg.verdict.verdict import PART_NOT_FOUND
+from tests.frame.test_locate import ROI, SIZE, scene
 from tests.kit.cards import make_card
 from tests.kit.fakes import Collector, ListSource, RedBackend
 from tests.stream.sink.results import frame_lines
-from tests.frame.test_locate import ROI, SIZE, scene
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ def test_a_resize_on_the_cpu_is_logged_once(said):
     run(ListSource([solid_image(0, 96, 128), solid_image(0, 32, 32), solid_image(0, 96, 128)]))
     assert said == [
         "list: frames are resized from 128x96 to 64x48 on the CPU, included in the latency; "
-        "to avoid it: edgeseg export --frame-size 128x96"
+        "to avoid it: edgeseg export red --frame-size 128x96, and stream the file that it writes"
     ]
 
 
@@ -26,7 +26,8 @@ def test_what_a_source_converts_is_told_with_the_remedy(said):
     assert said == [
         "list: yuyv, converted to bgr; CPU writes per frame: unknown",
         "list: frames are converted from yuyv to bgr on the CPU, included in the latency; "
-        "to avoid it: edgeseg export --format yuyv",
+        "to avoid it: edgeseg export red --frame-size 64x48 --format yuyv, and stream the file that "
+        "it writes",
     ]
 
 
@@ -36,3 +37,4 @@ def test_a_conversion_and_a_resize_are_part_of_the_path(said):
     assert report.path == "bgr, drawn, resized from 128x96 to 64x48"
     assert report.cpu_writes == 2
     assert any(line.endswith(f"{report.path}; CPU writes per frame: 2") for line in said)
+    assert any("edgeseg export red --frame-size 128x96 --format gray, and" in line for line in said)

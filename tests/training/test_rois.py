@@ -15,9 +15,9 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
 from edgeseg.training.prepare import where_anomalies_may_be
 from edgeseg.training.train import train
+from tests.frame.test_locate import scene
 from tests.kit.errors import fails
 from tests.kit.rois import make_roi
-from tests.frame.test_locate import scene
 from tests.training.test_train import interrupt_at
 
 pytestmark = pytest.mark.usefixtures("usual_signals")

@@ -16,6 +16,7 @@ from typing import Protocol
 from edgeseg.config import StreamConfig
 from edgeseg.cuda.nvtx import marker
 from edgeseg.errors import EdgesegError
+from edgeseg.files import quoted
 from edgeseg.frame.pixel_formats import picture_size
 from edgeseg.log import log
 from edgeseg.runtime.base import Slot
@@ -231,13 +232,15 @@ class Inference:
         what = converted = option = ""
         if (height, width) != (rows, columns):
             what = f"resized from {width}x{height} to {columns}x{rows}"
-            option = f"--frame-size {width}x{height}"
+            option = f"--frame-size {width}x{height}" + (
+                "" if wanted == "bgr" else f" --format {wanted}"
+            )
         elif wanted != frame.format:
             what = f"converted from {frame.format} to {wanted}"
-            option = f"--format {frame.format}"
+            option = f"--frame-size {columns}x{rows} --format {frame.format}"
         elif source.sends not in (None, wanted):
             converted = f"converted from {source.sends} to {wanted}"
-            option = f"--format {source.sends}"
+            option = f"--frame-size {columns}x{rows} --format {source.sends}"
         self.path, self.writes = source.path, frame.writes
         if self.writes is not None:
             self.writes += request.count_writes(frame.image, frame.format)
@@ -249,5 +252,6 @@ class Inference:
         if converted := what or converted:
             log.info(
                 f"{source.name}: frames are {converted} on the CPU, included in the latency; "
-                f"to avoid it: edgeseg export {option}"
+                f"to avoid it: edgeseg export {quoted(self.judge.card.name)} {option}, and stream "
+                "the file that it writes"
             )
