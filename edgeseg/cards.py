@@ -243,7 +243,7 @@ class EngineCard:
     via: Via = "onnx"
     """Builder input: `onnx`, the graph; `torch-tensorrt`, the run."""
     lean: bool = False
-    """Whether TensorRT's lean runtime of the same version runs it, too."""
+    """Whether it was built for TensorRT's lean runtime of the same version."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Further settings of the build that differ from their defaults; for the next build."""
     card_version: int = bounded(1, VERSION, default=VERSION)

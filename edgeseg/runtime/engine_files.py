@@ -124,7 +124,7 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
 
 def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
     """TensorRT plans need the same version in all four numbers."""
-    api = trt.load(card.runtime)
+    api = trt.load(card.runtime, lean=card.lean)
     version = api.version
     if api.lean and not card.lean:
         found = "this machine has only the lean runtime of TensorRT"

@@ -118,13 +118,14 @@ class Api:
             context.device_memory = address
 
 
-def load(runtime: str) -> Api:
+def load(runtime: str, *, lean: bool = False) -> Api:
     """Import `tensorrt` or `tensorrt-rtx`; MissingExtra when it is not installed.
 
-    Where only TensorRT's lean runtime is installed, `tensorrt` is that one.
+    Where only TensorRT's lean runtime is installed, `tensorrt` is that one. lean: to run an engine
+    that was built for it; it is preferred then.
     """
     flavor = FLAVORS[runtime]
-    if flavor.module == "tensorrt" and not _has(flavor.module) and _has(LEAN.module):
+    if runtime == LEAN.runtime and (lean or not _has(flavor.module)) and _has(LEAN.module):
         flavor = LEAN
     return Api(flavor, require(flavor.module, extra=flavor.extra), lean=flavor is LEAN)
 

@@ -25,6 +25,7 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.machine.threads import cpu_threads
 from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import INPUTS
+from edgeseg.runtime.choice import get_lean
 from edgeseg.runtime.device_slot import DeviceSlot, Layout, choose_io, spins
 from edgeseg.runtime.engine_files import rebuild
 from edgeseg.runtime.tensorrt_layers import inspected_nodes
@@ -39,7 +40,7 @@ class OpenEngine(Closing):
 
     def __init__(self, path: Path, card: EngineCard, *, gpu: GpuConfig) -> None:
         self.card, self._number = card, gpu.device
-        self.api = trt.load(card.runtime)
+        self.api = trt.load(card.runtime, lean=card.lean)
         self.layout = Layout.of(card.graph)
         self.cuda: CudaContext = open_cuda(gpu.cuda, gpu.device)
         self._runtime: Any = None
@@ -167,7 +168,10 @@ class OpenEngine(Closing):
             if any(map(trt.OLD_DRIVER.search, self.errors)):  # TensorRT-RTX starts without a driver
                 raise trt.not_started(self.api, self.errors)
             failed = self.failed("cannot read the engine", "engine/unreadable")
-            raise EngineMismatch(failed.problem, remedy=failed.remedy, code=failed.code)
+            remedy = failed.remedy
+            if self.card.lean and not self.api.lean:  # trtexec demands the lean runtime as well
+                remedy = get_lean(self.card.runtime_version, this_machine(self._number))
+            raise EngineMismatch(failed.problem, remedy=remedy, code=failed.code)
         self._survived()
         found = _tensors(library, self._engine)
         expected = {

@@ -73,7 +73,7 @@ def host(patch):
     recorder = Recorder()
     library = SimpleNamespace(__version__="11.1.0.106", uint8="uint8")
     patch.setitem(sys.modules, "torch_tensorrt", recorder)
-    patch.setattr(trt, "load", lambda runtime: trt.Api(trt.FLAVORS[runtime], library))
+    patch.setattr(trt, "load", lambda runtime, **lean: trt.Api(trt.FLAVORS[runtime], library))
     patch.setattr(engine, "this_machine", lambda device=0: GPU)
     patch.setattr(torch.cuda, "is_available", lambda: True)
     patch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
@@ -278,7 +278,7 @@ def test_open_builder_refuses_settings(package, exported, tmp_path, settings):
 def test_open_builder_with_the_rtx_package(exported, tmp_path, package, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_tensorrt", Recorder("tensorrt_rtx"))
     library = SimpleNamespace(__version__="1.7.1.116", uint8="uint8")
-    monkeypatch.setattr(trt, "load", lambda runtime: trt.Api(trt.FLAVORS[runtime], library))
+    monkeypatch.setattr(trt, "load", lambda runtime, **lean: trt.Api(trt.FLAVORS[runtime], library))
     built = build(exported, tmp_path, precision="fp32")
     assert built.card.runtime == "tensorrt-rtx"
     assert built.path.name == "screws-fp32-torch-rtx-sm86.engine"

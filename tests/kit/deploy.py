@@ -115,7 +115,7 @@ def install(monkeypatch):
     def pretend(version, **options):
         recorder = library(version, **options)
         api = trt.Api(trt.FLAVORS["tensorrt"], recorder)
-        monkeypatch.setattr(trt, "load", lambda runtime: api)
+        monkeypatch.setattr(trt, "load", lambda runtime, **lean: api)
         return recorder
 
     return pretend

@@ -52,7 +52,7 @@ def rtx_3080(monkeypatch):
     """A machine with a GPU of compute capability 8.6 and TensorRT-RTX 1.7.1.116."""
     flavor = trt.FLAVORS["tensorrt-rtx"]
     fake = type("module", (), {"__version__": "1.7.1.116"})
-    monkeypatch.setattr(engines.trt, "load", lambda runtime: trt.Api(flavor, fake))
+    monkeypatch.setattr(engines.trt, "load", lambda runtime, **lean: trt.Api(flavor, fake))
     return dataclasses.replace(this_machine(), gpu="RTX 3080", compute_capability="8.6")
 
 
@@ -66,7 +66,7 @@ def test_a_sound_engine_on_its_machine(card, place, rtx_3080):
 def test_an_engine_on_a_machine_with_the_lean_runtime(card, place, rtx_3080, monkeypatch):
     fake = type("module", (), {"__version__": "10.16.1.11"})
     api = trt.Api(trt.FLAVORS["tensorrt"], fake, lean=True)
-    monkeypatch.setattr(engines.trt, "load", lambda runtime: api)
+    monkeypatch.setattr(engines.trt, "load", lambda runtime, **lean: api)
     built = {"runtime": "tensorrt", "runtime_version": "10.16.1.11"}
     lean = dataclasses.replace(card, **built, lean=True)
     assert check_engine(place(lean), rtx_3080) == lean
@@ -89,7 +89,9 @@ def test_a_lean_runtime_of_another_version_is_exchanged(
 ):
     fake = type("module", (), {"__version__": "10.16.1.11"})
     monkeypatch.setattr(
-        engines.trt, "load", lambda runtime: trt.Api(trt.FLAVORS["tensorrt"], fake, lean=True)
+        engines.trt,
+        "load",
+        lambda runtime, **lean: trt.Api(trt.FLAVORS["tensorrt"], fake, lean=True),
     )
     built = dataclasses.replace(card, runtime="tensorrt", runtime_version=version, lean=True)
     here = dataclasses.replace(rtx_3080, cuda=driver)
@@ -235,7 +237,7 @@ def test_another_machine_is_refused(card, place, rtx_3080, here, version, code, 
 
 
 def test_a_runtime_that_is_not_installed(card, place, rtx_3080, monkeypatch):
-    def absent(runtime):
+    def absent(runtime, **lean):
         raise MissingExtra("not installed", remedy="install it")
 
     monkeypatch.setattr(engines.trt, "load", absent)

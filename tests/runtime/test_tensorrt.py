@@ -47,6 +47,9 @@ def test_the_lean_runtime_where_there_is_no_other(monkeypatch):
     assert (api.lean, str(api.release)) == (True, "tensorrt 10.16.1.11")
     monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="10.16.1.11"))
     assert not trt.load("tensorrt").lean
+    assert trt.load("tensorrt", lean=True).lean, "of an engine for it"
+    monkeypatch.delitem(sys.modules, "tensorrt_lean")
+    assert not trt.load("tensorrt", lean=True).lean
 
 
 @pytest.mark.parametrize(("capability", "target"), [("8.6", "sm86"), ("12.0", "sm120")])
