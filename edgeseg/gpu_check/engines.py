@@ -1,8 +1,10 @@
 """Checks with TensorRT or TensorRT-RTX: what the commands say of an engine built on this GPU."""
 
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from edgeseg.config import (
@@ -10,19 +12,22 @@ from edgeseg.config import (
     BuildConfig,
     ExportConfig,
     GpuConfig,
+    OptimizeFor,
     ProfileConfig,
     RuntimeName,
     VerifyConfig,
 )
 from edgeseg.engine.build_engine import Engine, build_engine
+from edgeseg.engine.head_form import head_form
 from edgeseg.gpu_check.finding import GpuFinding, Skipped
 from edgeseg.gpu_check.pytorch import SIDE, network
 from edgeseg.machine.facts import this_machine
-from edgeseg.runtime.choice import candidates, probe
-from edgeseg.runtime.tensorrt import FLAVORS
+from edgeseg.runtime.choice import LEAN, candidates, get_lean, probe
+from edgeseg.runtime.tensorrt import FLAVORS, load
 
 PAPER_MS = 9.4  # DeSTSeg in PyTorch on a V100, without camera, resize and mask
 IDLE, PACED = "500ms", 12  # from one inference to the next, and how many
+SLOWER = 1.05  # times the other form
 LAYERS_NEAR = 2.0  # the sum of the layer times, as a multiple of the inference without them
 
 
@@ -44,15 +49,18 @@ def gpu_runtime() -> RuntimeName:
     raise Skipped("; ".join(f"{each.runtime}: {each.obstacle}" for each in found))
 
 
-@lru_cache(maxsize=1)
-def built(runtime: RuntimeName | None, side: int) -> Built:
-    """Export and build once in a process."""
+@lru_cache(maxsize=3)
+def built(
+    runtime: RuntimeName | None, side: int, form: OptimizeFor | None = None, lean: bool = False
+) -> Built:
+    """Export and build once in a process; form: of the head, default: that for this GPU."""
     from edgeseg.exporter.export import export_graph
 
     runtime = runtime or gpu_runtime()
     folder = Path(tempfile.mkdtemp(prefix="edgeseg-"))
-    graph = export_graph(network(side), folder / "random.onnx", ExportConfig()).graph
-    config = BuildConfig(precision="fp16", runtime=runtime)
+    export = ExportConfig(optimize_for=form or head_form(runtime, this_machine()))
+    graph = export_graph(network(side), folder / "random.onnx", export).graph
+    config = BuildConfig(precision="fp16", runtime=runtime, lean=lean)
     return Built(folder, graph, build_engine(graph, config, out=folder / "engines"))
 
 
@@ -72,9 +80,23 @@ def types(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding
 
 def masks(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
     """Compare the engine with the graph in ONNX Runtime on the CPU."""
+    return _compared(built(runtime, side))
+
+
+def lean(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Compare an engine for the lean runtime, and run by it, with its graph."""
+    runtime = runtime or gpu_runtime()
+    if runtime != LEAN.runtime:
+        raise Skipped(f"{runtime} has no lean runtime")
+    if find_spec(LEAN.module) is None:
+        version = load(runtime).version
+        raise Skipped(f"not installed: {get_lean(version, this_machine())}")
+    return _compared(built(runtime, side, lean=True))
+
+
+def _compared(found: Built) -> GpuFinding:
     from edgeseg.accuracy.verify import verify
 
-    found = built(runtime, side)
     compared = verify(found.graph, found.engine.path, VerifyConfig())
     comparison, problems = compared.comparison, compared.problems()
     text = f"map differs by {comparison.max_abs_diff:.2g}, mask IoU {comparison.mask_iou:.4f}, "
@@ -125,6 +147,39 @@ def latency(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFindi
     return GpuFinding(ms < eager, text, {"p50_ms": ms, "eager_ms": eager, "engine": name})
 
 
+def head_forms(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Time both forms of the head; the one that build-engine takes is not the slower one."""
+    runtime = runtime or gpu_runtime()
+    taken = head_form(runtime, this_machine())
+    forms: tuple[OptimizeFor, ...] = ("cpu", "gpu")
+    config = BenchConfig(iterations=300)
+    times = {form: _p50(runtime, side, config, GpuConfig(), form)[0] for form in forms}
+    text = ", ".join(f"{form} {ms:.2f} ms" for form, ms in times.items()) + f"; taken: {taken}"
+    passed = times[taken] <= SLOWER * min(times.values())
+    return GpuFinding(passed, text, {"p50_ms": times, "taken": taken})
+
+
+def openings(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Open an engine without and with the kernels that were compiled for it."""
+    from edgeseg.loading import open_model
+
+    runtime = runtime or gpu_runtime()
+    if runtime != "tensorrt-rtx":
+        raise Skipped(f"{runtime} compiles no kernels when an engine is opened")
+    path = built(runtime, side).engine.path
+    kept, seconds = path.with_suffix(".kernels"), []
+    kept.unlink(missing_ok=True)
+    for _ in range(2):
+        began = time.perf_counter()
+        with open_model(path) as model:
+            model.run()
+        seconds.append(time.perf_counter() - began)
+    first, second = seconds
+    size = kept.stat().st_size / 1e6 if kept.is_file() else 0.0
+    text = f"{first:.1f} s, then {second:.1f} s with {size:.1f} MB of kernels"
+    return GpuFinding(size > 0 and second < first, text, {"seconds": seconds, "kernels_mb": size})
+
+
 def idle_gaps(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
     """Time inferences with idle time in between, and with warm-up inferences in it."""
     times = {
@@ -140,14 +195,18 @@ def idle_gaps(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFin
 
 
 def _p50(
-    runtime: RuntimeName | None, side: int, config: BenchConfig, gpu: GpuConfig
+    runtime: RuntimeName | None,
+    side: int,
+    config: BenchConfig,
+    gpu: GpuConfig,
+    form: OptimizeFor | None = None,
 ) -> tuple[float, str]:
     """Return the median latency in milliseconds, and the engine's name."""
     from edgeseg.bench.benchmark import benchmark
     from edgeseg.data.frames import load_frames
     from edgeseg.loading import open_model
 
-    with open_model(built(runtime, side).engine.path, gpu=gpu) as model:
+    with open_model(built(runtime, side, form).engine.path, gpu=gpu) as model:
         report = benchmark(model, load_frames(model.card, None), config)
         return report.latency.p50_ms, model.name
 

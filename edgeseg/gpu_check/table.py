@@ -164,6 +164,18 @@ CHECKS: tuple[GpuCheck, ...] = (
         expected="faster than eager FP32 in PyTorch on this GPU", seconds=120.0,
     ),
     GpuCheck(
+        name="engine-head", tier=3, group="engine", function=f"{ROOM}.engines:head_forms",
+        expected="the head's form that build-engine takes is not the slower one", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-open", tier=3, group="engine", function=f"{ROOM}.engines:openings",
+        expected="opens sooner with the kernels of the first time", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-lean", tier=3, group="engine", function=f"{ROOM}.engines:lean",
+        expected="by the lean runtime, within the limits of edgeseg verify", seconds=120.0,
+    ),
+    GpuCheck(
         name="engine-idle", tier=3, group="engine", function=f"{ROOM}.engines:idle_gaps",
         expected="measured", seconds=120.0,
     ),

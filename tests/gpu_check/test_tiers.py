@@ -1,9 +1,12 @@
 """Device, engines and cameras, with planted libraries and files."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 
+from edgeseg import loading
+from edgeseg.exporter import export
 from edgeseg.gpu_check import cameras, device, engines
 from edgeseg.gpu_check.finding import Skipped
 from edgeseg.machine.nvml import Gpu, GpuState
@@ -76,6 +79,67 @@ def test_an_engine_has_its_convolutions_in_fp16(monkeypatch, layers, passed):
     engine = SimpleNamespace(card=SimpleNamespace(layers=layers))
     monkeypatch.setattr(engines, "built", lambda *_: SimpleNamespace(engine=engine))
     assert engines.types().passed is passed
+
+
+def test_both_forms_of_the_head_are_timed_and_the_taken_one_is_told(monkeypatch):
+    times = {"cpu": 1.0, "gpu": 1.2}
+    monkeypatch.setattr(engines, "_p50", lambda r, s, c, g, form: (times[form], "an engine"))
+    for runtime, passed in (("onnxruntime", True), ("tensorrt-rtx", False)):
+        found = engines.head_forms(runtime=runtime)
+        assert found.passed is passed and "cpu 1.00 ms, gpu 1.20 ms; taken: " in found.found
+    times["gpu"] = 1.04
+    assert engines.head_forms(runtime="tensorrt-rtx").passed
+
+
+def test_an_engine_is_built_in_the_form_for_its_target(monkeypatch):
+    made = []
+
+    def export_graph(network, path, config):
+        made.append(config.optimize_for)
+        return SimpleNamespace(graph=path)
+
+    def build_engine(graph, config, out):
+        made.append((config.runtime, config.lean))
+
+    monkeypatch.setattr(export, "export_graph", export_graph)
+    monkeypatch.setattr(engines, "build_engine", build_engine)
+    monkeypatch.setattr(engines, "network", lambda side: None)
+    build = engines.built.__wrapped__
+    build("tensorrt-rtx", 64)
+    build("tensorrt-rtx", 64, "cpu")
+    build("tensorrt", 64, lean=True)
+    assert made[:4] == ["gpu", ("tensorrt-rtx", False), "cpu", ("tensorrt-rtx", False)]
+    assert made[4:] == ["gpu", ("tensorrt", True)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "passed"), [((3, 1), 9, True), ((3, 3.5), 9, False), ((3, 1), 0, False)]
+)
+def test_an_engine_opens_sooner_with_its_kernels(monkeypatch, tmp_path, seconds, size, passed):
+    engine = SimpleNamespace(engine=SimpleNamespace(path=tmp_path / "an.engine"))
+    kernels, clock = tmp_path / "an.kernels", iter((0, seconds[0], 10, 10 + seconds[1]))
+    kernels.write_bytes(b"of another time")
+
+    @contextmanager
+    def open_model(path):
+        kernels.write_bytes(bytes(size))
+        yield SimpleNamespace(run=lambda: None)
+
+    monkeypatch.setattr(engines, "built", lambda *_: engine)
+    monkeypatch.setattr(loading, "open_model", open_model)
+    monkeypatch.setattr(engines.time, "perf_counter", lambda: next(clock))
+    assert engines.openings(runtime="tensorrt-rtx").passed is passed
+
+
+def test_what_a_runtime_has_not_is_skipped(monkeypatch):
+    with pytest.raises(Skipped, match="tensorrt compiles no kernels"):
+        engines.openings(runtime="tensorrt")
+    with pytest.raises(Skipped, match="tensorrt-rtx has no lean runtime"):
+        engines.lean(runtime="tensorrt-rtx")
+    monkeypatch.setattr(engines, "find_spec", lambda module: None)
+    monkeypatch.setattr(engines, "load", lambda runtime: SimpleNamespace(version="10.3.0"))
+    with pytest.raises(Skipped, match=r"not installed: pip install tensorrt-lean-cu12==10\.3\.0"):
+        engines.lean(runtime="tensorrt")
 
 
 def test_without_a_runtime_the_reason_is_told(monkeypatch):
