@@ -36,6 +36,7 @@ ARROWS = {
     "accuracy": "quantize",
     "engine": "accuracy",
     "stream": "data",
+    "station": "stream",
     "bench": "stream graph",
     "report": "evaluation",
     "gpu_check": "bench engine",
@@ -58,6 +59,7 @@ TORCH_FREE = (
     "data/",
     "graph/",
     "stream/",
+    "station/",
     "bench/",
     "machine/",
     "cuda/",
@@ -214,10 +216,11 @@ def loaded(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+DEVICE = ["data", "stream", "station", "bench", "machine", "cuda", "report"]
 RUNTIMES = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"}
 
 
-@pytest.mark.parametrize("room", ["data", "stream", "bench", "machine", "cuda", "report"])
+@pytest.mark.parametrize("room", DEVICE)
 def test_importing_a_room_of_the_device_loads_no_torch_and_no_runtime(room):
     names = modules(room)
     assert len(names) > 1

@@ -40,7 +40,7 @@ class ModuleSize:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspection:
+class GraphReport:
     """The modules of one model."""
 
     path: Path
@@ -84,7 +84,7 @@ class Inspection:
         }
 
 
-def inspect_model(path: Path, *, graph: Path | None = None) -> Inspection:
+def inspect_model(path: Path, *, graph: Path | None = None) -> GraphReport:
     """Inspect a run, an ONNX file or an engine; nothing is written.
 
     graph: for an engine without shapes, what it was built from. PyTorch is loaded for a run only.
@@ -96,7 +96,7 @@ def inspect_model(path: Path, *, graph: Path | None = None) -> Inspection:
         model, card = traced_run(path, ExportConfig())
     else:
         model, card = read_graph(graph or graph_file(path))
-    return Inspection(
+    return GraphReport(
         path=path,
         card=card,
         sizes=module_sizes(model),

@@ -103,6 +103,10 @@ class Inference:
         self._stopping.set()
         self._capture.ring.close()
 
+    def wait(self, timeout: float) -> bool:
+        """Wait for the end of the thread, at most `timeout` seconds; whether it has ended."""
+        return self._ended.wait(timeout)
+
     def _work(self) -> None:
         try:
             self._process()

@@ -142,6 +142,9 @@ class Source(Closing, ABC):
     def lend(self, frames: Sequence[Frame]) -> None:
         """Give the source `keeps` frames for as long as it is read."""
 
+    def trigger(self) -> None:
+        """Ask a camera for a frame, if it waits to be asked; called by any thread."""
+
     def release(self) -> None:
         """Write into no frame any more; called by the reading thread at its end."""
 

@@ -1,0 +1,144 @@
+"""Tries everything that a station's file names: models, cameras, outputs, folder."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import EdgesegError, GateFailed
+from edgeseg.files import check_writable, shown
+from edgeseg.station.config import CameraConfig, OutputConfig, StationConfig, read_station
+from edgeseg.station.line import own_frame, stream_config
+from edgeseg.station.outputs.base import OutputContext
+from edgeseg.station.outputs.kinds import open_output
+from edgeseg.station.recipes import Recipes
+from edgeseg.stream.pipeline.judge import Judge
+from edgeseg.stream.source.camera import Mode
+from edgeseg.stream.source.open import open_source
+from edgeseg.text import table
+
+PATIENCE = 10.0  # seconds for each part
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One part of a station."""
+
+    what: str
+    problem: str
+    """Empty: it works."""
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What works and what does not."""
+
+    file: Path
+    tried: tuple[Tried, ...]
+
+    def summary(self) -> str:
+        """Return a table."""
+        rows = [["", "", ""]]
+        rows += [
+            ["FAIL" if each.problem else "ok", each.what, each.problem or each.found]
+            for each in self.tried
+        ]
+        return "\n".join(table(rows[1:], "<<<"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {"file": str(self.file), "tried": [vars(each) for each in self.tried]}
+
+    def check(self) -> None:
+        """GateFailed if something does not work."""
+        failed = [each.what for each in self.tried if each.problem]
+        if failed:
+            raise GateFailed(
+                f"{len(failed)} of {len(self.tried)} do not work: {', '.join(failed)}.",
+                remedy=f"mend what is named, or correct {shown(self.file)}",
+                code="gate/station",
+            )
+
+
+def check_station(file: Path) -> CheckReport:
+    """Open every model, camera and output of a station, and close it again."""
+    config = read_station(file)
+    tried = [_try("folder", lambda: _writable(config.folder))]
+    judges: dict[str, Judge] = {}
+
+    def load() -> str:
+        recipes = Recipes(config)
+        judges.update(recipes.judges(stream_config(config.camera[0])))
+        return ", ".join(f"{name}: {card.name}" for name, card in recipes.cards.items())
+
+    tried.append(_try("recipes", load))
+    for camera in config.camera:
+        judge = judges.get(config.first_recipe(camera))
+        if judge is not None:
+            tried.append(_try(f"camera {camera.name}", _one_frame(camera, judge)))
+    for output in config.output:
+        tried.append(_try(f"output {output.name}", _connected(output, config)))
+    return CheckReport(file, tuple(tried))
+
+
+def _try(what: str, call: Callable[[], str]) -> Tried:
+    """Call in a thread of its own, which is left behind if it does not return."""
+    found: list[str] = []
+    problems = [f"no answer in {PATIENCE:.0f} s"]
+
+    def run() -> None:
+        try:
+            found.append(call())
+            problems[0] = ""
+        except EdgesegError as error:
+            problems[0] = error.problem
+        except Exception as error:  # of a plugin or a library
+            problems[0] = str(error) or type(error).__name__
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return Tried(what, problems[0], found[0] if found else "")
+
+
+def _writable(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder)
+    return str(folder)
+
+
+def _one_frame(camera: CameraConfig, judge: Judge) -> Callable[[], str]:
+    def read() -> str:
+        config, card = stream_config(camera), judge.card
+        with open_source(
+            config.address(),
+            size=card.frame_size,
+            attempts=0,
+            requested=Mode.of(config),
+            bit_depth=card.bit_depth,
+            frame_format=card.frame_format,
+        ) as source:
+            if camera.mode == "triggered":
+                return f"{source.name}; no frame was asked for"
+            source.lend([own_frame(judge) for _ in range(source.keeps)])
+            frame, began = own_frame(judge), time.monotonic()
+            if not source.read_into(frame):
+                return f"{source.name}: has no frame"
+            height, width = frame.image.shape[:2]
+            seconds = time.monotonic() - began
+            return f"{source.name}: {width}x{height} {frame.format} after {seconds:.1f} s"
+
+    return read
+
+
+def _connected(output: OutputConfig, config: StationConfig) -> Callable[[], str]:
+    def connect() -> str:
+        context = OutputContext.of(config, command=lambda message: None)
+        with open_output(output, context) as opened:
+            opened.open()
+        return output.kind
+
+    return connect

@@ -1,0 +1,231 @@
+"""What one TOML file says of a station: cameras, recipes, outputs, evidence, page.
+
+    [station]            name and the folder of its state
+    [[recipe]]           a model with the thresholds and the rule that judge a part
+    [[camera]]           a source, the recipe it begins with, and its mode
+    [[output]]           kind = "mqtt", "webhook", "csv", ... and the settings of that kind
+    [evidence]           which frames are kept
+    [page]               where the page is served
+
+Modes of a camera:
+
+    live         the newest frame is judged; one that it replaces has a record, `dropped`
+    file         every frame is judged; the source waits
+    triggered    a frame for each trigger; each is answered in time, if only with `late`
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from edgeseg.addresses import public
+from edgeseg.errors import ConfigError
+from edgeseg.files import shown
+from edgeseg.schema import Invalid, bounded, build
+from edgeseg.settings import read_toml
+from edgeseg.verdict.region_config import RegionConfig
+
+CameraMode = Literal["live", "file", "triggered"]
+FOLDER = Path("station")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+"""Of stations, cameras, recipes and outputs: topics, folders and labels are made of them."""
+THRESHOLD = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class General:
+    """The station itself."""
+
+    name: str = "station"
+    folder: str = str(FOLDER)
+    """Journal, evidence and the state of the outputs; relative to the TOML file."""
+    journal_gb: float = bounded(0.01, 10_000, default=4.0)
+    """Beyond it the oldest records go, of good parts first, once every output has them."""
+    disk_reserve_gb: float = bounded(0, 10_000, default=1.0)
+    """With less space on the disk no evidence is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """What judges a part."""
+
+    name: str
+    model: str
+    """An engine, an ONNX file or a run; relative to the TOML file."""
+    runtime: Literal["onnxruntime", "openvino"] | None = None
+    """Of an ONNX file."""
+    threads: int | None = bounded(1, 4096, default=None)
+    """CPU threads [default: all cores]."""
+    threshold: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
+    """Of the pixels [default: the model's]."""
+    image_threshold: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
+    """[default: the model's]"""
+    rule: str | None = None
+    """`score`, `region`, `area:200` or `count:3` [default: the model's]."""
+    min_area: str | None = None
+    """`50` (pixels) or `0.5mm2`."""
+    min_peak: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
+    mm_per_px: float | None = bounded(1e-6, 1e3, default=None)
+
+    def regions(self) -> RegionConfig:
+        """Return the settings of the regions, checked."""
+        return RegionConfig(
+            **{each.name: getattr(self, each.name) for each in fields(RegionConfig)}
+        )
+
+    def judging(self) -> dict[str, Any]:
+        """Return what replaces a stream's settings: thresholds, and those of the regions."""
+        given = {"threshold": self.threshold, "image_threshold": self.image_threshold}
+        return given | vars(self.regions())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraConfig:
+    """Where frames come from."""
+
+    name: str
+    source: str
+    """As for `edgeseg stream`: `0`, `rtsp://...`, `genicam://...`, a video, a folder."""
+    recipe: str = ""
+    """With which it begins [default: the first]."""
+    mode: CameraMode = "live"
+    trigger: Literal["software", "hardware"] = "software"
+    """In mode `triggered`: whether a program asks for frames, or a wire at the camera does."""
+    width: int | None = bounded(16, 16384, default=None)
+    height: int | None = bounded(16, 16384, default=None)
+    fps: float | None = bounded(0.1, 1000, default=None)
+    format: str | None = None
+    """The pixel format that a camera is asked for."""
+    deadline_ms: float = bounded(1, 600_000, default=1000.0)
+    """From a trigger to its frame; a later one is answered with `late`."""
+    queue: int = bounded(1, 64, default=8)
+    """Frames and triggers that may wait in mode `triggered`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    """Who is told of verdicts; `settings` belong to the kind."""
+
+    kind: str
+    name: str = ""
+    """[default: the kind]"""
+    require: bool = False
+    """Whether the line stops when this output does not take verdicts for `require_s` seconds."""
+    require_s: float = bounded(0.1, 86_400, default=10.0)
+    settings: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceConfig:
+    """Which frames are kept, besides those that are not good."""
+
+    quota_gb: float = bounded(0, 100_000, default=10.0)
+    """0 keeps nothing."""
+    good_share: float = bounded(0, 1, default=0.001)
+    """Of good frames, chosen at random."""
+    near: float = bounded(0, 1, default=0.05)
+    """A score this near below its threshold is kept too, as a share of the threshold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageConfig:
+    """Where the page is served."""
+
+    address: str = "127.0.0.1:8765"
+    """Empty: no page. Other hosts than this one need the token that the station prints."""
+    certificate: str = ""
+    """PEM file for TLS, relative to the TOML file."""
+    key: str = ""
+    fps: float = bounded(0.1, 30, default=5.0)
+    """Most pictures per second that a viewer gets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StationConfig:
+    """One station; see the head of this file."""
+
+    station: General = General()
+    recipe: tuple[RecipeConfig, ...]
+    camera: tuple[CameraConfig, ...]
+    output: tuple[OutputConfig, ...] = ()
+    evidence: EvidenceConfig = EvidenceConfig()
+    page: PageConfig = PageConfig()
+    base: Path = Path()
+    """The folder of the TOML file."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the station keeps its state."""
+        return self.base / self.station.folder
+
+    def recipe_named(self, name: str) -> RecipeConfig | None:
+        """Return a recipe by its name."""
+        return next((each for each in self.recipe if each.name == name), None)
+
+    def first_recipe(self, camera: CameraConfig) -> str:
+        """Return the recipe that a camera begins with."""
+        return camera.recipe or self.recipe[0].name
+
+
+def read_station(path: Path) -> StationConfig:
+    """Read a station's file; ConfigError names what is wrong, with an example of what is right."""
+    document = read_toml(path)
+    _gather_settings(document, path)
+    try:
+        found = build(StationConfig, {"base": str(path.parent), **document}, "")
+    except Invalid as error:
+        raise _wrong(path, str(error).replace("StationConfig", "the file")) from error
+    _check_names(found, path)
+    for recipe in found.recipe:
+        recipe.regions()
+    for camera in found.camera:
+        if found.recipe_named(found.first_recipe(camera)) is None:
+            known = ", ".join(each.name for each in found.recipe)
+            raise _wrong(path, f"camera {camera.name} has recipe '{camera.recipe}' ({known})")
+        if (camera.width is None) != (camera.height is None):
+            raise _wrong(path, f"camera {camera.name} needs both width and height, or neither")
+    return found
+
+
+def _gather_settings(document: dict[str, Any], path: Path) -> None:
+    """Put what an output does not know into its `settings`, which its kind checks."""
+    outputs = document.get("output", [])
+    if not isinstance(outputs, list) or not all(isinstance(each, Mapping) for each in outputs):
+        raise _wrong(path, "output is no list of tables (expected [[output]])")
+    own = {field.name for field in fields(OutputConfig)} - {"settings"}
+    gathered = []
+    for each in outputs:
+        known = {name: value for name, value in each.items() if name in own}
+        rest = {name: value for name, value in each.items() if name not in own}
+        gathered.append({"name": str(each.get("kind", "")), **known, "settings": rest})
+    if outputs:
+        document["output"] = gathered
+
+
+def _check_names(found: StationConfig, path: Path) -> None:
+    if not found.recipe or not found.camera:
+        raise _wrong(path, "it has no recipe or no camera (expected [[recipe]] and [[camera]])")
+    _check_unique("station", [found.station.name], path)
+    for kind in ("recipe", "camera", "output"):
+        named = cast("Iterable[Any]", getattr(found, kind))
+        _check_unique(kind, [each.name for each in named], path)
+
+
+def _check_unique(kind: str, names: list[str], path: Path) -> None:
+    for name, count in Counter(names).items():
+        if not NAME.fullmatch(name):
+            what = f"the {kind} has the name '{public(name[:48])}'"
+            raise _wrong(path, f"{what} (expected a-z, 0-9, - and _, at most 48)")
+        if count > 1:
+            raise _wrong(path, f"{count} of {kind} have the name {name} (expected different ones)")
+
+
+def _wrong(path: Path, problem: str) -> ConfigError:
+    return ConfigError(
+        f"{shown(path)}: {problem}.",
+        remedy="correct the file; for an example: edgeseg station init example.toml",
+        code="station/config",
+    )

@@ -1,0 +1,159 @@
+"""The process of the outputs: it reads the journal, and can neither slow nor end the inspection.
+
+    python -m edgeseg.station.gateway STATION_FILE LINK LIFE    started by the supervisor
+
+Killed, it begins again where each output was. While it hears nothing of the inspector, every lamp
+is NOT OK with the code STALE.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgeseg.closing import Closing
+from edgeseg.log import log
+from edgeseg.schema import build
+from edgeseg.station.child import Child, run_child
+from edgeseg.station.config import OutputConfig, StationConfig, read_station
+from edgeseg.station.cursors import FILE as CURSORS
+from edgeseg.station.cursors import Cursors
+from edgeseg.station.inspection import Code, Inspection
+from edgeseg.station.journal import FILE, JournalReader
+from edgeseg.station.link import Link
+from edgeseg.station.outputs.base import (
+    Deliverer,
+    Indicator,
+    Lamp,
+    Output,
+    OutputContext,
+    StationState,
+)
+from edgeseg.station.outputs.kinds import open_output
+from edgeseg.station.workers import Delivery, Indication, Worker
+
+SILENCE = 2.0  # seconds without a message, after which the inspector is taken for dead
+SILENT = "the station does not answer"
+HOUSEKEEPING = 0.5  # seconds
+
+
+class Gateway(Closing):
+    """The outputs of a station, and what they are told."""
+
+    def __init__(self, config: StationConfig, link: Link) -> None:
+        self._config, self._link = config, link
+        self._heard = 0.0
+        self._lamps = {camera.name: Lamp() for camera in config.camera}
+        self._state = StationState(lamps=dict(self._lamps))
+        self._stops: set[str] = set()
+        self._tended = 0.0
+        self._last = 0
+        with ExitStack() as stack:
+            journal = config.folder / FILE
+            with JournalReader(journal) as reader:
+                last = reader.last
+            self._cursors = stack.enter_context(Cursors(config.folder / CURSORS, last=last))
+            context = OutputContext.of(config, command=self._command)
+            self._workers = [self._worker(each, context) for each in self._outputs()]
+            self._stack = stack.pop_all()
+        for worker in self._workers:
+            worker.start()
+
+    @property
+    def state(self) -> StationState:
+        """The newest state, for indicators."""
+        return self._state
+
+    def step(self, timeout: float) -> None:
+        """Take the messages that are there, or wait for one."""
+        message = self._link.receive(timeout)
+        now = time.monotonic()
+        changed = False
+        while message is not None:
+            self._heard = now
+            changed |= self._take(message)
+            message = self._link.receive(0)
+        alive = now - self._heard < SILENCE and self._heard > 0
+        if alive != self._state.alive or changed:
+            self._show(alive)
+        if now - self._tended >= HOUSEKEEPING:
+            self._tended = now
+            self._tend()
+
+    def close(self) -> None:
+        """Stop the outputs; what they did not take is taken after the next start."""
+        for worker in self._workers:
+            worker.stop(0)
+        for worker in self._workers:
+            worker.stop(1.0)
+        self._stack.close()
+
+    def _outputs(self) -> Sequence[OutputConfig]:
+        return self._config.output
+
+    def _worker(self, config: OutputConfig, context: OutputContext) -> Worker:
+        output: Output = open_output(config, context)
+        if isinstance(output, Deliverer):
+            return Delivery(config, output, self._config.folder / FILE, self._cursors)
+        assert isinstance(output, Indicator)
+        return Indication(config, output, lambda: self._state)
+
+    def _command(self, message: dict[str, Any]) -> None:
+        if not self._link.send(message):
+            log.warning(f"the inspector does not take the command {message.get('command')}")
+
+    def _take(self, message: dict[str, Any]) -> bool:
+        """Take a message; whether the lamps have changed."""
+        if "inspection" in message:
+            try:
+                found = build(Inspection, message["inspection"])
+            except ValueError:
+                return False
+            self._lamps[found.camera] = Lamp(found.ok, found.code, found.reason, found)
+            return True
+        if isinstance(message.get("status"), dict):
+            self._state = replace(self._state, status=message["status"], beat=self._state.beat + 1)
+        return False
+
+    def _show(self, alive: bool) -> None:
+        lamps = dict(self._lamps)
+        if not alive:
+            lamps = {
+                name: Lamp(code=Code.STALE, reason=SILENT, inspection=lamp.inspection)
+                for name, lamp in lamps.items()
+            }
+        self._state = replace(self._state, lamps=lamps, alive=alive)
+        for worker in self._workers:
+            worker.wake()
+
+    def _tend(self) -> None:
+        """Tell the inspector what every output has, and whether a required one is dead."""
+        outputs = {worker.config.name: worker.status() for worker in self._workers}
+        self._state = replace(self._state, outputs=outputs)
+        cursors = [each.cursor for each in self._workers if isinstance(each, Delivery)]
+        if cursors:
+            self._link.send({"kept": min(cursors)})
+        for worker in self._workers:
+            name, config = f"output {worker.config.name}", worker.config
+            dead = config.require and worker.bad_for > config.require_s
+            if dead or name in self._stops:
+                problem = worker.problem or "does not answer"
+                command = {"command": "stop", "by": name, "reason": f"{name}: {problem}"}
+                self._link.send(command if dead else {"command": "start", "by": name})
+            self._stops = (self._stops | {name}) if dead else (self._stops - {name})
+
+
+def main(file: Path, link: Link, child: Child) -> None:
+    """Serve until the supervisor says that it is over."""
+    config = read_station(file)
+    with Gateway(config, link) as gateway:
+        child.ready()
+        while not child.over and not child.reload:
+            gateway.step(0.1)
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(main, sys.argv[1:]))

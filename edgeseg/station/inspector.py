@@ -1,0 +1,227 @@
+"""The process of the cameras: it judges, writes the journal, and waits for nobody else.
+
+    python -m edgeseg.station.inspector STATION_FILE LINK LIFE    started by the supervisor
+
+Commands, of the gateway's outputs:
+
+    {"command": "recipe", "recipe": NAME, "camera": NAME}     camera: all of them without it
+    {"command": "trigger", "camera": NAME, "part": TEXT}
+    {"command": "part", "part": TEXT, "camera": NAME}         of the next wire trigger
+    {"command": "stop", "by": WHO, "reason": TEXT}            no part is OK until
+    {"command": "start", "by": WHO}                           the same one starts it
+
+Each may have an `id`, by which its answer is found in `answers` of the status.
+"""
+
+import secrets
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from edgeseg.closing import Closing
+from edgeseg.errors import ConfigError, EdgesegError
+from edgeseg.log import log
+from edgeseg.station.child import Child, run_child
+from edgeseg.station.config import StationConfig, read_station
+from edgeseg.station.inspection import Inspection
+from edgeseg.station.journal import FILE, Journal
+from edgeseg.station.line import CameraLine, stream_config
+from edgeseg.station.link import Link
+from edgeseg.station.recipes import Recipes
+from edgeseg.station.recorder import Desk, Recorder
+from edgeseg.stream.watchdog import Watchdog
+
+STATUS_EVERY = 0.5  # seconds
+ANSWERS = 20  # to commands, that a status has
+LONGEST = 200  # characters of a part's number or a reason
+
+
+class Inspector(Closing):
+    """The lines of a station while it is open."""
+
+    def __init__(self, config: StationConfig, link: Link) -> None:
+        """EdgesegError: a model, the journal or a setting that cannot be used."""
+        self._link = link
+        self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS)
+        self._stops: dict[str, str] = {}
+        self._told = 0.0
+        self.boot = f"{int(time.time()):x}{secrets.token_hex(2)}"
+        with ExitStack() as stack:
+            limit = round(config.station.journal_gb * 1e9)
+            journal = Journal(config.folder / FILE, limit_bytes=limit)
+            self.journal = stack.enter_context(journal)
+            self.journal.tell(self._tell)
+            self._desk = Desk(journal, socket.gethostname(), self.boot)
+            self._kept = 0
+            self.journal.kept_until = lambda: self._kept
+            self._lines = ExitStack()
+            stack.callback(lambda: self._lines.close())
+            self._open(config)
+            self._stack = stack.pop_all()
+
+    @property
+    def lines(self) -> Sequence[CameraLine]:
+        """The cameras, in the order of the file."""
+        return tuple(self._by_name.values())
+
+    def step(self, timeout: float) -> None:
+        """Take the commands that are there, or wait for one; tell how the station does."""
+        message = self._link.receive(timeout)
+        while message is not None:
+            self._take(message)
+            message = self._link.receive(0)
+        now = time.monotonic()
+        if now - self._told >= STATUS_EVERY:
+            self.tell()
+
+    def tell(self) -> None:
+        """Send the status."""
+        self._told = time.monotonic()
+        self._link.send({"status": self.status()})
+
+    def status(self) -> dict[str, Any]:
+        """Return how the station does."""
+        return {
+            "boot": self.boot,
+            "stopped": self._desk.stopped,
+            "journal": {
+                "trouble": self.journal.trouble,
+                "lost": self.journal.lost,
+                "written": self.journal.count,
+            },
+            "answers": list(self._answers),
+            "cameras": {line.camera.name: _status(line) for line in self.lines},
+        }
+
+    def reload(self, config: StationConfig) -> None:
+        """Change to another configuration; the old one stays if a model cannot be opened.
+
+        The frames in flight are finished and recorded before.
+        """
+        recipes = Recipes(config)
+        self._lines.close()
+        self._lines = ExitStack()
+        self._open(config, recipes)
+
+    def close(self) -> None:
+        """Finish the frames in flight, and close the journal."""
+        self._stack.close()
+
+    def _open(self, config: StationConfig, recipes: Recipes | None = None) -> None:
+        with ExitStack() as stack:
+            recipes = stack.enter_context(recipes or Recipes(config))
+            lines = {}
+            for camera in config.camera:
+                recorder = Recorder(camera.name, self._desk)
+                judges = recipes.judges(stream_config(camera))
+                line = CameraLine(camera, config.first_recipe(camera), judges, recorder)
+                lines[camera.name] = stack.enter_context(line)
+            self._by_name = lines
+            self._lines.push(stack.pop_all())
+
+    def _tell(self, stored: Sequence[Inspection]) -> None:
+        """Tell the gateway of records that are on the disk; called by the journal's thread."""
+        for each in stored:
+            self._link.send({"inspection": each.document()})
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if isinstance(message.get("kept"), int):
+            self._kept = message["kept"]
+        if "command" not in message:
+            return
+        answer = {"id": message.get("id"), "error": ""}
+        try:
+            answer |= self._command(message) or {}
+        except EdgesegError as error:
+            answer["error"] = error.problem
+            log.warning(f"command {str(message['command'])[:40]}: {error.problem}")
+        self._answers.append(answer)
+        self.tell()
+
+    def _command(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        name, by = message["command"], str(message.get("by", "operator"))[:LONGEST]
+        part = str(message.get("part", ""))[:LONGEST]
+        if name == "recipe":
+            for line in self._meant(message):
+                line.switch(str(message.get("recipe", "")))
+                log.info(f"camera {line.camera.name}: recipe {line.recipe}, by {by}")
+        elif name == "trigger":
+            asked = [line.trigger(part) for line in self._meant(message)]
+            return {"trigger": asked[0].number}
+        elif name == "part":
+            for line in self._meant(message):
+                line.name_part(part)
+        elif name == "stop":
+            self._stops[by] = str(message.get("reason") or f"stopped by {by}")[:LONGEST]
+        elif name == "start":
+            self._stops.pop(by, None)
+        else:
+            raise ConfigError(
+                f"unknown command '{str(name)[:40]}'",
+                remedy="recipe, trigger, part, stop or start",
+                code="station/command",
+            )
+        stopped = "; ".join(self._stops.values())
+        if stopped != self._desk.stopped:
+            log.warning(f"the line is stopped: {stopped}" if stopped else "the line runs again")
+        self._desk.stopped = stopped
+        return None
+
+    def _meant(self, message: dict[str, Any]) -> Sequence[CameraLine]:
+        """Return the cameras of a command."""
+        name = message.get("camera")
+        if not name:
+            return self.lines
+        line = self._by_name.get(str(name))
+        if line is None:
+            raise ConfigError(
+                f"no camera '{str(name)[:48]}' (expected one of {', '.join(self._by_name)})",
+                remedy="choose one of them",
+                code="station/no-camera",
+            )
+        return (line,)
+
+
+def _status(line: CameraLine) -> dict[str, Any]:
+    recorder, latency = line.recorder, line.recorder.latency
+    return {
+        "state": line.state,
+        "problem": line.problem,
+        "recipe": line.recipe,
+        "verdicts": dict(recorder.verdicts),
+        "codes": {str(code): count for code, count in recorder.codes.items()},
+        "driver_drops": line.driver_drops,
+        "p50_ms": latency and round(latency.p50_ms, 3),
+        "p99_ms": latency and round(latency.p99_ms, 3),
+    }
+
+
+def main(file: Path, link: Link, child: Child) -> None:
+    """Inspect until the supervisor says that it is over."""
+    with Inspector(read_station(file), link) as inspector, Watchdog() as watchdog:
+        inspector.tell()
+        child.ready()
+        beats = 0
+        while not child.over:
+            inspector.step(0.05)
+            beats += 1
+            watchdog.progress(beats)
+            if child.reload:
+                _reload(inspector, file)
+
+
+def _reload(inspector: Inspector, file: Path) -> None:
+    try:
+        inspector.reload(read_station(file))
+        log.info("the station's file was read again")
+    except EdgesegError as error:
+        log.error(f"the station's file was not taken: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(main, sys.argv[1:]))

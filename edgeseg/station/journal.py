@@ -1,0 +1,251 @@
+"""The journal: every inspection of a station, in one SQLite file with one writer.
+
+    inspector    Journal.append()     waits until the record is on the disk, for 50 ms at most
+    gateway      read(), newest()     readers never make the writer wait
+
+A thread of its own writes what waits in one transaction, with `synchronous` FULL if one of the
+records is not OK: those outlive a power cut, good ones the death of the process. A disk that does
+not answer, or is full, costs an append its 50 ms once: the records wait in memory, are written when
+the disk takes them, and `trouble` says so until then.
+"""
+
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from edgeseg.closing import Closing
+from edgeseg.errors import WriteError
+from edgeseg.files import cannot_write, locked, shown
+from edgeseg.log import log
+from edgeseg.station.inspection import Inspection
+
+FILE = "journal.sqlite3"
+WAIT = 0.05  # seconds that an append waits for the disk
+MOST_WAITING = 100_000  # records in memory while the disk takes none; about 100 MB
+RETRY = 0.5  # seconds
+CHECK_EVERY = 2_000  # records between two looks at the size
+_TABLE = """
+create table if not exists inspection (
+    id integer primary key autoincrement,
+    ok integer not null,
+    evidence text not null,
+    camera text not null,
+    decided real not null,
+    line text not null
+);
+"""
+
+
+class Journal(Closing):
+    """The one writer of a journal; `append` may be called by several threads."""
+
+    def __init__(self, path: Path, *, limit_bytes: int = 0) -> None:
+        """limit_bytes: of the file, from where on the oldest records go; 0: none.
+
+        WriteError: the folder or the file cannot be written. EdgesegError (`files/locked`): another
+        station writes it.
+        """
+        self._path, self._limit = path, limit_bytes
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        with ExitStack() as stack:
+            # Of the folder: closing a second handle of the file would end SQLite's own locks.
+            stack.enter_context(locked(path.parent))
+            try:
+                self._file = _connect(path)
+                self._file.execute("pragma journal_mode=wal")
+                self._file.executescript(_TABLE)
+            except (OSError, sqlite3.Error) as error:
+                raise unreadable(path, error) from error
+            self._open = stack.pop_all()
+        self.kept_until: Callable[[], int] = lambda: 0
+        """Returns the last record that every output has; none after it is deleted."""
+        self.trouble = ""
+        """Why records wait in memory; empty while the disk takes them."""
+        self.lost = 0
+        """Records that found no room in memory."""
+        self.count = 0
+        self._waiting: deque[Inspection] = deque()
+        self._taken = 0
+        """Records that were handed over, with those lost."""
+        self._stored = 0
+        """Of these, those on the disk or lost."""
+        self._changed = threading.Condition()
+        self._ended = False
+        self._on_stored: Callable[[Sequence[Inspection]], None] = lambda stored: None
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    def tell(self, stored: Callable[[Sequence[Inspection]], None]) -> None:
+        """Call `stored` with records, in order and with their ids, once they are on the disk."""
+        self._on_stored = stored
+
+    def append(self, inspection: Inspection) -> bool:
+        """Store a record; False if the disk did not take it within `WAIT`, and it waits."""
+        with self._changed:
+            if len(self._waiting) >= MOST_WAITING:
+                self.lost += 1
+                return False
+            self._waiting.append(inspection)
+            self._taken += 1
+            mine = self._taken
+            self._changed.notify_all()
+            if self.trouble:
+                return False
+            return self._changed.wait_for(lambda: self._stored >= mine, WAIT)
+
+    def close(self) -> None:
+        """Write what waits, as far as the disk takes it, and close the file."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._thread.join(5.0)
+        if not self._thread.is_alive():
+            self._file.close()
+            self._open.close()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                batch = list(self._waiting)
+                if not batch:
+                    return
+            try:
+                stored = self._write(batch)
+            except (sqlite3.Error, OSError) as error:
+                self._fail(error)
+                if self._ended:
+                    return
+                time.sleep(RETRY)
+                continue
+            with self._changed:
+                for _ in batch:
+                    self._waiting.popleft()
+                self._stored += len(batch)
+                if self.trouble:
+                    log.info(f"{shown(self._path)}: written again")
+                self.trouble = ""
+                self._changed.notify_all()
+            self._on_stored(stored)
+            self._shrink(len(batch))
+
+    def _write(self, batch: Sequence[Inspection]) -> list[Inspection]:
+        safe = all(each.ok for each in batch)
+        self._file.execute(f"pragma synchronous={'normal' if safe else 'full'}")
+        stored = []
+        with self._file:
+            self._file.execute("begin immediate")
+            (last,) = self._file.execute(
+                "select coalesce((select seq from sqlite_sequence where name='inspection'), 0)"
+            ).fetchone()
+            for number, each in enumerate(batch, last + 1):
+                placed = each.at(number)
+                stored.append(placed)
+                self._file.execute(
+                    "insert into inspection values (?, ?, ?, ?, ?, ?)",
+                    (number, each.ok, each.evidence, each.camera, each.decided, placed.to_json()),
+                )
+        return stored
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            if not self.trouble:
+                log.warning(
+                    f"{shown(self._path)} cannot be written ({error}); the inspection continues, "
+                    "its records wait in memory"
+                )
+            self.trouble = str(error)
+            self._changed.notify_all()
+
+    def _shrink(self, added: int) -> None:
+        """Delete the oldest records beyond the limit: of good parts first."""
+        before, self.count = self.count, self.count + added
+        if not self._limit or before // CHECK_EVERY == self.count // CHECK_EVERY:
+            return
+        try:
+            (pages,) = self._file.execute("pragma page_count").fetchone()
+            (free,) = self._file.execute("pragma freelist_count").fetchone()
+            (size,) = self._file.execute("pragma page_size").fetchone()
+            if (pages - free) * size <= self._limit:
+                return
+            (rows,) = self._file.execute("select count(*) from inspection").fetchone()
+            with self._file:
+                self._file.execute(
+                    "delete from inspection where id in (select id from inspection where id <= ? "
+                    "order by ok desc, id limit ?)",
+                    (self.kept_until(), max(rows // 10, 1)),
+                )
+        except sqlite3.Error as error:
+            self._fail(error)
+
+
+class JournalReader(Closing):
+    """Reads a journal that another process may write; for one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """WriteError (`station/journal`): there is none, or it is damaged."""
+        self._path = path
+        try:
+            self._file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+            self._file.execute("select count(*) from (select 1 from inspection limit 1)")
+        except sqlite3.Error as error:
+            raise unreadable(path, error) from error
+
+    def after(self, last: int, most: int) -> list[Inspection]:
+        """Return the next records, in order."""
+        rows = self._rows("where id > ? order by id limit ?", last, most)
+        return [Inspection.from_json(line) for line in rows]
+
+    def newest(self, most: int, *, not_ok: bool = False, before: int = 0) -> list[Inspection]:
+        """Return the last records, the newest first; before: this id, 0 for all."""
+        where = "where (id < ? or ? = 0)" + (" and ok = 0" if not_ok else "")
+        rows = self._rows(f"{where} order by id desc limit ?", before, before, most)
+        return [Inspection.from_json(line) for line in rows]
+
+    def one(self, place: int) -> Inspection | None:
+        """Return a record by its id; None if it is not there any more."""
+        rows = self._rows("where id = ?", place)
+        return Inspection.from_json(rows[0]) if rows else None
+
+    @property
+    def last(self) -> int:
+        """The id of the newest record; 0 without any."""
+        (found,) = self._file.execute("select coalesce(max(id), 0) from inspection").fetchone()
+        return int(found)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _rows(self, rest: str, *values: int) -> list[str]:
+        rows = self._file.execute(f"select line from inspection {rest}", values).fetchall()
+        return [line for (line,) in rows]
+
+
+def unreadable(path: Path, error: Exception) -> WriteError:
+    """Return the error for a journal that cannot be opened."""
+    if isinstance(error, OSError):
+        return cannot_write(path, error)
+    return WriteError(
+        f"{shown(path)} is no journal that can be used: {error}.",
+        remedy="move the file away: the station begins a new one",
+        code="station/journal",
+    )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[JournalReader]:
+    """Open a reader for a `with` block."""
+    with closing(JournalReader(path)) as reader:
+        yield reader

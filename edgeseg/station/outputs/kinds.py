@@ -1,0 +1,45 @@
+"""Finds the class of an output by its kind, and opens it with its settings."""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from edgeseg.errors import ConfigError
+from edgeseg.schema import Invalid, build
+from edgeseg.station.config import OutputConfig
+from edgeseg.station.outputs.base import Output, OutputContext
+
+GROUP = "edgeseg.outputs"
+KINDS = {
+    "jsonl": "edgeseg.station.outputs.jsonl:JsonlOutput",
+}
+
+
+def open_output(config: OutputConfig, context: OutputContext) -> Output:
+    """Return an output that is not connected yet; ConfigError for a wrong kind or settings.
+
+    MissingExtra: its package is not installed.
+    """
+    kind = output_kind(config.kind)
+    try:
+        settings = build(kind.Settings, config.settings or {}, f"output {config.name}")
+    except Invalid as error:
+        raise ConfigError(
+            f"{error}.", remedy="correct the station's file", code="station/config"
+        ) from error
+    return kind(settings, context)
+
+
+def output_kind(name: str) -> type[Output]:
+    """Return the class of a kind; ConfigError if there is none of that name."""
+    others = {each.name: each.value for each in entry_points(group=GROUP)}
+    place = (others | KINDS).get(name)
+    if place is None:
+        known = ", ".join(sorted(others | KINDS))
+        raise ConfigError(
+            f"no output of kind '{name[:48]}' (expected one of {known})",
+            remedy='kind = "jsonl"',
+            code="station/no-output",
+        )
+    module, _, attribute = place.partition(":")
+    found: type[Output] = getattr(import_module(module), attribute)
+    return found

@@ -1,0 +1,187 @@
+"""Starts the two processes of a station, and starts again what ends.
+
+    edgeseg station FILE
+      +-- inspector    cameras, models, journal
+      +-- gateway      outputs and page
+
+SIGHUP reads the station's file again, SIGTERM and Ctrl-C end the station: the inspector finishes
+its frames, then the gateway delivers what it can in two seconds. An inspector that ends with an
+error before it was ready ends the station with it; later it is started again, as the gateway is.
+"""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import ConfigError, EdgesegError
+from edgeseg.interrupt import stop_requests
+from edgeseg.log import log
+from edgeseg.station.child import READY
+from edgeseg.station.config import read_station
+from edgeseg.station.link import pair
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a process is started again
+STEADY = 30.0  # seconds after which a process counts as well
+END_SECONDS = {"inspector": 20.0, "gateway": 4.0}
+POLL = 0.1
+
+
+@dataclass(frozen=True)
+class StationReport:
+    """How a station ended."""
+
+    seconds: float
+    restarts: dict[str, int]
+
+    def summary(self) -> str:
+        """Return one line."""
+        again = ", ".join(f"{name} {count}" for name, count in self.restarts.items() if count)
+        return f"station ended after {self.seconds:.0f} s; started again: {again or 'nothing'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {"seconds": self.seconds, "restarts": self.restarts}
+
+
+class _Process:
+    """One of the two, started again and again."""
+
+    def __init__(self, name: str, file: Path, link: socket.socket) -> None:
+        self.name, self._file, self._link = name, file, link
+        self.restarts = -1
+        self.ready = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._life: socket.socket | None = None
+        self._pause, self._due, self._began = FIRST_PAUSE, 0.0, 0.0
+
+    def start(self) -> None:
+        """Start it."""
+        ours, theirs = socket.socketpair()
+        environment = {k: v for k, v in os.environ.items() if k != "WATCHDOG_PID"}
+        with theirs:
+            command = [sys.executable, "-m", f"edgeseg.station.{self.name}", str(self._file)]
+            self._process = subprocess.Popen(
+                [*command, str(self._link.fileno()), str(theirs.fileno())],
+                pass_fds=(self._link.fileno(), theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                env=environment,
+            )
+        self._life, self._began = ours, time.monotonic()
+        self.restarts += 1
+
+    def tend(self) -> int | None:
+        """Start it again if it has ended; return the exit code of one that never was ready."""
+        now = time.monotonic()
+        if self._process is None:
+            if now >= self._due:
+                self.start()
+            return None
+        if not self.ready and self._life is not None:
+            readable, _, _ = select.select([self._life], [], [], 0)
+            with suppress(OSError):
+                self.ready = bool(readable) and self._life.recv(1) == READY
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._forget()
+        if not self.ready and code > 0:
+            return code
+        steady = now - self._began > STEADY
+        self._pause = FIRST_PAUSE if steady else min(2 * self._pause, LONGEST_PAUSE)
+        self._due = now + self._pause
+        log.warning(f"the {self.name} ended ({_how(code)}); it is started again")
+        return None
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """End it; one that does not end in time is killed."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(END_SECONDS[self.name])
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._life is not None:
+            self._life.close()
+        self._process = self._life = None
+
+
+def run_station(file: Path) -> StationReport:
+    """Run a station until a signal ends it.
+
+    EdgesegError: its file, a model or the journal cannot be used; it has printed why.
+    """
+    if not hasattr(socket, "AF_UNIX") or not hasattr(signal, "SIGHUP"):
+        raise ConfigError(
+            "a station needs Linux (found another system)",
+            remedy="edgeseg stream, which runs on every system",
+            code="station/needs-linux",
+        )
+    read_station(file)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        ends = [stack.enter_context(end) for end in pair()]
+        names = ("inspector", "gateway")
+        processes = [_Process(n, file, end) for n, end in zip(names, ends, strict=True)]
+        for process in reversed(processes):  # the inspector ends first
+            stack.callback(process.stop)
+        stop = stack.enter_context(stop_requests())
+        inspector = processes[0]
+        hup = _Hangup()
+        while not stop.requested:
+            for process in processes if inspector.ready else processes[:1]:  # it makes the journal
+                code = process.tend()
+                if code is not None:
+                    raise _Ended(process.name, code)
+            if hup.taken():
+                for process in processes:
+                    process.signal(signal.SIGHUP)
+            time.sleep(POLL)
+    restarts = {process.name: process.restarts for process in processes}
+    return StationReport(round(time.monotonic() - began, 1), restarts)
+
+
+class _Hangup:
+    """SIGHUP, which asks to read the file again."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_asked", True))
+
+    def taken(self) -> bool:
+        """Whether it came since the last call."""
+        asked, self._asked = self._asked, False
+        return asked
+
+
+class _Ended(EdgesegError):
+    """A process of the station that could not begin; it has said why."""
+
+    default_code = "station/not-started"
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(
+            f"the {name} could not begin ({_how(code)}); see its error above.",
+            remedy="mend what it names: edgeseg station check",
+        )
+
+
+def _how(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

@@ -1,0 +1,62 @@
+"""A station whose model reports red: its file, its graph and its photos, in a folder."""
+
+import time
+
+import numpy as np
+from onnx import save
+
+from edgeseg.data.images import write_png
+from edgeseg.station.inspection import Code, Inspection
+from tests.kit.red_graph import SIDE, red_graph
+
+RED_LIMIT = 0.7  # of the graph
+
+
+def write_photos(folder, reds):
+    """Write a photo for each brightness of red, in order."""
+    folder.mkdir(parents=True)
+    for place, red in enumerate(reds):
+        image = np.zeros((SIDE, SIDE, 3), np.uint8)
+        image[..., 0] = red
+        image[0, 0, 1] = place  # no two are equal, or the camera would seem frozen
+        write_png(folder / f"{place:03}.png", image)
+    return folder
+
+
+def write_station(folder, *, cameras, recipes=("plates",), rest="", **station):
+    """Write a station's file; cameras: name -> the other fields of its table."""
+    save(red_graph(), folder / "plates.onnx")
+    lines = ["[station]", 'name = "test"', *(f"{k} = {v!r}" for k, v in station.items())]
+    for name in recipes:
+        lines += ["[[recipe]]", f'name = "{name}"', 'model = "plates.onnx"', "threads = 1"]
+    for name, fields in cameras.items():
+        lines += ["[[camera]]", f'name = "{name}"', *(f"{k} = {v!r}" for k, v in fields.items())]
+    file = folder / "station.toml"
+    file.write_text("\n".join([*lines, rest]) + "\n")
+    return file
+
+
+def inspection(sequence=1, **changes):
+    """Return an inspection of a good part."""
+    code = changes.pop("code", Code.OK)
+    verdict = {Code.OK: "good", Code.ANOMALOUS: "anomalous"}.get(code, "unknown")
+    fields = {
+        "device": "bench",
+        "boot": "b1",
+        "sequence": sequence,
+        "camera": "top",
+        "recipe": "plates",
+        "arrived": 1000.0,
+        "decided": 1000.5,
+        "verdict": verdict,
+        "code": int(code),
+    }
+    return Inspection(**(fields | changes))
+
+
+def until(condition, seconds=10.0):
+    """Wait for a condition; what it returned last."""
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found

@@ -1,0 +1,110 @@
+from typing import ClassVar
+
+import pytest
+
+from edgeseg.station.config import read_station
+from edgeseg.station.gateway import Gateway
+from edgeseg.station.inspection import Code
+from edgeseg.station.journal import FILE, Journal
+from edgeseg.station.link import Link, pair
+from edgeseg.station.outputs.base import Deliverer, Indicator
+from edgeseg.station.outputs.jsonl import JsonlSettings
+from tests.kit.stations import inspection, until, write_station
+
+
+class Light(Indicator):
+    Settings = JsonlSettings
+    shown: ClassVar[list] = []
+
+    def show(self, state):
+        lamp = state.lamps["top"]
+        self.shown.append((lamp.ok, lamp.code))
+
+
+class Dead(Deliverer):
+    Settings = JsonlSettings
+    works: ClassVar[list] = []
+
+    def open(self):
+        if not self.works:
+            raise ConnectionRefusedError("refused")
+
+    def send(self, batch):
+        return batch[-1].id
+
+
+@pytest.fixture
+def station(tmp_path, monkeypatch):
+    """A gateway with a light and a required output that is dead, and the inspector's end."""
+    Light.shown, Dead.works = [], []
+    kinds = {"light": f"{__name__}:Light", "dead": f"{__name__}:Dead"}
+    monkeypatch.setattr("edgeseg.station.outputs.kinds.KINDS", kinds)
+    monkeypatch.setattr("edgeseg.station.gateway.SILENCE", 0.3)
+    monkeypatch.setattr("edgeseg.station.gateway.HOUSEKEEPING", 0.01)
+    monkeypatch.setattr("edgeseg.station.workers.LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("edgeseg.station.workers.FIRST_PAUSE", 0.02)
+    rest = """
+[[output]]
+kind = "light"
+path = "x"
+[[output]]
+kind = "dead"
+path = "x"
+require = true
+require_s = 0.1
+"""
+    config = read_station(
+        write_station(tmp_path, cameras={"top": {"source": "test://64x48@5"}}, rest=rest)
+    )
+    Journal(config.folder / FILE).close()
+    ours, theirs = pair()
+    with Link(ours) as inspector, Link(theirs) as link, Gateway(config, link) as gateway:
+        yield gateway, inspector
+
+
+def told(gateway, inspector, seconds=0.2):
+    """Let the gateway work; return the commands that the inspector got."""
+    commands = []
+
+    def step():
+        gateway.step(0.01)
+        message = inspector.receive(0)
+        if message and "command" in message:
+            commands.append(message)
+        return False
+
+    until(step, seconds)
+    return commands
+
+
+def test_nothing_is_ok_before_the_first_verdict_and_when_the_inspector_is_silent(station):
+    gateway, inspector = station
+    told(gateway, inspector)
+    assert set(Light.shown) == {(False, Code.STARTING)}
+    inspector.send({"inspection": inspection(1).document()})
+    told(gateway, inspector, 0.1)
+    assert Light.shown[-1] == (True, Code.OK)
+    told(gateway, inspector, 0.5)
+    assert Light.shown[-1] == (False, Code.STALE)
+    inspector.send({"status": {}})
+    told(gateway, inspector, 0.1)
+    assert Light.shown[-1] == (True, Code.OK)
+
+
+def test_what_is_no_message_is_passed_over(station):
+    gateway, inspector = station
+    for message in ({"inspection": {"v": 1}}, {"inspection": []}, {"status": 3}, {"other": 1}):
+        inspector.send(message)
+    inspector.send({"inspection": inspection(1, code=Code.ANOMALOUS).document()})
+    told(gateway, inspector)
+    assert Light.shown[-1] == (False, Code.ANOMALOUS)
+
+
+def test_a_dead_output_that_is_required_stops_the_line_until_it_works(station):
+    gateway, inspector = station
+    commands = told(gateway, inspector, 0.5)
+    assert {(each["command"], each["by"]) for each in commands} == {("stop", "output dead")}
+    assert "refused" in commands[-1]["reason"]
+    Dead.works = [True]
+    commands = told(gateway, inspector, 0.5)
+    assert commands[-1] == {"command": "start", "by": "output dead"}

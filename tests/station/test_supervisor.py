@@ -1,0 +1,109 @@
+"""The real thing: processes that are killed, read their file again, and end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.kit.stations import until, write_photos, write_station
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a station needs Linux")
+OUTPUT = '[[output]]\nkind = "jsonl"\npath = "verdicts.jsonl"\n'
+
+
+@contextmanager
+def running(file, *words):
+    """Run `edgeseg station`; its process and the lines of its verdicts so far."""
+    command = [sys.executable, "-m", "edgeseg", "station", str(file), *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def lines(file):
+    path = file.with_name("verdicts.jsonl")
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def child(process, name):
+    """Return the process id of one of the two; None while there is none."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            words = (folder / "cmdline").read_text()
+        except OSError:
+            continue
+        if parent == process.pid and f"edgeseg.station.{name}" in words:
+            return int(folder.name)
+    return None
+
+
+def test_all_photos_are_judged_and_told_in_order(tmp_path):
+    write_photos(tmp_path / "photos", [0, 100, 255, 50, 250])
+    cameras = {"top": {"source": str(tmp_path / "photos"), "mode": "file"}}
+    file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
+    with running(file) as process:
+        found = until(lambda: lines(file) if len(lines(file)) == 5 else None, 60)
+    assert process.returncode == 0
+    verdicts = [each["verdict"] for each in found]
+    assert verdicts == ["good", "good", "anomalous", "good", "anomalous"]
+    assert [each["ok"] for each in found] == [True, True, False, True, False]
+
+
+@pytest.mark.parametrize("victim", ["inspector", "gateway"])
+def test_a_killed_process_comes_back_and_no_record_is_lost(tmp_path, victim):
+    cameras = {"top": {"source": "test://64x48@20"}, "side": {"source": "test://32x32@10"}}
+    file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
+    with running(file) as process:
+        assert until(lambda: len(lines(file)) > 20, 60)
+        first = child(process, victim)
+        os.kill(first, signal.SIGKILL)
+        assert until(lambda: child(process, victim) not in (None, first), 30)
+        before = len(lines(file))
+        assert until(lambda: len(lines(file)) > before + 20, 60)
+    found = lines(file)
+    once = list(dict.fromkeys(each["id"] for each in found))
+    assert once == list(range(1, len(once) + 1))
+    boots = list(dict.fromkeys(each["boot"] for each in found))
+    assert len(boots) == (2 if victim == "inspector" else 1)
+    for boot in boots:
+        numbers = {each["sequence"] for each in found if each["boot"] == boot}
+        assert numbers == set(range(1, len(numbers) + 1))
+
+
+def test_a_new_file_is_read_without_an_end(tmp_path):
+    cameras = {"top": {"source": "test://64x48@20"}}
+    file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
+    with running(file) as process:
+        assert until(lambda: len(lines(file)) > 5, 60)
+        inspector = child(process, "inspector")
+        file.write_text(file.read_text().replace('"plates"', '"second"'))
+        process.send_signal(signal.SIGHUP)
+        assert until(lambda: lines(file)[-1]["recipe"] == "second", 30)
+        assert child(process, "inspector") == inspector
+        file.write_text("nonsense")
+        process.send_signal(signal.SIGHUP)
+        before = len(lines(file))
+        assert until(lambda: child(process, "inspector") == inspector, 1)
+    found = lines(file)
+    assert [each["sequence"] for each in found] == list(range(1, len(found) + 1))
+    assert before
+
+
+def test_what_cannot_begin_says_why_and_ends(tmp_path):
+    file = write_station(tmp_path, cameras={"top": {"source": "test://64x48@20"}})
+    (tmp_path / "plates.onnx").unlink()
+    with running(file) as process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "recipe plates: not found" in said
+    assert "Traceback" not in said
