@@ -51,17 +51,24 @@ DEFAULT_THRESHOLD = 0.5  # of a run whose thresholds are not set yet
 
 
 def open_model(
-    path: Path, *, runtime: str | None = None, threads: int | None = None, gpu: GpuConfig = ANY_GPU
+    path: Path,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    gpu: GpuConfig = ANY_GPU,
+    whole_frames: bool = False,
 ) -> Backend:
     """Open a run directory, an ONNX file or an engine (or the engine's card).
 
     runtime: of an ONNX file; runs and engines have their own. threads: CPU threads. gpu: how frames
-    reach an engine on a GPU.
+    reach an engine on a GPU. whole_frames: a run takes frames of the size of its training images,
+    as its export does, not of the size of its map.
     Errors: ModelError for any other path, EngineMismatch for an engine of another machine.
     """
     if path.is_dir():
         _check_runtime(runtime, "pytorch", "a run", f"edgeseg export {quoted(path)}")
-        return open_run(path, threads=threads, device=torch_name(gpu))
+        device = torch_name(gpu)
+        return open_run(path, threads=threads, device=device, whole_frames=whole_frames)
     if not path.exists() and not card_path(path).is_file():
         raise ModelError(
             f"not found: {path}", remedy="name a run, an ONNX file or an engine", code=NOT_FOUND
@@ -111,10 +118,12 @@ def open_run(
     context: float | None = None,
     roi: Roi | None = None,
     sets_thresholds: bool = False,
+    whole_frames: bool = False,
 ) -> PyTorchBackend:
     """Open a run in PyTorch.
 
-    frame_size: (height, width); default: that of the anomaly map. context, roi: override the
+    frame_size: (height, width); default: that of the anomaly map, with whole_frames that of the
+    training images, if they have one. context, roi: override the
     card's. Thresholds that are not set yet are 0.5, which is logged unless the caller sets them.
     """
     require("torch", extra="train")
@@ -132,6 +141,7 @@ def open_run(
         card = dataclasses.replace(card, context=context)
     if roi is not None:
         card = dataclasses.replace(card, roi=roi)
+    frame_size = frame_size or (card.frame_size if whole_frames else None)
     unset = not sets_thresholds and None in (card.threshold, card.image_threshold)
     backend = opened_run(
         detector, card, frame_size or card.map_size, frame_format, batch, threads, device

@@ -76,6 +76,15 @@ def test_a_run_may_take_other_frames(run):
         backend.run()
 
 
+def test_a_run_may_take_frames_of_the_size_of_its_training_images(run, tmp_path):
+    photos = shutil.copytree(run, tmp_path / "photos")
+    card = read_card(run / CARD, ModelCard)
+    for size, expected in (((48, 96), (48, 96)), (None, (64, 64))):
+        write_card(photos / CARD, dataclasses.replace(card, frame_size=size))
+        with open_model(photos, whole_frames=True) as backend:
+            assert backend.card.frame_size == expected
+
+
 def test_open_run_without_thresholds_logs_the_default(run, tmp_path, said):
     fresh = shutil.copytree(run, tmp_path / "fresh")
     card = read_card(run / CARD, ModelCard)

@@ -89,7 +89,9 @@ def stream(
 
     path = find_engine(model, device=config.device)
     check_sinks(config, path)
-    with open_model(path, runtime=runtime, threads=threads, gpu=config) as backend:
+    with open_model(
+        path, runtime=runtime, threads=threads, gpu=config, whole_frames=True
+    ) as backend:
         warn_if_useless(path, backend.card)
         warn_unchecked(backend.card)
         return stream_from(backend, config)

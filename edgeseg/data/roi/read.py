@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeseg.data.formats.decode import Pixels
 from edgeseg.data.images import Mask, read_pixels
 from edgeseg.data.listing import SUFFIXES
 from edgeseg.data.roi.cvat import read_cvat
@@ -29,8 +30,13 @@ from edgeseg.frame.geometry import Size, size_text
 from edgeseg.frame.raster import windings
 from edgeseg.frame.roi import MOST_NAMES, Area, Corners, Roi
 from edgeseg.limits import check_limit
+from edgeseg.log import log
+from edgeseg.text import listed
 
 MOST_CORNERS = 200_000
+LEAST_FLAT = 0.75
+"""Least share of a mask that is flat; edges that are antialiased or of a JPEG are not."""
+NAMED = 6  # ROIs in a line
 SLACK = 1.0  # pixels by which labeling tools let a corner leave the picture
 
 
@@ -59,6 +65,9 @@ def read_roi(roi: Path | None, ignore: Path | None, size: Size | None = None) ->
     first = next(iter(sizes))
     found = Roi(picture=sizes[first], areas=tuple(kept), ignored=tuple(left))
     _check(found, first)
+    share = found.inside(found.picture).mean()
+    names = f": {listed([shown(name) for name in found.names], NAMED)}" if found.names else ""
+    log.info(f"inspected: {100 * share:.3g} % of the picture{names}")
     return found
 
 
@@ -106,6 +115,11 @@ def _check_values(path: Path, mask: Mask) -> None:
     pixels = read_pixels(path)
     values = pixels if pixels.ndim == 2 else pixels[:, :, :3].max(axis=2)
     inside = values[mask]
+    sides = (inside, values[~mask])
+    if sum(_of_one_value(side) for side in sides) < LEAST_FLAT * mask.size:
+        raise not_understood(
+            path, "it has as many gray levels as a photo (expected black and white)"
+        )
     low, high = int(inside.min()), int(inside.max())
     if 2 * low <= high:
         raise not_understood(
@@ -113,6 +127,16 @@ def _check_values(path: Path, mask: Mask) -> None:
             f"it would be inside where its value is {low} and where it is {high} (expected black "
             "and white)",
         )
+
+
+def _of_one_value(values: Pixels) -> int:
+    """Return how many values are within 1 % of the scale of the most frequent one."""
+    if not values.size:
+        return 0
+    counts = np.bincount(values)
+    near = counts.size // 100 + 2
+    most = int(counts.argmax())
+    return int(counts[max(most - near, 0) : most + near + 1].sum())
 
 
 def _files(path: Path) -> Sequence[Path]:

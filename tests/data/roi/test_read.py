@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -199,6 +200,30 @@ def test_a_mask_that_is_inside_for_two_reasons_is_refused(tmp_path, outside, ins
     with fails(DataError, "data/roi") as caught:
         read_roi(tmp_path / "a.png", None, SIZE)
     assert f"where its value is {outside} and where it is {inside}" in caught.value.problem
+
+
+def test_a_photo_in_place_of_a_mask_is_refused(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 8, (*SIZE, 3))
+    photo = np.where(square()[..., None], 180, 60) + noise  # a light part on a dark belt
+    write_png(tmp_path / "a.png", photo.clip(0, 255).astype(np.uint8))
+    with fails(DataError, "data/roi") as caught:
+        read_roi(tmp_path / "a.png", None, SIZE)
+    assert "as many gray levels as a photo" in caught.value.problem
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_mask_with_soft_edges_is_read(tmp_path, suffix):
+    mask = cv2.GaussianBlur(np.where(square(), 255, 0).astype(np.uint8), (3, 3), 0)
+    cv2.imwrite(str(tmp_path / f"cap{suffix}"), mask)
+    inside = read_roi(tmp_path / f"cap{suffix}", None, SIZE).inside(SIZE)
+    assert (inside != square()).mean() < 0.01
+
+
+def test_what_is_inspected_is_logged(tmp_path, said):
+    read_roi(write_mask(tmp_path / "cap.png"), None, SIZE)
+    assert said == ["inspected: 8.33 % of the picture: cap"]
+    read_roi(None, write_mask(tmp_path / "logo.png"), SIZE)
+    assert said[1:] == ["inspected: 91.7 % of the picture"]
 
 
 def test_files_of_areas_in_a_folder_are_read_with_its_masks(tmp_path):
