@@ -26,8 +26,8 @@ def test_what_a_source_converts_is_told_with_the_remedy(said):
     assert said == [
         "list: yuyv, converted to bgr; CPU writes per frame: unknown",
         "list: frames are converted from yuyv to bgr on the CPU, included in the latency; "
-        "to avoid it: edgeseg export red --frame-size 64x48 --format yuyv, and stream the file that "
-        "it writes",
+        "to avoid it: edgeseg export red --frame-size 64x48 --format yuyv, and stream the file "
+        "that it writes",
     ]
 
 
