@@ -21,6 +21,8 @@ from edgeseg.stream.pipeline import in_flight as requests
 from edgeseg.stream.sink.base import FrameSink, RecordSink
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.stream import stream
+from edgeseg.verdict.regions import find_regions
+from edgeseg.verdict.verdict import BY_SCORE
 from tests.kit import fake_trt
 from tests.kit.logs import logged
 from tests.runtime.tensorrt_scenarios import opened
@@ -92,6 +94,35 @@ class Judge(RecordSink):
         """Compute frame `index` into the judge's own slot."""
         numbered(index, self.slot.frame[0])
         self._fake.run()
+
+
+class RegionJudge(Judge):
+    """Compares the regions as well, which are measured in the anomaly map; half are without."""
+
+    def __init__(self, card):
+        super().__init__(card)
+        self.measured = 0
+
+    def write(self, record):
+        super().write(record)
+        found = find_regions(self.slot.mask[0], self.slot.anomaly_map[0], BY_SCORE)
+        self.measured += bool(found.largest)
+        ours, theirs = ([(r.box, r.area) for r in each] for each in (record.regions, found.largest))
+        peaks = [[r.peak for r in each] for each in (record.regions, found.largest)]
+        if ours != theirs or not np.allclose(*peaks, atol=1e-6):
+            self.wrong.append(f"the regions of frame {record.index}")
+
+
+def lines_alone(frames, in_flight=1, **options):
+    """Stream to a sink of records alone; return how often a map was copied after its frame."""
+    with opened(**options) as backend:
+        judge, before = RegionJudge(backend.card), simulator.counters()["copies_to_host"]
+        config = StreamConfig(window=False, in_flight=in_flight, threshold=0.97)
+        judge.slot.threshold[0] = 0.97
+        stream(backend, Numbered(frames), [judge], config)
+        simulator.steady(False)
+        copies = simulator.counters()["copies_to_host"] - before
+        return {"wrong": judge.wrong, "measured": judge.measured, "copies": copies}
 
 
 class Viewer(FrameSink):

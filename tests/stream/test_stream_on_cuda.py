@@ -55,6 +55,18 @@ def test_thousands_of_frames_of_a_file_reach_the_sinks_as_they_must(io, in_fligh
     assert report.counters["graph_launches"] == 2000 + in_flight + 2
 
 
+@pytest.mark.parametrize("in_flight", [1, 2])
+@pytest.mark.parametrize("io", EVERY)
+def test_lines_get_the_maps_of_frames_with_regions_alone(io, in_flight):
+    report = run_or_skip(cuda_scenarios.lines_alone, frames=300, io=io, in_flight=in_flight)
+    seen = report.clean().result
+    assert seen["wrong"] == [] and 0 < seen["measured"] < 300
+    warm_up = in_flight + 2
+    copies = {"copy": 300 + seen["measured"], "mapped": 0}[io]
+    assert copies <= seen["copies"] <= copies + 2 * warm_up * (io == "copy")
+    assert report.counters["steady_allocations"] == report.counters["steady_creations"] == 0
+
+
 @pytest.mark.parametrize("cuda_graph", [True, False], ids=["graph", "enqueue"])
 @pytest.mark.parametrize("in_flight", [1, 2])
 @pytest.mark.parametrize("io", EVERY)
