@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgeseg.prediction import Model, Prediction, load
     from edgeseg.verdict.regions import Region
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "EdgesegError",

@@ -24,6 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+STATION = "station.md"
 SHELL = [
     (block.page, words) for block in BLOCKS if block.language == "sh" for words in lines(block.text)
 ]
@@ -97,7 +98,7 @@ def test_inline_code_names_existing_files(page):
 
 
 def test_a_table_of_ones_own_is_read(tmp_path):
-    (block,) = [block for block in BLOCKS if block.language == "toml"]
+    (block,) = [b for b in BLOCKS if b.language == "toml" and b.page != STATION]
     path = tmp_path / "tiles.toml"
     path.write_text(block.text)
     assert len(read_table(str(path)).rows) == 3
