@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "edgeseg"
 PROGRAM = typer.main.get_command(app)
 PROGRAMS = "edgeseg|pip|sudo|export|df|ls|mv|cp|apt-get|ffmpeg|gst-launch-1.0"
 END = re.compile(r"\n|, (?!\.)| \(|; | \|\| |`|: | then |\. ")
-QUOTED = {"quoted", "resume_command", "install_command", "apt_install", "rebuild"}
+QUOTED = {"_options", "quoted", "resume_command", "install_command", "apt_install", "rebuild"}
 NUMBERS_AND_WORDS = set(  # attributes and names that need no quotes: edgeseg's own words, numbers
     "precision runtime via width height n frame_format capability compute_capability higher newest "
     "nearest epochs AHEAD OFFLINE LIMIT BY_ONNX TRY_WITHOUT name command flag found place again "

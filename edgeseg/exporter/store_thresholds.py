@@ -52,7 +52,7 @@ def store_thresholds(
         log.info(
             f"the run {shown(model.parent)} keeps its own, and an export writes those; to set "
             f"them too: edgeseg threshold {quoted(model.parent)} "
-            f"{'--rule region' if chosen is None else 'DATA --false-reject 0.01'}"
+            f"{_options(chosen, rule, read_card(beside, ModelCard).rule)}"
         )
 
 
@@ -90,8 +90,14 @@ def _store_run(
             log.info(
                 f"{shown(path.stem)} keeps its own; to set them: edgeseg threshold "
                 f"{quoted(path.with_name(engine.file))} "
-                f"{'--rule region' if chosen is None else 'DATA --false-reject 0.01'}"
+                f"{_options(chosen, values.get('rule'), engine.graph.rule)}"
             )
+
+
+def _options(chosen: Chosen | None, rule: Rule | None, before: Rule) -> str:
+    """Return what to type to give another model, with its rule of before, the same."""
+    found = [] if chosen is None else ["DATA --false-reject 0.01"]
+    return " ".join(found if rule is None else [*found, rule.options(before)])
 
 
 def _fits(path: Path, card: ModelCard) -> bool:

@@ -41,6 +41,13 @@ def build_detector(
 
 
 def _destseg(teacher: Teacher, settings: ModelSettings, network_size: Size) -> Detector:
+    stride = settings.get("head_stride", 4)
+    if stride not in (4, 8):
+        raise ModelError(
+            f"invalid head_stride: {stride} (expected 4 or 8)",
+            remedy="restore the card of the run, or train again",
+            code="model/settings",
+        )
     return DeSTSeg(
         teacher,
         decoder=settings.get("decoder", True),
@@ -48,7 +55,7 @@ def _destseg(teacher: Teacher, settings: ModelSettings, network_size: Size) -> D
         head_input=settings.get("head_input", "product"),
         student_width=settings.get("student_width", 64),
         head_width=settings.get("head_width", 256),
-        head_stride=settings.get("head_stride", 4),
+        head_stride=stride,
     )
 
 

@@ -78,10 +78,26 @@ class Rule:
         scale = f"; 1 px is {self.mm_per_px:.6g} mm" if self.mm_per_px else ""
         return f"a frame is anomalous if {what}{counting}{scale}"
 
+    def options(self, before: "Rule") -> str:
+        """Return the options of `threshold` that turn another rule into this one."""
+        limit = f":{_plain(self.limit)}" if self.by in ("area", "count") else ""
+        found = [f"--rule {self.by}{limit}"]
+        if self.min_area != before.min_area:
+            found.append(f"--min-area {_plain(self.min_area)}")
+        if self.min_peak not in (None, before.min_peak):
+            found.append(f"--min-peak {self.min_peak:.9g}")
+        if self.mm_per_px not in (None, before.mm_per_px):
+            found.append(f"--mm-per-px {self.mm_per_px:.9g}")
+        return " ".join(found)
+
     def _area(self, pixels: float) -> str:
         if self.mm_per_px is None:
             return f"{pixels:g} px"
         return f"{pixels:g} px ({pixels * self.mm_per_px**2:.4g} mm2)"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def parse_rule(text: str, mm_per_px: float | None) -> tuple[RuleName, float]:

@@ -44,6 +44,11 @@ def test_a_setting_that_a_card_leaves_open_has_its_default(teacher):
     assert detector.map_stride == 4
 
 
+def test_a_stride_of_the_head_that_no_head_has_is_refused(teacher):
+    with fails(ModelError, "model/settings"):
+        build_detector("destseg", teacher, {"head_stride": -1}, (64, 64))
+
+
 def test_stpm_is_two_encoders_and_no_head(teacher):
     found = build(teacher, model="stpm")
     assert type(found.student) is EncoderStudent and found.head is None

@@ -100,3 +100,24 @@ def test_the_scale_is_that_of_the_picture_that_was_calibrated():
     assert Rule().scale((960, 1280), (480, 640)) == (2, 2)
     assert Rule(picture=(960, 1280)).scale((480, 640), (480, 640)) == (2, 2)
     assert Rule().scale((480, 640), (256, 256)) == (2.5, 1.875)
+
+
+@pytest.mark.parametrize(
+    ("rule", "options"),
+    [
+        (Rule(), "--rule score"),
+        (Rule(by="region", min_area=50), "--rule region --min-area 50"),
+        (Rule(by="count", limit=3), "--rule count:3"),
+        (
+            Rule(by="area", limit=12.5, min_area=1e9, min_peak=0.6, mm_per_px=0.05),
+            "--rule area:12.5 --min-area 1000000000 --min-peak 0.6 --mm-per-px 0.05",
+        ),
+    ],
+)
+def test_the_options_of_a_rule_make_it_again(rule, options):
+    assert rule.options(Rule()) == options
+    words = options.replace("--", "").replace("-", "_").split()
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    numbers = {name: float(given[name]) for name in ("min_peak", "mm_per_px") if name in given}
+    assert RegionConfig(**(given | numbers)).applied(Rule()) == rule
+    assert rule.options(rule) == options.split(" --min")[0]

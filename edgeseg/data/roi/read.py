@@ -30,7 +30,7 @@ from edgeseg.frame.geometry import Size, size_text
 from edgeseg.frame.raster import windings
 from edgeseg.frame.roi import MOST_NAMES, Area, Corners, Roi
 from edgeseg.limits import check_limit
-from edgeseg.log import log
+from edgeseg.log import log_once
 from edgeseg.text import listed
 
 MOST_CORNERS = 200_000
@@ -67,7 +67,7 @@ def read_roi(roi: Path | None, ignore: Path | None, size: Size | None = None) ->
     _check(found, first)
     share = found.inside(found.picture).mean()
     names = f": {listed([shown(name) for name in found.names], NAMED)}" if found.names else ""
-    log.info(f"inspected: {100 * share:.3g} % of the picture{names}")
+    log_once(f"inspected: {100 * share:.3g} % of the picture{names}")
     return found
 
 

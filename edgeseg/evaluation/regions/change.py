@@ -8,7 +8,7 @@ from edgeseg.cards import CARD, EngineCard, GraphCard, ModelCard, read_card
 from edgeseg.data.roi.read import read_roi
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.regions.checkerboard import measure_pixel
-from edgeseg.files import shown
+from edgeseg.files import quoted, shown
 from edgeseg.frame.roi import Roi
 from edgeseg.log import log
 from edgeseg.runtime.engine_pair import card_path
@@ -42,6 +42,8 @@ class RuleChange:
     def store(self) -> None:
         """Write the new rule to the model."""
         self.write(self.model, None, None, self.after, None)
+        if self.after.by_regions:
+            log.info(f"what it rejects and misses: edgeseg threshold {quoted(self.model)} DATA")
 
 
 def change_rule(model: Path, config: RegionConfig, write: "Store") -> RuleChange:

@@ -219,7 +219,8 @@ def test_a_mask_with_soft_edges_is_read(tmp_path, suffix):
     assert (inside != square()).mean() < 0.01
 
 
-def test_what_is_inspected_is_logged(tmp_path, said):
+def test_what_is_inspected_is_logged(tmp_path, said, monkeypatch):
+    monkeypatch.setattr("edgeseg.log._logged", set())  # of tests before
     read_roi(write_mask(tmp_path / "cap.png"), None, SIZE)
     assert said == ["inspected: 8.33 % of the picture: cap"]
     read_roi(None, write_mask(tmp_path / "logo.png"), SIZE)

@@ -101,7 +101,9 @@ def test_the_command_changes_a_rule_without_images(run, monkeypatch, capfd):
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
-    assert "a region counts from 20 px on and with a peak from 0.25 on" in capfd.readouterr().out
+    out, err = capfd.readouterr()
+    assert "a region counts from 20 px on and with a peak from 0.25 on" in out
+    assert "what it rejects and misses: edgeseg threshold runs/plates DATA" in err
     assert read_card(run / CARD, ModelCard).rule == Rule(by="region", min_area=20, min_peak=0.25)
     with open_model(run / "plates.onnx") as backend:
         slot = backend.new_slot()
