@@ -25,6 +25,7 @@ from edgeseg.text import listed
 SIDE = 256  # longer side of the small copies, in pixels
 LEVELS = 0xF8  # of a template: 32, so that the largest fits into a card
 MARGIN = 0.1  # of the ROIs' box, around it
+FEWEST_LEVELS = 3  # gray levels of a template; noise alone has two
 LEAST = 0.3  # correlation that hardly anything has by chance
 SLACK = 0.1  # below the lowest correlation of a training image
 NAMED = 5  # images in a message
@@ -103,7 +104,10 @@ def moved(image: NDArray[A], shift: Shift) -> NDArray[A]:
 
 
 def with_template(roi: Roi, reference: Pixels8) -> Roi:
-    """Return ROIs that move with the part, by the picture that they were drawn on."""
+    """Return ROIs that move with the part, by the picture that they were drawn on.
+
+    DataError (`data/flat-part`) for a picture that shows nothing there.
+    """
     small = small_copy(reference, roi.picture)
     scale = small.shape[1] / roi.picture[1], small.shape[0] / roi.picture[0]
     left, top, right, bottom = _box(roi)
@@ -111,6 +115,13 @@ def with_template(roi: Roi, reference: Pixels8) -> Roi:
     columns = int(max(left - across, 0) * scale[0]), int(np.ceil((right + across) * scale[0]))
     rows = int(max(top - down, 0) * scale[1]), int(np.ceil((bottom + down) * scale[1]))
     template = small[rows[0] : rows[1], columns[0] : columns[1]] & LEVELS
+    if len(np.unique(template)) < FEWEST_LEVELS:
+        raise DataError(
+            "the ROIs show nothing by which the part is found: they and what is around them are "
+            "of one gray in the picture of --locate",
+            remedy="--locate PICTURE: the photo that the ROIs were drawn on; or larger ROIs",
+            code="data/flat-part",
+        )
     data = cv2.imencode(".png", template)[1].tobytes()
     place = float(columns[0]), float(rows[0])
     text = base64.b64encode(data).decode()

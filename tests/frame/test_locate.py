@@ -38,6 +38,11 @@ def roi():
     return with_template(ROI, scene())
 
 
+def test_a_picture_that_shows_nothing_in_the_rois_is_refused():
+    with fails(DataError, "data/flat-part"):
+        with_template(ROI, scene(part=False) // 4)
+
+
 @pytest.mark.parametrize("x, y", [(0, 0), (7, -5), (-60, 40), (104, -76), (-108, 76)])
 @pytest.mark.parametrize("light", [1.0, 0.7])
 def test_a_part_is_found_within_a_pixel_in_other_light(roi, x, y, light):

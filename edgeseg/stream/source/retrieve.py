@@ -99,7 +99,8 @@ class Retriever:
                 raise UnknownFormat(f"{image.dtype} {list(image.shape)}")
             self._known, self.kind = True, GUESSES[channels]
         form = PIXEL_FORMATS[self.kind]
-        odd = form.planes == 2 and len(image) % 3 != 0
+        pairs = form.planes == 2 or form.channels == 2  # OpenCV converts no half pair
+        odd = (form.planes == 2 and len(image) % 3 != 0) or (pairs and image.shape[1] % 2 != 0)
         if channels != form.channels or odd:
             raise BrokenFrame(f"no {self.kind} image, but {image.dtype} {list(image.shape)}")
         return image.reshape(*image.shape[:2], channels)

@@ -43,6 +43,13 @@ def test_frames_of_the_slot_s_size_are_in_the_slot(kind, target):
             np.testing.assert_array_equal(frame.image, to_bgr(pixels, kind))
 
 
+@pytest.mark.parametrize("kind", ["yuyv", "uyvy", "nv12"])
+def test_a_row_that_ends_in_half_a_pair_of_pixels_is_broken(kind):
+    pixels = np.zeros(PIXEL_FORMATS[kind].shape(48, 63), np.uint8)
+    with pytest.raises(BrokenFrame, match=rf"no {kind} image, but uint8 \[{len(pixels)}, 63"):
+        Retriever(FakeCapture([as_opencv(pixels)]), kind, writes=1).read_into(slotted("bgr"))
+
+
 def test_the_second_frame_is_written_by_opencv_itself():
     """OpenCV is given the slot's buffer once the size is known."""
     frame = slotted("yuyv")

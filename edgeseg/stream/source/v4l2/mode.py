@@ -96,9 +96,12 @@ def _set(device: CaptureDevice, letters: str, asked: Mode) -> SentMode:
     found = abi.letters(pix.pixelformat)
     if found not in RAW and found not in JPEGS:
         raise UnsupportedFormat(found)
+    kind = RAW.get(found)
+    if kind and not PIXEL_FORMATS[kind].fits(pix.height, pix.width):
+        raise UnsupportedFormat(f"{found} of {pix.width}x{pix.height}")
     return SentMode(
         letters=found,
-        kind=RAW.get(found),
+        kind=kind,
         size=(pix.height, pix.width),
         line=pix.bytesperline,
         image=pix.sizeimage,

@@ -55,6 +55,10 @@ class TestOpening:
         with pytest.raises(NotCaptureDevice):
             open_it(driver)
 
+    def test_a_camera_whose_frames_end_in_half_a_pair_of_pixels(self):
+        with pytest.raises(UnsupportedFormat, match="YUYV of 63x48"):
+            open_it(FakeDriver(sizes=((48, 63),)), size=(48, 63))
+
     def test_a_camera_without_a_readable_format(self):
         with pytest.raises(UnsupportedFormat, match="H264, Y16 "):
             open_it(FakeDriver(formats=("H264", "Y16 ")))
