@@ -85,8 +85,17 @@ def _store_run(
             engine = read_card(path, EngineCard)
         except ModelError:
             continue
+        if engine.graph.weights_sha256 != card.weights_sha256:
+            continue
+        if (engine.graph.context, engine.graph.roi) != (found.context, found.roi):
+            log.info(
+                f"{shown(path.stem)} has the old ROIs or blur of the map; to update it, after the "
+                f"export: edgeseg build-engine {quoted(run)} --precision {engine.precision} "
+                f"--runtime {engine.runtime}"
+            )
+            continue
         differs = any(getattr(engine.graph, name) != value for name, value in values.items())
-        if engine.graph.weights_sha256 == card.weights_sha256 and differs:
+        if differs:
             log.info(
                 f"{shown(path.stem)} keeps its own; to set them: edgeseg threshold "
                 f"{quoted(path.with_name(engine.file))} "

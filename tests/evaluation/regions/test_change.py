@@ -117,6 +117,18 @@ def write_roi(path, size=PICTURE):
     return path
 
 
+def test_an_engine_with_the_old_rois_is_told_with_the_build(run, tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    engine = tmp_path / "engines" / "plates-fp32-onnxruntime-cpu.onnx"
+    weights = read_card(run / CARD, ModelCard).weights_sha256
+    graph = dataclasses.replace(GRAPH_CARD, weights_sha256=weights)
+    write_engine(engine, b"0", graph, runtime="onnxruntime", precision="fp32")
+    roi = new_roi(run, RuleConfig(roi=write_roi(tmp_path / "upper.png")))
+    store_thresholds(run, None, roi=roi)
+    build = f"edgeseg build-engine {run} --precision fp32 --runtime onnxruntime"
+    assert any(engine.stem in line and line.endswith(build) for line in said)
+
+
 def test_a_run_gets_rois_and_its_graphs_are_out_of_date(run, tmp_path, said):
     roi = new_roi(run, RuleConfig(roi=write_roi(tmp_path / "upper.png")))
     assert roi.names == ("upper",)
