@@ -86,14 +86,16 @@ def _draw_rois(
     for name, ring in outlines:
         corners = np.rint(ring * factor - 0.5).astype(np.int32)
         color = OUTLINED if name else GRAY
-        cv2.polylines(image, [corners], True, color, thickness, cv2.LINE_AA)
+        for shade, thick in ((BLACK, thickness + 2), (color, thickness)):  # on any background
+            cv2.polylines(image, [corners], True, shade, thick, cv2.LINE_AA)
         if name and name not in named:
             named.add(name)
             x, y = corners[corners[:, 1].argmin()].tolist()
             text = escaped(name).encode("ascii", "replace").decode()
             scale = max(height / 1100, 0.35)
             place = (max(x, 0), max(y - 3, round(25 * scale)))
-            cv2.putText(image, text, place, FONT, scale, color, thickness, cv2.LINE_AA)
+            for shade, thick in ((BLACK, thickness + 2), (color, thickness)):
+                cv2.putText(image, text, place, FONT, scale, shade, thick, cv2.LINE_AA)
 
 
 def _number(image: Image, number: int, box: tuple[int, ...]) -> None:

@@ -87,3 +87,15 @@ def test_small_images_are_enlarged_by_an_integer_factor():
     small = np.arange(4, dtype=np.uint8).reshape(2, 2)
     np.testing.assert_array_equal(enlarge(small, 2)[0], [0, 0, 1, 1])
     assert enlarge(small, 1) is small
+
+
+@pytest.mark.parametrize("name", ["", "cap"])
+@pytest.mark.parametrize("value", [0, 150, 255])
+def test_outlines_of_areas_are_seen_on_every_background(name, value):
+    image = np.full((64, 64, 3), value, np.uint8)
+    ring = np.array([[20.0, 20.0], [44.0, 20.0], [44.0, 44.0], [20.0, 44.0]])
+    none = np.zeros((16, 16), np.float32)
+    result = draw(image, np.zeros((64, 64), np.uint8), none, 0.5, outlines=[(name, ring)])
+    near = result[28:36, 17:24].astype(int)  # across the left side
+    assert (np.ptp(near, axis=1) >= 100).all()
+    np.testing.assert_array_equal(result[24:40, 24:40], image[24:40, 24:40])
