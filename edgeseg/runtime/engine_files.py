@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgeseg.cards import CARD, RUNS, EngineCard, read_card
 from edgeseg.config import RuntimeName
-from edgeseg.errors import EdgesegError, EngineMismatch
+from edgeseg.errors import EdgesegError, EngineMismatch, MissingExtra
 from edgeseg.files import newest, quoted, sha256, shown
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.machine.support import serves
@@ -124,7 +124,13 @@ def _check_target(engine: Path, card: EngineCard, here: Machine) -> None:
 
 def _check_version(engine: Path, card: EngineCard, here: Machine) -> None:
     """TensorRT plans need the same version in all four numbers."""
-    api = trt.load(card.runtime, lean=card.lean)
+    try:
+        api = trt.load(card.runtime, lean=card.lean)
+    except MissingExtra as missing:
+        if not card.lean or here.jetson:
+            raise
+        remedy = get_lean(card.runtime_version, here)
+        raise MissingExtra(missing.problem, remedy=remedy, code=missing.code) from missing
     version = api.version
     if api.lean and not card.lean:
         found = "this machine has only the lean runtime of TensorRT"

@@ -241,8 +241,12 @@ def test_a_runtime_that_is_not_installed(card, place, rtx_3080, monkeypatch):
         raise MissingExtra("not installed", remedy="install it")
 
     monkeypatch.setattr(engines.trt, "load", absent)
-    with pytest.raises(MissingExtra):
+    with pytest.raises(MissingExtra, match="install it"):
         check_engine(place(card), rtx_3080)
+    built = {"runtime": "tensorrt", "runtime_version": "10.16.1.11", "lean": True}
+    lean, driver_12 = dataclasses.replace(card, **built), dataclasses.replace(rtx_3080, cuda="12.4")
+    with pytest.raises(MissingExtra, match=r"pip install tensorrt-lean-cu12==10\.16\.1\.11"):
+        check_engine(place(lean), driver_12)
 
 
 def test_a_typed_graph_runs_on_any_machine_and_version(card, place):
