@@ -1,6 +1,7 @@
 """A new rule for a model: which regions count, whether they decide, the size of a pixel."""
 
 from dataclasses import asdict, dataclass, field, replace
+from math import isclose, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from edgeseg.data.roi.read import read_roi
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.evaluation.regions.checkerboard import measure_pixel
 from edgeseg.files import quoted, shown
+from edgeseg.frame.geometry import Size
 from edgeseg.frame.roi import Roi
 from edgeseg.log import log
 from edgeseg.runtime.engine_pair import card_path
@@ -64,13 +66,35 @@ def new_rule(model: Path, rule: Rule, config: RegionConfig) -> Rule | None:
     picture = rule.picture
     if model.is_dir() and picture is None:
         picture = read_card(model / CARD, ModelCard).frame_size
+    known = picture
     if isinstance(config, RuleConfig) and config.checkerboard is not None:
         assert config.square_mm is not None, "checked by RuleConfig"
         found = measure_pixel(config.checkerboard, config.square_mm)
         log.info(f"{shown(config.checkerboard)}: {found.words()}")
         config = replace(config, checkerboard=None, square_mm=None, mm_per_px=found.mm)
         picture = found.picture
-    return config.applied(rule, picture)
+    return _with_kept_areas(config.applied(rule, picture), rule, config, known)
+
+
+def _with_kept_areas(after: Rule, before: Rule, config: RegionConfig, known: Size | None) -> Rule:
+    """Return a new rule whose areas, where they are not given again, are as large as before.
+
+    Areas are in pixels of the rule's picture; known: its size until now.
+    """
+    factor = prod(after.picture) / prod(known) if after.picture and known else 1.0
+    kept: dict[str, float] = {}
+    if config.rule is None and after.by == "area":
+        kept["limit"] = after.limit * factor
+    if config.min_area is None and after.min_area:
+        kept["min_area"] = after.min_area * factor
+    if kept and before.mm_per_px and after.mm_per_px:
+        times = factor * (after.mm_per_px / before.mm_per_px) ** 2
+        if not isclose(times, 1, rel_tol=0.01):
+            log.warning(
+                f"areas that are not given again keep their pixels, and have {times:.3g} times "
+                "their mm2; to keep mm2, give them again, for example: --min-area 0.5mm2"
+            )
+    return replace(after, **kept)
 
 
 def new_roi(model: Path, config: RuleConfig) -> Roi | None:

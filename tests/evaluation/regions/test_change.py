@@ -149,3 +149,16 @@ def test_rois_are_for_runs_of_images_of_one_size(run, tmp_path):
     with fails(DataError, "data/roi-size"):
         new_roi(run, RuleConfig(roi=path))
     assert new_rule(run, Rule(), RuleConfig(roi=path)) is None
+
+
+def test_areas_stay_as_large_where_the_board_s_picture_is_larger(run, tmp_path, said):
+    write_board(tmp_path / "board.png")
+    board = {"checkerboard": tmp_path / "board.png", "square_mm": 5}
+    before = Rule(by="area", limit=20, min_area=3, mm_per_px=0.5, picture=PICTURE)
+    after = new_rule(run, before, RuleConfig(**board))
+    assert after.picture == (360, 480)
+    factor = 360 * 480 / (48 * 64)
+    assert (after.limit, after.min_area) == pytest.approx((20 * factor, 3 * factor))
+    assert any("keep their pixels, and have 9 times their mm2" in line for line in said)
+    given = new_rule(run, before, RuleConfig(**board, rule="area:7", min_area="5"))
+    assert (given.limit, given.min_area) == (7, 5)
