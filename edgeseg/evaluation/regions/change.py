@@ -82,7 +82,7 @@ def _with_kept_areas(after: Rule, before: Rule, config: RegionConfig, known: Siz
     Areas are in pixels of the rule's picture; known: its size until now.
     """
     factor = prod(after.picture) / prod(known) if after.picture and known else 1.0
-    kept: dict[str, float] = {}
+    kept: dict[str, Any] = {}
     if config.rule is None and after.by == "area":
         kept["limit"] = after.limit * factor
     if config.min_area is None and after.min_area:

@@ -159,6 +159,6 @@ def test_areas_stay_as_large_where_the_board_s_picture_is_larger(run, tmp_path, 
     assert after.picture == (360, 480)
     factor = 360 * 480 / (48 * 64)
     assert (after.limit, after.min_area) == pytest.approx((20 * factor, 3 * factor))
-    assert any("keep their pixels, and have 9 times their mm2" in line for line in said)
+    assert any("keep their pixels, and have 9.77 times their mm2" in line for line in said)
     given = new_rule(run, before, RuleConfig(**board, rule="area:7", min_area="5"))
     assert (given.limit, given.min_area) == (7, 5)
