@@ -3,11 +3,14 @@
     python -m edgeseg.station.gateway STATION_FILE LINK LIFE    started by the supervisor
 
 Killed, it begins again where each output was. While it hears nothing of the inspector, every lamp
-is NOT OK with the code STALE.
+is NOT OK with the code STALE, and while the line is stopped, with LINE_STOPPED. A record that found
+no room in the link is read from the journal.
 """
 
+import sqlite3
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.closing import Closing
+from edgeseg.errors import WriteError
 from edgeseg.log import log
 from edgeseg.schema import build
 from edgeseg.station.child import Child, run_child
 from edgeseg.station.config import OutputConfig, StationConfig, read_station
 from edgeseg.station.cursors import FILE as CURSORS
 from edgeseg.station.cursors import Cursors
-from edgeseg.station.inspection import Code, Inspection
-from edgeseg.station.journal import FILE, JournalReader
+from edgeseg.station.inspection import LINE_STOPPED, Code, Inspection
+from edgeseg.station.journal import FILE, JournalReader, opened
 from edgeseg.station.link import Link
 from edgeseg.station.outputs.base import (
     Deliverer,
@@ -38,6 +42,7 @@ from edgeseg.station.workers import Delivery, Indication, Worker
 SILENCE = 2.0  # seconds without a message, after which the inspector is taken for dead
 SILENT = "the station does not answer"
 HOUSEKEEPING = 0.5  # seconds
+RECENT = 256  # inspections that an indicator may be behind
 
 
 class Gateway(Closing):
@@ -50,7 +55,7 @@ class Gateway(Closing):
         self._state = StationState(lamps=dict(self._lamps))
         self._stops: set[str] = set()
         self._tended = 0.0
-        self._last = 0
+        self._recent: deque[Inspection] = deque(maxlen=RECENT)
         with ExitStack() as stack:
             journal = config.folder / FILE
             with JournalReader(journal) as reader:
@@ -112,20 +117,41 @@ class Gateway(Closing):
                 found = build(Inspection, message["inspection"])
             except ValueError:
                 return False
-            self._lamps[found.camera] = Lamp(found.ok, found.code, found.reason, found)
+            for each in (*self._missed(found), found):
+                self._lamps[each.camera] = Lamp(each.ok, each.code, each.reason, each)
+                self._recent.append(each)
             return True
         if isinstance(message.get("status"), dict):
-            self._state = replace(self._state, status=message["status"], beat=self._state.beat + 1)
+            before, status = self._state.status, message["status"]
+            self._state = replace(self._state, status=status, beat=self._state.beat + 1)
+            return any(before.get(name) != status.get(name) for name in ("stopped", "answers"))
         return False
 
+    def _missed(self, found: Inspection) -> list[Inspection]:
+        """Return the records before this one that did not come by the link."""
+        last = self._recent[-1].id if self._recent else found.id
+        if found.id <= last:  # of a new journal
+            self._recent.clear()
+        start = max(last, found.id - RECENT)
+        if found.id <= start + 1:
+            return []
+        try:
+            with opened(self._config.folder / FILE) as reader:
+                return reader.after(start, found.id - 1 - start)
+        except (WriteError, ValueError, sqlite3.Error) as error:
+            log.warning(f"the records after {last} cannot be read: {error}")
+            return []
+
     def _show(self, alive: bool) -> None:
-        lamps = dict(self._lamps)
-        if not alive:
+        lamps, stopped = dict(self._lamps), str(self._state.status.get("stopped") or "")
+        if stopped or not alive:
+            code = Code.LINE_STOPPED if alive else Code.STALE
+            reason = f"{LINE_STOPPED}: {stopped}" if alive else SILENT
             lamps = {
-                name: Lamp(code=Code.STALE, reason=SILENT, inspection=lamp.inspection)
+                name: Lamp(code=code, reason=reason, inspection=lamp.inspection)
                 for name, lamp in lamps.items()
             }
-        self._state = replace(self._state, lamps=lamps, alive=alive)
+        self._state = replace(self._state, lamps=lamps, alive=alive, recent=tuple(self._recent))
         for worker in self._workers:
             worker.wake()
 

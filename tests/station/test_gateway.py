@@ -100,6 +100,34 @@ def test_what_is_no_message_is_passed_over(station):
     assert Light.shown[-1] == (False, Code.ANOMALOUS)
 
 
+def test_nothing_is_ok_while_the_line_is_stopped(station):
+    gateway, inspector = station
+    inspector.send({"inspection": inspection(1).document()})
+    inspector.send({"status": {"stopped": "door open"}})
+    told(gateway, inspector)
+    assert Light.shown[-1] == (False, Code.LINE_STOPPED)
+    assert gateway.state.lamps["top"].reason == "line stopped: door open"
+    inspector.send({"status": {"stopped": ""}})
+    told(gateway, inspector, 0.1)
+    assert Light.shown[-1] == (True, Code.OK)
+
+
+def test_records_that_the_link_had_no_room_for_come_from_the_journal(station, tmp_path):
+    gateway, inspector = station
+    stored = []
+    with Journal(gateway._config.folder / FILE) as journal:
+        journal.tell(stored.extend)
+        for number in range(1, 9):
+            journal.append(inspection(number))
+    for place in (1, 5, 6):
+        inspector.send({"inspection": stored[place].document()})
+    told(gateway, inspector)
+    assert [each.id for each in gateway.state.recent] == [2, 3, 4, 5, 6, 7]
+    inspector.send({"inspection": stored[0].document()})
+    told(gateway, inspector, 0.1)
+    assert [each.id for each in gateway.state.recent] == [1], "a new journal counts from 1"
+
+
 def test_a_dead_output_that_is_required_stops_the_line_until_it_works(station):
     gateway, inspector = station
     commands = told(gateway, inspector, 0.5)

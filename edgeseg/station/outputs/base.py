@@ -76,6 +76,8 @@ class StationState:
     """How each output does."""
     beat: int = 0
     """Counts up while the inspector answers."""
+    recent: tuple[Inspection, ...] = ()
+    """The newest inspections of all cameras, oldest first: for an indicator that shows each."""
 
 
 class Output(Closing, ABC):
