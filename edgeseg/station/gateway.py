@@ -61,7 +61,7 @@ class Gateway(Closing):
             with JournalReader(journal) as reader:
                 last = reader.last
             self._cursors = stack.enter_context(Cursors(config.folder / CURSORS, last=last))
-            context = OutputContext.of(config, command=self._command)
+            context = OutputContext.of(config, command=self._command, state=lambda: self._state)
             self._workers = [self._worker(each, context) for each in self._outputs()]
             self._stack = stack.pop_all()
         for worker in self._workers:

@@ -75,18 +75,15 @@ class Worker(ABC):
     def _work(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping:
+            before = self.done
             try:
-                self._busy_since = time.monotonic()
-                self._output.open()
-                self._busy_since = self._bad_since = None
-                if self.problem:
-                    log.info(f"output {self.config.name}: works again")
-                self.problem = ""
-                pause = FIRST_PAUSE if self._serve() else pause
+                self._timed(self._output.open)
+                self._serve()
             except Exception as error:  # of any kind: a plugin must not end the gateway
                 self._fail(error)
             with suppress(Exception):
                 self._output.close()
+            pause = FIRST_PAUSE if self.done > before else pause
             self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -99,11 +96,16 @@ class Worker(ABC):
             log.warning(f"output {self.config.name} failed: {problem}; it is tried again")
         self.problem = problem
 
-    def _serve(self) -> bool:
+    def _works(self) -> None:
+        """It has taken what it was given: an `open` alone proves nothing."""
+        if self.problem:
+            log.info(f"output {self.config.name}: works again")
+        self._bad_since, self.problem = None, ""
+
+    def _serve(self) -> None:
         """Serve until an exception or the end."""
         while not self._stopping:
             self._step()
-        return True
 
     @abstractmethod
     def _step(self) -> None:
@@ -123,7 +125,7 @@ class Worker(ABC):
         """Call the output; meanwhile `bad_for` counts."""
         self._busy_since = time.monotonic()
         found = call()
-        self._busy_since = self._bad_since = None
+        self._busy_since = None
         return found
 
 
@@ -142,19 +144,22 @@ class Delivery(Worker):
     def status(self) -> dict[str, Any]:
         return super().status() | {"cursor": self.cursor}
 
-    def _serve(self) -> bool:
+    def _serve(self) -> None:
         with opened(self._journal) as self._reader:
-            return super()._serve()
+            super()._serve()
 
     def _step(self) -> None:
         batch = self._reader.after(self.cursor, BATCH)
         if not batch:
+            self._timed(self._output.check)
+            self._works()
             self._sleep(IDLE)
             return
         acknowledged = self._timed(lambda: self._output.send(batch))
         last = min(int(acknowledged), batch[-1].id)
         if last < batch[0].id:
             raise OSError(f"acknowledged none of {len(batch)} records")
+        self._works()
         self.done += sum(each.id <= last for each in batch)
         self._cursors.move(self.config.name, last)
         self.cursor = last
@@ -174,5 +179,6 @@ class Indication(Worker):
     def _step(self) -> None:
         state = self._newest()
         self._timed(lambda: self._output.show(state))
+        self._works()
         self.done += 1
         self._sleep(BEAT)

@@ -130,9 +130,9 @@ def test_records_that_the_link_had_no_room_for_come_from_the_journal(station, tm
 
 def test_a_dead_output_that_is_required_stops_the_line_until_it_works(station):
     gateway, inspector = station
-    commands = told(gateway, inspector, 0.5)
+    commands = until(lambda: told(gateway, inspector, 0.3))
     assert {(each["command"], each["by"]) for each in commands} == {("stop", "output dead")}
     assert "refused" in commands[-1]["reason"]
     Dead.works = [True]
-    commands = told(gateway, inspector, 0.5)
-    assert commands[-1] == {"command": "start", "by": "output dead"}
+    start = {"command": "start", "by": "output dead"}
+    assert until(lambda: told(gateway, inspector)[-1:] == [start])

@@ -148,6 +148,42 @@ class Light(Indicator):
         self.shown.append(state.lamps["top"].code)
 
 
+def test_an_output_that_opens_and_takes_nothing_is_bad_all_the_time(journal):
+    def refuses(peer, batch):
+        raise ConnectionError("503")
+
+    refusing = Peer(refuses)
+    with Cursors(journal.with_name(CURSORS), last=0) as cursors:
+        worker = Delivery(OutputConfig(kind="peer", name="peer"), refusing, journal, cursors)
+        worker.start()
+        assert until(lambda: refusing.opened > 10)
+        assert worker.bad_for > 0.09  # ten pauses
+        assert worker.problem == "503"
+        refusing.behave = lambda peer, batch: batch[-1].id
+        assert until(lambda: worker.cursor == COUNT + 1)
+        assert worker.problem == ""
+        worker.stop(2.0)
+
+
+def test_a_connection_that_is_lost_without_a_record_to_send_is_opened_again(journal, monkeypatch):
+    monkeypatch.setattr("edgeseg.station.workers.IDLE", 0.01)
+    peer, lost = Peer(), [True]
+
+    def check():
+        if lost:
+            lost.clear()
+            raise ConnectionResetError("lost")
+
+    peer.check = check
+    with Cursors(journal.with_name(CURSORS), last=COUNT + 1) as cursors:
+        cursors.move("peer", COUNT + 1)
+        worker = Delivery(OutputConfig(kind="peer", name="peer"), peer, journal, cursors)
+        worker.start()
+        assert until(lambda: peer.opened == 2 and not worker.problem)
+        worker.stop(2.0)
+    assert worker.failures == 1
+
+
 def test_an_indicator_shows_the_newest_and_skips_what_came_meanwhile():
     newest = [StationState({"top": Lamp(code=0)})]
     light = Light(slow=0.05)

@@ -23,35 +23,6 @@ SendCommand = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class OutputContext:
-    """What an output knows of its station."""
-
-    station: str
-    device: str
-    folder: Path
-    """Of the station's state."""
-    base: Path
-    """Of the station's file; other files that it names are relative to it."""
-    cameras: tuple[str, ...]
-    recipes: tuple[str, ...]
-    command: SendCommand
-    """Sends a command to the inspector, see inspector.py; never waits, and returns nothing."""
-
-    @classmethod
-    def of(cls, config: StationConfig, *, command: SendCommand) -> "OutputContext":
-        """Return what the outputs of a station know."""
-        return cls(
-            station=config.station.name,
-            device=socket.gethostname(),
-            folder=config.folder,
-            base=config.base,
-            cameras=tuple(each.name for each in config.camera),
-            recipes=tuple(each.name for each in config.recipe),
-            command=command,
-        )
-
-
-@dataclass(frozen=True)
 class Lamp:
     """What the line is told of one camera: OK for a good part only."""
 
@@ -80,6 +51,44 @@ class StationState:
     """The newest inspections of all cameras, oldest first: for an indicator that shows each."""
 
 
+@dataclass(frozen=True)
+class OutputContext:
+    """What an output knows of its station."""
+
+    station: str
+    device: str
+    folder: Path
+    """Of the station's state."""
+    base: Path
+    """Of the station's file; other files that it names are relative to it."""
+    cameras: tuple[str, ...]
+    recipes: tuple[str, ...]
+    command: SendCommand
+    """Sends a command to the inspector, see inspector.py; never waits, and returns nothing."""
+    state: Callable[[], StationState] = StationState
+    """Returns the newest state, in which the answers to commands are; for any thread."""
+
+    @classmethod
+    def of(
+        cls,
+        config: StationConfig,
+        *,
+        command: SendCommand,
+        state: Callable[[], StationState] = StationState,
+    ) -> "OutputContext":
+        """Return what the outputs of a station know."""
+        return cls(
+            station=config.station.name,
+            device=socket.gethostname(),
+            folder=config.folder,
+            base=config.base,
+            cameras=tuple(each.name for each in config.camera),
+            recipes=tuple(each.name for each in config.recipe),
+            command=command,
+            state=state,
+        )
+
+
 class Output(Closing, ABC):
     """Opened by the gateway, in the thread that uses it; any exception is tried again later."""
 
@@ -102,6 +111,9 @@ class Deliverer(Output):
     @abstractmethod
     def send(self, batch: Sequence[Inspection]) -> int:
         """Deliver records in order; return the id of the last one that was acknowledged."""
+
+    def check(self) -> None:
+        """Raise if the connection is lost; called about once a second while there is no record."""
 
 
 class Indicator(Output):
