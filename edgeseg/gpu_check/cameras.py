@@ -1,19 +1,33 @@
-"""A check of the first camera: frames that differ, at the rate that it promises."""
+"""Checks of cameras: frames that differ, at the rate that they promise."""
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from edgeseg.data.images import Image
 from edgeseg.gpu_check.finding import GpuFinding, Skipped
+from edgeseg.machine.facts import this_machine
 from edgeseg.stream.source.base import Frame
+from edgeseg.stream.source.jetson import PREFIX
 from edgeseg.stream.source.open import open_source
 
 DEVICES = Path("/dev")
 WANTED = (480, 640)  # height, width
 WARM, FRAMES = 10, 30
 SLOWEST = 0.5  # of the rate that the camera promises
+
+
+def of_jetson(*, address: str) -> GpuFinding:
+    """Read frames of a camera of a Jetson: `csi://0`, or `jetson+csi://0` through jetson-utils."""
+    if this_machine().jetson is None:
+        raise Skipped("no Jetson")
+    if address.startswith(PREFIX) and find_spec("jetson_utils") is None:
+        raise Skipped("jetson_utils is not installed")
+    if not any(DEVICES.glob("video[0-9]*")):
+        raise Skipped("no /dev/video*")
+    return first_camera(address=address)
 
 
 def first_camera(*, address: str | None = None, frames: int = FRAMES) -> GpuFinding:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgeseg.cards import EngineCard
 from edgeseg.config import (
     BenchConfig,
     BuildConfig,
@@ -24,10 +25,12 @@ from edgeseg.gpu_check.pytorch import SIDE, network
 from edgeseg.machine.facts import this_machine
 from edgeseg.runtime.choice import LEAN, candidates, get_lean, probe
 from edgeseg.runtime.tensorrt import FLAVORS, load
+from edgeseg.runtime.tensorrt_backend import TrtBackend
 
 PAPER_MS = 9.4  # DeSTSeg in PyTorch on a V100, without camera, resize and mask
 IDLE, PACED = "500ms", 12  # from one inference to the next, and how many
-SLOWER = 1.05  # times the other form
+SLOWER = 1.05  # times what is compared
+MORE, OWN_BYTES = 3, 32 << 20  # contexts, and what they may have of their own: graphs, buffers
 LAYERS_NEAR = 2.0  # the sum of the layer times, as a multiple of the inference without them
 
 
@@ -178,6 +181,38 @@ def openings(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFind
     size = kept.stat().st_size / 1e6 if kept.is_file() else 0.0
     text = f"{first:.1f} s, then {second:.1f} s with {size:.1f} MB of kernels"
     return GpuFinding(size > 0 and second < first, text, {"seconds": seconds, "kernels_mb": size})
+
+
+def contexts(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Open three more contexts on an engine, which share one activation memory."""
+    from edgeseg.gpu_check.kernels import Kernels
+
+    with TrtBackend.open(*_opened(built(runtime, side))) as model:
+        kernels, shared = Kernels(), model.shared_bytes
+        before = kernels.free_bytes()
+        for _ in range(MORE):
+            model.second().run()
+        more = before - kernels.free_bytes()
+    text = f"{MORE} more take {more / 2**20:.0f} MiB, the activations {shared / 2**20:.0f} MiB"
+    figures = {"more_bytes": more, "activation_bytes": shared}
+    return GpuFinding(more <= 2 * shared + OWN_BYTES, text, figures)
+
+
+def _opened(found: Built) -> tuple[Path, EngineCard]:
+    return found.engine.path, found.engine.card
+
+
+def rebuilt(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+    """Build an engine again, with the timing cache of the first build."""
+    runtime = runtime or gpu_runtime()
+    if runtime != LEAN.runtime:
+        raise Skipped(f"{runtime} times no kernels when it builds")
+    found = built(runtime, side)
+    config = BuildConfig(precision="fp16", runtime=runtime)
+    again = build_engine(found.graph, config, out=found.folder / "again").card.seconds
+    first = found.engine.card.seconds
+    figures = {"seconds": [first, again]}
+    return GpuFinding(again <= SLOWER * first, f"{first:.0f} s, then {again:.0f} s", figures)
 
 
 def idle_gaps(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:

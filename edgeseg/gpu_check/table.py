@@ -172,6 +172,14 @@ CHECKS: tuple[GpuCheck, ...] = (
         expected="opens sooner with the kernels of the first time", seconds=120.0,
     ),
     GpuCheck(
+        name="engine-memory", tier=3, group="engine", function=f"{ROOM}.engines:contexts",
+        expected="three more contexts take less than twice the activations of one", seconds=120.0,
+    ),
+    GpuCheck(
+        name="engine-rebuild", tier=3, group="engine", function=f"{ROOM}.engines:rebuilt",
+        expected="a second build, with the times of the first, takes no longer", seconds=120.0,
+    ),
+    GpuCheck(
         name="engine-lean", tier=3, group="engine", function=f"{ROOM}.engines:lean",
         expected="by the lean runtime, within the limits of edgeseg verify", seconds=120.0,
     ),
@@ -182,5 +190,15 @@ CHECKS: tuple[GpuCheck, ...] = (
     GpuCheck(
         name="camera", tier=4, group="camera", function=f"{ROOM}.cameras:first_camera",
         expected="30 whole frames in order, at half of the promised rate or more", seconds=40.0,
+    ),
+    GpuCheck(
+        name="camera-csi", tier=4, group="camera", function=f"{ROOM}.cameras:of_jetson",
+        expected="30 whole frames in order, at half of the promised rate or more", seconds=40.0,
+        arguments={"address": "csi://0"},
+    ),
+    GpuCheck(
+        name="camera-jetson", tier=4, group="camera", function=f"{ROOM}.cameras:of_jetson",
+        expected="30 whole frames in order, at half of the promised rate or more", seconds=40.0,
+        arguments={"address": "jetson+csi://0"},
     ),
 )  # fmt: skip

@@ -77,6 +77,11 @@ class TrtBackend(Closing):
         """As in `Backend`, with the path that a frame takes and whether a graph is launched."""
         return self._engine.name
 
+    @property
+    def shared_bytes(self) -> int:
+        """The activation memory that all requests on the engine share."""
+        return self._engine.activation_bytes
+
     def new_slot(self) -> DeviceSlot:
         """Allocate a slot in pinned memory, mapped or copied to the device."""
         with self._engine.cuda.current():

@@ -57,8 +57,9 @@ class OpenEngine(Closing):
             self.spins = spins(gpu.wait, self.cuda.device, cpu_threads(None))
             with self.cuda.current():
                 self._read(path)
-                if size := self.api.activation_bytes(self._engine):
-                    self._activations = self.cuda.buffer(size)
+                self.activation_bytes = self.api.activation_bytes(self._engine)
+                if self.activation_bytes:
+                    self._activations = self.cuda.buffer(self.activation_bytes)
                 self.compute = self.cuda.stream()
                 if self.io == "copy":
                     self.arriving, self.leaving = self.cuda.stream(), self.cuda.stream()

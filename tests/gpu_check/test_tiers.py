@@ -7,7 +7,7 @@ import pytest
 
 from edgeseg import loading
 from edgeseg.exporter import export
-from edgeseg.gpu_check import cameras, device, engines
+from edgeseg.gpu_check import cameras, device, engines, kernels
 from edgeseg.gpu_check.finding import Skipped
 from edgeseg.machine.nvml import Gpu, GpuState
 
@@ -131,7 +131,41 @@ def test_an_engine_opens_sooner_with_its_kernels(monkeypatch, tmp_path, seconds,
     assert engines.openings(runtime="tensorrt-rtx").passed is passed
 
 
+@pytest.mark.parametrize(("each", "passed"), [(1 << 20, True), (100 << 20, False)])
+def test_contexts_share_their_activations(monkeypatch, each, passed):
+    free = [10 << 30]
+
+    @contextmanager
+    def opened(path, card):
+        def second():
+            free[0] -= each
+            return SimpleNamespace(run=lambda: None)
+
+        yield SimpleNamespace(shared_bytes=100 << 20, second=second)
+
+    monkeypatch.setattr(engines, "built", lambda *_: SimpleNamespace())
+    monkeypatch.setattr(engines, "_opened", lambda found: ("an.engine", None))
+    monkeypatch.setattr(engines.TrtBackend, "open", opened)
+    monkeypatch.setattr(kernels, "Kernels", lambda: SimpleNamespace(free_bytes=lambda: free[0]))
+    found = engines.contexts(runtime="tensorrt")
+    assert found.passed is passed and found.figures["more_bytes"] == 3 * each
+    assert "the activations 100 MiB" in found.found
+
+
+@pytest.mark.parametrize(("again", "passed"), [(9.0, True), (60.0, True), (90.0, False)])
+def test_a_second_build_takes_no_longer(monkeypatch, tmp_path, again, passed):
+    def made(seconds):
+        return SimpleNamespace(card=SimpleNamespace(seconds=seconds))
+
+    first = SimpleNamespace(engine=made(60.0), graph="a.onnx", folder=tmp_path)
+    monkeypatch.setattr(engines, "built", lambda *_: first)
+    monkeypatch.setattr(engines, "build_engine", lambda graph, config, out: made(again))
+    assert engines.rebuilt(runtime="tensorrt").passed is passed
+
+
 def test_what_a_runtime_has_not_is_skipped(monkeypatch):
+    with pytest.raises(Skipped, match="tensorrt-rtx times no kernels"):
+        engines.rebuilt(runtime="tensorrt-rtx")
     with pytest.raises(Skipped, match="tensorrt compiles no kernels"):
         engines.openings(runtime="tensorrt")
     with pytest.raises(Skipped, match="tensorrt-rtx has no lean runtime"):
@@ -161,3 +195,23 @@ def test_without_a_camera_the_check_is_skipped(monkeypatch, tmp_path):
     monkeypatch.setattr(cameras, "DEVICES", tmp_path)
     with pytest.raises(Skipped, match="no /dev/video"):
         cameras.first_camera()
+
+
+@pytest.mark.parametrize(
+    ("address", "jetson", "reason"),
+    [
+        ("csi://0", None, "no Jetson"),
+        ("jetson+csi://0", "Orin Nano", "jetson_utils is not installed"),
+        ("csi://0", "Orin Nano", "no /dev/video"),
+    ],
+)
+def test_a_camera_of_a_jetson_is_skipped(monkeypatch, tmp_path, address, jetson, reason):
+    monkeypatch.setattr(cameras, "DEVICES", tmp_path)
+    monkeypatch.setattr(cameras, "find_spec", lambda module: None)
+    monkeypatch.setattr(cameras, "this_machine", lambda: SimpleNamespace(jetson=jetson))
+    with pytest.raises(Skipped, match=reason):
+        cameras.of_jetson(address=address)
+    (tmp_path / "video0").touch()
+    if reason.startswith("no /dev"):
+        monkeypatch.setattr(cameras, "first_camera", lambda address: address)
+        assert cameras.of_jetson(address=address) == address
