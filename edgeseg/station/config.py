@@ -190,6 +190,18 @@ def read_station(path: Path) -> StationConfig:
     return found
 
 
+def host_port(address: str) -> tuple[str, int]:
+    """Split `127.0.0.1:8765` or `[::1]:8765`; ConfigError for anything else."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) < 1 << 16:
+        raise ConfigError(
+            f"invalid address: '{public(address[:80])}' (expected HOST:PORT).",
+            remedy='address = "127.0.0.1:8765"',
+            code="station/address",
+        )
+    return host.strip("[]"), int(port)
+
+
 def _gather_settings(document: dict[str, Any], path: Path) -> None:
     """Put what an output does not know into its `settings`, which its kind checks."""
     outputs = document.get("output", [])

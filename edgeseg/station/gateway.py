@@ -59,8 +59,9 @@ class Gateway(Closing):
         with ExitStack() as stack:
             journal = config.folder / FILE
             with JournalReader(journal) as reader:
-                last = reader.last
-            self._cursors = stack.enter_context(Cursors(config.folder / CURSORS, last=last))
+                self._last = reader.last
+            cursors = Cursors(config.folder / CURSORS, last=self._last)
+            self._cursors = stack.enter_context(cursors)
             context = OutputContext.of(config, command=self._command, state=lambda: self._state)
             self._workers = [self._worker(each, context) for each in self._outputs()]
             self._stack = stack.pop_all()
@@ -120,6 +121,7 @@ class Gateway(Closing):
             for each in (*self._missed(found), found):
                 self._lamps[each.camera] = Lamp(each.ok, each.code, each.reason, each)
                 self._recent.append(each)
+            self._last = max(self._last, found.id)
             return True
         if isinstance(message.get("status"), dict):
             before, status = self._state.status, message["status"]
@@ -151,7 +153,9 @@ class Gateway(Closing):
                 name: Lamp(code=code, reason=reason, inspection=lamp.inspection)
                 for name, lamp in lamps.items()
             }
-        self._state = replace(self._state, lamps=lamps, alive=alive, recent=tuple(self._recent))
+        self._state = replace(
+            self._state, lamps=lamps, alive=alive, recent=tuple(self._recent), last=self._last
+        )
         for worker in self._workers:
             worker.wake()
 

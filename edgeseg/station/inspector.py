@@ -196,6 +196,8 @@ def _status(line: CameraLine) -> dict[str, Any]:
         "verdicts": dict(recorder.verdicts),
         "codes": {str(code): count for code, count in recorder.codes.items()},
         "driver_drops": line.driver_drops,
+        "latency": {"buckets": recorder.buckets, "seconds": round(recorder.seconds, 6)},
+        "drift": recorder.drift(),
         "p50_ms": latency and round(latency.p50_ms, 3),
         "p99_ms": latency and round(latency.p99_ms, 3),
     }

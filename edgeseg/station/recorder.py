@@ -8,6 +8,7 @@ evidence, preview             get a copy of the frame, if they have a buffer fre
 import itertools
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 from edgeseg.cards import GraphCard
 from edgeseg.runtime.base import Slot
+from edgeseg.station.drift import Drift
 from edgeseg.station.inspection import LINE_STOPPED, Code, Inspection, measured, without_frame
 from edgeseg.station.journal import Journal
 from edgeseg.stream.pipeline.judge import Judge
@@ -24,6 +26,7 @@ from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import TriggerId
 from edgeseg.verdict.verdict import UNKNOWN
 
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds
 NEWEST = 2048  # latencies that a status tells of
 
 
@@ -83,6 +86,11 @@ class Recorder:
         self.verdicts: Counter[str] = Counter()
         self.codes: Counter[int] = Counter()
         self.last: Inspection | None = None
+        self.buckets = [0] * (len(BUCKETS) + 1)
+        """Counts of latencies up to each of BUCKETS, and beyond."""
+        self.seconds = 0.0
+        """Sum of all latencies."""
+        self._drifts: dict[str, Drift] = {}
         self._latencies = Latencies(NEWEST)
 
     def offer(self, record: Record, slot: Slot | None = None, done: int | None = None) -> None:
@@ -90,7 +98,11 @@ class Recorder:
         judge, found = self.judges.get(record.recipe), measured(record)
         inspection = self._inspection(found, judge)
         if isfinite(record.milliseconds):
-            self._latencies.add(record.milliseconds / 1e3)
+            self._measure(record.milliseconds / 1e3)
+        if slot is not None and judge is not None and isfinite(record.score):
+            if record.recipe not in self._drifts:
+                self._drifts[record.recipe] = Drift(judge.card, judge.image_threshold)
+            self._drifts[record.recipe].add(record.score, slot.input_check[0])
         keeper = self._desk.keeper
         if keeper is not None and slot is not None and judge is not None:
             place = keeper.wants(inspection)
@@ -119,6 +131,16 @@ class Recorder:
     def latency(self) -> Percentiles | None:
         """From arrival to mask, of the newest frames; None before the first."""
         return self._latencies.summary() if self._latencies.count else None
+
+    def drift(self) -> dict[str, Any]:
+        """Return how far the frames of the recipe on duty have drifted."""
+        drift = self._drifts.get(self.recipe)
+        return drift.status() if drift else {"positions": {}, "alarms": []}
+
+    def _measure(self, seconds: float) -> None:
+        self._latencies.add(seconds)
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
+        self.seconds += seconds
 
     def _inspection(self, found: dict[str, Any], judge: Judge | None) -> Inspection:
         if self._desk.stopped:

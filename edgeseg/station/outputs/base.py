@@ -45,6 +45,8 @@ class StationState:
     """The inspector's newest status."""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     """How each output does."""
+    last: int = 0
+    """The id of the newest record that the gateway knows of."""
     beat: int = 0
     """Counts up while the inspector answers."""
     recent: tuple[Inspection, ...] = ()

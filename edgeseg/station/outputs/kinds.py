@@ -11,6 +11,7 @@ from edgeseg.station.outputs.base import Output, OutputContext
 GROUP = "edgeseg.outputs"
 KINDS = {
     "jsonl": "edgeseg.station.outputs.jsonl:JsonlOutput",
+    "prometheus": "edgeseg.station.outputs.prometheus:PrometheusOutput",
 }
 
 
