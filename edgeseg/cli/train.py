@@ -9,6 +9,7 @@ from edgeseg.cli.flags import option, takes
 from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import (
     IMAGES,
+    DeviceNumber,
     MaybeData,
     ModelArgument,
     Runtime,
@@ -18,7 +19,7 @@ from edgeseg.cli.models import (
     is_model,
     split,
 )
-from edgeseg.config import ReproduceConfig
+from edgeseg.config import GpuConfig, ReproduceConfig
 from edgeseg.recipes import TrainConfig
 from edgeseg.verdict.region_config import RuleConfig
 
@@ -162,6 +163,7 @@ def evaluate(
     ] = None,
     strict: Strict = False,
     runtime: Runtime = None,
+    device: DeviceNumber = 0,
     threads: Threads = None,
 ) -> Report:
     """Measure a model on labelled images and say what the figures mean."""
@@ -175,7 +177,8 @@ def evaluate(
     path, dataset = find_model(named), open_dataset(images)
     folder = out or default_folder(path, dataset.name)
     check_outputs({"--out": folder}, [path, images])
-    with open_model(path, runtime=runtime, threads=threads) as backend:
+    gpu = GpuConfig(device=device)
+    with open_model(path, runtime=runtime, threads=threads, gpu=gpu) as backend:
         warn_unchecked(backend.card)
         return run_evaluation(backend, dataset, out=folder, model=path, strict=strict)
 

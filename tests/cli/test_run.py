@@ -92,6 +92,7 @@ def test_a_report_that_cannot_be_printed_is_stored(run, monkeypatch):
         "benchmark plates.onnx",
         "profile plates.onnx",
         "verify plates.onnx plates.onnx",
+        "evaluate plates.onnx photos",
     ],
 )
 def test_models_are_opened_on_the_chosen_gpu(run, photos, monkeypatch, words):
