@@ -10,10 +10,10 @@ from typing import Any
 from edgeseg.errors import EdgesegError, GateFailed
 from edgeseg.files import check_writable, shown
 from edgeseg.station.config import CameraConfig, OutputConfig, StationConfig, read_station
-from edgeseg.station.line import own_frame, stream_config
+from edgeseg.station.lines.line import own_frame, stream_config
+from edgeseg.station.lines.recipes import Recipes
 from edgeseg.station.outputs.base import OutputContext
 from edgeseg.station.outputs.kinds import open_output
-from edgeseg.station.recipes import Recipes
 from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.source.camera import Mode
 from edgeseg.stream.source.open import open_source

@@ -30,10 +30,10 @@ from edgeseg.station.child import Child, run_child
 from edgeseg.station.config import StationConfig, read_station
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.journal import FILE, Journal
-from edgeseg.station.line import CameraLine, stream_config
+from edgeseg.station.lines.line import CameraLine, stream_config
+from edgeseg.station.lines.recipes import Recipes
+from edgeseg.station.lines.recorder import Desk, Recorder
 from edgeseg.station.link import Link
-from edgeseg.station.recipes import Recipes
-from edgeseg.station.recorder import Desk, Recorder
 from edgeseg.stream.watchdog import Watchdog
 
 STATUS_EVERY = 0.5  # seconds

@@ -14,8 +14,8 @@ from wsgiref.simple_server import WSGIServer
 from edgeseg.machine.state import StateReader
 from edgeseg.packages.extras import require
 from edgeseg.station.config import host_port
+from edgeseg.station.lines.recorder import BUCKETS
 from edgeseg.station.outputs.base import Indicator, OutputContext, StationState
-from edgeseg.station.recorder import BUCKETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class PrometheusOutput(Indicator):
     def open(self) -> None:
         host, port = host_port(self.settings.address)
         registry = self._library.CollectorRegistry()
-        registry.register(_Collector(self))
+        registry.register(_Scrape(self))
         self._server = self._library.start_http_server(port, addr=host, registry=registry)
 
     def show(self, state: StationState) -> None:
@@ -149,7 +149,7 @@ class PrometheusOutput(Indicator):
         yield gauge("edgeseg_disk_free_bytes", "Of the station's folder", value=float(free))
 
 
-class _Collector:
+class _Scrape:
     """What prometheus_client calls for each scrape."""
 
     def __init__(self, output: PrometheusOutput) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.station.lines.recorder import BUCKETS
 from edgeseg.station.outputs.base import Lamp, StationState
 from edgeseg.station.outputs.kinds import output_kind
-from edgeseg.station.recorder import BUCKETS
 from tests.kit.outputs import make_context
 
 pytest.importorskip("prometheus_client")

@@ -11,8 +11,8 @@ from edgeseg.runtime.fake import FakeBackend
 from edgeseg.station.config import CameraConfig
 from edgeseg.station.inspection import Code
 from edgeseg.station.journal import FILE, Journal, opened
-from edgeseg.station.line import CameraLine, stream_config
-from edgeseg.station.recorder import Desk, Recorder
+from edgeseg.station.lines.line import CameraLine, stream_config
+from edgeseg.station.lines.recorder import Desk, Recorder
 from edgeseg.stream.pipeline.in_flight import open_requests
 from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.source.base import Source
@@ -85,8 +85,8 @@ def cameras(monkeypatch):
         made.append(Camera())
         return made[-1]
 
-    monkeypatch.setattr("edgeseg.station.line.open_source", open_it)
-    monkeypatch.setattr("edgeseg.station.line.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("edgeseg.station.lines.line.open_source", open_it)
+    monkeypatch.setattr("edgeseg.station.lines.line.FIRST_PAUSE", 0.01)
     return made
 
 

@@ -20,8 +20,8 @@ from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.log import log
 from edgeseg.station.config import CameraConfig
 from edgeseg.station.inspection import CAMERA_LOST, LATE
-from edgeseg.station.recorder import Recorder
-from edgeseg.station.triggers import HardwareTriggers, SoftwareTriggers
+from edgeseg.station.lines.recorder import Recorder
+from edgeseg.station.lines.triggers import HardwareTriggers, SoftwareTriggers
 from edgeseg.stream.pipeline.capture import Capture, Ring
 from edgeseg.stream.pipeline.inference import Inference
 from edgeseg.stream.pipeline.judge import Judge

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgeseg.cards import InputLimit
-from edgeseg.station.drift import NEWEST, Drift
+from edgeseg.station.lines.drift import NEWEST, Drift
 from tests.kit.cards import make_card
 
 CHECK = (

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 from edgeseg.cards import GraphCard
 from edgeseg.runtime.base import Slot
-from edgeseg.station.drift import Drift
 from edgeseg.station.inspection import LINE_STOPPED, Code, Inspection, measured, without_frame
 from edgeseg.station.journal import Journal
+from edgeseg.station.lines.drift import Drift
 from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.pipeline.latency import Latencies, Percentiles
 from edgeseg.stream.sink.base import Record
