@@ -1,6 +1,8 @@
 """An MJPEG camera over HTTP in a process of its own, as a camera's firmware would serve it.
 
-    python benchmarks/mjpeg_server.py 1920x1080@30
+    python benchmarks/mjpeg_server.py 1920x1080@30 [PORT]
+
+SIGUSR1 makes it send the first half of each frame only, SIGUSR2 whole ones again.
 
 Prints its port, then a line for each frame that it sends: number of the picture, nanoseconds of
 `time.perf_counter_ns` when it began to send. The pictures are encoded before and sent in turn; each
@@ -8,6 +10,7 @@ carries its number (edgeseg/stream/source/synthetic.py). A frame that is due whi
 still being sent is left out, as by a camera.
 """
 
+import signal
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,8 +39,12 @@ def encode(height: int, width: int) -> list[bytes]:
     return jpegs
 
 
-def serve(jpegs: list[bytes], fps: float) -> None:
+def serve(jpegs: list[bytes], fps: float, port: int = 0) -> None:
     """Serve until the process is ended."""
+
+    half = []
+    signal.signal(signal.SIGUSR1, lambda *_: half.append(True))
+    signal.signal(signal.SIGUSR2, lambda *_: half.clear())
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -48,6 +55,7 @@ def serve(jpegs: list[bytes], fps: float) -> None:
             while True:
                 time.sleep(max(begin + number / fps - time.perf_counter(), 0))
                 jpeg = jpegs[number % len(jpegs)]
+                jpeg = jpeg[: len(jpeg) // 2] if half else jpeg
                 print(number % len(jpegs), time.perf_counter_ns(), flush=True)
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 try:
@@ -59,11 +67,11 @@ def serve(jpegs: list[bytes], fps: float) -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     print(server.server_port, flush=True)
     server.serve_forever()
 
 
 if __name__ == "__main__":
     size, _, rate = sys.argv[1].partition("@")
-    serve(encode(*parse_size(size, "the size")), float(rate))
+    serve(encode(*parse_size(size, "the size")), float(rate), *map(int, sys.argv[2:]))

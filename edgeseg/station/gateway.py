@@ -7,6 +7,7 @@ is NOT OK with the code STALE, and while the line is stopped, with LINE_STOPPED.
 no room in the link is read from the journal.
 """
 
+import os
 import sqlite3
 import sys
 import time
@@ -41,6 +42,7 @@ from edgeseg.station.workers import Delivery, Indication, Worker
 
 SILENCE = 2.0  # seconds without a message, after which the inspector is taken for dead
 SILENT = "the station does not answer"
+NICE = 5  # a page that is hammered takes no core from the cameras
 HOUSEKEEPING = 0.5  # seconds
 RECENT = 256  # inspections that an indicator may be behind
 
@@ -179,6 +181,7 @@ class Gateway(Closing):
 def main(file: Path, link: Link, child: Child) -> None:
     """Serve until the supervisor says that it is over."""
     config = read_station(file)
+    os.nice(NICE)
     with Gateway(config, link) as gateway:
         child.ready()
         while not child.over and not child.reload:

@@ -67,7 +67,7 @@ class SyntheticCamera(Source):
         if self.stopping.wait(max(due - time.monotonic(), 0.0)):
             return False
         frame.buffer("bgr", self._plate.shape)
-        frame.writes = 1
+        frame.writes, frame.sequence = 1, self._count
         self._draw(frame)
         frame.stamp()
         self._count += 1
