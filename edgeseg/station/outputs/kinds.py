@@ -12,7 +12,6 @@ GROUP = "edgeseg.outputs"
 KINDS = {
     "csv": "edgeseg.station.outputs.csv:CsvOutput",
     "jsonl": "edgeseg.station.outputs.jsonl:JsonlOutput",
-    "mqtt": "edgeseg.station.outputs.mqtt.output:MqttOutput",
     "prometheus": "edgeseg.station.outputs.prometheus:PrometheusOutput",
     "webhook": "edgeseg.station.outputs.webhook:WebhookOutput",
 }
