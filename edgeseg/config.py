@@ -371,3 +371,16 @@ class ProfileConfig(Settings):
     threads: int | None = setting(None, "CPU threads [default: all cores]", low=1, high=4096)
     graph: Path | None = setting(None, "ONNX file that a TensorRT engine was built from")
     nvtx: bool = setting(False, "Annotate the stages for Nsight Systems")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig(Settings):
+    """Which kept frames are judged again, and what may come out."""
+
+    recipe: str | None = setting(None, "Only frames of this recipe [default: all]")
+    max_flip_rate: float | None = fraction(
+        None, "Exit code 3 if more verdicts change, as a share [default: any may]"
+    )
+    export: Path | None = setting(
+        None, "New folder for labeled frames, good/ bad/ masks/; nothing is judged then"
+    )

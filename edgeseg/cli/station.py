@@ -1,12 +1,15 @@
-"""The command about a station on the line."""
+"""The commands about a station on the line: station, replay."""
 
 from pathlib import Path
 from typing import Annotated
 
 from edgeseg.cli.app import Report, command
+from edgeseg.cli.flags import takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import argument
+from edgeseg.cli.models import EngineArgument, Runtime, Strict, Threads, argument
+from edgeseg.config import ReplayConfig
 from edgeseg.errors import ConfigError
+from edgeseg.files import quoted
 
 PANEL = GROUPS[3]
 FILE = Path("station.toml")
@@ -41,3 +44,29 @@ def station(
 
         return check_station(file)
     return run_station(file)
+
+
+@command(PANEL)
+@takes(ReplayConfig)
+def replay(
+    config: ReplayConfig,
+    kept: Annotated[Path, argument("STATION", "Station file, or a folder of kept frames")],
+    model: EngineArgument = None,
+    strict: Strict = False,
+    runtime: Runtime = None,
+    threads: Threads = None,
+) -> Report:
+    """Judge the kept frames of a station again, and list the verdicts that change."""
+    if config.export is not None:
+        from edgeseg.station.evidence.export import export_labeled
+
+        if model is not None:
+            raise ConfigError(
+                "a model and --export: the frames are written with the masks of the station",
+                remedy=f"edgeseg replay {quoted(kept)} --export {quoted(config.export)}",
+                code="config/export-model",
+            )
+        return export_labeled(kept, config.export, recipe=config.recipe, strict=strict)
+    from edgeseg.station.evidence.replay import replay as run_replay
+
+    return run_replay(kept, model, config, runtime=runtime, threads=threads, strict=strict)

@@ -127,7 +127,8 @@ class EvidenceConfig:
     good_share: float = bounded(0, 1, default=0.001)
     """Of good frames, chosen at random."""
     near: float = bounded(0, 1, default=0.05)
-    """A score this near below its threshold is kept too, as a share of the threshold."""
+    """A good frame is kept too if what its rule compares (score, total area, number of regions, or
+    highest value of the map) is this near below its limit, as a share of the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)

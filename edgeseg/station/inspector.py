@@ -28,6 +28,7 @@ from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.log import log
 from edgeseg.station.child import Child, run_child
 from edgeseg.station.config import StationConfig, read_station
+from edgeseg.station.evidence.keeper import EvidenceKeeper
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.journal import FILE, Journal
 from edgeseg.station.lines.line import CameraLine, stream_config
@@ -56,7 +57,8 @@ class Inspector(Closing):
             journal = Journal(config.folder / FILE, limit_bytes=limit)
             self.journal = stack.enter_context(journal)
             self.journal.tell(self._tell)
-            self._desk = Desk(journal, socket.gethostname(), self.boot)
+            self._keeper = stack.enter_context(EvidenceKeeper(config.folder))
+            self._desk = Desk(journal, socket.gethostname(), self.boot, keeper=self._keeper)
             self._kept = 0
             self.journal.kept_until = lambda: self._kept
             self._lines = ExitStack()
@@ -94,6 +96,7 @@ class Inspector(Closing):
                 "lost": self.journal.lost,
                 "written": self.journal.count,
             },
+            "evidence": self._keeper.status(),
             "answers": list(self._answers),
             "cameras": {line.camera.name: _status(line) for line in self.lines},
         }
@@ -115,6 +118,8 @@ class Inspector(Closing):
     def _open(self, config: StationConfig, recipes: Recipes | None = None) -> None:
         with ExitStack() as stack:
             recipes = stack.enter_context(recipes or Recipes(config))
+            reserve, cards = config.station.disk_reserve_gb, recipes.cards.values()
+            self._keeper.use(config.evidence, reserve, cards)
             lines = {}
             for camera in config.camera:
                 recorder = Recorder(camera.name, self._desk)

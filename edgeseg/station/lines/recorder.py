@@ -40,11 +40,11 @@ class Immediate(Protocol):
 class FrameKeeper(Protocol):
     """Keeps the frames of some inspections."""
 
-    def wants(self, inspection: Inspection) -> str:
-        """Return where the frame will be kept, within the station's folder; empty: nowhere."""
+    def keep(self, inspection: Inspection, record: Record, slot: Slot, judge: Judge) -> str:
+        """Copy what the slot holds, to write it later, if it is to be kept.
 
-    def keep(self, inspection: Inspection, slot: Slot, card: GraphCard) -> None:
-        """Copy what the slot holds; it is written later. Called after `wants` has said where."""
+        Return where it will be, within the station's folder; empty: it is not kept. Must not wait.
+        """
 
 
 class Viewer(Protocol):
@@ -105,10 +105,9 @@ class Recorder:
             self._drifts[record.recipe].add(record.score, slot.input_check[0])
         keeper = self._desk.keeper
         if keeper is not None and slot is not None and judge is not None:
-            place = keeper.wants(inspection)
+            place = keeper.keep(inspection, record, slot, judge)
             if place:
                 inspection = replace(inspection, evidence=place)
-                keeper.keep(inspection, slot, judge.card)
         self._store(inspection)
         if self._viewer is not None and slot is not None and judge is not None:
             self._viewer.view(record, slot, judge.card, judge.threshold)

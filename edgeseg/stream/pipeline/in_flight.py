@@ -125,6 +125,17 @@ class InFlightRequest:
         source, picture = ("rgb", image) if kind == "rgb" else ("bgr", to_bgr(image, kind))
         fill_frame(self.image, picture, source=source, target=self.format, aspect=self._aspect)
 
+    def refill(self, image: Image, picture: Size, *, lost: bool) -> None:
+        """Take a frame as a request with the same graph had it in its slot, to judge it again.
+
+        picture: size of what came from the source; lost: whether the part was not found in it.
+        """
+        np.copyto(self.image, image)
+        shown = fit(picture, self.size, self._aspect)
+        self.sizes = picture, shown.size
+        self._shown = None if shown.size == self.size else shown
+        self.shift = None if lost else STILL
+
     def start(self) -> None:
         """Submit the slot's frame, if the backend can run asynchronously."""
         if self.pipelined:

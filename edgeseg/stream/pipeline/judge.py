@@ -5,13 +5,20 @@ memory of its own gets the next free request of whichever judge is on duty when 
 so a line can change between models from one frame to the next.
 """
 
+from dataclasses import fields
+
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import ANY_REQUEST, Frame
+from edgeseg.verdict.region_config import RegionConfig
 from edgeseg.verdict.regions import NONE, Regions, find_regions, is_empty
 from edgeseg.verdict.verdict import FROZEN_CAMERA, UNKNOWN, Verdict, judge, roi_fault
+
+THRESHOLDS = ("threshold", "image_threshold")
+SETTINGS = (*THRESHOLDS, *(field.name for field in fields(RegionConfig)))
+"""Of a configuration: how frames are judged."""
 
 
 class Judge:
@@ -35,9 +42,12 @@ class Judge:
         self.image_threshold = card.image_threshold
         if config.image_threshold is not None:
             self.image_threshold = config.image_threshold
-        self._rule = config.applied(card.rule)
-        self._measures = self._rule.by_regions or measures
-        self._maps = self._rule.by_regions or maps
+        self.rule = config.applied(card.rule)
+        given = {name: getattr(config, name) for name in SETTINGS}
+        self.settings = {name: value for name, value in given.items() if value is not None}
+        """Those that override the model's."""
+        self._measures = self.rule.by_regions or measures
+        self._maps = self.rule.by_regions or maps
         if not self._maps:
             for request in self.requests:
                 request.leave_out_map()
@@ -68,7 +78,7 @@ class Judge:
             self.image_threshold,
             slot.input_check[0],
             card.input_check,
-            rule=self._rule,
+            rule=self.rule,
             regions=regions,
             fault=roi_fault(card.roi, request.sizes[0], lost=request.shift is None),
         )
@@ -89,6 +99,8 @@ class Judge:
             captured=frame.captured_clock,
             recipe=self.recipe,
             trigger=frame.trigger,
+            picture=request.sizes[0],
+            lost=request.shift is None,
         )
 
     def _regions(self, request: InFlightRequest) -> Regions:
@@ -98,5 +110,5 @@ class Judge:
                 return NONE
             request.fetch_map()
         anomaly_map = slot.anomaly_map[0, inside.rows, inside.columns]
-        scale = self._rule.scale(*request.sizes)
-        return find_regions(slot.mask[0], anomaly_map, self._rule, scale, self._rois)
+        scale = self.rule.scale(*request.sizes)
+        return find_regions(slot.mask[0], anomaly_map, self.rule, scale, self._rois)

@@ -18,6 +18,7 @@ from edgeseg.closing import Closing
 from edgeseg.data.formats.frame_bytes import to_bgr
 from edgeseg.data.images import Image
 from edgeseg.errors import EdgesegError
+from edgeseg.frame.geometry import Size
 from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 from edgeseg.stream.source.base import TriggerId
@@ -52,6 +53,10 @@ class Record:
     """The name of what judged it, at a station."""
     trigger: TriggerId | None = None
     """What asked for it."""
+    picture: Size | None = None
+    """(height, width) of the picture that came from the source; None: it was not judged."""
+    lost: bool = False
+    """Whether the part was looked for and not found."""
 
     @property
     def text(self) -> str:

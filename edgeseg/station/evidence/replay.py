@@ -1,0 +1,199 @@
+"""Judges kept frames again, by the same or by another model.
+
+A graph of the same frames gets the bytes that were kept; another one gets the picture, brought to
+its frames as that of a source. What the recipe overrides is applied: that of the station's file,
+else as it was kept. Thresholds belong to one model: another one has its own.
+"""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.cards import GraphCard
+from edgeseg.closing import Closing
+from edgeseg.config import ReplayConfig, StreamConfig
+from edgeseg.errors import ConfigError, DataError
+from edgeseg.frame.geometry import fit
+from edgeseg.loading import find_engine, open_model, warn_unchecked
+from edgeseg.log import log
+from edgeseg.prediction import single_frame
+from edgeseg.progress import task
+from edgeseg.runtime.base import Backend
+from edgeseg.station.evidence.archive import Archive, one_recipe, open_archive
+from edgeseg.station.evidence.keeper import hash_of
+from edgeseg.station.evidence.kept import Kept, KeptRecord, read_kept
+from edgeseg.station.evidence.replay_report import Replayed, ReplayReport
+from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
+from edgeseg.stream.pipeline.judge import THRESHOLDS, Judge
+from edgeseg.stream.source.base import Frame
+from edgeseg.verdict.verdict import FROZEN_CAMERA
+
+ALL = ReplayConfig()
+OF_THE_MODEL = {*THRESHOLDS, "min_peak"}
+"""Settings of a recipe that mean nothing to another model."""
+
+
+def replay(
+    path: Path,
+    model: Path | None = None,
+    config: ReplayConfig = ALL,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    strict: bool = False,
+) -> ReplayReport:
+    """Judge the kept frames of a station again.
+
+    path: as `open_archive`. model: judges them all; None: each recipe's of the station's file, or
+    the newest engine for a folder. strict: `check` of the report refuses damaged frames.
+    Errors: those of `open_archive`, and of models.
+    """
+    archive = open_archive(path, config.recipe)
+    found, damaged = [], archive.damaged
+    total = len(archive.records)
+    with Models(archive, model, runtime, threads) as models, task("replay", total) as bar:
+        for place, record in archive.records.items():
+            judge = models.judge(record)
+            try:
+                kept = read_kept(place)
+            except DataError as error:
+                damaged.add(place, error)
+            else:
+                label = archive.labels.get(record.inspection.key, "")
+                found.append(_again(kept, judge, label))
+            bar.advance()
+        damaged.refuse_all(len(found) + len(damaged.found))
+        return ReplayReport(
+            folder=archive.folder,
+            models=models.names,
+            frames=tuple(found),
+            damaged=tuple(damaged.found),
+            strict=strict,
+            max_flip_rate=config.max_flip_rate,
+        )
+
+
+class Models(Closing):
+    """What judges kept frames again: opened models, and a judge for each group of settings."""
+
+    def __init__(
+        self, archive: Archive, model: Path | None, runtime: str | None, threads: int | None
+    ) -> None:
+        """ConfigError: frames of several recipes for one model, or of one that the file lacks."""
+        self._config = archive.config
+        self._judges: dict[str, Judge] = {}
+        self._backends: dict[str, Backend] = {}
+        self._told = False
+        recipes = {record.inspection.recipe for record in archive.records.values()}
+        self._one = model is not None or self._config is None
+        if self._one:
+            one_recipe(archive)
+        with ExitStack() as stack:
+            for name in sorted(recipes):
+                if self._one:
+                    path, given = find_engine(model), (runtime, threads)
+                else:
+                    path, given = self._of_the_file(name, runtime, threads)
+                backend = stack.enter_context(open_model(path, runtime=given[0], threads=given[1]))
+                single_frame(backend)
+                warn_unchecked(backend.card)
+                self._backends[name] = backend
+            self._stack = stack.pop_all()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models, with their runtimes."""
+        found = (f"{each.card.name} ({each.name})" for each in self._backends.values())
+        return tuple(dict.fromkeys(found))
+
+    def judge(self, record: KeptRecord) -> Judge:
+        """Return what judges a kept frame."""
+        name = record.inspection.recipe
+        backend = self._backends[name]
+        settings = self._settings(record, backend.card)
+        key = json.dumps([name, settings], sort_keys=True)
+        if key not in self._judges:
+            config = StreamConfig(window=False, **settings)
+            request = InFlightRequest(backend.second(), config.threshold)
+            requests = InFlightRequests((request,), None)
+            self._judges[key] = Judge(requests, backend.card, config, recipe=name)
+        return self._judges[key]
+
+    def close(self) -> None:
+        """Close the models."""
+        self._stack.close()
+
+    def _of_the_file(
+        self, name: str, runtime: str | None, threads: int | None
+    ) -> tuple[Path, tuple[str | None, int | None]]:
+        assert self._config is not None
+        recipe = self._config.recipe_named(name)
+        if recipe is None:
+            known = ", ".join(each.name for each in self._config.recipe)
+            raise ConfigError(
+                f"frames were kept with the recipe '{name}', which is not in the station's file "
+                f"({known})",
+                remedy="name a model, or choose the frames of another recipe with --recipe",
+                code="station/no-recipe",
+            )
+        given = runtime or recipe.runtime, threads or recipe.threads
+        return self._config.base / recipe.model, given
+
+    def _settings(self, record: KeptRecord, card: GraphCard) -> dict[str, Any]:
+        """Return what overrides the settings of the model."""
+        config, found = self._config, record.recipe
+        recipe = config.recipe_named(record.inspection.recipe) if config else None
+        if recipe is not None:
+            found = {name: value for name, value in recipe.judging().items() if value is not None}
+        if not self._one or card.weights_sha256 == record.weights_sha256:
+            return found
+        if not self._told and OF_THE_MODEL & set(found):
+            log.info(f"the thresholds of the recipe are of another model: {card.name} has its own")
+            self._told = True
+        return {name: value for name, value in found.items() if name not in OF_THE_MODEL}
+
+
+def _again(kept: Kept, judge: Judge, label: str) -> Replayed:
+    """Judge a kept frame."""
+    record, request = kept.record, judge.requests[0]
+    if _fits(record, judge.card):
+        request.refill(kept.frame, record.picture, lost=record.lost)
+    else:
+        request.fill(kept.image, "bgr")
+        request.sizes = record.picture, request.sizes[1]
+    request.start()
+    request.finish()
+    frame = Frame(frozen=record.reason == FROZEN_CAMERA)
+    found = judge.judged(frame, request, 0.0)
+    slot = request.slot
+    same_score = found.score == record.score or (
+        record.score is None and found.score != found.score
+    )
+    return Replayed(
+        path=str(kept.path),
+        key=record.inspection.key,
+        recipe=record.inspection.recipe,
+        model=judge.card.name,
+        was=record.verdict,
+        verdict=found.verdict,
+        reason=found.reason,
+        was_score=record.score,
+        score=found.score,
+        label=label,
+        equal=same_score
+        and np.array_equal(slot.mask[0], kept.mask)
+        and slot.anomaly_map[0].tobytes() == kept.anomaly_map.tobytes(),
+    )
+
+
+def _fits(record: KeptRecord, card: GraphCard) -> bool:
+    """Whether a graph takes the bytes that were kept as they are."""
+    if (record.frame_format, record.frame_shape) != (card.frame_format, card.frame_shape[1:]):
+        return False
+    if fit(record.picture, card.frame_size, card.aspect) != record.shown:
+        return False
+    finds = card.roi is not None and card.roi.locate is not None
+    return not finds or hash_of(card) == record.card_sha256  # the part was moved to its place
