@@ -12,6 +12,8 @@ GROUP = "edgeseg.outputs"
 KINDS = {
     "csv": "edgeseg.station.outputs.csv:CsvOutput",
     "jsonl": "edgeseg.station.outputs.jsonl:JsonlOutput",
+    "modbus": "edgeseg.station.outputs.modbus:ModbusOutput",
+    "opcua": "edgeseg.station.outputs.opcua:OpcuaOutput",
     "prometheus": "edgeseg.station.outputs.prometheus:PrometheusOutput",
     "webhook": "edgeseg.station.outputs.webhook:WebhookOutput",
 }
