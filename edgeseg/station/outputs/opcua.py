@@ -7,6 +7,7 @@ is told of an Index finds the others in place. `Record` has all of a verdict in 
 verdict is written by itself, so that a subscription misses none whose queue is long enough.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ VERDICT: dict[str, str] = {
     "Recipe": "String",
     "Score": "Float",
     "DecidedAt": "DateTime",
-    "Trigger": "UInt32",
+    "TriggerNumber": "UInt32",
     "Record": "String",
     "Waiting": "UInt32",
     "Count": "UInt32",
@@ -53,6 +54,8 @@ STATE: dict[str, str] = {
     "Heartbeat": "UInt32",
 }
 NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+FAREWELL = 0.2
+"""Seconds for subscriptions to tell that the line is stopped."""
 LONGEST = 200
 """Characters of an argument."""
 
@@ -151,6 +154,7 @@ class OpcuaOutput(PlcServer):
         for camera in self.cameras.values():
             ended = camera.stopped()
             await self._write(camera, _verdict(ended) | _state(ended), server=server)
+        await asyncio.sleep(FAREWELL)
         await server.stop()
 
     async def _write(
@@ -199,7 +203,7 @@ class OpcuaOutput(PlcServer):
             called = ua.QualifiedName(method, space)
             inputs = []
             if argument:
-                inputs = [ua.Argument(argument, ua.NodeId(ua.ObjectIds[kind]), -1)]
+                inputs = [ua.Argument(argument, ua.NodeId(getattr(ua.ObjectIds, kind)), -1)]
             await parent.add_method(node, called, _checked(call, kind), inputs, [])
 
     def _methods(
@@ -267,7 +271,7 @@ def _verdict(signals: Signals) -> dict[str, Any]:
         "Recipe": found.recipe if found else "",
         "Score": nan if score is None else score,
         "DecidedAt": datetime.fromtimestamp(found.decided, timezone.utc) if found else NEVER,
-        "Trigger": (found.trigger or 0) & 0xFFFFFFFF if found else 0,
+        "TriggerNumber": (found.trigger or 0) & 0xFFFFFFFF if found else 0,
         "Record": found.to_json() if found else "",
         "Waiting": signals.waiting,
         "Count": signals.count & 0xFFFFFFFF,
