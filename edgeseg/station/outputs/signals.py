@@ -52,7 +52,7 @@ class Signals:
 
 
 @dataclass
-class _Trigger:
+class _OpenTrigger:
     """One that has no answer yet."""
 
     id: str
@@ -85,7 +85,7 @@ class CameraSignals:
         self._seen: int | None = None
         self._count = self._acknowledged = 0
         self._heartbeat = 0
-        self._trigger: _Trigger | None = None
+        self._trigger: _OpenTrigger | None = None
         self._done, self._result = False, NO_RESULT
 
     def follow(self, state: StationState) -> list[Signals]:
@@ -119,7 +119,7 @@ class CameraSignals:
             return False
         after = self._state.recent[-1].id if self._state.recent else 0
         name = f"{self._by}-{self.camera}-{self._token}-{next(self._numbers)}"
-        self._trigger = _Trigger(name, after, self._now() + self._answer_s)
+        self._trigger = _OpenTrigger(name, after, self._now() + self._answer_s)
         self._done, self._result = False, NO_RESULT
         self._send("trigger", part=part, id=name)
         self.settle()
