@@ -153,7 +153,7 @@ def shift_start(moment: float, starts: Sequence[time]) -> datetime:
 
 def harmless(text: str) -> str:
     """Return a text in one line that no spreadsheet takes for a formula."""
-    line = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    line = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
     return f"'{line}" if line.lstrip()[:1] in FORMULA and line.strip() else line
 
 

@@ -13,6 +13,7 @@ KINDS = {
     "csv": "edgeseg.station.outputs.csv:CsvOutput",
     "jsonl": "edgeseg.station.outputs.jsonl:JsonlOutput",
     "modbus": "edgeseg.station.outputs.modbus:ModbusOutput",
+    "mqtt": "edgeseg.station.outputs.mqtt.output:MqttOutput",
     "opcua": "edgeseg.station.outputs.opcua:OpcuaOutput",
     "prometheus": "edgeseg.station.outputs.prometheus:PrometheusOutput",
     "webhook": "edgeseg.station.outputs.webhook:WebhookOutput",

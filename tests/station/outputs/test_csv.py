@@ -119,6 +119,7 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path):
         ("＝1", "'＝1"),
         ("a\r\n=1", "a  =1"),
         ('x";=1;"', 'x";=1;"'),
+        ("a\ud800b", "a b"),  # half a character, which no file can have
         ("A-12", "A-12"),
         ("", ""),
         ("   ", "   "),

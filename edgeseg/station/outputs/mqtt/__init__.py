@@ -1,0 +1,1 @@
+"""MQTT 5: verdicts, a retained status with a last will, discovery, and commands with answers."""
