@@ -57,7 +57,7 @@ class Broker:
         return f"Broker({self.host}:{self.port})"
 
 
-class Connection(Closing):
+class BrokerConnection(Closing):
     """Connected from the begin; `problem` says why it is lost, and it is not used again then."""
 
     def __init__(self, broker: Broker, will: Message, topics: Sequence[str] = ()) -> None:

@@ -16,7 +16,7 @@ from edgeseg.packages.extras import require
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.outputs.base import Deliverer, OutputContext
 from edgeseg.station.outputs.mqtt.commands import Commands
-from edgeseg.station.outputs.mqtt.connection import Connection, Message
+from edgeseg.station.outputs.mqtt.connection import BrokerConnection, Message
 from edgeseg.station.outputs.mqtt.settings import MqttSettings
 from edgeseg.station.outputs.mqtt.status import (
     ENDED,
@@ -36,7 +36,7 @@ class MqttOutput(Deliverer):
 
     Settings = MqttSettings
     settings: MqttSettings
-    _connection: Connection | None = None
+    _connection: BrokerConnection | None = None
     _attendant: "_Attendant | None" = None
 
     def __init__(self, settings: MqttSettings, context: OutputContext) -> None:
@@ -47,7 +47,7 @@ class MqttOutput(Deliverer):
     def open(self) -> None:
         settings, context, root = self.settings, self.context, self._root
         topics = [f"{root}/command"] if settings.commands else []
-        self._connection = Connection(settings.broker(context), self._ended(LOST), topics)
+        self._connection = BrokerConnection(settings.broker(context), self._ended(LOST), topics)
         if settings.discovery:
             messages = discovery_messages(
                 context, root, settings.discovery, commands=settings.commands
@@ -84,7 +84,7 @@ class _Attendant(threading.Thread):
     """Publishes the status, passes commands on and publishes their answers."""
 
     def __init__(
-        self, connection: Connection, settings: MqttSettings, context: OutputContext
+        self, connection: BrokerConnection, settings: MqttSettings, context: OutputContext
     ) -> None:
         super().__init__(name="mqtt status", daemon=True)
         self._connection, self._settings, self._context = connection, settings, context
