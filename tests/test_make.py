@@ -110,3 +110,12 @@ def test_ci_run_makes_docs_and_test_elsewhere_and_passes_its_result_on(tmp_path,
         and kept == "/kept/edgeseg/pycuda KERNEL=/kept/edgeseg/kernel"
     )
     assert not Path(venv).parent.exists()
+
+
+def test_every_script_can_be_run():
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    scripts = [REPOSITORY / name for name in names if (REPOSITORY / name).is_file()]
+    scripts = [path for path in scripts if path.open("rb").read(2) == b"#!"]
+    assert [str(path) for path in scripts if not os.access(path, os.X_OK)] == []

@@ -102,6 +102,7 @@ def test_its_core_needs_no_torch(wheel):
     assert core == ["numpy", "nvidia-ml-py", *more]
     gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda", "jetson", "opencv"}
     extras = {"train", "cpu", "openvino", "nvtx", "video", "report", "pdf", "docs", "dev"} | gpu
-    assert set(metadata.get_all("Provides-Extra")) == extras
+    station = {"station", "gpio", "modbus", "mqtt", "opcua", "prometheus"}
+    assert set(metadata.get_all("Provides-Extra")) == extras | station
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License-Expression"] == "Apache-2.0"

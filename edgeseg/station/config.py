@@ -3,6 +3,7 @@
     [station]            name and the folder of its state
     [[recipe]]           a model with the thresholds and the rule that judge a part
     [[camera]]           a source, the recipe it begins with, and its mode
+    [[gpio]]             digital lines to a PLC
     [[output]]           kind = "mqtt", "webhook", "csv", ... and the settings of that kind
     [evidence]           which frames are kept
     [page]               where the page is served
@@ -106,6 +107,27 @@ class CameraConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GpioConfig:
+    """Digital lines, by their number on a chip; those that are not given are not used."""
+
+    chip: str = "/dev/gpiochip0"
+    camera: str = ""
+    """Whose verdicts are shown, and whose frames are asked for [default: of all]."""
+    ok: int | None = bounded(0, 1023, default=None)
+    """Active for `pulse_ms` after a good part."""
+    not_ok: int | None = bounded(0, 1023, default=None)
+    """Active for `pulse_ms` after any other."""
+    ready: int | None = bounded(0, 1023, default=None)
+    """Changes its level twice a second while the station runs."""
+    trigger: int | None = bounded(0, 1023, default=None)
+    """An input: its rising edge asks for a frame."""
+    pulse_ms: float = bounded(1, 10_000, default=50.0)
+    deadline_ms: float | None = bounded(1, 600_000, default=None)
+    """From the arrival of a frame; a verdict after it is shown as not OK."""
+    active_low: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputConfig:
     """Who is told of verdicts; `settings` belong to the kind."""
 
@@ -151,6 +173,7 @@ class StationConfig:
     station: General = General()
     recipe: tuple[RecipeConfig, ...]
     camera: tuple[CameraConfig, ...]
+    gpio: tuple[GpioConfig, ...] = ()
     output: tuple[OutputConfig, ...] = ()
     evidence: EvidenceConfig = EvidenceConfig()
     page: PageConfig = PageConfig()
@@ -182,6 +205,9 @@ def read_station(path: Path) -> StationConfig:
     _check_names(found, path)
     for recipe in found.recipe:
         recipe.regions()
+    for lines in found.gpio:
+        if lines.camera and lines.camera not in {camera.name for camera in found.camera}:
+            raise _wrong(path, f"gpio has camera '{lines.camera[:48]}', which the file lacks")
     for camera in found.camera:
         if found.recipe_named(found.first_recipe(camera)) is None:
             known = ", ".join(each.name for each in found.recipe)

@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from edgeseg.station.config import StationConfig, read_station
 from edgeseg.station.evidence.keeper import EvidenceKeeper
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.journal import FILE, Journal
+from edgeseg.station.lines.gpio import Gpio
 from edgeseg.station.lines.line import CameraLine, stream_config
 from edgeseg.station.lines.recipes import Recipes
 from edgeseg.station.lines.recorder import Desk, Recorder
@@ -50,6 +52,8 @@ class Inspector(Closing):
         self._link = link
         self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS)
         self._stops: dict[str, str] = {}
+        self._gpios: list[Gpio] = []
+        self._by_name: dict[str, CameraLine] = {}
         self._told = 0.0
         self.boot = f"{int(time.time()):x}{secrets.token_hex(2)}"
         with ExitStack() as stack:
@@ -77,6 +81,8 @@ class Inspector(Closing):
         while message is not None:
             self._take(message)
             message = self._link.receive(0)
+        for each in self._gpios:
+            each.beat()
         now = time.monotonic()
         if now - self._told >= STATUS_EVERY:
             self.tell()
@@ -120,6 +126,11 @@ class Inspector(Closing):
             recipes = stack.enter_context(recipes or Recipes(config))
             reserve, cards = config.station.disk_reserve_gb, recipes.cards.values()
             self._keeper.use(config.evidence, reserve, cards)
+            gpios = [
+                stack.enter_context(Gpio(each, partial(self._ask, each.camera)))
+                for each in config.gpio
+            ]
+            self._desk.immediate = self._gpios = gpios
             lines = {}
             for camera in config.camera:
                 recorder = Recorder(camera.name, self._desk)
@@ -128,6 +139,12 @@ class Inspector(Closing):
                 lines[camera.name] = stack.enter_context(line)
             self._by_name = lines
             self._lines.push(stack.pop_all())
+
+    def _ask(self, camera: str) -> None:
+        """Ask the camera of a wire for a frame, or all that take triggers by program."""
+        for line in self._meant({"camera": camera}):
+            if camera or line.takes_triggers:
+                line.trigger()
 
     def _tell(self, stored: Sequence[Inspection]) -> None:
         """Tell the gateway of records that are on the disk; called by the journal's thread."""

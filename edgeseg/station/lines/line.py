@@ -109,6 +109,11 @@ class CameraLine:
             source.trigger()
         return asked
 
+    @property
+    def takes_triggers(self) -> bool:
+        """Whether a program may ask for frames."""
+        return self._software is not None
+
     def name_part(self, part: str) -> None:
         """Say which part comes next, to a camera that is triggered by wire."""
         if self._hardware is not None:
