@@ -6,7 +6,13 @@ import pytest
 
 from edgeseg.errors import MissingExtra
 from edgeseg.schema import build
-from edgeseg.station.config import CameraConfig, EvidenceConfig, OutputConfig, RecipeConfig
+from edgeseg.station.config import (
+    CameraConfig,
+    EvidenceConfig,
+    GpioConfig,
+    OutputConfig,
+    RecipeConfig,
+)
 from edgeseg.station.outputs.kinds import output_kind
 from tests.docs.blocks import BLOCKS
 from tests.docs.test_commands import STATION
@@ -21,13 +27,13 @@ TABLES = [
     for block in BLOCKS
     if block.language == "toml" and block.page == STATION
 ]
-SCHEMAS = {"recipe": RecipeConfig, "camera": CameraConfig}
+SCHEMAS = {"recipe": RecipeConfig, "camera": CameraConfig, "gpio": GpioConfig}
 GENERAL = set(OutputConfig.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("document", TABLES, ids=str)
 def test_a_table_is_read(document):
-    assert set(document) <= {"station", "recipe", "camera", "output", "evidence", "page"}
+    assert set(document) <= {"station", "recipe", "camera", "gpio", "output", "evidence", "page"}
     for name, schema in SCHEMAS.items():
         for table in document.get(name, []):
             build(schema, table)
