@@ -227,7 +227,7 @@ def _status(line: CameraLine) -> dict[str, Any]:
 
 def main(file: Path, link: Link, child: Child) -> None:
     """Inspect until the supervisor says that it is over."""
-    with Inspector(read_station(file), link) as inspector, Watchdog() as watchdog:
+    with Inspector(read_station(file), link) as inspector, Watchdog(tells_end=False) as watchdog:
         inspector.tell()
         child.ready()
         beats = 0

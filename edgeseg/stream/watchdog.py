@@ -14,7 +14,9 @@ from edgeseg.log import log
 class Watchdog:
     """READY=1 at the begin, WATCHDOG=1 while there is progress, STOPPING=1 at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tells_end: bool = True) -> None:
+        """tells_end: send STOPPING=1 at the end; not of a process that is started again."""
+        self._tells_end = tells_end
         address = os.environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         watched = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
@@ -37,7 +39,8 @@ class Watchdog:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._send("STOPPING=1")
+        if self._tells_end:
+            self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
         if not self._address or not hasattr(socket, "AF_UNIX"):

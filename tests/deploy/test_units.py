@@ -1,4 +1,4 @@
-"""The unit of systemd is valid, its command is one of edgeseg; containers install extras."""
+"""The units of systemd are valid, their commands are of edgeseg; containers install extras."""
 
 import re
 import shlex
@@ -14,7 +14,8 @@ from tests.test_packaging import EXTRAS
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
-UNIT = DEPLOY / "edgeseg.service"
+UNITS = sorted(DEPLOY.glob("*.service"))
+STREAM = DEPLOY / "edgeseg.service"
 CONTAINERS = sorted(DEPLOY.glob("*.Containerfile"))
 
 
@@ -28,30 +29,32 @@ def verified(unit):
     return done.returncode, done.stderr
 
 
-def planted(folder, change=lambda text: text):
+def planted(folder, file=STREAM, change=lambda text: text):
     """The unit with a command that exists here: the real one is installed on the device."""
     true = shutil.which("true")
-    text = UNIT.read_text(encoding="utf-8").replace("/opt/edgeseg/bin/edgeseg", true)
-    unit = folder / UNIT.name
+    text = file.read_text(encoding="utf-8").replace("/opt/edgeseg/bin/edgeseg", true)
+    unit = folder / file.name
     unit.write_text(change(text), encoding="utf-8")
     return unit
 
 
-def test_systemd_takes_the_unit(tmp_path):
-    code, said = verified(planted(tmp_path))
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+def test_systemd_takes_the_unit(tmp_path, file):
+    code, said = verified(planted(tmp_path, file))
     assert (code, said) == (0, "")
 
 
 @pytest.mark.parametrize("setting", ["WatchdogSec=60", "Type=notify", "Restart=always"])
 def test_systemd_would_refuse_another_value(tmp_path, setting):
     wrong = f"{setting.partition('=')[0]}=wrong"
-    unit = planted(tmp_path, lambda text: text.replace(setting, wrong))
+    unit = planted(tmp_path, change=lambda text: text.replace(setting, wrong))
     line = unit.read_text(encoding="utf-8").split("\n").index(wrong) + 1
-    assert f"{UNIT.name}:{line}: Failed to parse" in verified(unit)[1]
+    assert f"{STREAM.name}:{line}: Failed to parse" in verified(unit)[1]
 
 
-def test_the_command_of_the_unit_is_one_of_edgeseg():
-    (command,) = re.findall(r"^ExecStart=(.+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+def test_the_command_of_the_unit_is_one_of_edgeseg(file):
+    (command,) = re.findall(r"^ExecStart=(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     program, name, *arguments = shlex.split(command)
     assert program == "/opt/edgeseg/bin/edgeseg"
     stream = typer.main.get_command(app).commands[name]
