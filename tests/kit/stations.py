@@ -1,6 +1,10 @@
 """A station whose model reports red: its file, its graph and its photos, in a folder."""
 
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from onnx import save
@@ -60,3 +64,28 @@ def until(condition, seconds=10.0):
     while not (found := condition()) and time.monotonic() < end:
         time.sleep(0.01)
     return found
+
+
+@contextmanager
+def running(file, *words):
+    """Run `edgeseg station`; its process and the lines of its verdicts so far."""
+    command = [sys.executable, "-m", "edgeseg", "station", str(file), *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def child(process, name):
+    """Return the process id of one of the two; None while there is none."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            words = (folder / "cmdline").read_text()
+        except OSError:
+            continue
+        if parent == process.pid and f"edgeseg.station.{name}" in words:
+            return int(folder.name)
+    return None

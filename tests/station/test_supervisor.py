@@ -3,48 +3,20 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.kit.stations import until, write_photos, write_station
+from tests.kit.stations import child, running, until, write_photos, write_station
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a station needs Linux")
 OUTPUT = '[[output]]\nkind = "jsonl"\npath = "verdicts.jsonl"\n'
-
-
-@contextmanager
-def running(file, *words):
-    """Run `edgeseg station`; its process and the lines of its verdicts so far."""
-    command = [sys.executable, "-m", "edgeseg", "station", str(file), *words]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
 def lines(file):
     path = file.with_name("verdicts.jsonl")
     text = path.read_text() if path.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
-def child(process, name):
-    """Return the process id of one of the two; None while there is none."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (folder / "cmdline").read_text()
-        except OSError:
-            continue
-        if parent == process.pid and f"edgeseg.station.{name}" in words:
-            return int(folder.name)
-    return None
 
 
 def test_all_photos_are_judged_and_told_in_order(tmp_path):
