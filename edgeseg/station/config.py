@@ -60,6 +60,8 @@ class RecipeConfig:
     """Of an ONNX file."""
     threads: int | None = bounded(1, 4096, default=None)
     """CPU threads [default: all cores]."""
+    device: int = bounded(0, 63, default=0)
+    """GPU of an engine, by CUDA's number."""
     threshold: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
     """Of the pixels [default: the model's]."""
     image_threshold: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)

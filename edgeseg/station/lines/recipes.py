@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
-from edgeseg.config import StreamConfig
+from edgeseg.config import GpuConfig, StreamConfig
 from edgeseg.errors import EdgesegError
 from edgeseg.loading import open_model, warn_unchecked
 from edgeseg.prediction import single_frame
@@ -59,7 +59,8 @@ class Recipes(Closing):
 
     def _opened(self, recipe: RecipeConfig) -> Backend:
         path = self._config.base / recipe.model
-        backend = open_model(path, runtime=recipe.runtime, threads=recipe.threads)
+        gpu = GpuConfig(device=recipe.device)
+        backend = open_model(path, runtime=recipe.runtime, threads=recipe.threads, gpu=gpu)
         single_frame(backend)
         warn_unchecked(backend.card)
         recipe.regions().applied(backend.card.rule)

@@ -97,6 +97,7 @@ class Recorder:
         """Take a result of inference."""
         judge, found = self.judges.get(record.recipe), measured(record)
         inspection = self._inspection(found, judge)
+        self._show(inspection)
         if isfinite(record.milliseconds):
             self._measure(record.milliseconds / 1e3)
         if slot is not None and judge is not None and isfinite(record.score):
@@ -118,7 +119,9 @@ class Recorder:
         found = without_frame(reason) | {"arrived": now, "recipe": self.recipe}
         if trigger is not None:
             found |= {"trigger": trigger.number, "part": trigger.part}
-        self._store(self._inspection(found, self.judges.get(self.recipe)))
+        inspection = self._inspection(found, self.judges.get(self.recipe))
+        self._show(inspection)
+        self._store(inspection)
 
     def end(self) -> None:
         """No result follows of this stream; the camera may come back."""
@@ -156,9 +159,11 @@ class Recorder:
             **found,
         )
 
-    def _store(self, inspection: Inspection) -> None:
+    def _show(self, inspection: Inspection) -> None:
         for each in self._desk.immediate:
             each.show(inspection)
+
+    def _store(self, inspection: Inspection) -> None:
         self._desk.journal.append(inspection)
         self.verdicts[inspection.verdict] += 1
         self.codes[inspection.code] += 1
