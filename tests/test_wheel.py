@@ -81,6 +81,7 @@ def test_it_holds_every_module_every_table_every_template_and_the_type_marker(wh
     package = REPOSITORY / "edgeseg"
     files = [*package.rglob("*.py"), *(package / "reproduce" / "tables").glob("*.toml")]
     files += (package / "report" / "templates").iterdir()
+    files += (package / "station" / "page" / "static").iterdir()
     expected = {path.relative_to(REPOSITORY).as_posix() for path in files}
     held = {name for name in wheel.namelist() if name.startswith("edgeseg/")}
     assert held == expected | {"edgeseg/py.typed"}

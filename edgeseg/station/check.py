@@ -79,7 +79,7 @@ def check_station(file: Path) -> CheckReport:
         judge = judges.get(config.first_recipe(camera))
         if judge is not None:
             tried.append(_try(f"camera {camera.name}", _one_frame(camera, judge)))
-    for output in config.output:
+    for output in config.outputs:
         tried.append(_try(f"output {output.name}", _connected(output, config)))
     return CheckReport(file, tuple(tried))
 

@@ -34,6 +34,7 @@ FOLDER = Path("station")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 """Of stations, cameras, recipes and outputs: topics, folders and labels are made of them."""
 THRESHOLD = 1e6
+PAGE = "page"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +165,8 @@ class PageConfig:
     certificate: str = ""
     """PEM file for TLS, relative to the TOML file."""
     key: str = ""
+    hosts: tuple[str, ...] = ()
+    """Other names under which the page may be asked for, such as that of a proxy."""
     fps: float = bounded(0.1, 30, default=5.0)
     """Most pictures per second that a viewer gets."""
 
@@ -186,6 +189,14 @@ class StationConfig:
     def folder(self) -> Path:
         """Where the station keeps its state."""
         return self.base / self.station.folder
+
+    @property
+    def outputs(self) -> tuple[OutputConfig, ...]:
+        """All outputs: those of [[output]], and the page."""
+        if not self.page.address:
+            return self.output
+        page = OutputConfig(kind=PAGE, name=PAGE, settings=vars(self.page))
+        return (*self.output, page)
 
     def recipe_named(self, name: str) -> RecipeConfig | None:
         """Return a recipe by its name."""
@@ -250,6 +261,8 @@ def _check_names(found: StationConfig, path: Path) -> None:
     if not found.recipe or not found.camera:
         raise _wrong(path, "it has no recipe or no camera (expected [[recipe]] and [[camera]])")
     _check_unique("station", [found.station.name], path)
+    if any(PAGE in (each.kind, each.name) for each in found.output):
+        raise _wrong(path, "an output is the page (expected its own table, [page])")
     for kind in ("recipe", "camera", "output"):
         named = cast("Iterable[Any]", getattr(found, kind))
         _check_unique(kind, [each.name for each in named], path)

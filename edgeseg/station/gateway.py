@@ -12,7 +12,6 @@ import sqlite3
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +64,7 @@ class Gateway(Closing):
             cursors = Cursors(config.folder / CURSORS, last=self._last)
             self._cursors = stack.enter_context(cursors)
             context = OutputContext.of(config, command=self._command, state=lambda: self._state)
-            self._workers = [self._worker(each, context) for each in self._outputs()]
+            self._workers = [self._worker(each, context) for each in config.outputs]
             self._stack = stack.pop_all()
         for worker in self._workers:
             worker.start()
@@ -98,9 +97,6 @@ class Gateway(Closing):
         for worker in self._workers:
             worker.stop(1.0)
         self._stack.close()
-
-    def _outputs(self) -> Sequence[OutputConfig]:
-        return self._config.output
 
     def _worker(self, config: OutputConfig, context: OutputContext) -> Worker:
         output: Output = open_output(config, context)

@@ -37,6 +37,7 @@ from edgeseg.station.lines.line import CameraLine, stream_config
 from edgeseg.station.lines.recipes import Recipes
 from edgeseg.station.lines.recorder import Desk, Recorder
 from edgeseg.station.link import Link
+from edgeseg.station.page.preview import Preview
 from edgeseg.stream.watchdog import Watchdog
 
 STATUS_EVERY = 0.5  # seconds
@@ -133,7 +134,8 @@ class Inspector(Closing):
             self._desk.immediate = self._gpios = gpios
             lines = {}
             for camera in config.camera:
-                recorder = Recorder(camera.name, self._desk)
+                viewer = _viewer(config, camera.name, stack)
+                recorder = Recorder(camera.name, self._desk, viewer)
                 judges = recipes.judges(stream_config(camera))
                 line = CameraLine(camera, config.first_recipe(camera), judges, recorder)
                 lines[camera.name] = stack.enter_context(line)
@@ -209,10 +211,23 @@ class Inspector(Closing):
         return (line,)
 
 
+def _viewer(config: StationConfig, camera: str, stack: ExitStack) -> Preview | None:
+    """Return what shows a camera's frames on the page; None without a page."""
+    if not config.page.address:
+        return None
+    try:
+        return stack.enter_context(Preview(config.folder, camera, config.page.fps))
+    except OSError as error:
+        log.warning(f"camera {camera}: no live picture on the page: {error}")
+        return None
+
+
 def _status(line: CameraLine) -> dict[str, Any]:
     recorder, latency = line.recorder, line.recorder.latency
     return {
         "state": line.state,
+        "mode": line.camera.mode,
+        "trigger": line.camera.trigger,
         "problem": line.problem,
         "recipe": line.recipe,
         "verdicts": dict(recorder.verdicts),

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -17,7 +18,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"),
     *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND"),
+    *("--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
 
 
@@ -48,10 +49,10 @@ class Browser:
         return found["result"]
 
     def open(self, path, width=1000, height=800):
-        """Load a file and wait until it is complete, images too."""
+        """Load a file, or an address, and wait until it is complete, images too."""
         self.requests, self.complaints = [], []
         self.resize(width, height)
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
         while (found := self._next()).get("method") != "Page.loadEventFired":
             self._note(found)
 
@@ -71,6 +72,51 @@ class Browser:
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    def until(self, expression, seconds=10.0):
+        """Wait until a JavaScript expression is true; what it was last."""
+        end = time.monotonic() + seconds
+        safe = f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()"
+        while not (found := self.evaluate(safe)) and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
+
+    def click(self, selector):
+        """Click with the mouse in the middle of an element."""
+        x, y = self.evaluate(
+            f"""(() => {{
+              const e = document.querySelector({json.dumps(selector)});
+              e.scrollIntoView({{block: "center", behavior: "instant"}});
+              const b = e.getBoundingClientRect();
+              return [b.x + b.width / 2, b.y + b.height / 2];
+            }})()"""
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            at = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", **at)
+
+    def press(self, *keys):
+        """Press keys, one after the other; a letter, or a name such as `Tab`."""
+        codes = {"Enter": 13, "Tab": 9, "Escape": 27, "ArrowRight": 39, "ArrowLeft": 37}
+        for key in keys:
+            code = codes.get(key, ord(key[0].upper()))
+            text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
+            at = {"key": key, "windowsVirtualKeyCode": code}
+            self.call("Input.dispatchKeyEvent", type="keyDown", **at, **text)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **at)
+
+    def type(self, selector, text):
+        """Write into a field."""
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.call("Input.insertText", text=text)
+
+    def choose(self, selector, value):
+        """Choose an option of a list, as a person does: the page is told."""
+        where = f"document.querySelector({json.dumps(selector)})"
+        self.evaluate(
+            f"{where}.value = {json.dumps(value)};"
+            f"{where}.dispatchEvent(new Event('change', {{bubbles: true}}))"
+        )
 
     def picture(self):
         """Return the whole page as a PNG file."""

@@ -35,6 +35,8 @@ def write_station(folder, *, cameras, recipes=("plates",), rest="", **station):
         lines += ["[[recipe]]", f'name = "{name}"', 'model = "plates.onnx"', "threads = 1"]
     for name, fields in cameras.items():
         lines += ["[[camera]]", f'name = "{name}"', *(f"{k} = {v!r}" for k, v in fields.items())]
+    if "[page]" not in rest:
+        rest += '\n[page]\naddress = ""'
     file = folder / "station.toml"
     file.write_text("\n".join([*lines, rest]) + "\n")
     return file

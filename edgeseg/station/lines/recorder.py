@@ -111,6 +111,8 @@ class Recorder:
                 inspection = replace(inspection, evidence=place)
         self._store(inspection)
         if self._viewer is not None and slot is not None and judge is not None:
+            if inspection.verdict != record.verdict:  # the line is stopped
+                record = replace(record, verdict=inspection.verdict, reason=inspection.reason)
             self._viewer.view(record, slot, judge.card, judge.threshold)
 
     def without_frame(self, reason: str, trigger: TriggerId | None = None) -> None:

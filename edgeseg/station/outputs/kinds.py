@@ -15,6 +15,7 @@ KINDS = {
     "modbus": "edgeseg.station.outputs.modbus:ModbusOutput",
     "mqtt": "edgeseg.station.outputs.mqtt.output:MqttOutput",
     "opcua": "edgeseg.station.outputs.opcua:OpcuaOutput",
+    "page": "edgeseg.station.page.output:PageOutput",
     "prometheus": "edgeseg.station.outputs.prometheus:PrometheusOutput",
     "webhook": "edgeseg.station.outputs.webhook:WebhookOutput",
 }
