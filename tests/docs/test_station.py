@@ -11,6 +11,7 @@ from edgeseg.station.config import (
     EvidenceConfig,
     GpioConfig,
     OutputConfig,
+    PageConfig,
     RecipeConfig,
 )
 from edgeseg.station.outputs.kinds import output_kind
@@ -38,6 +39,7 @@ def test_a_table_is_read(document):
         for table in document.get(name, []):
             build(schema, table)
     build(EvidenceConfig, document.get("evidence", {}))
+    build(PageConfig, document.get("page", {}))
     for table in document.get("output", []):
         own = {key: value for key, value in table.items() if key not in GENERAL}
         try:
