@@ -43,6 +43,7 @@ SILENCE = 2.0  # seconds without a message, after which the inspector is taken f
 SILENT = "the station does not answer"
 NICE = 5  # a page that is hammered takes no core from the cameras
 HOUSEKEEPING = 0.5  # seconds
+SWITCH = 5e-4  # seconds that a thread of Python may hold up the others; 5e-3 is usual
 RECENT = 256  # inspections that an indicator may be behind
 
 
@@ -111,6 +112,9 @@ class Gateway(Closing):
 
     def _take(self, message: dict[str, Any]) -> bool:
         """Take a message; whether the lamps have changed."""
+        if "stored" in message:
+            for worker in self._workers:
+                worker.wake()
         if "inspection" in message:
             try:
                 found = build(Inspection, message["inspection"])
@@ -178,6 +182,7 @@ def main(file: Path, link: Link, child: Child) -> None:
     """Serve until the supervisor says that it is over."""
     config = read_station(file)
     os.nice(NICE)
+    sys.setswitchinterval(SWITCH)
     with Gateway(config, link) as gateway:
         child.ready()
         while not child.over and not child.reload:

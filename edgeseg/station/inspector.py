@@ -61,7 +61,7 @@ class Inspector(Closing):
             limit = round(config.station.journal_gb * 1e9)
             journal = Journal(config.folder / FILE, limit_bytes=limit)
             self.journal = stack.enter_context(journal)
-            self.journal.tell(self._tell)
+            self.journal.tell(taken=self._tell, stored=self._tell_stored)
             self._keeper = stack.enter_context(EvidenceKeeper(config.folder))
             self._desk = Desk(journal, socket.gethostname(), self.boot, keeper=self._keeper)
             self._kept = 0
@@ -148,10 +148,13 @@ class Inspector(Closing):
             if camera or line.takes_triggers:
                 line.trigger()
 
-    def _tell(self, stored: Sequence[Inspection]) -> None:
-        """Tell the gateway of records that are on the disk; called by the journal's thread."""
-        for each in stored:
-            self._link.send({"inspection": each.document()})
+    def _tell(self, taken: Inspection) -> None:
+        """Tell the gateway what to show, before it is on the disk; called by `append`."""
+        self._link.send({"inspection": taken.document()})
+
+    def _tell_stored(self, stored: Sequence[Inspection]) -> None:
+        """Tell the gateway what it can deliver; called by the journal's thread."""
+        self._link.send({"stored": stored[-1].id})
 
     def _take(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("kept"), int):

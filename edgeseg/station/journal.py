@@ -3,6 +3,9 @@
     inspector    Journal.append()     waits until the record is on the disk, for 50 ms at most
     gateway      read(), newest()     readers never make the writer wait
 
+Whoever shows the newest verdict is told at once, with the id that the record will have: a PLC does
+not wait for a disk. Whoever delivers records reads them from the disk.
+
 A thread of its own writes what waits in one transaction, with `synchronous` FULL if one of the
 records is not OK: those outlive a power cut, good ones the death of the process. A disk that does
 not answer, or is full, costs an append its 50 ms once: the records wait in memory, are written when
@@ -40,6 +43,7 @@ create table if not exists inspection (
     line text not null
 );
 """
+_LAST = "select coalesce((select seq from sqlite_sequence where name='inspection'), 0)"
 
 
 class Journal(Closing):
@@ -63,6 +67,7 @@ class Journal(Closing):
                 self._file = _connect(path)
                 self._file.execute("pragma journal_mode=wal")
                 self._file.executescript(_TABLE)
+                (self._last,) = self._file.execute(_LAST).fetchone()
             except (OSError, sqlite3.Error) as error:
                 raise unreadable(path, error) from error
             self._open = stack.pop_all()
@@ -80,21 +85,32 @@ class Journal(Closing):
         """Of these, those on the disk or lost."""
         self._changed = threading.Condition()
         self._ended = False
+        self._on_taken: Callable[[Inspection], None] = lambda taken: None
         self._on_stored: Callable[[Sequence[Inspection]], None] = lambda stored: None
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
-    def tell(self, stored: Callable[[Sequence[Inspection]], None]) -> None:
-        """Call `stored` with records, in order and with their ids, once they are on the disk."""
-        self._on_stored = stored
+    def tell(
+        self,
+        *,
+        taken: Callable[[Inspection], None] = lambda taken: None,
+        stored: Callable[[Sequence[Inspection]], None] = lambda stored: None,
+    ) -> None:
+        """Call `taken` with each record as it comes, and `stored` once some are on the disk.
+
+        Both in order and with their ids; `taken` is called by `append`, and must not wait.
+        """
+        self._on_taken, self._on_stored = taken, stored
 
     def append(self, inspection: Inspection) -> bool:
         """Store a record; False if the disk did not take it within `WAIT`, and it waits."""
         with self._changed:
+            placed = self._place(inspection)
+            self._on_taken(placed)
             if len(self._waiting) >= MOST_WAITING:
                 self.lost += 1
                 return False
-            self._waiting.append(inspection)
+            self._waiting.append(placed)
             self._taken += 1
             mine = self._taken
             self._changed.notify_all()
@@ -112,6 +128,10 @@ class Journal(Closing):
             self._file.close()
             self._open.close()
 
+    def _place(self, inspection: Inspection) -> Inspection:
+        self._last += 1
+        return inspection.at(self._last)
+
     def _work(self) -> None:
         while True:
             with self._changed:
@@ -120,7 +140,7 @@ class Journal(Closing):
                 if not batch:
                     return
             try:
-                stored = self._write(batch)
+                self._write(batch)
             except (sqlite3.Error, OSError) as error:
                 self._fail(error)
                 if self._ended:
@@ -135,26 +155,21 @@ class Journal(Closing):
                     log.info(f"{shown(self._path)}: written again")
                 self.trouble = ""
                 self._changed.notify_all()
-            self._on_stored(stored)
+            self._on_stored(batch)
             self._shrink(len(batch))
 
-    def _write(self, batch: Sequence[Inspection]) -> list[Inspection]:
+    def _write(self, batch: Sequence[Inspection]) -> None:
         safe = all(each.ok for each in batch)
         self._file.execute(f"pragma synchronous={'normal' if safe else 'full'}")
-        stored = []
         with self._file:
             self._file.execute("begin immediate")
-            (last,) = self._file.execute(
-                "select coalesce((select seq from sqlite_sequence where name='inspection'), 0)"
-            ).fetchone()
-            for number, each in enumerate(batch, last + 1):
-                placed = each.at(number)
-                stored.append(placed)
-                self._file.execute(
-                    "insert into inspection values (?, ?, ?, ?, ?, ?)",
-                    (number, each.ok, each.evidence, each.camera, each.decided, placed.to_json()),
-                )
-        return stored
+            self._file.executemany(
+                "insert into inspection values (?, ?, ?, ?, ?, ?)",
+                [
+                    (each.id, each.ok, each.evidence, each.camera, each.decided, each.to_json())
+                    for each in batch
+                ],
+            )
 
     def _fail(self, error: Exception) -> None:
         with self._changed:

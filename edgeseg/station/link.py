@@ -1,6 +1,7 @@
 """The link between the two processes of a station: datagrams of JSON that nobody waits for.
 
-    inspector -> gateway    {"inspection": {...}}   a verdict that is in the journal
+    inspector -> gateway    {"inspection": {...}}   a verdict, to be shown at once
+                            {"stored": 123}         the last record that is in the journal
                             {"status": {...}}       twice a second, also the heartbeat
     gateway -> inspector    {"command": ...}        what a person, a PLC or a program asks for
                             {"kept": 123}           the last record that every output has

@@ -116,7 +116,7 @@ def test_records_that_the_link_had_no_room_for_come_from_the_journal(station, tm
     gateway, inspector = station
     stored = []
     with Journal(gateway._config.folder / FILE) as journal:
-        journal.tell(stored.extend)
+        journal.tell(stored=stored.extend)
         for number in range(1, 9):
             journal.append(inspection(number))
     for place in (1, 5, 6):

@@ -16,10 +16,12 @@ def sequences(path):
         return [each.sequence for each in reader.after(0, 100_000)]
 
 
-def test_records_are_on_the_disk_in_order_before_anyone_is_told(tmp_path):
+def test_records_are_on_the_disk_in_order_before_they_are_delivered(tmp_path):
     path, told = tmp_path / FILE, []
     with Journal(path) as journal:
-        journal.tell(lambda stored: told.extend((each.id, sequences(path)[-1]) for each in stored))
+        journal.tell(
+            stored=lambda stored: told.extend((each.id, sequences(path)[-1]) for each in stored)
+        )
         for number in range(1, 4):
             assert journal.append(inspection(number))
         assert until(lambda: len(told) == 3)
@@ -92,6 +94,28 @@ def test_a_disk_that_does_not_answer_is_waited_for_only_once(tmp_path, monkeypat
     assert sequences(tmp_path / FILE) == [1]
 
 
+def test_whoever_shows_the_newest_record_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    answer, write, told = threading.Event(), Journal._write, []
+    monkeypatch.setattr(Journal, "_write", lambda self, b: answer.wait(10) and write(self, b))
+    with Journal(tmp_path / FILE) as journal:
+        journal.tell(taken=told.append)
+        for number in range(1, 4):
+            assert not journal.append(inspection(number, boot="one"))
+        assert [(each.id, each.sequence) for each in told] == [(1, 1), (2, 2), (3, 3)]
+        answer.set()
+    with opened(tmp_path / FILE) as reader:
+        assert reader.after(0, 9) == told, "with the ids that were told"
+
+
+def test_a_record_without_room_in_memory_is_told_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgeseg.station.journal.MOST_WAITING", 0)
+    told = []
+    with Journal(tmp_path / FILE) as journal:
+        journal.tell(taken=told.append)
+        assert not journal.append(inspection(1))
+        assert (journal.lost, len(told)) == (1, 1)
+
+
 def test_a_journal_has_one_writer(tmp_path):
     with Journal(tmp_path / FILE), fails(EdgesegError, "files/locked"):
         Journal(tmp_path / FILE)
@@ -121,7 +145,7 @@ def test_good_parts_go_first_and_nothing_that_an_output_lacks(tmp_path):
         journal.kept_until = lambda: CHECK_EVERY // 2
         for number in range(1, CHECK_EVERY + 2):
             code = Code.ANOMALOUS if number <= 10 else Code.OK
-            journal._waiting.append(inspection(number, code=code))
+            journal._waiting.append(journal._place(inspection(number, code=code)))
         journal.append(inspection(CHECK_EVERY + 2))
         assert until(lambda: len(sequences(path)) < CHECK_EVERY)
     left = sequences(path)

@@ -44,7 +44,7 @@ def no_pauses(monkeypatch):
 def journal(tmp_path):
     with Journal(tmp_path / FILE) as journal:
         for number in range(1, COUNT + 1):
-            journal._waiting.append(inspection(number))
+            journal._waiting.append(journal._place(inspection(number)))
         journal.append(inspection(COUNT + 1))
     return tmp_path / FILE
 

@@ -82,7 +82,8 @@ class CameraSignals:
         self._token = secrets.token_hex(4)
         self._state = StationState()
         self._followed = -math.inf
-        self._seen: int | None = None
+        self._seen: tuple[str, int] | None = None
+        """Boot and id of the newest inspection of any camera."""
         self._count = self._acknowledged = 0
         self._heartbeat = 0
         self._trigger: _OpenTrigger | None = None
@@ -182,16 +183,17 @@ class CameraSignals:
 
     def _fresh(self) -> list[Inspection]:
         """Return the inspections of this camera since the last state; none of the first state."""
-        recent = self._state.recent
+        recent, seen = self._state.recent, self._seen
         if not recent:
-            self._seen = self._seen or 0
+            self._seen = seen or ("", 0)
             return []
-        seen, self._seen = self._seen, recent[-1].id
+        self._seen = recent[-1].boot, recent[-1].id
         if seen is None:
             return []
-        if self._seen < seen:  # of a new journal
-            seen = 0
-        return [each for each in recent if each.id > seen and each.camera == self.camera]
+        boot, last = seen
+        if self._seen[1] < last or (self._seen[1] == last and self._seen[0] != boot):
+            last = 0  # ids begin again after a crash, or with a new journal
+        return [each for each in recent if each.id > last and each.camera == self.camera]
 
     def _signals(self, lamp: Lamp) -> Signals:
         status, busy = self._state.status, self._trigger is not None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from edgeseg.station.inspection import Code
@@ -67,7 +69,8 @@ def test_a_new_journal_is_followed(top, line):
     line.judge()
     line.judge()
     line.change(recent=(line.state.recent[0],))
-    assert [each.inspection.id for each in line.verdicts] == [1, 2, 1]
+    line.change(recent=(replace(line.state.recent[0], boot="b2"),))
+    assert [each.inspection.id for each in line.verdicts] == [1, 2, 1, 1]
 
 
 def test_an_old_state_is_not_ok(top, line, clock):

@@ -315,7 +315,7 @@ def test_no_record_is_lost_whatever_the_server_does(tmp_path, monkeypatch):
     slow = lambda handler, body: takes(handler, body, 0.2)  # noqa: E731
     with Journal(tmp_path / FILE) as journal:
         for number in range(1, count):
-            journal._waiting.append(inspection(number))
+            journal._waiting.append(journal._place(inspection(number)))
         journal.append(inspection(count))
     first = HttpPeer()
     output = opened(make_context(tmp_path), "webhook", url=first.url, timeout_s=0.3, batch=50)

@@ -248,7 +248,7 @@ def test_no_record_is_lost_while_the_broker_is_frozen_killed_and_back(tmp_path, 
         output.open = lambda: listening.wait(20) and connect()
         cursors = Cursors(tmp_path / CURSORS, last=0)
         worker = Delivery(OutputConfig(kind="mqtt", name="m"), output, tmp_path / FILE, cursors)
-        journal.tell(lambda stored: worker.wake())
+        journal.tell(stored=lambda stored: worker.wake())
         with cursors:
             with Listener(broker, "edgeseg/test/top/verdict") as listener:
                 worker.start()
