@@ -54,7 +54,9 @@ def keep(keeper, judge, image, number=1, **about):
     kind = about.pop("kind", "bgr")
     record, slot = judged(judge, image, kind, frozen=about.pop("frozen", False))
     found = inspection(number, **({"boot": "b1", "decided": 1_000_000.0 + number} | about))
-    return SimpleNamespace(place=keeper.keep(found, record, slot, judge), record=record, slot=slot)
+    place = keeper.keep(found, record, slot, judge)
+    keeper.write()
+    return SimpleNamespace(place=place, record=record, slot=slot)
 
 
 def label(station, labels):

@@ -13,7 +13,6 @@ A folder that a record names and that does not exist was deleted for the quota, 
 import hashlib
 import json
 import os
-import queue
 import random
 import threading
 import time
@@ -23,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +76,8 @@ class EvidenceKeeper(Closing):
         self._buffers: deque[NDArray[np.uint8]] = deque()
         self._bytes = 0
         self._frames: KeptFrames | None = None
-        self._queue: queue.Queue[KeptCopy | Literal["look", "end"]] = queue.Queue()
+        self._copies: deque[KeptCopy] = deque()
+        self._wake, self._ended = threading.Event(), False
         self._hashes: dict[int, tuple[GraphCard, str]] = {}
         self._frozen: dict[str, bool] = {}
         self._random = random.Random()
@@ -99,7 +99,7 @@ class EvidenceKeeper(Closing):
             for each in memory:
                 each.fill(0)  # else the first frames would wait for their pages
             self._buffers = deque(memory)
-        self._queue.put("look")
+        self._wake.set()
 
     def keep(self, inspection: Inspection, record: Record, slot: Slot, judge: Judge) -> str:
         """Copy what the slot holds, if it is to be kept; return its place, else nothing."""
@@ -116,10 +116,14 @@ class EvidenceKeeper(Closing):
         place = place_of(inspection, kind)
         arrays = _copied(slot, memory)
         threshold = float(slot.threshold[0])
-        self._queue.put(
+        self._copies.append(
             KeptCopy(place, kind, inspection, record, judge, threshold, arrays, memory, home)
         )
         return place
+
+    def write(self) -> None:
+        """Let the thread begin: not before, or the journal would wait for a core."""
+        self._wake.set()
 
     def status(self) -> dict[str, Any]:
         """Return how it does; `gb`: on the disk, None until the folder was read."""
@@ -134,7 +138,8 @@ class EvidenceKeeper(Closing):
 
     def close(self) -> None:
         """Write what waits, as far as the disk takes it in time."""
-        self._queue.put("end")
+        self._ended = True
+        self._wake.set()
         self._thread.join(PATIENCE)
 
     def _miss(self) -> str:
@@ -167,13 +172,10 @@ class EvidenceKeeper(Closing):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
             self._look()
-            try:
-                copy = self._queue.get(timeout=LOOK)
-            except queue.Empty:
-                continue
-            if copy == "end":
-                return
-            if copy == "look":
+            copy = self._next()
+            if copy is None:
+                if self._ended:
+                    return
                 continue
             try:
                 self._write(copy)
@@ -183,6 +185,12 @@ class EvidenceKeeper(Closing):
                 self._again = time.monotonic() + RETRY
                 self._fail(str(error))
             copy.home.append(copy.memory)
+
+    def _next(self) -> KeptCopy | None:
+        if not self._copies and not self._ended:
+            self._wake.wait(LOOK)
+            self._wake.clear()
+        return self._copies.popleft() if self._copies else None
 
     def _look(self) -> None:
         """See whether the disk has room for frames."""

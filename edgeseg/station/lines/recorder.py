@@ -46,6 +46,9 @@ class FrameKeeper(Protocol):
         Return where it will be, within the station's folder; empty: it is not kept. Must not wait.
         """
 
+    def write(self) -> None:
+        """Begin to write what was copied: called when the journal has the record."""
+
 
 class Viewer(Protocol):
     """Shows frames to people."""
@@ -104,12 +107,12 @@ class Recorder:
             if record.recipe not in self._drifts:
                 self._drifts[record.recipe] = Drift(judge.card, judge.image_threshold)
             self._drifts[record.recipe].add(record.score, slot.input_check[0])
-        keeper = self._desk.keeper
+        keeper, place = self._desk.keeper, ""
         if keeper is not None and slot is not None and judge is not None:
             place = keeper.keep(inspection, record, slot, judge)
-            if place:
-                inspection = replace(inspection, evidence=place)
-        self._store(inspection)
+        self._store(replace(inspection, evidence=place) if place else inspection)
+        if keeper is not None and place:
+            keeper.write()
         if self._viewer is not None and slot is not None and judge is not None:
             if inspection.verdict != record.verdict:  # the line is stopped
                 record = replace(record, verdict=inspection.verdict, reason=inspection.reason)
