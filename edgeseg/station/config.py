@@ -148,7 +148,7 @@ class EvidenceConfig:
     """Which frames are kept, besides those that are not good."""
 
     quota_gb: float = bounded(0, 100_000, default=10.0)
-    """0 keeps nothing."""
+    """0 keeps nothing; what is there stays."""
     good_share: float = bounded(0, 1, default=0.001)
     """Of good frames, chosen at random."""
     near: float = bounded(0, 1, default=0.05)

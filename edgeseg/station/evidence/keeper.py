@@ -184,7 +184,7 @@ class EvidenceKeeper(Closing):
                 self.failed += 1
                 self._again = time.monotonic() + RETRY
                 self._fail(str(error))
-            copy.home.append(copy.memory)
+            copy.home.append(copy.memory)  # the next look deletes what is beyond the quota
 
     def _next(self) -> KeptCopy | None:
         if not self._copies and not self._ended:
@@ -240,7 +240,6 @@ class EvidenceKeeper(Closing):
             files=digests(files),
         )
         frames.put(copy.place, copy.kind, lambda folder: write_kept(folder, files, kept))
-        frames.shrink(round(self._config.quota_gb * 1e9))
 
     def _hash(self, card: GraphCard) -> str:
         known = self._hashes.get(id(card))

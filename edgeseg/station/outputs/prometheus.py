@@ -71,6 +71,11 @@ class PrometheusOutput(Indicator):
         yield counter(
             "edgeseg_journal_lost", "Records that were lost", value=journal.get("lost", 0)
         )
+        evidence = status.get("evidence", {})
+        missing = evidence.get("missed", 0) + evidence.get("failed", 0)
+        yield counter(
+            "edgeseg_evidence_missing", "Frames to be kept that could not be", value=missing
+        )
         stopped = float(bool(status.get("stopped")))
         yield gauge("edgeseg_line_stopped", "Whether somebody stopped the line", value=stopped)
         yield from self._cameras(status.get("cameras", {}))

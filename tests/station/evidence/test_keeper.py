@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from edgeseg.station.config import EvidenceConfig
 from edgeseg.station.evidence import keeper as module
 from edgeseg.station.evidence.kept import kept_folders, read_kept
 from edgeseg.station.evidence.quota import KeptFrames
@@ -93,6 +94,16 @@ def test_a_quota_of_nothing_keeps_nothing(tmp_path):
     assert not keep(keeper, judge, red(255)).place
     done(keeper)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quota_that_becomes_nothing_deletes_nothing(tmp_path):
+    judge = make_judge()
+    keeper = make_keeper(tmp_path, judge)
+    keep(keeper, judge, red(255))
+    keeper.use(EvidenceConfig(quota_gb=0), 0.0, [judge.card])
+    assert not keep(keeper, judge, red(255), 2).place
+    assert done(keeper)["kept"] == 1
+    assert kinds(tmp_path) == ["anomalous"]
 
 
 def test_a_disk_that_does_not_answer_costs_records_their_evidence_and_nothing_else(

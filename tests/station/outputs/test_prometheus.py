@@ -24,6 +24,7 @@ STATE = StationState(
     status={
         "stopped": "",
         "journal": {"trouble": "", "lost": 0},
+        "evidence": {"kept": 5, "missed": 2, "failed": 1, "gb": 0.1, "trouble": ""},
         "cameras": {
             "top": {
                 "state": "running",
@@ -64,6 +65,7 @@ def test_the_state_is_served(scraped):
     for line in (
         "edgeseg_up 1.0",
         "edgeseg_line_stopped 0.0",
+        "edgeseg_evidence_missing_total 3.0",
         'edgeseg_inspections_total{camera="top",code="1"} 3.0',
         'edgeseg_latency_seconds_bucket{camera="top",le="0.02"} 7.0',
         'edgeseg_latency_seconds_bucket{camera="top",le="+Inf"} 12.0',
