@@ -6,7 +6,7 @@ from typing import Annotated
 from edgeseg.cli.app import Report, command
 from edgeseg.cli.flags import takes
 from edgeseg.cli.help import GROUPS
-from edgeseg.cli.models import EngineArgument, Runtime, Strict, Threads, argument
+from edgeseg.cli.models import DeviceNumber, EngineArgument, Runtime, Strict, Threads, argument
 from edgeseg.config import ReplayConfig
 from edgeseg.errors import ConfigError
 from edgeseg.files import quoted
@@ -54,6 +54,7 @@ def replay(
     model: EngineArgument = None,
     strict: Strict = False,
     runtime: Runtime = None,
+    device: DeviceNumber = 0,
     threads: Threads = None,
 ) -> Report:
     """Judge the kept frames of a station again, and list the verdicts that change."""
@@ -69,4 +70,6 @@ def replay(
         return export_labeled(kept, config.export, recipe=config.recipe, strict=strict)
     from edgeseg.station.evidence.replay import replay as run_replay
 
-    return run_replay(kept, model, config, runtime=runtime, threads=threads, strict=strict)
+    return run_replay(
+        kept, model, config, runtime=runtime, threads=threads, device=device, strict=strict
+    )

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
-from edgeseg.config import ReplayConfig, StreamConfig
+from edgeseg.config import GpuConfig, ReplayConfig, StreamConfig
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.frame.geometry import fit
 from edgeseg.loading import find_engine, open_model, warn_unchecked
@@ -22,12 +22,13 @@ from edgeseg.log import log
 from edgeseg.prediction import single_frame
 from edgeseg.progress import task
 from edgeseg.runtime.base import Backend
+from edgeseg.station.config import RecipeConfig
 from edgeseg.station.evidence.archive import Archive, one_recipe, open_archive
 from edgeseg.station.evidence.keeper import hash_of
 from edgeseg.station.evidence.kept import Kept, KeptRecord, read_kept
 from edgeseg.station.evidence.replay_report import Replayed, ReplayReport
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
-from edgeseg.stream.pipeline.judge import THRESHOLDS, Judge
+from edgeseg.stream.pipeline.judge import SETTINGS, THRESHOLDS, Judge
 from edgeseg.stream.source.base import Frame
 from edgeseg.verdict.verdict import FROZEN_CAMERA
 
@@ -43,6 +44,7 @@ def replay(
     *,
     runtime: str | None = None,
     threads: int | None = None,
+    device: int = 0,
     strict: bool = False,
 ) -> ReplayReport:
     """Judge the kept frames of a station again.
@@ -54,7 +56,7 @@ def replay(
     archive = open_archive(path, config.recipe)
     found, damaged = [], archive.damaged
     total = len(archive.records)
-    with Models(archive, model, runtime, threads) as models, task("replay", total) as bar:
+    with Models(archive, model, runtime, threads, device) as models, task("replay", total) as bar:
         for place, record in archive.records.items():
             judge = models.judge(record)
             try:
@@ -80,7 +82,12 @@ class Models(Closing):
     """What judges kept frames again: opened models, and a judge for each group of settings."""
 
     def __init__(
-        self, archive: Archive, model: Path | None, runtime: str | None, threads: int | None
+        self,
+        archive: Archive,
+        model: Path | None,
+        runtime: str | None,
+        threads: int | None,
+        device: int,
     ) -> None:
         """ConfigError: frames of several recipes for one model, or of one that the file lacks."""
         self._config = archive.config
@@ -93,11 +100,7 @@ class Models(Closing):
             one_recipe(archive)
         with ExitStack() as stack:
             for name in sorted(recipes):
-                if self._one:
-                    path, given = find_engine(model), (runtime, threads)
-                else:
-                    path, given = self._of_the_file(name, runtime, threads)
-                backend = stack.enter_context(open_model(path, runtime=given[0], threads=given[1]))
+                backend = stack.enter_context(self._opened(name, model, runtime, threads, device))
                 single_frame(backend)
                 warn_unchecked(backend.card)
                 self._backends[name] = backend
@@ -126,9 +129,25 @@ class Models(Closing):
         """Close the models."""
         self._stack.close()
 
-    def _of_the_file(
-        self, name: str, runtime: str | None, threads: int | None
-    ) -> tuple[Path, tuple[str | None, int | None]]:
+    def _opened(
+        self,
+        name: str,
+        model: Path | None,
+        runtime: str | None,
+        threads: int | None,
+        device: int,
+    ) -> Backend:
+        """Open what judges the frames of a recipe; what was given overrides the station's file."""
+        if self._one or self._config is None:
+            path = find_engine(model, device=device)
+        else:
+            recipe = self._of_the_file(name)
+            path, device = self._config.base / recipe.model, recipe.device
+            runtime, threads = runtime or recipe.runtime, threads or recipe.threads
+        return open_model(path, runtime=runtime, threads=threads, gpu=GpuConfig(device=device))
+
+    def _of_the_file(self, name: str) -> RecipeConfig:
+        """Return a recipe of the station's file, which was named."""
         assert self._config is not None
         recipe = self._config.recipe_named(name)
         if recipe is None:
@@ -139,12 +158,12 @@ class Models(Closing):
                 remedy="name a model, or choose the frames of another recipe with --recipe",
                 code="station/no-recipe",
             )
-        given = runtime or recipe.runtime, threads or recipe.threads
-        return self._config.base / recipe.model, given
+        return recipe
 
     def _settings(self, record: KeptRecord, card: GraphCard) -> dict[str, Any]:
         """Return what overrides the settings of the model."""
-        config, found = self._config, record.recipe
+        config = self._config
+        found = {name: record.recipe[name] for name in SETTINGS if name in record.recipe}
         recipe = config.recipe_named(record.inspection.recipe) if config else None
         if recipe is not None:
             found = {name: value for name, value in recipe.judging().items() if value is not None}

@@ -108,7 +108,7 @@ def test_a_damaged_frame_is_listed_and_the_others_are_judged(run, tmp_path):  # 
 def fakes(monkeypatch):
     """Models by name, each a backend that reports red."""
     cards = {}
-    monkeypatch.setattr(module, "find_engine", lambda name: name)
+    monkeypatch.setattr(module, "find_engine", lambda name, **rest: name)
     monkeypatch.setattr(module, "open_model", lambda name, **rest: FakeBackend(cards[name]))
     return cards
 
