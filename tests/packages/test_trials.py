@@ -91,5 +91,6 @@ def test_a_pytorch_in_a_process_of_its_own(monkeypatch, code, patience, expected
 
 
 def test_the_gradient_does_not_depend_on_the_weights(capsys):
+    pytest.importorskip("torch")
     exec(trials.TRAIN, {})
     assert capsys.readouterr().out.strip() == trials.GRADIENT
