@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeseg.errors import ConfigError
+from edgeseg.files import check_writable
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.outputs.append import AppendedFile
 from edgeseg.station.outputs.base import Deliverer
@@ -67,6 +68,7 @@ class CsvOutput(Deliverer):
     def open(self) -> None:
         folder = self.context.base / self.settings.folder
         folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
 
     def send(self, batch: Sequence[Inspection]) -> int:
         wanted = [each for each in batch if not (self.settings.not_ok_only and each.ok)]

@@ -86,9 +86,8 @@ class WebhookOutput(Deliverer):
     """Records that it takes at once."""
 
     def open(self) -> None:
-        wait = self._not_before - time.monotonic()
-        if wait > 0:
-            raise ConnectionError(f"{self._name} asks to wait; {wait:.0f} s are left")
+        if time.monotonic() < self._not_before:
+            raise ConnectionError(f"{self._name} has asked to wait")
         each, base = self.settings, self.context.base
         self._token = read_secret(base, each.token_file, each.token_env, "token")
         if not _TOKEN.fullmatch(self._token):

@@ -179,7 +179,7 @@ def test_it_waits_as_long_as_it_is_asked_to(tmp_path, peer):
             output.send(RECORDS)
         with pytest.raises(OSError) as caught:
             output.open()
-        assert "asks to wait" in str(caught.value)
+        assert "asked to wait" in str(caught.value)
         output._not_before = 0.0
         output.open()
         with pytest.raises(OSError):

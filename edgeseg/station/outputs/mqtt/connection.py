@@ -92,11 +92,11 @@ class BrokerConnection(Closing):
             for message in messages:
                 while not self._room.acquire(timeout=0 if sent else self._broker.patience):
                     if not sent:
-                        self._lose("the broker acknowledges nothing")
+                        self.lose("the broker acknowledges nothing")
+                        self.check()
                     self._settle(*sent.popleft())
                     done += 1
-                if self.problem:
-                    self._lose(self.problem)
+                self.check()
                 info = self._client.publish(
                     message.topic, message.payload, qos=1, retain=message.retain
                 )
@@ -112,7 +112,13 @@ class BrokerConnection(Closing):
     def check(self) -> None:
         """Raise OSError if the connection is lost."""
         if self.problem:
-            self._lose(self.problem)
+            raise ConnectionError(self.problem)
+
+    def lose(self, problem: str) -> None:
+        """Give the connection up; who waits for it learns of it."""
+        with self._changed:
+            self.problem = self.problem or problem
+            self._changed.notify_all()
 
     def close(self, *, last: Message | None = None) -> None:
         """End the connection: with a last message, or so that the broker publishes the will."""
@@ -193,14 +199,12 @@ class BrokerConnection(Closing):
             )
             reason = self._acknowledged.pop(number, None)
         if reason is None:
-            seconds = self._broker.patience
-            self._lose(self.problem or f"the broker did not acknowledge in {seconds:g} s")
+            self.lose(f"the broker did not acknowledge in {self._broker.patience:g} s")
         elif reason.is_failure:
-            self._lose(f"the broker refuses {message.topic}: {reason}")
-
-    def _lose(self, problem: str) -> None:
-        self.problem = self.problem or problem
-        raise ConnectionError(self.problem)
+            self.lose(f"the broker refuses {message.topic}: {reason}")
+        else:
+            return
+        self.check()
 
     # Called by paho's thread: they must not call paho, wait, or raise.
 
@@ -212,11 +216,9 @@ class BrokerConnection(Closing):
     def _on_disconnect(
         self, client: Any, data: Any, flags: Any, reason: Any, properties: Any
     ) -> None:
-        with self._changed:
-            self._ended = True
-            why = f": {reason}" if flags.is_disconnect_packet_from_server else ""
-            self.problem = self.problem or f"the connection is lost{why}"
-            self._changed.notify_all()
+        self._ended = True
+        why = f": {reason}" if flags.is_disconnect_packet_from_server else ""
+        self.lose(f"the connection is lost{why}")
 
     def _on_publish(self, client: Any, data: Any, number: int, reason: Any, more: Any) -> None:
         with self._changed:

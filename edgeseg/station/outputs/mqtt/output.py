@@ -104,7 +104,7 @@ class _Attendant(threading.Thread):
             try:
                 self._step()
             except Exception as error:  # of any kind: the output has to learn of it
-                self._connection.problem = self._connection.problem or str(error) or repr(error)
+                self._connection.lose(str(error) or repr(error))
 
     def _step(self) -> None:
         now = time.monotonic()

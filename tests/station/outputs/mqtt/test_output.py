@@ -15,6 +15,7 @@ from edgeseg.station.cursors import Cursors
 from edgeseg.station.inspection import Code
 from edgeseg.station.journal import FILE, Journal
 from edgeseg.station.outputs.base import Lamp, StationState
+from edgeseg.station.outputs.mqtt.connection import BrokerConnection
 from edgeseg.station.workers import Delivery
 from tests.kit.certificates import write_certificates
 from tests.kit.errors import fails
@@ -38,9 +39,9 @@ def certificates(tmp_path_factory):
     return write_certificates(tmp_path_factory.mktemp("tls"), "127.0.0.1")
 
 
-def mqtt(tmp_path, port, *, state=StationState, commands=None, **settings):
+def mqtt(tmp_path, port, *, state=StationState, **settings):
     pytest.importorskip("paho.mqtt.client")
-    context = make_context(tmp_path, state=state, commands=commands)
+    context = make_context(tmp_path, state=state)
     return opened(context, "mqtt", host="127.0.0.1", port=port, **settings)
 
 
@@ -124,6 +125,45 @@ def test_tls_user_and_password(tmp_path, certificates, caplog):
             said.append(repr(output.settings.broker(output.context)))
     assert "geheim" not in "".join(said) + caplog.text
     gc.collect()
+
+
+def test_a_certificate_instead_of_a_password(tmp_path, certificates):
+    ca = str(certificates / "ca.pem")
+    mine = {
+        "certificate": str(certificates / "client.pem"),
+        "key": str(certificates / "client.key"),
+    }
+    options = ("require_certificate true", "use_identity_as_username true")
+    with Mosquitto(tmp_path / "broker", *options, tls=certificates) as broker:
+        with connected(tmp_path, broker.port, tls=True, ca=ca, **mine) as output:
+            assert output.send(RECORDS) == 100
+        with fails(ConfigError, "station/certificate"):
+            mqtt(tmp_path, broker.port, tls=True, ca="none.pem").open()
+
+
+def test_an_exception_in_a_callback_ends_nothing(tmp_path, broker, monkeypatch):
+    """paho would end its thread without a word."""
+    called = []
+
+    def raises(*given):
+        called.append(given)
+        raise RuntimeError("in a callback")
+
+    monkeypatch.setattr(BrokerConnection, "_on_message", raises)
+    with Listener(broker, "none") as listener:
+        with connected(tmp_path, broker.port, commands=True) as output:
+            listener.publish("edgeseg/test/command", {"command": "stop"})
+            assert until(lambda: called)
+            assert output.send(RECORDS) == 100
+
+
+def test_an_exception_in_the_thread_of_the_status_opens_the_connection_again(tmp_path, broker):
+    states = [StationState()]
+    with connected(tmp_path, broker.port, state=lambda: states.pop()) as output:
+        assert until(lambda: output._connection.problem)
+        with pytest.raises(OSError) as caught:
+            output.check()
+        assert "pop" in str(caught.value)
 
 
 def test_a_broker_that_may_not_be_written_to_acknowledges_nothing(tmp_path):
