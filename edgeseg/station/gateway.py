@@ -128,8 +128,17 @@ class Gateway(Closing):
         if isinstance(message.get("status"), dict):
             before, status = self._state.status, message["status"]
             self._state = replace(self._state, status=status, beat=self._state.beat + 1)
-            return any(before.get(name) != status.get(name) for name in ("stopped", "answers"))
+            changed = [n for n in ("boot", "stopped", "answers") if before.get(n) != status.get(n)]
+            if "boot" in changed:
+                self._begin(status.get("boot"))
+            return bool(changed)
         return False
+
+    def _begin(self, boot: Any) -> None:
+        """Take every verdict of an inspector that has ended from the lamps."""
+        for name, lamp in self._lamps.items():
+            if lamp.inspection is not None and lamp.inspection.boot != boot:
+                self._lamps[name] = Lamp(inspection=lamp.inspection)
 
     def _missed(self, found: Inspection) -> list[Inspection]:
         """Return the records before this one that did not come by the link."""

@@ -112,6 +112,20 @@ def test_nothing_is_ok_while_the_line_is_stopped(station):
     assert Light.shown[-1] == (True, Code.OK)
 
 
+def test_an_inspector_that_was_started_again_has_judged_nothing_yet(station):
+    gateway, inspector = station
+    inspector.send({"inspection": inspection(1, boot="one").document()})
+    inspector.send({"status": {"boot": "one"}})
+    told(gateway, inspector)
+    assert Light.shown[-1] == (True, Code.OK)
+    inspector.send({"status": {"boot": "two"}})
+    told(gateway, inspector, 0.1)
+    assert Light.shown[-1] == (False, Code.STARTING)
+    inspector.send({"inspection": inspection(1, boot="two").document()})
+    told(gateway, inspector, 0.1)
+    assert Light.shown[-1] == (True, Code.OK)
+
+
 def test_records_that_the_link_had_no_room_for_come_from_the_journal(station, tmp_path):
     gateway, inspector = station
     stored = []
