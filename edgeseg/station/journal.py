@@ -84,6 +84,8 @@ class Journal(Closing):
         self._stored = 0
         """Of these, those on the disk or lost."""
         self._changed = threading.Condition()
+        self._order = threading.Lock()
+        """Of what `taken` is told."""
         self._ended = False
         self._on_taken: Callable[[Inspection], None] = lambda taken: None
         self._on_stored: Callable[[Sequence[Inspection]], None] = lambda stored: None
@@ -104,17 +106,20 @@ class Journal(Closing):
 
     def append(self, inspection: Inspection) -> bool:
         """Store a record; False if the disk did not take it within `WAIT`, and it waits."""
+        with self._order:
+            with self._changed:
+                placed = self._place(inspection)
+                room = len(self._waiting) < MOST_WAITING
+                if room:
+                    self._waiting.append(placed)
+                    self._taken += 1
+                    self._changed.notify_all()
+                else:
+                    self.lost += 1
+                mine = self._taken
+            self._on_taken(placed)  # while the disk is written
         with self._changed:
-            placed = self._place(inspection)
-            self._on_taken(placed)
-            if len(self._waiting) >= MOST_WAITING:
-                self.lost += 1
-                return False
-            self._waiting.append(placed)
-            self._taken += 1
-            mine = self._taken
-            self._changed.notify_all()
-            if self.trouble:
+            if not room or self.trouble:
                 return False
             return self._changed.wait_for(lambda: self._stored >= mine, WAIT)
 
