@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def _one_frame(camera: CameraConfig, judge: Judge) -> Callable[[], str]:
 
 def _connected(output: OutputConfig, config: StationConfig) -> Callable[[], str]:
     def connect() -> str:
-        context = OutputContext.of(config, command=lambda message: None)
+        context = replace(OutputContext.of(config, command=lambda message: None), trial=True)
         with open_output(output, context) as opened:
             opened.open()
         return output.kind

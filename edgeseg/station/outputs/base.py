@@ -69,6 +69,8 @@ class OutputContext:
     """Sends a command to the inspector, see inspector.py; never waits, and returns nothing."""
     state: Callable[[], StationState] = StationState
     """Returns the newest state, in which the answers to commands are; for any thread."""
+    trial: bool = False
+    """Whether an output is only opened and closed, perhaps while the station runs."""
 
     @classmethod
     def of(

@@ -66,9 +66,7 @@ class CsvOutput(Deliverer):
     """The key of the last row."""
 
     def open(self) -> None:
-        folder = self.context.base / self.settings.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        check_writable(folder)
+        check_writable(self.context.base / self.settings.folder)
 
     def send(self, batch: Sequence[Inspection]) -> int:
         wanted = [each for each in batch if not (self.settings.not_ok_only and each.ok)]

@@ -121,7 +121,7 @@ class BrokerConnection(Closing):
             self._changed.notify_all()
 
     def close(self, *, last: Message | None = None) -> None:
-        """End the connection: with a last message, or so that the broker publishes the will."""
+        """End the connection with a last message; of a lost one the broker publishes the will."""
         if last is not None and not self.problem:
             with suppress(OSError):
                 self.deliver([last])
@@ -130,7 +130,7 @@ class BrokerConnection(Closing):
             return
         codes = require("paho.mqtt.reasoncodes", extra="mqtt")
         kinds = require("paho.mqtt.packettypes", extra="mqtt")
-        reason = WITH_WILL if last is None or self.problem else 0
+        reason = WITH_WILL if self.problem else 0
         self._client.disconnect(codes.ReasonCode(kinds.PacketTypes.DISCONNECT, identifier=reason))
         with self._changed:
             self._changed.wait_for(lambda: self._ended, END_SECONDS)

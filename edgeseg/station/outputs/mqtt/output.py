@@ -45,35 +45,41 @@ class MqttOutput(Deliverer):
         self._root = settings.root(context)
 
     def open(self) -> None:
-        settings, context, root = self.settings, self.context, self._root
-        topics = [f"{root}/command"] if settings.commands else []
-        self._connection = BrokerConnection(settings.broker(context), self._ended(LOST), topics)
-        if settings.discovery:
-            messages = discovery_messages(
-                context, root, settings.discovery, commands=settings.commands
-            )
-            if self._connection.deliver(messages) < len(messages):
-                self._connection.check()
-        self._attendant = _Attendant(self._connection, settings, context)
-        self._attendant.start()
+        broker = self.settings.broker(self.context)
+        topics = [f"{self._root}/command"] if self.settings.commands else []
+        self._connection = BrokerConnection(broker, self._ended(LOST), topics)
 
     def send(self, batch: Sequence[Inspection]) -> int:
-        assert self._connection is not None
         messages = [
             Message(f"{self._root}/{each.camera}/verdict", each.to_json()) for each in batch
         ]
-        return batch[self._connection.deliver(messages) - 1].id
+        return batch[self._begun().deliver(messages) - 1].id
 
     def check(self) -> None:
-        assert self._connection is not None
-        self._connection.check()
+        self._begun().check()
 
     def close(self) -> None:
-        if self._attendant is not None:
-            self._attendant.end()
-        if self._connection is not None:
-            self._connection.close(last=self._ended(ENDED))
+        attendant, connection = self._attendant, self._connection
         self._attendant = self._connection = None
+        if attendant is not None:
+            attendant.end()
+        if connection is not None:
+            connection.close(last=self._ended(ENDED) if attendant is not None else None)
+
+    def _begun(self) -> BrokerConnection:
+        """Return the connection, on which the station has introduced itself."""
+        connection, settings = self._connection, self.settings
+        assert connection is not None
+        if self._attendant is None:
+            if settings.discovery:
+                messages = discovery_messages(
+                    self.context, self._root, settings.discovery, commands=settings.commands
+                )
+                if connection.deliver(messages) < len(messages):
+                    connection.check()
+            self._attendant = _Attendant(connection, settings, self.context)
+            self._attendant.start()
+        return connection
 
     def _ended(self, reason: str) -> Message:
         document = offline(self.context, reason)

@@ -68,10 +68,11 @@ class MqttSettings:
         if password and not self.tls and not is_loopback(self.host):
             log.warning(f"mqtt: the password goes to {self.host} in clear text: tls = true")
         tls = tls_context(base, self.ca, self.certificate, self.key) if self.tls else None
+        client_id = self.client_id or f"edgeseg-{context.station}-{context.device}"
         return Broker(
             host=self.host,
             port=self.port or (TLS_PORT if self.tls else PORT),
-            client_id=self.client_id or f"edgeseg-{context.station}-{context.device}",
+            client_id=client_id + "-trial" * context.trial,  # a broker ends the older of two
             user=self.user,
             password=password,
             tls=tls,

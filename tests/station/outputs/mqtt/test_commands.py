@@ -109,6 +109,7 @@ def test_over_a_broker_without_those_that_it_kept(inspector, tmp_path):
         settings = {"host": "127.0.0.1", "port": broker.port, "commands": True}
         with opened(inspector.context, "mqtt", **settings) as output:
             output.open()
+            output.check()
             listener.publish("edgeseg/test/command", b"\xff")
             for name in ("stop", "start", "trigger", "part"):
                 listener.publish("edgeseg/test/command", {"command": name, "id": name})
@@ -116,6 +117,7 @@ def test_over_a_broker_without_those_that_it_kept(inspector, tmp_path):
             assert not output._connection.problem
         with opened(inspector.context, "mqtt", **settings | {"commands": False}) as output:
             output.open()
+            output.check()
             listener.publish("edgeseg/test/command", {"command": "stop"})
             assert until(lambda: listener.documents("/status")[-1]["state"] == "online")
     asked = [each["command"] for each in inspector.commands]

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,7 @@ def ids(listener):
 def connected(*given, **settings):
     with mqtt(*given, **settings) as output:
         output.open()
+        output.check()
         yield output
 
 
@@ -203,6 +205,20 @@ def test_a_subscriber_sees_the_will_when_the_station_is_gone(tmp_path, broker):
             output.open()
             assert output.send(RECORDS) == 100
             assert until(lambda: listener.got[-1][1]["state"] == "online")
+
+
+def test_a_trial_does_not_disturb_a_station_that_runs(tmp_path, broker):
+    with Listener(broker, "#") as listener:
+        with connected(tmp_path, broker.port) as output:
+            trial = replace(make_context(tmp_path), trial=True)
+            settings = {"host": "127.0.0.1", "port": broker.port, "discovery": "homeassistant"}
+            with opened(trial, "mqtt", **settings) as tried:
+                tried.open()
+            assert output.send(RECORDS) == 100
+            assert until(lambda: len(ids(listener)) == 100)
+        states = {document["state"] for document in listener.documents("/status")[:-1]}
+    assert states == {"online"}
+    assert not listener.documents("/config")
 
 
 def test_of_two_stations_with_one_name_the_first_is_cut_off(tmp_path, broker):

@@ -69,6 +69,7 @@ def test_a_broker_keeps_the_descriptions(tmp_path):
         settings = {"host": "127.0.0.1", "port": broker.port, "discovery": "homeassistant"}
         with opened(make_context(tmp_path), "mqtt", **settings) as output:
             output.open()
+            output.check()
         with Listener(broker, "homeassistant/#") as listener:
             assert until(lambda: len(listener.got) == 3)
             assert all(retained for _, _, retained in listener.got)
