@@ -72,6 +72,7 @@ class Subscriber(threading.Thread):
         super().__init__(daemon=True)
         self._port = port
         self.ids: list[int] = []
+        self.ready = threading.Event()
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -81,6 +82,7 @@ class Subscriber(threading.Thread):
             mqtt.CallbackAPIVersion.VERSION2, "bench", protocol=mqtt.MQTTv311, clean_session=False
         )
         client.on_connect = lambda *_: client.subscribe("#", 1)
+        client.on_subscribe = lambda *_: self.ready.set()
         client.on_message = lambda _client, _data, message: self._take(message.payload)
         client.reconnect_delay_set(0.2, 1.0)
         while not self.over.is_set():
@@ -103,18 +105,19 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-")))
         bench = Bench(folder, options, stack)
-        wait_for(lambda: (folder / "verdicts.jsonl").exists(), 60)
-        samples = Samples(bench)
-        samples.start()
         subscriber = Subscriber(bench.ports["mqtt"])
         if bench.has_broker:
             subscriber.start()
+            wait_for(subscriber.ready.is_set, 20)
+        bench.start_station()
+        wait_for(lambda: (folder / "verdicts.jsonl").exists(), 60)
+        samples = Samples(bench)
+        samples.start()
         time.sleep(3 * options.every)
         windows = inject(bench, options)
         time.sleep(2 * options.every)  # what waits is delivered
         samples.over.set()
-        bench.station.terminate()
-        bench.station.wait(40)
+        bench.stop_station()
         time.sleep(2)
         subscriber.over.set()
         report(bench, windows, samples, subscriber, options)
@@ -137,7 +140,7 @@ def inject(bench: Bench, options: argparse.Namespace) -> list[tuple[str, float, 
             time.sleep(options.every / 2 - 1)
             windows.append(("quiet", time.time(), time.time() + 1))
             time.sleep(1)
-            print(f"{name} {bench.station.poll()}", file=sys.stderr, flush=True)
+            print(name, file=sys.stderr, flush=True)
     return windows
 
 

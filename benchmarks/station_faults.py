@@ -51,10 +51,20 @@ class Bench:
         self.file.write_text(self._text())
         self.start_broker()
         self.start_camera()
-        command = [sys.executable, "-m", "edgeseg", "station", str(self.file)]
-        log = stack.enter_context((folder / "station.log").open("wb"))
-        self.station = subprocess.Popen(command, stderr=log, stdout=log)
+        self.station: subprocess.Popen[bytes] | None = None
         stack.callback(self.end)
+
+    def start_station(self) -> None:
+        """Start the station; its log is beside its file."""
+        command = [sys.executable, "-m", "edgeseg", "station", str(self.file)]
+        log = self._stack.enter_context((self.folder / "station.log").open("wb"))
+        self.station = subprocess.Popen(command, stderr=log, stdout=log)
+
+    def stop_station(self) -> None:
+        """End the station as a service manager would."""
+        if self.station is not None:
+            self.station.terminate()
+            self.station.wait(40)
 
     def end(self) -> None:
         """End everything."""
@@ -91,7 +101,11 @@ class Bench:
             with suppress(OSError):
                 parent = int(stat.read_text().rpartition(")")[2].split()[1])
                 words = stat.with_name("cmdline").read_text()
-                if parent == self.station.pid and f"edgeseg.station.{name}" in words:
+                if (
+                    self.station
+                    and parent == self.station.pid
+                    and f"edgeseg.station.{name}" in words
+                ):
                     return int(stat.parent.name)
         return None
 

@@ -7,7 +7,6 @@ is NOT OK with the code STALE, and while the line is stopped, with LINE_STOPPED.
 no room in the link is read from the journal.
 """
 
-import os
 import sqlite3
 import sys
 import time
@@ -41,7 +40,6 @@ from edgeseg.station.workers import Delivery, Indication, Worker
 
 SILENCE = 2.0  # seconds without a message, after which the inspector is taken for dead
 SILENT = "the station does not answer"
-NICE = 5  # a page that is hammered takes no core from the cameras
 HOUSEKEEPING = 0.5  # seconds
 SWITCH = 5e-4  # seconds that a thread of Python may hold up the others; 5e-3 is usual
 RECENT = 256  # inspections that an indicator may be behind
@@ -190,7 +188,6 @@ class Gateway(Closing):
 def main(file: Path, link: Link, child: Child) -> None:
     """Serve until the supervisor says that it is over."""
     config = read_station(file)
-    os.nice(NICE)
     sys.setswitchinterval(SWITCH)
     with Gateway(config, link) as gateway:
         child.ready()

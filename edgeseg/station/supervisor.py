@@ -11,6 +11,7 @@ error before it was ready ends the station with it; later it is started again, a
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,7 @@ from edgeseg.station.link import pair
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a process is started again
 STEADY = 30.0  # seconds after which a process counts as well
 END_SECONDS = {"inspector": 20.0, "gateway": 4.0}
+NICE = "5"  # of the gateway: neither its start nor a page that is hammered takes a camera's core
 POLL = 0.1
 
 
@@ -56,6 +58,8 @@ class _Process:
 
     def __init__(self, name: str, file: Path, link: socket.socket) -> None:
         self.name, self._file, self._link = name, file, link
+        nice = shutil.which("nice") if name == "gateway" else None
+        self._nice = [nice, "-n", NICE] if nice else []
         self.restarts = -1
         self.ready = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -67,7 +71,8 @@ class _Process:
         ours, theirs = socket.socketpair()
         environment = {k: v for k, v in os.environ.items() if k != "WATCHDOG_PID"}
         with theirs:
-            command = [sys.executable, "-m", f"edgeseg.station.{self.name}", str(self._file)]
+            command = [*self._nice, sys.executable, "-m", f"edgeseg.station.{self.name}"]
+            command += [str(self._file)]
             self._process = subprocess.Popen(
                 [*command, str(self._link.fileno()), str(theirs.fileno())],
                 pass_fds=(self._link.fileno(), theirs.fileno()),
