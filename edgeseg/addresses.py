@@ -18,7 +18,7 @@ ESCAPES = (
     "% as %25 and a space as %20"
 )
 HIDDEN = "..."
-OURS = ("csi", "test", "v4l2")  # schemes without accounts
+OURS = ("csi", "genicam", "test", "v4l2", "watch")  # schemes without accounts
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%[\w.-]+)?", re.IGNORECASE)

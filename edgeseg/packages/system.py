@@ -64,6 +64,11 @@ def system_packages(
     return " && ".join(steps)
 
 
+def is_like_system() -> bool:
+    """Whether this Python can import what is built for the distribution's."""
+    return sys.version_info[:2] == (3, _minor())
+
+
 def _minor() -> int:
     """Return the minor version of the distribution's Python, 11 for 3.11; 0 if unknown."""
     *_, minor = PYTHON.resolve().name.rpartition(".")

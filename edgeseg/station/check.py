@@ -121,7 +121,7 @@ def _one_frame(camera: CameraConfig, judge: Judge) -> Callable[[], str]:
             bit_depth=card.bit_depth,
             frame_format=card.frame_format,
         ) as source:
-            if camera.mode == "triggered":
+            if camera.mode == "triggered" or (source.stamps and not source.live):
                 return f"{source.name}; no frame was asked for"
             source.lend([own_frame(judge) for _ in range(source.keeps)])
             frame, began = own_frame(judge), time.monotonic()

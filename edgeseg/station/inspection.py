@@ -71,7 +71,9 @@ class Inspection:
     part: str = ""
     """The number of the part, as the line knows it."""
     captured: float | None = None
-    """By the camera's clock or the kernel's."""
+    """By the kernel's clock, or when the first packet of the frame reached this machine."""
+    camera_ns: int | None = None
+    """Time stamp of the camera, in nanoseconds of its own clock."""
     arrived: float
     decided: float
     frame: int | None = None
@@ -143,6 +145,7 @@ def measured(record: Record) -> dict[str, Any]:
         "trigger": record.trigger.number if record.trigger else None,
         "part": record.trigger.part if record.trigger else "",
         "captured": record.captured,
+        "camera_ns": record.camera_ns,
         "arrived": record.arrival,
         "frame": record.sequence,
         "verdict": record.verdict,

@@ -168,7 +168,7 @@ class Capture:
             self._pace = Pace(period, self._sleep)
         self._thread = threading.Thread(target=self._read, name="capture", daemon=True)
         self._ended = threading.Event()
-        self.stamps = source.live or period is not None
+        self.stamps = source.live or source.stamps or period is not None
         """Whether frames have an arrival time; those of a file at full speed have none."""
         self.received = 0
         """Frames that the source delivered, also broken ones."""

@@ -182,6 +182,7 @@ class Inference:
             self._report_broken(frame, judge)
         else:
             self._finish(frame, judge, request)
+        self._capture.source.judged(frame)
         self._capture.ring.release(frame)
 
     def _report_broken(self, frame: Frame, judge: Judge) -> None:
@@ -197,6 +198,7 @@ class Inference:
             reason=frame.fault,
             sequence=frame.sequence,
             captured=frame.captured_clock,
+            camera_ns=frame.camera_ns,
             recipe=judge.recipe,
             trigger=frame.trigger,
         )

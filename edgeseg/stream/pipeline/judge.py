@@ -97,6 +97,7 @@ class Judge:
             moved=request.moved,
             sequence=frame.sequence,
             captured=frame.captured_clock,
+            camera_ns=frame.camera_ns,
             recipe=self.recipe,
             trigger=frame.trigger,
             picture=request.sizes[0],

@@ -49,6 +49,8 @@ class Record:
     """The camera's number of the frame, if it has one."""
     captured: float | None = None
     """Time stamp of the kernel in seconds since 1970, if it has one."""
+    camera_ns: int | None = None
+    """Time stamp of the camera, in nanoseconds of its own clock, if it has one."""
     recipe: str = ""
     """The name of what judged it, at a station."""
     trigger: TriggerId | None = None

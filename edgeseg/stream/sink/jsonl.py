@@ -85,6 +85,8 @@ class JsonlSink(RecordSink):
             line["sequence"] = record.sequence
         if record.captured is not None:
             line["captured"] = _utc(datetime.fromtimestamp(record.captured, timezone.utc))
+        if record.camera_ns is not None:
+            line["camera_ns"] = record.camera_ns
         try:
             if self._gap:
                 self._put({"lost": self._gap})

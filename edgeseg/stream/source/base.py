@@ -59,6 +59,8 @@ class Frame:
     """Time stamp of the kernel, on the clock of `arrival`; 0 without one."""
     sequence: int | None = None
     """The camera's number of the frame, which also counts those that its driver dropped."""
+    camera_ns: int | None = None
+    """Time stamp of the camera, in nanoseconds of its own clock."""
     trigger: TriggerId | None = None
     """What the frame was taken for, if something asked for it."""
     frozen: bool = False
@@ -114,6 +116,8 @@ class Source(Closing, ABC):
 
     live = False
     """Whether frames arrive in real time, so that unread frames are dropped."""
+    stamps = False
+    """Whether it stamps the arrival of its frames, as live sources do."""
     reconnects = 0
     """Successful reconnections to a lost camera."""
     broken = 0
@@ -144,6 +148,9 @@ class Source(Closing, ABC):
 
     def trigger(self) -> None:
         """Ask a camera for a frame, if it waits to be asked; called by any thread."""
+
+    def judged(self, frame: Frame) -> None:
+        """Note that the verdict of a frame was handed over; called by the inference thread."""
 
     def release(self) -> None:
         """Write into no frame any more; called by the reading thread at its end."""

@@ -5,15 +5,21 @@
 csi://0                camera on a Jetson's CSI connector, through GStreamer
 rtsp://host/path       network camera; also rtsps://, and http:// or https:// for MJPEG
 gst://PIPELINE         GStreamer pipeline
+genicam://SERIAL       industrial camera (GigE Vision, USB3 Vision) through Aravis
 jetson+csi://0         camera through jetson-utils, in GPU memory; also jetson+v4l2, jetson+rtsp
+watch://DIR            images that a camera puts into a folder, one after the other
 clip.mp4               video file
 photos/                images in a folder and its subfolders, in natural order (2 before 10)
 part.png               one image
 test://640x480@30      synthetic camera: width x height @ frames per second
+
+Other packages add a scheme by an entry point of the group `edgeseg.sources`: its name is the
+scheme, its object a function (address, CameraOptions) -> Source.
 """
 
 import os
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from edgeseg.addresses import public
@@ -23,15 +29,19 @@ from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import CameraOptions, Mode
 from edgeseg.stream.source.files import open_path
+from edgeseg.stream.source.genicam.address import SCHEME as GENICAM
 from edgeseg.stream.source.gstreamer import open_csi, open_pipeline
 from edgeseg.stream.source.jetson import PREFIX, open_jetson
 from edgeseg.stream.source.local import open_local
 from edgeseg.stream.source.network import PORTS, open_network
 from edgeseg.stream.source.synthetic import open_synthetic
+from edgeseg.stream.source.watch import open_watch
 
+GROUP = "edgeseg.sources"
 SUPPORTED = (
     "a camera (0, v4l2:///dev/video0, csi://0, rtsp://HOST/PATH, http://HOST/PATH), "
-    "gst://PIPELINE, a video file, an image, a folder of images, test://640x480@30"
+    "genicam://SERIAL, gst://PIPELINE, a video file, an image, a folder of images, watch://DIR, "
+    "test://640x480@30"
 )
 
 
@@ -71,6 +81,17 @@ def open_source(
         source = open_synthetic(rest)
         options.warn_unused(source.name)
         return source
+    if scheme == GENICAM:
+        from edgeseg.stream.source.genicam.camera import open_genicam
+
+        return open_genicam(rest, options)
+    if scheme == "watch":
+        watched = open_watch(rest, bit_depth)
+        options.warn_unused(watched.name)
+        return watched
+    for entry in entry_points(group=GROUP, name=scheme):
+        opened: Source = entry.load()(address, options)
+        return opened
     raise SourceError(
         f"unsupported source: '{public(address)}' (expected {SUPPORTED}).",
         remedy="edgeseg stream --camera 0",

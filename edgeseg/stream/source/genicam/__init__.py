@@ -1,0 +1,1 @@
+"""Industrial cameras through Aravis: GigE Vision and USB3 Vision."""
