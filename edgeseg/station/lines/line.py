@@ -180,6 +180,8 @@ class CameraLine:
             )
             self._source = source
             stack.callback(self._forget)
+            for _ in range(self._software.waiting if self._software else 0):
+                source.trigger()  # for those who asked while there was no camera
             frames = self._frames(judge, source)
             source.lend(frames[: source.keeps])
             live = camera.mode == "live" and source.live

@@ -30,6 +30,12 @@ class SoftwareTriggers:
         self.due: int | None = None
         self.dropped = self.missed = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many triggers have no answer yet."""
+        with self._lock:
+            return len(self._asked)
+
     def ask(self, part: str = "") -> TriggerId:
         """Ask for a frame; one too many is answered with `late` at once."""
         with self._lock:

@@ -24,7 +24,7 @@ from urllib.parse import unquote
 from edgeseg.data.images import read_image
 from edgeseg.data.listing import SUFFIXES
 from edgeseg.errors import DataError, SourceError
-from edgeseg.files import cannot_write, locked, natural_key, replacing, shown
+from edgeseg.files import cannot_write, locked, natural_key, quoted, replacing, shown
 from edgeseg.log import log
 from edgeseg.stream.source.base import Frame, Source
 from edgeseg.stream.source.deliver import deliver
@@ -67,7 +67,7 @@ def open_watch(rest: str, bit_depth: int = 16) -> Source:
     if not settings.folder.is_dir():
         raise SourceError(
             f"folder not found: {shown(settings.folder)} (expected one that images come to).",
-            remedy=f"the path of a folder, as: --source '{EXAMPLE}'",
+            remedy=f"the path of a folder, as: --source {quoted(EXAMPLE)}",
             code="source/not-found",
         )
     return WatchedFolder(settings, bit_depth)
@@ -283,6 +283,6 @@ def _seconds(text: str) -> float | None:
 def _wrong(rest: str, problem: str) -> SourceError:
     return SourceError(
         f"invalid source: 'watch://{shown(rest)}': {problem}.",
-        remedy=f"--source '{EXAMPLE}'",
+        remedy=f"--source {quoted(EXAMPLE)}",
         code="source/invalid-watch",
     )

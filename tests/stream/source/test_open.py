@@ -10,8 +10,9 @@ from edgeseg.errors import DataError, SourceError
 from edgeseg.packages.opencv import NO_GSTREAMER
 from edgeseg.packages.system import get_gstreamer
 from edgeseg.stream.source import gstreamer, local, network, opencv_camera
+from edgeseg.stream.source import open as open_module
 from edgeseg.stream.source.base import Frame
-from edgeseg.stream.source.camera import Camera, Mode
+from edgeseg.stream.source.camera import Camera, CameraOptions, Mode
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import SyntheticCamera
 from edgeseg.stream.source.v4l2 import camera as v4l2
@@ -239,3 +240,31 @@ def test_an_unused_mode_is_logged(planted, clip, said):
     assert said == [], "the playback rate of a file"
     open_it(str(clip), fps=5.0, format="nv12")
     assert said[0].endswith(": nv12")
+
+
+class Registered:
+    """An entry point of another package, and what it was called with."""
+
+    def __init__(self):
+        self.called = []
+
+    def __call__(self, *, group, name):
+        assert group == "edgeseg.sources"
+        return [self] if name == "vendor" else []
+
+    def load(self):
+        return lambda *given: self.called.append(given) or SyntheticCamera(48, 64, 30.0)
+
+
+def test_another_package_can_add_a_scheme(monkeypatch):
+    registered = Registered()
+    monkeypatch.setattr(open_module, "entry_points", registered)
+    source = open_source(
+        "Vendor://7?gain=2", size=(48, 64), attempts=2, requested=Mode(fps=5.0), frame_format="gray"
+    )
+    assert isinstance(source, SyntheticCamera)
+    ((address, options),) = registered.called
+    assert address == "Vendor://7?gain=2"
+    assert options == CameraOptions(Mode(fps=5.0), (48, 64), 2, "gray")
+    with fails(SourceError, "source/unsupported"):
+        open_source("other://7", size=(48, 64), attempts=2)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from edgeseg.errors import SourceError
+from edgeseg.files import quoted
 from edgeseg.schema import Invalid, bounded, build
 
 SCHEME = "genicam"
@@ -78,6 +79,6 @@ def _value(text: str, kind: str) -> float | int | str:
 def _invalid(rest: str, problem: str) -> SourceError:
     return SourceError(
         f"invalid source: '{SCHEME}://{rest}': {problem}.",
-        remedy=f"--source '{EXAMPLE}'",
+        remedy=f"--source {quoted(EXAMPLE)}",
         code="source/invalid-genicam",
     )

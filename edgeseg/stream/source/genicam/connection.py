@@ -210,7 +210,14 @@ class GenicamConnection:
         """Note a frame that arrived, and those that were missing before it."""
         if buffer is None:
             return
+        if buffer.get_status() == self._aravis.BufferStatus.CLEARED:
+            # Never filled: as root, Aravis takes foreign packets for frames when it starts.
+            self._stream.push_buffer(buffer)
+            return
         number, missing = self._numbers.take(buffer.get_frame_id())
+        if self.triggered and missing < 0:  # its trigger has an answer
+            self._stream.push_buffer(buffer)
+            return
         self.driver_drops += missing
         if self.triggered:
             self._arrived.extend(Arrival(None, each) for each in range(number - missing, number))
@@ -308,17 +315,32 @@ class GenicamConnection:
 
 
 class FrameNumbers:
-    """Counts on where the 16 bits of a camera's frame number begin again."""
+    """Counts on where the 16 bits of a camera's frame number begin again, and finds gaps.
+
+    A frame that lacks packets may come after the next one: Aravis waits for them.
+    """
 
     def __init__(self) -> None:
         self._last: int | None = None
         self._before = 0
+        self._missing: deque[int] = deque(maxlen=MOST_MISSING)
 
     def take(self, number: int) -> tuple[int, int]:
-        """Return the number of a frame without the limit of 16 bits, and how many are missing."""
-        last, self._last = self._last, number
-        gap = number - last - 1 if last is not None else 0
-        if last is not None and last <= LAST_ID and last - number > LAST_ID // 2:
-            self._before += LAST_ID
-            gap += LAST_ID
-        return self._before + number, gap if 0 <= gap <= MOST_MISSING else 0
+        """Return the number of a frame without the limit of 16 bits, and how many are missing.
+
+        -1 is missing for a late frame, which was counted as missing before.
+        """
+        last, whole = self._last, self._before + number
+        if last is not None and number <= LAST_ID and last - whole > LAST_ID // 2:
+            self._before += LAST_ID  # 65535 -> 1
+            whole += LAST_ID
+        elif last is not None and self._before and whole - last > LAST_ID // 2:
+            whole -= LAST_ID  # late, from before
+        if whole in self._missing:
+            self._missing.remove(whole)
+            return whole, -1
+        self._last = whole
+        gap = whole - last - 1 if last is not None else 0
+        missing = gap if 0 <= gap <= MOST_MISSING else 0
+        self._missing.extend(range(whole - missing, whole))
+        return whole, missing

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.errors import SourceError
-from edgeseg.files import shown
+from edgeseg.files import quoted, shown
 from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat
 from edgeseg.packages.gobject import load_library
 from edgeseg.stream.source.camera import TRY_WITHOUT, Mode
@@ -27,7 +27,7 @@ def load_aravis() -> Any:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCamera:
     """A camera that answered."""
 
     device: str
@@ -64,12 +64,12 @@ class Sent:
         return Mode(self.size, self.fps, self.form.kind)
 
 
-def find_cameras(aravis: Any) -> list[Found]:
+def find_cameras(aravis: Any) -> list[FoundCamera]:
     """Return the cameras that answer within a second."""
     with _LOOKING:
         aravis.update_device_list()
         return [
-            Found(
+            FoundCamera(
                 aravis.get_device_id(place) or "",
                 aravis.get_device_serial_nbr(place) or "",
                 aravis.get_device_address(place) or "",
@@ -84,13 +84,18 @@ def open_device(aravis: Any, name: str) -> Any:
 
     SourceError: missing, not the only one, or controlled by another program.
     """
-    found = find_cameras(aravis)
+    if is_ip(name):  # also that of a camera behind a router, which a search does not find
+        found = [FoundCamera(name, name, name, "")]
+    else:
+        found = find_cameras(aravis)
     named = [each for each in found if each.is_named(name)] if name else found
     if len(named) > 1 or (not name and not named):
         raise _unclear(name, named)
     try:
         camera = aravis.Camera.new(_device(named[0]) if named else name)
     except Exception as error:  # GLib.Error
+        if is_ip(name):
+            raise _missing(f"camera {name}", find_cameras(aravis)) from error
         raise _unavailable(name, found, named, error) from error
     device = camera.get_device()
     if isinstance(device, aravis.GvDevice) and not device.is_controller():
@@ -236,31 +241,33 @@ def _set_trigger(camera: Any, trigger: str, setter: _Setter) -> list[str]:
     return [f"a frame for each trigger ({name})"]
 
 
-def _device(found: Found) -> str:
-    return found.address if _is_ip(found.address) else found.device
+def _device(found: FoundCamera) -> str:
+    return found.address if is_ip(found.address) else found.device
 
 
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
+    """Whether text is an IPv4 address, the only kind of GigE Vision."""
     return text.count(".") == 3 and all(part.isdecimal() for part in text.split("."))
 
 
-def _listed(found: list[Found]) -> str:
+def _listed(found: list[FoundCamera]) -> str:
     return ", ".join(f"{each.serial} at {each.address}" for each in found) or "none"
 
 
-def _unclear(name: str, found: list[Found]) -> SourceError:
+def _unclear(name: str, found: list[FoundCamera]) -> SourceError:
     if not found:
         return _missing("camera", found)
+    address = f"{SCHEME}://{found[0].serial}"
     what = f"have the name '{shown(name)}'" if name else "are connected"
     return SourceError(
         f"{len(found)} cameras {what}: {shown(_listed(found))} (expected one).",
-        remedy=f"choose one: --source {SCHEME}://{found[0].serial}",
+        remedy=f"choose one: --source {quoted(address)}",
         code="source/genicam-many",
     )
 
 
 def _unavailable(
-    name: str, found: list[Found], named: list[Found], error: Exception
+    name: str, found: list[FoundCamera], named: list[FoundCamera], error: Exception
 ) -> SourceError:
     if not named:
         return _missing(f"camera {name}", found)
@@ -272,7 +279,7 @@ def _unavailable(
     )
 
 
-def _missing(what: str, found: list[Found]) -> SourceError:
+def _missing(what: str, found: list[FoundCamera]) -> SourceError:
     return SourceError(
         f"{shown(what)} not found (found {shown(_listed(found))}).",
         remedy=f"check its power, cable and address: arv-tool-0.8 lists cameras; or {TRY_WITHOUT}",
