@@ -4,7 +4,7 @@ import pytest
 
 from tests.kit.gige import gige
 from tests.kit.stations import until, write_photos
-from tests.station.test_line import HEIGHT, WIDTH, Bench
+from tests.station.lines.test_line import HEIGHT, WIDTH, Bench
 
 __all__ = ["gige"]
 
