@@ -33,12 +33,14 @@ STATION = """
 folder = "state"
 [page]
 address = ""
+[evidence]
+quota_gb = 0
 [[recipe]]
 name = "model"
 model = {model}
 [[camera]]
 name = "top"
-source = "test://640x480@{fps:g}"
+source = "test://64x48@{fps:g}"
 [[output]]
 kind = "modbus"
 port = {modbus}
