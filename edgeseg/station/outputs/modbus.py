@@ -6,6 +6,7 @@ of register r is also discrete input, or coil, 16 r + n. Numbers of two register
 first.
 """
 
+import logging
 import math
 import struct
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ class ModbusOutput(PlcServer):
         from pymodbus.server import ModbusTcpServer
         from pymodbus.simulator import DataType, SimData, SimDevice
 
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # else a line for each bad request
         readonly = not self.settings.writable
         told = SimData(0, count=TRIGGER, datatype=DataType.REGISTERS, readonly=True)
         taken = SimData(
