@@ -247,7 +247,9 @@ class StreamConfig(GpuConfig, RegionConfig):
         None, "Camera: 0, /dev/video0, csi://0 or rtsp://HOST/PATH [default: 0]"
     )
     source: str | None = setting(
-        None, "Other source: video, image, folder, gst://PIPELINE or test://640x480@30"
+        None,
+        "Other source: video, image, folder, genicam://SERIAL, watch://DIR, gst://PIPELINE or "
+        "test://640x480@30",
     )
     width: int | None = setting(
         None, "Requested frame width [default: the graph's]", low=16, high=16384

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import EdgesegError, WriteError
+from edgeseg.errors import EdgesegError, MissingExtra, WriteError
 from edgeseg.files import cannot_write, quoted, shown
 
 TEXT = """\
@@ -66,7 +66,7 @@ def write_example(file: Path) -> ExampleReport:
     """Write a station's file; an existing one is not replaced (WriteError)."""
     from edgeseg.loading import find_engine
 
-    sources = tuple(str(number) for number in _cameras()) or ("test://640x480@30",)
+    sources = (*map(str, _cameras()), *_industrial()) or ("test://640x480@30",)
     try:
         model = str(find_engine(None).resolve())
     except EdgesegError:
@@ -93,3 +93,14 @@ def _cameras() -> list[int]:
     """Return the numbers of the local cameras."""
     found = sorted(Path("/dev").glob("video*"))
     return [int(path.name[5:]) for path in found if path.name[5:].isdecimal()]
+
+
+def _industrial() -> list[str]:
+    """Return the addresses of industrial cameras; none without Aravis."""
+    from edgeseg.stream.source.genicam.address import SCHEME
+    from edgeseg.stream.source.genicam.device import find_cameras, load_aravis
+
+    try:
+        return [f"{SCHEME}://{each.serial}" for each in find_cameras(load_aravis())]
+    except MissingExtra:
+        return []

@@ -1,0 +1,39 @@
+"""`edgeseg station init`: the cameras that were found, and a file that can be read."""
+
+import pytest
+
+from edgeseg.errors import MissingExtra, WriteError
+from edgeseg.station import example
+from edgeseg.station.config import read_station
+from edgeseg.station.example import write_example
+from edgeseg.stream.source.genicam import device
+from tests.kit.errors import fails
+from tests.kit.gige import gige
+
+__all__ = ["gige"]
+
+
+@pytest.fixture
+def no_usb_cameras(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(example, "_cameras", list)
+
+
+def without_aravis():
+    raise MissingExtra("Aravis 0.8 is unavailable.", remedy="apt-get install -y python3-gi")
+
+
+def test_without_a_camera_the_file_has_a_software_camera(tmp_path, monkeypatch, no_usb_cameras):
+    monkeypatch.setattr(device, "load_aravis", without_aravis)
+    written = write_example(tmp_path / "station.toml")
+    assert written.cameras == ("test://640x480@30",)
+    (camera,) = read_station(written.file).camera
+    assert camera.source == "test://640x480@30"
+    with fails(WriteError, "write/exists"):
+        write_example(written.file)
+
+
+def test_an_industrial_camera_is_named_by_its_serial_number(tmp_path, no_usb_cameras, gige):
+    gige.plug_in()
+    written = write_example(tmp_path / "station.toml")
+    assert [each.source for each in read_station(written.file).camera] == ["genicam://EDGE1"]
