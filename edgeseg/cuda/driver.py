@@ -19,7 +19,8 @@ import numpy as np
 from edgeseg.config import Binding
 from edgeseg.cuda.resources import Bytes, CudaContext, Handle
 from edgeseg.errors import CudaError
-from edgeseg.machine.cuda_library import LIBRARY
+from edgeseg.files import quoted
+from edgeseg.machine.cuda_library import LIBRARY, driver_cuda
 from edgeseg.packages.extras import installed, require
 
 _DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP
@@ -384,9 +385,14 @@ def _named(words: str) -> tuple[str, int | None]:
 
 
 def _no_driver(function: str, error: Exception) -> CudaError:
+    """Explain a binding that finds no driver, or one that is older than the binding."""
+    words, cuda = str(error).rstrip("."), driver_cuda()
+    if cuda is None:
+        remedy = f"install NVIDIA's driver, or {REMEDIES['CUDA_ERROR_NO_DEVICE']}"
+        return CudaError(f"no NVIDIA driver: {words}.", remedy=remedy, code="cuda/no-driver")
+    binding = f"cuda-bindings=={cuda.partition('.')[0]}.*"
     return CudaError(
-        f"the CUDA driver library {LIBRARY} does not provide {function}: {str(error).rstrip('.')}.",
-        remedy="run edgeseg doctor. Without a driver, install NVIDIA's; with a driver of CUDA 12, "
-        "as on JetPack 6: pip install 'cuda-bindings==12.*'",
-        code="cuda/no-driver",
+        f"the NVIDIA driver of CUDA {cuda} does not provide {function}: {words}.",
+        remedy=f"pip install {quoted(binding)}",
+        code="cuda/old-driver",
     )

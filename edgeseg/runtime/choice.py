@@ -205,9 +205,13 @@ def _examine(package: RuntimePackage, here: Machine) -> Candidate:
 
 
 def _cuda_python(here: Machine) -> str:
-    """Return the requirement for cuda-python that this machine's driver supports."""
+    """Return the requirement for cuda-python that this machine's driver supports.
+
+    Release 13 needs a driver of CUDA 13 (NVIDIA's installation guide).
+    """
     pack = jetpack_of(here.l4t) if here.l4t else None
-    return f"cuda-bindings=={pack.cuda.split('.')[0]}.*" if pack else "cuda-bindings"
+    cuda = pack.cuda if pack else here.cuda
+    return f"cuda-bindings=={cuda.split('.')[0]}.*" if cuda else "cuda-bindings"
 
 
 def _version(package: RuntimePackage) -> str | None:

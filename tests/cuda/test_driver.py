@@ -76,7 +76,24 @@ def test_a_machine_without_a_driver_is_told_what_to_do(binding):
     )
     with fails(CudaError, "cuda/no-driver") as e:
         driver.open_cuda("cuda-python")
-    assert "libcuda.so.1 not found" in e.value.problem
+    assert e.value.problem == "no NVIDIA driver: libcuda.so.1 not found."
+    assert "docker run --gpus all" in e.value.remedy
+
+
+def test_a_binding_that_is_newer_than_the_driver_is_exchanged(binding, monkeypatch):
+    def no_function(flags):
+        raise RuntimeError('Function "cuInit" not found')
+
+    module = SimpleNamespace(cuInit=no_function)
+    binding(
+        cuda=package("cuda"),
+        **{"cuda.bindings": package("cuda.bindings"), "cuda.bindings.driver": module},
+    )
+    monkeypatch.setattr(driver, "driver_cuda", lambda: "12.4")
+    with fails(CudaError, "cuda/old-driver") as e:
+        driver.open_cuda("cuda-python")
+    assert "driver of CUDA 12.4 does not provide cuInit" in e.value.problem
+    assert e.value.remedy == "pip install 'cuda-bindings==12.*'"
 
 
 WORDS = {100: ("NO_DEVICE", "no CUDA-capable device is detected"), 719: ("LAUNCH_FAILED", "oh")}

@@ -53,6 +53,15 @@ def test_systemd_would_refuse_another_value(tmp_path, setting):
 
 
 @pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+def test_a_camera_that_comes_back_after_days_and_a_csi_camera_are_reached(file):
+    lines = file.read_text(encoding="utf-8").split("\n")
+    assert "StartLimitIntervalSec=0" in lines  # systemd gives up after a few starts otherwise
+    assert "ReadWritePaths=/tmp" in lines and "PrivateTmp=yes" not in lines  # /tmp/argus_socket
+    (user,) = (line for line in lines if "useradd" in line)
+    assert "--create-home" in user  # `cp` copies into it
+
+
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
 def test_the_command_of_the_unit_is_one_of_edgeseg(file):
     (command,) = re.findall(r"^ExecStart=(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     program, name, *arguments = shlex.split(command)

@@ -18,6 +18,7 @@ NO_GPU = dataclasses.replace(
     this_machine(), gpu=None, compute_capability=None, gpu_note="no GPU", jetson=None
 )
 RTX = dataclasses.replace(NO_GPU, gpu="NVIDIA RTX A2000", compute_capability="8.6", gpu_note="it")
+OLD = dataclasses.replace(RTX, cuda="12.4")  # its driver
 ORIN = dataclasses.replace(RTX, gpu="Orin", compute_capability="8.7", jetson="Nano", l4t="36.4.3")
 H100 = dataclasses.replace(RTX, gpu="NVIDIA H100", compute_capability="9.0")
 XAVIER = dataclasses.replace(RTX, gpu="Xavier", compute_capability="7.2")
@@ -79,6 +80,7 @@ def test_best_is_the_first_that_runs(packages, here, versions, expected):
         (NO_GPU, RTX_ALONE, "tensorrt-rtx", "no GPU", ""),
         (RTX, RTX_ALONE, "tensorrt", "not installed", install_command("tensorrt")),
         (RTX, RTX_ALONE, "tensorrt-rtx", NO_BINDING, "pip install 'cuda-bindings'"),
+        (OLD, {"tensorrt": "10.3.0"}, "tensorrt", NO_BINDING, "pip install 'cuda-bindings==12.*'"),
         (ORIN, {"tensorrt": "10.3.0"}, "tensorrt", NO_BINDING, "pip install 'cuda-bindings==12.*'"),
         (ORIN, RTX_ALONE, "tensorrt", "not installed", system_packages("python3-libnvinfer")),
         (ORIN, RTX_ALONE, "tensorrt-rtx", "does not support Jetson", ""),
