@@ -107,7 +107,8 @@ def build_plan(
     check_tensors(lines, source)
     types = read_types(source, read_layers(lines))
     if types.unknown and here.compute_capability and runs_on(target, here.compute_capability):
-        inspected = read_types(source, _inspect(api, data))
+        with _current(config, here):
+            inspected = read_types(source, _inspect(api, data))
         types = min(types, inspected, key=lambda found: len(found.unknown))
     unread = unread_lines(lines)
     _report_unknown(api, types, unread)
@@ -154,7 +155,7 @@ def _report_unknown(api: Api, types: Types, unread: list[str]) -> None:
 
 @contextmanager
 def _current(config: BuildConfig, here: Machine) -> Iterator[None]:
-    """Let the builder use another GPU than CUDA's first one: that of the current context."""
+    """Let TensorRT use another GPU than CUDA's first one: that of the current context."""
     if not config.device or here.compute_capability is None:
         yield
         return

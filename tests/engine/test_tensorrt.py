@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgeseg.config import BuildConfig
+from edgeseg.engine import tensorrt
 from edgeseg.engine.tensorrt import _to_opset
 from edgeseg.errors import BuildError, ConfigError
 from edgeseg.graph.blocks import blocks_of
@@ -176,6 +178,30 @@ def test_build_plan_asks_the_engine_where_the_log_does_not_tell(install, orin, s
     install("8.6.1", inspected=json.dumps({"Layers": [layer | {"Inputs": 3}]}))
     assert plan_of("tensorrt", small_model(), HALF, orin).layers == {}
     assert "the engine inspector of tensorrt 8.6.1 cannot be read" in said[-2]
+
+
+def test_an_engine_is_built_and_inspected_on_the_gpu_that_was_named(install, orin, monkeypatch):
+    current, seen = [], []
+
+    class Cuda:
+        def __init__(self, device):
+            self.device = device
+
+        @contextmanager
+        def current(self):
+            current.append(self.device)
+            yield
+            current.pop()
+
+    monkeypatch.setattr(tensorrt, "open_cuda", lambda device: nullcontext(Cuda(device)))
+    recorder = install("8.6.1")
+    for name in ("Builder", "Runtime"):
+        kind = getattr(recorder, name)
+        tells = {"__new__": lambda cls, logger: seen.append(list(current)) or object.__new__(cls)}
+        setattr(recorder, name, type(name, (kind,), tells))
+    config = dataclasses.replace(HALF, device=1)
+    plan_of("tensorrt", small_model(), config, dataclasses.replace(orin, device=1))
+    assert seen == [[1], [1]]
 
 
 def test_build_plan_keeps_an_engine_with_a_line_that_cannot_be_read(install, orin, said):
