@@ -1,4 +1,7 @@
-"""Checks with TensorRT or TensorRT-RTX: what the commands say of an engine built on this GPU."""
+"""Checks with TensorRT or TensorRT-RTX: what the commands say of an engine built on this GPU.
+
+The network is the paper's with random weights, which PyTorch exports; or that of a graph.
+"""
 
 import tempfile
 import time
@@ -36,7 +39,7 @@ LAYERS_NEAR = 2.0  # the sum of the layer times, as a multiple of the inference 
 
 @dataclass(frozen=True)
 class Built:
-    """The network of the paper with random weights: its graph, and its FP16 engine."""
+    """A graph and its FP16 engine."""
 
     folder: Path
     graph: Path
@@ -54,39 +57,64 @@ def gpu_runtime() -> RuntimeName:
 
 @lru_cache(maxsize=3)
 def built(
-    runtime: RuntimeName | None, side: int, form: OptimizeFor | None = None, lean: bool = False
+    runtime: RuntimeName | None,
+    side: int,
+    graph: str | None = None,
+    form: OptimizeFor | None = None,
+    lean: bool = False,
 ) -> Built:
-    """Export and build once in a process; form: of the head, default: that for this GPU."""
-    from edgeseg.exporter.export import export_graph
+    """Build once in a process.
 
+    graph: default: exported here; form: of its head, default: that for this GPU.
+    """
     runtime = runtime or gpu_runtime()
     folder = Path(tempfile.mkdtemp(prefix="edgeseg-"))
-    export = ExportConfig(optimize_for=form or head_form(runtime, this_machine()))
-    graph = export_graph(network(side), folder / "random.onnx", export).graph
     config = BuildConfig(precision="fp16", runtime=runtime, lean=lean)
-    return Built(folder, graph, build_engine(graph, config, out=folder / "engines"))
+    path = (
+        Path(graph)
+        if graph
+        else _exported(folder, side, form or head_form(runtime, this_machine()))
+    )
+    return Built(folder, path, build_engine(path, config, out=folder / "engines"))
 
 
-def build(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def _exported(folder: Path, side: int, form: OptimizeFor) -> Path:
+    from edgeseg.exporter.export import export_graph
+
+    return export_graph(
+        network(side), folder / "random.onnx", ExportConfig(optimize_for=form)
+    ).graph
+
+
+def build(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Build an FP16 engine."""
-    card = built(runtime, side).engine.card
-    found = f"{card.runtime} {card.runtime_version} for {card.target}, {card.bytes / 1e6:.1f} MB, "
+    card = built(runtime, side, graph).engine.card
+    found = f"{Path(graph).name}: " if graph else ""
+    found += f"{card.runtime} {card.runtime_version} for {card.target}, {card.bytes / 1e6:.1f} MB, "
     return GpuFinding(True, f"{found}{card.seconds:.0f} s", {"seconds": card.seconds})
 
 
-def types(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def types(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Count the convolutions that the engine computes in FP16."""
-    layers = built(runtime, side).engine.card.layers
+    layers = built(runtime, side, graph).engine.card.layers
     half, every = layers.get("convolutions_fp16", 0), layers.get("convolutions", 0)
     return GpuFinding(every > 0 and half == every, f"{half} of {every} in FP16", {"layers": layers})
 
 
-def masks(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def masks(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Compare the engine with the graph in ONNX Runtime on the CPU."""
-    return _compared(built(runtime, side))
+    return _compared(built(runtime, side, graph))
 
 
-def lean(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def lean(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Compare an engine for the lean runtime, and run by it, with its graph."""
     runtime = runtime or gpu_runtime()
     if runtime != LEAN.runtime:
@@ -94,7 +122,7 @@ def lean(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
     if find_spec(LEAN.module) is None:
         version = load(runtime).version
         raise Skipped(f"not installed: {get_lean(version, this_machine())}")
-    return _compared(built(runtime, side, lean=True))
+    return _compared(built(runtime, side, graph, lean=True))
 
 
 def _compared(found: Built) -> GpuFinding:
@@ -108,14 +136,16 @@ def _compared(found: Built) -> GpuFinding:
     return GpuFinding(not problems, text, compared.to_json())
 
 
-def graphs(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def graphs(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Capture the engine as a CUDA graph, and time it beside enqueued inferences."""
     names, times = [], {}
     for io in ("mapped", "copy"):
         for captured in (True, False):
             how = f"{io}, {'graph' if captured else 'enqueued'}"
             gpu = GpuConfig(io=io, cuda_graph=captured)
-            times[how], name = _p50(runtime, side, BenchConfig(iterations=100), gpu)
+            times[how], name = _p50(runtime, side, graph, BenchConfig(iterations=100), gpu)
             if captured:
                 names.append(name)
     refused = [name for name in names if "no CUDA graph" in name]
@@ -123,13 +153,15 @@ def graphs(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFindin
     return GpuFinding(not refused, "; ".join([*refused, text]), {"p50_ms": times, "engines": names})
 
 
-def layer_times(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def layer_times(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Time each layer."""
     from edgeseg.bench.profile import profile
     from edgeseg.data.frames import load_frames
     from edgeseg.loading import open_model
 
-    found = built(runtime, side)
+    found = built(runtime, side, graph)
     config = ProfileConfig(out=found.folder / "profiles", graph=found.graph, iterations=20)
     with open_model(found.engine.path) as model:
         report = profile(model, found.engine.path, load_frames(model.card, None), config)
@@ -142,34 +174,47 @@ def layer_times(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuF
     return GpuFinding(near, text, {"p50_ms": latency, "modules_ms": modules})
 
 
-def latency(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def latency(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Time the engine beside eager FP32 PyTorch on the same GPU, and the paper's figure."""
-    ms, name = _p50(runtime, side, BenchConfig(iterations=300), GpuConfig())
+    ms, name = _p50(runtime, side, graph, BenchConfig(iterations=300), GpuConfig())
+    if graph:
+        raise Skipped(f"{ms:.2f} ms; eager PyTorch is timed with the network of the checks alone")
     eager = _eager_ms(side)
     text = f"{ms:.2f} ms; eager FP32 here {eager:.2f} ms; the paper {PAPER_MS} ms on a V100"
     return GpuFinding(ms < eager, text, {"p50_ms": ms, "eager_ms": eager, "engine": name})
 
 
-def head_forms(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def head_forms(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Time both forms of the head; the one that build-engine takes is not the slower one."""
+    if graph:
+        raise Skipped("a graph has one form of the head")
     runtime = runtime or gpu_runtime()
     taken = head_form(runtime, this_machine())
-    forms: tuple[OptimizeFor, ...] = ("cpu", "gpu")
+    forms: dict[OptimizeFor, OptimizeFor | None] = {"cpu": "cpu", "gpu": "gpu", taken: None}
     config = BenchConfig(iterations=300)
-    times = {form: _p50(runtime, side, config, GpuConfig(), form)[0] for form in forms}
+    times = {  # None: the engine of the other checks
+        name: _p50(runtime, side, None, config, GpuConfig(), form)[0]
+        for name, form in forms.items()
+    }
     text = ", ".join(f"{form} {ms:.2f} ms" for form, ms in times.items()) + f"; taken: {taken}"
     passed = times[taken] <= SLOWER * min(times.values())
     return GpuFinding(passed, text, {"p50_ms": times, "taken": taken})
 
 
-def openings(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def openings(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Open an engine without and with the kernels that were compiled for it."""
     from edgeseg.loading import open_model
 
     runtime = runtime or gpu_runtime()
     if runtime != "tensorrt-rtx":
         raise Skipped(f"{runtime} compiles no kernels when an engine is opened")
-    path = built(runtime, side).engine.path
+    path = built(runtime, side, graph).engine.path
     kept, seconds = path.with_suffix(".kernels"), []
     kept.unlink(missing_ok=True)
     for _ in range(2):
@@ -183,11 +228,13 @@ def openings(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFind
     return GpuFinding(size > 0 and second < first, text, {"seconds": seconds, "kernels_mb": size})
 
 
-def contexts(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def contexts(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Open three more contexts on an engine, which share one activation memory."""
     from edgeseg.gpu_check.kernels import Kernels
 
-    with TrtBackend.open(*_opened(built(runtime, side))) as model:
+    with TrtBackend.open(*_opened(built(runtime, side, graph))) as model:
         kernels, shared = Kernels(), model.shared_bytes
         before = kernels.free_bytes()
         for _ in range(MORE):
@@ -202,12 +249,14 @@ def _opened(found: Built) -> tuple[Path, EngineCard]:
     return found.engine.path, found.engine.card
 
 
-def rebuilt(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def rebuilt(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Build an engine again, with the timing cache of the first build."""
     runtime = runtime or gpu_runtime()
     if runtime != LEAN.runtime:
         raise Skipped(f"{runtime} times no kernels when it builds")
-    found = built(runtime, side)
+    found = built(runtime, side, graph)
     config = BuildConfig(precision="fp16", runtime=runtime)
     again = build_engine(found.graph, config, out=found.folder / "again").card.seconds
     first = found.engine.card.seconds
@@ -215,11 +264,13 @@ def rebuilt(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFindi
     return GpuFinding(again <= SLOWER * first, f"{first:.0f} s, then {again:.0f} s", figures)
 
 
-def idle_gaps(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFinding:
+def idle_gaps(
+    *, runtime: RuntimeName | None = None, side: int = SIDE, graph: str | None = None
+) -> GpuFinding:
     """Time inferences with idle time in between, and with warm-up inferences in it."""
     times = {
         how: _p50(
-            runtime, side,
+            runtime, side, graph,
             BenchConfig(iterations=PACED, warmup=2, pace=IDLE, keep_warm=how == "kept warm"),
             GpuConfig(),
         )[0]
@@ -232,6 +283,7 @@ def idle_gaps(*, runtime: RuntimeName | None = None, side: int = SIDE) -> GpuFin
 def _p50(
     runtime: RuntimeName | None,
     side: int,
+    graph: str | None,
     config: BenchConfig,
     gpu: GpuConfig,
     form: OptimizeFor | None = None,
@@ -241,7 +293,7 @@ def _p50(
     from edgeseg.data.frames import load_frames
     from edgeseg.loading import open_model
 
-    with open_model(built(runtime, side, form).engine.path, gpu=gpu) as model:
+    with open_model(built(runtime, side, graph, form).engine.path, gpu=gpu) as model:
         report = benchmark(model, load_frames(model.card, None), config)
         return report.latency.p50_ms, model.name
 

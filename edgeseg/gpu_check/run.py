@@ -9,6 +9,7 @@ again in a new one.
 
 import datetime
 import json
+import math
 import os
 import queue
 import signal
@@ -18,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
@@ -27,14 +28,16 @@ import edgeseg
 from edgeseg.errors import ConfigError, CudaError, GateFailed
 from edgeseg.files import check_writable, quoted, write_atomic
 from edgeseg.gpu_check.finding import CheckState
-from edgeseg.gpu_check.table import CHECKS, DEVICE, GpuCheck
+from edgeseg.gpu_check.table import CHECKS, DEVICE, ENGINE, GpuCheck
 from edgeseg.gpu_check.worker import MARK
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.packages.extras import versions
+from edgeseg.runtime.onnx_card import read_onnx_card
 from edgeseg.text import counted
 
-LIMIT = 175.0  # seconds for all checks
+LIMIT = 175.0  # seconds for all checks but those of engines, whose builds take minutes
+OVER = "within the time for all checks"
 PACKAGES = ("cuda-bindings", "pycuda", "numpy", "torch", "onnx", "onnxruntime", "tensorrt")
 MARGIN = "  "
 
@@ -111,15 +114,20 @@ class GpuReport:
 def check_gpu(
     *,
     results: Path | None = None,
+    graph: Path | None = None,
     checks: Sequence[GpuCheck] = CHECKS,
     limit: float = LIMIT,
     tell: Callable[[str], None] = log.info,
 ) -> GpuReport:
     """Carry out the checks in order; the first one has to find a GPU.
 
-    tell: is called with each line as it becomes known. Errors: CudaError and MissingExtra without
-    a GPU or a binding; ConfigError for a results file that exists.
+    graph: an exported graph for the checks of engines; default: PyTorch exports one. tell: is
+    called with each line as it becomes known. Errors: CudaError and MissingExtra without a GPU or a
+    binding; ConfigError for a results file that exists; ModelError for another graph.
     """
+    if graph is not None:
+        read_onnx_card(graph)
+        checks = [_with_graph(check, graph) for check in checks]
     if results is not None:
         if results.exists():
             raise ConfigError(
@@ -129,9 +137,11 @@ def check_gpu(
             )
         check_writable(results.parent)
     began = time.perf_counter()
+    end = began + limit
     done: list[GpuResult] = []
-    for _, group in groupby(checks, key=lambda check: check.group):
-        for result in carry_out_group(list(group), began + limit):
+    for name, group in groupby(checks, key=lambda check: check.group):
+        started = time.perf_counter()
+        for result in carry_out_group(list(group), math.inf if name == ENGINE else end):
             if result.name == DEVICE and result.state != "PASS":
                 raise CudaError(
                     f"no GPU to check: {result.found}",
@@ -140,9 +150,17 @@ def check_gpu(
                 )
             tell(f"{result.state}  {result.name}: {result.found}")
             done.append(result)
+        if name == ENGINE:
+            end += time.perf_counter() - started
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     seconds = time.perf_counter() - began
     return GpuReport(results=tuple(done), seconds=seconds, date=today, out=results)
+
+
+def _with_graph(check: GpuCheck, graph: Path) -> GpuCheck:
+    if check.group != ENGINE:
+        return check
+    return replace(check, arguments={**check.arguments, "graph": str(graph.resolve())})
 
 
 def _other(path: Path) -> Path:
@@ -159,9 +177,7 @@ def carry_out_group(checks: list[GpuCheck], end: float) -> list[GpuResult]:
     results: list[GpuResult] = []
     while left := checks[len(results) :]:
         if time.perf_counter() >= end:
-            results += [
-                _failed(check, "not run: the time for all checks is over") for check in left
-            ]
+            results += [_failed(check, f"not run {OVER}") for check in left]
             break
         results += _carry_out(left, end)
     return results
@@ -196,7 +212,7 @@ def _carry_out(checks: list[GpuCheck], end: float) -> list[GpuResult]:
         for check in checks:
             answer = _answer(check, answers, end)
             if answer is None:
-                results.append(_failed(check, _silence(check, process, errors)))
+                results.append(_failed(check, _silence(check, process, errors, end)))
                 break
             results.append(answer)
         return results
@@ -251,12 +267,15 @@ def _failed(check: GpuCheck, why: str) -> GpuResult:
     )
 
 
-def _silence(check: GpuCheck, process: "subprocess.Popen[str]", errors: list[str]) -> str:
+def _silence(
+    check: GpuCheck, process: "subprocess.Popen[str]", errors: list[str], end: float
+) -> str:
     """Say why there is no answer: how the process ended, or that it still runs."""
     try:
         status = process.wait(timeout=0.5)
     except subprocess.TimeoutExpired:
-        return f"no answer within {check.seconds:g} s"
+        over = time.perf_counter() >= end
+        return f"no answer {OVER if over else f'within {check.seconds:g} s'}"
     time.sleep(0.1)  # the last words may still be on their way
     how = signal.Signals(-status).name if status < 0 else f"exit code {status}"
     last = f": {errors[-1].strip()}" if errors else ""

@@ -15,6 +15,7 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError, MissingExtra
 from edgeseg.gpu_check.finding import GpuFinding, Skipped
+from edgeseg.packages.extras import missing_extra
 from edgeseg.schema import without_nan
 
 MARK = "check: "
@@ -31,13 +32,17 @@ def carry_out(function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         state, found, figures = "PASS" if outcome.passed else "FAIL", outcome.found, outcome.figures
     except Skipped as skipped:
         state, found = "SKIP", str(skipped)
-    except MissingExtra as missing:
-        state, found, detail = "SKIP", missing.problem, {"remedy": missing.remedy}
+    except MissingExtra as error:
+        state, found, detail = "SKIP", error.problem, {"remedy": error.remedy}
     except EdgesegError as error:
         state, found, detail = "FAIL", error.problem, {"remedy": error.remedy}
     except Exception as error:
-        state, found = "FAIL", f"{type(error).__name__}: {error}"
-        detail = {"traceback": traceback.format_exc()}
+        missing = missing_extra(error) if isinstance(error, ImportError) else None
+        if missing:
+            state, found, detail = "SKIP", missing.problem, {"remedy": missing.remedy}
+        else:
+            state, found = "FAIL", f"{type(error).__name__}: {error}"
+            detail = {"traceback": traceback.format_exc()}
     seconds = round(time.perf_counter() - began, 3)
     return {
         "state": state, "found": found, "seconds": seconds, "figures": figures, "detail": detail

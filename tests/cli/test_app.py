@@ -132,6 +132,13 @@ def test_the_matrix(run):
     assert json.loads(last)["gpus"][0]["capability"] == "7.0"
 
 
+@pytest.mark.parametrize("name", ["results", "graph"])
+def test_what_only_the_checks_of_a_gpu_use_is_refused_without_them(run, tmp_path, name):
+    code, _, err = run("doctor", f"--{name}", "of mine")
+    assert code == 2 and f"fix: edgeseg doctor --gpu --{name} 'of mine'" in err
+    assert not (tmp_path / "of mine").exists()
+
+
 def test_settings_from_a_file_reach_the_card(run, tmp_path):
     write_parts(tmp_path / "grid", train=6, good=0, bad=0)
     (tmp_path / "quick.toml").write_text(

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from edgeseg.errors import ConfigError, CudaError, GateFailed
+from edgeseg.errors import ConfigError, CudaError, GateFailed, ModelError
 from edgeseg.gpu_check.run import check_gpu
-from edgeseg.gpu_check.table import DEVICE, GpuCheck
+from edgeseg.gpu_check.table import DEVICE, ENGINE, GpuCheck
 from tests.kit.errors import fails
 
 
@@ -56,7 +56,30 @@ def test_a_hang_ends_its_check_and_no_other():
 def test_what_the_time_does_not_reach_fails():
     report = check_gpu(checks=[planted("passes")], limit=0.0)
     assert states(report) == [("passes", "FAIL")]
-    assert "not run" in report.results[0].found
+    assert report.results[0].found == "not run within the time for all checks"
+
+
+def test_a_check_that_the_time_for_all_ends_is_not_said_to_take_longer():
+    report = check_gpu(checks=[planted("hangs")], limit=2.0)
+    assert report.results[0].found == "no answer within the time for all checks"
+
+
+def test_builds_of_engines_take_their_own_time():
+    checks = [planted("passes", group=ENGINE), planted("after", function="passes")]
+    assert states(check_gpu(checks=checks, limit=0.0)) == [("passes", "PASS"), ("after", "FAIL")]
+
+
+def test_a_graph_is_for_the_checks_of_engines_alone(exported):
+    checks = [planted("gets", group=ENGINE), planted("passes")]
+    report = check_gpu(checks=checks, graph=exported.graph)
+    assert states(report) == [("gets", "PASS"), ("passes", "PASS")]
+    assert report.results[0].found == str(exported.graph.resolve())
+
+
+def test_another_graph_is_refused_before_the_checks(tmp_path):
+    path = tmp_path / "other.onnx"
+    with fails(ModelError, "model/not-onnx"):
+        check_gpu(checks=[], graph=path)
 
 
 def test_without_a_gpu_nothing_is_checked(tmp_path):

@@ -5,14 +5,15 @@ from importlib import import_module
 
 import pytest
 
-from edgeseg.gpu_check.table import CHECKS, DEVICE
+from edgeseg.gpu_check.table import BUILD, CHECKS, DEVICE, ENGINE
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_check_can_be_called_as_the_table_says(check):
     module, _, name = check.function.partition(":")
     inspect.signature(getattr(import_module(module), name)).bind(**check.arguments)
-    assert check.expected and 0 < check.seconds <= 120
+    assert check.expected
+    assert 0 < check.seconds <= 120 or (check.group, check.seconds) == (ENGINE, BUILD)
 
 
 def test_names_are_unique_and_a_group_is_one_process():

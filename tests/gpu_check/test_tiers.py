@@ -1,6 +1,8 @@
 """Device, engines and cameras, with planted libraries and files."""
 
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from edgeseg import loading
 from edgeseg.exporter import export
 from edgeseg.gpu_check import cameras, device, engines, kernels
 from edgeseg.gpu_check.finding import Skipped
+from edgeseg.gpu_check.worker import carry_out
 from edgeseg.machine.nvml import Gpu, GpuState
 
 GPU = Gpu(name="RTX A2000", compute_capability="8.6", memory_gib=6.0, driver="580.1")
@@ -83,7 +86,13 @@ def test_an_engine_has_its_convolutions_in_fp16(monkeypatch, layers, passed):
 
 def test_both_forms_of_the_head_are_timed_and_the_taken_one_is_told(monkeypatch):
     times = {"cpu": 1.0, "gpu": 1.2}
-    monkeypatch.setattr(engines, "_p50", lambda r, s, c, g, form: (times[form], "an engine"))
+
+    def timed(runtime, side, graph, config, gpu, form):
+        taken = {"onnxruntime": "cpu", "tensorrt-rtx": "gpu"}[runtime]
+        assert form != taken  # the engine of the other checks
+        return times[form or taken], "an engine"
+
+    monkeypatch.setattr(engines, "_p50", timed)
     for runtime, passed in (("onnxruntime", True), ("tensorrt-rtx", False)):
         found = engines.head_forms(runtime=runtime)
         assert found.passed is passed and "cpu 1.00 ms, gpu 1.20 ms; taken: " in found.found
@@ -106,10 +115,29 @@ def test_an_engine_is_built_in_the_form_for_its_target(monkeypatch):
     monkeypatch.setattr(engines, "network", lambda side: None)
     build = engines.built.__wrapped__
     build("tensorrt-rtx", 64)
-    build("tensorrt-rtx", 64, "cpu")
+    build("tensorrt-rtx", 64, form="cpu")
     build("tensorrt", 64, lean=True)
     assert made[:4] == ["gpu", ("tensorrt-rtx", False), "cpu", ("tensorrt-rtx", False)]
     assert made[4:] == ["gpu", ("tensorrt", True)]
+    assert build("tensorrt", 64, "bottle.onnx").graph == Path("bottle.onnx")
+    assert made[6:] == [("tensorrt", False)]
+
+
+def test_a_board_without_pytorch_checks_an_engine_of_a_given_graph(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "edgeseg.exporter.export")  # imported again, by the check
+    given = {"runtime": "onnxruntime", "side": 64}
+    missing = carry_out("edgeseg.gpu_check.engines:build", given)
+    assert (missing["state"], missing["found"]) == ("SKIP", "package torch is not installed.")
+    given["graph"] = str(exported.graph)
+    for name, state, words in (
+        ("build", "PASS", "screws.onnx: onnxruntime "),
+        ("masks", "PASS", "0 verdicts flipped"),
+        ("latency", "SKIP", "ms; eager PyTorch is timed with"),
+        ("head_forms", "SKIP", "a graph has one form of the head"),
+    ):
+        answer = carry_out(f"edgeseg.gpu_check.engines:{name}", given)
+        assert (answer["state"], words in answer["found"]) == (state, True), answer
 
 
 @pytest.mark.parametrize(
