@@ -285,6 +285,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path, settings, code):
 
 def test_a_password_in_clear_text_is_warned_of(tmp_path, monkeypatch, caplog):
     pytest.importorskip("paho.mqtt.client")
+    pytest.importorskip("paho.mqtt.client")
     monkeypatch.setenv("BROKER_PASSWORD", PASSWORD)
     output = opened(
         make_context(tmp_path), "mqtt", host="broker", user="u", password_env="BROKER_PASSWORD"

@@ -65,6 +65,7 @@ def test_the_templates_give_what_the_status_says(tmp_path):
 
 def test_a_broker_keeps_the_descriptions(tmp_path):
     pytest.importorskip("paho.mqtt.client")
+    pytest.importorskip("paho.mqtt.client")
     with Mosquitto(tmp_path / "broker") as broker:
         settings = {"host": "127.0.0.1", "port": broker.port, "discovery": "homeassistant"}
         with opened(make_context(tmp_path), "mqtt", **settings) as output:
