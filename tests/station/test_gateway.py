@@ -112,6 +112,24 @@ def test_nothing_is_ok_while_the_line_is_stopped(station):
     assert Light.shown[-1] == (True, Code.OK)
 
 
+def test_a_record_is_delivered_as_soon_as_it_is_on_the_disk(station, monkeypatch):
+    """It is shown before: what is delivered waits for no look into the journal by itself."""
+    gateway, inspector = station
+    monkeypatch.setattr("edgeseg.station.workers.IDLE", 60.0)
+    Dead.works = [True]
+    worker = next(each for each in gateway._workers if each.config.kind == "dead")
+    assert until(lambda: worker.status()["bad_for"] == 0)
+    inspector.send({"inspection": inspection(1).at(1).document()})
+    told(gateway, inspector)
+    assert Light.shown[-1] == (True, Code.OK)
+    assert worker.done == 0
+    with Journal(gateway._config.folder / FILE) as journal:
+        journal.append(inspection(1))
+    inspector.send({"stored": 1})
+    told(gateway, inspector)
+    assert worker.done == 1
+
+
 def test_an_inspector_that_was_started_again_has_judged_nothing_yet(station):
     gateway, inspector = station
     inspector.send({"inspection": inspection(1, boot="one").document()})
