@@ -83,7 +83,8 @@ def main() -> None:
                     opcua, seconds, interval, folder
                 )
             for title, call in read.items():
-                figures += measured(title, *call(), folder / "state" / FILE)
+                warm_up = round(options.fps)  # the client connects
+                figures += measured(title, *call(), folder / "state" / FILE, warm_up)
         finally:
             station.send_signal(signal.SIGTERM)
             station.wait(60)
@@ -95,7 +96,9 @@ def main() -> None:
     emit("plc", figures, fps=options.fps)
 
 
-def measured(title: str, seen: Seen, late: list[float], journal: Path) -> list[Figure]:
+def measured(
+    title: str, seen: Seen, late: list[float], journal: Path, warm_up: int
+) -> list[Figure]:
     """Return the time from the mask to the client, and that of the sleeps."""
     with opened(journal) as reader:
         records = [(reader.one(index), at) for index, at in seen.items() if index]
@@ -104,9 +107,8 @@ def measured(title: str, seen: Seen, late: list[float], journal: Path) -> list[F
         for record, at in records
         if record is not None and record.ms is not None
     ]
-    times = times[1:]  # the first was there before the client
     return [
-        figure(title, times, unit="ms"),
+        figure(title, times[warm_up:], unit="ms"),
         figure(f"{title}: sleep", [1e3 * each for each in late], unit="ms"),
     ]
 
