@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -68,9 +69,13 @@ class GenicamConnection:
         self._aravis, self._wanted, self._size = aravis, wanted, size
         self._camera = open_device(aravis, address.name)
         self._device = self._camera.get_device()
-        self._gone = threading.Event()
-        self._watch = self._device.connect("control-lost", lambda device: self._gone.set())
-        self.sent, notes = configure(self._camera, address, asked, wanted)
+        self._gone = gone = threading.Event()
+        self._watch = self._device.connect("control-lost", lambda device: gone.set())
+        try:
+            self.sent, notes = configure(self._camera, address, asked, wanted)
+        except BaseException:
+            self._let_go()
+            raise
         self.triggered = address.settings.trigger != "off"
         self._software = address.settings.trigger == "software"
         self.fps = self.sent.fps or DEFAULT_FPS
@@ -161,15 +166,8 @@ class GenicamConnection:
         except Exception as error:  # GLib.Error
             raise LostConnection(str(error)) from error
         if self._software:
-            threading.Thread(target=self._fire, name="trigger", daemon=True).start()
-
-    def _fire(self) -> None:
-        """Trigger the camera; an own thread, because one that is lost answers after seconds."""
-        while self._triggers.get():
-            try:
-                self._camera.software_trigger()
-            except Exception as error:  # GLib.Error, or closed
-                log.warning(f"the camera takes no trigger: {error}")
+            fire = partial(_fire, self._camera, self._triggers)
+            threading.Thread(target=fire, name="trigger", daemon=True).start()
 
     def _lend(self, frame: Frame) -> None:
         """Give Aravis a frame's slot, unless it has it already."""
@@ -309,9 +307,22 @@ class GenicamConnection:
     def close(self) -> None:
         """Take the slots back and let the camera go."""
         self.release()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Give up the control of the camera, which ends with the last reference to it."""
         if self._device is not None:
             self._device.disconnect(self._watch)
         self._camera = self._device = None
+
+
+def _fire(camera: Any, triggers: "SimpleQueue[bool]") -> None:
+    """Trigger a camera; in an own thread, because one that is lost answers after seconds."""
+    while triggers.get():
+        try:
+            camera.software_trigger()
+        except Exception as error:  # GLib.Error
+            log.warning(f"the camera takes no trigger: {error}")
 
 
 class FrameNumbers:

@@ -112,9 +112,20 @@ def configure(
 ) -> tuple[Sent, list[str]]:
     """Set a camera; return what it sends, and what it has of the settings that were asked for.
 
-    SourceError: it refuses a setting, or sends nothing that can be read.
+    SourceError: it refuses a setting, sends nothing that can be read, or answers no more.
     """
-    settings, setter = address.settings, _Setter(address.name)
+    setter = _Setter(address.name)
+    try:
+        return _configure(camera, address.settings, asked, wanted, setter)
+    except SourceError:
+        raise
+    except Exception as error:  # GLib.Error
+        raise setter.refused(f"it does not answer: {error}") from error
+
+
+def _configure(
+    camera: Any, settings: GenicamSettings, asked: Mode, wanted: FrameFormat, setter: "_Setter"
+) -> tuple[Sent, list[str]]:
     _set_region(camera, settings, asked.size, setter)
     name, form = _set_format(camera, settings, asked, wanted, setter)
     if asked.fps is not None:

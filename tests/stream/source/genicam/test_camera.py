@@ -231,6 +231,17 @@ def test_what_the_camera_refuses_is_named(gige, query, code, words):
     assert words in caught.value.problem
 
 
+def test_a_camera_that_refused_a_setting_is_let_go(gige):
+    gige.plug_in()
+    for _ in range(2):
+        try:
+            opened("gain=99", name="127.0.0.1")
+        except SourceError as error:
+            assert "gain 99 (expected 0 to 10)" in error.problem
+    with opened(name="127.0.0.1") as source:
+        assert not Ring(source).read().fault
+
+
 def test_a_missing_camera_is_told_with_those_that_were_found(gige):
     gige.plug_in()
     with fails(SourceError, "source/camera-missing") as caught:
