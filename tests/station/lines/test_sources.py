@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgeseg.stream.source.genicam import connection as connections
 from tests.kit.gige import gige
 from tests.kit.stations import until, write_photos
 from tests.station.lines.test_line import HEIGHT, WIDTH, Bench
@@ -43,3 +44,29 @@ def test_each_file_has_one_record_also_after_a_restart(tmp_path, mode):
         assert [each.verdict for each in bench.records(4)[3:]] == ["anomalous"]
         assert until(lambda: not list(photos.glob("*.png")))
         assert len(bench.records()) == 4
+
+
+@pytest.mark.slow
+def test_missing_packets_and_a_lost_camera_are_recorded_and_it_comes_back(
+    tmp_path, gige, monkeypatch
+):
+    monkeypatch.setattr(connections, "NO_FRAME", 0.5)
+    gige.plug_in(lost=60)
+    source = "genicam://127.0.0.1"
+    with Bench(tmp_path, source=source, width=WIDTH, height=HEIGHT, fps=50.0) as bench:
+        assert until(lambda: {0, 1, 14} & codes(bench) and 14 in codes(bench), 20)
+        gige.unplug()
+        assert until(lambda: 13 in codes(bench), 20)
+        gige.plug_in()
+        count = len(bench.records())
+        assert until(lambda: len(bench.records()) > count + 5, 30)
+        found = bench.records()
+    lost = [each.code for each in found].index(13)
+    assert all(each.score is None for each in found if each.code in (13, 14))
+    assert {each.code for each in found[lost + 1 :]} <= {0, 1, 11}
+    assert all(each.verdict == "unknown" for each in found if each.code in (11, 13, 14))
+
+
+def codes(bench):
+    """The codes of the records so far."""
+    return {each.code for each in bench.records()}
