@@ -62,15 +62,15 @@ class Commands:
             return [self._answer(None, "", f"id is no text of at most {LONGEST} characters")]
         if name not in NAMES:
             return [self._answer(given, "", f"unknown command (expected {', '.join(NAMES)})")]
-        wrong = [field for field in (*TEXTS, "by") if not isinstance(document.get(field, ""), str)]
+        texts = {field: document[field] for field in (*TEXTS, "by") if field in document}
+        wrong = [k for k, v in texts.items() if not (isinstance(v, str) and v.isprintable())]
         if wrong:
-            return [self._answer(given, name, f"{', '.join(wrong)}: no text")]
+            return [self._answer(given, name, f"{', '.join(wrong)}: no printable text")]
         self._count += 1
         key = f"{self._prefix}-{self._count}"
-        by = f"mqtt {document.get('by', '')[:LONGEST]}".strip()
-        texts = {field: document[field] for field in TEXTS if field in document}
+        texts["by"] = f"mqtt {texts.get('by', '')[:LONGEST]}".strip()
         self._waiting[key] = _Waiting(given, name, time.monotonic() + PATIENCE)
-        self._context.command({"command": name, "id": key, "by": by, **texts})
+        self._context.command({"command": name, "id": key, **texts})
         return []
 
     def answers(self) -> list[Message]:

@@ -79,6 +79,8 @@ def test_nobody_can_start_what_somebody_else_has_stopped(inspector, by):
         b'{"command": {"a": 1}}',
         b'{"command": "stop", "reason": 1}',
         b'{"command": "stop", "by": null}',
+        b'{"command": "part", "part": "\\ud800"}',
+        b'{"command": "part", "part": "a\\nb"}',
         b'{"command": "trigger", "camera": {"a": 1}}',
         b'{"command": "stop", "id": {"a": 1}}',
         b'{"command": "stop", "id": "' + b"x" * 200 + b'"}',

@@ -215,10 +215,9 @@ def test_a_trial_does_not_disturb_a_station_that_runs(tmp_path, broker):
             with opened(trial, "mqtt", **settings) as tried:
                 tried.open()
             assert output.send(RECORDS) == 100
-            assert until(lambda: len(ids(listener)) == 100)
-        states = {document["state"] for document in listener.documents("/status")[:-1]}
-    assert states == {"online"}
-    assert not listener.documents("/config")
+            assert until(lambda: len(ids(listener)) == 100 and listener.documents("/status"))
+            assert {document["state"] for document in listener.documents("/status")} == {"online"}
+        assert not listener.documents("/config")
 
 
 def test_of_two_stations_with_one_name_the_first_is_cut_off(tmp_path, broker):
