@@ -8,12 +8,14 @@ change        JSON, at most BODY bytes, and with the header that only the own pa
 """
 
 import hmac
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from edgeseg.errors import EdgesegError
 from edgeseg.log import log
 from edgeseg.station.page.access import VALID, Visitor, is_same_origin
 from edgeseg.station.page.api import STILL_SECONDS, PageRequest, RefusedRequest, Reply
@@ -84,6 +86,10 @@ class PageHandler(BaseHTTPRequestHandler):
             if self.command != "GET":
                 self.close_connection = True  # its body was not read
             reply = Reply.of({"error": str(refused)}, refused.status)
+        except (EdgesegError, sqlite3.Error) as error:  # of the journal, or the disk
+            problem = error.problem if isinstance(error, EdgesegError) else str(error)
+            self.close_connection = True
+            reply = Reply.of({"error": problem}, 503)
         except OSError:  # the other side is gone
             self.close_connection = True
             return

@@ -102,6 +102,8 @@ class LivePictures(Closing):
                 if entry.wanted:
                     try:
                         self._look(name, entry)
+                    except FileNotFoundError:  # the inspector begins, or has ended
+                        pass
                     except OSError as error:
                         warn_once(f"camera {name}: no live picture: {error}")
             time.sleep(LOOK)
@@ -114,7 +116,7 @@ class LivePictures(Closing):
                 entry.memory.close()
                 entry.memory = None
         if entry.memory is None:
-            entry.memory = PictureMemory(self._folder, name)
+            entry.memory = PictureMemory(self._folder, name, create=False)
         entry.memory.want(time.monotonic_ns())
         if entry.seen is None:
             entry.seen = entry.memory.number

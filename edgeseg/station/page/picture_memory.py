@@ -43,13 +43,14 @@ class SharedPicture(NamedTuple):
 class PictureMemory(Closing):
     """The newest picture of one camera, shared by two processes."""
 
-    def __init__(self, folder: Path, camera: str) -> None:
+    def __init__(self, folder: Path, camera: str, *, create: bool = True) -> None:
         """Open or create it; OSError if that cannot be done.
 
-        folder: of the station, which exists.
+        folder: of the station, which exists; create: False for a reader, FileNotFoundError without
+        a writer.
         """
         self.path = place(folder, camera)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         held = os.open(self.path, flags, 0o600)
         try:
             status = os.fstat(held)

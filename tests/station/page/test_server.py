@@ -222,6 +222,13 @@ def test_states_come_as_events(station):
     assert first["station"] == "test"
 
 
+def test_a_damaged_journal_is_named_and_the_page_goes_on(station):
+    (station.folder / "journal.sqlite3").write_bytes(b"no database" * 1000)
+    status, _, body = station.ask("GET", "/api/parts")
+    assert status == 503 and b"journal" in body
+    assert station.json("/api/state")["alive"]
+
+
 def test_another_page_can_change_nothing(station):
     body = {"command": "stop"}
     csrf = station.json("/api/session")["csrf"]
