@@ -93,6 +93,8 @@ class Station:
         self.recipes = {name: "plates" for name in CAMERAS}
         self.changes = {}
         """Of the status of a camera: (name, field) -> value."""
+        self.picture = None
+        """Of camera top; None: a part with a scratch."""
         self.journal = {"trouble": "", "lost": 0, "written": parts}
         self._answers, self._ended, self._shade = [], False, 0
 
@@ -166,7 +168,8 @@ class Station:
                 self._command(message)
             message = self._link.receive(0)
         if self._shade % 3 == 0:
-            self.memory.write(scratched(self._shade % 60))
+            shown = scratched(self._shade % 60) if self.picture is None else self.picture
+            self.memory.write(shown)
         self._shade += 1
         if self.answering:
             self._link.send({"status": self._status()})

@@ -9,7 +9,7 @@ from edgeseg.station.outputs.base import Lamp, OutputContext, StationState
 OUTPUT_BAD = 3.0  # seconds without an answer, after which an output is an alarm
 WORDS = {
     Code.OK: "OK",
-    Code.ANOMALOUS: "defect found",
+    Code.ANOMALOUS: "anomalous",
     Code.UNKNOWN: "cannot be judged",
     Code.DROPPED: "not judged: dropped",
     Code.LATE: "no frame in time",

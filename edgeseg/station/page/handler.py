@@ -8,6 +8,7 @@ change        JSON, at most BODY bytes, and with the header that only the own pa
 """
 
 import hmac
+import select
 import sqlite3
 import time
 from collections.abc import Callable
@@ -222,10 +223,16 @@ class PageHandler(BaseHTTPRequestHandler):
             while not site.closed:
                 found = site.live.after(camera, number, STILL_SECONDS)
                 if found is None:
+                    if self._gone():
+                        return
                     continue
                 number = found.number
                 head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: "
                 self.wfile.write(f"{head}{len(found.data)}\r\n\r\n".encode() + found.data + b"\r\n")
+
+    def _gone(self) -> bool:
+        """Whether the other side of a stream, which has nothing more to say, has ended it."""
+        return bool(select.select([self.connection], [], [], 0)[0])
 
     def _begin(self, kind: str) -> None:
         """Send the head of an answer that ends with its connection."""

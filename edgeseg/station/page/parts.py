@@ -13,13 +13,13 @@ from edgeseg.station.page.document import word
 from edgeseg.station.page.evidence_pictures import NAMES, kept_folder
 from edgeseg.station.page.labels import PartLabels
 
-Shown = Literal["review", "rejected", "unknown", "labeled", "all"]
+Shown = Literal["review", "anomalous", "unknown", "labeled", "all"]
 PAGE = 24  # parts that are shown at once
 MOST = 2000  # records of one question
 KEY = ("device", "boot", "sequence")
 CODES: dict[Shown, tuple[int, ...]] = {
     "review": (Code.ANOMALOUS, Code.UNKNOWN, Code.FROZEN_CAMERA),
-    "rejected": (Code.ANOMALOUS,),
+    "anomalous": (Code.ANOMALOUS,),
     "unknown": tuple(c for c in Code if c not in (Code.OK, Code.ANOMALOUS, Code.LINE_STOPPED)),
     "labeled": tuple(Code),
     "all": tuple(Code),

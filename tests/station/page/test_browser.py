@@ -23,6 +23,8 @@ def opened(browser, station):
     browser.media("screen", "light")
     browser.open(station.url)
     assert browser.until("document.querySelectorAll('.tile').length") == 13
+    # A picture that comes later would move what is below it, and a click would miss.
+    assert browser.until("document.querySelector('.picture img').naturalWidth") == 240
     return browser
 
 
@@ -87,7 +89,7 @@ def test_what_is_shown_and_every_control_of_the_line(opened, station):
 @pytest.mark.slow
 def test_the_threshold_tells_what_would_have_been_and_changes_nothing(opened, station):
     browser = opened
-    assert says(browser, "#meaning", "8 of the last 59 parts would have been rejected; 8 were.")
+    assert says(browser, "#meaning", "8 of the last 59 parts would have been anomalous; 8 were.")
     browser.evaluate("document.querySelector('#slider').focus()")
     browser.press("ArrowLeft")
     assert says(browser, "#meaning", "instead of 0.500")
@@ -95,13 +97,13 @@ def test_the_threshold_tells_what_would_have_been_and_changes_nothing(opened, st
     browser.type("#slider-number", "0.405")
     browser.press("Enter")
     assert says(browser, "#meaning", "At 0.405 instead of 0.500")
-    assert "9 good parts would have been rejected in addition" in text(browser, "#meaning")
+    assert "9 good parts would have been anomalous in addition" in text(browser, "#meaning")
     assert "image_threshold = 0.405 under [[recipe]] plates" in text(browser, "#meaning")
     browser.evaluate(
         "document.querySelector('#slider').value = 0.555;"
         "document.querySelector('#slider').dispatchEvent(new Event('input'))"
     )
-    assert says(browser, "#meaning", "5 rejected parts would have passed")
+    assert says(browser, "#meaning", "5 anomalous parts would have been good")
     browser.click("#slider-back")
     assert says(browser, "#meaning", "At the current threshold, 0.500")
     browser.choose("#scores-last", "100")
@@ -130,7 +132,7 @@ def test_parts_are_reviewed_with_the_mouse_and_with_keys(opened, station):
     assert found == {"bench/b1/57": "defect", "bench/b1/58": "good"}
     browser.choose("#shown", "labeled")
     assert browser.until("document.querySelectorAll('.tile').length == 2")
-    browser.choose("#shown", "rejected")
+    browser.choose("#shown", "anomalous")
     assert browser.until("document.querySelectorAll('.tile').length == 8")
     browser.choose("#shown-camera", "side")
     assert says(browser, "#parts", "No such parts")

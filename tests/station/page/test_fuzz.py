@@ -19,17 +19,9 @@ PATHS = (
     *("/api/command", "/api/login", "/api/logout", "/still/top", "/evidence/57/frame", "/live/x"),
 )
 METHODS = (
-    "GET",
-    "GET",
-    "POST",
-    "POST",
-    "PUT",
-    "HEAD",
-    "OPTIONS",
-    "DELETE",
-    "get",
-    "\x00",
-    "A" * 99,
+    *("GET",) * 9,
+    *("POST",) * 9,
+    *("PUT", "HEAD", "OPTIONS", "DELETE", "get", "\x00", "A" * 99),
 )
 QUERIES = (
     *("camera=top&recipe=plates&last=5", "before=3", "after=1", "shown=all", "size=large", "a=b"),
@@ -62,7 +54,7 @@ def request(random, port, csrf):
             path[:place] + random.choice(("/..", "%2f", "//", "\x7f", "é", "#", "%")) + path[place:]
         )
     body = random.choice(BODIES).encode("utf-8", "surrogatepass") if random.random() < 0.5 else b""
-    lines = [f"{random.choice(METHODS)} {path} HTTP/1.{random.choice('1110x')}"]
+    lines = [f"{random.choice(METHODS)} {path} HTTP/1.{random.choice('1' * 20 + '0x')}"]
     lines += [f"Host: 127.0.0.1:{port}"] * (random.random() < 0.95)
     lines += [f"X-Csrf-Token: {csrf}", "Content-Type: application/json"] * (random.random() < 0.7)
     lines += [f"Content-Length: {len(body)}"] * (random.random() < 0.8)

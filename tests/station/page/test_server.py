@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import time
 
+import numpy as np
 import pytest
 import simplejpeg
 
@@ -16,6 +17,7 @@ from edgeseg.station.outputs.base import OutputContext
 from edgeseg.station.outputs.kinds import open_output
 from edgeseg.station.page import handler
 from edgeseg.station.page.rates import RateLimit
+from edgeseg.station.page.server import STREAMS
 from tests.kit.errors import fails
 from tests.kit.logs import logged
 from tests.kit.pages import Station, lost
@@ -117,7 +119,7 @@ def test_parts_are_shown_newest_first_and_labeled(station):
         60,
         59,
     ]
-    assert station.json("/api/parts?shown=rejected")["parts"][0]["id"] == 58
+    assert station.json("/api/parts?shown=anomalous")["parts"][0]["id"] == 58
     assert station.json("/api/parts?before=53")["parts"][0]["id"] == 52
     assert station.json("/api/parts?camera=side")["parts"] == []
     status, answer = station.change("/api/label", {"id": 57, "label": "defect"})
@@ -210,6 +212,37 @@ def test_without_a_viewer_nobody_asks_for_pictures(station):
 def test_a_camera_without_pictures_answers_in_time(station, monkeypatch):
     monkeypatch.setattr("edgeseg.station.page.api.STILL_SECONDS", 0.05)
     assert station.ask("GET", "/still/side")[::2] == (204, b"")
+
+
+def streams(station):
+    """Return how many connections last, of those that are allowed."""
+    return STREAMS - station.output.server._streams._value
+
+
+def test_a_viewer_that_never_reads_holds_nobody_up_and_is_cut_off(station, monkeypatch):
+    monkeypatch.setattr(handler.PageHandler, "timeout", 0.5)
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", station.port))
+        line.sendall(f"GET /live/top HTTP/1.1\r\nHost: 127.0.0.1:{station.port}\r\n\r\n".encode())
+        assert until(lambda: streams(station) == 1)
+        noise = np.random.default_rng(1).integers(0, 255, (700, 700, 3), np.uint8)
+        station.picture = noise  # fills the buffers of the connection soon
+        number = 0
+        for _ in range(5):
+            status, headers, _ = station.ask("GET", f"/still/top?after={number}")
+            assert status == 200
+            number = int(headers["X-Number"])
+        assert until(lambda: streams(station) == 0, 30)
+
+
+def test_a_viewer_of_a_camera_without_pictures_who_leaves_is_forgotten(station, monkeypatch):
+    monkeypatch.setattr(handler, "STILL_SECONDS", 0.05)
+    with socket.create_connection(("127.0.0.1", station.port), 10) as line:
+        line.sendall(f"GET /live/side HTTP/1.1\r\nHost: 127.0.0.1:{station.port}\r\n\r\n".encode())
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        assert streams(station) == 1
+    assert until(lambda: streams(station) == 0)
 
 
 def test_states_come_as_events(station):

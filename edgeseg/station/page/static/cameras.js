@@ -27,7 +27,7 @@ class Card {
     this.lampMark = el("div");
     this.word = el("strong");
     this.why = el("span", { className: "why" });
-    this.lamp = el("div", { className: "lamp", role: "status", "aria-label": `Verdict of ${name}` },
+    this.lamp = el("div", { className: "lamp", role: "group", "aria-label": `Verdict of ${name}` },
       this.lampMark, el("p", {}, this.word, this.why));
     this.state = el("span", { className: "quiet" });
     this.picture = el("img", { alt: `Live picture of ${name}`, hidden: true });
@@ -63,8 +63,9 @@ class Card {
       this.lamp.className = `lamp ${kind}`;
     }
     setText(this.word, lamp.ok ? "OK" : "NOT OK");
-    const reason = lamp.reason && lamp.reason !== lamp.word && lamp.code < 21 ? `: ${lamp.reason}` : "";
-    setText(this.why, lamp.ok ? "" : `${lamp.word}${reason} (code ${lamp.code})`);
+    const reason = lamp.code < 21 && lamp.reason ? lamp.reason : lamp.word;
+    const why = reason.startsWith(lamp.word) ? reason : `${lamp.word}: ${reason}`;
+    setText(this.why, lamp.ok ? "" : `${why} (code ${lamp.code})`);
     setText(this.state, STATES[camera.state] || "");
     if (camera.recipe && camera.recipe !== this.current) {
       if (!this.touched) this.recipe.value = camera.recipe;

@@ -8,8 +8,12 @@ import { startThreshold } from "/threshold.js";
 let events = null;
 let begun = false;
 let heard = 0;
+let known = "";
 
 function show(state) {
+  const shape = JSON.stringify([state.cameras.map(each => each.name), state.recipes]);
+  if (known && known !== shape) location.reload();  // the station's file was read again
+  known = shape;
   setText(byId("station"), state.station);
   document.title = `${state.alarms.length ? "(!) " : ""}${state.station}`;
   showCameras(byId("camera-list"), state);
@@ -47,7 +51,7 @@ function showOutputs(state) {
     el("td", {}, each.problem || ""))));
   const journal = state.journal;
   setText(byId("journal"), `Journal: ${count(journal.written)} records since the start of the inspection`
-    + `${journal.lost ? `, ${count(journal.lost)} lost` : ""}. ${journal.trouble ? `Trouble: ${journal.trouble}` : "No trouble."} Evidence: ${count(state.evidence.kept)} frames kept`
+    + `${journal.lost ? `, ${count(journal.lost)} lost` : ""}. ${journal.trouble ? `Trouble: ${journal.trouble}.` : "No trouble."} Evidence: ${count(state.evidence.kept)} frames kept`
     + `${state.evidence.gb === null || state.evidence.gb === undefined ? "" : `, ${state.evidence.gb} GB in all`}.`);
 }
 
@@ -73,7 +77,10 @@ function listen() {
       setTimeout(begin, 2000);
     }
   };
-  events.onopen = () => document.body.classList.remove("lost");
+  events.onopen = () => {
+    document.body.classList.remove("lost");
+    readSession().catch(() => {});  // the station may be another process than before
+  };
 }
 
 // A page that is not seen costs the station nothing.

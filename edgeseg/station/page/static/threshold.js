@@ -84,13 +84,13 @@ function explain() {
   const found = changes(), all = data.scores.length, same = Math.abs(data.wanted - data.threshold) < 1e-9;
   const line = (text, extra) => el("li", { className: extra || "" }, text);
   const lines = [
-    line(`${count(found.rejected)} of the last ${count(all)} parts would have been rejected; ${count(found.now)} were.`),
-    line(`${count(found.toRejected)} good parts would have been rejected in addition.`),
-    line(`${count(found.toGood)} rejected parts would have passed.`),
+    line(`${count(found.rejected)} of the last ${count(all)} parts would have been anomalous; ${count(found.now)} were.`),
+    line(`${count(found.toRejected)} good parts would have been anomalous in addition.`),
+    line(`${count(found.toGood)} anomalous parts would have been good.`),
   ];
   if (found.unknown) lines.push(line(`${count(found.unknown)} are unknown, whatever the threshold is.`));
   if (Object.keys(data.labels).length) {
-    lines.push(line(`Of the labeled parts, ${count(found.knownDefect)} with a defect would have passed, and ${count(found.knownGood)} good ones would have been rejected.`,
+    lines.push(line(`Of the labeled parts, ${count(found.knownDefect)} with a defect would have been good, and ${count(found.knownGood)} good ones anomalous.`,
       found.knownDefect ? "bad" : ""));
   }
   const title = same ? `At the current threshold, ${number(data.threshold)}` : `At ${number(data.wanted)} instead of ${number(data.threshold)}`;
@@ -130,7 +130,7 @@ function draw() {
   }
   const at = (value, name, text, y) => {
     const x = Math.min(Math.max(share(value), 0), 1) * width, right = x > width * 0.6;
-    return el("g", { class: name }, el("line", { x1: x, x2: x, y1: y - 8, y2: base }),
+    return el("g", { class: name }, el("line", { x1: x, x2: x, y1: 34, y2: base }),
       el("text", { x: x + (right ? -6 : 6), y: y + 2, "text-anchor": right ? "end" : "start" }, text));
   };
   const same = Math.abs(data.wanted - data.threshold) < 1e-9;
