@@ -82,15 +82,18 @@ class Browser:
         return found
 
     def click(self, selector):
-        """Click with the mouse in the middle of an element."""
-        x, y = self.evaluate(
-            f"""(() => {{
-              const e = document.querySelector({json.dumps(selector)});
-              e.scrollIntoView({{block: "center", behavior: "instant"}});
-              const b = e.getBoundingClientRect();
-              return [b.x + b.width / 2, b.y + b.height / 2];
-            }})()"""
-        )
+        """Click with the mouse in the middle of an element, once it does not move any more."""
+        middle = f"""(() => {{
+            const e = document.querySelector({json.dumps(selector)});
+            e.scrollIntoView({{block: "center", behavior: "instant"}});
+            const b = e.getBoundingClientRect();
+            return [b.x + b.width / 2, b.y + b.height / 2];
+        }})()"""
+        before = None
+        while (found := self.evaluate(middle)) != before:
+            before = found
+            time.sleep(0.1)
+        x, y = found
         for kind in ("mousePressed", "mouseReleased"):
             at = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
             self.call("Input.dispatchMouseEvent", **at)

@@ -25,7 +25,8 @@ def opened(browser, station):
     assert browser.until("document.querySelectorAll('.tile').length") == 13
     # A picture that comes later would move what is below it, and a click would miss.
     assert browser.until("document.querySelector('.picture img').naturalWidth") == 240
-    return browser
+    yield browser
+    browser.open("about:blank")  # while the station still answers
 
 
 def text(browser, selector):
