@@ -73,7 +73,9 @@ class Card {
     }
     this.mark();
     this.triggers.hidden = !(camera.mode === "triggered" && camera.trigger === "software" && session.role === "operate");
-    this.field("Score", lamp.score === undefined || lamp.score === null ? "–" : `${number(lamp.score)} of ${number(lamp.threshold)}`);
+    this.field("Score", number(lamp.score));
+    this.field("Threshold", number(lamp.threshold));
+    if (this.wanted) setText(this.wait, camera.state === "lost" ? "The camera is lost" : "Waiting for the next part");
     this.field("Regions", count(lamp.regions));
     this.field("Latency p50", camera.p50_ms ? `${number(camera.p50_ms, 1)} ms` : "–");
     this.field("p99", camera.p99_ms ? `${number(camera.p99_ms, 1)} ms` : "–");
@@ -128,8 +130,6 @@ class Card {
     if (!this.wanted) {
       this.picture.hidden = true;
       setText(this.wait, "The picture is off");
-    } else {
-      setText(this.wait, "Waiting for the next part");
     }
     this.wait.hidden = false;
     this.look();
