@@ -1,8 +1,8 @@
 """What keeping every frame as evidence costs the loop of a station, and the disk.
 
-    python benchmarks/bench_evidence.py [--size 640x480] [--fps 30] [--seconds 6] [--rounds 4]
+    python benchmarks/bench_evidence.py [--size 640x480] [--fixed-ms 5] [--rounds 15]
 
-A synthetic camera, a backend that computes the red of each pixel on one core, the journal and the
+A synthetic camera, a simulated device that takes the same time for each frame, the journal and the
 evidence of a station, in one process. Evidence is switched on (every frame is kept) and off in
 turn, on the same stream; the first second of each turn is not counted. The camera's metal plate has
 noise, which compresses badly. Not measured: a GPU, a model, a camera's driver, outputs.
@@ -35,6 +35,16 @@ SKIPPED = 1.0  # seconds at the start of each turn
 NETWORK = 256
 
 
+class SleepingDevice(FakeBackend):
+    """Takes the same time for each frame, and no core."""
+
+    seconds = 0.0
+
+    def run(self) -> None:
+        """Wait; the outputs stay 0."""
+        time.sleep(self.seconds)
+
+
 class TimedRecorder(Recorder):
     """Notes how long each frame took: to its mask, and from there to the journal."""
 
@@ -55,8 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="640x480", help="of the frames, in pixels")
     parser.add_argument("--fps", type=float, default=30.0, help="frames per second")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each turn")
-    parser.add_argument("--rounds", type=int, default=4, help="turns with evidence, and without")
+    parser.add_argument("--fixed-ms", type=float, default=5.0, help="of the device, for a frame")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=15, help="turns with evidence, and without")
     parser.add_argument("--folder", type=Path, help="where to write [default: a temporary folder]")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -96,7 +107,8 @@ def measure(
         versions={},
     )
     settings = stream_config(camera)
-    judge = Judge(open_requests(FakeBackend(card), settings), card, settings, recipe="red")
+    SleepingDevice.seconds = options.fixed_ms / 1e3
+    judge = Judge(open_requests(SleepingDevice(card), settings), card, settings, recipe="red")
     settings_of = {"off": EvidenceConfig(quota_gb=0), "on": EvidenceConfig(good_share=1.0)}
     times: dict[str, list[tuple[float, float]]] = {"off": [], "on": []}
     with Journal(folder / FILE) as journal, EvidenceKeeper(folder) as keeper:

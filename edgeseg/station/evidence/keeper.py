@@ -44,7 +44,7 @@ from edgeseg.verdict.verdict import FROZEN_CAMERA, GOOD
 BUFFERS = 8
 FILES = 5  # of a kept frame, with its folder
 COPIED = ("frame", "mask", "anomaly_map")
-NICE = 10  # of the thread that writes: it takes no time that inference needs
+NICE = 5  # more than the process, for the thread that writes: inference goes first
 LOOK = 1.0  # seconds between two looks at a disk that is full
 RETRY = 5.0  # seconds without evidence after a frame that could not be written
 PATIENCE = 5.0  # seconds that the end waits for what is not written yet
@@ -169,7 +169,8 @@ class EvidenceKeeper(Closing):
 
     def _work(self) -> None:
         with suppress(OSError, AttributeError):  # not on Linux
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+            nice = os.getpriority(os.PRIO_PROCESS, 0) + NICE
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
         while True:
             self._look()
             copy = self._next()

@@ -1,7 +1,7 @@
 """What people say of parts that were rejected or unknown: good, defect or unclear.
 
 PartLabels    the page writes them, in the file of the gateway's cursors
-labels()      what all of them are, for `edgeseg replay` and other readers
+read_labels   of evidence/labels.py reads them, for `edgeseg replay`
 """
 
 import sqlite3
