@@ -6,12 +6,14 @@ It builds FP32 convolutions there, and sums: the axis that a product sums over b
     x [a, b, c, K] @ w [K, M]        =  swap(convolve(swap(x), w.T))      swap: axes 1 and 3
     w [M, K] @ x [a, b, K, d]        =  swap(convolve(swap(x), w))        swap: axes 1 and 2
 
-The products of `model/pixels/` have few terms. They are multiplied and summed, which TensorRT-RTX
+The products of `model/pixels/` and of the input check have few terms. They are multiplied and summed, which TensorRT-RTX
 fuses with what is around them; as convolutions of g groups it would multiply zeros.
 
     w [g, M, K] @ x [a, g, K, d]     =  sum(w [g, M, K, 1] * x [a, g, 1, K, d], axis 3)
     w [M, K] @ x [a, K, d]           =  sum(w [M, K, 1] * x [a, 1, K, d], axis 2)
     x [g, c, K] @ w [g, K, M]        =  sum(x [g, c, 1, K] * w.T [g, 1, M, K], axis 3)
+    x [a, c, K] @ w [K, M]           =  sum(x [a, c, 1, K] * w.T [1, M, K], axis 3)
+    x [a, K] @ w [K, M]              =  sum(x [a, 1, K] * w.T [1, M, K], axis 2)
 """
 
 import numpy as np
@@ -42,9 +44,9 @@ def without_products(model: ModelProto) -> ModelProto:
         elif place == 0 and (matrix.ndim, len(sizes)) in ((3, 4), (2, 3)):
             apart = [*sizes[:-2], 1, *sizes[-2:]]
             _sum(graph, node, data, matrix[..., None], apart, axis=len(sizes) - 1)
-        elif place == 1 and (matrix.ndim, len(sizes)) == (3, 3):
-            factors = matrix.transpose(0, 2, 1)[:, None]
-            _sum(graph, node, data, factors, [*sizes[:2], 1, sizes[2]], axis=3)
+        elif place == 1 and (matrix.ndim, len(sizes)) in ((3, 3), (2, 3), (2, 2)):
+            factors = np.expand_dims(matrix.swapaxes(-1, -2), -3)
+            _sum(graph, node, data, factors, [*sizes[:-1], 1, sizes[-1]], axis=len(sizes))
     return graph.to_proto()
 
 
