@@ -41,9 +41,12 @@ def tell_form(card: GraphCard, runtime: RuntimeName, config: BuildConfig, here: 
     if card.optimized_for in (wanted, "any") or config.via != "onnx":
         return
     target = "a Jetson" if here.jetson else {"cpu": "a CPU", "gpu": "a discrete GPU"}[wanted]
+    height, width = card.frame_size
+    same = f"--frame-size {width}x{height} --format {card.frame_format}"  # the same frames
+    same += f" --batch {card.frame_shape[0]}" if card.frame_shape[0] > 1 else ""
     again = ", then calibrate again" if config.precision == "int8" else ""
     log.info(
         f"the head of this graph has {HAS[card.optimized_for]} than the form for {target}. Which "
-        f"is faster was not measured here; the other: edgeseg export {quoted(card.name)} "
+        f"is faster was not measured here; the other: edgeseg export {quoted(card.name)} {same} "
         f"--optimize-for {wanted}{again}"
     )

@@ -6,8 +6,9 @@ It builds FP32 convolutions there, and sums: the axis that a product sums over b
     x [a, b, c, K] @ w [K, M]        =  swap(convolve(swap(x), w.T))      swap: axes 1 and 3
     w [M, K] @ x [a, b, K, d]        =  swap(convolve(swap(x), w))        swap: axes 1 and 2
 
-The products of `model/pixels/` and of the input check have few terms. They are multiplied and summed, which TensorRT-RTX
-fuses with what is around them; as convolutions of g groups it would multiply zeros.
+The products of `model/pixels/` and of the input check have few terms. They are multiplied and
+summed, which TensorRT-RTX fuses with what is around them; as convolutions of g groups it would
+multiply zeros.
 
     w [g, M, K] @ x [a, g, K, d]     =  sum(w [g, M, K, 1] * x [a, g, 1, K, d], axis 3)
     w [M, K] @ x [a, K, d]           =  sum(w [M, K, 1] * x [a, 1, K, d], axis 2)

@@ -57,7 +57,7 @@ def test_the_form_that_a_build_exports(monkeypatch, settings, form):
             ORIN,
             "tensorrt",
             "fp16",
-            ("for a Jetson", "edgeseg export red --optimize-for cpu"),
+            ("for a Jetson", "edgeseg export red --frame-size ", "--optimize-for cpu"),
         ),
         ("gpu", CPU, "openvino", "fp16", ("more MACs than the form for a CPU",)),
         ("gpu", RTX, "tensorrt", "fp16", ()),
@@ -69,3 +69,11 @@ def test_a_graph_in_the_form_for_another_target(said, form, here, runtime, preci
     tell_form(card, runtime, BuildConfig(precision=precision), here)
     assert len(said) == bool(words)
     assert all(word in said[0] for word in words)
+
+
+def test_the_other_form_is_exported_for_the_same_frames(said):
+    card = make_card(640, 480, batch=2, frame_format="rgb", name="red", optimized_for="cpu")
+    tell_form(card, "tensorrt", BuildConfig(), RTX)
+    command = "edgeseg export red --frame-size WxH --format rgb --batch 2 --optimize-for gpu"
+    height, width = card.frame_size
+    assert said[0].endswith(command.replace("WxH", f"{width}x{height}"))
