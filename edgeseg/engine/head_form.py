@@ -42,11 +42,11 @@ def tell_form(card: GraphCard, runtime: RuntimeName, config: BuildConfig, here: 
         return
     target = "a Jetson" if here.jetson else {"cpu": "a CPU", "gpu": "a discrete GPU"}[wanted]
     height, width = card.frame_size
-    same = f"--frame-size {width}x{height} --format {card.frame_format}"  # the same frames
-    same += f" --batch {card.frame_shape[0]}" if card.frame_shape[0] > 1 else ""
+    batch = card.frame_shape[0]
     again = ", then calibrate again" if config.precision == "int8" else ""
     log.info(
         f"the head of this graph has {HAS[card.optimized_for]} than the form for {target}. Which "
-        f"is faster was not measured here; the other: edgeseg export {quoted(card.name)} {same} "
-        f"--optimize-for {wanted}{again}"
+        f"is faster was not measured here; the other: edgeseg export {quoted(card.name)} "
+        f"--frame-size {quoted(f'{width}x{height}')} --format {quoted(card.frame_format)} "
+        f"--batch {quoted(str(batch))} --optimize-for {wanted}{again}"
     )
