@@ -29,6 +29,8 @@ from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.log import log
 from edgeseg.station.child import Child, run_child
 from edgeseg.station.config import StationConfig, read_station
+from edgeseg.station.cursors import FILE as CURSORS
+from edgeseg.station.cursors import furthest
 from edgeseg.station.evidence.keeper import EvidenceKeeper
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.journal import FILE, Journal
@@ -59,7 +61,8 @@ class Inspector(Closing):
         self.boot = f"{int(time.time()):x}{secrets.token_hex(2)}"
         with ExitStack() as stack:
             limit = round(config.station.journal_gb * 1e9)
-            journal = Journal(config.folder / FILE, limit_bytes=limit)
+            after = furthest(config.folder / CURSORS)
+            journal = Journal(config.folder / FILE, limit_bytes=limit, after=after)
             self.journal = stack.enter_context(journal)
             self.journal.tell(taken=self._tell, stored=self._tell_stored)
             self._keeper = stack.enter_context(EvidenceKeeper(config.folder))

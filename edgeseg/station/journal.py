@@ -49,8 +49,10 @@ _LAST = "select coalesce((select seq from sqlite_sequence where name='inspection
 class Journal(Closing):
     """The one writer of a journal; `append` may be called by several threads."""
 
-    def __init__(self, path: Path, *, limit_bytes: int = 0) -> None:
+    def __init__(self, path: Path, *, limit_bytes: int = 0, after: int = 0) -> None:
         """limit_bytes: of the file, from where on the oldest records go; 0: none.
+
+        after: the last id that an output has, which no record gets again.
 
         WriteError: the folder or the file cannot be written. EdgesegError (`files/locked`): another
         station writes it.
@@ -67,7 +69,7 @@ class Journal(Closing):
                 self._file = _connect(path)
                 self._file.execute("pragma journal_mode=wal")
                 self._file.executescript(_TABLE)
-                (self._last,) = self._file.execute(_LAST).fetchone()
+                self._last = max(*self._file.execute(_LAST).fetchone(), after)
             except (OSError, sqlite3.Error) as error:
                 raise unreadable(path, error) from error
             self._open = stack.pop_all()
