@@ -18,7 +18,7 @@ from edgeseg.errors import EdgesegError
 from edgeseg.log import install_handler, log
 from edgeseg.station.link import Link
 
-READY = b"r"
+READY, REREAD = b"r", b"R"
 
 
 class Child:
@@ -36,6 +36,11 @@ class Child:
         """Tell the supervisor that the work has begun."""
         with suppress(OSError):
             self._life.send(READY)
+
+    def reread(self) -> None:
+        """Tell the supervisor that the station's file was read again, and is used."""
+        with suppress(OSError):
+            self._life.send(REREAD)
 
     @property
     def over(self) -> bool:

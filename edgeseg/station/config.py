@@ -230,6 +230,19 @@ def read_station(path: Path) -> StationConfig:
     return found
 
 
+def read_again(path: Path, before: StationConfig) -> StationConfig:
+    """Read the file of a station that runs; ConfigError also for what needs a new start."""
+    found = read_station(path)
+    if found.folder != before.folder:
+        raise ConfigError(
+            f"{shown(path)}: the folder of the state is {shown(found.folder)}, and was "
+            f"{shown(before.folder)} (expected the same while the station runs).",
+            remedy="end the station and start it again, or give the folder its name back",
+            code="station/folder",
+        )
+    return found
+
+
 def host_port(address: str) -> tuple[str, int]:
     """Split `127.0.0.1:8765` or `[::1]:8765`; ConfigError for anything else."""
     host, _, port = address.rpartition(":")

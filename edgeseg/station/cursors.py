@@ -60,7 +60,7 @@ class Cursors(Closing):
 
 
 def furthest(path: Path) -> int:
-    """Return the largest cursor; 0 without any, and for a file that the gateway will complain of."""
+    """Return the largest cursor; 0 without any, or if the file cannot be read."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
             (last,) = file.execute("select coalesce(max(last), 0) from cursor").fetchone()

@@ -21,7 +21,7 @@ from edgeseg.errors import WriteError
 from edgeseg.log import log
 from edgeseg.schema import build
 from edgeseg.station.child import Child, run_child
-from edgeseg.station.config import OutputConfig, StationConfig, read_station
+from edgeseg.station.config import OutputConfig, StationConfig, read_again, read_station
 from edgeseg.station.cursors import FILE as CURSORS
 from edgeseg.station.cursors import Cursors
 from edgeseg.station.inspection import LINE_STOPPED, Code, Inspection
@@ -119,9 +119,7 @@ class Gateway(Closing):
             except ValueError:
                 return False
             for each in (*self._missed(found), found):
-                self._lamps[each.camera] = Lamp(each.ok, each.code, each.reason, each)
-                self._recent.append(each)
-            self._last = max(self._last, found.id)
+                self._take_in(each)
             return True
         if isinstance(message.get("status"), dict):
             before, status = self._state.status, message["status"]
@@ -129,8 +127,23 @@ class Gateway(Closing):
             changed = [n for n in ("boot", "stopped", "answers") if before.get(n) != status.get(n)]
             if "boot" in changed:
                 self._begin(status.get("boot"))
-            return bool(changed)
+            return self._catch_up(status) or bool(changed)
         return False
+
+    def _catch_up(self, status: dict[str, Any]) -> bool:
+        """Show the records that did not come by the link, and that no later one told of."""
+        last = status.get("journal", {}).get("last", 0)
+        if not self._recent or last <= self._recent[-1].id:
+            return False
+        found = self._between(self._recent[-1].id, last)
+        for each in found:
+            self._take_in(each)
+        return bool(found)
+
+    def _take_in(self, found: Inspection) -> None:
+        self._lamps[found.camera] = Lamp(found.ok, found.code, found.reason, found)
+        self._recent.append(found)
+        self._last = max(self._last, found.id)
 
     def _begin(self, boot: Any) -> None:
         """Take every verdict of an inspector that has ended from the lamps."""
@@ -143,12 +156,16 @@ class Gateway(Closing):
         last = self._recent[-1].id if self._recent else found.id
         if found.id <= last:  # of a new journal
             self._recent.clear()
-        start = max(last, found.id - RECENT)
-        if found.id <= start + 1:
+        return self._between(last, found.id - 1)
+
+    def _between(self, last: int, newest: int) -> list[Inspection]:
+        """Return the records after `last` up to `newest`, at most as many as a state has."""
+        start = max(last, newest + 1 - RECENT)
+        if newest <= start:
             return []
         try:
             with opened(self._config.folder / FILE) as reader:
-                return reader.after(start, found.id - 1 - start)
+                return reader.after(start, newest - start)
         except (WriteError, ValueError, sqlite3.Error) as error:
             log.warning(f"the records after {last} cannot be read: {error}")
             return []
@@ -173,8 +190,7 @@ class Gateway(Closing):
         outputs = {worker.config.name: worker.status() for worker in self._workers}
         self._state = replace(self._state, outputs=outputs)
         cursors = [each.cursor for each in self._workers if isinstance(each, Delivery)]
-        if cursors:
-            self._link.send({"kept": min(cursors)})
+        self._link.send({"kept": min(cursors, default=self._last)})
         for worker in self._workers:
             name, config = f"output {worker.config.name}", worker.config
             dead = config.require and worker.bad_for > config.require_s
@@ -191,8 +207,24 @@ def main(file: Path, link: Link, child: Child) -> None:
     sys.setswitchinterval(SWITCH)
     with Gateway(config, link) as gateway:
         child.ready()
-        while not child.over and not child.reload:
+        while not child.over:
             gateway.step(0.1)
+            if child.reload and _is_usable(file, config):
+                return  # the supervisor starts it again
+
+
+def _is_usable(file: Path, before: StationConfig) -> bool:
+    """Whether the outputs of the station's file can be made."""
+    try:
+        config = read_again(file, before)
+        context = OutputContext.of(config, command=lambda message: None)
+        for each in config.outputs:
+            with open_output(each, context):
+                pass
+    except Exception as error:  # of a plugin or a library, too
+        log.error(f"the outputs stay as they were, the station's file has an error: {error}")
+        return False
+    return True
 
 
 if __name__ == "__main__":

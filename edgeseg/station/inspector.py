@@ -28,7 +28,7 @@ from edgeseg.closing import Closing
 from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.log import log
 from edgeseg.station.child import Child, run_child
-from edgeseg.station.config import StationConfig, read_station
+from edgeseg.station.config import StationConfig, read_again, read_station
 from edgeseg.station.cursors import FILE as CURSORS
 from edgeseg.station.cursors import furthest
 from edgeseg.station.evidence.keeper import EvidenceKeeper
@@ -52,7 +52,7 @@ class Inspector(Closing):
 
     def __init__(self, config: StationConfig, link: Link) -> None:
         """EdgesegError: a model, the journal or a setting that cannot be used."""
-        self._link = link
+        self._link, self.config = link, config
         self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS)
         self._stops: dict[str, str] = {}
         self._gpios: list[Gpio] = []
@@ -60,9 +60,8 @@ class Inspector(Closing):
         self._told = 0.0
         self.boot = f"{int(time.time()):x}{secrets.token_hex(2)}"
         with ExitStack() as stack:
-            limit = round(config.station.journal_gb * 1e9)
             after = furthest(config.folder / CURSORS)
-            journal = Journal(config.folder / FILE, limit_bytes=limit, after=after)
+            journal = Journal(config.folder / FILE, limit_bytes=_limit(config), after=after)
             self.journal = stack.enter_context(journal)
             self.journal.tell(taken=self._tell, stored=self._tell_stored)
             self._keeper = stack.enter_context(EvidenceKeeper(config.folder))
@@ -105,6 +104,7 @@ class Inspector(Closing):
                 "trouble": self.journal.trouble,
                 "lost": self.journal.lost,
                 "written": self.journal.count,
+                "last": self.journal.told,
             },
             "evidence": self._keeper.status(),
             "answers": list(self._answers),
@@ -112,14 +112,23 @@ class Inspector(Closing):
         }
 
     def reload(self, config: StationConfig) -> None:
-        """Change to another configuration; the old one stays if a model cannot be opened.
+        """Change to another configuration; the old one stays if the new one cannot be opened.
 
         The frames in flight are finished and recorded before.
         """
         recipes = Recipes(config)
+        self._end_lines()
+        try:
+            self._open(config, recipes)
+        except EdgesegError:
+            self._open(self.config)
+            raise
+        self.config = config
+        self.journal.limit = _limit(config)
+
+    def _end_lines(self) -> None:
         self._lines.close()
         self._lines = ExitStack()
-        self._open(config, recipes)
 
     def close(self) -> None:
         """Finish the frames in flight, and close the journal."""
@@ -228,6 +237,11 @@ def _viewer(config: StationConfig, camera: str, stack: ExitStack) -> Preview | N
         return None
 
 
+def _limit(config: StationConfig) -> int:
+    """Return the bytes that the journal may have."""
+    return round(config.station.journal_gb * 1e9)
+
+
 def _status(line: CameraLine) -> dict[str, Any]:
     recorder, latency = line.recorder, line.recorder.latency
     return {
@@ -257,13 +271,14 @@ def main(file: Path, link: Link, child: Child) -> None:
             beats += 1
             watchdog.progress(beats)
             if child.reload:
-                _reload(inspector, file)
+                _reload(inspector, file, child)
 
 
-def _reload(inspector: Inspector, file: Path) -> None:
+def _reload(inspector: Inspector, file: Path, child: Child) -> None:
     try:
-        inspector.reload(read_station(file))
+        inspector.reload(read_again(file, inspector.config))
         log.info("the station's file was read again")
+        child.reread()
     except EdgesegError as error:
         log.error(f"the station's file was not taken: {error}")
 

@@ -57,7 +57,7 @@ class Journal(Closing):
         WriteError: the folder or the file cannot be written. EdgesegError (`files/locked`): another
         station writes it.
         """
-        self._path, self._limit = path, limit_bytes
+        self._path, self.limit = path, limit_bytes
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,6 +80,8 @@ class Journal(Closing):
         self.lost = 0
         """Records that found no room in memory."""
         self.count = 0
+        self.told = 0
+        """The id of the newest record that `taken` knows of."""
         self._waiting: deque[Inspection] = deque()
         self._taken = 0
         """Records that were handed over, with those lost."""
@@ -120,6 +122,7 @@ class Journal(Closing):
                     self.lost += 1
                 mine = self._taken
             self._on_taken(placed)  # while the disk is written
+            self.told = placed.id
         with self._changed:
             if not room or self.trouble:
                 return False
@@ -191,13 +194,13 @@ class Journal(Closing):
     def _shrink(self, added: int) -> None:
         """Delete the oldest records beyond the limit: of good parts first."""
         before, self.count = self.count, self.count + added
-        if not self._limit or before // CHECK_EVERY == self.count // CHECK_EVERY:
+        if not self.limit or before // CHECK_EVERY == self.count // CHECK_EVERY:
             return
         try:
             (pages,) = self._file.execute("pragma page_count").fetchone()
             (free,) = self._file.execute("pragma freelist_count").fetchone()
             (size,) = self._file.execute("pragma page_size").fetchone()
-            if (pages - free) * size <= self._limit:
+            if (pages - free) * size <= self.limit:
                 return
             (rows,) = self._file.execute("select count(*) from inspection").fetchone()
             with self._file:

@@ -4,9 +4,10 @@
       +-- inspector    cameras, models, journal
       +-- gateway      outputs and page
 
-SIGHUP reads the station's file again, SIGTERM and Ctrl-C end the station: the inspector finishes
-its frames, then the gateway delivers what it can in two seconds. An inspector that ends with an
-error before it was ready ends the station with it; later it is started again, as the gateway is.
+SIGHUP reads the station's file again: the inspector first, then the gateway if the inspector uses
+the file. SIGTERM and Ctrl-C end the station: the inspector finishes its frames, then the gateway
+delivers what it can in two seconds. An inspector that ends with an error before it was ready ends
+the station with it; later it is started again, as the gateway is.
 """
 
 import os
@@ -25,7 +26,7 @@ from typing import Any
 from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.interrupt import stop_requests
 from edgeseg.log import log
-from edgeseg.station.child import READY
+from edgeseg.station.child import READY, REREAD
 from edgeseg.station.config import read_station
 from edgeseg.station.link import pair
 
@@ -60,8 +61,10 @@ class _Process:
         self.name, self._file, self._link = name, file, link
         nice = shutil.which("nice") if name == "gateway" else None
         self._nice = [nice, "-n", NICE] if nice else []
-        self.restarts = -1
+        self.restarts = 0
         self.ready = False
+        self.reread = False
+        """Whether it has read its file again; the caller clears it."""
         self._process: subprocess.Popen[bytes] | None = None
         self._life: socket.socket | None = None
         self._pause, self._due, self._began = FIRST_PAUSE, 0.0, 0.0
@@ -77,10 +80,10 @@ class _Process:
                 [*command, str(self._link.fileno()), str(theirs.fileno())],
                 pass_fds=(self._link.fileno(), theirs.fileno()),
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's Ctrl-C is for the supervisor alone
                 env=environment,
             )
         self._life, self._began = ours, time.monotonic()
-        self.restarts += 1
 
     def tend(self) -> int | None:
         """Start it again if it has ended; return the exit code of one that never was ready."""
@@ -89,16 +92,17 @@ class _Process:
             if now >= self._due:
                 self.start()
             return None
-        if not self.ready and self._life is not None:
-            readable, _, _ = select.select([self._life], [], [], 0)
-            with suppress(OSError):
-                self.ready = bool(readable) and self._life.recv(1) == READY
+        self._listen()
         code = self._process.poll()
         if code is None:
             return None
         self._forget()
         if not self.ready and code > 0:
             return code
+        if code == 0:  # it reads its file again
+            self.start()
+            return None
+        self.restarts += 1
         steady = now - self._began > STEADY
         self._pause = FIRST_PAUSE if steady else min(2 * self._pause, LONGEST_PAUSE)
         self._due = now + self._pause
@@ -121,6 +125,14 @@ class _Process:
             self._process.kill()
             self._process.wait()
         self._forget()
+
+    def _listen(self) -> None:
+        if self._life is None or not select.select([self._life], [], [], 0)[0]:
+            return
+        with suppress(OSError):
+            said = self._life.recv(64)
+            self.ready |= READY in said
+            self.reread |= REREAD in said
 
     def _forget(self) -> None:
         if self._life is not None:
@@ -148,16 +160,18 @@ def run_station(file: Path) -> StationReport:
         for process in reversed(processes):  # the inspector ends first
             stack.callback(process.stop)
         stop = stack.enter_context(stop_requests())
-        inspector = processes[0]
+        inspector, gateway = processes
         hup = _Hangup()
         while not stop.requested:
             for process in processes if inspector.ready else processes[:1]:  # it makes the journal
                 code = process.tend()
                 if code is not None:
                     raise _Ended(process.name, code)
-            if hup.taken():
-                for process in processes:
-                    process.signal(signal.SIGHUP)
+            if inspector.ready and hup.taken():
+                inspector.signal(signal.SIGHUP)
+            if inspector.reread:
+                inspector.reread = False
+                gateway.signal(signal.SIGHUP)
             time.sleep(POLL)
     restarts = {process.name: process.restarts for process in processes}
     return StationReport(round(time.monotonic() - began, 1), restarts)

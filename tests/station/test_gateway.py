@@ -160,6 +160,33 @@ def test_records_that_the_link_had_no_room_for_come_from_the_journal(station, tm
     assert [each.id for each in gateway.state.recent] == [1], "a new journal counts from 1"
 
 
+def test_a_record_that_the_link_had_no_room_for_is_shown_before_the_next_one(station):
+    gateway, inspector = station
+    with Journal(gateway._config.folder / FILE) as journal:
+        journal.append(inspection(1))
+        journal.append(inspection(2, code=Code.ANOMALOUS))
+    inspector.send({"inspection": inspection(1).at(1).document()})
+    told(gateway, inspector, 0.1)
+    assert Light.shown[-1] == (True, Code.OK)
+    inspector.send({"status": {"journal": {"last": 2}}})
+    told(gateway, inspector, 0.1)
+    assert Light.shown[-1] == (False, Code.ANOMALOUS)
+
+
+def test_without_an_output_that_delivers_old_records_may_go(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgeseg.station.outputs.kinds.KINDS", {"light": f"{__name__}:Light"})
+    rest = '[[output]]\nkind = "light"\npath = "x"\n'
+    config = read_station(
+        write_station(tmp_path, cameras={"top": {"source": "test://64x48@5"}}, rest=rest)
+    )
+    with Journal(config.folder / FILE) as journal:
+        journal.append(inspection(1))
+    ours, theirs = pair()
+    with Link(ours) as inspector, Link(theirs) as link, Gateway(config, link) as gateway:
+        gateway.step(0.01)
+        assert inspector.receive(1.0) == {"kept": 1}
+
+
 def test_a_dead_output_that_is_required_stops_the_line_until_it_works(station):
     gateway, inspector = station
     commands = until(lambda: told(gateway, inspector, 0.3))

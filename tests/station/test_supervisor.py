@@ -62,13 +62,40 @@ def test_a_new_file_is_read_without_an_end(tmp_path):
         process.send_signal(signal.SIGHUP)
         assert until(lambda: lines(file)[-1]["recipe"] == "second", 30)
         assert child(process, "inspector") == inspector
-        file.write_text("nonsense")
-        process.send_signal(signal.SIGHUP)
-        before = len(lines(file))
-        assert until(lambda: child(process, "inspector") == inspector, 1)
     found = lines(file)
     assert [each["sequence"] for each in found] == list(range(1, len(found) + 1))
-    assert before
+
+
+WRONG = {
+    "nonsense": "nonsense",
+    "a line that the machine lacks": '[[gpio]]\nchip = "/dev/none"\nok = 1\n',
+    "another folder": None,
+    "an output without its path": '[[output]]\nkind = "jsonl"\nname = "second"\n',
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_file_changes_nothing(tmp_path, wrong):
+    cameras = {"top": {"source": "test://64x48@20"}}
+    file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
+    with running(file) as process:
+        assert until(lambda: len(lines(file)) > 5, 60)
+        before = child(process, "inspector"), child(process, "gateway")
+        text = file.read_text()
+        file.write_text(
+            text + WRONG[wrong]
+            if WRONG[wrong]
+            else text.replace('name = "test"', 'name = "test"\nfolder = "other"')
+        )
+        process.send_signal(signal.SIGHUP)
+        said = iter(process.stderr.readline, "")
+        assert any("not taken" in line or "stay as they were" in line for line in said)
+        count = len(lines(file))
+        assert until(lambda: len(lines(file)) > count + 10, 30)
+        assert (child(process, "inspector"), child(process, "gateway")) == before
+    found = lines(file)
+    assert [each["sequence"] for each in found] == list(range(1, len(found) + 1))
+    assert {each["recipe"] for each in found} == {"plates"}
 
 
 def test_what_cannot_begin_says_why_and_ends(tmp_path):

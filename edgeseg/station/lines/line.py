@@ -154,8 +154,10 @@ class CameraLine:
                 pause = FIRST_PAUSE
             self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        if self._software is not None:
+        while self._software is not None:  # a source that has ended gives no frame
             self._software.expire(all_of_them=True)
+            if self._stopping.wait(TICK):
+                break
 
     def _wait(self, seconds: float) -> None:
         """Wait, and answer the triggers that come meanwhile."""

@@ -31,7 +31,7 @@ class Camera(Source):
     def __init__(self):
         super().__init__("made", 30.0)
         self.reds, self.more = [], threading.Condition()
-        self.unplugged, self.asked = False, 0
+        self.unplugged, self.ended, self.asked = False, False, 0
 
     def show(self, *reds):
         with self.more:
@@ -43,16 +43,19 @@ class Camera(Source):
             self.unplugged = True
             self.more.notify_all()
 
+    def end(self):
+        self.ended = True
+
     def trigger(self):
         self.asked += 1
 
     def read_into(self, frame):
         with self.more:
-            while not self.reds and not self.unplugged and not self.stopping.is_set():
+            while not (self.reds or self.unplugged or self.ended or self.stopping.is_set()):
                 self.more.wait(0.02)
             if self.unplugged:
                 raise SourceError("the cable is out.", remedy="plug it in", code="source/lost")
-            if self.stopping.is_set():
+            if self.ended or self.stopping.is_set():
                 return False
             red = self.reds.pop(0)
         image = frame.buffer("bgr", (HEIGHT, WIDTH, 3))
@@ -258,6 +261,17 @@ def test_triggers_are_answered_while_there_is_no_camera(tmp_path, cameras):
         found = bench.records(2)
         assert "no such camera" in bench.line.problem
     assert [each.code for each in found] == [Code.CAMERA_LOST, Code.LATE]
+
+
+def test_triggers_are_answered_after_the_source_has_ended(tmp_path, cameras):
+    camera = {"mode": "triggered", "deadline_ms": 60_000.0}
+    with Bench(tmp_path, **camera) as bench:
+        until(lambda: cameras)
+        cameras[0].end()
+        assert until(lambda: bench.line.state == "ended")
+        bench.line.trigger("A")
+        found = bench.records(1)
+    assert [(each.code, each.part) for each in found] == [(Code.LATE, "A")]
 
 
 def test_a_stopped_line_passes_nothing(tmp_path, cameras):
