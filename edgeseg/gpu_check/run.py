@@ -15,6 +15,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -179,18 +180,22 @@ def carry_out_group(checks: list[GpuCheck], end: float) -> list[GpuResult]:
         if time.perf_counter() >= end:
             results += [_failed(check, f"not run {OVER}") for check in left]
             break
-        results += _carry_out(left, end)
+        with tempfile.TemporaryDirectory(prefix="edgeseg-", ignore_cleanup_errors=True) as scratch:
+            results += _carry_out(left, end, scratch)
     return results
 
 
-def _carry_out(checks: list[GpuCheck], end: float) -> list[GpuResult]:
-    """Return the results of one process, up to and with the first check that did not answer."""
+def _carry_out(checks: list[GpuCheck], end: float, scratch: str) -> list[GpuResult]:
+    """Return the results of one process, up to and with the first check that did not answer.
+
+    scratch: the folder for its temporary files, engines among them; it cannot remove them itself.
+    """
     root = str(Path(edgeseg.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     words = [w for check in checks for w in (check.function, json.dumps(dict(check.arguments)))]
     process = subprocess.Popen(
         [sys.executable, "-m", "edgeseg.gpu_check.worker", *words],
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": path} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

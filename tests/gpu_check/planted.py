@@ -1,6 +1,7 @@
 """Checks with known ends, for the tests of the runner."""
 
 import os
+import tempfile
 import time
 
 from edgeseg.errors import CudaError, MissingExtra
@@ -29,6 +30,11 @@ def lacks():
 
 def breaks():
     raise CudaError("cuInit failed.", remedy="edgeseg doctor")
+
+
+def leaves():
+    """Leave a file behind, as an engine that was built."""
+    return GpuFinding(True, tempfile.mkdtemp())
 
 
 def crashes():

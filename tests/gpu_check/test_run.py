@@ -1,6 +1,7 @@
 """The runner: a line a check, whatever a check does, and a results file."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,11 @@ def test_what_the_time_does_not_reach_fails():
 def test_a_check_that_the_time_for_all_ends_is_not_said_to_take_longer():
     report = check_gpu(checks=[planted("hangs")], limit=2.0)
     assert report.results[0].found == "no answer within the time for all checks"
+
+
+def test_nothing_is_left_in_the_temporary_folder():
+    (left,) = check_gpu(checks=[planted("leaves")]).results
+    assert left.state == "PASS" and not Path(left.found).parent.exists()
 
 
 def test_builds_of_engines_take_their_own_time():
