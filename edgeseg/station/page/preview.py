@@ -4,9 +4,11 @@ inference thread    view(): reads one number; copies the frame if it is wanted a
 thread "preview"    draws the overlay, small, and writes it where the gateway finds it
 """
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,6 +26,7 @@ from edgeseg.runtime.base import Slot
 from edgeseg.station.page.picture_memory import SIDE, PictureMemory
 from edgeseg.stream.sink.base import Record, Result, ResultBuffers
 
+NICE = 10  # of the thread that draws: it takes no time that inference needs
 Outlined = Sequence[tuple[str, NDArray[np.float64]]]
 
 
@@ -69,6 +72,8 @@ class Preview(Closing):
         self._memory.close()
 
     def _work(self) -> None:
+        with suppress(OSError, AttributeError):  # not on Linux
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while (job := self._jobs.get()) is not None:
             record, card, threshold = job
             try:
