@@ -23,9 +23,9 @@ from typing import Any
 
 from edgeseg.closing import Closing
 from edgeseg.errors import WriteError
-from edgeseg.files import cannot_write, locked, shown
+from edgeseg.files import cannot_write, locked, quoted, shown
 from edgeseg.log import log
-from edgeseg.station.inspection import Inspection
+from edgeseg.station.inspection import VERSION, Inspection
 
 FILE = "journal.sqlite3"
 WAIT = 0.05  # seconds that an append waits for the disk
@@ -43,6 +43,7 @@ create table if not exists inspection (
     line text not null
 );
 """
+COLUMNS = ["id", "ok", "evidence", "camera", "decided", "line"]
 _LAST = "select coalesce((select seq from sqlite_sequence where name='inspection'), 0)"
 
 
@@ -69,6 +70,7 @@ class Journal(Closing):
                 self._file = _connect(path)
                 self._file.execute("pragma journal_mode=wal")
                 self._file.executescript(_TABLE)
+                _check_version(self._file)
                 self._last = max(*self._file.execute(_LAST).fetchone(), after)
             except (OSError, sqlite3.Error) as error:
                 raise unreadable(path, error) from error
@@ -134,6 +136,9 @@ class Journal(Closing):
             self._ended = True
             self._changed.notify_all()
         self._thread.join(5.0)
+        if self._waiting:
+            rest = f"records that the disk did not take are lost: {len(self._waiting)}"
+            log.error(f"{shown(self._path)}: {rest} ({self.trouble or 'it does not answer'})")
         if not self._thread.is_alive():
             self._file.close()
             self._open.close()
@@ -218,7 +223,7 @@ class JournalReader(Closing):
 
     def __init__(self, path: Path) -> None:
         """WriteError (`station/journal`): there is none, or it is damaged."""
-        self._path = path
+        self._path, self._damaged = path, 0
         try:
             self._file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
             self._file.execute("select count(*) from (select 1 from inspection limit 1)")
@@ -226,15 +231,18 @@ class JournalReader(Closing):
             raise unreadable(path, error) from error
 
     def after(self, last: int, most: int) -> list[Inspection]:
-        """Return the next records, in order."""
-        rows = self._rows("where id > ? order by id limit ?", last, most)
-        return [Inspection.from_json(line) for line in rows]
+        """Return the next records, in order; a damaged one is left out, and named in the log."""
+        while True:
+            rows = self._rows("where id > ? order by id limit ?", last, most)
+            found = self._read(rows)
+            if found or len(rows) < most:
+                return found
+            last = rows[-1][0]
 
     def newest(self, most: int, *, not_ok: bool = False, before: int = 0) -> list[Inspection]:
         """Return the last records, the newest first; before: this id, 0 for all."""
         where = "where (id < ? or ? = 0)" + (" and ok = 0" if not_ok else "")
-        rows = self._rows(f"{where} order by id desc limit ?", before, before, most)
-        return [Inspection.from_json(line) for line in rows]
+        return self._read(self._rows(f"{where} order by id desc limit ?", before, before, most))
 
     def fields(
         self,
@@ -260,8 +268,7 @@ class JournalReader(Closing):
 
     def one(self, place: int) -> Inspection | None:
         """Return a record by its id; None if it is not there any more."""
-        rows = self._rows("where id = ?", place)
-        return Inspection.from_json(rows[0]) if rows else None
+        return next(iter(self._read(self._rows("where id = ?", place))), None)
 
     @property
     def last(self) -> int:
@@ -273,20 +280,47 @@ class JournalReader(Closing):
         """Close the file."""
         self._file.close()
 
-    def _rows(self, rest: str, *values: int) -> list[str]:
-        rows = self._file.execute(f"select line from inspection {rest}", values).fetchall()
-        return [line for (line,) in rows]
+    def _rows(self, rest: str, *values: int) -> list[tuple[int, str]]:
+        return self._file.execute(f"select id, line from inspection {rest}", values).fetchall()
+
+    def _read(self, rows: Sequence[tuple[int, str]]) -> list[Inspection]:
+        found = []
+        for place, line in rows:
+            try:
+                found.append(Inspection.from_json(line))
+            except ValueError as error:
+                if place > self._damaged:  # else it was named before
+                    self._damaged = place
+                    log.error(f"{shown(self._path)}: record {place} cannot be read: {error}")
+        return found
 
 
 def unreadable(path: Path, error: Exception) -> WriteError:
     """Return the error for a journal that cannot be opened."""
     if isinstance(error, OSError):
         return cannot_write(path, error)
+    if isinstance(error, sqlite3.OperationalError):  # of the disk, and not of what the file holds
+        return WriteError(
+            f"{shown(path)} cannot be opened: {error}.",
+            remedy=f"check its folder, space and permissions: df -h {quoted(path.parent)}",
+            code="station/journal",
+        )
     return WriteError(
         f"{shown(path)} is no journal that can be used: {error}.",
         remedy="move the file away: the station begins a new one",
         code="station/journal",
     )
+
+
+def _check_version(file: sqlite3.Connection) -> None:
+    """DatabaseError for a journal of another version, which could not be written or read."""
+    columns = [name for _, name, *_ in file.execute("pragma table_info(inspection)")]
+    version = file.execute(
+        "select json_extract(line, '$.v') from inspection where json_valid(line) "
+        "order by id desc limit 1"
+    ).fetchone()
+    if columns != COLUMNS or version not in (None, (VERSION,)):
+        raise sqlite3.DatabaseError("another version of edgeseg has written it")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

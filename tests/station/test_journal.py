@@ -1,6 +1,7 @@
 import errno
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +15,16 @@ from tests.kit.stations import inspection, until
 def sequences(path):
     with opened(path) as reader:
         return [each.sequence for each in reader.after(0, 100_000)]
+
+
+def journal_of_three(folder, change):
+    """Write a journal, change it by SQL, and return its path."""
+    with Journal(folder / FILE) as journal:
+        for number in range(1, 4):
+            journal.append(inspection(number))
+    with closing(sqlite3.connect(folder / FILE)) as file, file:
+        file.execute(change)
+    return folder / FILE
 
 
 def test_records_are_on_the_disk_in_order_before_they_are_delivered(tmp_path):
@@ -131,6 +142,42 @@ def test_another_file_is_left_as_it_is(tmp_path, content):
     assert path.read_bytes() == content
     path.unlink()
     Journal(path).close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "alter table inspection add column robot text not null default ''",
+        "update inspection set line = json_set(line, '$.v', 2) where id = 3",
+    ],
+)
+def test_a_journal_of_another_version_is_left_as_it_is(tmp_path, change):
+    path = journal_of_three(tmp_path, change)
+    with fails(WriteError, "station/journal"):
+        Journal(path)
+
+
+def test_a_damaged_record_holds_up_no_other(tmp_path, said):
+    change = "update inspection set line = 'x' where id in (1, 2)"
+    path = journal_of_three(tmp_path, change)
+    with opened(path) as reader:
+        assert [each.id for each in reader.after(0, 1)] == [3]
+        assert [each.id for each in reader.newest(9)] == [3]
+        assert reader.one(1) is None
+    assert len([line for line in said if "cannot be read" in line]) == 2
+    with Journal(path) as journal:
+        assert journal.append(inspection(4))
+
+
+def test_a_record_that_a_stop_loses_is_said(tmp_path, monkeypatch, said):
+    def full(self, batch):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Journal, "_write", full)
+    monkeypatch.setattr("edgeseg.station.journal.RETRY", 0.01)
+    with Journal(tmp_path / FILE) as journal:
+        journal.append(inspection(1))
+    assert [line for line in said if "are lost: 1" in line and "disk is full" in line]
 
 
 def test_a_file_in_place_of_the_folder_is_an_error(tmp_path):
