@@ -15,8 +15,7 @@ from edgeseg.station.lines.recipes import Recipes
 from edgeseg.station.outputs.base import OutputContext
 from edgeseg.station.outputs.kinds import open_output
 from edgeseg.stream.pipeline.judge import Judge
-from edgeseg.stream.source.camera import Mode
-from edgeseg.stream.source.open import open_source
+from edgeseg.stream.source.open import open_for
 from edgeseg.text import table
 
 PATIENCE = 10.0  # seconds for each part
@@ -112,15 +111,7 @@ def _writable(folder: Path) -> str:
 
 def _one_frame(camera: CameraConfig, judge: Judge) -> Callable[[], str]:
     def read() -> str:
-        config, card = stream_config(camera), judge.card
-        with open_source(
-            config.address(),
-            size=card.frame_size,
-            attempts=0,
-            requested=Mode.of(config),
-            bit_depth=card.bit_depth,
-            frame_format=card.frame_format,
-        ) as source:
+        with open_for(judge.card, stream_config(camera)) as source:
             if camera.mode == "triggered" or (source.stamps and not source.live):
                 return f"{source.name}; no frame was asked for"
             source.lend([own_frame(judge) for _ in range(source.keeps)])

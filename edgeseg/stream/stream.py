@@ -39,8 +39,7 @@ from edgeseg.stream.report import StreamReport
 from edgeseg.stream.sink.base import AnySink
 from edgeseg.stream.sink.open import close_sinks, open_sinks
 from edgeseg.stream.source.base import Source
-from edgeseg.stream.source.camera import Mode
-from edgeseg.stream.source.open import open_source
+from edgeseg.stream.source.open import open_for
 from edgeseg.stream.watchdog import Watchdog
 
 STATUS_EVERY = 5.0  # seconds between log lines with the counts
@@ -51,14 +50,7 @@ def stream_from(backend: Backend, config: StreamConfig) -> StreamReport:
     with ExitStack() as stack:
         single_frame(backend)
         config.applied(backend.card.rule)  # before a camera is opened
-        source = open_source(
-            config.address(),
-            size=backend.card.frame_size,
-            attempts=config.reconnects,
-            requested=Mode.of(config),
-            bit_depth=backend.card.bit_depth,
-            frame_format=backend.card.frame_format,
-        )
+        source = open_for(backend.card, config)
         stack.enter_context(source)
         stack.enter_context(stop_requests())  # a second signal must not truncate the files
         sinks = open_sinks(config, backend.card, source, stack=stack)

@@ -27,8 +27,7 @@ from edgeseg.stream.pipeline.inference import Inference
 from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.source.base import ANY_REQUEST, Frame, Source, TriggerId
-from edgeseg.stream.source.camera import Mode as RequestedMode
-from edgeseg.stream.source.open import open_source
+from edgeseg.stream.source.open import open_for
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds before a lost camera is opened again
 LENT = 4  # frames that a driver may keep
@@ -168,18 +167,8 @@ class CameraLine:
 
     def _stream(self) -> None:
         judge, camera, config = self._judges[self.recipe], self.camera, self._config
-        card = judge.card
         with ExitStack() as stack:
-            source = stack.enter_context(
-                open_source(
-                    config.address(),
-                    size=card.frame_size,
-                    attempts=0,
-                    requested=RequestedMode.of(config),
-                    bit_depth=card.bit_depth,
-                    frame_format=card.frame_format,
-                )
-            )
+            source = stack.enter_context(open_for(judge.card, config))
             self._source = source
             stack.callback(self._forget)
             for _ in range(self._software.waiting if self._software else 0):

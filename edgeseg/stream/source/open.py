@@ -23,6 +23,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from edgeseg.addresses import public
+from edgeseg.cards import GraphCard
+from edgeseg.config import StreamConfig
 from edgeseg.errors import SourceError
 from edgeseg.files import shown
 from edgeseg.frame.pixel_formats import FrameFormat
@@ -43,6 +45,18 @@ SUPPORTED = (
     "genicam://SERIAL, gst://PIPELINE, a video file, an image, a folder of images, watch://DIR, "
     "test://640x480@30"
 )
+
+
+def open_for(card: GraphCard, config: StreamConfig) -> Source:
+    """Open the source of a stream, for the frames that a graph takes; errors as `open_source`."""
+    return open_source(
+        config.address(),
+        size=card.frame_size,
+        attempts=config.reconnects,
+        requested=Mode.of(config),
+        bit_depth=card.bit_depth,
+        frame_format=card.frame_format,
+    )
 
 
 def open_source(

@@ -82,13 +82,13 @@ def cameras(monkeypatch):
     """The cameras that were opened, the newest last; `missing` refuses the next ones."""
     made = []
 
-    def open_it(address, **rest):
-        if address == "missing":
+    def open_it(card, config):
+        if config.address() == "missing":
             raise SourceError("no such camera.", remedy="plug it in", code="source/not-found")
         made.append(Camera())
         return made[-1]
 
-    monkeypatch.setattr("edgeseg.station.lines.line.open_source", open_it)
+    monkeypatch.setattr("edgeseg.station.lines.line.open_for", open_it)
     monkeypatch.setattr("edgeseg.station.lines.line.FIRST_PAUSE", 0.01)
     return made
 
