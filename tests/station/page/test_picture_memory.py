@@ -100,8 +100,9 @@ def test_the_reader_knows_that_the_other_has_another_file(both, tmp_path):
     assert reader.current
     writer.remove()
     assert not reader.current
-    with PictureMemory(tmp_path, "top"):
+    with PictureMemory(tmp_path, "top") as other:
         assert not reader.current
+        other.remove()
 
 
 def test_a_link_is_not_followed(tmp_path, monkeypatch):
