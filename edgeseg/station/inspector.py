@@ -13,6 +13,7 @@ Commands, of the gateway's outputs:
 Each may have an `id`, by which its answer is found in `answers` of the status.
 """
 
+import gc
 import secrets
 import socket
 import sys
@@ -121,14 +122,23 @@ class Inspector(Closing):
         try:
             self._open(config, recipes)
         except EdgesegError:
-            self._open(self.config)
+            self._open_again()
             raise
         self.config = config
         self.journal.limit = _limit(config)
 
+    def _open_again(self) -> None:
+        """Open the configuration of before; without it the process ends, and nothing is OK."""
+        try:
+            self._open(self.config)
+        except EdgesegError as error:
+            log.error(f"what the station's file said before cannot be used any more: {error}")
+            raise SystemExit(error.exit_code) from error
+
     def _end_lines(self) -> None:
         self._lines.close()
-        self._lines = ExitStack()
+        self._lines, self._by_name = ExitStack(), {}
+        gc.collect()  # a line and its triggers refer to each other, and would keep the models
 
     def close(self) -> None:
         """Finish the frames in flight, and close the journal."""

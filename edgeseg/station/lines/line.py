@@ -140,6 +140,8 @@ class CameraLine:
                 self._stream()
                 if not self._stopping.is_set():
                     self.state = "ended"
+                    if self.camera.mode != "file":  # the last part was not the last one of a batch
+                        self.recorder.without_frame(CAMERA_LOST)
                     log.info(f"camera {self.camera.name}: the source has ended")
                 break
             except Exception as error:  # of any kind: the other cameras go on

@@ -270,8 +270,8 @@ def test_triggers_are_answered_after_the_source_has_ended(tmp_path, cameras):
         cameras[0].end()
         assert until(lambda: bench.line.state == "ended")
         bench.line.trigger("A")
-        found = bench.records(1)
-    assert [(each.code, each.part) for each in found] == [(Code.LATE, "A")]
+        found = bench.records(2)
+    assert [(each.code, each.part) for each in found] == [(Code.CAMERA_LOST, ""), (Code.LATE, "A")]
 
 
 def test_a_stopped_line_passes_nothing(tmp_path, cameras):
