@@ -10,6 +10,7 @@ then the recipe changes between two frames, and more frames than slots can wait 
 
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 
@@ -135,7 +136,7 @@ class CameraLine:
     def _work(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            began = time.monotonic()
+            began, frames = time.monotonic(), self.recorder.frames
             try:
                 self._stream()
                 if not self._stopping.is_set():
@@ -148,9 +149,10 @@ class CameraLine:
                 problem = error.problem if isinstance(error, EdgesegError) else repr(error)
                 if problem != self.problem:
                     log.warning(f"camera {self.camera.name} is lost: {problem}")
-                if self.state != "lost":
+                if self.state != "lost" or self.recorder.frames != frames:
                     self.recorder.without_frame(CAMERA_LOST)
                 self.state, self.problem = "lost", problem
+                _forget_frames(error)
             if time.monotonic() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             self._wait(pause)
@@ -207,6 +209,13 @@ class CameraLine:
             return [request.frame(place) for place, request in enumerate(judge.requests)]
         count = 3 + source.keeps + (self.camera.queue if self.camera.mode == "triggered" else 0)
         return [own_frame(judge) for _ in range(count)]
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of what the functions had that an error passed: each stream of a camera has 4 MB."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__, error = None, error.__cause__ or error.__context__
 
 
 def own_frame(judge: Judge) -> Frame:

@@ -88,6 +88,7 @@ class Recorder:
         """On duty; of what no frame came for."""
         self.verdicts: Counter[str] = Counter()
         self.codes: Counter[int] = Counter()
+        self.frames = 0
         self.last: Inspection | None = None
         self.buckets = [0] * (len(BUCKETS) + 1)
         """Counts of latencies up to each of BUCKETS, and beyond."""
@@ -98,6 +99,7 @@ class Recorder:
 
     def offer(self, record: Record, slot: Slot | None = None, done: int | None = None) -> None:
         """Take a result of inference."""
+        self.frames += 1
         judge, found = self.judges.get(record.recipe), measured(record)
         inspection = self._inspection(found, judge)
         self._show(inspection)

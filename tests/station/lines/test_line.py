@@ -1,7 +1,9 @@
 """Cameras of a station, with a backend of known answers and sources made here."""
 
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -251,6 +253,28 @@ def test_a_lost_camera_is_recorded_once_and_opened_again(tmp_path, cameras):
         assert until(lambda: bench.line.state == "running")
     assert [each.code for each in found] == [Code.OK, Code.CAMERA_LOST, Code.ANOMALOUS]
     assert [each.sequence for each in found] == [1, 2, 3]
+
+
+def test_a_camera_that_comes_back_for_one_frame_is_lost_again_and_leaves_no_memory(
+    tmp_path, cameras
+):
+    streams = []
+    gc.collect()
+    gc.disable()
+    try:
+        with Bench(tmp_path) as bench:
+            for count in (1, 2, 3):
+                assert until(lambda: len(cameras) > len(streams) and bench.line._inference)
+                streams.append(weakref.ref(bench.line._inference))
+                cameras[-1].show(0)
+                bench.records(2 * count - 1)
+                cameras[-1].unplug()
+                bench.records(2 * count)
+                assert until(lambda: streams[-1]() is None)
+            found = bench.records()
+    finally:
+        gc.enable()
+    assert [each.code for each in found] == [Code.OK, Code.CAMERA_LOST] * 3
 
 
 def test_triggers_are_answered_while_there_is_no_camera(tmp_path, cameras):
