@@ -117,5 +117,5 @@ def test_every_script_can_be_run():
         ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     ).stdout.splitlines()
     scripts = [REPOSITORY / name for name in names if (REPOSITORY / name).is_file()]
-    scripts = [path for path in scripts if path.open("rb").read(2) == b"#!"]
+    scripts = [path for path in scripts if path.read_bytes()[:2] == b"#!"]
     assert [str(path) for path in scripts if not os.access(path, os.X_OK)] == []

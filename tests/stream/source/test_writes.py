@@ -154,7 +154,7 @@ def test_opencv(captured):
 def test_files_and_the_software_camera(clip, tmp_path):
     found = {source: count for (source, frames), count in table().items() if "others" not in frames}
     write_png(tmp_path / "part.png", smooth())
-    assert found["image files"] == 2 == opened(str(tmp_path / "part.png"))
+    assert found["image files, `watch://`"] == 2 == opened(str(tmp_path / "part.png"))
     assert found["`test://`"] == 1 == opened("test://64x48@500")
     assert found["video files"] == 1 == opened(str(clip))
     assert len(table()) == 19, "each row is tested here, `jetson+` in test_jetson.py"
