@@ -18,9 +18,10 @@ Modes of a camera:
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
+from urllib.parse import quote, unquote
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
@@ -92,7 +93,8 @@ class CameraConfig:
 
     name: str
     source: str
-    """As for `edgeseg stream`: `0`, `rtsp://...`, `genicam://...`, a video, a folder."""
+    """As for `edgeseg stream`: `0`, `rtsp://...`, `genicam://...`, a video, a folder; files and
+    folders are relative to the TOML file."""
     recipe: str = ""
     """With which it begins [default: the first]."""
     mode: CameraMode = "live"
@@ -227,7 +229,8 @@ def read_station(path: Path) -> StationConfig:
             raise _wrong(path, f"camera {camera.name} has recipe '{camera.recipe}' ({known})")
         if (camera.width is None) != (camera.height is None):
             raise _wrong(path, f"camera {camera.name} needs both width and height, or neither")
-    return found
+    cameras = [replace(each, source=_placed(each.source, found.base)) for each in found.camera]
+    return replace(found, camera=tuple(cameras))
 
 
 def read_again(path: Path, before: StationConfig) -> StationConfig:
@@ -253,6 +256,17 @@ def host_port(address: str) -> tuple[str, int]:
             code="station/address",
         )
     return host.strip("[]"), int(port)
+
+
+def _placed(source: str, base: Path) -> str:
+    """Return a source whose file or folder is no longer relative to the TOML file."""
+    scheme, is_address, rest = source.partition("://")
+    if source.isdecimal() or (is_address and scheme != "watch"):
+        return source
+    if not is_address:
+        return str(base / source)
+    folder, *options = rest.partition("?")
+    return f"watch://{quote(str(base / unquote(folder)))}{''.join(options)}"
 
 
 def _gather_settings(document: dict[str, Any], path: Path) -> None:

@@ -33,6 +33,9 @@ good_share = 0.001
 [page]
 address = "127.0.0.1:8765"    # other hosts than this one need the token that the station prints
 """
+NO_MODEL = """\
+no engine was found: name a run, an ONNX file or an engine as the model, or build one first:
+edgeseg build-engine"""
 CAMERA = """\
 [[camera]]
 name = "{name}"
@@ -47,12 +50,14 @@ class ExampleReport:
 
     file: Path
     cameras: tuple[str, ...]
+    has_model: bool = True
 
     def summary(self) -> str:
         """Return what to do next."""
         found = ", ".join(self.cameras)
+        model = "" if self.has_model else f"{NO_MODEL}\n"
         return (
-            f"wrote {shown(self.file)}, with cameras: {found}\n"
+            f"wrote {shown(self.file)}, with cameras: {found}\n{model}"
             f"next: edgeseg station check {quoted(self.file)}, then edgeseg station "
             f"{quoted(self.file)}"
         )
@@ -67,10 +72,11 @@ def write_example(file: Path) -> ExampleReport:
     from edgeseg.loading import find_engine
 
     sources = (*map(str, _cameras()), *_industrial()) or ("test://640x480@30",)
+    has_model = True
     try:
         model = str(find_engine(None).resolve())
     except EdgesegError:
-        model = "engines/NAME-int8-openvino-cpu.onnx"
+        has_model, model = False, "engines/NAME-int8-openvino-cpu.onnx"
     cameras = "\n".join(
         CAMERA.format(name=f"camera-{place}", source=source) for place, source in enumerate(sources)
     )
@@ -86,7 +92,7 @@ def write_example(file: Path) -> ExampleReport:
         ) from error
     except OSError as error:
         raise cannot_write(file, error) from error
-    return ExampleReport(file, sources)
+    return ExampleReport(file, sources, has_model)
 
 
 def _cameras() -> list[int]:

@@ -3,6 +3,7 @@ import pytest
 from edgeseg.errors import ConfigError
 from edgeseg.station.config import read_station
 from tests.kit.errors import fails
+from tests.kit.stations import write_station
 
 GOOD = """
 [[recipe]]
@@ -65,3 +66,20 @@ def test_what_is_wrong_is_named(tmp_path, before, after, word):
 def test_an_unusable_rule_is_refused_before_the_station_starts(tmp_path):
     with fails(ConfigError, "config/rule"):
         read(tmp_path, GOOD.replace("area:20", "most"))
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("photos", "{}/photos"),
+        ("/data/line.mp4", "/data/line.mp4"),
+        ("0", "0"),
+        ("rtsp://camera/1", "rtsp://camera/1"),
+        ("watch://in%20box?move=judged", "watch://{}/in%20box?move=judged"),
+        ("watch:///data/in", "watch:///data/in"),
+    ],
+)
+def test_a_folder_of_a_source_is_relative_to_the_file(tmp_path, source, found):
+    file = write_station(tmp_path, cameras={"top": {"source": source}})
+    (camera,) = read_station(file).camera
+    assert camera.source == found.format(tmp_path)

@@ -29,6 +29,7 @@ def test_without_a_camera_the_file_has_a_software_camera(tmp_path, monkeypatch, 
     assert written.cameras == ("test://640x480@30",)
     (camera,) = read_station(written.file).camera
     assert camera.source == "test://640x480@30"
+    assert "no engine was found" in written.summary()
     with fails(WriteError, "write/exists"):
         write_example(written.file)
 
