@@ -68,7 +68,9 @@ class Gpio(Closing):
         if config.camera not in ("", inspection.camera):
             return
         limit = config.deadline_ms
-        late = limit is not None and (time.time() - inspection.arrived) * 1e3 > limit
+        since = (time.time() - inspection.arrived) * 1e3
+        age = max(since, inspection.ms or 0.0)  # a clock that was set back makes `since` small
+        late = limit is not None and age > limit
         passed = inspection.ok and not late
         with self._changed:
             self._set("ok" if passed else "not_ok", config.pulse_ms / 1e3)

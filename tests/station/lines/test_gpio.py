@@ -86,6 +86,12 @@ def test_a_good_part_that_is_late_is_not_ok(chip):
     assert chip.set[:4] == [(1, True), (2, False), (2, True), (1, False)]
 
 
+def test_a_good_part_that_is_late_is_not_ok_after_the_clock_was_set_back(chip):
+    with opened(deadline_ms=100.0) as gpio:
+        gpio.show(inspection(1, arrived=time.time() + 3600, ms=300.0))
+    assert chip.set[:2] == [(2, True), (1, False)]
+
+
 def test_another_camera_is_not_shown(chip):
     with opened(camera="side") as gpio:
         gpio.show(inspection(1))
