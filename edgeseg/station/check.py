@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import EdgesegError, GateFailed
-from edgeseg.files import check_writable, shown
+from edgeseg.files import check_writable, locked, shown
 from edgeseg.station.config import CameraConfig, OutputConfig, StationConfig, read_station
 from edgeseg.station.lines.line import own_frame, stream_config
 from edgeseg.station.lines.recipes import Recipes
@@ -37,6 +37,8 @@ class CheckReport:
 
     file: Path
     tried: tuple[Tried, ...]
+    runs: bool = False
+    """Whether a station has the folder, and with it perhaps the cameras and the ports."""
 
     def summary(self) -> str:
         """Return a table."""
@@ -45,19 +47,24 @@ class CheckReport:
             ["FAIL" if each.problem else "ok", each.what, each.problem or each.found]
             for each in self.tried
         ]
-        return "\n".join(table(rows[1:], "<<<"))
+        lines = table(rows[1:], "<<<")
+        if self.runs:
+            lines.append("a station runs in this folder: cameras and ports that it has are in use")
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields."""
-        return {"file": str(self.file), "tried": [vars(each) for each in self.tried]}
+        tried = [vars(each) for each in self.tried]
+        return {"file": str(self.file), "tried": tried, "runs": self.runs}
 
     def check(self) -> None:
         """GateFailed if something does not work."""
         failed = [each.what for each in self.tried if each.problem]
+        first = "end the station that runs, " if self.runs else ""
         if failed:
             raise GateFailed(
                 f"{len(failed)} of {len(self.tried)} do not work: {', '.join(failed)}.",
-                remedy=f"mend what is named, or correct {shown(self.file)}",
+                remedy=f"{first}mend what is named, or correct {shown(self.file)}",
                 code="gate/station",
             )
 
@@ -66,6 +73,7 @@ def check_station(file: Path) -> CheckReport:
     """Open every model, camera and output of a station, and close it again."""
     config = read_station(file)
     tried = [_try("folder", lambda: _writable(config.folder))]
+    runs = _is_in_use(config.folder)
     judges: dict[str, Judge] = {}
 
     def load() -> str:
@@ -80,7 +88,7 @@ def check_station(file: Path) -> CheckReport:
             tried.append(_try(f"camera {camera.name}", _one_frame(camera, judge)))
     for output in config.outputs:
         tried.append(_try(f"output {output.name}", _connected(output, config)))
-    return CheckReport(file, tuple(tried))
+    return CheckReport(file, tuple(tried), runs)
 
 
 def _try(what: str, call: Callable[[], str]) -> Tried:
@@ -107,6 +115,15 @@ def _writable(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     check_writable(folder)
     return str(folder)
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether a station runs that has this folder."""
+    try:
+        with locked(folder):
+            return False
+    except EdgesegError as error:
+        return error.code == "files/locked"
 
 
 def _one_frame(camera: CameraConfig, judge: Judge) -> Callable[[], str]:
