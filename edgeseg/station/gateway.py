@@ -53,7 +53,8 @@ class Gateway(Closing):
         self._heard = 0.0
         self._lamps = {camera.name: Lamp() for camera in config.camera}
         self._state = StationState(lamps=dict(self._lamps))
-        self._stops: set[str] = set()
+        # Of a gateway that was killed; the inspector has them until the output works.
+        self._stops = {f"output {each.name}" for each in config.outputs if each.require}
         self._tended = 0.0
         self._recent: deque[Inspection] = deque(maxlen=RECENT)
         with ExitStack() as stack:
@@ -194,11 +195,14 @@ class Gateway(Closing):
         for worker in self._workers:
             name, config = f"output {worker.config.name}", worker.config
             dead = config.require and worker.bad_for > config.require_s
-            if dead or name in self._stops:
+            if dead:
                 problem = worker.problem or "does not answer"
-                command = {"command": "stop", "by": name, "reason": f"{name}: {problem}"}
-                self._link.send(command if dead else {"command": "start", "by": name})
-            self._stops = (self._stops | {name}) if dead else (self._stops - {name})
+                reason = f"{name}: {problem}"
+                self._link.send({"command": "stop", "by": name, "reason": reason})
+                self._stops.add(name)
+            elif name in self._stops and worker.works:
+                self._link.send({"command": "start", "by": name})
+                self._stops.discard(name)
 
 
 def main(file: Path, link: Link, child: Child) -> None:

@@ -126,6 +126,10 @@ class Inspector(Closing):
             raise
         self.config = config
         self.journal.limit = _limit(config)
+        required = {f"output {each.name}" for each in config.outputs if each.require}
+        for by in [each for each in self._stops if each.startswith("output ")]:
+            if by not in required:  # nobody else would start the line again
+                self._start(by)
 
     def _open_again(self) -> None:
         """Open the configuration of before; without it the process ends, and nothing is OK."""
@@ -207,19 +211,26 @@ class Inspector(Closing):
                 line.name_part(part)
         elif name == "stop":
             self._stops[by] = str(message.get("reason") or f"stopped by {by}")[:LONGEST]
+            self._tell_stops()
         elif name == "start":
-            self._stops.pop(by, None)
+            self._start(by)
         else:
             raise ConfigError(
                 f"unknown command '{str(name)[:40]}'",
                 remedy="recipe, trigger, part, stop or start",
                 code="station/command",
             )
+        return None
+
+    def _start(self, by: str) -> None:
+        self._stops.pop(by, None)
+        self._tell_stops()
+
+    def _tell_stops(self) -> None:
         stopped = "; ".join(self._stops.values())
         if stopped != self._desk.stopped:
             log.warning(f"the line is stopped: {stopped}" if stopped else "the line runs again")
         self._desk.stopped = stopped
-        return None
 
     def _meant(self, message: dict[str, Any]) -> Sequence[CameraLine]:
         """Return the cameras of a command."""

@@ -57,6 +57,11 @@ class Worker(ABC):
             self._thread.join(timeout)
 
     @property
+    def works(self) -> bool:
+        """Whether it has taken what it was given last."""
+        return self._bad_since is None
+
+    @property
     def bad_for(self) -> float:
         """Seconds since which it has taken nothing that it should have taken; 0: it works."""
         since = [moment for moment in (self._bad_since, self._busy_since) if moment is not None]

@@ -195,3 +195,11 @@ def test_a_dead_output_that_is_required_stops_the_line_until_it_works(station):
     Dead.works = [True]
     start = {"command": "start", "by": "output dead"}
     assert until(lambda: told(gateway, inspector)[-1:] == [start])
+
+
+def test_a_gateway_that_was_started_again_starts_the_line_that_the_one_before_has_stopped(station):
+    gateway, inspector = station
+    Dead.works = [True]
+    start = {"command": "start", "by": "output dead"}
+    assert until(lambda: told(gateway, inspector)[-1:] == [start])
+    assert told(gateway, inspector) == []

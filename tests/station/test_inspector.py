@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from edgeseg.errors import EdgesegError
-from edgeseg.station.config import GpioConfig, read_station
+from edgeseg.station.config import GpioConfig, OutputConfig, read_station
 from edgeseg.station.inspector import Inspector
 from edgeseg.station.link import Link, pair
 from tests.kit.stations import until, write_station
@@ -44,6 +44,18 @@ def test_what_cannot_be_opened_leaves_the_cameras_running(tmp_path):
             inspector.reload(wrong)
         assert inspector.config is config
         assert until(lambda: inspector.lines[0].state == "running")
+
+
+def test_the_line_runs_again_when_the_output_that_stopped_it_is_no_longer_required(tmp_path):
+    with inspecting(tmp_path) as (inspector, config):
+        for by in ("output mqtt", "page"):
+            inspector._take({"command": "stop", "by": by, "reason": by})
+        inspector.reload(config)
+        assert inspector.status()["stopped"] == "page"
+        inspector._take({"command": "stop", "by": "output mqtt", "reason": "dead"})
+        output = OutputConfig(kind="jsonl", name="mqtt", require=True, settings={"path": "x"})
+        inspector.reload(replace(config, output=(output,)))
+        assert inspector.status()["stopped"] == "page; dead"
 
 
 def test_without_the_model_of_before_the_process_ends(tmp_path):
