@@ -128,6 +128,8 @@ class Gateway(Closing):
             changed = [n for n in ("boot", "stopped", "answers") if before.get(n) != status.get(n)]
             if "boot" in changed:
                 self._begin(status.get("boot"))
+                for by, reason in before.get("stops", {}).items():  # one that was killed forgot it
+                    self._link.send({"command": "stop", "by": by, "reason": reason})
             return self._catch_up(status) or bool(changed)
         return False
 

@@ -101,6 +101,7 @@ class Inspector(Closing):
         return {
             "boot": self.boot,
             "stopped": self._desk.stopped,
+            "stops": dict(self._stops),
             "journal": {
                 "trouble": self.journal.trouble,
                 "lost": self.journal.lost,

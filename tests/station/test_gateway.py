@@ -144,6 +144,15 @@ def test_an_inspector_that_was_started_again_has_judged_nothing_yet(station):
     assert Light.shown[-1] == (True, Code.OK)
 
 
+def test_an_inspector_that_was_killed_is_told_again_that_the_line_is_stopped(station):
+    gateway, inspector = station
+    inspector.send({"status": {"boot": "one", "stops": {"page": "door open"}}})
+    told(gateway, inspector, 0.05)
+    inspector.send({"status": {"boot": "two", "stops": {}}})
+    stop = {"command": "stop", "by": "page", "reason": "door open"}
+    assert stop in told(gateway, inspector)
+
+
 def test_records_that_the_link_had_no_room_for_come_from_the_journal(station, tmp_path):
     gateway, inspector = station
     stored = []
