@@ -16,6 +16,7 @@ from edgeseg.station.config import OutputConfig
 from edgeseg.station.inspection import Code, Inspection
 from edgeseg.station.outputs.kinds import open_output
 from tests.kit.plc import Line, free_port
+from tests.kit.stations import until
 
 pytest.importorskip("asyncua", reason="pip install 'edgeseg[opcua]'")
 from asyncua import Client, ua
@@ -284,7 +285,7 @@ def test_the_handshake_of_a_trigger(served, line):
     line.judge(code=Code.ANOMALOUS, trigger=number, part="77")
     assert served.read(*names) == {"Ready": True, "Busy": False, "Done": True, "Result": 1}
     assert served.call(("Release",)) == ["Good"]
-    assert served.read("Done", "Result") == {"Done": False, "Result": 1}
+    assert until(lambda: served.read("Done", "Result") == {"Done": False, "Result": 1})
 
 
 def test_what_was_acknowledged_waits_no_more(served, line):
@@ -295,7 +296,7 @@ def test_what_was_acknowledged_waits_no_more(served, line):
         "Good",
         "BadInvalidArgument",
     ]
-    assert served.read("Waiting") == {"Waiting": 1}
+    assert until(lambda: served.read("Waiting") == {"Waiting": 1})
 
 
 def test_everybody_reads_where_that_is_allowed_and_subscribers_are_told_of_the_end(tmp_path):
