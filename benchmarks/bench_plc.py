@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from documents import Figure, emit, figure
-from edgeseg.station.journal import FILE, opened
+from edgeseg.station.journal import FILE, JournalReader
 from edgeseg.text import table
 
 HOST = "127.0.0.1"
@@ -100,7 +100,7 @@ def measured(
     title: str, seen: Seen, late: list[float], journal: Path, warm_up: int
 ) -> list[Figure]:
     """Return the time from the mask to the client, and that of the sleeps."""
-    with opened(journal) as reader:
+    with JournalReader(journal) as reader:
         records = [(reader.one(index), at) for index, at in seen.items() if index]
     times = [
         (at - record.arrived) * 1e3 - record.ms

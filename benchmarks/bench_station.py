@@ -35,7 +35,7 @@ import numpy as np
 
 from documents import RATIO, Figure, emit, figure
 from edgeseg.station.inspection import Inspection
-from edgeseg.station.journal import FILE, opened
+from edgeseg.station.journal import FILE, JournalReader
 from station_faults import HOST, Bench
 
 OUTPUT_FAULTS = ("broker frozen", "broker killed", "gateway killed", "hammered")
@@ -152,7 +152,7 @@ def report(
     options: argparse.Namespace,
 ) -> None:
     """Count what was recorded and delivered, and print it."""
-    with opened(bench.folder / "state" / FILE) as reader:
+    with JournalReader(bench.folder / "state" / FILE) as reader:
         records = reader.after(0, 10**9)
     codes = Counter(each.code for each in records)
     print(f"{len(records)} records of {len({each.boot for each in records})} starts")

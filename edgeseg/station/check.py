@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,11 @@ class CheckReport:
 
     def summary(self) -> str:
         """Return a table."""
-        rows = [["", "", ""]]
-        rows += [
+        rows = [
             ["FAIL" if each.problem else "ok", each.what, each.problem or each.found]
             for each in self.tried
         ]
-        lines = table(rows[1:], "<<<")
+        lines = table(rows, "<<<")
         if self.runs:
             lines.append("a station runs in this folder: cameras and ports that it has are in use")
         return "\n".join(lines)
@@ -75,19 +75,20 @@ def check_station(file: Path) -> CheckReport:
     tried = [_try("folder", lambda: _writable(config.folder))]
     runs = _is_in_use(config.folder)
     judges: dict[str, Judge] = {}
+    with ExitStack() as stack:
 
-    def load() -> str:
-        recipes = Recipes(config)
-        judges.update(recipes.judges(stream_config(config.camera[0])))
-        return ", ".join(f"{name}: {card.name}" for name, card in recipes.cards.items())
+        def load() -> str:
+            recipes = stack.enter_context(Recipes(config))
+            judges.update(recipes.judges(stream_config(config.camera[0])))
+            return ", ".join(f"{name}: {card.name}" for name, card in recipes.cards.items())
 
-    tried.append(_try("recipes", load))
-    for camera in config.camera:
-        judge = judges.get(config.first_recipe(camera))
-        if judge is not None:
-            tried.append(_try(f"camera {camera.name}", _one_frame(camera, judge)))
-    for output in config.outputs:
-        tried.append(_try(f"output {output.name}", _connected(output, config)))
+        tried.append(_try("recipes", load))
+        for camera in config.camera:
+            judge = judges.get(config.first_recipe(camera))
+            if judge is not None:
+                tried.append(_try(f"camera {camera.name}", _one_frame(camera, judge)))
+        for output in config.outputs:
+            tried.append(_try(f"output {output.name}", _connected(output, config)))
     return CheckReport(file, tuple(tried), runs)
 
 

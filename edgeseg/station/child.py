@@ -29,7 +29,7 @@ class Child:
         self._stopped = False
         self._reload = False
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_stopped", True))
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor has it too
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor ends it
         signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_reload", True))
 
     def ready(self) -> None:

@@ -31,7 +31,6 @@ from edgeseg.settings import read_toml
 from edgeseg.verdict.region_config import RegionConfig
 
 CameraMode = Literal["live", "file", "triggered"]
-FOLDER = Path("station")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 """Of stations, cameras, recipes and outputs: topics, folders and labels are made of them."""
 THRESHOLD = 1e6
@@ -43,7 +42,7 @@ class General:
     """The station itself."""
 
     name: str = "station"
-    folder: str = str(FOLDER)
+    folder: str = "station"
     """Journal, evidence and the state of the outputs; relative to the TOML file."""
     journal_gb: float = bounded(0.01, 10_000, default=4.0)
     """Beyond it the oldest records go, of good parts first, once every output has them."""
@@ -246,16 +245,21 @@ def read_again(path: Path, before: StationConfig) -> StationConfig:
     return found
 
 
-def host_port(address: str) -> tuple[str, int]:
-    """Split `127.0.0.1:8765` or `[::1]:8765`; ConfigError for anything else."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 <= int(port) < 1 << 16:
-        raise ConfigError(
-            f"invalid address: '{public(address[:80])}' (expected HOST:PORT).",
-            remedy='address = "127.0.0.1:8765"',
-            code="station/address",
-        )
-    return host.strip("[]"), int(port)
+def host_port(text: str, kind: str) -> tuple[str, int]:
+    """Return host and port of `127.0.0.1:8765`, `0.0.0.0:8765` or `[::]:8765`; port 0: a free one.
+
+    kind: of the output that serves there. ConfigError for anything else.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.strip("[]") if host.startswith("[") and host.endswith("]") else host
+    good = colon and host and port.isascii() and port.isdecimal() and len(port) < 6
+    if good and int(port) < 1 << 16:
+        return host, int(port)
+    raise ConfigError(
+        f"{kind}: invalid address '{public(text[:60])}' (expected HOST:PORT)",
+        remedy='address = "127.0.0.1:8765"',
+        code=f"station/{kind}-address",
+    )
 
 
 def _placed(source: str, base: Path) -> str:

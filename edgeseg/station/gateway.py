@@ -25,7 +25,7 @@ from edgeseg.station.config import OutputConfig, StationConfig, read_again, read
 from edgeseg.station.cursors import FILE as CURSORS
 from edgeseg.station.cursors import Cursors
 from edgeseg.station.inspection import LINE_STOPPED, Code, Inspection
-from edgeseg.station.journal import FILE, JournalReader, opened
+from edgeseg.station.journal import FILE, JournalReader
 from edgeseg.station.link import Link
 from edgeseg.station.outputs.base import (
     Deliverer,
@@ -167,7 +167,7 @@ class Gateway(Closing):
         if newest <= start:
             return []
         try:
-            with opened(self._config.folder / FILE) as reader:
+            with JournalReader(self._config.folder / FILE) as reader:
                 return reader.after(start, newest - start)
         except (WriteError, ValueError, sqlite3.Error) as error:
             log.warning(f"the records after {last} cannot be read: {error}")

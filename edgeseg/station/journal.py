@@ -16,8 +16,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ class Journal(Closing):
             # Of the folder: closing a second handle of the file would end SQLite's own locks.
             stack.enter_context(locked(path.parent))
             try:
-                self._file = _connect(path)
+                self._file = sqlite3.connect(
+                    path, timeout=5, isolation_level=None, check_same_thread=False
+                )
                 self._file.execute("pragma journal_mode=wal")
                 self._file.executescript(_TABLE)
                 _check_version(self._file)
@@ -321,14 +323,3 @@ def _check_version(file: sqlite3.Connection) -> None:
     ).fetchone()
     if columns != COLUMNS or version not in (None, (VERSION,)):
         raise sqlite3.DatabaseError("another version of edgeseg has written it")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[JournalReader]:
-    """Open a reader for a `with` block."""
-    with closing(JournalReader(path)) as reader:
-        yield reader

@@ -27,8 +27,6 @@ class Link(Closing):
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._end = end
-        self.unsent = 0
-        """Messages that found no room."""
 
     @classmethod
     def of(cls, number: int) -> "Link":
@@ -44,7 +42,6 @@ class Link(Closing):
                 return True
         except OSError:  # no room, or the other end is gone
             pass
-        self.unsent += 1
         return False
 
     def receive(self, timeout: float) -> dict[str, Any] | None:

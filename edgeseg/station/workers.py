@@ -11,7 +11,7 @@ from typing import Any
 from edgeseg.log import log
 from edgeseg.station.config import OutputConfig
 from edgeseg.station.cursors import Cursors
-from edgeseg.station.journal import opened
+from edgeseg.station.journal import JournalReader
 from edgeseg.station.outputs.base import Deliverer, Indicator, Output, StationState
 
 BATCH = 200  # records of one `send`
@@ -150,7 +150,7 @@ class Delivery(Worker):
         return super().status() | {"cursor": self.cursor}
 
     def _serve(self) -> None:
-        with opened(self._journal) as self._reader:
+        with JournalReader(self._journal) as self._reader:
             super()._serve()
 
     def _step(self) -> None:

@@ -1,6 +1,6 @@
 from edgeseg.station.cursors import FILE, Cursors, furthest
 from edgeseg.station.journal import FILE as JOURNAL
-from edgeseg.station.journal import Journal, opened
+from edgeseg.station.journal import Journal, JournalReader
 from edgeseg.station.page.labels import PartLabels
 from tests.kit.stations import inspection
 
@@ -17,7 +17,7 @@ def test_no_number_is_given_out_twice_when_the_journal_has_less_than_an_output(t
         cursors.move("fast", 7)
     with Journal(tmp_path / JOURNAL, after=furthest(tmp_path / FILE)) as journal:
         journal.append(inspection(1))
-    with opened(tmp_path / JOURNAL) as reader:
+    with JournalReader(tmp_path / JOURNAL) as reader:
         assert [each.id for each in reader.after(7, 9)] == [8]
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from edgeseg.errors import EdgesegError, WriteError
 from edgeseg.station.inspection import Code
-from edgeseg.station.journal import CHECK_EVERY, FILE, Journal, opened
+from edgeseg.station.journal import CHECK_EVERY, FILE, Journal, JournalReader
 from tests.kit.errors import fails
 from tests.kit.stations import inspection, until
 
 
 def sequences(path):
-    with opened(path) as reader:
+    with JournalReader(path) as reader:
         return [each.sequence for each in reader.after(0, 100_000)]
 
 
@@ -43,7 +43,7 @@ def test_a_second_start_continues_the_numbers(tmp_path):
     for boot in ("one", "two"):
         with Journal(tmp_path / FILE) as journal:
             journal.append(inspection(1, boot=boot))
-    with opened(tmp_path / FILE) as reader:
+    with JournalReader(tmp_path / FILE) as reader:
         assert [(each.id, each.boot) for each in reader.after(0, 9)] == [(1, "one"), (2, "two")]
 
 
@@ -61,7 +61,7 @@ def test_threads_lose_nothing(tmp_path):
             camera.start()
         for camera in cameras:
             camera.join()
-    with opened(tmp_path / FILE) as reader:
+    with JournalReader(tmp_path / FILE) as reader:
         found = reader.after(0, 1000)
     assert [each.id for each in found] == list(range(1, 301))
     for name in ("a", "b", "c"):
@@ -114,7 +114,7 @@ def test_whoever_shows_the_newest_record_does_not_wait_for_the_disk(tmp_path, mo
             assert not journal.append(inspection(number, boot="one"))
         assert [(each.id, each.sequence) for each in told] == [(1, 1), (2, 2), (3, 3)]
         answer.set()
-    with opened(tmp_path / FILE) as reader:
+    with JournalReader(tmp_path / FILE) as reader:
         assert reader.after(0, 9) == told, "with the ids that were told"
 
 
@@ -160,7 +160,7 @@ def test_a_journal_of_another_version_is_left_as_it_is(tmp_path, change):
 def test_a_damaged_record_holds_up_no_other(tmp_path, said):
     change = "update inspection set line = 'x' where id in (1, 2)"
     path = journal_of_three(tmp_path, change)
-    with opened(path) as reader:
+    with JournalReader(path) as reader:
         assert [each.id for each in reader.after(0, 1)] == [3]
         assert [each.id for each in reader.newest(9)] == [3]
         assert reader.one(1) is None
@@ -206,7 +206,7 @@ def test_the_newest_are_read_backwards(tmp_path):
     with Journal(tmp_path / FILE) as journal:
         for number, code in enumerate([Code.OK, Code.ANOMALOUS, Code.OK, Code.LATE], 1):
             journal.append(inspection(number, code=code))
-    with opened(tmp_path / FILE) as reader:
+    with JournalReader(tmp_path / FILE) as reader:
         assert [each.id for each in reader.newest(2)] == [4, 3]
         assert [each.id for each in reader.newest(9, not_ok=True)] == [4, 2]
         assert [each.id for each in reader.newest(9, before=3)] == [2, 1]

@@ -40,7 +40,7 @@ class PrometheusOutput(Indicator):
         self._machine = StateReader(Path("/"))
 
     def open(self) -> None:
-        host, port = host_port(self.settings.address)
+        host, port = host_port(self.settings.address, "prometheus")
         registry = self._library.CollectorRegistry()
         registry.register(_Scrape(self))
         self._server = self._library.start_http_server(port, addr=host, registry=registry)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgeseg.errors import ConfigError, WriteError
+from edgeseg.errors import WriteError
 from edgeseg.files import cannot_write, quoted, shown
 from edgeseg.schema import bounded, build, parse, read_text
 
@@ -156,23 +156,6 @@ def _damaged(path: Path, problem: str) -> WriteError:
         f"{shown(path)} cannot be used: {problem}.",
         remedy=f"mv {quoted(path)} {quoted(path.with_suffix('.old'))}; the station makes new ones",
         code="station/tokens",
-    )
-
-
-def address_of(text: str) -> tuple[str, int]:
-    """Return host and port of `127.0.0.1:8765`, `0.0.0.0:8765` or `[::]:8765`; port 0: a free one.
-
-    ConfigError for anything else.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host.strip("[]") if host.startswith("[") and host.endswith("]") else host
-    good = colon and host and port.isascii() and port.isdecimal() and len(port) < 6
-    if good and int(port) < 1 << 16:
-        return host, int(port)
-    raise ConfigError(
-        f"page: invalid address '{text[:60]}' (expected HOST:PORT)",
-        remedy='address = "127.0.0.1:8765"',
-        code="station/page-address",
     )
 
 

@@ -5,13 +5,12 @@ from contextlib import ExitStack
 
 from edgeseg.errors import ConfigError
 from edgeseg.log import log
-from edgeseg.station.config import PageConfig
+from edgeseg.station.config import PAGE, PageConfig, host_port
 from edgeseg.station.outputs.base import Indicator, OutputContext, StationState
 from edgeseg.station.page.access import (
     Access,
     KnownHosts,
     Tokens,
-    address_of,
     is_loopback,
     kept_tokens,
 )
@@ -31,7 +30,7 @@ class PageOutput(Indicator):
     def __init__(self, settings: PageConfig, context: OutputContext) -> None:
         """ConfigError: the address, or the files for TLS. WriteError: the tokens."""
         super().__init__(settings, context)
-        self._address = address_of(settings.address)
+        self._address = host_port(settings.address, PAGE)
         self._tls = None
         if bool(settings.certificate) != bool(settings.key):
             raise ConfigError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeseg.station.inspection import Code, Inspection
-from edgeseg.station.journal import FILE, SPAN, opened
+from edgeseg.station.journal import FILE, SPAN, JournalReader
 from edgeseg.station.page.document import word
 from edgeseg.station.page.evidence_pictures import NAMES, kept_folder
 from edgeseg.station.page.labels import PartLabels
@@ -32,7 +32,7 @@ def scores(folder: Path, labels: PartLabels, camera: str, recipe: str, last: int
     verdicts: `g` good, `a` anomalous, `u` unknown; labels: by the place in the columns.
     """
     names = (*KEY, "recipe", "code", "score", "verdict", "threshold")
-    with opened(folder / FILE) as reader:
+    with JournalReader(folder / FILE) as reader:
         rows = reader.fields(names, 2 * MOST, camera=camera)
     rows = [
         row
@@ -58,7 +58,7 @@ def parts(
 
     `next`: the `before` of the next question; 0 at the end.
     """
-    with opened(folder / FILE) as reader:
+    with JournalReader(folder / FILE) as reader:
         last = before or reader.last + 1
         names = (*KEY, "code", "id")
         rows = reader.fields(names, MOST, camera=camera, not_ok=True, before=last)
@@ -93,7 +93,7 @@ def part_document(inspection: Inspection, folder: Path, label: str | None) -> di
 
 def one(folder: Path, place: int) -> Inspection | None:
     """Return a record by its id; None if it is not there any more."""
-    with opened(folder / FILE) as reader:
+    with JournalReader(folder / FILE) as reader:
         return reader.one(place)
 
 

@@ -6,7 +6,6 @@
 No buffer is allocated after the start. A broken frame takes its turn without being computed.
 """
 
-import math
 import threading
 import time
 from collections import deque
@@ -188,22 +187,8 @@ class Inference:
     def _report_broken(self, frame: Frame, judge: Judge) -> None:
         self.unknown += 1
         self.not_judged += 1
-        record = Record(
-            index=frame.index,
-            label=frame.label,
-            arrival=frame.clock,
-            milliseconds=math.nan,
-            score=math.nan,
-            verdict=UNKNOWN,
-            reason=frame.fault,
-            sequence=frame.sequence,
-            captured=frame.captured_clock,
-            camera_ns=frame.camera_ns,
-            recipe=judge.recipe,
-            trigger=frame.trigger,
-        )
         with self._mark("dispatch"):
-            self._dispatcher.offer(record)
+            self._dispatcher.offer(judge.not_judged(frame))
 
     def _finish(self, frame: Frame, judge: Judge, request: InFlightRequest) -> None:
         with self._mark("finish"):

@@ -5,7 +5,9 @@ memory of its own gets the next free request of whichever judge is on duty when 
 so a line can change between models from one frame to the next.
 """
 
+import math
 from dataclasses import fields
+from typing import Any
 
 from edgeseg.cards import GraphCard
 from edgeseg.config import StreamConfig
@@ -84,10 +86,8 @@ class Judge:
         )
         if frame.frozen:
             verdict = Verdict(UNKNOWN, FROZEN_CAMERA)
-        return Record(
-            index=frame.index,
-            label=frame.label,
-            arrival=frame.clock,
+        return self._record(
+            frame,
             milliseconds=milliseconds,
             score=score,
             verdict=verdict.name,
@@ -95,13 +95,27 @@ class Judge:
             regions=regions.largest,
             region_count=regions.count,
             moved=request.moved,
+            picture=request.sizes[0],
+            lost=request.shift is None,
+        )
+
+    def not_judged(self, frame: Frame) -> Record:
+        """Return the result of a broken frame."""
+        return self._record(
+            frame, milliseconds=math.nan, score=math.nan, verdict=UNKNOWN, reason=frame.fault
+        )
+
+    def _record(self, frame: Frame, **result: Any) -> Record:
+        return Record(
+            index=frame.index,
+            label=frame.label,
+            arrival=frame.clock,
             sequence=frame.sequence,
             captured=frame.captured_clock,
             camera_ns=frame.camera_ns,
             recipe=self.recipe,
             trigger=frame.trigger,
-            picture=request.sizes[0],
-            lost=request.shift is None,
+            **result,
         )
 
     def _regions(self, request: InFlightRequest) -> Regions:

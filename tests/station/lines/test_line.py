@@ -12,7 +12,7 @@ from edgeseg.errors import ConfigError, SourceError
 from edgeseg.runtime.fake import FakeBackend
 from edgeseg.station.config import CameraConfig
 from edgeseg.station.inspection import Code
-from edgeseg.station.journal import FILE, Journal, opened
+from edgeseg.station.journal import FILE, Journal, JournalReader
 from edgeseg.station.lines.line import CameraLine, stream_config
 from edgeseg.station.lines.recorder import Desk, Recorder
 from edgeseg.stream.pipeline.in_flight import open_requests
@@ -124,7 +124,7 @@ class Bench:
 
     def records(self, count=0):
         """Return all records, once there are `count`."""
-        with opened(self.path) as reader:
+        with JournalReader(self.path) as reader:
             until(lambda: reader.last >= count)
             return reader.after(0, 1000)
 

@@ -4,12 +4,12 @@ import time
 import pytest
 
 from edgeseg.errors import ConfigError, WriteError
+from edgeseg.station.config import PAGE, host_port
 from edgeseg.station.page.access import (
     FILE,
     Access,
     KnownHosts,
     Tokens,
-    address_of,
     is_loopback,
     is_same_origin,
     kept_tokens,
@@ -78,11 +78,11 @@ def test_without_tokens_everybody_operates():
 
 
 def test_addresses():
-    assert address_of("127.0.0.1:8765") == ("127.0.0.1", 8765)
-    assert address_of("[::1]:80") == ("::1", 80)
+    assert host_port("127.0.0.1:8765", PAGE) == ("127.0.0.1", 8765)
+    assert host_port("[::1]:80", PAGE) == ("::1", 80)
     for wrong in ("", "8765", ":80", "host", "host:", "host:x", "host:65536", "host:-1", "host:٣"):
         with fails(ConfigError, "station/page-address"):
-            address_of(wrong)
+            host_port(wrong, PAGE)
 
 
 def test_only_this_machine_is_loopback():

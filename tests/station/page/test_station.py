@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import simplejpeg
 
-from edgeseg.station.journal import FILE, opened
+from edgeseg.station.journal import FILE, JournalReader
 from tests.kit.stations import until, write_station
 from tests.station.test_supervisor import OUTPUT, child, lines, running
 
@@ -56,7 +56,7 @@ def test_a_picture_a_recipe_and_a_stop_by_the_page(tmp_path):
         assert until(lambda: lines(file)[-1]["code"] != 20, 30)
         shared = next(iter(pictures_of(child(process, "inspector"))))
     assert not shared.exists()
-    with opened(tmp_path / "station" / FILE) as reader:
+    with JournalReader(tmp_path / "station" / FILE) as reader:
         assert reader.last == lines(file)[-1]["id"]
 
 
