@@ -146,7 +146,8 @@ def test_a_station_that_is_stopped_or_silent_is_not_ok(served, line, monkeypatch
     line.judge()
     assert served.read("OK") == {"OK": True}
     monkeypatch.setattr("edgeseg.station.outputs.signals.STALE", 0.05)
-    assert served.read("OK", "Code", "Alive") == {"OK": False, "Code": 22, "Alive": False}
+    silent = {"OK": False, "Code": 22, "Alive": False}
+    assert until(lambda: served.read("OK", "Code", "Alive") == silent)
 
 
 def subscribe(served, work, *, queue, interval=500.0, node="top.Index"):
