@@ -1,4 +1,4 @@
-"""Libraries of the distribution that Python reaches through PyGObject, as Aravis.
+"""Libraries of the distribution that Python reaches through PyGObject, as Aravis and GStreamer.
 
 PyGObject (python3-gi) is built for the distribution's Python. Every interpreter of the same version
 can load it, also that of a virtual environment; only this package is taken from the distribution,
@@ -21,11 +21,11 @@ from edgeseg.packages.system import apt_install, is_like_system, system_packages
 DISTRIBUTION = Path("/usr/lib/python3/dist-packages")
 
 
-def load_library(namespace: str, version: str, package: str) -> Any:
+def load_library(namespace: str, version: str, *packages: str) -> Any:
     """Return a library by its namespace, such as Aravis 0.8.
 
-    package: of the distribution, which describes the library. MissingExtra: it, or PyGObject, is
-    not installed, or is built for another Python; the remedy installs both.
+    packages: of the distribution, with the library and its description. MissingExtra: they, or
+    PyGObject, are not installed, or PyGObject is built for another Python; the remedy installs all.
     """
     try:
         with warnings.catch_warnings():  # its importer is of the old kind
@@ -33,7 +33,7 @@ def load_library(namespace: str, version: str, package: str) -> Any:
             _import_gi().require_version(namespace, version)
             return import_module(f"gi.repository.{namespace}")
     except (ImportError, ValueError) as error:  # ValueError: the namespace is unknown
-        wanted = ("python3-gi", package)
+        wanted = ("python3-gi", *packages)
         raise MissingExtra(
             f"{namespace} {version} is unavailable: {error}.",
             remedy=apt_install(*wanted) if is_like_system() else system_packages(*wanted),

@@ -17,10 +17,6 @@ from types import ModuleType
 from edgeseg.errors import MissingExtra
 from edgeseg.packages.system import apt_install
 
-NO_GSTREAMER = (
-    "OpenCV was built without GStreamer, as are all wheels on PyPI: csi:// and gst:// sources and "
-    "hardware decoding are unavailable"
-)
 SILENT = 0  # of OpenCV's log levels
 GSTREAMER_TIMEOUTS = (4, 7)  # first version with timeouts
 
@@ -74,7 +70,7 @@ def built(build: str, name: str) -> str:
 
 
 def has_gstreamer(cv2: ModuleType) -> bool:
-    """Whether OpenCV opens GStreamer pipelines, as `csi://` and `gst://` need."""
+    """Whether OpenCV opens GStreamer pipelines; no wheel on PyPI does."""
     return built(cv2.getBuildInformation(), "GStreamer").startswith("YES")
 
 

@@ -4,6 +4,7 @@ onnxruntime      from 1.29 writes a device id and a database to ~/.cache/Microso
                  to mobile.events.data.microsoft.com; it reads ORT_DISABLE_TELEMETRY at its import
 openvino         writes a client id to ~/intel and sends events to google-analytics.com, with the
                  package openvino_telemetry; where that is missing, it uses an empty class
+mlflow           asks its maker's server and sends usage events; it reads MLFLOW_DISABLE_TELEMETRY
 huggingface_hub  (of timm) sends usage events; it reads HF_HUB_DISABLE_TELEMETRY at its import
 """
 
@@ -15,7 +16,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import cast
 
-VARIABLES = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
+VARIABLES = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY")
 REPORTER = "openvino_telemetry"
 
 

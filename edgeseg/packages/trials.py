@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from edgeseg.packages.extras import require
+from edgeseg.packages.gstreamer import GStreamer
 
 # The ONNX graph y = x + x, float32 [4], opset 13, written with onnx.helper.
 DOUBLE = (
@@ -46,6 +47,11 @@ def try_opencv(cv2: ModuleType) -> str:
 def try_gstreamer(cv2: ModuleType) -> str:
     """Read one frame of a test pipeline."""
     return _tried(lambda: _gstreamer(cv2))
+
+
+def try_appsink(gstreamer: GStreamer) -> str:
+    """Read one frame of a test pipeline through PyGObject."""
+    return _tried(lambda: _appsink(gstreamer))
 
 
 def try_pyav() -> str:
@@ -127,6 +133,18 @@ def _gstreamer(cv2: ModuleType) -> str:
     if not done or frame is None:
         return "a test pipeline delivers no frame: plugins are missing"
     return "" if frame.shape == (48, 64, 3) else f"a test pipeline delivers {frame.shape}"
+
+
+def _appsink(gstreamer: GStreamer) -> str:
+    core = gstreamer.core
+    pipeline = core.parse_launch(f"{TEST_PIPELINE} name=sink")
+    pipeline.set_state(core.State.PLAYING)
+    sample = pipeline.get_by_name("sink").try_pull_sample(core.SECOND)
+    pipeline.set_state(core.State.NULL)
+    if sample is None:
+        return "a test pipeline delivers no frame: plugins are missing"
+    size = sample.get_buffer().get_size()
+    return "" if size == 48 * 64 * 3 else f"a test pipeline delivers {size} bytes"
 
 
 def _pyav() -> str:

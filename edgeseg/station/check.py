@@ -8,13 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import EdgesegError, GateFailed
+from edgeseg.errors import EdgesegError, GateFailed, SinkError
 from edgeseg.files import check_writable, locked, shown
-from edgeseg.station.config import CameraConfig, OutputConfig, StationConfig, read_station
+from edgeseg.station.config import (
+    CameraConfig,
+    OutputConfig,
+    RecipeConfig,
+    StationConfig,
+    in_toml,
+    read_station,
+)
 from edgeseg.station.lines.line import own_frame, stream_config
 from edgeseg.station.lines.recipes import Recipes
 from edgeseg.station.outputs.base import OutputContext
 from edgeseg.station.outputs.kinds import open_output
+from edgeseg.station.secrets import check_secrets, secret_files
 from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.source.open import open_for
 from edgeseg.text import table
@@ -30,6 +38,16 @@ class Tried:
     problem: str
     """Empty: it works."""
     found: str = ""
+    remedy: str = ""
+    code: str = ""
+    """Of the problem; empty where a library has raised."""
+
+    def rows(self) -> list[list[str]]:
+        """Return its rows of the table: what was found, and below it what to do."""
+        code = f" [{self.code}]" if self.code else ""
+        found = f"{self.problem}{code}" if self.problem else self.found
+        rows = [["FAIL" if self.problem else "ok", self.what, found]]
+        return rows + [["", "", f"  fix: {self.remedy}"]] * bool(self.remedy)
 
 
 @dataclass(frozen=True)
@@ -43,11 +61,7 @@ class CheckReport:
 
     def summary(self) -> str:
         """Return a table."""
-        rows = [
-            ["FAIL" if each.problem else "ok", each.what, each.problem or each.found]
-            for each in self.tried
-        ]
-        lines = table(rows, "<<<")
+        lines = table([row for each in self.tried for row in each.rows()], "<<<")
         if self.runs:
             lines.append("a station runs in this folder: cameras and ports that it has are in use")
         return "\n".join(lines)
@@ -76,17 +90,17 @@ def check_station(file: Path) -> CheckReport:
     runs = _is_in_use(config.folder)
     judges: dict[str, Judge] = {}
     with ExitStack() as stack:
-
-        def load() -> str:
-            recipes = stack.enter_context(Recipes(config))
-            judges.update(recipes.judges(stream_config(config.camera[0])))
-            return ", ".join(f"{name}: {card.name}" for name, card in recipes.cards.items())
-
-        tried.append(_try("recipes", load))
+        for recipe in config.recipe:
+            tried.append(_try(f"recipe {recipe.name}", _loaded(recipe, config, stack, judges)))
         for camera in config.camera:
-            judge = judges.get(config.first_recipe(camera))
+            what, name = f"camera {camera.name}", config.first_recipe(camera)
+            judge = judges.get(name)
             if judge is not None:
-                tried.append(_try(f"camera {camera.name}", _one_frame(camera, judge)))
+                tried.append(_try(what, _one_frame(camera, judge)))
+            else:
+                tried.append(Tried(what, f"not tried, for its recipe {name} does not work"))
+        if files := secret_files(config):
+            tried.append(_try("secrets", lambda: check_secrets(files)))
         for output in config.outputs:
             tried.append(_try(f"output {output.name}", _connected(output, config)))
     return CheckReport(file, tuple(tried), runs)
@@ -94,28 +108,38 @@ def check_station(file: Path) -> CheckReport:
 
 def _try(what: str, call: Callable[[], str]) -> Tried:
     """Call in a thread of its own, which is left behind if it does not return."""
-    found: list[str] = []
-    problems = [f"no answer in {PATIENCE:.0f} s"]
+    done = [Tried(what, f"no answer in {PATIENCE:.0f} s")]
 
     def run() -> None:
         try:
-            found.append(call())
-            problems[0] = ""
+            done.append(Tried(what, "", call()))
         except EdgesegError as error:
-            problems[0] = error.problem
+            problem, remedy = error.problem.removeprefix(f"{what}: "), in_toml(error.remedy)
+            done.append(Tried(what, problem, remedy=remedy, code=error.code))
         except Exception as error:  # of a plugin or a library
-            problems[0] = str(error) or type(error).__name__
+            done.append(Tried(what, str(error) or type(error).__name__))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    return Tried(what, problems[0], found[0] if found else "")
+    return done[-1]
 
 
 def _writable(folder: Path) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
     check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
+
+
+def _loaded(
+    recipe: RecipeConfig, config: StationConfig, stack: ExitStack, judges: dict[str, Judge]
+) -> Callable[[], str]:
+    def load() -> str:
+        recipes = stack.enter_context(Recipes(replace(config, recipe=(recipe,))))
+        judges.update(recipes.judges(stream_config(config.camera[0])))
+        return recipes.cards[recipe.name].name
+
+    return load
 
 
 def _is_in_use(folder: Path) -> bool:
@@ -147,7 +171,14 @@ def _connected(output: OutputConfig, config: StationConfig) -> Callable[[], str]
     def connect() -> str:
         context = replace(OutputContext.of(config, command=lambda message: None), trial=True)
         with open_output(output, context) as opened:
-            opened.open()
+            try:
+                opened.open()
+            except OSError as error:
+                raise SinkError(
+                    str(error) or type(error).__name__,
+                    remedy="start what it sends to, or correct its table in the station's file",
+                    code="station/output",
+                ) from error
         return output.kind
 
     return connect

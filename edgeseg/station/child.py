@@ -5,6 +5,7 @@ other end of its `life` socket is closed.
 """
 
 import logging
+import os
 import select
 import signal
 import socket
@@ -18,7 +19,8 @@ from edgeseg.errors import EdgesegError
 from edgeseg.log import install_handler, log
 from edgeseg.station.link import Link
 
-READY, REREAD = b"r", b"R"
+READY, REREAD, SWITCHED, REFUSED = b"r", b"R", b"s", b"x"
+SWITCH = b"S"  # of the supervisor
 
 
 class Child:
@@ -27,7 +29,7 @@ class Child:
     def __init__(self, life: socket.socket) -> None:
         self._life = life
         self._stopped = False
-        self._reload = False
+        self._reload = self._switch = False
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_stopped", True))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor ends it
         signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_reload", True))
@@ -42,19 +44,46 @@ class Child:
         with suppress(OSError):
             self._life.send(REREAD)
 
+    def switched(self, taken: bool) -> None:
+        """Tell the supervisor whether the models were opened again."""
+        with suppress(OSError):
+            self._life.send(SWITCHED if taken else REFUSED)
+
     @property
     def over(self) -> bool:
         """Whether it is time to end."""
         if not self._stopped:
             ready, _, _ = select.select([self._life], [], [], 0)
-            self._stopped = bool(ready) and not self._life.recv(1)
+            said = self._life.recv(1) if ready else None
+            self._stopped, self._switch = said == b"", self._switch or said == SWITCH
         return self._stopped
+
+    @property
+    def reload_asked(self) -> bool:
+        """Whether the station's file is to be read again; stays so."""
+        return self._reload
 
     @property
     def reload(self) -> bool:
         """Whether the station's file is to be read again; once."""
         asked, self._reload = self._reload, False
         return asked
+
+    @property
+    def switch(self) -> bool:
+        """Whether the models of recipes that follow a tag are to be opened again; once."""
+        asked, self._switch = self._switch, False
+        return asked
+
+
+def weigh_session() -> None:
+    """Let the nice value of this process count against other sessions too.
+
+    With `kernel.sched_autogroup_enabled` it counts within a session alone (man 7 sched).
+    """
+    with suppress(OSError):
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
 
 
 def run_child(main: Callable[[Path, Link, Child], None], argv: Sequence[str]) -> int:

@@ -6,6 +6,7 @@
     [[gpio]]             digital lines to a PLC
     [[output]]           kind = "mqtt", "webhook", "csv", ... and the settings of that kind
     [evidence]           which frames are kept
+    [fleet]              how recipes follow a tag of a registry
     [page]               where the page is served
 
 Modes of a camera:
@@ -17,24 +18,32 @@ Modes of a camera:
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from edgeseg.addresses import public
 from edgeseg.errors import ConfigError
-from edgeseg.files import shown
-from edgeseg.schema import Invalid, bounded, build
+from edgeseg.files import quoted, shown
+from edgeseg.schema import Invalid, bounded, build, schema_of
 from edgeseg.settings import read_toml
+from edgeseg.station.following.config import FleetConfig
 from edgeseg.verdict.region_config import RegionConfig
+from edgeseg.verdict.rule import Rule
 
 CameraMode = Literal["live", "file", "triggered"]
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 """Of stations, cameras, recipes and outputs: topics, folders and labels are made of them."""
+_SOURCE = re.compile(r"\w+ stream --(?:camera|source) (\S+)")
+_OPTION = re.compile(r"--([a-z][a-z-]*) ([^\s,]+)")
 THRESHOLD = 1e6
+OF_A_MODEL = ("threshold", "image_threshold", "min_peak")
+"""Settings of a recipe that mean nothing to another model."""
 PAGE = "page"
+LISTS = ("recipe", "camera", "gpio", "output")
+"""Tables of which there may be several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +66,8 @@ class RecipeConfig:
     name: str
     model: str
     """An engine, an ONNX file or a run; relative to the TOML file."""
+    follow: str = ""
+    """`REGISTRY/line/bottle:stable`: newer models come from there; `model` runs until then."""
     runtime: Literal["onnxruntime", "openvino"] | None = None
     """Of an ONNX file."""
     threads: int | None = bounded(1, 4096, default=None)
@@ -74,11 +85,18 @@ class RecipeConfig:
     min_peak: float | None = bounded(-THRESHOLD, THRESHOLD, default=None)
     mm_per_px: float | None = bounded(1e-6, 1e3, default=None)
 
-    def regions(self) -> RegionConfig:
-        """Return the settings of the regions, checked."""
-        return RegionConfig(
-            **{each.name: getattr(self, each.name) for each in fields(RegionConfig)}
-        )
+    def regions(self, of: Rule | None = None) -> RegionConfig:
+        """Return the settings of the regions, checked: alone, or against the rule of a model."""
+        try:
+            found = RegionConfig(
+                **{each.name: getattr(self, each.name) for each in fields(RegionConfig)}
+            )
+            if of is not None:
+                found.applied(of)
+        except ConfigError as error:
+            problem = f"recipe {public(self.name[:48])}: {error.problem}"
+            raise ConfigError(problem, remedy=in_toml(error.remedy), code=error.code) from None
+        return found
 
     def judging(self) -> dict[str, Any]:
         """Return what replaces a stream's settings: thresholds, and those of the regions."""
@@ -182,6 +200,7 @@ class StationConfig:
     gpio: tuple[GpioConfig, ...] = ()
     output: tuple[OutputConfig, ...] = ()
     evidence: EvidenceConfig = EvidenceConfig()
+    fleet: FleetConfig = FleetConfig()
     page: PageConfig = PageConfig()
     base: Path = Path()
     """The folder of the TOML file."""
@@ -199,6 +218,11 @@ class StationConfig:
         page = OutputConfig(kind=PAGE, name=PAGE, settings=vars(self.page))
         return (*self.output, page)
 
+    @property
+    def follows(self) -> bool:
+        """Whether a recipe follows a tag."""
+        return any(each.follow for each in self.recipe)
+
     def recipe_named(self, name: str) -> RecipeConfig | None:
         """Return a recipe by its name."""
         return next((each for each in self.recipe if each.name == name), None)
@@ -209,25 +233,23 @@ class StationConfig:
 
 
 def read_station(path: Path) -> StationConfig:
-    """Read a station's file; ConfigError names what is wrong, with an example of what is right."""
+    """Read a station's file; ConfigError names all that is wrong, with what is expected."""
+    if not path.exists():
+        raise ConfigError(
+            f"not found: {shown(path)} (expected the file of a station)",
+            remedy=f"edgeseg station init {quoted(path)}",
+            code="station/no-file",
+        )
     document = read_toml(path)
-    _gather_settings(document, path)
+    _check_tables(document, path)
+    _gather_settings(document)
     try:
         found = build(StationConfig, {"base": str(path.parent), **document}, "")
     except Invalid as error:
-        raise _wrong(path, str(error).replace("StationConfig", "the file")) from error
-    _check_names(found, path)
-    for recipe in found.recipe:
-        recipe.regions()
-    for lines in found.gpio:
-        if lines.camera and lines.camera not in {camera.name for camera in found.camera}:
-            raise _wrong(path, f"gpio has camera '{lines.camera[:48]}', which the file lacks")
-    for camera in found.camera:
-        if found.recipe_named(found.first_recipe(camera)) is None:
-            known = ", ".join(each.name for each in found.recipe)
-            raise _wrong(path, f"camera {camera.name} has recipe '{camera.recipe}' ({known})")
-        if (camera.width is None) != (camera.height is None):
-            raise _wrong(path, f"camera {camera.name} needs both width and height, or neither")
+        raise _wrong(path, error.problems) from error
+    _check_rules(found, path)
+    if problems := [*_wrong_names(found), *_wrong_uses(found)]:
+        raise _wrong(path, problems)
     cameras = [replace(each, source=_placed(each.source, found.base)) for each in found.camera]
     return replace(found, camera=tuple(cameras))
 
@@ -245,21 +267,14 @@ def read_again(path: Path, before: StationConfig) -> StationConfig:
     return found
 
 
-def host_port(text: str, kind: str) -> tuple[str, int]:
-    """Return host and port of `127.0.0.1:8765`, `0.0.0.0:8765` or `[::]:8765`; port 0: a free one.
+def in_toml(remedy: str) -> str:
+    """Return a remedy that names options of the command line with the keys of a station's file."""
 
-    kind: of the output that serves there. ConfigError for anything else.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host.strip("[]") if host.startswith("[") and host.endswith("]") else host
-    good = colon and host and port.isascii() and port.isdecimal() and len(port) < 6
-    if good and int(port) < 1 << 16:
-        return host, int(port)
-    raise ConfigError(
-        f"{kind}: invalid address '{public(text[:60])}' (expected HOST:PORT)",
-        remedy='address = "127.0.0.1:8765"',
-        code=f"station/{kind}-address",
-    )
+    def key(found: re.Match[str]) -> str:
+        name, value = found[1].replace("-", "_"), found[2]
+        return f"{name} = {value}" if name in ("mm_per_px", "min_peak") else f'{name} = "{value}"'
+
+    return _OPTION.sub(key, _SOURCE.sub(r'source = "\1"', remedy))
 
 
 def _placed(source: str, base: Path) -> str:
@@ -273,44 +288,88 @@ def _placed(source: str, base: Path) -> str:
     return f"watch://{quote(str(base / unquote(folder)))}{''.join(options)}"
 
 
-def _gather_settings(document: dict[str, Any], path: Path) -> None:
+def _check_tables(document: Mapping[str, Any], path: Path) -> None:
+    """ConfigError for [camera] instead of [[camera]], and the other way round."""
+    problems = ["unknown base"] if "base" in document else []
+    for name in schema_of(StationConfig)[0]:
+        value, lists = document.get(name), name in LISTS
+        if name == "base" or value is None:
+            continue
+        tables = value if lists and isinstance(value, list) else [value]
+        if isinstance(value, list) != lists or not all(isinstance(each, dict) for each in tables):
+            found = "one table" if isinstance(value, dict) else "no table"
+            expected = f"[[{name}]]" if lists else f"[{name}]"
+            problems.append(f"{name} is {found} (expected {expected})")
+    if problems:
+        raise _wrong(path, problems)
+
+
+def _gather_settings(document: dict[str, Any]) -> None:
     """Put what an output does not know into its `settings`, which its kind checks."""
-    outputs = document.get("output", [])
-    if not isinstance(outputs, list) or not all(isinstance(each, Mapping) for each in outputs):
-        raise _wrong(path, "output is no list of tables (expected [[output]])")
     own = {field.name for field in fields(OutputConfig)} - {"settings"}
     gathered = []
-    for each in outputs:
+    for each in document.get("output", []):
         known = {name: value for name, value in each.items() if name in own}
         rest = {name: value for name, value in each.items() if name not in own}
         gathered.append({"name": str(each.get("kind", "")), **known, "settings": rest})
-    if outputs:
+    if gathered:
         document["output"] = gathered
 
 
-def _check_names(found: StationConfig, path: Path) -> None:
+def _check_rules(found: StationConfig, path: Path) -> None:
+    """ConfigError for the rules of the recipes; of one, with its remedy."""
+    errors = []
+    for recipe in found.recipe:
+        try:
+            recipe.regions()
+        except ConfigError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise _wrong(path, [error.problem for error in errors])
+
+
+def _wrong_names(found: StationConfig) -> Iterator[str]:
+    """Yield what is wrong with the names of the station, recipes, cameras and outputs."""
     if not found.recipe or not found.camera:
-        raise _wrong(path, "it has no recipe or no camera (expected [[recipe]] and [[camera]])")
-    _check_unique("station", [found.station.name], path)
+        yield "it has no recipe or no camera (expected [[recipe]] and [[camera]])"
     if any(PAGE in (each.kind, each.name) for each in found.output):
-        raise _wrong(path, "an output is the page (expected its own table, [page])")
+        yield "an output is the page (expected its own table, [page])"
+    named = {"station": [found.station.name]}
     for kind in ("recipe", "camera", "output"):
-        named = cast("Iterable[Any]", getattr(found, kind))
-        _check_unique(kind, [each.name for each in named], path)
+        named[kind] = [each.name for each in getattr(found, kind)]
+    for kind, names in named.items():
+        for name, count in Counter(names).items():
+            if not NAME.fullmatch(name):
+                what = f"the {kind} has the name '{public(name[:48])}'"
+                yield f"{what} (expected a-z, 0-9, - and _, at most 48)"
+            if count > 1:
+                yield f"{count} of {kind} have the name {name} (expected different ones)"
 
 
-def _check_unique(kind: str, names: list[str], path: Path) -> None:
-    for name, count in Counter(names).items():
-        if not NAME.fullmatch(name):
-            what = f"the {kind} has the name '{public(name[:48])}'"
-            raise _wrong(path, f"{what} (expected a-z, 0-9, - and _, at most 48)")
-        if count > 1:
-            raise _wrong(path, f"{count} of {kind} have the name {name} (expected different ones)")
+def _wrong_uses(found: StationConfig) -> Iterator[str]:
+    """Yield what is wrong with what recipes, cameras and digital lines say of one another."""
+    recipes, cameras = (", ".join(each.name for each in of) for of in (found.recipe, found.camera))
+    for recipe in found.recipe:
+        own = [name for name in OF_A_MODEL if getattr(recipe, name) is not None]
+        if recipe.follow and own:
+            problem = f"recipe {recipe.name} follows a tag and has {', '.join(own)}"
+            yield f"{problem} (expected none: a new model brings its own)"
+    for lines in found.gpio:
+        if lines.camera and lines.camera not in {camera.name for camera in found.camera}:
+            yield f"gpio has camera '{public(lines.camera[:48])}' (expected one of {cameras})"
+    for camera in found.camera:
+        if camera.recipe and found.recipe_named(camera.recipe) is None:
+            problem = f"camera {camera.name} has recipe '{public(camera.recipe[:48])}'"
+            yield f"{problem} (expected one of {recipes})"
+        if (camera.width is None) != (camera.height is None):
+            yield f"camera {camera.name} needs both width and height, or neither"
 
 
-def _wrong(path: Path, problem: str) -> ConfigError:
+def _wrong(path: Path, problems: Sequence[str]) -> ConfigError:
     return ConfigError(
-        f"{shown(path)}: {problem}.",
+        f"{shown(path)}: {'; '.join(problems)}.",
         remedy="correct the file; for an example: edgeseg station init example.toml",
         code="station/config",
     )

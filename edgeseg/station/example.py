@@ -39,7 +39,7 @@ edgeseg build-engine"""
 CAMERA = """\
 [[camera]]
 name = "{name}"
-source = "{source}"           # as for: edgeseg stream --camera or --source
+source = {source:<21}# as for: edgeseg stream --camera or --source
 mode = "live"                 # live: newest frame; file: every frame; triggered: one per trigger
 """
 
@@ -74,11 +74,12 @@ def write_example(file: Path) -> ExampleReport:
     sources = (*map(str, _cameras()), *_industrial()) or ("test://640x480@30",)
     has_model = True
     try:
-        model = str(find_engine(None).resolve())
+        model = _beside(find_engine(None).resolve(), file)
     except EdgesegError:
         has_model, model = False, "engines/NAME-int8-openvino-cpu.onnx"
     cameras = "\n".join(
-        CAMERA.format(name=f"camera-{place}", source=source) for place, source in enumerate(sources)
+        CAMERA.format(name=f"camera-{place}", source=f'"{source}" ')
+        for place, source in enumerate(sources)
     )
     text = TEXT.format(file=file, model=model, cameras=cameras)
     try:
@@ -93,6 +94,12 @@ def write_example(file: Path) -> ExampleReport:
     except OSError as error:
         raise cannot_write(file, error) from error
     return ExampleReport(file, sources, has_model)
+
+
+def _beside(model: Path, file: Path) -> str:
+    """Return a model as a station's file names it: a project may move with its engines."""
+    folder = file.resolve().parent
+    return str(model.relative_to(folder) if model.is_relative_to(folder) else model)
 
 
 def _cameras() -> list[int]:

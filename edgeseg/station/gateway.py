@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeseg.closing import Closing
+from edgeseg.closing import Closing, leave
 from edgeseg.errors import WriteError
 from edgeseg.log import log
 from edgeseg.schema import build
-from edgeseg.station.child import Child, run_child
+from edgeseg.station.child import Child, run_child, weigh_session
 from edgeseg.station.config import OutputConfig, StationConfig, read_again, read_station
 from edgeseg.station.cursors import FILE as CURSORS
 from edgeseg.station.cursors import Cursors
@@ -41,7 +41,7 @@ from edgeseg.station.workers import Delivery, Indication, Worker
 SILENCE = 2.0  # seconds without a message, after which the inspector is taken for dead
 SILENT = "the station does not answer"
 HOUSEKEEPING = 0.5  # seconds
-SWITCH = 5e-4  # seconds that a thread of Python may hold up the others; 5e-3 is usual
+SWITCH = 1e-4  # seconds that a thread of Python may hold up the others; 5e-3 is usual
 RECENT = 256  # inspections that an indicator may be behind
 
 
@@ -211,6 +211,7 @@ def main(file: Path, link: Link, child: Child) -> None:
     """Serve until the supervisor says that it is over."""
     config = read_station(file)
     sys.setswitchinterval(SWITCH)
+    weigh_session()
     with Gateway(config, link) as gateway:
         child.ready()
         while not child.over:
@@ -234,4 +235,4 @@ def _is_usable(file: Path, before: StationConfig) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(main, sys.argv[1:]))
+    leave(run_child(main, sys.argv[1:]))

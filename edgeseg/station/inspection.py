@@ -5,20 +5,30 @@ that go to PLCs, which never change their meaning.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.schema import bounded, build, parse
-from edgeseg.stream.pipeline.capture import DROPPED
-from edgeseg.stream.sink.base import Record
-from edgeseg.verdict.verdict import ANOMALOUS, FROZEN_CAMERA, GOOD, UNKNOWN, VerdictName
+from edgeseg.verdict.names import (
+    ANOMALOUS,
+    DROPPED,
+    FROZEN_CAMERA,
+    GOOD,
+    UNKNOWN,
+    VerdictName,
+)
+
+if TYPE_CHECKING:
+    from edgeseg.stream.sink.base import Record
 
 VERSION = 1
 LATE = "late"
 CAMERA_LOST = "camera lost"
 LINE_STOPPED = "line stopped"
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds from arrival to mask, by which a status counts inspections."""
 
 
 class Code(IntEnum):
@@ -102,7 +112,7 @@ class Inspection:
 
     def document(self) -> dict[str, Any]:
         """Return the fields that are known."""
-        return {k: v for k, v in asdict(self).items() if v not in (None, "", ())}
+        return {k: v for k, v in vars(self).items() if v not in (None, "", ())}
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -133,7 +143,7 @@ def code_of(verdict: VerdictName, reason: str) -> Code:
     return _CODES.get(reason, Code.UNKNOWN)
 
 
-def measured(record: Record) -> dict[str, Any]:
+def measured(record: "Record") -> dict[str, Any]:
     """Return what an inspection takes from the record of a frame."""
     judged = isfinite(record.score)
     code = code_of(record.verdict, record.reason)

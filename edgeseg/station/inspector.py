@@ -25,14 +25,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeseg.closing import Closing
+from edgeseg.closing import Closing, leave
 from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.log import log
+from edgeseg.machine.threads import share_cores
 from edgeseg.station.child import Child, run_child
 from edgeseg.station.config import StationConfig, read_again, read_station
 from edgeseg.station.cursors import FILE as CURSORS
 from edgeseg.station.cursors import furthest
 from edgeseg.station.evidence.keeper import EvidenceKeeper
+from edgeseg.station.following.current import settle
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.journal import FILE, Journal
 from edgeseg.station.lines.gpio import Gpio
@@ -41,6 +43,7 @@ from edgeseg.station.lines.recipes import Recipes
 from edgeseg.station.lines.recorder import Desk, Recorder
 from edgeseg.station.link import Link
 from edgeseg.station.page.preview import Preview
+from edgeseg.station.stops import KeptStops
 from edgeseg.stream.watchdog import Watchdog
 
 STATUS_EVERY = 0.5  # seconds
@@ -55,6 +58,7 @@ class Inspector(Closing):
         """EdgesegError: a model, the journal or a setting that cannot be used."""
         self._link, self.config = link, config
         self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS)
+        self._kept_stops = KeptStops(config.folder)
         self._stops: dict[str, str] = {}
         self._gpios: list[Gpio] = []
         self._by_name: dict[str, CameraLine] = {}
@@ -64,6 +68,7 @@ class Inspector(Closing):
             after = furthest(config.folder / CURSORS)
             journal = Journal(config.folder / FILE, limit_bytes=_limit(config), after=after)
             self.journal = stack.enter_context(journal)
+            settle(config.folder)
             self.journal.tell(taken=self._tell, stored=self._tell_stored)
             self._keeper = stack.enter_context(EvidenceKeeper(config.folder))
             self._desk = Desk(journal, socket.gethostname(), self.boot, keeper=self._keeper)
@@ -71,6 +76,9 @@ class Inspector(Closing):
             self.journal.kept_until = lambda: self._kept
             self._lines = ExitStack()
             stack.callback(lambda: self._lines.close())
+            self._stops = self._kept_stops.read()
+            self._written = dict(self._stops)
+            self._forget_outputs(config)
             self._open(config)
             self._stack = stack.pop_all()
 
@@ -127,10 +135,15 @@ class Inspector(Closing):
             raise
         self.config = config
         self.journal.limit = _limit(config)
+        self._forget_outputs(config)
+
+    def _forget_outputs(self, config: StationConfig) -> None:
+        """Start what was stopped by outputs that are not required any more: nobody else would."""
         required = {f"output {each.name}" for each in config.outputs if each.require}
         for by in [each for each in self._stops if each.startswith("output ")]:
-            if by not in required:  # nobody else would start the line again
-                self._start(by)
+            if by not in required:
+                del self._stops[by]
+        self._tell_stops()
 
     def _open_again(self) -> None:
         """Open the configuration of before; without it the process ends, and nothing is OK."""
@@ -151,7 +164,7 @@ class Inspector(Closing):
 
     def _open(self, config: StationConfig, recipes: Recipes | None = None) -> None:
         with ExitStack() as stack:
-            recipes = stack.enter_context(recipes or Recipes(config))
+            recipes = stack.enter_context(recipes or Recipes(config, proven=True))
             reserve, cards = config.station.disk_reserve_gb, recipes.cards.values()
             self._keeper.use(config.evidence, reserve, cards)
             gpios = [
@@ -232,6 +245,9 @@ class Inspector(Closing):
         if stopped != self._desk.stopped:
             log.warning(f"the line is stopped: {stopped}" if stopped else "the line runs again")
         self._desk.stopped = stopped
+        if self._stops != self._written:
+            self._written = dict(self._stops)
+            self._kept_stops.keep(self._written)
 
     def _meant(self, message: dict[str, Any]) -> Sequence[CameraLine]:
         """Return the cameras of a command."""
@@ -284,6 +300,7 @@ def _status(line: CameraLine) -> dict[str, Any]:
 
 def main(file: Path, link: Link, child: Child) -> None:
     """Inspect until the supervisor says that it is over."""
+    share_cores()  # with the other cameras, and with the outputs
     with Inspector(read_station(file), link) as inspector, Watchdog(tells_end=False) as watchdog:
         inspector.tell()
         child.ready()
@@ -294,6 +311,8 @@ def main(file: Path, link: Link, child: Child) -> None:
             watchdog.progress(beats)
             if child.reload:
                 _reload(inspector, file, child)
+            if child.switch:
+                child.switched(_switched(inspector))
 
 
 def _reload(inspector: Inspector, file: Path, child: Child) -> None:
@@ -305,5 +324,15 @@ def _reload(inspector: Inspector, file: Path, child: Child) -> None:
         log.error(f"the station's file was not taken: {error}")
 
 
+def _switched(inspector: Inspector) -> bool:
+    """Open the models again: one that follows a tag may be another one; whether it could be."""
+    try:
+        inspector.reload(inspector.config)
+    except EdgesegError as error:
+        log.error(f"a new model was not taken: {error}")
+        return False
+    return True
+
+
 if __name__ == "__main__":
-    sys.exit(run_child(main, sys.argv[1:]))
+    leave(run_child(main, sys.argv[1:]))

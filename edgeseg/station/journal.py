@@ -176,8 +176,7 @@ class Journal(Closing):
             self._shrink(len(batch))
 
     def _write(self, batch: Sequence[Inspection]) -> None:
-        safe = all(each.ok for each in batch)
-        self._file.execute(f"pragma synchronous={'normal' if safe else 'full'}")
+        self._file.execute(f"pragma synchronous={self._synchronous(batch)}")
         with self._file:
             self._file.execute("begin immediate")
             self._file.executemany(
@@ -187,6 +186,9 @@ class Journal(Closing):
                     for each in batch
                 ],
             )
+
+    def _synchronous(self, batch: Sequence[Inspection]) -> str:
+        return "normal" if all(each.ok for each in batch) else "full"
 
     def _fail(self, error: Exception) -> None:
         with self._changed:

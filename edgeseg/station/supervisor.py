@@ -1,13 +1,15 @@
-"""Starts the two processes of a station, and starts again what ends.
+"""Starts the processes of a station, and starts again what ends.
 
     edgeseg station FILE
       +-- inspector    cameras, models, journal
       +-- gateway      outputs and page
+      +-- follower     newer models of a registry, where a recipe follows a tag
 
 SIGHUP reads the station's file again: the inspector first, then the gateway if the inspector uses
 the file. SIGTERM and Ctrl-C end the station: the inspector finishes its frames, then the gateway
 delivers what it can in two seconds. An inspector that ends with an error before it was ready ends
-the station with it; later it is started again, as the gateway is.
+the station with it; later it is started again, as the gateway is. A line that was stopped stays so
+unless the station has ended by a signal.
 """
 
 import os
@@ -26,14 +28,18 @@ from typing import Any
 from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.interrupt import stop_requests
 from edgeseg.log import log
-from edgeseg.station.child import READY, REREAD
+from edgeseg.station.child import READY, REFUSED, REREAD, SWITCH, SWITCHED
 from edgeseg.station.config import read_station
-from edgeseg.station.link import pair
+from edgeseg.station.link import Link, pair
+from edgeseg.station.secrets import check_secrets, secret_files
+from edgeseg.station.stops import KeptStops
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a process is started again
 STEADY = 30.0  # seconds after which a process counts as well
-END_SECONDS = {"inspector": 20.0, "gateway": 4.0}
-NICE = "5"  # of the gateway: neither its start nor a page that is hammered takes a camera's core
+END_SECONDS = {"inspector": 20.0, "gateway": 4.0, "follower": 4.0}
+# Neither the gateway's start nor a page that is hammered takes a camera's core, nor does a build.
+NICE = {"gateway": "5", "follower": "19"}
+MODULES = {"follower": "edgeseg.fleet.follower"}
 POLL = 0.1
 
 
@@ -47,7 +53,7 @@ class StationReport:
     def summary(self) -> str:
         """Return one line."""
         again = ", ".join(f"{name} {count}" for name, count in self.restarts.items() if count)
-        return f"station ended after {self.seconds:.0f} s; started again: {again or 'nothing'}"
+        return f"station ended after {self.seconds:.0f} s; restarts: {again or 'none'}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields."""
@@ -55,16 +61,18 @@ class StationReport:
 
 
 class _Process:
-    """One of the two, started again and again."""
+    """One of them, started again and again."""
 
     def __init__(self, name: str, file: Path, link: socket.socket) -> None:
         self.name, self._file, self._link = name, file, link
-        nice = shutil.which("nice") if name == "gateway" else None
-        self._nice = [nice, "-n", NICE] if nice else []
+        nice = shutil.which("nice") if name in NICE else None
+        self._nice = [nice, "-n", NICE[name]] if nice else []
         self.restarts = 0
         self.ready = False
         self.reread = False
         """Whether it has read its file again; the caller clears it."""
+        self.switched: bool | None = None
+        """Whether it has taken other models; the caller clears it."""
         self._process: subprocess.Popen[bytes] | None = None
         self._life: socket.socket | None = None
         self._pause, self._due, self._began = FIRST_PAUSE, 0.0, 0.0
@@ -74,7 +82,8 @@ class _Process:
         ours, theirs = socket.socketpair()
         environment = {k: v for k, v in os.environ.items() if k != "WATCHDOG_PID"}
         with theirs:
-            command = [*self._nice, sys.executable, "-m", f"edgeseg.station.{self.name}"]
+            module = MODULES.get(self.name, f"edgeseg.station.{self.name}")
+            command = [*self._nice, sys.executable, "-m", module]
             command += [str(self._file)]
             self._process = subprocess.Popen(
                 [*command, str(self._link.fileno()), str(theirs.fileno())],
@@ -97,7 +106,7 @@ class _Process:
         if code is None:
             return None
         self._forget()
-        if not self.ready and code > 0:
+        if not self.ready and code > 0 and self.name != "follower":
             return code
         if code == 0:  # it reads its file again
             self.start()
@@ -113,6 +122,12 @@ class _Process:
         """Send a signal."""
         if self._process is not None:
             self._process.send_signal(number)
+
+    def say(self, word: bytes) -> None:
+        """Tell it something, by the socket whose end is also its own."""
+        with suppress(OSError):
+            if self._life is not None:
+                self._life.send(word)
 
     def stop(self) -> None:
         """End it; one that does not end in time is killed."""
@@ -133,6 +148,8 @@ class _Process:
             said = self._life.recv(64)
             self.ready |= READY in said
             self.reread |= REREAD in said
+            if SWITCHED in said or REFUSED in said:
+                self.switched = SWITCHED in said
 
     def _forget(self) -> None:
         if self._life is not None:
@@ -151,19 +168,25 @@ def run_station(file: Path) -> StationReport:
             remedy="edgeseg stream, which runs on every system",
             code="station/needs-linux",
         )
-    read_station(file)
+    config = read_station(file)
+    try:
+        check_secrets(secret_files(config))
+    except ConfigError as error:
+        log.warning(f"{error.problem} ({error.code}): {error.remedy}")
+    follows = config.follows
     began = time.monotonic()
     with ExitStack() as stack:
-        ends = [stack.enter_context(end) for end in pair()]
-        names = ("inspector", "gateway")
-        processes = [_Process(n, file, end) for n, end in zip(names, ends, strict=True)]
+        ends = [stack.enter_context(end) for end in (*pair(), *pair())]
+        to_follower = stack.enter_context(Link(ends.pop()))
+        processes = [_Process(n, file, end) for n, end in zip(END_SECONDS, ends, strict=True)]
         for process in reversed(processes):  # the inspector ends first
             stack.callback(process.stop)
         stop = stack.enter_context(stop_requests())
-        inspector, gateway = processes
+        inspector, gateway, follower = processes
         hup = _Hangup()
         while not stop.requested:
-            for process in processes if inspector.ready else processes[:1]:  # it makes the journal
+            started = processes if follows else processes[:2]
+            for process in started if inspector.ready else processes[:1]:  # it makes the journal
                 code = process.tend()
                 if code is not None:
                     raise _Ended(process.name, code)
@@ -172,7 +195,16 @@ def run_station(file: Path) -> StationReport:
             if inspector.reread:
                 inspector.reread = False
                 gateway.signal(signal.SIGHUP)
+                with suppress(ConfigError):  # it was changed once more
+                    follows = read_station(file).follows
+                follower.signal(signal.SIGHUP)
+            if to_follower.receive(0):
+                inspector.say(SWITCH)
+            if inspector.switched is not None:
+                to_follower.send({"switched": inspector.switched})
+                inspector.switched = None
             time.sleep(POLL)
+    KeptStops(config.folder).forget()
     restarts = {process.name: process.restarts for process in processes}
     return StationReport(round(time.monotonic() - began, 1), restarts)
 

@@ -1,5 +1,6 @@
 """The threads of the outputs: each has one, so that none waits for another, whatever it does."""
 
+import random
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -8,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from edgeseg.errors import EdgesegError
 from edgeseg.log import log
 from edgeseg.station.config import OutputConfig
 from edgeseg.station.cursors import Cursors
@@ -18,6 +20,7 @@ BATCH = 200  # records of one `send`
 IDLE = 1.0  # seconds until a deliverer looks into the journal by itself
 BEAT = 0.5  # seconds between two calls of an indicator without a change
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds before an output that failed is tried again
+JITTER = 0.5  # share of a pause that is drawn, or all stations of a plant would try at once
 
 
 class Worker(ABC):
@@ -89,17 +92,19 @@ class Worker(ABC):
             with suppress(Exception):
                 self._output.close()
             pause = FIRST_PAUSE if self.done > before else pause
-            self._wait(pause)
+            self._wait(pause * (1 - JITTER * random.random()))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _fail(self, error: Exception) -> None:
         self.failures += 1
         self._busy_since = None
         self._bad_since = self._bad_since or time.monotonic()
-        problem = str(error) or type(error).__name__
-        if problem != self.problem:
-            log.warning(f"output {self.config.name} failed: {problem}; it is tried again")
-        self.problem = problem
+        found, fix = str(error) or type(error).__name__, ""
+        if isinstance(error, EdgesegError):
+            found, fix = error.problem, f"\n  fix: {error.remedy}"
+        if found != self.problem:
+            log.warning(f"output {self.config.name} failed: {found}; it is tried again{fix}")
+        self.problem = found
 
     def _works(self) -> None:
         """It has taken what it was given: an `open` alone proves nothing."""

@@ -20,8 +20,9 @@ from edgeseg.progress import task
 from edgeseg.runtime.base import Backend
 from edgeseg.stream.predict_report import ImageResult, PredictReport
 from edgeseg.stream.results_folder import open_results, output_names
+from edgeseg.verdict.names import UNKNOWN
 from edgeseg.verdict.region_config import OWN, RegionConfig
-from edgeseg.verdict.verdict import DAMAGED, UNKNOWN
+from edgeseg.verdict.verdict import DAMAGED
 
 
 def image_files(images: Sequence[Path], out: Path, *, model: Path | None = None) -> list[Path]:

@@ -9,9 +9,10 @@ from edgeseg.data.damaged import DamagedImage, damaged_lines, damaged_to_json, r
 from edgeseg.files import shown
 from edgeseg.schema import without_nan
 from edgeseg.text import counted, table
+from edgeseg.verdict.names import UNKNOWN, VerdictName
 from edgeseg.verdict.regions import Region
 from edgeseg.verdict.rule import Rule
-from edgeseg.verdict.verdict import BY_SCORE, UNKNOWN, VerdictName, refuse_unknown
+from edgeseg.verdict.verdict import BY_SCORE, refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ becomes `good` by it, and neither does anything else that cannot be judged.
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,9 @@ from edgeseg.errors import ConfigError, DataError
 from edgeseg.frame.geometry import Size
 from edgeseg.frame.roi import Roi
 from edgeseg.limits import THRESHOLD
+from edgeseg.verdict.names import ANOMALOUS, GOOD, UNKNOWN, VerdictName
 from edgeseg.verdict.regions import Regions
 from edgeseg.verdict.rule import Rule
-
-VerdictName = Literal["good", "anomalous", "unknown"]
-GOOD: VerdictName = "good"
-ANOMALOUS: VerdictName = "anomalous"
-UNKNOWN: VerdictName = "unknown"
 
 WORDS = {
     "brightness": ("too dark", "too bright"),
@@ -46,7 +42,6 @@ WORDS = {
 }
 """What a value below and above the limits of a column means."""
 NOT_A_NUMBER = "the result is not a number"
-FROZEN_CAMERA = "frozen camera: the same picture again and again"
 DAMAGED = "damaged image"
 PART_NOT_FOUND = "part not found"
 OTHER_SHAPE = "picture of another shape than that of the ROI"

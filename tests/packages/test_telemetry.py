@@ -39,7 +39,8 @@ def test_a_command_leaves_no_id_at_home_and_asks_no_host(project, tmp_path, word
     done = subprocess.run(
         [*([*TRACE, trace] if TRACED else []), sys.executable, "-m", "edgeseg", *words.split()],
         cwd=project,
-        env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
+        env={"HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+        | {name: os.environ[name] for name in ("PATH", "GST_REGISTRY")},
         capture_output=True,
         text=True,
     )

@@ -1,5 +1,7 @@
 """`edgeseg station init`: the cameras that were found, and a file that can be read."""
 
+from pathlib import Path
+
 import pytest
 
 from edgeseg.errors import MissingExtra, WriteError
@@ -7,8 +9,10 @@ from edgeseg.station import example
 from edgeseg.station.config import read_station
 from edgeseg.station.example import write_example
 from edgeseg.stream.source.genicam import device
+from tests.kit.cards import write_engine
 from tests.kit.errors import fails
 from tests.kit.gige import gige
+from tests.kit.red_graph import CARD, red_graph
 
 __all__ = ["gige"]
 
@@ -21,6 +25,18 @@ def no_usb_cameras(monkeypatch, tmp_path):
 
 def without_aravis():
     raise MissingExtra("Aravis 0.8 is unavailable.", remedy="apt-get install -y python3-gi")
+
+
+@pytest.mark.parametrize("folder", ["", "elsewhere"])
+def test_an_engine_beside_the_file_is_named_from_there(tmp_path, no_usb_cameras, folder):
+    (tmp_path / "engines").mkdir()
+    engine = tmp_path / "engines/plates.onnx"
+    write_engine(engine, red_graph().SerializeToString(), CARD, runtime="onnxruntime")
+    (tmp_path / folder).mkdir(exist_ok=True)
+    file = write_example(tmp_path / folder / "station.toml").file
+    (recipe,) = read_station(file).recipe
+    assert Path(recipe.model).is_absolute() == bool(folder)
+    assert (file.parent / recipe.model).is_file()
 
 
 def test_without_a_camera_the_file_has_a_software_camera(tmp_path, monkeypatch, no_usb_cameras):

@@ -58,6 +58,18 @@ def test_the_line_runs_again_when_the_output_that_stopped_it_is_no_longer_requir
         assert inspector.status()["stopped"] == "page; dead"
 
 
+def test_a_stop_outlives_both_processes(tmp_path):
+    with inspecting(tmp_path) as (inspector, _):
+        for by in ("page", "output mqtt"):  # the output is not required any more
+            inspector._take({"command": "stop", "by": by, "reason": by})
+    with inspecting(tmp_path) as (inspector, _):
+        assert inspector.status()["stops"] == {"page": "page"}
+        assert inspector.status()["stopped"] == "page"
+        inspector._take({"command": "start", "by": "page"})
+    with inspecting(tmp_path) as (inspector, _):
+        assert inspector.status()["stopped"] == ""
+
+
 def test_without_the_model_of_before_the_process_ends(tmp_path):
     with inspecting(tmp_path) as (inspector, config):
         model = tmp_path / "other.onnx"

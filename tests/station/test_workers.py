@@ -197,3 +197,25 @@ def test_an_indicator_shows_the_newest_and_skips_what_came_meanwhile():
     worker.stop(1.0)
     assert light.shown == sorted(light.shown)
     assert len(light.shown) < 15
+
+
+def test_pauses_double_up_to_a_minute_and_a_half_of_each_is_drawn(journal, monkeypatch):
+    monkeypatch.setattr("edgeseg.station.workers.FIRST_PAUSE", 0.5)
+    monkeypatch.setattr("edgeseg.station.workers.LONGEST_PAUSE", 60.0)
+    pauses = [[], []]
+    with Cursors(journal.with_name(CURSORS), last=0) as cursors:
+        for found in pauses:
+            peer = Peer()
+            monkeypatch.setattr(peer, "open", lambda: 1 / 0)
+            worker = Delivery(OutputConfig(kind="peer", name="peer"), peer, journal, cursors)
+
+            def noted(seconds, worker=worker, found=found):
+                found.append(seconds)
+                worker._stopping = len(found) == 10
+
+            monkeypatch.setattr(worker, "_wait", noted)
+            worker._work()
+    whole = [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    for found in pauses:
+        assert all(0.5 * most <= each <= most for each, most in zip(found, whole, strict=True))
+    assert pauses[0] != pauses[1]

@@ -10,7 +10,8 @@ from edgeseg.config import StreamConfig
 from edgeseg.errors import DataError, WriteError
 from edgeseg.stream.sink.jsonl import JsonlSink
 from edgeseg.stream.stream import stream
-from edgeseg.verdict.verdict import BROKEN_FRAME, PARTIAL_FRAME, UNKNOWN
+from edgeseg.verdict.names import UNKNOWN
+from edgeseg.verdict.verdict import BROKEN_FRAME, PARTIAL_FRAME
 from tests.kit.errors import fails
 from tests.kit.fakes import Collector, ListSource, RedBackend, solid_image
 from tests.stream.sink.results import frame_lines

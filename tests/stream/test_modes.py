@@ -124,7 +124,7 @@ def test_a_conversion_on_the_host_is_said_once(said):
     backend = RedBackend(make_card(frame_format="rgb"))
     run(ListSource([solid_image()] * 3), backend=backend)
     assert len(said) == 1
-    words = "edgeseg export red --frame-size 64x48 --format bgr, and stream the file that it writes"
+    words = "edgeseg export red --frame-size 64x48 --format bgr, and use the file that it writes"
     assert said[0].endswith(words)
 
 

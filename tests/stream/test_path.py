@@ -14,7 +14,7 @@ def test_a_resize_on_the_cpu_is_logged_once(said):
     run(ListSource([solid_image(0, 96, 128), solid_image(0, 32, 32), solid_image(0, 96, 128)]))
     assert said == [
         "list: frames are resized from 128x96 to 64x48 on the CPU, included in the latency; "
-        "to avoid it: edgeseg export red --frame-size 128x96, and stream the file that it writes"
+        "to avoid it: edgeseg export red --frame-size 128x96, and use the file that it writes"
     ]
 
 
@@ -26,7 +26,7 @@ def test_what_a_source_converts_is_told_with_the_remedy(said):
     assert said == [
         "list: yuyv, converted to bgr; CPU writes per frame: unknown",
         "list: frames are converted from yuyv to bgr on the CPU, included in the latency; "
-        "to avoid it: edgeseg export red --frame-size 64x48 --format yuyv, and stream the file "
+        "to avoid it: edgeseg export red --frame-size 64x48 --format yuyv, and use the file "
         "that it writes",
     ]
 

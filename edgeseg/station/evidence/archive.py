@@ -1,7 +1,7 @@
 """Where kept frames are found: a station's file, or any folder that has some in it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.data.damaged import DamagedImages
@@ -26,6 +26,16 @@ class Archive:
     damaged: DamagedImages
     labels: Mapping[str, str]
     """By the key of the inspection."""
+
+    def newest(self, count: int | None) -> "Archive":
+        """Return an archive of the frames with a label, and of the newest others."""
+        if count is None:
+            return self
+        labels = self.labels
+        others = [p for p, r in self.records.items() if not labels.get(r.inspection.key)]
+        left_out = set(others[: max(len(others) - count, 0)])
+        records = {p: r for p, r in self.records.items() if p not in left_out}
+        return replace(self, records=records)
 
 
 def open_archive(path: Path, recipe: str | None = None) -> Archive:

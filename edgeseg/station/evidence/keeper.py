@@ -39,7 +39,7 @@ from edgeseg.station.evidence.quota import BLOCK, KeptFrames, place_of
 from edgeseg.station.inspection import Inspection
 from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.sink.base import Record
-from edgeseg.verdict.verdict import FROZEN_CAMERA, GOOD
+from edgeseg.verdict.names import FROZEN_CAMERA, GOOD
 
 BUFFERS = 8
 FILES = 5  # of a kept frame, with its folder

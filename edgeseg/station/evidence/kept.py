@@ -29,11 +29,11 @@ from edgeseg.files import PART, cannot_read, shown
 from edgeseg.frame.geometry import Box, Size
 from edgeseg.frame.pixel_formats import FrameFormat, picture_size
 from edgeseg.schema import Invalid, build, parse
+from edgeseg.station.evidence.quota import RECORD
 from edgeseg.station.inspection import Inspection
 from edgeseg.stream.sink.overlay import draw
-from edgeseg.verdict.verdict import VerdictName
+from edgeseg.verdict.names import VerdictName
 
-RECORD = "record.json"
 VERSION = 1
 COLORS = ("bgr", "rgb")
 
@@ -146,10 +146,16 @@ def digests(files: dict[str, bytes]) -> dict[str, str]:
 
 
 def kept_folders(folder: Path) -> list[Path]:
-    """Return the kept frames in a folder and its subfolders, in the order of their names."""
-    found = (path.parent for path in folder.rglob(RECORD))
-    inside = (path for path in found if not any(p.startswith(PART) for p in path.parts))
-    return sorted(inside)
+    """Return the kept frames in a folder and its subfolders, in the order of their names.
+
+    Those that a running station writes or deletes meanwhile are left out.
+    """
+    found = []
+    for place, folders, names in os.walk(folder):  # unlike rglob, no error if a folder goes
+        folders[:] = [name for name in folders if not name.startswith(PART)]
+        if RECORD in names:
+            found.append(Path(place))
+    return sorted(found)
 
 
 def read_record(path: Path) -> KeptRecord:

@@ -27,3 +27,17 @@ def read_labels(station: Path) -> Mapping[str, str]:
             return dict(file.execute("select key, label from label")) if known else {}
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
+
+
+def is_labeled(station: Path, place: str) -> bool:
+    """Whether somebody has labeled the frame that is kept there; False if it cannot be told."""
+    path = station / FILE
+    if not path.is_file():
+        return False
+    try:
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=1)) as file:
+            asked = "select 1 from label where evidence = ? limit 1"
+            return file.execute(asked, (place,)).fetchone() is not None
+    except sqlite3.Error:  # there is no table before the first label
+        return False

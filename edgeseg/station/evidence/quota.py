@@ -1,5 +1,7 @@
 """What is kept on the disk: the oldest frames go first, those of good parts before all others.
 
+What somebody has labeled stays, up to half of the quota; then the oldest of them go.
+
     evidence/2026-11-26/top-6743a1b2c3-00000012-anomalous/    camera, boot, number, kind
     evidence/.part-...                                         being written, or being deleted
 
@@ -17,11 +19,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from edgeseg.files import PART
+from edgeseg.station.evidence.labels import is_labeled
 from edgeseg.station.inspection import Inspection
 
 FOLDER = "evidence"
+RECORD = "record.json"
+"""Of a folder that is whole."""
 KINDS = ("good", "near", "unknown", "anomalous")
 """Of kept frames, in the order in which they are deleted."""
+LABELED, SHARE = "labeled", 0.5
+"""What somebody has labeled, and how much of the quota it may have."""
 BLOCK = 4096  # bytes; every file and every folder takes a multiple of it
 
 
@@ -38,9 +45,11 @@ class KeptFrames:
     def __init__(self, station: Path) -> None:
         """station: the folder of its state. OSError."""
         self._station, self._folder = station, station / FOLDER
-        self._kept: dict[str, deque[tuple[Path, int]]] = {kind: deque() for kind in KINDS}
-        self.sizes = dict.fromkeys(KINDS, 0)
-        """Bytes on the disk, by kind."""
+        self._kept: dict[str, deque[tuple[Path, int]]] = {
+            kind: deque() for kind in (*KINDS, LABELED)
+        }
+        self.sizes = dict.fromkeys((*KINDS, LABELED), 0)
+        """Bytes on the disk, by kind; a label is noticed when the frame would be deleted."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for rest in self._folder.glob(f"{PART}*"):
             shutil.rmtree(rest, ignore_errors=True)
@@ -80,7 +89,18 @@ class KeptFrames:
             while self._kept[each] and sum(self.sizes.values()) > quota:
                 path, size = self._kept[each].popleft()
                 self.sizes[each] -= size
-                self._delete(path)
+                if is_labeled(self._station, path.relative_to(self._station).as_posix()):
+                    self._kept[LABELED].append((path, size))
+                    self.sizes[LABELED] += size
+                else:
+                    self._delete(path)
+                self._forget_labeled(quota)
+
+    def _forget_labeled(self, quota: int) -> None:
+        while self._kept[LABELED] and self.sizes[LABELED] > SHARE * quota:
+            path, size = self._kept[LABELED].popleft()
+            self.sizes[LABELED] -= size
+            self._delete(path)
 
     def _add(self, path: Path, kind: str) -> None:
         try:

@@ -22,19 +22,18 @@ from edgeseg.log import log
 from edgeseg.prediction import single_frame
 from edgeseg.progress import task
 from edgeseg.runtime.base import Backend
-from edgeseg.station.config import RecipeConfig
+from edgeseg.station.config import OF_A_MODEL, RecipeConfig
 from edgeseg.station.evidence.archive import Archive, one_recipe, open_archive
 from edgeseg.station.evidence.keeper import hash_of
 from edgeseg.station.evidence.kept import Kept, KeptRecord, read_kept
 from edgeseg.station.evidence.replay_report import Replayed, ReplayReport
+from edgeseg.station.following.current import models_of
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
-from edgeseg.stream.pipeline.judge import SETTINGS, THRESHOLDS, Judge
+from edgeseg.stream.pipeline.judge import SETTINGS, Judge
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict.verdict import FROZEN_CAMERA
+from edgeseg.verdict.names import FROZEN_CAMERA
 
 ALL = ReplayConfig()
-OF_THE_MODEL = {*THRESHOLDS, "min_peak"}
-"""Settings of a recipe that mean nothing to another model."""
 
 
 def replay(
@@ -46,14 +45,16 @@ def replay(
     threads: int | None = None,
     device: int = 0,
     strict: bool = False,
+    newest: int | None = None,
 ) -> ReplayReport:
     """Judge the kept frames of a station again.
 
     path: as `open_archive`. model: judges them all; None: each recipe's of the station's file, or
-    the newest engine for a folder. strict: `check` of the report refuses damaged frames.
+    the newest engine for a folder. strict: `check` of the report refuses damaged frames. newest:
+    how many frames without a label are judged; None: all.
     Errors: those of `open_archive`, and of models.
     """
-    archive = open_archive(path, config.recipe)
+    archive = open_archive(path, config.recipe).newest(newest)
     found, damaged = [], archive.damaged
     total = len(archive.records)
     with Models(archive, model, runtime, threads, device) as models, task("replay", total) as bar:
@@ -142,8 +143,9 @@ class Models(Closing):
             path = find_engine(model, device=device)
         else:
             recipe = self._of_the_file(name)
-            path, device = self._config.base / recipe.model, recipe.device
-            runtime, threads = runtime or recipe.runtime, threads or recipe.threads
+            path, device = models_of(self._config, recipe)[0], recipe.device
+            own = recipe.runtime if path == self._config.base / recipe.model else None
+            runtime, threads = runtime or own, threads or recipe.threads
         return open_model(path, runtime=runtime, threads=threads, gpu=GpuConfig(device=device))
 
     def _of_the_file(self, name: str) -> RecipeConfig:
@@ -169,10 +171,10 @@ class Models(Closing):
             found = {name: value for name, value in recipe.judging().items() if value is not None}
         if not self._one or card.weights_sha256 == record.weights_sha256:
             return found
-        if not self._told and OF_THE_MODEL & set(found):
+        if not self._told and set(OF_A_MODEL) & set(found):
             log.info(f"the thresholds of the recipe are of another model: {card.name} has its own")
             self._told = True
-        return {name: value for name, value in found.items() if name not in OF_THE_MODEL}
+        return {name: value for name, value in found.items() if name not in OF_A_MODEL}
 
 
 def _again(kept: Kept, judge: Judge, label: str) -> Replayed:

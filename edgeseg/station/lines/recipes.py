@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from edgeseg.cards import GraphCard
 from edgeseg.closing import Closing
 from edgeseg.config import GpuConfig, StreamConfig
 from edgeseg.errors import EdgesegError
 from edgeseg.loading import open_model, warn_unchecked
+from edgeseg.log import log
 from edgeseg.prediction import single_frame
 from edgeseg.runtime.base import Backend
 from edgeseg.station.config import RecipeConfig, StationConfig
+from edgeseg.station.following.current import models_of
 from edgeseg.stream.pipeline.in_flight import open_requests
 from edgeseg.stream.pipeline.judge import Judge
 
@@ -19,9 +22,12 @@ from edgeseg.stream.pipeline.judge import Judge
 class Recipes(Closing):
     """The opened models of a station, by the name of their recipe."""
 
-    def __init__(self, config: StationConfig) -> None:
-        """EdgesegError, with the recipe's name, for a model that cannot be opened."""
-        self._config = config
+    def __init__(self, config: StationConfig, *, proven: bool = False) -> None:
+        """proven: without models that are on trial.
+
+        EdgesegError, with the recipe's name, for a model that cannot be opened.
+        """
+        self._config, self._proven = config, proven
         self._backends: dict[str, Backend] = {}
         with ExitStack() as stack:
             for recipe in config.recipe:
@@ -58,10 +64,23 @@ class Recipes(Closing):
         self._stack.close()
 
     def _opened(self, recipe: RecipeConfig) -> Backend:
-        path = self._config.base / recipe.model
-        gpu = GpuConfig(device=recipe.device)
-        backend = open_model(path, runtime=recipe.runtime, threads=recipe.threads, gpu=gpu)
+        *others, last = models_of(self._config, recipe, proven=self._proven)
+        for path in others:
+            try:
+                return self._open(path, recipe)
+            except EdgesegError as error:
+                log.error(f"recipe {recipe.name}: {error.problem}; the model of before runs")
+        return self._open(last, recipe)
+
+    def _open(self, path: Path, recipe: RecipeConfig) -> Backend:
+        own = path == self._config.base / recipe.model
+        backend = open_model(
+            path,
+            runtime=recipe.runtime if own else None,
+            threads=recipe.threads,
+            gpu=GpuConfig(device=recipe.device),
+        )
         single_frame(backend)
         warn_unchecked(backend.card)
-        recipe.regions().applied(backend.card.rule)
+        recipe.regions(of=backend.card.rule)
         return backend

@@ -17,16 +17,22 @@ from typing import Any, Protocol
 
 from edgeseg.cards import GraphCard
 from edgeseg.runtime.base import Slot
-from edgeseg.station.inspection import LINE_STOPPED, Code, Inspection, measured, without_frame
+from edgeseg.station.inspection import (
+    BUCKETS,
+    LINE_STOPPED,
+    Code,
+    Inspection,
+    measured,
+    without_frame,
+)
 from edgeseg.station.journal import Journal
 from edgeseg.station.lines.drift import Drift
 from edgeseg.stream.pipeline.judge import Judge
 from edgeseg.stream.pipeline.latency import Latencies, Percentiles
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import TriggerId
-from edgeseg.verdict.verdict import UNKNOWN
+from edgeseg.verdict.names import UNKNOWN
 
-BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds
 NEWEST = 2048  # latencies that a status tells of
 
 

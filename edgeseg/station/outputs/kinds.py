@@ -1,7 +1,6 @@
 """Finds the class of an output by its kind, and opens it with its settings."""
 
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from edgeseg.errors import ConfigError
 from edgeseg.schema import Invalid, build
@@ -38,15 +37,22 @@ def open_output(config: OutputConfig, context: OutputContext) -> Output:
 
 def output_kind(name: str) -> type[Output]:
     """Return the class of a kind; ConfigError if there is none of that name."""
+    place = KINDS.get(name) or _of_other_packages(name)
+    module, _, attribute = place.partition(":")
+    found: type[Output] = getattr(import_module(module), attribute)
+    return found
+
+
+def _of_other_packages(name: str) -> str:
+    """Return the place of a kind that edgeseg itself does not have."""
+    from importlib.metadata import entry_points  # reads a file of every installed package
+
     others = {each.name: each.value for each in entry_points(group=GROUP)}
-    place = (others | KINDS).get(name)
-    if place is None:
-        known = ", ".join(sorted(others | KINDS))
+    if name not in others:
+        known = ", ".join(sorted({*others, *KINDS}))
         raise ConfigError(
             f"no output of kind '{name[:48]}' (expected one of {known})",
             remedy='kind = "jsonl"',
             code="station/no-output",
         )
-    module, _, attribute = place.partition(":")
-    found: type[Output] = getattr(import_module(module), attribute)
-    return found
+    return others[name]

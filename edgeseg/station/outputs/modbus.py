@@ -15,6 +15,7 @@ from typing import Any
 
 from edgeseg.packages.extras import require
 from edgeseg.schema import bounded
+from edgeseg.station.outputs.address import cannot_listen
 from edgeseg.station.outputs.base import OutputContext
 from edgeseg.station.outputs.plc import PlcServer
 from edgeseg.station.outputs.signals import CameraSignals
@@ -82,6 +83,7 @@ class ModbusOutput(PlcServer):
             ) -> ExcCodes | None:
                 if unit is None:
                     return ExcCodes.GATEWAY_NO_RESPONSE
+                unit.camera.catch_up(self.context.state())  # does not wait for `show`
                 registers[:END] = unit.registers()
                 if values is None:
                     return None
@@ -98,8 +100,8 @@ class ModbusOutput(PlcServer):
         try:
             await self._server.serve_forever(background=True)
         except RuntimeError as error:
-            problem = f"{where[0]}:{where[1]} cannot be listened to: in use, or not of this machine"
-            raise OSError(problem) from error
+            why = OSError(0, "in use, or not of this machine")
+            raise cannot_listen(*where, why) from error
 
     async def _end(self) -> None:
         for camera in self.cameras.values():
@@ -111,13 +113,13 @@ class Unit:
     """The registers of one camera."""
 
     def __init__(self, camera: CameraSignals, recipes: Sequence[str]) -> None:
-        self._camera, self._recipes = camera, recipes
+        self.camera, self._recipes = camera, recipes
         self._written = [0] * (END - TRIGGER)
         """What the PLC wrote last: the station acts when it changes, and changes nothing in it."""
 
     def registers(self) -> list[int]:
         """Return all registers, as they are now."""
-        now = self._camera.newest()
+        now = self.camera.newest()
         found = now.inspection
         result_ok = now.done and now.result == 0
         bits = [now.ok, not now.ok, now.ready, now.busy, now.done, result_ok]
@@ -161,27 +163,27 @@ class Unit:
         trigger, acknowledged, recipe, high, low, line = written
         part = str(high << 16 | low) if high or low else ""
         rises, falls = trigger & 1 > before[0] & 1, trigger & 1 < before[0] & 1
-        now = self._camera.newest()
+        now = self.camera.newest()
         if recipe > len(self._recipes) or line > START:
             return WRONG_VALUE
         if rises and now.busy:
             return BUSY
         count = now.count - (now.count - acknowledged & 0xFFFF)
-        if acknowledges and not self._camera.acknowledge(count):
+        if acknowledges and not self.camera.acknowledge(count):
             return WRONG_VALUE
         self._written = written
         if recipe and recipe != before[2]:
-            self._camera.choose_recipe(self._recipes[recipe - 1])
+            self.camera.choose_recipe(self._recipes[recipe - 1])
         if part and written[3:5] != before[3:5]:
-            self._camera.name_part(part)
+            self.camera.name_part(part)
         if line == STOP and before[5] != STOP:
-            self._camera.stop("stopped by Modbus")
+            self.camera.stop("stopped by Modbus")
         if line == START and before[5] != START:
-            self._camera.start()
+            self.camera.start()
         if rises:
-            self._camera.trigger(part)
+            self.camera.trigger(part)
         if falls:
-            self._camera.release()
+            self.camera.release()
         return 0
 
     @staticmethod

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.errors import ConfigError
 from edgeseg.packages.extras import require
 from edgeseg.schema import bounded
+from edgeseg.station.outputs.address import cannot_listen
 from edgeseg.station.outputs.base import OutputContext
 from edgeseg.station.outputs.opcua_security import permissions, self_signed, users
 from edgeseg.station.outputs.plc import PlcServer
@@ -138,8 +139,7 @@ class OpcuaOutput(PlcServer):
             await server.start()
         except OSError as error:
             self._server = None
-            where = f"{settings.address}:{settings.port}"
-            raise OSError(f"{where} cannot be listened to: {error.strerror}") from error
+            raise cannot_listen(settings.address, settings.port, error) from error
 
     async def _show(self, camera: CameraSignals, verdicts: Sequence[Signals]) -> None:
         for each in verdicts:

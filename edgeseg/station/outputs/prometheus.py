@@ -4,18 +4,26 @@ The alert rules in deploy/prometheus-rules.yml go with these names.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIServer
 
 from edgeseg.machine.state import StateReader
 from edgeseg.packages.extras import require
-from edgeseg.station.config import host_port
-from edgeseg.station.lines.recorder import BUCKETS
+from edgeseg.station.following.state import all_following
+from edgeseg.station.inspection import BUCKETS
+from edgeseg.station.outputs.address import cannot_listen, host_port
 from edgeseg.station.outputs.base import Indicator, OutputContext, StationState
+from edgeseg.station.rates import RateLimit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+RATE, PATIENCE = (5, 10), 2.0
+"""Scrapes a second and at once of an address; seconds that one may wait for its turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +51,13 @@ class PrometheusOutput(Indicator):
         host, port = host_port(self.settings.address, "prometheus")
         registry = self._library.CollectorRegistry()
         registry.register(_Scrape(self))
-        self._server = self._library.start_http_server(port, addr=host, registry=registry)
+        try:
+            self._server = self._library.start_http_server(port, addr=host, registry=registry)
+        except OSError as error:
+            raise cannot_listen(host, port, error) from error
+        server, _ = self._server
+        application: Any = server.get_app()
+        server.set_app(_limited(application, RateLimit(*RATE, patience=PATIENCE)))
 
     def show(self, state: StationState) -> None:
         self._state = state
@@ -80,6 +94,7 @@ class PrometheusOutput(Indicator):
         yield gauge("edgeseg_line_stopped", "Whether somebody stopped the line", value=stopped)
         yield from self._cameras(status.get("cameras", {}))
         yield from self._outputs(state)
+        yield from self._models()
         yield from self._device()
 
     def _cameras(self, cameras: dict[str, Any]) -> Iterator[Any]:
@@ -138,6 +153,23 @@ class PrometheusOutput(Indicator):
                 behind.add_metric([name], max(written - output["cursor"], 0))
         yield from (failing, failures, behind)
 
+    def _models(self) -> Iterator[Any]:
+        gauge = self._library.metrics_core.GaugeMetricFamily
+        failing = gauge(
+            "edgeseg_model_failing",
+            "Whether the tag of a recipe cannot be followed, or names a model that is not used",
+            labels=["recipe"],
+        )
+        answered = gauge(
+            "edgeseg_model_answered_timestamp_seconds",
+            "When the registry last answered",
+            labels=["recipe"],
+        )
+        for recipe, found in all_following(self.context.folder):
+            failing.add_metric([recipe], float(bool(found.problem)))
+            answered.add_metric([recipe], found.answered)
+        yield from (failing, answered)
+
     def _device(self) -> Iterator[Any]:
         gauge = self._library.metrics_core.GaugeMetricFamily
         found = self._machine.read()
@@ -163,6 +195,18 @@ class _Scrape:
     def collect(self) -> Iterator[Any]:
         """Yield the metric families."""
         return self._output.families()
+
+
+def _limited(application: "WSGIApplication", rate: RateLimit) -> "WSGIApplication":
+    """Return an application that lets an address ask at a rate only."""
+
+    def limited(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        if rate.allows(str(environ.get("REMOTE_ADDR", ""))):
+            return application(environ, start)
+        start("429 Too Many Requests", [("Retry-After", "1"), ("Content-Length", "0")])
+        return []
+
+    return limited
 
 
 def _cumulative(counts: list[int]) -> list[tuple[str, float]]:

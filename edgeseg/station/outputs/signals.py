@@ -100,6 +100,11 @@ class CameraSignals:
         self.settle()
         return shown
 
+    def catch_up(self, state: StationState) -> None:
+        """Take a state that has records which the last one had not."""
+        if state.last > self._state.last:
+            self.follow(state)
+
     def newest(self) -> Signals:
         """Return what is true now; nothing is OK if the last state is old."""
         lamp = self._state.lamps.get(self.camera, Lamp())

@@ -10,10 +10,8 @@ server may therefore get a record twice, and knows it by its `key`.
 import re
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead, responses
 from typing import Literal
@@ -21,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from edgeseg import __version__
 from edgeseg.addresses import public
+from edgeseg.deadline import deadline
 from edgeseg.errors import ConfigError
 from edgeseg.schema import bounded
 from edgeseg.station.inspection import Inspection
@@ -164,7 +163,7 @@ class WebhookOutput(Deliverer):
             lines.append("")
         url = self._url
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        with self._deadline(connection.sock):
+        with deadline(connection.sock, self.settings.timeout_s, self._name):
             connection.request("POST", target, "\n".join(lines).encode(), headers)
             answer = connection.getresponse()
             self._used, left = True, MOST
@@ -187,7 +186,7 @@ class WebhookOutput(Deliverer):
             if self._tls is not None:
                 connected = self._secured(connected, self._tls, host)
         except OSError as error:
-            raise ConnectionError(f"{self._name}: {error}") from error
+            raise ConnectionError(f"{self._name}: {error.strerror or error}") from error
         self._connection = HTTPConnection(url.netloc)
         self._connection.sock = connected
         self._used = False
@@ -196,7 +195,7 @@ class WebhookOutput(Deliverer):
     def _secured(self, plain: socket.socket, tls: ssl.SSLContext, host: str) -> ssl.SSLSocket:
         connected = tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
         try:
-            with self._deadline(connected):
+            with deadline(connected, self.settings.timeout_s, self._name):
                 connected.do_handshake()
         except BaseException:
             connected.close()
@@ -207,30 +206,6 @@ class WebhookOutput(Deliverer):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    @contextmanager
-    def _deadline(self, connected: socket.socket) -> Iterator[None]:
-        """End what waits for the server when its time is over, also if it sends a byte at times."""
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            with suppress(OSError):
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
-
-        timer = threading.Timer(self.settings.timeout_s, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except (OSError, HTTPException, ValueError):
-            if not late.is_set():
-                raise
-        finally:
-            timer.cancel()
-        if late.is_set():
-            seconds = self.settings.timeout_s
-            raise TimeoutError(f"{self._name}: no answer in {seconds:g} s")
 
 
 def _problem(url: str) -> str | None:

@@ -94,8 +94,8 @@ def alarms(state: StationState) -> list[dict[str, str]]:
         if output.get("problem"):
             found.append(_alarm(f"output {name}", f"It fails: {output['problem']}"))
         elif output.get("bad_for", 0) > OUTPUT_BAD:
-            seconds = round(output["bad_for"])
-            found.append(_alarm(f"output {name}", f"It does not answer since {seconds} s."))
+            problem = f"It has not answered for more than {OUTPUT_BAD:.0f} s."
+            found.append(_alarm(f"output {name}", problem))
     return found
 
 

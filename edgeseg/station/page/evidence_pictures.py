@@ -4,9 +4,7 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
-from edgeseg.station.evidence.kept import RECORD, read_kept
+from edgeseg.station.evidence.quota import RECORD
 from edgeseg.station.inspection import Inspection
 from edgeseg.station.page.live import encoded
 
@@ -36,6 +34,9 @@ def kept_folder(folder: Path, inspection: Inspection) -> Path | None:
 def picture(place: Path, name: str, longest: int) -> bytes:
     """Return one of NAMES as JPEG, scaled down; DataError if the frame is damaged."""
     import cv2
+    import numpy as np
+
+    from edgeseg.station.evidence.kept import read_kept
 
     with _one:
         kept = read_kept(place)

@@ -9,11 +9,13 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeseg.closing import Closing
 from edgeseg.log import warn_once
-from edgeseg.station.page.picture_memory import PictureMemory
+
+if TYPE_CHECKING:
+    from edgeseg.station.page.picture_memory import PictureMemory
 
 LOOK = 0.02  # seconds between two looks
 ASKED_FOR = 1.0  # seconds for which a question keeps the pictures coming
@@ -116,6 +118,8 @@ class LivePictures(Closing):
                 entry.memory.close()
                 entry.memory = None
         if entry.memory is None:
+            from edgeseg.station.page.picture_memory import PictureMemory
+
             entry.memory = PictureMemory(self._folder, name, create=False)
         entry.memory.want(time.monotonic_ns())
         if entry.seen is None:

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 
 from edgeseg.errors import ConfigError
 from edgeseg.log import log
-from edgeseg.station.config import PAGE, PageConfig, host_port
+from edgeseg.station.config import PAGE, PageConfig
+from edgeseg.station.outputs.address import cannot_listen, host_port
 from edgeseg.station.outputs.base import Indicator, OutputContext, StationState
 from edgeseg.station.page.access import (
     Access,
@@ -51,19 +52,13 @@ class PageOutput(Indicator):
             labels = stack.enter_context(PartLabels(self.context.folder))
             live = stack.enter_context(LivePictures(self.context.folder, self.context.cameras))
             site = stack.enter_context(SiteState(self.context, labels, live))
-            server = PageServer(
-                self._address,
-                PageHandler,
-                site=site,
-                access=Access(self._tokens, f"edgeseg-{self._address[1]}"),
-                hosts=KnownHosts(self._address[0], self.settings.hosts),
-                tls=self._tls,
-            )
+            server = self._serving(site)
             stack.callback(server.end)
             stack.callback(site.close)
             self._stack = stack.pop_all()
         self.site, self.server = site, server
-        log.info(f"page: {self._url()}/")
+        if not self.context.trial:
+            log.info(f"page: {self._url()}/")
 
     def show(self, state: StationState) -> None:
         assert self.site is not None
@@ -72,6 +67,20 @@ class PageOutput(Indicator):
     def close(self) -> None:
         self._stack.close()
         self.site = self.server = None
+
+    def _serving(self, site: SiteState) -> PageServer:
+        host, port = self._address
+        try:
+            return PageServer(
+                self._address,
+                PageHandler,
+                site=site,
+                access=Access(self._tokens, f"edgeseg-{port}"),
+                hosts=KnownHosts(host, self.settings.hosts),
+                tls=self._tls,
+            )
+        except OSError as error:
+            raise cannot_listen(host, port, error) from error
 
     def _url(self) -> str:
         host, port = self._address

@@ -17,8 +17,8 @@ from edgeseg.files import shown
 from edgeseg.log import log
 from edgeseg.station.page.access import Access, KnownHosts
 from edgeseg.station.page.api import PageApi, RefusedRequest
-from edgeseg.station.page.rates import RateLimit
 from edgeseg.station.page.site_state import SiteState
+from edgeseg.station.rates import RateLimit
 
 CONNECTIONS, OF_ONE = 256, 100  # at once, and of one address
 STREAMS = 120  # connections that get states or pictures until they end
@@ -45,7 +45,7 @@ class PageServer(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         self.site, self.access, self.hosts, self.tls = site, access, hosts, tls
         self.api = PageApi(site)
-        self.rate, self.logins = RateLimit(50, 300), RateLimit(0.1, 6)
+        self.rate, self.logins = RateLimit(50, 100, patience=4), RateLimit(0.1, 6)
         self.pictures = RateLimit(1000, 2000)
         """Of live pictures, which wait for the next one: several viewers may share an address."""
         self._connected: Counter[str] = Counter()

@@ -23,11 +23,10 @@ from edgeseg.stream.pipeline.frozen import FrozenWatch
 from edgeseg.stream.pipeline.pace import Gate, Pace, Trigger
 from edgeseg.stream.pipeline.rhythm import Rhythm
 from edgeseg.stream.source.base import Frame, Source
+from edgeseg.verdict.names import DROPPED
 
 # Broken frames of a live source; while so many wait, later ones are dropped.
 MOST_WAITING = 1000
-DROPPED = "dropped"
-"""The fault of a frame that a newer one replaced."""
 JOIN_SECONDS = 2.0  # to wait for a pending read at the end of the stream
 
 

@@ -26,7 +26,7 @@ from edgeseg.stream.pipeline.latency import Stages
 from edgeseg.stream.pipeline.pace import KEEP_WARM_NS
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import Frame
-from edgeseg.verdict.verdict import ANOMALOUS, UNKNOWN
+from edgeseg.verdict.names import ANOMALOUS, UNKNOWN
 
 POLL = 0.1  # seconds between checks of the limits while no frame comes
 
@@ -243,6 +243,6 @@ class Inference:
         if converted := what or converted:
             log.info(
                 f"{source.name}: frames are {converted} on the CPU, included in the latency; "
-                f"to avoid it: edgeseg export {quoted(self.judge.card.name)} {option}, and stream "
+                f"to avoid it: edgeseg export {quoted(self.judge.card.name)} {option}, and use "
                 "the file that it writes"
             )

@@ -14,9 +14,10 @@ from edgeseg.config import StreamConfig
 from edgeseg.stream.pipeline.in_flight import InFlightRequest, InFlightRequests
 from edgeseg.stream.sink.base import Record
 from edgeseg.stream.source.base import ANY_REQUEST, Frame
+from edgeseg.verdict.names import FROZEN_CAMERA, UNKNOWN
 from edgeseg.verdict.region_config import RegionConfig
 from edgeseg.verdict.regions import NONE, Regions, find_regions, is_empty
-from edgeseg.verdict.verdict import FROZEN_CAMERA, UNKNOWN, Verdict, judge, roi_fault
+from edgeseg.verdict.verdict import Verdict, judge, roi_fault
 
 THRESHOLDS = ("threshold", "image_threshold")
 SETTINGS = (*THRESHOLDS, *(field.name for field in fields(RegionConfig)))

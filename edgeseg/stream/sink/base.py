@@ -22,8 +22,8 @@ from edgeseg.frame.geometry import Size
 from edgeseg.frame.pixel_formats import FrameFormat
 from edgeseg.stream.sink.overlay import draw, enlarge, write_verdict, zoom
 from edgeseg.stream.source.base import TriggerId
+from edgeseg.verdict.names import VerdictName
 from edgeseg.verdict.regions import Region
-from edgeseg.verdict.verdict import VerdictName
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Overlays for people: the frame with its anomaly map, the mask's outline and the verdict."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ MIN_SIDE = 240  # pixels of the shorter side that a readable verdict needs
 DASHES = 24  # along each side of the border of an unknown frame
 BLACK, OUTLINED = (0, 0, 0), (255, 255, 255)  # of the numbers, whatever is below them
 GRAY = (150, 150, 150)
+LEAST_SCALE = 0.6  # of the text's usual size: a longer text is broken into lines
+MOST_LINES = 3
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -58,21 +61,34 @@ def write_verdict(image: Image, text: str, verdict: str) -> None:
     """Write a line into the top left corner, behind a mark, and draw the border of the verdict.
 
     good: circle, no border; anomalous: triangle, border; unknown: square, dashed border.
-    image: BGR uint8 [h, w, 3], changed in place; text: ASCII, scaled to fit the width.
+    image: BGR uint8 [h, w, 3], changed in place; text: ASCII, scaled to fit the width, in
+    several lines where it would be too small to read.
     """
     height, width = image.shape[:2]
     color = verdict_color(verdict)
     if verdict != "good":
         _border(image, color, dashed=verdict == "unknown")
-    font, thickness = FONT, max(height // 360, 1)
-    (unit, tall), _ = cv2.getTextSize(text, font, 1.0, thickness)
-    scale = min(0.95 * width / (unit + 2 * tall), height / 400)
-    (text_width, side), below = cv2.getTextSize(text, font, scale, thickness)
+    thickness, lines = max(height // 360, 1), [text]
+    if (scale := _scale(text, image, thickness)) < LEAST_SCALE * height / 400:
+        columns = max(int(len(text) * scale / (LEAST_SCALE * height / 400)), 1)
+        lines = wrap(text, columns, max_lines=MOST_LINES, placeholder="...")
+        scale = min(_scale(line, image, thickness) for line in lines)
+    sizes = [cv2.getTextSize(line, FONT, scale, thickness) for line in lines]
+    side, below = sizes[0][0][1], sizes[0][1]
     left = max(width // 100, 2)
-    start, base = left + side + below, side + below
-    cv2.rectangle(image, (0, 0), (start + text_width + left, base + below), BLACK, -1)
+    start, step = left + side + below, side + below
+    end = start + max(wide for (wide, _), _ in sizes) + left
+    cv2.rectangle(image, (0, 0), (end, step * len(lines) + below), BLACK, -1)
     _mark(image, verdict, (left, below, side), color)
-    cv2.putText(image, text, (start, base), font, scale, color, thickness, cv2.LINE_AA)
+    for number, line in enumerate(lines, 1):
+        cv2.putText(image, line, (start, number * step), FONT, scale, color, thickness, cv2.LINE_AA)
+
+
+def _scale(line: str, image: Image, thickness: int) -> float:
+    """Return the scale of the font with which a line fits into an image, behind its mark."""
+    height, width = image.shape[:2]
+    (wide, tall), _ = cv2.getTextSize(line, FONT, 1.0, thickness)
+    return float(min(0.95 * width / (wide + 2 * tall), height / 400))
 
 
 def _draw_rois(

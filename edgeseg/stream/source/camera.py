@@ -248,10 +248,11 @@ class CameraOptions:
         """Open a camera."""
         return Camera(name, connect, attempts=self.attempts)
 
-    def warn_unused(self, name: str) -> None:
-        """Log that a source does not support the requested mode."""
-        if self.requested != Mode():
+    def warn_unused(self, name: str, *, live: bool = True) -> None:
+        """Log what a source does not support of the requested mode; a file has --fps."""
+        unused = self.requested if live else replace(self.requested, fps=None)
+        if unused != Mode():
             log.warning(
                 f"--width, --height, --fps and --camera-format apply only to USB and CSI cameras; "
-                f"ignored for {name}: {self.requested}"
+                f"ignored for {name}: {unused}"
             )

@@ -1,6 +1,7 @@
 """Network cameras: rtsp://, rtsps://, and MJPEG over http:// and https://.
 
-    rtsp   GStreamer if OpenCV has it (on Jetson with the hardware decoder), else FFmpeg
+    rtsp   GStreamer (on Jetson with the hardware decoder): by OpenCV if that has it, else by
+           PyGObject. FFmpeg if there is no GStreamer, or if it lacks a decoder
     http   FFmpeg
 
 Both transport RTP over TCP, because one lost UDP packet corrupts the image until the next key
@@ -18,19 +19,26 @@ from urllib.parse import urlsplit
 import cv2
 
 from edgeseg.addresses import ESCAPES, HIDDEN, encoded, public
-from edgeseg.errors import SourceError
-from edgeseg.frame.pixel_formats import PIXEL_FORMATS, FrameFormat
+from edgeseg.errors import MissingExtra, SourceError
+from edgeseg.frame.pixel_formats import FrameFormat
+from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
-from edgeseg.packages.opencv import has_gstreamer, parameters, silence
-from edgeseg.stream.source.base import Frame
-from edgeseg.stream.source.camera import TRY_WITHOUT, Camera, CameraOptions, CaptureConnection
+from edgeseg.packages.gstreamer import Library, choose_gstreamer
+from edgeseg.packages.opencv import parameters, silence
+from edgeseg.stream.source.base import Frame, Source
+from edgeseg.stream.source.camera import TRY_WITHOUT, CameraOptions, CaptureConnection
 from edgeseg.stream.source.decoding import Decoding
-from edgeseg.stream.source.gstreamer import (
+from edgeseg.stream.source.gstreamer.connection import AppsinkConnection
+from edgeseg.stream.source.gstreamer.open import missing_plugin, open_appsink
+from edgeseg.stream.source.gstreamer.opencv import GStreamerConnection
+from edgeseg.stream.source.gstreamer.pipeline import DECODER, PipelineFailed
+from edgeseg.stream.source.gstreamer.text import (
     APPSINK,
     HARDWARE,
     OPEN_SECONDS,
     READ_SECONDS,
-    GStreamerConnection,
+    rtsp_end,
+    rtsp_head,
     taken,
 )
 from edgeseg.stream.source.mjpeg import JPEG_PATH, decode_jpeg_frame, take_packets
@@ -40,46 +48,51 @@ from edgeseg.stream.source.retrieve import VIDEO_PATH, VIDEO_WRITES
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 # nobuffer: start at the newest frame, not at those that were read to detect the stream's format.
 LOW_LATENCY = "rtsp_transport;tcp|fflags;nobuffer+discardcorrupt|flags;low_delay|max_delay;0"
-JETSON_BGRX = "nvvidconv ! video/x-raw,format=BGRx"
+DECODED = "image/jpeg;video/x-raw(ANY)"  # JPEGs are decoded by edgeseg
 FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 
-def open_network(url: str, options: CameraOptions) -> Camera:
+def open_network(url: str, options: CameraOptions) -> Source:
     """Open a network camera; its name is the URL without the password."""
     name, url = public(url), encoded(url)
     options.warn_unused(name)
-    if url.lower().startswith("rtsp") and has_gstreamer(cv2):
-        kind = taken(options.frame_format)
-        jetson = this_machine().jetson is not None
-        pipeline = rtsp_pipeline(url, kind, jetson=jetson)
-        return options.camera(name, partial(_start, name, pipeline, kind, url, jetson=jetson))
+    if url.lower().startswith("rtsp"):
+        try:
+            return _open_rtsp(name, url, options, choose_gstreamer(cv2))
+        except MissingExtra:
+            pass
+        except SourceError as error:
+            if error.code != "source/missing-plugin":
+                raise
+            log.warning(f"{error.problem} FFmpeg receives it instead; or: {error.remedy}")
     return options.camera(name, partial(FFmpegConnection, url))
 
 
+def _open_rtsp(name: str, url: str, options: CameraOptions, library: Library) -> Source:
+    """Open an RTSP camera through GStreamer."""
+    kind, jetson = taken(options.frame_format, library), this_machine().jetson is not None
+    head, end = rtsp_head(url), rtsp_end(kind, jetson=jetson)
+    inside = int(kind not in HARDWARE) if jetson else 2  # the decoder and videoconvert
+    if library == "OpenCV":
+        pipeline = f"{head} ! decodebin ! {end} ! {APPSINK}"
+        return options.camera(name, partial(_start, name, pipeline, kind, url, inside=inside))
+
+    def explain(error: PipelineFailed) -> SourceError:
+        return missing_plugin(name, error) or _unreachable(url) or _no_video(url, f": {error}")
+
+    pipeline = f'{head} ! decodebin name={DECODER} caps="{DECODED}" {APPSINK}'
+    connect = partial(AppsinkConnection, name, pipeline, explain, end=end, inside=inside)
+    return open_appsink(name, connect, options)
+
+
 def _start(
-    name: str, pipeline: str, kind: FrameFormat, url: str, *, jetson: bool
+    name: str, pipeline: str, kind: FrameFormat, url: str, *, inside: int
 ) -> GStreamerConnection:
     """Start a pipeline; if it fails because the host does not answer, say that."""
     try:
-        inside = (kind not in HARDWARE) if jetson else 2  # the decoder and videoconvert
-        return GStreamerConnection(name, pipeline, kind, inside=int(inside))
+        return GStreamerConnection(name, pipeline, kind, inside=inside)
     except SourceError as error:
         raise _unreachable(url) or error from None
-
-
-def rtsp_pipeline(url: str, kind: FrameFormat = "bgr", *, jetson: bool) -> str:
-    """Return the GStreamer pipeline of an RTSP camera that delivers a format."""
-    location = url.replace("\\", "\\\\").replace('"', '\\"')
-    caps = PIXEL_FORMATS[kind].caps
-    end = f"videoconvert ! {caps}"
-    if jetson:
-        end = f"nvvidconv ! {caps}" if kind in HARDWARE else f"{JETSON_BGRX} ! {end}"
-    timeout = int(READ_SECONDS * 1e6)
-    return (
-        f'rtspsrc location="{location}" protocols=tcp latency=0 tcp-timeout={timeout} ! '
-        f"application/x-rtp,media=video ! decodebin ! "
-        f"{end} ! {APPSINK}"
-    )
 
 
 class FFmpegConnection(CaptureConnection):
@@ -95,11 +108,7 @@ class FFmpegConnection(CaptureConnection):
         with _low_latency():
             capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters(cv2, wanted))
         if not capture.isOpened():
-            raise _unreachable(url) or SourceError(
-                f"no video from {public(url)}: wrong path, user or password, or unsupported codec.",
-                remedy=f"use rtsp://USER:PASSWORD@HOST/PATH as in the camera's manual; {ESCAPES}",
-                code="source/no-video",
-            )
+            raise _unreachable(url) or _no_video(url)
         if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
             capture.release()
             raise SourceError(
@@ -109,6 +118,7 @@ class FFmpegConnection(CaptureConnection):
             )
         jpegs = take_packets(capture, cv2.CAP_FFMPEG)
         super().__init__(capture, writes=VIDEO_WRITES)
+        self.note += " (FFmpeg by OpenCV)"
         self.path = JPEG_PATH if jpegs else VIDEO_PATH
         self._packets = NewestPacket(capture, self._retriever.jpeg) if jpegs else None
         self._passed_over = 0
@@ -146,6 +156,16 @@ def _low_latency() -> Iterator[None]:
         yield
     finally:
         del os.environ[FFMPEG_OPTIONS]
+
+
+def _no_video(url: str, why: str = "") -> SourceError:
+    """Return the error of a host that answers and sends no video."""
+    example = f"{url.partition(':')[0]}://USER:PASSWORD@HOST/PATH"
+    return SourceError(
+        f"no video from {public(url)}{why} (wrong path, user or password, or unsupported codec).",
+        remedy=f"use {example} as in the camera's manual; {ESCAPES}",
+        code="source/no-video",
+    )
 
 
 def _unreachable(url: str) -> SourceError | None:

@@ -18,7 +18,6 @@ scheme, its object a function (address, CameraOptions) -> Source.
 """
 
 import os
-from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import CameraOptions, Mode
 from edgeseg.stream.source.files import open_path
 from edgeseg.stream.source.genicam.address import SCHEME as GENICAM
-from edgeseg.stream.source.gstreamer import open_csi, open_pipeline
+from edgeseg.stream.source.gstreamer.open import open_csi, open_pipeline
 from edgeseg.stream.source.jetson import PREFIX, open_jetson
 from edgeseg.stream.source.local import open_local
 from edgeseg.stream.source.network import PORTS, open_network
@@ -134,6 +133,5 @@ def _open_path(path: Path, options: CameraOptions, bit_depth: int) -> Source:
             remedy="check the path, or: edgeseg stream --camera 0",
             code="source/not-found",
         )
-    # --fps is the playback rate of a file.
-    replace(options, requested=replace(options.requested, fps=None)).warn_unused(source.name)
+    options.warn_unused(source.name, live=False)
     return source

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from edgeseg.station.evidence.quota import BLOCK, KINDS, KeptFrames, place_of
+from edgeseg.station.page.labels import PartLabels
 from tests.kit.stations import inspection
 
 
@@ -42,7 +45,7 @@ def test_a_restart_goes_on_where_it_was(tmp_path):
     (tmp_path / "evidence/.part-dead").mkdir()
     (tmp_path / "evidence/notes").mkdir()
     again = KeptFrames(tmp_path)
-    assert again.sizes == frames.sizes == dict.fromkeys(KINDS, 2 * BLOCK)
+    assert again.sizes == frames.sizes == dict.fromkeys(KINDS, 2 * BLOCK) | {"labeled": 0}
     assert not (tmp_path / "evidence/.part-dead").exists()
     again.shrink(2 * BLOCK)
     assert there(tmp_path) == ["3"]
@@ -57,3 +60,40 @@ def test_what_somebody_deleted_is_no_fault(tmp_path):
     frames.shrink(0)
     assert there(tmp_path) == []
     assert sum(frames.sizes.values()) == 0
+
+
+@pytest.fixture
+def label(tmp_path):
+    """Return a function that labels the frame that `put` has written."""
+    with PartLabels(tmp_path) as labels:
+
+        def label(number, place):
+            labels.set(inspection(number, decided=1000.0 + number, evidence=place), "defect")
+
+        yield label
+
+
+def test_a_labeled_frame_stays(tmp_path, label):
+    frames = KeptFrames(tmp_path)
+    label(0, put(frames, 0, "good"))
+    for number in (1, 2, 3):
+        put(frames, number, "anomalous")
+    frames.shrink(4 * BLOCK)
+    assert there(tmp_path) == ["0", "3"]
+    again = KeptFrames(tmp_path)
+    put(again, 4, "anomalous")
+    again.shrink(4 * BLOCK)
+    assert there(tmp_path) == ["0", "4"]
+
+
+def test_labeled_frames_have_half_of_the_quota(tmp_path, label):
+    frames = KeptFrames(tmp_path)
+    for number in range(6):
+        label(number, put(frames, number, "anomalous"))
+    frames.shrink(4 * BLOCK)
+    assert there(tmp_path) == ["4", "5"]
+    assert frames.sizes["labeled"] == 2 * BLOCK
+    put(frames, 6, "good")
+    put(frames, 7, "good")
+    frames.shrink(4 * BLOCK)
+    assert there(tmp_path) == ["4", "5"]

@@ -2,14 +2,16 @@
 
 import shutil
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from edgeseg.station.lines.recorder import BUCKETS
+from edgeseg.station.inspection import BUCKETS
 from edgeseg.station.outputs.base import Lamp, StationState
 from edgeseg.station.outputs.kinds import output_kind
+from edgeseg.station.rates import RateLimit
 from tests.kit.outputs import make_context
 
 pytest.importorskip("prometheus_client")
@@ -40,6 +42,12 @@ STATE = StationState(
         "page": {"bad_for": 0, "failures": 0},
     },
 )
+
+
+def test_who_asks_too_often_is_refused(scraped, monkeypatch):
+    monkeypatch.setattr(RateLimit, "allows", lambda self, address: address != "127.0.0.1")
+    with pytest.raises(urllib.error.HTTPError, match="429"):
+        scraped(STATE)
 
 
 @pytest.fixture

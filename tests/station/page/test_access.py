@@ -3,8 +3,7 @@ import time
 
 import pytest
 
-from edgeseg.errors import ConfigError, WriteError
-from edgeseg.station.config import PAGE, host_port
+from edgeseg.errors import WriteError
 from edgeseg.station.page.access import (
     FILE,
     Access,
@@ -75,14 +74,6 @@ def test_without_tokens_everybody_operates():
     access = Access(None)
     assert access.open and access.visitor("", "").role == "operate"
     assert access.visitor("", "").csrf
-
-
-def test_addresses():
-    assert host_port("127.0.0.1:8765", PAGE) == ("127.0.0.1", 8765)
-    assert host_port("[::1]:80", PAGE) == ("::1", 80)
-    for wrong in ("", "8765", ":80", "host", "host:", "host:x", "host:65536", "host:-1", "host:٣"):
-        with fails(ConfigError, "station/page-address"):
-            host_port(wrong, PAGE)
 
 
 def test_only_this_machine_is_loopback():

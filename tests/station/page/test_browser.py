@@ -117,7 +117,6 @@ def test_the_threshold_tells_what_would_have_been_and_changes_nothing(opened, st
     assert station.commands == [] and browser.complaints == []
 
 
-@pytest.mark.slow
 def opens_with_enter(browser):
     """Press Enter at the fourth tile; whether its dialog is open."""
     browser.evaluate("document.querySelectorAll('.tile')[3].focus()")
@@ -125,6 +124,7 @@ def opens_with_enter(browser):
     return browser.until("document.querySelector('#part-dialog').open", 2.0)
 
 
+@pytest.mark.slow
 def test_parts_are_reviewed_with_the_mouse_and_with_keys(opened, station):
     browser = opened
     browser.click(".tile:nth-child(3) .labels button:nth-child(2)")
@@ -182,6 +182,11 @@ def test_it_fits_every_width_and_is_legible(opened, station, scheme):
     station.stopped = "lamp"
     lost(station)
     assert says(browser, "#alarms", "the cable is out")
+    assert (
+        browser.evaluate("getComputedStyle(document.querySelector('.silent .wait')).opacity") == "1"
+    )
+    longest = "document.querySelectorAll('option').forEach(e => e.textContent = 'm'.repeat(48))"
+    browser.evaluate(longest)
     for width in (320, 390, 820, 1440):
         browser.resize(width)
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
@@ -213,6 +218,51 @@ def test_all_is_reached_with_the_tab_key_and_named(opened):
 
 
 @pytest.mark.slow
+def test_what_is_shown_of_a_station_that_is_silent_is_of_before_until_it_goes_on(opened, station):
+    browser = opened
+    lamp = "getComputedStyle(document.querySelector('.lamp strong'), '::after').content"
+    assert browser.evaluate(lamp) == "none"
+    with station.output.site._changed:  # which the page's connection, still open, waits for
+        assert says(browser, "#running", "No connection")
+        assert browser.evaluate(lamp) == '" (old)"'
+    assert says(browser, "#running", "The line runs")
+    assert browser.evaluate(lamp) == "none"
+
+
+@pytest.mark.slow
+def test_a_label_leaves_its_button_where_it_is(opened):
+    browser = opened
+    places = """[...document.querySelectorAll('.tile:nth-child(3) button')].map(e => {
+        const b = e.getBoundingClientRect(); return [b.x, b.width, b.height].join() })"""
+    browser.resize(1440)
+    before = browser.evaluate(places)
+    browser.click(".tile:nth-child(3) .labels button:nth-child(2)")
+    assert says(browser, "#label-counts", "1 defect")
+    assert browser.evaluate(places) == before
+    buttons = "[...document.querySelectorAll('.labels button')]"
+    assert browser.evaluate(f"{buttons}.filter(e => e.scrollWidth > e.offsetWidth).length") == 0
+
+
+@pytest.mark.slow
+def test_who_uses_keys_keeps_the_focus_where_a_button_goes(opened, station):
+    browser = opened
+    focused = "document.activeElement.id || document.activeElement.ariaLabel"
+    browser.evaluate("document.querySelector('#stop').focus()")
+    browser.press("Enter")
+    browser.type("#stop-reason", "lamp " * 20)
+    browser.press("Enter")
+    assert browser.until(f"({focused}) == 'start'")
+    assert says(browser, ".lamp", "line stopped (code 20): lamp")  # its end may be cut
+    browser.press("Enter")
+    assert browser.until(f"({focused}) == 'stop'")
+    browser.choose("article .recipe select", "covers")
+    browser.evaluate("document.querySelector('article .recipe button').focus()")
+    browser.press("Enter")
+    assert until(lambda: station.recipes["top"] == "covers")
+    assert browser.evaluate(focused) == "Recipe of top"
+
+
+@pytest.mark.slow
 def test_a_token_opens_the_page_by_hand_and_by_its_address(browser, tmp_path):
     page = PAGE.replace("127.0.0.1", "0.0.0.0")
     with Station(tmp_path, page=page) as station:
@@ -220,6 +270,7 @@ def test_a_token_opens_the_page_by_hand_and_by_its_address(browser, tmp_path):
         browser.open(station.url)
         assert browser.until("!document.querySelector('#login').hidden")
         assert browser.evaluate("document.querySelector('#page').hidden")
+        assert browser.evaluate("document.querySelector('nav').checkVisibility()") is False
         browser.type("#token", "wrong")
         browser.press("Enter")
         assert says(browser, "#login-problem", "no token of this station")

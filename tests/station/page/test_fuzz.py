@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from edgeseg.station.page.rates import RateLimit
+from edgeseg.station.rates import RateLimit
 from tests.kit.logs import logged
 from tests.kit.pages import Station
 

@@ -11,8 +11,8 @@ import simplejpeg
 
 from edgeseg.station.evidence.labels import read_labels
 from edgeseg.station.page import handler
-from edgeseg.station.page.rates import RateLimit
 from edgeseg.station.page.server import STREAMS
+from edgeseg.station.rates import RateLimit
 from tests.kit.pages import Station, lost
 from tests.kit.stations import inspection, until
 

@@ -82,6 +82,15 @@ def test_the_verdict_fits_into_a_narrow_image():
     assert written_in(image, GOOD) and not written_in(image[:, -1:], GOOD)
 
 
+def test_a_long_reason_has_lines_in_place_of_tiny_letters():
+    image = gray(480, 640)
+    reason = "unknown: 3 of the last 10 frames had no picture in them, the line was stopped "
+    write_verdict(image, 2 * reason, "good")
+    box = (image == 0).all(axis=2)
+    assert box[: 480 // 8, 40:].any(axis=1).all() and not box[480 // 4 :].any()
+    assert written_in(image, GOOD) and not written_in(image[:, -1:], GOOD)
+
+
 def test_small_images_are_enlarged_by_an_integer_factor():
     assert [zoom(h, w) for h, w in ((96, 128), (240, 999), (480, 640), (100, 30))] == [3, 1, 1, 8]
     small = np.arange(4, dtype=np.uint8).reshape(2, 2)

@@ -1,11 +1,26 @@
-"""A replacement of cv2.VideoCapture."""
+"""A replacement of cv2.VideoCapture, and the choice of what opens pipelines."""
 
 import os
 
 import cv2
 import numpy as np
 
+from edgeseg.errors import MissingExtra
+from edgeseg.stream.source import network
+from edgeseg.stream.source.gstreamer import open as pipelines
 from edgeseg.stream.source.network import FFMPEG_OPTIONS
+
+
+def choose(monkeypatch, library):
+    """Let pipelines be opened by OpenCV or PyGObject; None: there is no GStreamer."""
+
+    def chosen(cv2):
+        if library is None:
+            raise MissingExtra("no GStreamer.", remedy="install it", code="extra/missing")
+        return library
+
+    for module in (network, pipelines):
+        monkeypatch.setattr(module, "choose_gstreamer", chosen)
 
 
 class FakeCapture:

@@ -3,8 +3,8 @@
 import cv2
 import pytest
 
-from edgeseg.stream.source import gstreamer
 from edgeseg.stream.source.network import FFMPEG_OPTIONS
+from tests.stream.source.captures import choose
 
 
 @pytest.fixture
@@ -15,6 +15,6 @@ def plant(monkeypatch):
         monkeypatch.setattr(cv2, "VideoCapture", capture)
         return capture
 
-    monkeypatch.setattr(gstreamer, "has_gstreamer", lambda cv2: True)
+    choose(monkeypatch, "OpenCV")
     monkeypatch.delenv(FFMPEG_OPTIONS, raising=False)
     return put

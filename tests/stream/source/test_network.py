@@ -17,13 +17,13 @@ from edgeseg.stream.source import camera as cameras
 from edgeseg.stream.source import network
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera
-from edgeseg.stream.source.network import FFMPEG_OPTIONS, FFmpegConnection, rtsp_pipeline
+from edgeseg.stream.source.network import FFMPEG_OPTIONS, FFmpegConnection
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import Stamp, draw_stamp, read_stamp
 from tests.kit.errors import fails
 from tests.kit.logs import logged
 from tests.stream.rtsp import PASSWORD, RtspServer
-from tests.stream.source.captures import FakeCapture
+from tests.stream.source.captures import FakeCapture, choose
 
 pytestmark = pytest.mark.skipif(
     not built(cv2.getBuildInformation(), "FFMPEG").startswith("YES"),
@@ -41,7 +41,7 @@ def stamped(count):
 def impatient(monkeypatch):
     monkeypatch.setattr(cameras, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(network, "READ_SECONDS", 0.5)
-    monkeypatch.setattr(network, "has_gstreamer", lambda cv2: False)
+    choose(monkeypatch, None)
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def test_frames_arrive_in_order_soon_and_without_the_password(capfd):
     assert all(delay > 0 for delay in delays)
     assert min(delays) < 0.1, "neither FFmpeg nor OpenCV buffers frames"
     assert camera.live and camera.name == name
-    assert said == [f"{name}: delivers 256x96, 100 frames/s"]
+    assert said == [f"{name}: delivers 256x96, 100 frames/s (FFmpeg by OpenCV)"]
     assert PASSWORD not in capfd.readouterr().err
 
 
@@ -143,6 +143,15 @@ def test_a_wrong_password_is_no_missing_camera(capfd):
     assert "gu3ss" not in str(caught.value) + capfd.readouterr().err
 
 
+def test_the_remedy_of_a_camera_without_video_has_its_own_scheme(plant):
+    plant(FakeCapture(opened=False))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with fails(SourceError, "source/no-video") as caught:
+            FFmpegConnection(f"http://127.0.0.1:{port}/video")
+    assert caught.value.remedy.startswith("use http://USER:PASSWORD@HOST/PATH")
+
+
 def test_a_host_that_does_not_answer_is_named():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -153,7 +162,7 @@ def test_a_host_that_does_not_answer_is_named():
 
 def test_a_pipeline_whose_host_does_not_answer_says_so(plant, monkeypatch):
     plant(FakeCapture(opened=False))
-    monkeypatch.setattr(network, "has_gstreamer", lambda cv2: True)
+    choose(monkeypatch, "OpenCV")
     with fails(SourceError, "source/unreachable") as caught:
         open_source("rtsp://u:secret@127.0.0.1:1/x", size=(8, 8), attempts=1)
     assert "secret" not in str(caught.value)
@@ -272,7 +281,7 @@ def test_a_network_stream_is_opened_for_low_latency_and_with_timeouts(plant, mon
     )
     assert FFMPEG_OPTIONS not in os.environ, "video files are opened without them"
     assert (connection.note, connection.fps, connection.max_missing) == (
-        "delivers 1280x720",
+        "delivers 1280x720 (FFmpeg by OpenCV)",
         30.0,
         1,
     )
@@ -290,16 +299,3 @@ def test_a_file_on_a_web_server_is_no_camera(plant):
         FFmpegConnection("http://u:secret@host/a.mp4")
     assert "secret" not in str(caught.value)
     assert not capture.opened
-
-
-def test_rtsp_pipeline(monkeypatch):
-    monkeypatch.setattr(network, "READ_SECONDS", 5.0)
-    end = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
-    url = 'rtsp://u:p"w@cam:554/live'
-    source = (
-        'rtspsrc location="rtsp://u:p\\"w@cam:554/live" protocols=tcp latency=0 '
-        "tcp-timeout=5000000 ! application/x-rtp,media=video ! decodebin ! "
-    )
-    assert rtsp_pipeline(url, jetson=False) == source + end
-    convert = "nvvidconv ! video/x-raw,format=BGRx ! "
-    assert rtsp_pipeline(url, jetson=True) == source + convert + end

@@ -7,12 +7,12 @@ import pytest
 from edgeseg.config import StreamConfig
 from edgeseg.data.images import write_png
 from edgeseg.errors import DataError, SourceError
-from edgeseg.packages.opencv import NO_GSTREAMER
-from edgeseg.packages.system import get_gstreamer
-from edgeseg.stream.source import gstreamer, local, network, opencv_camera
+from edgeseg.stream.source import local, network, opencv_camera
 from edgeseg.stream.source import open as open_module
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Camera, CameraOptions, Mode
+from edgeseg.stream.source.gstreamer import open as pipelines
+from edgeseg.stream.source.gstreamer.text import APPSINK
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.synthetic import SyntheticCamera
 from edgeseg.stream.source.v4l2 import camera as v4l2
@@ -21,6 +21,7 @@ from edgeseg.stream.source.v4l2.device import NotCaptureDevice
 from edgeseg.stream.source.v4l2.mode import UnsupportedFormat
 from tests.kit.errors import fails
 from tests.kit.fakes import solid_image
+from tests.stream.source.captures import choose
 
 
 def open_it(address, **requested):
@@ -102,7 +103,7 @@ def test_a_folder_named_by_its_date_is_a_folder(tmp_path, monkeypatch):
 class Opened:
     """Replaces a connection, and keeps its arguments."""
 
-    fps, max_missing, note, path = 30.0, 1, "delivers 64x48", "planted"
+    fps, max_missing, note, path, live = 30.0, 1, "delivers 64x48", "planted", True
 
     def __init__(self, *asked, **options):
         self.asked = asked
@@ -115,11 +116,12 @@ def planted(monkeypatch):
         (opencv_camera, "OpenCvConnection"),
         (network, "FFmpegConnection"),
         (network, "GStreamerConnection"),
-        (gstreamer, "GStreamerConnection"),
+        (pipelines, "GStreamerConnection"),
+        (pipelines, "AppsinkConnection"),
+        (network, "AppsinkConnection"),
     ):
         monkeypatch.setattr(module, name, type(name, (Opened,), {}))
-    for module in (network, gstreamer):
-        monkeypatch.setattr(module, "has_gstreamer", lambda cv2: True)
+    choose(monkeypatch, "OpenCV")
 
     def open_planted(name, path, asked, wanted, **rest):
         return Camera(name, lambda: V4L2Connection(path, asked, wanted), attempts=1)
@@ -190,13 +192,18 @@ def test_a_csi_camera_is_a_pipeline(planted):
         open_it("csi://front")
 
 
-def test_rtsp_goes_through_gstreamer_if_opencv_has_it(planted, monkeypatch):
+def test_rtsp_goes_through_gstreamer_if_there_is_one(planted, monkeypatch):
     url = "rtsp://me:secret@host/live"
     source = open_it(url)
     kind, (name, line, _) = connection_of(source)
     assert (kind, name, source.name) == ("GStreamerConnection", *["rtsp://host/live"] * 2)
     assert line.startswith(f'rtspsrc location="{url}" protocols=tcp ')
-    monkeypatch.setattr(network, "has_gstreamer", lambda cv2: False)
+    choose(monkeypatch, "PyGObject")
+    kind, (name, line, _) = connection_of(open_it(url))
+    assert (kind, name) == ("AppsinkConnection", "rtsp://host/live")
+    assert line.startswith(f'rtspsrc location="{url}" protocols=tcp ')
+    assert line.endswith(f'decodebin name=decoder caps="{network.DECODED}" {APPSINK}')
+    choose(monkeypatch, None)
     assert connection_of(open_it(url)) == ("FFmpegConnection", (url,))
 
 
@@ -215,19 +222,28 @@ def test_a_users_pipeline_is_completed(planted, said):
     _, (_, line, sent) = connection_of(open_it("gst://videotestsrc ! appsink sync=false"))
     assert sent is None, "only its frames tell the format"
     assert line == "videotestsrc ! appsink sync=false"
-    name, sink = "gst://videotestsrc ! appsink sync=false", gstreamer.APPSINK
-    assert said[1].startswith(f"{name}: its appsink lacks drop=true") and said[1].endswith(sink)
+    name, sink = "gst://videotestsrc ! appsink sync=false", APPSINK
+    assert said[2].startswith(f"{name}: its appsink lacks drop=true") and said[2].endswith(sink)
     with fails(SourceError, "source/empty-pipeline"):
         open_it("gst://")
 
 
 @pytest.mark.parametrize("text", ["csi://0", "gst://videotestsrc"])
-def test_an_opencv_without_gstreamer(text, monkeypatch):
-    monkeypatch.setattr(gstreamer, "has_gstreamer", lambda cv2: False)
+def test_a_machine_without_gstreamer(text, monkeypatch):
+    choose(monkeypatch, None)
     with fails(SourceError, "source/no-gstreamer") as caught:
         open_it(text)
-    assert text in caught.value.problem and NO_GSTREAMER in caught.value.problem
-    assert caught.value.remedy == get_gstreamer()
+    assert caught.value.problem == f"cannot open {text}: no GStreamer."
+    assert caught.value.remedy == "install it"
+
+
+@pytest.mark.parametrize("graph", ["rgb", "nv12"])
+def test_a_csi_camera_by_pygobject_sends_rgb_too(planted, monkeypatch, graph):
+    choose(monkeypatch, "PyGObject")
+    source = open_source("csi://0", size=(48, 64), attempts=1, frame_format=graph)
+    kind, (name, line, _, asked) = connection_of(source)
+    assert (kind, name, asked) == ("AppsinkConnection", "csi://0", Mode((48, 64)))
+    assert f"format={graph.upper()} ! {APPSINK}" in line
 
 
 def test_an_unused_mode_is_logged(planted, clip, said):

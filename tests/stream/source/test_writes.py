@@ -9,16 +9,16 @@ import pytest
 
 from edgeseg.data.images import write_png
 from edgeseg.frame.pixel_formats import frame_shape
-from edgeseg.stream.source import gstreamer, network
 from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Mode
-from edgeseg.stream.source.gstreamer import GStreamerConnection
+from edgeseg.stream.source.gstreamer import open as gstreamer
+from edgeseg.stream.source.gstreamer.opencv import GStreamerConnection
 from edgeseg.stream.source.network import FFmpegConnection
 from edgeseg.stream.source.open import open_source
 from edgeseg.stream.source.opencv_camera import OpenCvConnection
 from tests.kit.encoded import encode, smooth
 from tests.kit.fake_v4l2 import FakeDriver
-from tests.stream.source.captures import FakeCapture
+from tests.stream.source.captures import FakeCapture, choose
 from tests.stream.source.v4l2.opened import SIZE, lent, open_it, pictures
 
 PAGE = Path(__file__).parents[3] / "docs" / "streaming.md"
@@ -59,7 +59,7 @@ def read(connection, graph):
 @pytest.fixture
 def captured(plant, monkeypatch):
     """Writes of one frame of OpenCV, through a connection."""
-    monkeypatch.setattr(network, "has_gstreamer", lambda cv2: True)
+    choose(monkeypatch, "OpenCV")
 
     def by(make, graph, image, **has):
         plant(FakeCapture([image], WIDTH=SIZE[1], HEIGHT=SIZE[0], **has)).set = lambda *a: True
@@ -109,6 +109,8 @@ def test_network_cameras(captured):
 
     assert captured(ffmpeg, "bgr", PACKET, **mjpeg) == 1
     assert captured(ffmpeg, "nv12", PACKET, **mjpeg) == 3
+    (piped,) = (writes for (source, _), writes in found.items() if "by GStreamer" in source)
+    assert piped == 3, "as tests/stream/source/gstreamer/test_rtsp.py counts"
     (h264,) = (writes for (source, _), writes in found.items() if "by FFmpeg" in source)
     assert h264 == 3 == captured(ffmpeg, "bgr", raw("bgr"))
 
@@ -158,6 +160,6 @@ def test_files_and_the_software_camera(clip, tmp_path):
     assert found["`test://`"] == 1 == opened("test://64x48@500")
     assert found["video files"] == 1 == opened(str(clip))
     ours = {key for key in table() if key[0] != "`genicam://`"}
-    assert len(ours) == 19, (
+    assert len(ours) == 20, (
         "each row is tested here, `jetson+` in test_jetson.py, `genicam` in its folder"
     )

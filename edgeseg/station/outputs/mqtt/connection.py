@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WINDOW = 16  # messages that wait for their PUBACK at once; a broker may allow less
 MOST_COMMANDS = 100  # messages that wait to be looked at; more are dropped
+CALLBACKS = ("on_connect", "on_disconnect", "on_publish", "on_subscribe", "on_message")
 WITH_WILL = 0x04  # reason of a DISCONNECT, after which the broker publishes the will
 END_SECONDS = 0.5  # for the DISCONNECT to be sent
 
@@ -125,6 +126,11 @@ class BrokerConnection(Closing):
         if last is not None and not self.problem:
             with suppress(OSError):
                 self.deliver([last])
+        self._end_connection()
+        for name in CALLBACKS:  # with them, and its two sockets, it would wait for the collector
+            setattr(self._client, name, None)
+
+    def _end_connection(self) -> None:
         connected = self._client.socket()
         if connected is None:
             return
@@ -168,7 +174,8 @@ class BrokerConnection(Closing):
         try:
             self._client.connect(broker.host, broker.port, broker.keepalive, clean_start=True)
         except (OSError, ValueError) as error:
-            raise ConnectionError(f"{place}: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else None
+            raise ConnectionError(f"{place}: {why or error}") from error
         self._client.loop_start()
         with self._changed:
             self._changed.wait_for(lambda: self._connack or self.problem, broker.patience)

@@ -50,10 +50,13 @@ class MqttOutput(Deliverer):
         self._connection = BrokerConnection(broker, self._ended(LOST), topics)
 
     def send(self, batch: Sequence[Inspection]) -> int:
-        messages = [
-            Message(f"{self._root}/{each.camera}/verdict", each.to_json()) for each in batch
-        ]
-        return batch[self._begun().deliver(messages) - 1].id
+        connection = self._begun()
+        connection.check()
+        wanted = [each for each in batch if not (self.settings.not_ok_only and each.ok)]
+        done = connection.deliver(
+            [Message(f"{self._root}/{each.camera}/verdict", each.to_json()) for each in wanted]
+        )
+        return batch[-1].id if done == len(wanted) else wanted[done - 1].id
 
     def check(self) -> None:
         self._begun().check()

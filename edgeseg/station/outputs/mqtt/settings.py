@@ -42,6 +42,8 @@ class MqttSettings:
     """Between two statuses without a change."""
     ack_s: float = bounded(0.1, 600, default=10.0)
     """How long the broker may take for each answer."""
+    not_ok_only: bool = False
+    """Whether records of good parts are left out; `sequence` tells how many there were."""
     commands: bool = False
     """Whether commands are taken; whoever may publish to the topic can then stop the line."""
     discovery: str = ""

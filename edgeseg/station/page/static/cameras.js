@@ -4,7 +4,7 @@ import { ask, attempt, clock, count, el, kindOf, mark, number, session, setText 
 
 const cards = new Map();
 const STATES = { starting: "starting", running: "running", lost: "camera lost", ended: "source ended" };
-const CODES = { 11: "dropped", 12: "late", 13: "camera lost", 14: "broken", 15: "frozen", 20: "line stopped" };
+const CODES = { 12: "late", 13: "camera lost", 14: "broken", 15: "frozen", 20: "line stopped" };
 
 export function showCameras(place, state) {
   for (const camera of state.cameras) {
@@ -64,8 +64,9 @@ class Card {
     }
     setText(this.word, lamp.ok ? "OK" : "NOT OK");
     const reason = lamp.code < 21 && lamp.reason ? lamp.reason : lamp.word;
-    const why = reason.startsWith(lamp.word) ? reason : `${lamp.word}: ${reason}`;
-    setText(this.why, lamp.ok ? "" : `${why} (code ${lamp.code})`);
+    const more = (reason.startsWith(lamp.word) ? reason.slice(lamp.word.length) : reason).replace(/^:? */, "");
+    // The code stands before a reason of any length, whose end may be cut.
+    setText(this.why, lamp.ok ? "" : `${lamp.word} (code ${lamp.code})${more ? `: ${more}` : ""}`);
     setText(this.state, STATES[camera.state] || "");
     if (camera.recipe && camera.recipe !== this.current) {
       if (!this.touched) this.recipe.value = camera.recipe;
@@ -82,10 +83,10 @@ class Card {
     const verdicts = camera.verdicts || {}, codes = camera.codes || {};
     this.field("Good", count(verdicts.good));
     this.field("Anomalous", count(verdicts.anomalous));
-    this.field("Unknown", count(verdicts.unknown));
     this.field("Dropped", count((codes[11] || 0) + (camera.driver_drops || 0)));
+    this.field("Unknown", count(verdicts.unknown));
     for (const [code, word] of Object.entries(CODES)) {
-      if (code !== "11" && codes[code]) this.field(`of these ${word}`, count(codes[code]));
+      if (codes[code]) this.field(`Unknown: ${word}`, count(codes[code]));
     }
     if (lamp.part) this.field("Part", lamp.part);
     if (lamp.decided) this.field("Last part", clock(lamp.decided));
@@ -115,6 +116,7 @@ class Card {
   async change() {
     const recipe = this.recipe.value;
     this.touched = false;
+    this.recipe.focus();  // the button, which has the focus, is disabled by what it does
     await attempt(() => ask("/api/command", { command: "recipe", camera: this.name, recipe }), `${this.name}: recipe ${recipe}`);
   }
 

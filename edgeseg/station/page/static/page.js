@@ -20,8 +20,11 @@ function show(state) {
   showAlarms(state);
   showOutputs(state);
   const operate = session.role === "operate";
-  byId("stop").hidden = !operate || Boolean(state.stopped);
-  byId("start").hidden = !operate || !state.stopped;
+  const stop = byId("stop"), start = byId("start");
+  const used = [stop, start].includes(document.activeElement);
+  stop.hidden = !operate || Boolean(state.stopped);
+  start.hidden = !operate || !state.stopped;
+  if (used) (stop.hidden ? start : stop).focus();  // the other one is gone, and the focus with it
   byId("logout").hidden = !session.token;
   const running = byId("running");
   setText(running, !state.alive ? "No answer" : state.stopped ? `Stopped: ${state.stopped}` : "The line runs");
@@ -51,7 +54,7 @@ function showOutputs(state) {
     el("td", {}, each.problem || ""))));
   const journal = state.journal;
   setText(byId("journal"), `Journal: ${count(journal.written)} records since the start of the inspection`
-    + `${journal.lost ? `, ${count(journal.lost)} lost` : ""}. ${journal.trouble ? `Trouble: ${journal.trouble}.` : "No trouble."} Evidence: ${count(state.evidence.kept)} frames kept`
+    + `${journal.lost ? `, ${count(journal.lost)} lost` : ""}. ${journal.trouble ? `Trouble: ${journal.trouble}.` : "No trouble."} Frames kept as evidence: ${count(state.evidence.kept)}`
     + `${state.evidence.gb === null || state.evidence.gb === undefined ? "" : `, ${state.evidence.gb} GB in all`}.`);
 }
 
@@ -61,24 +64,31 @@ function link(text, bad) {
   shown.classList.toggle("bad", bad);
 }
 
+// What is shown is of before: nobody knows whether the line runs.
+function lose() {
+  link("The page has lost the station", true);
+  document.body.classList.add("lost");
+  setText(byId("running"), "No connection");
+  byId("running").className = "stopped";
+}
+
 function listen() {
   if (events || document.hidden || !session.role) return;
   events = new EventSource("/api/events");
   events.onmessage = event => {
     heard = Date.now();
     link("Connected", false);
+    document.body.classList.remove("lost");
     show(JSON.parse(event.data));
   };
   events.onerror = () => {
-    link("The page has lost the station", true);
-    document.body.classList.add("lost");
+    lose();
     if (events && events.readyState === EventSource.CLOSED) {  // the token is not valid any more
       events = null;
       setTimeout(begin, 2000);
     }
   };
   events.onopen = () => {
-    document.body.classList.remove("lost");
     readSession().catch(() => {});  // the station may be another process than before
   };
 }
@@ -94,10 +104,7 @@ document.addEventListener("visibilitychange", () => {
 });
 
 setInterval(() => {
-  if (events && heard && Date.now() - heard > 5000) {
-    link("The page has lost the station", true);
-    document.body.classList.add("lost");
-  }
+  if (events && heard && Date.now() - heard > 5000) lose();
 }, 1000);
 
 byId("stop").onclick = () => {

@@ -1,48 +1,27 @@
 """A V4L2 camera as a source: opens its connections, and lends the driver slots."""
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from edgeseg.errors import SourceError
 from edgeseg.files import shown
-from edgeseg.stream.source.base import Frame
-from edgeseg.stream.source.camera import Camera, Mode
+from edgeseg.stream.source.camera import Mode
+from edgeseg.stream.source.lending import LendingCamera
 from edgeseg.stream.source.v4l2.connection import LENT, V4L2Connection, Wanted
 from edgeseg.stream.source.v4l2.device import CaptureDevice, NotCaptureDevice
 from edgeseg.stream.source.v4l2.kernel import Kernel
 from edgeseg.stream.source.v4l2.mode import UnsupportedFormat
 
 
-class V4L2Camera(Camera):
-    """Keeps `keeps` frames, whose slots its driver fills while others are computed."""
+class V4L2Camera(LendingCamera):
+    """Its driver writes into the slots, where it takes their addresses."""
+
+    _connection: V4L2Connection
 
     def __init__(self, name: str, connect: Callable[[], V4L2Connection], *, attempts: int) -> None:
-        super().__init__(name, connect, attempts=attempts)
-        self._lent: Sequence[Frame] = ()
-        self._lends = self._device.lends
-        self.keeps = LENT if self._lends else 0
-        self.sends = self._device.sent.kind
-
-    @property
-    def _device(self) -> V4L2Connection:
-        assert isinstance(self._connection, V4L2Connection)
-        return self._connection
-
-    def lend(self, frames: Sequence[Frame]) -> None:
-        self._lent = frames
-
-    def release(self) -> None:
-        with self._reading:
-            self._device.release()
-
-    def _read(self, frame: Frame) -> bool:
-        connection = self._device
-        connection.lent, connection.stopping = self._lent, self.stopping
-        found = super()._read(frame)
-        if connection.lends != self._lends:  # the driver has refused the slots
-            self._lends, self.path = connection.lends, connection.path
-        return found
+        super().__init__(name, connect, attempts=attempts, keeps=LENT)
+        self.sends = self._connection.sent.kind
 
 
 def open_v4l2(

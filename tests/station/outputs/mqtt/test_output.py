@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,20 @@ def test_records_come_in_order_and_the_status_is_kept(tmp_path, broker):
         **{"ok": False, "code": Code.STALE, "reason": "the station has ended"},
         **{"state": "", "recipe": ""},
     }
+
+
+def test_good_parts_are_left_out_and_acknowledged(tmp_path, broker):
+    codes = {3: Code.ANOMALOUS, 4: Code.UNKNOWN, 90: Code.ANOMALOUS}
+    mixed = [inspection(n, id=n, code=codes.get(n, Code.OK)) for n in range(1, 101)]
+    with Listener(broker, "edgeseg/test/#") as listener:
+        with connected(tmp_path, broker.port, not_ok_only=True) as output:
+            assert output.send(mixed[:2]) == 2
+            assert output.send(mixed[2:]) == 100
+            assert until(lambda: len(ids(listener)) == 3)
+            assert ids(listener) == [3, 4, 90]
+            output._connection.lose("cut")
+            with pytest.raises(OSError, match="cut"):  # also where there is nothing to send
+                output.send(mixed[:2])
 
 
 def test_the_status_follows_the_state_and_beats(tmp_path, broker):
@@ -251,10 +266,10 @@ def test_a_broker_that_lies_acknowledges_nothing(tmp_path, answer):
                 peer.sendall(answer)
                 over.wait(10)
 
+        output = mqtt(tmp_path, server.getsockname()[1], ack_s=0.4)
         over = threading.Event()
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        output = mqtt(tmp_path, server.getsockname()[1], ack_s=0.4)
         try:
             with pytest.raises(OSError):
                 output.open()
@@ -363,3 +378,22 @@ def opens(output):
     except OSError as error:
         return error
     return None
+
+
+def test_a_connection_that_has_ended_keeps_no_file(tmp_path, broker):
+    def files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    output = mqtt(tmp_path, broker.port)
+    with output:
+        output.open()
+    gc.collect()
+    before = files()
+    gc.disable()
+    try:
+        for _ in range(3):
+            output.open()
+            output.close()
+        assert until(lambda: files() <= before)
+    finally:
+        gc.enable()

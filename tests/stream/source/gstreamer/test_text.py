@@ -1,22 +1,20 @@
-"""GStreamer pipelines as text, and GStreamerConnection with replaced captures."""
+"""GStreamer pipelines as text."""
 
-import cv2
-import numpy as np
 import pytest
 
 from edgeseg.errors import SourceError
-from edgeseg.packages.opencv import GSTREAMER_TIMEOUTS, version
-from edgeseg.stream.source.base import Frame
 from edgeseg.stream.source.camera import Mode
-from edgeseg.stream.source.gstreamer import (
-    GStreamerConnection,
+from edgeseg.stream.source.gstreamer import text as texts
+from edgeseg.stream.source.gstreamer.text import (
     complete,
     csi_pipeline,
     format_of,
+    has_sink,
+    rtsp_end,
+    rtsp_head,
     taken,
 )
 from tests.kit.errors import fails
-from tests.stream.source.captures import FakeCapture
 
 END = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 SMALL = (256, 256)
@@ -51,6 +49,7 @@ def test_a_pipeline_without_a_sink_gets_one(text):
 def test_an_element_with_a_similar_name_is_not_a_sink():
     line, _ = complete("filesrc location=/appsink/a.jpg ! jpegdec name=myappsink")
     assert line.endswith("name=myappsink ! " + END)
+    assert has_sink(line) and not has_sink("filesrc location=/appsink/a ! jpegdec name=myappsink")
 
 
 @pytest.mark.parametrize(
@@ -77,35 +76,6 @@ def test_an_empty_pipeline_is_none():
     assert complete(" ! ") == ("", "")
 
 
-def test_a_pipeline_is_started_by_gstreamer(plant):
-    capture = plant(FakeCapture())
-    connection = GStreamerConnection(
-        "csi://0", "nvarguscamerasrc ! appsink", requested=Mode((480, 640))
-    )
-    pipeline, backend, parameters = capture.arguments
-    assert (pipeline, backend) == ("nvarguscamerasrc ! appsink", cv2.CAP_GSTREAMER)
-    assert (cv2.CAP_PROP_READ_TIMEOUT_MSEC in parameters) is (version(cv2) >= GSTREAMER_TIMEOUTS)
-    assert connection.note == "requested 640x480, delivers 1280x720, 30 frames/s"
-    assert GStreamerConnection("gst://x", "x ! appsink").note == "delivers 1280x720, 30 frames/s"
-
-
-def test_an_old_opencv_gets_no_timeouts_that_it_would_refuse(plant, monkeypatch):
-    monkeypatch.setattr(cv2, "__version__", "4.5.4")
-    capture = plant(FakeCapture())
-    GStreamerConnection("gst://x", "x ! appsink")
-    assert capture.arguments[2] == []
-
-
-def test_a_pipeline_that_does_not_start(plant):
-    plant(FakeCapture(opened=False))
-    with fails(SourceError, "source/pipeline-failed") as caught:
-        GStreamerConnection(
-            "gst://x", "rtspsrc location=rtsp://u:secret@h/1 ! x ! appsink drop=true"
-        )
-    line = "gst-launch-1.0 -v 'rtspsrc location=rtsp://h/1 ! x ! fakesink'"
-    assert caught.value.remedy.endswith(line)
-
-
 @pytest.mark.parametrize(
     ("kind", "end"),
     [
@@ -123,14 +93,14 @@ def test_a_csi_camera_delivers_what_the_graph_takes(kind, end):
     ("graph", "caps"), [("gray", "GRAY8"), ("nv12", "NV12"), ("yuyv", "YUY2"), ("uyvy", "UYVY")]
 )
 def test_a_pipeline_without_a_sink_ends_in_the_graph_s_format(graph, caps):
-    line, _ = complete("v4l2src", taken(graph))
+    line, _ = complete("v4l2src", taken(graph, "OpenCV"))
     assert line.startswith(f"v4l2src ! videoconvert ! video/x-raw,format={caps} ! appsink ")
     assert format_of(line, "gst://v4l2src") == graph
 
 
-@pytest.mark.parametrize("graph", ["rgb", "bayer_rggb"])
-def test_opencv_takes_no_other_formats_from_a_converter(graph):
-    assert taken(graph) == "bgr"
+def test_no_converter_makes_bayer_and_opencv_takes_no_rgb():
+    found = [taken(kind, by) for by in ("OpenCV", "PyGObject") for kind in ("rgb", "bayer_rggb")]
+    assert found == ["bgr", "bgr", "rgb", "bgr"]
 
 
 @pytest.mark.parametrize(
@@ -157,24 +127,13 @@ def test_a_format_that_cannot_be_read_is_refused_before_the_start(caps):
     assert caps[7:] in caught.value.problem and "format=BGR ! appsink" in caught.value.remedy
 
 
-def test_frames_tell_a_format_that_no_caps_name(plant):
-    """Gray frames were a lost camera once."""
-    gray = np.full((720, 1280), 7, np.uint8)
-    plant(FakeCapture([gray]))
-    connection = GStreamerConnection("gst://x", "x ! appsink", None)
-    frame = Frame(slot_image=np.zeros((720, 1280, 1), np.uint8), slot_format="gray")
-    assert connection.read_into(frame)
-    assert frame.image is frame.slot_image and frame.format == "gray" and (frame.image == 7).all()
-    assert (frame.writes, connection.path) == (
-        1,
-        "frames, copied by OpenCV at the end of the pipeline (writes are counted from there)",
+def test_the_pipeline_of_an_rtsp_camera(monkeypatch):
+    monkeypatch.setattr(texts, "READ_SECONDS", 5.0)
+    assert rtsp_head('rtsp://u:p"w@cam:554/live') == (
+        'rtspsrc location="rtsp://u:p\\"w@cam:554/live" protocols=tcp latency=0 '
+        "tcp-timeout=5000000 ! application/x-rtp,media=video"
     )
-
-
-@pytest.mark.parametrize("shape", [(1080, 1280), (720, 1280, 2)])
-def test_frames_of_two_possible_formats_end_the_stream(plant, shape):
-    plant(FakeCapture([np.zeros(shape, np.uint8)]))
-    connection = GStreamerConnection("gst://x", "x ! appsink", None)
-    with fails(SourceError, "source/pipeline-format") as caught:
-        connection.read_into(Frame())
-    assert str(list(shape)) in caught.value.problem
+    end = "videoconvert ! video/x-raw,format=BGR"
+    assert rtsp_end(jetson=False) == end
+    assert rtsp_end(jetson=True) == f"nvvidconv ! video/x-raw,format=BGRx ! {end}"
+    assert rtsp_end("nv12", jetson=True) == "nvvidconv ! video/x-raw,format=NV12"

@@ -1,5 +1,5 @@
-from edgeseg.station.page import rates
-from edgeseg.station.page.rates import ADDRESSES, RateLimit
+from edgeseg.station import rates
+from edgeseg.station.rates import ADDRESSES, RateLimit
 
 
 def test_a_burst_is_allowed_and_then_a_rate(monkeypatch):
@@ -19,3 +19,13 @@ def test_the_memory_of_addresses_is_bounded():
     for number in range(2 * ADDRESSES):
         limit.allows(str(number))
     assert len(limit._left) == ADDRESSES
+
+
+def test_who_asks_faster_than_the_rate_waits_or_is_refused_as_slowly(monkeypatch):
+    waited = []
+    monkeypatch.setattr(rates.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(rates.time, "sleep", waited.append)
+    limit = RateLimit(2, 1, patience=1)
+    assert [limit.allows("a") for _ in range(5)] == [True, True, True, False, False]
+    assert waited == [0.5, 1.0, 1.0, 1.0]
+    assert limit.allows("b") and len(waited) == 4

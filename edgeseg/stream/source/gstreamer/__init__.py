@@ -1,0 +1,1 @@
+"""GStreamer pipelines: CSI cameras, RTSP cameras, and those of the user."""
