@@ -1,6 +1,11 @@
-"""Context managers that close at their end: backends, sources, sinks and CUDA resources."""
+"""Context managers that close at their end, such as backends and sources; the end of a process."""
 
-from typing import TypeVar
+import atexit
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -16,3 +21,19 @@ class Closing:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, also while daemon threads are left that a library has blocked.
+
+    One that returns from its C++ code while Python ends aborts the process (exit code 134), so
+    Python does not end then; what is registered with atexit is done.
+    """
+    others = [each for each in threading.enumerate() if each is not threading.current_thread()]
+    if not others or not all(each.daemon for each in others):
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+            stream.flush()
+    os._exit(code)

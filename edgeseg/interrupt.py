@@ -23,8 +23,8 @@ class Stop:
 
 @contextmanager
 def stop_at_once() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C, a KeyboardInterrupt; only in the main thread."""
-    with _handling(signal.default_int_handler, signal.SIGTERM, *_hangup()):
+    """Make SIGINT, SIGTERM and SIGHUP a KeyboardInterrupt; only in the main thread."""
+    with _handling(signal.default_int_handler):
         yield
 
 
@@ -32,7 +32,7 @@ def stop_at_once() -> Iterator[None]:
 def stop_requests() -> Iterator[Stop]:
     """Catch SIGINT, SIGTERM and SIGHUP inside the block; only in the main thread."""
     stop = Stop()
-    with _handling(stop.ask, signal.SIGINT, signal.SIGTERM, *_hangup()):
+    with _handling(stop.ask):
         yield stop
 
 
@@ -44,7 +44,8 @@ def _hangup() -> tuple[signal.Signals, ...]:
 
 
 @contextmanager
-def _handling(handler: Handler, *signals: signal.Signals) -> Iterator[None]:
+def _handling(handler: Handler) -> Iterator[None]:
+    signals = (signal.SIGINT, signal.SIGTERM, *_hangup())
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = {each: signal.signal(each, handler) for each in signals if in_main_thread}
     try:

@@ -27,6 +27,16 @@ def test_each_signal_ends_what_has_no_safe_point(number):
         signal.raise_signal(number)
 
 
+@pytest.mark.parametrize("number", STOPS)
+def test_a_part_without_a_safe_point_may_stand_among_others(number):
+    with stop_requests() as stop:
+        with pytest.raises(KeyboardInterrupt), stop_at_once():
+            signal.raise_signal(number)
+        assert not stop.requested
+        signal.raise_signal(number)
+        assert stop.requested
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 @pytest.mark.parametrize("stops", [stop_requests, stop_at_once])
 def test_a_hangup_that_nohup_ignores_stays_ignored(stops):

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeseg.cluster.jobs import Failure, run_jobs
+from edgeseg.cluster.local import Local
 from edgeseg.errors import EdgesegError
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.packages.extras import require
 from edgeseg.recipes import TrainConfig
-from edgeseg.reproduce.jobs import Failure, run_jobs
 from edgeseg.reproduce.report import write_report
 from edgeseg.reproduce.table import MEASURES, Row, Table
 from edgeseg.text import counted
@@ -150,14 +151,14 @@ def measure_table(
     """Measure the model of each row, and write the report to OUT/<table>/."""
     require("torch", extra="train")
     from edgeseg.training.folder import changed_settings
-    from edgeseg.training.train import json_config, versions
+    from edgeseg.training.train import versions
 
     folder = out / table.name
     configs = {row.label: table.config(row, overrides) for row in rows}
     departures: dict[str, None] = {}
     for row in rows:
-        paper = json_config(table.config(row, {}))
-        departures |= dict.fromkeys(changed_settings(paper, json_config(configs[row.label])))
+        paper = table.config(row, {}).to_json()
+        departures |= dict.fromkeys(changed_settings(paper, configs[row.label].to_json()))
     report = ComplexityReport(
         table=table,
         rows=rows,
@@ -178,7 +179,7 @@ def measure_table(
 
     write_report(folder, report.summary(), report.to_json())
     log.info(f"{len(rows)} models: {FRAMES} frames each, then {STEPS} steps of each phase")
-    run_jobs(rows, work, on_end=on_end)
+    run_jobs(rows, work, on_end=on_end, executor=Local())
     log.info(f"report: {folder / 'report.txt'}")
     return report
 
@@ -191,14 +192,13 @@ def measure_complexity(config: TrainConfig) -> Complexity:
     from edgeseg.model.detectors import build_detector
     from edgeseg.model.teacher import Teacher
     from edgeseg.training.checkpoint import torch_device
-    from edgeseg.training.train import json_config
 
     device = torch_device(config.device)
     torch.manual_seed(config.seed)
     side = config.image_size
     network = (side, side)
     teacher = Teacher(config.teacher, standard=config.features == "standard")
-    detector = build_detector(config.model, teacher, json_config(config), network)
+    detector = build_detector(config.model, teacher, config.to_json(), network)
     detector = detector.to(device).eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         detector(torch.zeros(1, 3, side, side, device=device))

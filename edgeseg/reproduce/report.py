@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeseg.cluster.jobs import Failure
 from edgeseg.errors import EdgesegError
 from edgeseg.evaluation.report import COLUMNS
 from edgeseg.files import write_atomic
-from edgeseg.reproduce.jobs import Failure
 from edgeseg.reproduce.results import SECONDS, Cell, Line, RowResult, lines_of, read_result
 from edgeseg.reproduce.table import AVERAGE, Row, Table, plus_minus
 from edgeseg.text import signed, table

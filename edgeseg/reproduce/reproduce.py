@@ -8,11 +8,12 @@ in OUT, are trained once.
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.config import ReproduceConfig
+from edgeseg.cluster.config import open_executor
+from edgeseg.cluster.jobs import Countdown, Executor, Failure, run_jobs
 from edgeseg.data import published
 from edgeseg.data.layouts import Dataset, open_datasets
 from edgeseg.errors import ConfigError, DataError
@@ -21,7 +22,7 @@ from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.packages.extras import require
 from edgeseg.reproduce.complexity import ComplexityReport, measure_table
-from edgeseg.reproduce.jobs import Failure, run_jobs
+from edgeseg.reproduce.config import ReproduceConfig
 from edgeseg.reproduce.report import ReproduceReport
 from edgeseg.reproduce.table import (
     MAGNETIC_TILE,
@@ -89,37 +90,44 @@ def reproduce(
     )
     folder = config.out / table.name
     report.update(folder)
-    jobs = table_runs.open_trainings(runs, config.out)
+    jobs = table_runs.open_trainings(runs)
+    table_runs.reuse_weights(jobs, config.out)
     log.info(f"{len(runs)} runs, {len(report.results)} finished; {len(jobs)} trainings to do")
-    threads = max(this_machine().threads // config.processes, 1)
-    jobs = [dataclasses.replace(job, threads=threads) for job in jobs]
-    if config.processes > 1:
-        each = counted(threads, "thread")
-        log.info(f"{config.processes} processes, {each} each; logs: {folder}/*/*/{LOG}")
-    began, done = time.monotonic(), 0
+    if jobs:
+        with open_executor(config, needs=("torch",)) as executor:
+            _run(jobs, work or table_runs.train_and_evaluate, executor, report, folder)
+    log.info(f"report: {folder / 'report.txt'}")
+    return report
+
+
+def _run(
+    jobs: Sequence["Training"],
+    work: "Callable[[Training], None]",
+    executor: Executor,
+    report: ReproduceReport,
+    folder: Path,
+) -> None:
+    """Run the trainings, and update the report after each."""
+    at_a_time = executor.processes
+    if at_a_time > 1:
+        each = counted(executor.cores, "thread")
+        log.info(f"{at_a_time} processes, {each} each; logs: {folder}/*/*/{LOG}")
+    countdown = Countdown(len(jobs), at_a_time, "trainings")
 
     def on_end(training: "Training", failure: Failure | None) -> None:
-        nonlocal done
-        done += 1
         state = "done" if failure is None else f"FAILED: {failure.problem}"
-        line = f"{training.title}: {state}; {done} of {len(jobs)} trainings"
-        if config.processes <= done < len(jobs):  # earlier the rate is unknown
-            left = (time.monotonic() - began) / done * (len(jobs) - done)
-            line += f", about {left / 60:.0f} min left"
-        log.info(line)
+        log.info(f"{training.title}: {state}; {countdown.ended(failure)}")
         if failure is not None:
             report.failures += [(run, failure) for run in training.runs if not run.finished]
         report.update(folder)
 
     run_jobs(
-        jobs,
-        work or table_runs.train_and_evaluate,
-        processes=config.processes,
-        log_file=lambda training: training.runs[0].folder / LOG,
+        [dataclasses.replace(job, threads=executor.cores) for job in jobs],
+        work,
+        executor=executor,
+        log_file=lambda training: training.folders[0] / LOG,
         on_end=on_end,
     )
-    log.info(f"report: {folder / 'report.txt'}")
-    return report
 
 
 def _datasets(config: ReproduceConfig) -> list[Dataset]:

@@ -8,9 +8,10 @@ training can be interrupted at any point and repeated.
 """
 
 import dataclasses
+import functools
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,8 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.table import Row, Table
 from edgeseg.training.folder import RESUME, changed_settings, read_facts
 from edgeseg.training.history import HISTORY
-from edgeseg.training.prepare import split_hashes
-from edgeseg.training.train import json_config, train
+from edgeseg.training.prepare import image_hashes, split_hashes
+from edgeseg.training.train import train
 
 READ_BY_INFERENCE = ("top", "maps", "score_maps")
 """Settings that no loss, weight or training image depends on."""
@@ -67,11 +68,14 @@ class TableRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Runs that share their weights. The weights may exist already, in any run below `out`."""
+    """Runs that share their weights: a job (cluster/jobs.py)."""
 
     runs: tuple[TableRun, ...]
-    out: Path
     threads: int = 1
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(run.folder for run in self.runs)
 
     @property
     def title(self) -> str:
@@ -136,7 +140,7 @@ def departures(
             paper, ours = table.config(row, {}), _resolve(table.config(row, overrides), dataset)
             if paper.rotation == "paper" and ours.rotation != "none":
                 ours = dataclasses.replace(ours, rotation="paper")
-            differing = changed_settings(json_config(paper), json_config(ours))
+            differing = changed_settings(paper.to_json(), ours.to_json())
             found |= dict.fromkeys(line for line in differing if not line.startswith("textures"))
             dtd = ours.textures is not None and textures_folder(ours.textures) is not None
             if table.textures and any(ours.corrupts) and not dtd:
@@ -144,14 +148,14 @@ def departures(
     return tuple(found)
 
 
-def open_trainings(runs: Iterable[TableRun], out: Path) -> list[Training]:
+def open_trainings(runs: Iterable[TableRun]) -> list[Training]:
     """Group the runs by their training; those whose runs are all finished are left out."""
     groups: dict[str, list[TableRun]] = {}
     for run in runs:
-        key = f"{run.data} {_training_settings(json_config(run.config))}"
+        key = f"{run.data} {_training_settings(run.config.to_json())}"
         groups.setdefault(key, []).append(run)
     unfinished = (group for group in groups.values() if not all(run.finished for run in group))
-    return [Training(runs=tuple(group), out=out) for group in unfinished]
+    return [Training(runs=tuple(group)) for group in unfinished]
 
 
 def _training_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,11 +165,9 @@ def _training_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_unchanged(runs: Iterable[TableRun], datasets: Iterable[Dataset]) -> None:
     """ConfigError if a run on disk was started with other settings or images."""
-    names = {
-        dataset.root: {s.path.relative_to(dataset.root).as_posix() for s in dataset.train}
-        for dataset in datasets
-    }
-    conflicts = [(run, what) for run in runs if (what := _conflict(run, names[run.data]))]
+    roots = {dataset.root: dataset for dataset in datasets}
+    hashes = functools.cache(lambda root: image_hashes(roots[root], roots[root].train))
+    conflicts = [(run, what) for run in runs if (what := _conflict(run, hashes))]
     if conflicts:
         run, what = conflicts[0]
         more = f" ({len(conflicts) - 1} more such runs)" if len(conflicts) > 1 else ""
@@ -176,15 +178,15 @@ def check_unchanged(runs: Iterable[TableRun], datasets: Iterable[Dataset]) -> No
         )
 
 
-def _conflict(run: TableRun, names: set[str]) -> str | None:
-    wanted = json_config(run.config)
+def _conflict(run: TableRun, hashes: Callable[[Path], dict[str, str]]) -> str | None:
+    wanted = run.config.to_json()
     card = run.card
     before = wanted if card is None else card.config
     if card is None and (run.folder / RESUME).is_file():
         before = read_facts(run.folder).config
     if changed := changed_settings(before, wanted):
         return f"settings: {', '.join(changed)}"
-    if card is not None and names != {name for part in card.split.values() for name in part}:
+    if card is not None and hashes(run.data) != card.split["train"] | card.split["holdout"]:
         return f"images than those in {run.data}"
     return None
 
@@ -197,38 +199,41 @@ def train_and_evaluate(training: Training) -> None:
     require("torch", extra="train").set_num_threads(training.threads)
     first = training.runs[0]
     dataset = open_dataset(first.data)
-    source = _find_trained(training, dataset)
+    source = next((run.folder for run in training.runs if (run.folder / CARD).is_file()), None)
     if source is None:
         resume = (first.folder / RESUME).is_file()
         train(dataset, first.config, first.folder, resume=resume, preview=False)
         source = first.folder
     for run in training.runs:
         if not (run.folder / CARD).is_file():
-            log.info(f"{run.folder}: uses the weights of {source} (same training settings)")
             _derive_run(source, run)
         if not run.finished:
             _evaluate(run, dataset)
 
 
-def _find_trained(training: Training, dataset: Dataset) -> Path | None:
-    """Return a finished run with the same training settings and images, of any table, or None."""
-    for run in training.runs:
-        if (run.folder / CARD).is_file():
-            return run.folder
-    config = training.runs[0].config
-    wanted = _training_settings(json_config(config))
-    for path in sorted(training.out.glob(f"*/*/*/{CARD}")):
+def reuse_weights(trainings: Iterable[Training], out: Path) -> None:
+    """Take over the weights of other tables' runs below `out`: same training, same images."""
+    cards: dict[Path, ModelCard] = {}
+    for path in sorted(out.glob(f"*/*/*/{CARD}")):
         with suppress(ModelError):  # a damaged run of another table does not matter here
-            card = read_card(path, ModelCard)
-            same = _training_settings(card.config) == wanted
-            if same and card.split == split_hashes(dataset, config):
-                return path.parent
-    return None
+            cards[path.parent] = read_card(path, ModelCard)
+    for training in trainings:
+        if any(run.folder in cards for run in training.runs):
+            continue
+        first = training.runs[0]
+        wanted = _training_settings(first.config.to_json())
+        same = [at for at, card in cards.items() if _training_settings(card.config) == wanted]
+        split = split_hashes(open_dataset(first.data), first.config) if same else {}
+        for source in same:
+            if cards[source].split == split:
+                _derive_run(source, first)
+                break
 
 
 def _derive_run(source: Path, run: TableRun) -> None:
     """Create a run from a finished one with the same training settings."""
-    card, settings = read_card(source / CARD, ModelCard), json_config(run.config)
+    log.info(f"{run.folder}: uses the weights of {source} (same training settings)")
+    card, settings = read_card(source / CARD, ModelCard), run.config.to_json()
     for name in (WEIGHTS, HISTORY):
         with replacing(run.folder / name) as part:
             part.unlink()  # a link needs a free name

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from edgeseg.cards import CARD, WEIGHTS, write_card
-from edgeseg.config import ReproduceConfig
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import ConfigError, DataError, EdgesegError, Interrupted, WriteError
+from edgeseg.reproduce.config import ReproduceConfig
 from edgeseg.reproduce.reproduce import reproduce
 from edgeseg.training.prepare import split_hashes
-from edgeseg.training.train import json_config
 from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 
@@ -47,7 +46,7 @@ def finish(run):
             name=run.folder.name,
             model=run.config.model,
             network_size=(256, 256),
-            config=json_config(run.config),
+            config=run.config.to_json(),
             split=split_hashes(open_dataset(run.data), run.config),
             steps={"student": 3},
             seconds={"student": 20.0 + 20 * run.config.seed, "head": 30.0},
@@ -146,7 +145,7 @@ def test_reproduce_keeps_finished_runs_when_stopped(table, config):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from edgeseg.config import ReproduceConfig
+from edgeseg.reproduce.config import ReproduceConfig
 from edgeseg.reproduce.reproduce import reproduce
 from tests.reproduce.test_reproduce import finish
 

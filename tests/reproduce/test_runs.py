@@ -28,7 +28,7 @@ def training(categories, tiny, tmp_path):
         )
         for top in (5, 50)
     ]
-    (found,) = open_trainings(runs, tmp_path)
+    (found,) = open_trainings(runs)
     assert found.runs == tuple(runs)
     return found
 

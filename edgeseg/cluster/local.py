@@ -10,56 +10,46 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from edgeseg.errors import EdgesegError, Interrupted
+from edgeseg.cluster.jobs import AGAIN, Failure, J, outcome
+from edgeseg.errors import Interrupted
 from edgeseg.interrupt import Stop, stop_at_once, stop_requests
 from edgeseg.log import install_handler
 
 POLL_S = 0.5  # seconds between checks for a stop request
-AGAIN = "run the same command again to continue"
-
-J = TypeVar("J")
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a job failed."""
+class Local:
+    """This machine: with one process the jobs run in this one, else each in a new worker process.
 
-    problem: str
-    remedy: str
-
-
-def run_jobs(
-    jobs: Sequence[J],
-    work: Callable[[J], None],
-    *,
-    on_end: Callable[[J, Failure | None], None],
-    processes: int = 1,
-    log_file: Callable[[J], Path] | None = None,
-) -> None:
-    """Run all jobs, `processes` at a time, and call `on_end` in this process after each.
-
-    With one process the jobs run in this one. With more, each runs in a new worker process whose
-    output goes to `log_file(job)`; `work` and the jobs are pickled.
-    Interrupted after a stop request.
+    The output of a worker process goes to `log_file(job)`; `work` and the jobs are pickled.
     """
-    if processes == 1:
-        stopped = _run_here(jobs, work, on_end)
-    else:
+
+    processes: int = 1
+    cores: int = 1
+
+    def run(
+        self,
+        jobs: Sequence[J],
+        work: Callable[[J], None],
+        on_end: Callable[[J, Failure | None], None],
+        log_file: Callable[[J], Path] | None,
+    ) -> bool:
+        """Run all jobs; returns whether a stop request ended this early."""
+        if self.processes == 1:
+            return _run_here(jobs, work, on_end)
         assert log_file is not None, "worker processes need log files"
         with stop_requests() as stop:
-            _run_in_workers(jobs, work, processes, stop, log_file, on_end)
-        stopped = stop.requested
-    if stopped:
-        raise Interrupted("Stopped; finished jobs are kept.", remedy=AGAIN)
+            _run_in_workers(jobs, work, self.processes, stop, log_file, on_end)
+        return stop.requested
 
 
 def _run_here(
@@ -69,7 +59,7 @@ def _run_here(
     try:
         with stop_at_once():
             for job in jobs:
-                on_end(job, _outcome(work, job))
+                on_end(job, outcome(work, job))
     except (Interrupted, KeyboardInterrupt):  # Interrupted: raised at a safe point of the job
         return True
     return False
@@ -132,7 +122,7 @@ def _worker(work: Callable[[Any], None], job: Any, log_file: Path) -> Failure | 
         return Failure(f"cannot write {log_file}: {error.strerror}", "choose another --out")
     install_handler(logging.INFO)
     try:
-        return _outcome(work, job)
+        return outcome(work, job)
     except Interrupted as stopped:
         return Failure(stopped.problem, AGAIN)
 
@@ -142,16 +132,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     wait_for([parent.sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _outcome(work: Callable[[J], None], job: J) -> Failure | None:
-    try:
-        work(job)
-    except Interrupted:
-        raise
-    except EdgesegError as error:
-        return Failure(error.problem, error.remedy)
-    except Exception as error:
-        traceback.print_exc()
-        return Failure(f"{type(error).__name__}: {error}", "internal error; see the traceback")
-    return None

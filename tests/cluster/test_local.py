@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.cluster.jobs import run_jobs
+from edgeseg.cluster.local import Local
 from edgeseg.errors import DataError, Interrupted
 from edgeseg.interrupt import stop_requests
-from edgeseg.reproduce.jobs import run_jobs
 
 
 def work(job: Path) -> None:
@@ -46,7 +47,7 @@ def done(tmp_path, names, processes):
         ends[job.name] = failure
 
     jobs = [tmp_path / name for name in names]
-    run_jobs(jobs, work, processes=processes, log_file=log_file, on_end=on_end)
+    run_jobs(jobs, work, executor=Local(processes), log_file=log_file, on_end=on_end)
     return ends
 
 
@@ -77,15 +78,7 @@ def test_run_jobs_fails_a_job_whose_log_cannot_be_written(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.fixture
-def in_the_foreground():
-    """Raise KeyboardInterrupt on SIGINT, which a shell disables for background jobs."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("in_the_foreground")
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("name", ["patient", "endless"])
 @pytest.mark.parametrize("processes", [1, 2])
@@ -113,5 +106,5 @@ def test_an_error_in_on_end_ends_the_running_jobs(tmp_path):
     jobs = [tmp_path / "endless", tmp_path / "a"]
     began = time.monotonic()
     with pytest.raises(OSError, match="disk full"):
-        run_jobs(jobs, work, processes=2, log_file=log_file, on_end=on_end)
+        run_jobs(jobs, work, executor=Local(2), log_file=log_file, on_end=on_end)
     assert time.monotonic() - began < 30

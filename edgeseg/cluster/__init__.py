@@ -1,0 +1,1 @@
+"""Executors of many jobs: this machine's processes."""

@@ -1,0 +1,43 @@
+"""Tiny jobs for the tests of executors; workers import this file."""
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiny:
+    """A job: sums the bytes of its data."""
+
+    name: str
+    data: Path
+    folder: Path
+    does: str = ""
+
+
+def work(job: Tiny) -> None:
+    """Do what `does` says, then write the sum, and the paths that the job saw."""
+    os.write(1, f"working on {job.name}\n".encode())  # as a C library prints
+    marks = Path(os.environ.get("TINY_MARKS", "/nowhere"))
+    begun = marks / job.name
+    before = begun.exists()
+    if marks.is_dir():
+        with begun.open("a") as file:
+            file.write(f"{os.environ.get('RAY_RAYLET_PID')} {os.getpid()}\n")
+    if job.does == "fail":
+        raise DataError("The image is torn.", remedy="another image")
+    if job.does == "die" or (job.does == "die once" and not before):
+        os.kill(os.getpid(), signal.SIGKILL)
+    while job.does == "wait once" and not before and not (marks / "go on").exists():
+        time.sleep(0.05)
+    total = sum(sum(path.read_bytes()) for path in sorted(job.data.iterdir()))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    seen = {"sum": total, "data": str(job.data), "folder": str(job.folder / "sum.json")}
+    seen["edgeseg"] = str(Path(sys.modules["edgeseg"].__file__ or "").parent)
+    (job.folder / "sum.json").write_text(json.dumps(seen))
