@@ -108,9 +108,9 @@ class Batches:
                 else:
                     image, mask = self._changed(defect, rng)
                     mask, region = (mask, region) if defect.exact else (region, mask)
-            images.append(self._fill(image))
-            masks.append(self._fill(mask))
-            among.append(self._fill(region))
+            images.append(self.fill(image))
+            masks.append(self.fill(mask))
+            among.append(self.fill(region))
         corrupted = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         weak = torch.from_numpy(np.stack(among))[:, None] if np.any(among) else None
         return Batch(corrupted, corrupted, torch.from_numpy(np.stack(masks))[:, None], None, weak)
@@ -131,7 +131,7 @@ class Batches:
     def filled(self, images: Sequence[Image]) -> Iterator[Tensor]:
         """Yield batches of images at the network's size, unchanged: uint8 [B, 3, S, S']."""
         for first in range(0, len(images), self.config.batch):
-            some = [self._fill(image) for image in images[first : first + self.config.batch]]
+            some = [self.fill(image) for image in images[first : first + self.config.batch]]
             yield torch.from_numpy(np.stack(some)).permute(0, 3, 1, 2)
 
     def triple(
@@ -143,7 +143,7 @@ class Batches:
         a frame, so an anomaly that reaches the edge goes on there, in the mask too.
         """
         clean, corrupted, mask = self._content(index, rng, corrupt=corrupt)
-        return self._fill(clean), self._fill(corrupted), self._fill(mask)
+        return self.fill(clean), self.fill(corrupted), self.fill(mask)
 
     def _content(
         self, index: int, rng: Generator, *, corrupt: bool
@@ -160,7 +160,7 @@ class Batches:
         """Return that of an image; tiles of an image follow each other."""
         return self.corruptors[index % len(self.corruptors)]
 
-    def _fill(self, image: np.ndarray) -> np.ndarray:
+    def fill(self, image: np.ndarray) -> np.ndarray:
         """Put an image or a mask [h, w(, 3)] in the middle of the network's size, edges repeated.
 
         One of that size is returned as it is.

@@ -7,6 +7,7 @@ A training never begins where an earlier one left files: it resumes it, or it ne
 """
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -24,12 +25,21 @@ from edgeseg.frame.roi import Roi
 from edgeseg.recipes import TrainConfig
 from edgeseg.schema import Invalid, bounded, build, check_given, is_plain, parse
 from edgeseg.settings import fit, plain
+from edgeseg.tracking.mlflow import RUN_IDS
+from edgeseg.tracking.tensorboard import EVENTS
 from edgeseg.training.history import HISTORY
 
 RESUME = "resume.safetensors"
 REPLACEMENT = "replacement"
 FACTS = "edgeseg"  # key in the metadata of resume.safetensors
-_LATEST = ("preview.png", "curves.png", HISTORY, WEIGHTS, CARD)  # the card marks a run as finished
+_LATEST = (
+    "preview.png",
+    "curves.png",
+    RUN_IDS,
+    HISTORY,
+    WEIGHTS,
+    CARD,
+)  # the card marks a run as finished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +87,7 @@ def training_folder(run: Path, *, resume: bool, overwrite: bool) -> Iterator[Pat
                 if overwrite:
                     for name in (RESUME, *_LATEST):  # of an earlier replacement
                         (folder / name).unlink(missing_ok=True)
+                    shutil.rmtree(folder / EVENTS, ignore_errors=True)
             yield folder
         finally:
             for empty in {folder: None, run: None}:
@@ -188,6 +199,9 @@ def publish(folder: Path, run: Path) -> None:
     try:
         (run / RESUME).unlink(missing_ok=True)
         if folder != run:
+            shutil.rmtree(run / EVENTS, ignore_errors=True)
+            if (folder / EVENTS).is_dir():
+                (folder / EVENTS).replace(run / EVENTS)
             for name in _LATEST:
                 if (folder / name).is_file():
                     (folder / name).replace(run / name)

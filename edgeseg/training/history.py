@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from edgeseg.data.images import Image, write_png
-from edgeseg.files import write_atomic
+from edgeseg.files import shown, write_atomic
+from edgeseg.log import log
 
 HISTORY = "train.csv"
 COLUMNS = ("phase", "step", "loss", "seconds", "waited")  # waited for the batch, in seconds
@@ -23,12 +24,13 @@ class History:
         self.path = path
         self.rows: list[tuple[str, int, float, float, float]] = []
         if path.exists() and start > (0, 0):
-            with path.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    if (PHASES.index(row["phase"]), int(row["step"])) < start:
-                        seconds, waited = float(row["seconds"]), float(row.get("waited", 0))
-                        loss = float(row["loss"])
-                        self.rows.append((row["phase"], int(row["step"]), loss, seconds, waited))
+            try:
+                self.rows = _read(path, start)
+            except (csv.Error, KeyError, TypeError, ValueError) as error:
+                log.warning(
+                    f"{shown(path)} was changed and cannot be read ({shown(str(error))}): it "
+                    "begins again without the steps before"
+                )
 
     def add(self, phase: str, step: int, loss: float, seconds: float, waited: float) -> None:
         """Add a step."""
@@ -56,6 +58,16 @@ class History:
             _panel(phase, found) for phase, found in losses.items() if found or phase == PHASES[0]
         ]
         write_png(self.path.with_name("curves.png"), np.hstack(panels))
+
+
+def _read(path: Path, start: tuple[int, int]) -> list[tuple[str, int, float, float, float]]:
+    rows = []
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if (PHASES.index(row["phase"]), int(row["step"])) < start:
+                seconds, waited = float(row["seconds"]), float(row.get("waited", 0))
+                rows.append((row["phase"], int(row["step"]), float(row["loss"]), seconds, waited))
+    return rows
 
 
 def _panel(title: str, losses: list[float]) -> Image:

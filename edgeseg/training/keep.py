@@ -7,7 +7,6 @@ before the first step.
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.cards import CARD, ModelCard, write_card
-from edgeseg.errors import WriteError
-from edgeseg.files import cannot_write, quoted, shown, temporary
+from edgeseg.errors import Interrupted, WriteError
+from edgeseg.files import cannot_write, check_room, quoted, shown, temporary
+from edgeseg.interrupt import Stop, stop_at_once
 from edgeseg.log import log
 from edgeseg.model.detector import Detector
 from edgeseg.recipes import TrainConfig
@@ -89,11 +89,27 @@ class Keeper:
         )
 
 
-def store(keeper: Keeper, card: ModelCard, phases: int) -> None:
-    """Write the weights and the card, which marks the run as finished.
+@contextmanager
+def kept_if_stopped(keeper: Keeper, phases: int, stop: Stop) -> Iterator[None]:
+    """Interrupt what follows the last step at once, and keep what was trained.
 
-    phases: their number, which is the phase of a checkpoint with nothing left to train.
+    phases: their number, which is the phase of a checkpoint with nothing left to train. stop: what
+    was asked before. Interrupted: stopped.
     """
+    try:
+        with stop_at_once():
+            if stop.requested:
+                raise KeyboardInterrupt
+            yield
+    except KeyboardInterrupt as error:
+        keeper.keep(phases, 0)
+        raise Interrupted(
+            "training interrupted after its last step; saved", remedy=resume_command(keeper.run)
+        ) from error
+
+
+def store(keeper: Keeper, card: ModelCard, phases: int) -> None:
+    """Write the weights and the card, which marks the run as finished; phases: their number."""
     release(keeper.reserve)
     try:
         keeper.history.save()
@@ -115,20 +131,19 @@ def file_sizes(detector: Detector, config: TrainConfig) -> tuple[int, int]:
     return weights, weights + trained * (MOMENTS[config.optimizer] + (config.ema_decay > 0))
 
 
-def check_room(folder: Path, weights: int, checkpoint: int) -> None:
+def check_training_room(folder: Path, weights: int, checkpoint: int) -> None:
     """WriteError (`train/no-room`) if the files of a training do not fit on the disk.
 
     A checkpoint is written beside the one before it.
     """
-    needed = weights + 2 * checkpoint + SPARE
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise WriteError(
-            f"the training needs {needed >> 20} MiB in {shown(folder)}, and {free >> 20} MiB are "
-            "free",
-            remedy="free disk space, or --runs-dir FOLDER on another disk",
-            code="train/no-room",
-        )
+    check_room(
+        folder,
+        weights + 2 * checkpoint + SPARE,
+        "the training needs",
+        remedy="free disk space, or --runs-dir FOLDER (for trials of tune --out FOLDER) on "
+        "another disk",
+        code="train/no-room",
+    )
 
 
 @contextmanager

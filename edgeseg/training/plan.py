@@ -59,6 +59,8 @@ class Recipe:
     """At most so many times the steps that a resolution wants."""
     given: Collection[str] = ()
     """Of `side`, `batch` and the names of the phases."""
+    sides: tuple[int, ...] = SIDES
+    """The resolutions to choose from, in ascending order."""
 
     def part(self, *, given: bool) -> dict[str, int]:
         """Return the phases whose steps were given, or the others."""
@@ -181,14 +183,21 @@ class Planner:
     @property
     def sides(self) -> tuple[int, ...]:
         """The resolutions to choose from."""
-        return (self.recipe.side,) if "side" in self.recipe.given else SIDES
+        return (self.recipe.side,) if "side" in self.recipe.given else self.recipe.sides
 
     def plan(self, seconds: float) -> TrainPlan | None:
         """Return the plan of a budget; None if it leaves no useful training."""
-        plans = {side: self._plan(seconds, side) for side in self.sides}
-        full = [side for side, (scale, _) in plans.items() if scale >= self.recipe.density(side)]
-        scale, plan = plans[max(full, default=self.sides[0])]
+        scale, plan = self._best(seconds)
         return plan if scale >= LEAST else None
+
+    def plan_trial(self, seconds: float, least: float) -> TrainPlan:
+        """Return the plan of a budget, however short: at least a share of the recipe's steps."""
+        _, plan = self._best(seconds)
+        shortest = {
+            phase: math.ceil(least * n) for phase, n in self.recipe.part(given=False).items()
+        }
+        steps = {phase: max(n, shortest.get(phase, n)) for phase, n in plan.steps.items()}
+        return replace(plan, steps=steps)
 
     def least(self) -> float:
         """Return the seconds of the shortest useful training."""
@@ -199,6 +208,11 @@ class Planner:
     def shortest(self) -> TrainPlan:
         """Return the plan of the shortest useful training."""
         return self._plan(1.01 * self.least(), self.sides[0])[1]
+
+    def _best(self, seconds: float) -> tuple[float, TrainPlan]:
+        plans = {side: self._plan(seconds, side) for side in self.sides}
+        full = [side for side, (scale, _) in plans.items() if scale >= self.recipe.density(side)]
+        return plans[max(full, default=self.sides[0])]
 
     def _once(self, costs: Costs) -> float:
         return self._spent() + costs.before + costs.after

@@ -152,9 +152,9 @@ def read_known(
 def split_hashes(dataset: Dataset, config: TrainConfig) -> Split:
     """Return the hashes of the training and of the held-out files, as in the card."""
     training, held = split_samples(dataset, config)
-    split = {"train": _hashes(dataset, training), "holdout": _hashes(dataset, held)}
+    split = {"train": image_hashes(dataset, training), "holdout": image_hashes(dataset, held)}
     if known := defects_of(dataset, config):
-        split[DEFECTS] = _hashes(dataset, known)
+        split[DEFECTS] = image_hashes(dataset, known)
     return split
 
 
@@ -363,7 +363,8 @@ def _unreadable(faults: Sequence[DataError]) -> DataError:
     )
 
 
-def _hashes(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, str]:
+def image_hashes(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, str]:
+    """Return the SHA-256 of the files of the samples, by name in the data set."""
     found = {}
     for sample in samples:
         try:

@@ -73,6 +73,10 @@ class Stepper:
         self.scaler.update()
         self.ema.update()
 
+    def rate(self) -> float:
+        """Return the newest learning rate of the first part of the module."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def optimizer_state(self) -> OptimizerState:
         """Return the state of the optimizer, for a checkpoint."""
         return optimizer_state(self.optimizer, self.names)

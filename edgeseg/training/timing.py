@@ -36,7 +36,7 @@ from edgeseg.training.phases import phases
 from edgeseg.training.plan import MINUTES, Costs, Planner, Recipe, TrainPlan, make_plan
 from edgeseg.training.prepare import choose_network, defects_of, read_images, split_samples
 from edgeseg.training.step import Stepper, train_step
-from edgeseg.training.train import PREPARING, json_config
+from edgeseg.training.train import PREPARING
 
 TIMED, WARMUP = 3, 1  # steps of each phase
 ENDS = 3.0  # seconds for building the networks again, the preview, the card and loading the run
@@ -60,7 +60,7 @@ def sized(
     program. A resumed training, and one whose sizes are all given, is timed only. Errors:
     MissingWeights for the teacher; ConfigError (`train/too-short`) for a budget that is too small.
     """
-    timer = _Timer(dataset, config, resume=resume)
+    timer = StepTimer(dataset, config, resume=resume)
     sizes = {"side", "batch", *timer.steps}
     keeps = {SIZES[name] for name in given if name in SIZES}
     if config.profile not in SIZED:
@@ -125,7 +125,7 @@ def _log(
         log.info("more time would buy nothing with this profile")
 
 
-class _Timer:
+class StepTimer:
     """Measures the costs of one training at several resolutions."""
 
     def __init__(self, dataset: Dataset, config: TrainConfig, *, resume: bool) -> None:
@@ -159,7 +159,7 @@ class _Timer:
         network, tiles = choose_network(self.paths, config)
         images = read_images(sample, [], network, config.aspect, tiles)
         self.reading = self.reading or (time.perf_counter() - began) / len(sample)
-        made = build_detector(config.model, self.teacher, json_config(config), network)
+        made = build_detector(config.model, self.teacher, config.to_json(), network)
         detector: Detector = made.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         reading, known = self._known(batch, network, images.bit_depth, tiles)
         batches = Batches(images.pixels, config, known, network=network)

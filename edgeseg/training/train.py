@@ -7,9 +7,10 @@ resumed ends with the same weights as one that was not. What can fail is checked
 step, and what was trained is kept when it cannot be written.
 """
 
-import dataclasses
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,15 @@ from edgeseg.machine.facts import this_machine
 from edgeseg.model.detector import Detector
 from edgeseg.model.detectors import build_detector
 from edgeseg.model.dskd import DSKD
-from edgeseg.model.fit_check import fit_input_check
+from edgeseg.model.fit_check import FittedCheck, fit_input_check
 from edgeseg.model.fused import Fused
 from edgeseg.model.teacher import Teacher, pretrained_teacher
 from edgeseg.model.tiles.gains import fit_gains
 from edgeseg.packages import extras
 from edgeseg.progress import task
 from edgeseg.recipes import TrainConfig
-from edgeseg.settings import plain
 from edgeseg.text import counted
+from edgeseg.tracking.tracking import Tracking
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import (
     Checkpoint,
@@ -57,7 +58,15 @@ from edgeseg.training.folder import (
     training_folder,
 )
 from edgeseg.training.history import HISTORY, History
-from edgeseg.training.keep import LAST, Keeper, check_room, file_sizes, reserved, store
+from edgeseg.training.keep import (
+    LAST,
+    Keeper,
+    check_training_room,
+    file_sizes,
+    kept_if_stopped,
+    reserved,
+    store,
+)
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.plan import Lateness, TrainPlan
 from edgeseg.training.prepare import (
@@ -78,7 +87,7 @@ from edgeseg.training.prepare import (
     split_samples,
     where_anomalies_may_be,
 )
-from edgeseg.training.preview import write_preview
+from edgeseg.training.preview import Watcher, draw_preview, write_preview
 from edgeseg.training.step import Stepper, train_step
 from edgeseg.verdict.rule import Rule
 
@@ -96,12 +105,15 @@ def train(
     false_reject_rate: float | None = None,
     continued: Continued | None = None,
     plan: TrainPlan | None = None,
+    tracking: Tracking | None = None,
+    input_check: bool = True,
 ) -> ModelCard:
     """Train a model and write runs/<name>/: weights, card, train.csv, curves.png, preview.png.
 
     overwrite: replace an earlier run when this training is complete. false_reject_rate: recorded
     for the thresholds of a resumed training. continued: the run whose weights are trained on.
-    plan: the predicted times, for the time left.
+    plan: the predicted times, for the time left. tracking: told of every step. input_check: False
+    leaves it out, for a model that no camera will see.
     Errors: DataError for too few, damaged or changed images, MissingWeights for the teacher,
     ConfigError for an existing run or changed settings, EdgesegError (`files/locked`) for a run
     that is being trained, WriteError, Interrupted after Ctrl-C, SIGTERM or SIGHUP.
@@ -116,7 +128,17 @@ def train(
     with training_folder(run, resume=resume, overwrite=overwrite) as folder:
         if not (folder / CARD).is_file():  # else it was stopped between its last two files
             _train(
-                dataset, config, run, folder, resume, preview, false_reject_rate, continued, plan
+                dataset,
+                config,
+                run,
+                folder,
+                resume,
+                preview,
+                false_reject_rate,
+                continued,
+                plan,
+                tracking or Tracking(),
+                input_check,
             )
         publish(folder, run)
         return read_card(run / CARD, ModelCard)
@@ -132,6 +154,8 @@ def _train(
     false_reject_rate: float | None,
     continued: Continued | None,
     plan: TrainPlan | None,
+    tracking: Tracking,
+    input_check: bool,
 ) -> None:
     try:
         with stop_at_once():
@@ -142,7 +166,7 @@ def _train(
                 network, tiles = choose_network(training, config)
             start, detector = _start(run, folder, config, network, resume, continued)
             weights, checkpoint = file_sizes(detector, config)
-            check_room(folder, weights, checkpoint)
+            check_training_room(folder, weights, checkpoint)
             places = places_of(config, training[0], continued, folder if resume else None)
             images = read_images(training, held, network, config.aspect, tiles, places)
             roi = places.roi()
@@ -159,6 +183,7 @@ def _train(
                 detector.teacher.standardize(good)
             if preview:
                 log.info(f"preview: {shown(write_preview(folder / 'preview.png', batches))}")
+            watcher = Watcher(tracking, detector, batches, images.held)
     except KeyboardInterrupt as error:
         raise Interrupted(
             "stopped before the first step; nothing was trained", remedy="the same command"
@@ -178,7 +203,7 @@ def _train(
     facts = Facts(
         phase=0,
         step=0,
-        config=json_config(config),
+        config=config.to_json(),
         data=str(dataset.root.absolute()),
         split=split,
         false_reject_rate=false_reject_rate,
@@ -192,28 +217,38 @@ def _train(
     with reserved(folder, weights + LAST) as reserve, stop_requests() as stop:
         keeper = Keeper(run, folder, reserve, facts, history, detector)
         for phase in phases(detector, config, len(images.pixels)):
+            first = sum(steps.values())
             steps[phase.name] = phase.steps
+            if phase.index == start.phase and tracking:
+                tracking.begin(folder, run.name, _told(facts), first + start.step)
+                tracking.picture(first + start.step, "preview", draw_preview(batches))
             if phase.index >= start.phase:
                 begin = start if phase.index == start.phase else Checkpoint(phase.index)
-                _run_phase(phase, begin, detector, batches, keeper, stop, lateness, warm_up=warm_up)
-        if isinstance(detector, DSKD) and detector.head_score:
-            raises = detector.eval().fit_head_score(batches.filled(images.held))
-            log.info("the head " + ("may raise" if raises else "does not change") + " the score")
-        for line in history.summary():
-            log.info(line)
-        if tiles:
-            tiles = _with_gains(detector, images, network, config, tiles, roi)
-        fitted = fit_input_check(
-            detector,
-            [*training, *held],
-            network,
-            config.aspect,
-            images.bit_depth,
-            rotation=config.rotation,
-            lighting=config.lighting,
-            tiles=tiles,
-            roi=roi,
-        )
+                tell = partial(watcher.tell, phase, first)
+                _run_phase(
+                    phase, begin, detector, batches, keeper, stop, lateness, tell, warm_up=warm_up
+                )
+        with kept_if_stopped(keeper, len(steps), stop):
+            if isinstance(detector, DSKD) and detector.head_score:
+                raises = detector.eval().fit_head_score(batches.filled(images.held))
+                log.info(f"the head {'may raise' if raises else 'does not change'} the score")
+            for line in history.summary():
+                log.info(line)
+            if tiles:
+                tiles = _with_gains(detector, images, network, config, tiles, roi)
+            fitted = FittedCheck((), {})
+            if input_check:
+                fitted = fit_input_check(
+                    detector,
+                    [*training, *held],
+                    network,
+                    config.aspect,
+                    images.bit_depth,
+                    rotation=config.rotation,
+                    lighting=config.lighting,
+                    tiles=tiles,
+                    roi=roi,
+                )
         card = ModelCard(
             name=run.name,
             model=config.model,
@@ -248,7 +283,7 @@ def _start(
     continued: Continued | None,
 ) -> tuple[Checkpoint, Detector]:
     """Return the checkpoint to begin with, and the detector with its weights."""
-    device, settings = torch_device(config.device), json_config(config)
+    device, settings = torch_device(config.device), config.to_json()
     if resume:
         check_settings(run, read_facts(folder).config, settings)
     start = load_checkpoint(folder) if resume else Checkpoint()
@@ -306,6 +341,7 @@ def _run_phase(
     keeper: Keeper,
     stop: Stop,
     lateness: Lateness | None,
+    tell: Callable[..., None],
     *,
     warm_up: bool,
 ) -> None:
@@ -330,6 +366,7 @@ def _run_phase(
                 )
             took = time.perf_counter() - began
             keeper.history.add(phase.name, step, value, took, began - ready)
+            tell(step, loss=value, learning_rate=stepper.rate(), seconds=took + began - ready)
             bar.advance(f"loss {value:.4f}")
             if lateness and (
                 late := lateness.look(step - start.step, time.perf_counter(), bar.left())
@@ -347,9 +384,11 @@ def _run_phase(
     stepper.ema.finish()
 
 
-def json_config(config: TrainConfig) -> dict[str, Any]:
-    """Return a configuration with paths as text, for JSON."""
-    return plain(dataclasses.asdict(config))
+def _told(facts: Facts) -> dict[str, Any]:
+    """Return what the trackers are told before the first step."""
+    counts = {f"{part} images": len(files) for part, files in facts.split.items()}
+    machine = {"machine": this_machine().line()}
+    return facts.config | {"data": facts.data} | counts | machine | versions()
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from torch import nn
 from edgeseg.errors import WriteError
 from edgeseg.files import PART
 from edgeseg.recipes import TrainConfig
-from edgeseg.training.keep import SPARE, check_room, file_sizes, release, reserved
+from edgeseg.training.keep import SPARE, check_training_room, file_sizes, release, reserved
 from tests.kit.errors import fails
 
 
@@ -30,9 +30,9 @@ def test_file_sizes_counts_weights_moments_and_the_average(optimizer, ema, tenso
 def test_a_disk_without_room_for_two_checkpoints_is_refused(tmp_path, monkeypatch):
     free = SPARE + 1 + 2 * 10
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
-    check_room(tmp_path, 1, 10)
+    check_training_room(tmp_path, 1, 10)
     with fails(WriteError, "train/no-room") as caught:
-        check_room(tmp_path, 2, 10)
+        check_training_room(tmp_path, 2, 10)
     assert "--runs-dir" in caught.value.remedy
 
 

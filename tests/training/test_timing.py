@@ -29,7 +29,7 @@ def fast(monkeypatch):
         steps = {phase: 0.2 * (side / 128) ** 2 * batch / 8 for phase in self.steps}
         return Costs(side=side, batch=batch, steps=steps, before=1.0, after=1.0)
 
-    monkeypatch.setattr(timing._Timer, "measure", measure)
+    monkeypatch.setattr(timing.StepTimer, "measure", measure)
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +139,12 @@ def test_the_sizes_in_a_card_repeat_its_training(plates, tmp_path, monkeypatch):
         steps = {phase: 100.0 for phase in self.steps}
         return Costs(side=side, batch=batch, steps=steps, before=1.0, after=1.0)
 
-    monkeypatch.setattr(timing._Timer, "measure", measure)
+    monkeypatch.setattr(timing.StepTimer, "measure", measure)
     settings = SMALL | {"image_size": 64, "batch": 2, "head_steps": 1, "minutes": 7.4}
     settings |= {"student_rate": 1e-4}
     monkeypatch.setattr("edgeseg.training.plan.LEAST", 0.001)
     first = edgeseg.train(plates.root, name="a", runs_dir=tmp_path, preview=False, **settings)
-    monkeypatch.setattr(timing._Timer, "measure", lambda *_: pytest.fail("sized again"))
+    monkeypatch.setattr(timing.StepTimer, "measure", lambda *_: pytest.fail("sized again"))
     steps = read_card(first / CARD, ModelCard).steps
     assert steps == {"student": 3, "head": 1}
     settings = {k: v for k, v in settings.items() if k != "minutes"}

@@ -19,6 +19,7 @@ from edgeseg.files import sha256
 from edgeseg.model.dskd import DSKD
 from edgeseg.recipes import TrainConfig
 from edgeseg.training import prepare
+from edgeseg.training import train as train_module
 from edgeseg.training.batches import Batches
 from edgeseg.training.checkpoint import load_run
 from edgeseg.training.folder import RESUME, read_facts
@@ -50,6 +51,13 @@ def interrupt_at(monkeypatch, phase, step, number):
         return make(self, made_phase, made_step)
 
     monkeypatch.setattr(Batches, "make", make_and_kill)
+
+
+def assert_same_weights(run, other):
+    """Compare the weights of two finished runs, bit for bit."""
+    one, two = (load_file(each / "model.safetensors") for each in (run, other))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
 
 
 def test_train_writes_weights_card_history_and_images(finished, plates):
@@ -98,11 +106,26 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(
     train(plates, config, run, resume=True, plan=plan)
     left = (3 - done[0]) + 10 * (3 - done[1])
     assert any(f"about {left:.1f} min are left" in line for line in said)
-    one, two = (load_file(r / "model.safetensors") for r in (whole, run))
-    for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
+    assert_same_weights(whole, run)
     rows = [(run_ / "train.csv").read_text().splitlines() for run_ in (whole, run)]
     assert [r.split(",")[:3] for r in rows[0]] == [r.split(",")[:3] for r in rows[1]]
+
+
+def test_a_stop_after_the_last_step_keeps_what_was_trained(finished, plates, tmp_path, monkeypatch):
+    whole, config = finished
+    run = tmp_path / "stopped"
+
+    def stop(*words, **settings):
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "fit_input_check", stop)
+        with pytest.raises(Interrupted) as caught:
+            train(plates, config, run)
+    assert "--resume" in caught.value.remedy
+    assert not (run / "card.json").exists()
+    train(plates, config, run, resume=True)
+    assert_same_weights(whole, run)
 
 
 def test_a_stopped_dskd_resumes_with_optimizer_and_ema(plates, quick_dskd, tmp_path, monkeypatch):
@@ -114,9 +137,7 @@ def test_a_stopped_dskd_resumes_with_optimizer_and_ema(plates, quick_dskd, tmp_p
         with pytest.raises(Interrupted):
             train(plates, quick_dskd, stopped)
     train(plates, quick_dskd, stopped, resume=True)
-    one, two = (load_file(r / "model.safetensors") for r in (whole, stopped))
-    for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, rtol=0, atol=0, msg=name)
+    assert_same_weights(whole, stopped)
     assert (card.model, card.steps) == ("dskd", {"student": 3})
     assert (card.config["optimizer"], card.config["head"]) == ("adam", False)
     assert type(load_run(whole)[0]) is DSKD

@@ -1,0 +1,1 @@
+"""Metrics, settings and pictures of trainings, for the trackers that people look at."""
