@@ -5,16 +5,16 @@ on construction, from presets.py. A field that a method does not have stays None
 ConfigError.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from edgeseg.errors import ConfigError
 from edgeseg.frame.geometry import STRIDE, Aspect
 from edgeseg.frame.tiles import TileRequest
 from edgeseg.limits import limit
 from edgeseg.presets import PROFILES, RECIPES, STEPS, ModelName, Profile, defaults
-from edgeseg.settings import by_model, check_choices, fraction, setting, validate
+from edgeseg.settings import by_model, check_choices, fraction, plain, setting, validate
 
 Rotation = Literal["none", "slight", "full", "paper"]
 TextureColor = Literal["auto", "color", "gray"]
@@ -83,9 +83,7 @@ class TrainConfig(TileRequest):
         "none",
         "slight: 5 degrees; full: any right angle and 5 degrees; paper: per MVTec AD category",
     )
-    lighting: float = fraction(
-        None, "Random gain and offset of the brightness, 0..1 [default: 0; line: 0.2]"
-    )
+    lighting: float = fraction(None, "Random gain and offset of the brightness, 0..1 [default: 0]")
     local_contrast: float = fraction(
         0.0,
         "Normalize gray values by local mean and deviation: sigma of the Gaussian as a share of "
@@ -272,6 +270,10 @@ class TrainConfig(TileRequest):
     def corrupts(self) -> tuple[bool, bool]:
         """Whether the student's phase and the head's phase use images with synthetic anomalies."""
         return bool(self.denoising), bool(self.head)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings with paths as text."""
+        return plain(asdict(self))
 
     def _take_recipe(self) -> None:
         """Fill in the model's defaults; ConfigError for a setting that the model does not have."""

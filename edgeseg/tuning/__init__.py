@@ -1,0 +1,1 @@
+"""The search for the best recipe of these parts, within a budget of minutes."""
