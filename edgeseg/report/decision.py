@@ -85,12 +85,14 @@ def _judged(measured: Judgements, rejected: Rate, missed: Rate) -> tuple[Tone, s
 def _counted(measured: Judgements) -> tuple[str, ...]:
     words = []
     rejected, missed = measured.rejected(), measured.missed()
+    kinds = {"good": measured.unknown(good=True), "defective": measured.unknown(good=False)}
+    # `evaluate` counts unknown photos as not passed; the rates of the report are without them.
+    but = {kind: ", without the unknown ones" if n.count else "" for kind, n in kinds.items()}
     if missed.total:
-        words.append(f"Defective parts that pass as good: {missed.words()}.")
+        words.append(f"Defective parts that pass as good{but['defective']}: {missed.words()}.")
     if rejected.total:
-        words.append(f"Good parts that are rejected: {rejected.words()}.")
-    for good, kind in ((True, "good"), (False, "defective")):
-        unknown = measured.unknown(good=good)
+        words.append(f"Good parts that are rejected{but['good']}: {rejected.words()}.")
+    for kind, unknown in kinds.items():
         if unknown.count:
             words.append(f"Photos of {kind} parts that cannot be judged: {unknown.words()}.")
     return tuple(words)

@@ -23,7 +23,7 @@ from edgeseg.evaluation.run_images import Outcome, run_images
 from edgeseg.evaluation.scores import ScoredImage
 from edgeseg.files import newest
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict.verdict import UNKNOWN
+from edgeseg.verdict.names import UNKNOWN
 
 LARGEST = 64 << 20  # bytes of a stored file
 

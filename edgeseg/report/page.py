@@ -45,21 +45,11 @@ class Page:
 
     def html(self) -> str:
         """Return the file."""
-        jinja2 = require("jinja2", extra="report")
-        environment = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        style = _template("style.css")
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        text: str = environment.from_string(_template("page.html")).render(
+        return render(
+            _template("page.html"),
             **{field.name: getattr(self, field.name) for field in fields(self)},
             **self._figures(),
             name=self.facts.graph.name,
-            version=__version__,
-            date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-            generator=GENERATOR,
-            style=require("markupsafe", extra="report").Markup(style),  # edgeseg's own
-            style_hash=f"sha256-{digest}",
             has_check=bool(self.facts.graph.input_check),
             legend=legend(),
             outlined=any(p.outlined for group in self.groups for p in group.pictures),
@@ -68,7 +58,6 @@ class Page:
             interval=figures.interval,
             number=figures.number,
         )
-        return text
 
     def _figures(self) -> dict[str, Any]:
         """Return what is computed from the scores; without any, nothing."""
@@ -95,6 +84,29 @@ class Page:
             for palette in (charts.LIGHT, charts.DARK)
         )
         return light, dark
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page from a template that extends base.html: title and body are its own."""
+    jinja2 = require("jinja2", extra="report")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_template),
+    )
+    style = _template("style.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    text: str = environment.from_string(template).render(
+        version=__version__,
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        generator=GENERATOR,
+        style=require("markupsafe", extra="report").Markup(style),  # edgeseg's own
+        style_hash=f"sha256-{digest}",
+        **values,
+    )
+    return text
 
 
 def _template(name: str) -> str:

@@ -19,7 +19,7 @@ from edgeseg.files import sha256, shown
 from edgeseg.heat import blend, levels
 from edgeseg.prediction import Prediction
 from edgeseg.report.measured import Judgements
-from edgeseg.verdict.verdict import UNKNOWN
+from edgeseg.verdict.names import UNKNOWN
 
 SIDE = 400  # longest side of a picture, pixels
 QUALITY = 80  # of JPEG

@@ -85,16 +85,22 @@ class WrittenReport:
 
 
 def report(
-    inputs: Inputs, *, runtime: str | None = None, threads: int | None = None
+    inputs: Inputs,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    dataset: Dataset | None = None,
 ) -> WrittenReport:
     """Make the report of a model.
 
+    dataset: the opened data, where not all of its images are to be judged.
     Without data the newest stored evaluation of the model is shown; without one, the report says
     that nothing was measured. Errors: MissingExtra, ConfigError (`report/...`, `output/...`),
     those of `open_dataset` and of the model, all before the first photo is judged.
     """
     _check(inputs)
-    dataset = None if inputs.data is None else open_dataset(inputs.data)
+    if dataset is None and inputs.data is not None:
+        dataset = open_dataset(inputs.data)
     with open_model(inputs.model, runtime=runtime, threads=threads) as backend:
         facts = facts_of(inputs.model, backend.card)
         latency = None

@@ -52,6 +52,8 @@ def test_photos_of_good_parts_that_cannot_be_judged_stop_the_trial():
     decision = found(LOW, HIGH, unknown=10)
     assert decision.title.startswith("Not ready")
     assert any("cannot be judged: 10 of 70" in line for line in decision.words)
+    assert any("rejected, without the unknown ones: 0 of 60" in line for line in decision.words)
+    assert any("pass as good: 0 of 60" in line for line in decision.words)
 
 
 def test_nothing_measured_is_no_verdict():
