@@ -1,0 +1,1 @@
+"""Model repositories of inference servers, from a graph or an engine."""
