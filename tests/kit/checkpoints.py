@@ -1,12 +1,9 @@
 """Checkpoints without weights, for tests of what surrounds a training."""
 
-import dataclasses
-
 import numpy as np
 from safetensors.numpy import save_file
 
 from edgeseg.recipes import TrainConfig
-from edgeseg.settings import plain
 from edgeseg.training.folder import FACTS, RESUME, Facts
 
 
@@ -15,7 +12,7 @@ def make_facts(**changes):
     values = {
         "phase": 0,
         "step": 3,
-        "config": plain(dataclasses.asdict(TrainConfig())),
+        "config": TrainConfig().to_json(),
         "data": "/photos",
         "split": {"train": {"good/a.png": "0" * 64}, "holdout": {}},
     }

@@ -37,6 +37,7 @@ class Line:
             cameras=tuple(cameras),
             recipes=("plates", "caps"),
             command=self.commands.append,
+            state=lambda: self.state,
         )
 
     def change(self, **changes):
@@ -49,7 +50,8 @@ class Line:
         """Show an inspection; return it."""
         found = inspection(camera=camera, code=code, **fields).at(next(self._ids))
         lamps = {**self.state.lamps, camera: Lamp(found.ok, found.code, found.reason, found)}
-        self.change(lamps=lamps, recent=(*self.state.recent, found)[-256:])
+        recent = (*self.state.recent, found)[-256:]
+        self.change(lamps=lamps, recent=recent, last=found.id)
         return found
 
     def answer(self, error=""):

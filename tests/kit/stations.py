@@ -81,13 +81,13 @@ def running(file, *words):
 
 
 def child(process, name):
-    """Return the process id of one of the two; None while there is none."""
+    """Return the process id of one of its processes; None while there is none."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             words = (folder / "cmdline").read_text()
         except OSError:
             continue
-        if parent == process.pid and f"edgeseg.station.{name}" in words:
+        if parent == process.pid and f".{name}" in words:
             return int(folder.name)
     return None
