@@ -44,7 +44,6 @@ from edgeseg.training.checkpoint import Checkpoint, load_run, save_weights
 from edgeseg.training.phases import phases
 from edgeseg.training.prepare import Images, read_images, read_known
 from edgeseg.training.step import Stepper
-from edgeseg.training.train import json_config
 
 
 def main() -> None:
@@ -99,7 +98,7 @@ def train_head(
     config = replace(config, use_defects=bool(known))
     torch.manual_seed(config.seed)
     teacher = Teacher(config.teacher, standard=config.features == "standard")
-    settings = json_config(config)
+    settings = config.to_json()
     detector = build_detector(card.model, teacher, settings, card.network_size)
     frozen = {k: v for k, v in trained.state_dict().items() if not k.startswith(("head", "score_"))}
     detector.check = trained.check

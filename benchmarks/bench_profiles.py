@@ -36,7 +36,6 @@ from edgeseg.model.teacher import Teacher
 from edgeseg.quantize.calibrate import calibrate
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.pytorch import PyTorchBackend
-from edgeseg.training.train import json_config
 from rounds import inference, speedup, time_rounds
 
 PAPER = "paper"
@@ -99,7 +98,7 @@ def eager(
 ) -> PyTorchBackend:
     """Return a detector with random weights in PyTorch; frames have the size of the network."""
     torch.manual_seed(config.seed)
-    side, settings = config.image_size, json_config(config)
+    side, settings = config.image_size, config.to_json()
     height, width = frame_size or (side, side)
     detector = build_detector(config.model, Teacher(config.teacher), settings, (side, side))
     module = Fused(

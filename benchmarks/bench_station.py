@@ -1,102 +1,229 @@
 """A station under fault injection: four cameras, and every few seconds something breaks.
 
-    python benchmarks/bench_station.py [--minutes 120] [--every 10] [--fps 30]
+    python benchmarks/bench_station.py [--minutes 120] [--every 10] [--fps 30] [--out FILE]
 
 Three software cameras and an MJPEG server, a network of `--side` pixels with random weights,
 outputs to a file, to MQTT (where mosquitto is installed), Prometheus and the page. In turn, each
 for half of `--every` seconds and then nothing for the other half:
 
-    broker frozen (SIGSTOP)    gateway killed (-9)     camera killed      disk full
-    broker killed (-9)         inspector killed (-9)   half frames        page and metrics hammered
+    broker frozen (SIGSTOP)    gateway killed (-9)     camera killed    clock one hour ahead
+    broker killed (-9)         inspector killed (-9)   half frames      clock one hour back
+    network cut                page hammered           disk full        busy neighbors
 
-The state of the station is on a small file system of its own, which a big file fills; that needs
-root and is left out without. Not injected: a step of the clock, a cut network.
+In the second half of the time the two processes are not killed, so that a leak would show. The
+network is a namespace with the broker in it, whose cable is pulled (root, iproute2); the clock is
+that of the station's processes alone (a C compiler). The state of the station, journal and evidence
+is on a small file system of its own in memory, which a big file fills (root). What is not possible
+here is left out, with the reason. The programs that hammer take what is left of both cores, which
+the station shares with them; busy neighbors take as much and ask for nothing. Broker, camera and
+this program have a nice value 5 above the station's, which has that of this command: they stand for
+other machines.
 
 accounted    frames of the software cameras, by their number, with exactly one record
 delivered    records of the journal that each output got, at least once and in order
-p99          of the records in quiet times, and while an output is broken
-flat         memory, threads and files of both processes, a tenth after the start and at the end
+p99          of the records in quiet times, and in the time of each fault
+flat         memory, threads and files, of the longest life of each process, early and late
 
+Ctrl-C or SIGTERM ends it early, with its table. After each round `--out` has what is known by then.
 The last line of standard output is one JSON document.
 """
 
 import argparse
 import json
+import os
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from documents import RATIO, Figure, emit, figure
-from edgeseg.station.inspection import Inspection
-from edgeseg.station.journal import FILE, JournalReader
-from station_faults import HOST, Bench
+from edgeseg.files import write_atomic
+from edgeseg.interrupt import Stop, stop_requests
+from edgeseg.station.inspection import Code
+from edgeseg.station.journal import FILE
+from station_counts import Latencies, Lines, Records, Samples, Window, delivered, note
+from station_faults import HAMMERED, KILLS, NEIGHBORS, OUTPUTS, Bench
+from station_peers import Subscriber
 
-OUTPUT_FAULTS = ("broker frozen", "broker killed", "gateway killed", "hammered")
-
-
-class Samples(threading.Thread):
-    """Memory, threads and files of both processes, once a second."""
-
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(daemon=True)
-        self._bench = bench
-        self.found: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(1.0):
-            for name in ("inspector", "gateway"):
-                process = self._bench.child(name)
-                with suppress(OSError, StopIteration, ValueError):
-                    folder = Path(f"/proc/{process}")
-                    status = (folder / "status").read_text().splitlines()
-                    rss, threads = (
-                        float(next(line.split()[1] for line in status if line.startswith(key)))
-                        for key in ("VmRSS", "Threads")
-                    )
-                    files = float(len(list((folder / "fd").iterdir())))
-                    self.found[name].append((time.time(), rss / 1e3, threads, files))
+QUIET = "quiet"
+CATCH_UP = 300.0  # seconds at the end for what waits
+CALM = 1.5  # seconds before each fault that count as quiet
 
 
-class Subscriber(threading.Thread):
-    """Gets every record from the broker, by a session that survives."""
+class Proof:
+    """A run: what is broken, and what is counted."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self._port = port
-        self.ids: list[int] = []
-        self.ready = threading.Event()
-        self.over = threading.Event()
+    def __init__(self, bench: Bench, options: argparse.Namespace, stop: Stop) -> None:
+        self.bench, self.options, self._stop = bench, options, stop
+        self.windows: list[Window] = []
+        self.began = time.time()
+        self.samples = Samples(bench)
+        self.records = Records(bench.folder / "state" / FILE)
+        self.lines = Lines(bench.folder / "verdicts.jsonl")
+        self.subscriber = Subscriber(bench.network.host, bench.ports["mqtt"])
 
-    def run(self) -> None:
-        from paho.mqtt import client as mqtt
+    def begin(self) -> None:
+        """Start the station, and count."""
+        bench = self.bench
+        bench.start_station()  # by the thread whose nice value was not changed
+        if bench.has_broker:
+            self.subscriber.start()
+            wait_for(self.subscriber.ready.is_set, 20)
+        wait_for((bench.folder / "verdicts.jsonl").exists, 60)
+        for thread in (self.samples, self.records, self.lines):
+            thread.start()
+        self.pause(3 * self.options.every)
 
-        client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, "bench", protocol=mqtt.MQTTv311, clean_session=False
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the run is to end."""
+        end = time.monotonic() + seconds
+        while not self._stop.requested and time.monotonic() < end:
+            time.sleep(max(min(0.2, end - time.monotonic()), 0))
+
+    def inject(self) -> None:
+        """Break one thing after the other, until it is time to end."""
+        half, begun = self.options.every / 2, time.monotonic()
+        faults, left = self.bench.faults()
+        for name, why in left.items():
+            note(f"left out: {name} ({why})")
+        length = self.options.minutes * 60
+        while not self._stop.requested and time.monotonic() < begun + length:
+            alive = time.monotonic() > begun + length / 2
+            for name, (begin, finish) in faults.items():
+                if self._stop.requested or (alive and name in KILLS):
+                    continue
+                started = time.time()
+                self._try(name, begin)
+                self.pause(half - (time.time() - started))
+                self.windows.append((name, started, time.time()))
+                self._try(f"end of {name}", finish)
+                self.pause(half - CALM)
+                started = time.time()
+                self.pause(CALM)
+                self.windows.append((QUIET, started, time.time()))
+                self.bench.tend()
+                load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+                note(f"{len(self.records.ids)} records after: {name} (load {load})")
+            self.tell()
+
+    def _try(self, name: str, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:  # a process may be gone: the run goes on
+            note(f"{name}: {error!r}")
+
+    def end(self) -> None:
+        """Let what waits be delivered, and end everything."""
+        self.samples.over.set()
+        time.sleep(self.options.every)
+        wait_for(self._caught_up, CATCH_UP, "not everything was delivered")
+        self.bench.stop_station()
+        time.sleep(2)
+        for each in (self.records, self.lines):
+            each.over.set()
+            each.join()
+            each.read()
+        self.subscriber.over.set()
+
+    def _caught_up(self) -> bool:
+        """Whether the outputs have what was in the journal two seconds ago."""
+        newest = self.records.ids[-1]
+        got = [self.lines.ids] + [self.subscriber.ids] * self.bench.has_broker
+        return all(len(ids) and ids[-1] > newest - 4 * 2 * self.options.fps for ids in got)
+
+    def tell(self) -> None:
+        """Print and store what is known by now."""
+        try:
+            text, figures = self.report()
+        except Exception as error:  # of a count, in the middle of a run
+            note(f"no report: {error!r}")
+            return
+        print(text, file=sys.stderr, flush=True)
+        if self.options.out:
+            found = {"minutes": (time.time() - self.began) / 60, "text": text.splitlines()}
+            found["figures"] = [vars(each) for each in figures]
+            write_atomic(self.options.out, json.dumps(found, indent=1).encode())
+
+    def report(self) -> tuple[str, list[Figure]]:
+        """Return a table for people, and the figures."""
+        records, lines, figures = self.records, [], []
+
+        def add(name: str, unit: str, value: float, n: int = 1) -> None:
+            figures.append(Figure(name=name, unit=unit, p50=value, n=n))
+
+        minutes, count = (time.time() - self.began) / 60, len(records.ids)
+        faults = Counter(name for name, _, _ in self.windows if name != QUIET)
+        lines.append(
+            f"{minutes:.1f} minutes, {faults.total()} faults, {count} records of "
+            f"{len(records.boots)} starts of the inspector, {self.bench.starts} of the station"
         )
-        client.on_connect = lambda *_: client.subscribe("#", 1)
-        client.on_subscribe = lambda *_: self.ready.set()
-        client.on_message = lambda _client, _data, message: self._take(message.payload)
-        client.reconnect_delay_set(0.2, 1.0)
-        while not self.over.is_set():
-            with suppress(OSError):
-                client.connect(HOST, self._port, keepalive=5)
-                break
-            time.sleep(0.2)
-        client.loop_start()
-        self.over.wait()
-        client.loop_stop()
+        codes = [f"{Code(code).name} {n}" for code, n in sorted(records.codes.items())]
+        lines.append("  " + ", ".join(codes))
+        missing, double = records.accounted()
+        lines.append(f"  frames without a record {missing}, with several {double}")
+        add("frames without a record", "1", missing)
+        add("frames with several records", "1", double)
+        got = {"jsonl": self.lines.ids}
+        if self.bench.has_broker:
+            got["mqtt"] = self.subscriber.ids
+        for name, ids in got.items():
+            found = delivered(records.ids[:count], ids[:])
+            lost = found.pop("lost_ids")
+            lines.append(f"  {name}: " + ", ".join(f"{k} {v}" for k, v in found.items()))
+            if lost:
+                lines.append(f"    lost: {lost}, {self._when(lost)}")
+            add(f"{name}, lost", "1", found["lost"], n=count)
+            add(f"{name}, out of order", "1", not found["in_order"], n=count)
+        lines += self._latencies(figures)
+        for name, sizes in self.samples.flat().items():
+            lived = f"  {name}, {sizes.pop('minutes')[1]:.0f} minutes:"
+            for what, (early, late) in sizes.items():
+                lived += f"  {early:.1f} -> {late:.1f} {what}"
+                add(f"{name}, early", what, early)
+                add(f"{name}, late", what, late)
+            lines.append(lived)
+        if records.problem:
+            lines.append(f"  the journal could not be read once: {records.problem}")
+        return "\n".join(lines), figures
 
-    def _take(self, payload: bytes) -> None:
-        with suppress(ValueError, KeyError, TypeError):
-            self.ids.append(int(json.loads(payload)["id"]))
+    def _latencies(self, figures: list[Figure]) -> list[str]:
+        found = Latencies(self.records, self.windows)
+        lines = [f"  {'':22} {'n':>8} {'p50 ms':>8} {'p99 ms':>8} {'dropped':>8}"]
+        for name, names in [(each, (each,)) for each in sorted(found.ms)] + [
+            ("outputs broken", OUTPUTS)
+        ]:
+            ms = found.of(*names)
+            if not len(ms):
+                continue
+            figures.append(figure(name, ms, unit="ms"))
+            dropped = sum(found.dropped[each] for each in names)
+            p50, p99 = np.percentile(ms, (50, 99))
+            lines.append(f"  {name:22} {len(ms):8} {p50:8.2f} {p99:8.2f} {dropped:8}")
+        pairs: list[tuple[str, tuple[str, ...], str]]
+        pairs = [(name, (name,), QUIET) for name in OUTPUTS]
+        pairs += [("outputs broken", OUTPUTS, QUIET), (HAMMERED, (HAMMERED,), NEIGHBORS)]
+        for name, broken, of in pairs:
+            ratio, low, high = found.ratio(broken, of)
+            if np.isfinite(ratio):
+                lines.append(f"  p99, {name} / {of}: {ratio:.3f} ({low:.3f} to {high:.3f})")
+                figures.append(
+                    Figure(name=f"p99, {name}", unit=RATIO, p50=ratio, p5=low, p95=high, of=of)
+                )
+        return lines
+
+    def _when(self, lost: list[int]) -> dict[str, int]:
+        """Return after the begin of which fault these records were decided."""
+        begins = [(begin, name) for name, begin, _ in self.windows if name != QUIET]
+        found: Counter[str] = Counter()
+        for each in lost:
+            decided = self.records.times[self.records.ids.index(each)]
+            found[next((name for begin, name in reversed(begins) if begin <= decided), "none")] += 1
+        return dict(found)
 
 
 def main() -> None:
@@ -104,120 +231,26 @@ def main() -> None:
     options = _options()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-")))
-        bench = Bench(folder, options, stack)
-        subscriber = Subscriber(bench.ports["mqtt"])
-        if bench.has_broker:
-            subscriber.start()
-            wait_for(subscriber.ready.is_set, 20)
-        bench.start_station()
-        wait_for(lambda: (folder / "verdicts.jsonl").exists(), 60)
-        samples = Samples(bench)
-        samples.start()
-        time.sleep(3 * options.every)
-        windows = inject(bench, options)
-        time.sleep(2 * options.every)  # what waits is delivered
-        samples.over.set()
-        bench.stop_station()
-        time.sleep(2)
-        subscriber.over.set()
-        report(bench, windows, samples, subscriber, options)
+        stop = stack.enter_context(stop_requests())
+        proof = Proof(Bench(folder, options, stack), options, stop)
+        proof.begin()
+        proof.inject()
+        proof.end()
+        proof.tell()
+        text, figures = proof.report()
+        print(text)
+        faults = len(proof.windows) // 2
+        emit("station", figures, minutes=(time.time() - proof.began) / 60, faults=faults)
 
 
-def inject(bench: Bench, options: argparse.Namespace) -> list[tuple[str, float, float]]:
-    """Break one thing after the other; return (name, begin, end), also of quiet times."""
-    windows = []
-    end = time.monotonic() + options.minutes * 60
-    faults = bench.faults()
-    while time.monotonic() < end:
-        for name, (begin, finish) in faults.items():
-            started = time.time()
-            with suppress(OSError):
-                begin()
-            time.sleep(options.every / 2)
-            with suppress(OSError):
-                finish()
-            windows.append((name, started, time.time()))
-            time.sleep(options.every / 2 - 1)
-            windows.append(("quiet", time.time(), time.time() + 1))
-            time.sleep(1)
-            print(name, file=sys.stderr, flush=True)
-    return windows
-
-
-def report(
-    bench: Bench,
-    windows: list[tuple[str, float, float]],
-    samples: Samples,
-    subscriber: Subscriber,
-    options: argparse.Namespace,
+def wait_for(
+    condition: Callable[[], bool], seconds: float, problem: str = "the station did not begin"
 ) -> None:
-    """Count what was recorded and delivered, and print it."""
-    with JournalReader(bench.folder / "state" / FILE) as reader:
-        records = reader.after(0, 10**9)
-    codes = Counter(each.code for each in records)
-    print(f"{len(records)} records of {len({each.boot for each in records})} starts")
-    print("  by code: " + ", ".join(f"{code} {count}" for code, count in sorted(codes.items())))
-    missing, double = accounted(records)
-    print(f"  frames of software cameras without a record {missing}, with more than one {double}")
-    ids = [each.id for each in records]
-    lines = (bench.folder / "verdicts.jsonl").read_text().splitlines()
-    got = {"jsonl": [json.loads(line)["id"] for line in lines]}
-    if bench.has_broker:
-        got["mqtt"] = subscriber.ids
-    figures = [
-        Figure(name="frames without a record", unit="1", p50=missing),
-        Figure(name="frames with several records", unit="1", p50=double),
-    ]
-    for name, found in got.items():
-        once = list(dict.fromkeys(found))
-        lost, ordered = len(set(ids) - set(once)), once == sorted(once)
-        print(f"  {name}: {len(found)} received, lost {lost}, in order {ordered}")
-        figures.append(Figure(name=f"{name}, lost", unit="1", n=len(ids), p50=lost))
-    times = defaultdict(list)
-    for each in records:
-        for name, begin, end in windows:
-            if each.ms is not None and begin <= each.decided <= end:
-                times[name].append(each.ms)
-    broken = [ms for name in OUTPUT_FAULTS for ms in times[name]]
-    for name, found_ms in [("output broken", broken), *sorted(times.items())]:
-        if found_ms:
-            figures.append(figure(name, np.array(found_ms), unit="ms"))
-            print(f"  {figures[-1].p50:8.2f} ms p50 {figures[-1].p99:8.2f} ms p99  {name}")
-    if broken and times["quiet"]:
-        ratio = float(np.percentile(broken, 99) / np.percentile(times["quiet"], 99))
-        figures.append(Figure(name="p99, output broken / quiet", unit=RATIO, p50=ratio))
-        print(f"  {ratio:8.3f} p99 while an output is broken, in that of quiet times")
-    for name, rows in samples.found.items():
-        early, late = np.array(rows[len(rows) // 10 : len(rows) // 5]), np.array(rows[-20:])
-        for place, what in enumerate(("MB", "threads", "files"), 1):
-            before, after = np.median(early[:, place]), np.median(late[:, place])
-            print(f"  {name}: {before:.0f} -> {after:.0f} {what}")
-            figures.append(Figure(name=f"{name}, late", unit=what, p50=float(after)))
-    emit("station", figures, minutes=options.minutes, faults=len(windows) // 2)
-
-
-def accounted(records: list[Inspection]) -> tuple[int, int]:
-    """Return how many frames of the software cameras have no record, and how many have several.
-
-    What was in flight when the inspector was killed is not counted: numbers begin again then.
-    """
-    missing = double = 0
-    frames: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for each in records:
-        if each.frame is not None:
-            frames[each.boot, each.camera].append(each.frame)
-    for numbers in frames.values():
-        missing += max(numbers) + 1 - len(set(numbers))
-        double += len(numbers) - len(set(numbers))
-    return missing, double
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition; RuntimeError if it does not come."""
+    """Wait for a condition, and say so if it does not come."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise RuntimeError("the station did not begin")
+            return note(problem)
         time.sleep(0.1)
 
 
@@ -227,6 +260,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=10, help="seconds from fault to fault")
     parser.add_argument("--fps", type=int, default=30, help="frames per second of each camera")
     parser.add_argument("--side", type=int, default=64, help="of the network, px")
+    parser.add_argument("--out", type=Path, help="file for what is known after each round")
     return parser.parse_args()
 
 

@@ -50,7 +50,8 @@ from edgeseg.loading import open_model, open_run
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import table
 from edgeseg.training.train import train
-from edgeseg.verdict.verdict import GOOD, judge
+from edgeseg.verdict.names import GOOD
+from edgeseg.verdict.verdict import judge
 from rounds import inference, time_rounds
 
 WIDTHS = (2, 4, 6, 20)  # px

@@ -61,7 +61,6 @@ from edgeseg.training.losses import cosine_loss, dskd_loss, head_loss
 from edgeseg.training.phases import Phase, phases
 from edgeseg.training.prepare import read_images
 from edgeseg.training.step import Stepper
-from edgeseg.training.train import json_config
 
 Clock = Callable[[], float]
 
@@ -168,7 +167,7 @@ def measure(
 ) -> list[Times]:
     """Return the times of each phase; the first round is a warm-up."""
     torch.manual_seed(config.seed)
-    settings = json_config(config)
+    settings = config.to_json()
     theirs = build_detector(
         config.model, Teacher(config.teacher), settings, (config.image_size,) * 2
     )
