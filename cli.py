@@ -1,6 +1,6 @@
 """A launcher: `python cli.py` is `edgeseg`."""
 
-from edgeseg.cli import main
+from edgeseg.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

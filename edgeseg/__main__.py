@@ -1,6 +1,6 @@
 """`python -m edgeseg` is `edgeseg`."""
 
-from edgeseg.cli import main
+from edgeseg.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -5,13 +5,14 @@ engine = edgeseg.build_engine(run, precision="int8")
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeseg.cards import CARD, ENGINES, RUNS, ModelCard, read_card
 from edgeseg.config import BuildConfig, ExportConfig
-from edgeseg.errors import EdgesegError, ModelError
+from edgeseg.errors import ConfigError, EdgesegError, ModelError
 from edgeseg.evaluation.threshold import (
     FALSE_REJECT_RATE,
     Thresholds,
@@ -25,6 +26,10 @@ from edgeseg.machine.threads import limit_threads
 from edgeseg.presets import DEFAULT
 from edgeseg.recipes import TrainConfig
 from edgeseg.settings import fit, plain
+from edgeseg.tracking.tracking import Tracking
+
+if TYPE_CHECKING:
+    from edgeseg.products.summary import ProductsReport
 
 S = TypeVar("S")
 
@@ -63,6 +68,7 @@ def train(
     preview: bool = True,
     add: str | Path | None = None,
     continue_run: str | Path | None = None,
+    track: Sequence[str] = (),
     threads: int | None = None,
     **settings: Any,
 ) -> Path:
@@ -71,9 +77,9 @@ def train(
     name: of the run; default: the name of the data folder. false_reject_rate: default 0.01.
     resume: an unfinished run, with its data and settings. overwrite: replace an earlier run when
     this training is complete. add: a folder of new images of good parts, with which a finished run
-    on `data` is continued: `continue_run`; default: the newest. threads: of the CPU; default: all
-    cores. settings: fields of TrainConfig,
-    such as `model="dskd"`, `profile="edge"`, `image_size=256`.
+    on `data` is continued: `continue_run`; default: the newest. track: trackers beside train.csv,
+    such as `["tensorboard", "mlflow:http://HOST:PORT"]`. threads: of the CPU; default: all cores.
+    settings: fields of TrainConfig, such as `model="dskd"`, `profile="edge"`, `image_size=256`.
     Errors: DataError, ConfigError, MissingWeights; Interrupted keeps what can be resumed.
     """
     return train_run(
@@ -87,6 +93,7 @@ def train(
         preview=preview,
         add=None if add is None else Path(add),
         continue_run=None if continue_run is None else Path(continue_run),
+        track=track,
         threads=threads,
     ).run
 
@@ -103,6 +110,7 @@ def train_run(
     preview: bool,
     add: Path | None = None,
     continue_run: Path | None = None,
+    track: Sequence[str] = (),
     threads: int | None = None,
 ) -> Trained:
     """Train and set the thresholds; what can be checked before is checked before.
@@ -120,6 +128,7 @@ def train_run(
         check_rate(false_reject_rate)
     began = time.perf_counter()
     limit_threads(threads)
+    tracking = Tracking(track)
     added.check_add(data, add, continue_run, resume=resume)
     if add is not None and data is not None:
         continue_run = added.run_to_continue(continue_run, data, runs_dir)
@@ -157,21 +166,32 @@ def train_run(
     from edgeseg.training.train import train as run_training  # loads torch: after the checks
 
     config, plan = sized(dataset, config, given, started=began, resume=resume or origin is not None)
-    card = run_training(
-        dataset,
-        config,
-        run,
-        resume=resume,
-        overwrite=overwrite,
-        preview=preview,
-        false_reject_rate=false_reject_rate,
-        continued=origin,
-        plan=plan,
-    )
-    if not card.split["holdout"]:
-        return Trained(run, None)
+    with tracking:
+        card = run_training(
+            dataset,
+            config,
+            run,
+            resume=resume,
+            overwrite=overwrite,
+            preview=preview,
+            false_reject_rate=false_reject_rate,
+            continued=origin,
+            plan=plan,
+            tracking=tracking,
+        )
+        tracking.put(tracking.step, {f"seconds/{k}": v for k, v in card.seconds.items()})
+        if not card.split["holdout"]:
+            return Trained(run, None)
+        thresholds = _thresholds(run, data, rate)
+        numbers = {k: v for k, v in thresholds.to_json().items() if isinstance(v, int | float)}
+        tracking.put(tracking.step, {f"thresholds/{name}": numbers[name] for name in numbers})
+        return Trained(run, thresholds)
+
+
+def _thresholds(run: Path, data: Path, rate: float) -> Thresholds:
+    """Find the thresholds of a new run; an error tells how to do it later."""
     try:
-        return Trained(run, threshold_run(run, data, rate))
+        return threshold_run(run, data, rate)
     except EdgesegError as error:
         raise type(error)(
             f"{error.problem}; the training is complete, without thresholds",
@@ -179,6 +199,39 @@ def train_run(
             f"--false-reject {quoted(str(rate))}",
             code=error.code,
         ) from error
+
+
+def train_products(
+    folder: Path,
+    given: dict[str, Any],
+    *,
+    runs_dir: Path,
+    false_reject_rate: float | None,
+    on: str,
+    processes: int | None,
+    cores: int | None,
+    alone: Sequence[str] = (),
+) -> "ProductsReport":
+    """Train every product folder in a folder; alone: flags for a single training that were given.
+
+    Errors: those of `train_all`; ConfigError (`config/conflict`) for such a flag.
+    """
+    if alone:
+        raise ConfigError(
+            f"--all trains every product, and {alone[0]} is for a single training",
+            remedy=f"edgeseg train --all {quoted(folder)}",
+            code="config/conflict",
+        )
+    from edgeseg.cluster.config import ExecutorConfig
+    from edgeseg.products.products import train_all
+
+    return train_all(
+        folder,
+        with_default(given),
+        runs_dir=runs_dir,
+        rate=FALSE_REJECT_RATE if false_reject_rate is None else false_reject_rate,
+        executor=ExecutorConfig(on=on, processes=processes, cores=cores),
+    )
 
 
 def with_default(given: dict[str, Any]) -> dict[str, Any]:

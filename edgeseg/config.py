@@ -188,32 +188,6 @@ class VerifyConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceConfig(Settings):
-    """Which part of a table is run, on which data, and how many trainings at a time."""
-
-    data: Path | None = setting(
-        None, "Data set, or folder of its categories; complexity tables need none"
-    )
-    categories: str | None = setting(None, "Only these categories, comma-separated")
-    rows: str | None = setting(None, "Only the rows with these labels, comma-separated")
-    seeds: int | None = setting(
-        None, "Number of seeds, from 0 [default: as in the paper]", low=1, high=1000
-    )
-    train_config: Path | None = setting(
-        None, "TOML file of `edgeseg train` settings that override the table's in every row"
-    )
-    textures: Path | None = setting(
-        None, "Folder of images pasted as anomalies; the papers use DTD"
-    )
-    out: Path = setting(Path("reproductions"), "Folder for runs and reports")
-    processes: int = setting(1, "Parallel trainings, which share the cores", low=1, high=1024)
-
-    def names(self) -> list[str] | None:
-        """Return the selected categories, or None for all of them."""
-        return None if self.categories is None else self.categories.split(",")
-
-
-@dataclass(frozen=True, kw_only=True)
 class GpuConfig(Settings):
     """How frames reach an engine on an NVIDIA GPU; ignored by CPU runtimes."""
 

@@ -31,6 +31,7 @@ FALSE_REJECT_RATE = 0.05  # the lowest that sixteen held-out images support
 class DemoReport:
     """Metrics, latency, durations and output files of the demo."""
 
+    folder: Path
     metrics: dict[str, Any]
     latency: dict[str, Any]
     seconds: dict[str, float]
@@ -43,7 +44,12 @@ class DemoReport:
         lines = [*table(rows, "<>"), "", f"{bench['engine']}", f"{bench['machine']}"]
         lines += [f"p50 {bench['p50_ms']:.1f} ms, p99 {bench['p99_ms']:.1f} ms, n {bench['n']}", ""]
         lines += table([(what, str(path)) for what, path in self.paths.items()], "<<")
-        return "\n".join([*lines, "", "next: edgeseg train DATA"])
+        return "\n".join([*lines, "", *(f"next: {step}" for step in self.next_steps())])
+
+    def next_steps(self) -> list[str]:
+        """Return the commands that use the result, and the one for photos of one's own."""
+        predict = f"cd {quoted(self.folder)} && edgeseg predict plates/test --out results"
+        return [predict, "edgeseg train DATA"]
 
     def to_json(self) -> dict[str, Any]:
         """Return the metrics at the top level, the rest under their names."""
@@ -102,7 +108,8 @@ def demo(folder: Path, *, config: TrainConfig = TRAIN) -> DemoReport:
     }
     names = ("image_auroc", "pixel_auroc", "pixel_ap", "iap", "iap90", "aupro")
     found = evaluation.to_json()
-    return DemoReport({k: found[k] for k in names}, bench.to_json(), watch.seconds, paths)
+    metrics = {k: found[k] for k in names}
+    return DemoReport(folder, metrics, bench.to_json(), watch.seconds, paths)
 
 
 class _Stopwatch:

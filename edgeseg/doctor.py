@@ -30,9 +30,17 @@ from edgeseg.machine.facts import CONTAINER, Machine, this_machine
 from edgeseg.machine.state import DeviceState, read_state
 from edgeseg.machine.support import Release, gpu_of, jetpack_of, served_by
 from edgeseg.packages.extras import install_command, installed
-from edgeseg.packages.opencv import NO_GSTREAMER, built, has_gstreamer, import_opencv, silence
-from edgeseg.packages.system import GSTREAMER, apt_install, get_gstreamer
-from edgeseg.packages.trials import TorchTrial, try_gstreamer, try_opencv, try_pyav, try_runtime
+from edgeseg.packages.gstreamer import choose_gstreamer, install_plugins, load_gstreamer
+from edgeseg.packages.opencv import built, import_opencv, silence
+from edgeseg.packages.system import apt_install
+from edgeseg.packages.trials import (
+    TorchTrial,
+    try_appsink,
+    try_gstreamer,
+    try_opencv,
+    try_pyav,
+    try_runtime,
+)
 from edgeseg.runtime.choice import Candidate, best, builders, candidates, probe, reasons
 from edgeseg.runtime.engine_files import newest_that_runs
 from edgeseg.runtime.engine_pair import card_path
@@ -290,16 +298,26 @@ def _opencv(here: Machine) -> Iterator[CheckResult]:
     else:
         found = "OpenCV cannot write MP4; stream --jsonl FILE works"
         yield CheckResult("video", "warn", found, "pip install --force-reinstall opencv-python")
-    if has_gstreamer(cv2) and (wrong := try_gstreamer(cv2)):
-        yield CheckResult("GStreamer", "warn", wrong, apt_install(*GSTREAMER))
-    elif has_gstreamer(cv2):
-        version = built(build, "GStreamer")
-        yield CheckResult("GStreamer", "ok", f"{version}; a test pipeline delivers a frame")
-    elif here.jetson:
-        yield CheckResult("GStreamer", "warn", NO_GSTREAMER, get_gstreamer())
+    yield _gstreamer(cv2, here)
+
+
+def _gstreamer(cv2: ModuleType, here: Machine) -> CheckResult:
+    """Read a test pipeline in the way that sources take."""
+    try:
+        library = choose_gstreamer(cv2)
+    except MissingExtra as error:
+        other = "" if here.jetson else "; not needed for USB cameras, network cameras and files"
+        found = f"csi:// and gst:// sources are unavailable: {error.problem.rstrip('.')}{other}"
+        return CheckResult("GStreamer", "warn" if here.jetson else "none", found, error.remedy)
+    if library == "OpenCV":
+        version, wrong = built(cv2.getBuildInformation(), "GStreamer"), try_gstreamer(cv2)
     else:
-        found = f"{NO_GSTREAMER}; not needed for USB cameras, network cameras and files"
-        yield CheckResult("GStreamer", "none", found, get_gstreamer())
+        gstreamer = load_gstreamer()
+        version, wrong = gstreamer.version, try_appsink(gstreamer)
+    if wrong:
+        return CheckResult("GStreamer", "warn", f"by {library}: {wrong}", install_plugins())
+    found = f"{version} by {library}; a test pipeline delivers a frame"
+    return CheckResult("GStreamer", "ok", found)
 
 
 def _writes_video(cv2: ModuleType) -> bool:

@@ -10,6 +10,7 @@
     +-- BuildError          build/...    a graph that a runtime cannot build
     +-- CudaError           cuda/...     a failed call of the CUDA driver
     +-- SourceError         source/...   a camera, video or folder that delivers no frames
+    +-- RegistryError       registry/... a registry that cannot be used, or wrong content of it
     +-- WriteError          write/...    a file that cannot be written
     +-- SinkError           sink/...     a video, file or window that cannot take results
     +-- Interrupted         exit code 130: stopped by the user; finished work is kept
@@ -99,6 +100,12 @@ class SourceError(EdgesegError):
     """A camera, video or folder that delivers no frames."""
 
     default_code = "source/unavailable"
+
+
+class RegistryError(EdgesegError):
+    """A registry of models that cannot be used, or content that is not what was asked for."""
+
+    default_code = "registry/failed"
 
 
 class WriteError(EdgesegError):

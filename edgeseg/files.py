@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -93,13 +94,37 @@ def check_writable(folder: Path) -> None:
                 path.rmdir()
 
 
+def check_room(folder: Path, needed: int, what: str, *, remedy: str, code: str) -> None:
+    """WriteError if fewer bytes are free on the disk of a folder, which may not exist yet.
+
+    what: needs them, with the verb.
+    """
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise WriteError(
+            f"{what} {-(-needed >> 20)} MiB in {shown(folder)}, and {free >> 20} MiB are free",
+            remedy=remedy,
+            code=code,
+        )
+
+
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """Return the error of a failed write, with what to check."""
-    folder = next((place for place in path.parents if place.exists()), Path())
     return WriteError(
-        f"cannot write {shown(path)}: {error.strerror or error}",
-        remedy=f"check space and permissions: df -h {quoted(folder)}",
+        f"cannot write {shown(path)}: {error.strerror or error}", remedy=_writable(path, error)
     )
+
+
+def _writable(path: Path, error: OSError) -> str:
+    """Return what makes a path writable."""
+    folder = next((place for place in path.parents if place.exists()), Path())
+    file = next((place for place in (path, *path.parents) if place.is_file()), None)
+    if isinstance(error, FileExistsError | NotADirectoryError) and file is not None:
+        return f"use another path: {shown(file)} is a file"
+    if isinstance(error, FileNotFoundError) and folder != path.parent:
+        return f"mkdir -p {quoted(path.parent)}"
+    return f"check space and permissions: df -h {quoted(folder)}"
 
 
 def cannot_read(path: Path, error: OSError) -> DataError:

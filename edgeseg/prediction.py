@@ -30,17 +30,11 @@ from edgeseg.frame.raster import Labels
 from edgeseg.frame.roi import Roi
 from edgeseg.given_frame import fetched, lent_outputs, picture_of, run_on, three_channels
 from edgeseg.runtime.base import Backend
+from edgeseg.verdict.names import VerdictName
 from edgeseg.verdict.region_config import RegionConfig
 from edgeseg.verdict.regions import Region, Regions, enlarged, find_regions
 from edgeseg.verdict.rule import Rule
-from edgeseg.verdict.verdict import (
-    BY_SCORE,
-    VerdictName,
-    check_thresholds,
-    checked_threshold,
-    judge,
-    roi_fault,
-)
+from edgeseg.verdict.verdict import BY_SCORE, check_thresholds, checked_threshold, judge, roi_fault
 
 Channels = Literal["bgr", "rgb"]
 

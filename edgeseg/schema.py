@@ -13,7 +13,8 @@ import dataclasses
 import json
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -24,22 +25,40 @@ from edgeseg.text import escaped
 T = TypeVar("T")
 LONGEST, LONGEST_NAME = 65_536, 200  # characters
 DEEPEST = 40  # nested lists and objects
+MOST = 5  # problems of a document that are named
 _SHOWN = 60  # characters of a wrong value in a message
+Schema = tuple[Mapping[str, "dataclasses.Field[Any]"], Mapping[str, Any]]
+_SCHEMAS: dict[Any, Schema] = {}
 _IN_WORDS: dict[Any, str] = {
     **{int: "a whole number", float: "a number", bool: "true or false", str: "text"},
     **{dict: "an object", list: "a list"},
 }
 
 
+Fault = Literal["missing", "unknown", "type", "value"]
+
+
 class Invalid(ValueError):
     """A value that does not fit its schema; str() names the field, the value and what is expected.
 
-    kind: `missing`, `unknown` (a field of another version), `type` or `value`.
+    kind: `missing`, `unknown` (a field of another version), `type` or `value`; of the first problem
+    if there are several.
     """
 
-    def __init__(self, problem: str, kind: Literal["missing", "unknown", "type", "value"]) -> None:
+    def __init__(self, problem: str, kind: Fault) -> None:
         super().__init__(problem)
-        self.kind = kind
+        self.kind: Fault = kind
+        self.problems: tuple[str, ...] = (problem,)
+
+    @classmethod
+    def of(cls, found: Sequence["Invalid"]) -> "Invalid":
+        """Return one error for the first MOST problems, in their order."""
+        if len(found) == 1:
+            return found[0]
+        problems = tuple(problem for each in found for problem in each.problems)[:MOST]
+        joined = cls("; ".join(problems), found[0].kind)
+        joined.problems = problems
+        return joined
 
 
 class NotFinite(ValueError):
@@ -112,18 +131,16 @@ def build(kind: type[T], document: Any, place: str = "") -> T:
         )
     fields, hints = schema_of(kind)
     prefix = f"{place}." if place else ""
+    wrong: list[Invalid] = []
     if missing := [name for name, field in fields.items() if _required(field, name, document)]:
-        raise Invalid("missing " + ", ".join(prefix + name for name in missing), "missing")
+        names = ", ".join(prefix + name for name in missing)
+        wrong.append(Invalid(f"missing {names}", "missing"))
     if unknown := sorted(set(map(str, document)) - set(fields)):
-        raise Invalid(
-            "unknown " + ", ".join(prefix + _cut(name) for name in unknown[:5]), "unknown"
-        )
-    return kind(
-        **{
-            name: fit(value, hints[name], fields[name].metadata, prefix + name)
-            for name, value in document.items()
-        }
-    )
+        names = ", ".join(prefix + _named(name, fields) for name in unknown[:MOST])
+        wrong.append(Invalid(f"unknown {names}", "unknown"))
+    known = [name for name in document if name in fields] if unknown else document
+    given = ((document[n], hints[n], fields[n].metadata, prefix + n) for n in known)
+    return kind(**dict(zip(known, _each(given, wrong), strict=True)))
 
 
 def check_given(kind: type[Any], values: Mapping[str, Any], place: str) -> None:
@@ -141,7 +158,7 @@ def check_given(kind: type[Any], values: Mapping[str, Any], place: str) -> None:
 
 def fit(value: Any, hint: Any, bounds: Mapping[str, Any], place: str) -> Any:
     """Convert a value to an annotation; Invalid names `place`. bounds: of `bounded`."""
-    origin, args = get_origin(hint), get_args(hint)
+    origin, args = _parts(hint)
     if hint is Any:
         return _plain_json(value, place, 0)
     if origin in (Union, UnionType):
@@ -154,10 +171,9 @@ def fit(value: Any, hint: Any, bounds: Mapping[str, Any], place: str) -> Any:
         return build(hint, value, place)  # type: ignore[arg-type]
     if origin is dict:
         _check_type(place, value, dict)
-        return {
-            _text(key, {}, place): fit(each, args[1], bounds, f"{place}.{_cut(str(key))}")
-            for key, each in value.items()
-        }
+        names = [_text(key, {}, place) for key in value]
+        given = ((value[name], args[1], bounds, f"{place}.{_cut(name)}") for name in names)
+        return dict(zip(names, _each(given), strict=True))
     if origin in (list, tuple):
         return _sequence(value, origin, args, bounds, place)
     return _scalar(value, hint, bounds, place)
@@ -171,9 +187,46 @@ def check_range(place: str, value: float, low: float | None, high: float | None)
         _refuse(place, value, words, "value")
 
 
-def schema_of(kind: Any) -> tuple[dict[str, "dataclasses.Field[Any]"], dict[str, Any]]:
+def schema_of(kind: Any) -> "Schema":
     """Return the fields and the annotations of a dataclass, by name."""
-    return {f.name: f for f in dataclasses.fields(kind)}, get_type_hints(kind)
+    found = _SCHEMAS.get(kind)
+    if found is None:
+        by_name = {each.name: each for each in dataclasses.fields(kind)}
+        found = _SCHEMAS[kind] = by_name, get_type_hints(kind)
+    return found
+
+
+def _each(
+    given: Iterable[tuple[Any, Any, Mapping[str, Any], str]], wrong: Sequence[Invalid] = ()
+) -> list[Any]:
+    """Fit values, each with the arguments of `fit`; Invalid names the first MOST that are wrong.
+
+    wrong: what is wrong already.
+    """
+    found, problems = [], list(wrong)
+    for value, hint, bounds, place in given:
+        try:
+            found.append(fit(value, hint, bounds, place))
+        except Invalid as error:
+            problems.append(error)
+            if len(problems) == MOST:
+                break
+    if problems:
+        raise Invalid.of(problems)
+    return found
+
+
+def _named(name: str, expected: Iterable[str]) -> str:
+    """Return an unknown name with the known one that it resembles."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name[:LONGEST_NAME], expected, 1)
+    return f"{_cut(name)} (expected {near[0]})" if near else _cut(name)
+
+
+@cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
 
 
 def _required(field: "dataclasses.Field[Any]", name: str, document: Mapping[str, Any]) -> bool:
@@ -191,7 +244,7 @@ def _sequence(
     if len(value) != len(kinds):
         _refuse(place, value, f"{len(kinds)} values", "value")
     pairs = enumerate(zip(value, kinds, strict=True))
-    return origin(fit(each, kind, bounds, f"{place}[{k}]") for k, (each, kind) in pairs)
+    return origin(_each((each, kind, bounds, f"{place}[{k}]") for k, (each, kind) in pairs))
 
 
 def _scalar(value: Any, hint: Any, bounds: Mapping[str, Any], place: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeseg import schema
 from edgeseg.errors import ConfigError
-from edgeseg.files import shown
+from edgeseg.files import quoted, shown
 from edgeseg.schema import Invalid
 
 if sys.version_info >= (3, 11):
@@ -21,6 +21,7 @@ else:
 
 LARGEST_SIDE = 65_536  # of an image or a frame, in pixels
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_LINE = re.compile(r"at line (\d+)")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 _EXAMPLES = {int: "100", float: "0.5", bool: "true"}  # for settings without a default
 
@@ -156,11 +157,22 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(schema.read_text(path))
     except (OSError, ValueError, RecursionError) as error:
+        problem = error.strerror if isinstance(error, OSError) else None
         raise ConfigError(
-            f"cannot read the settings file {shown(path)}: {error}",
-            remedy="correct the TOML file",
+            f"cannot read the settings file {shown(path)}: {problem or error}",
+            remedy=_readable(path, error),
             code="config/unreadable-file",
         ) from error
+
+
+def _readable(path: Path, error: Exception) -> str:
+    """Return what makes a TOML file readable."""
+    if isinstance(error, OSError):
+        return f"check the path and its permissions: ls -l {quoted(path)}"
+    if isinstance(error, UnicodeDecodeError):
+        return "save the TOML file as UTF-8"
+    place = _LINE.search(str(error))
+    return f"correct the TOML file{f' in line {place[1]}' if place else ''}"
 
 
 def fit(values: dict[str, Any], kind: type[Any], path: Path) -> dict[str, Any]:

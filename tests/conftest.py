@@ -1,7 +1,11 @@
 """What tests of several rooms share."""
 
+import logging
+import os
+import platform
 import signal
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +32,11 @@ def graph_card():
 
 @pytest.fixture(scope="session", autouse=True)
 def no_users_cache(tmp_path_factory):
-    """Keep what OpenVINO compiles out of the user's home."""
+    """Keep what OpenVINO compiles out of the user's home; GStreamer's list of plugins is kept."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    registry = cache / "gstreamer-1.0" / f"registry.{platform.machine()}.bin"
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GST_REGISTRY", os.environ.get("GST_REGISTRY", str(registry)))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -55,7 +62,7 @@ def said():
 
 @pytest.fixture(autouse=True)
 def own_log_handler():
-    """Take away the handler that a test of the command line installs."""
-    before = log.handlers[:], log.level, log.propagate
+    """Begin without the handler that a command of another test or of a wide fixture installed."""
+    log.handlers[:], log.level, log.propagate = [], logging.NOTSET, True
     yield
-    log.handlers[:], log.level, log.propagate = before
+    log.handlers[:] = []

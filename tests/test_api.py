@@ -19,7 +19,6 @@ from edgeseg.errors import ConfigError, DataError, Interrupted
 from edgeseg.evaluation.threshold import threshold_run
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.batches import Batches
-from edgeseg.training.train import json_config
 from tests.kit.errors import fails
 
 NAMES = "EdgesegError Model Prediction Region __version__ build_engine export load train".split()
@@ -175,7 +174,7 @@ def stop_and_make(make):
 @pytest.mark.parametrize("profile", ["paper", "edge"])
 def test_the_settings_in_a_checkpoint_are_those_of_its_training(model, profile):
     config = TrainConfig(model=model, profile=profile, textures=Path("a/b"), seed=7)
-    assert TrainConfig(**_given(TrainConfig, json_config(config))) == config
+    assert TrainConfig(**_given(TrainConfig, config.to_json())) == config
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".."])

@@ -20,6 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room may import those named behind it, and all that these may import.
 ARROWS = {
     "packages": "",
+    "cluster": "machine",
     "frame": "",
     "verdict": "frame",
     "machine": "",
@@ -28,17 +29,22 @@ ARROWS = {
     "graph": "runtime",
     "data": "runtime",
     "model": "data",
-    "training": "model",
+    "tracking": "",
+    "training": "model tracking",
     "evaluation": "training",
-    "reproduce": "evaluation",
+    "reproduce": "evaluation cluster",
     "exporter": "evaluation graph",
     "quantize": "exporter",
     "accuracy": "quantize",
     "engine": "accuracy",
+    "serving": "exporter",
     "stream": "data",
     "station": "stream",
+    "fleet": "station engine",
     "bench": "stream graph",
     "report": "evaluation",
+    "products": "engine report cluster",
+    "tuning": "report cluster",
     "gpu_check": "bench engine",
 }
 # Any file may import these.

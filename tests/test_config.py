@@ -11,12 +11,12 @@ from edgeseg.config import (
     ExportConfig,
     GpuConfig,
     ProfileConfig,
-    ReproduceConfig,
     StreamConfig,
     VerifyConfig,
 )
 from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig
+from edgeseg.reproduce.config import ReproduceConfig
 from tests.kit.errors import fails
 
 

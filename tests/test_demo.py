@@ -1,9 +1,12 @@
 """Mirrors edgeseg/demo.py, with a training too short to be good."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from edgeseg.cli import main
 from edgeseg.demo import PARTS, TRAIN, demo
 from edgeseg.errors import ConfigError
 from tests.kit.errors import fails
@@ -35,6 +38,12 @@ def test_the_demo_goes_the_whole_path_and_leaves_its_pictures(tmp_path, monkeypa
     for path in report.paths.values():
         assert path.stat().st_size > 0
     assert "image_auroc" in report.summary() and str(report.paths["video"]) in report.summary()
+    enter, predict = report.next_steps()[0].split(" && ")
+    monkeypatch.chdir(enter.removeprefix("cd "))  # where commands find the run and the engine
+    monkeypatch.setattr(sys, "argv", predict.split())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code and Path("results/predictions.jsonl").stat().st_size > 0
 
 
 def test_the_demo_overwrites_nothing(tmp_path):

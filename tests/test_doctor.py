@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_a_lean_runtime_runs_engines_and_builds_none(tmp_path):
         "10.16.1.11, starts; lean runtime: runs engines of build-engine --lean"
     )
     build = {f.area: f for f in doctor._engines(tmp_path, (lean, RUNS))}["build-engine"]
-    assert build.found.startswith("uses openvino; not tensorrt: only the lean runtime is installed")
+    assert build.found.startswith("uses openvino; not used: tensorrt (only the lean runtime is")
 
 
 def test_the_gpu_is_told_which_tensorrt_serves_it():
@@ -265,16 +266,24 @@ def test_weights_that_are_not_on_this_disk(monkeypatch):
     assert (finding.state, finding.remedy) == ("warn", install_command("train"))
 
 
-def test_gstreamer_matters_on_a_jetson():
+def test_gstreamer_matters_on_a_jetson(monkeypatch):
+    error = MissingExtra("no GStreamer.", remedy="apt-get install it", code="extra/missing")
+    monkeypatch.setattr(doctor, "choose_gstreamer", Mock(side_effect=error))
     plain = areas(doctor._opencv(HERE))["GStreamer"]
     jetson = areas(doctor._opencv(dataclasses.replace(HERE, jetson="Orin Nano")))["GStreamer"]
-    if plain.state == "ok":  # JetPack's own OpenCV
-        assert jetson.state == "ok"
-    else:
-        assert (plain.state, jetson.state) == ("none", "warn")
-        for finding in (plain, jetson):
-            assert "csi:// and gst://" in finding.found
-            assert "--system-site-packages" in finding.remedy
+    assert (plain.state, jetson.state, plain.remedy) == ("none", "warn", error.remedy)
+    assert plain.found.startswith("csi:// and gst:// sources are unavailable: no GStreamer")
+
+
+@pytest.mark.parametrize(("library", "trial"), [("OpenCV", "gstreamer"), ("PyGObject", "appsink")])
+@pytest.mark.parametrize(("wrong", "state"), [("", "ok"), ("no frame", "warn")])
+def test_gstreamer_is_tried_in_the_way_that_sources_take(monkeypatch, library, trial, wrong, state):
+    monkeypatch.setattr(doctor, "choose_gstreamer", lambda cv2: library)
+    monkeypatch.setattr(doctor, "load_gstreamer", lambda: SimpleNamespace(version="1.22.0"))
+    monkeypatch.setattr(doctor, f"try_{trial}", lambda found: wrong)
+    finding = doctor._gstreamer(Mock(**{"getBuildInformation.return_value": ""}), HERE)
+    assert (finding.state, f"by {library}" in finding.found) == (state, True)
+    assert ("gstreamer1.0-plugins-good" in finding.remedy) == (state == "warn")
 
 
 def test_an_opencv_that_does_not_load(monkeypatch):
@@ -328,7 +337,7 @@ def test_an_empty_project_says_what_to_type(tmp_path):
     assert doctor._runs(tmp_path / "runs").remedy == "edgeseg train DATA"
     found = areas(doctor._engines(tmp_path / "engines", (FOREIGN, RUNS)))
     assert found["engines"].remedy == "edgeseg build-engine"
-    assert found["build-engine"].found == "uses openvino; not tensorrt: no GPU"
+    assert found["build-engine"].found == "uses openvino; not used: tensorrt (no GPU)"
     assert (found["stream"].state, found["stream"].remedy) == ("none", "edgeseg build-engine")
 
 

@@ -2,15 +2,19 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from edgeseg.errors import ConfigError, DataError, EdgesegError, WriteError
 from edgeseg.files import (
+    cannot_write,
     check_outputs,
+    check_room,
     check_writable,
     locked,
     natural_key,
@@ -60,10 +64,25 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
 
 
 def test_the_remedy_of_a_failed_write_names_a_folder_that_exists(tmp_path):
-    (tmp_path / "file").touch()
+    error = cannot_write(tmp_path / "model.bin", OSError(errno.ENOSPC, "No space left on device"))
+    assert error.remedy.endswith(f"df -h {quoted(tmp_path)}")
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
     with fails(WriteError, "write/failed") as caught:
-        write_atomic(tmp_path / "file" / "deep" / "model.bin", b"new")
-    assert caught.value.remedy.endswith(f"df -h {quoted(tmp_path / 'file')}")
+        write_atomic(file / "deep" / "model.bin", b"new")
+    assert caught.value.remedy == f"use another path: {file} is a file"
+    with fails(WriteError, "write/failed") as caught:
+        check_writable(file)
+    assert caught.value.remedy == f"use another path: {file} is a file"
+
+
+def test_a_folder_that_is_missing_is_to_be_made(tmp_path):
+    missing = (errno.ENOENT, "No such file or directory")
+    error = cannot_write(tmp_path / "a b" / "c" / "model.bin", FileNotFoundError(*missing))
+    assert error.remedy == f"mkdir -p {quoted(tmp_path / 'a b' / 'c')}"
 
 
 def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
@@ -214,3 +233,19 @@ def test_a_shown_name_is_printable(name):
 
 def test_a_shown_name_has_its_bytes():
     assert shown(os.fsdecode(b"Pr\xfcf\n.png")) == r"Pr\xfcf\n.png"
+
+
+def test_the_room_is_that_of_the_disk_on_which_a_folder_will_be(tmp_path, monkeypatch):
+    seen = []
+
+    def usage(path):
+        seen.append(path)
+        return SimpleNamespace(free=5 << 20)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    to_be_made = tmp_path / "runs" / "line 3"
+    check_room(to_be_made, 5 << 20, "all need", remedy="less", code="write/full")
+    with fails(WriteError, "write/full") as caught:
+        check_room(to_be_made, (5 << 20) + 1, "all need", remedy="less", code="write/full")
+    assert seen == [tmp_path, tmp_path]
+    assert "all need 6 MiB" in caught.value.problem and "5 MiB are free" in caught.value.problem

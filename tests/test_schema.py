@@ -80,6 +80,26 @@ def test_what_is_wrong_is_named(document, kind, words):
     assert len(str(caught.value)) < 300 and str(caught.value).isprintable()
 
 
+def test_all_that_is_wrong_is_named_at_once():
+    document = {"name": 1, "kinds": "b", "size": [2, "3"], "many": ["x", 2, None], "inner": {}}
+    with pytest.raises(Invalid) as caught:
+        build(Outer, document)
+    assert caught.value.problems == (
+        "unknown kinds (expected kind)",
+        "name is 1 (expected text)",
+        "size[1] is '3' (expected a whole number)",
+        "many[0] is 'x' (expected a whole number)",
+        "many[2] is None (expected a whole number)",
+    )
+    assert caught.value.kind == "unknown" and str(caught.value).count("; ") == 4
+
+
+def test_of_a_long_list_the_first_problems_are_named():
+    with pytest.raises(Invalid) as caught:
+        build(Outer, {"name": "x", "many": ["x"] * 1000})
+    assert len(caught.value.problems) == schema.MOST
+
+
 @pytest.mark.parametrize("text", ["{", "NaN", "[Infinity]", "-Infinity", "1e999", "[" * 100_000])
 def test_json_without_a_meaning_is_refused(text):
     with pytest.raises(ValueError):

@@ -53,7 +53,12 @@ INVALID_FILES = [
     (TrainConfig, "focal_gamma = nan", TYPE_OR_RANGE, "focal_gamma = 4.0"),
     (TrainConfig, "focal_gamma = -inf", TYPE_OR_RANGE, "focal_gamma = 4.0"),
     (TrainConfig, "seed = 0x7fffffffffffffff", "config/out-of-range", "--seed "),
-    (TrainConfig, "batch = ", "config/unreadable-file", "correct the TOML file"),
+    (
+        TrainConfig,
+        "seed = 1\nbatch = x",
+        "config/unreadable-file",
+        "correct the TOML file in line 2",
+    ),
 ]
 
 
@@ -68,6 +73,14 @@ def test_a_missing_file_is_named(tmp_path):
     with fails(ConfigError, "config/unreadable-file") as caught:
         make(TrainConfig, {}, tmp_path / "none.toml")
     assert "none.toml" in caught.value.problem
+
+
+def test_a_file_in_another_encoding_is_to_be_saved_as_utf_8(tmp_path):
+    file = tmp_path / "train.toml"
+    file.write_bytes('rotation = "völl"'.encode("latin-1"))
+    with fails(ConfigError, "config/unreadable-file") as caught:
+        make(TrainConfig, {}, file)
+    assert caught.value.remedy == "save the TOML file as UTF-8"
 
 
 def test_sizes_are_read_as_width_by_height():

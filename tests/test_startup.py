@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from edgeseg.station.outputs.kinds import KINDS
 from tests.kit.red_graph import write_project
 
 HEAVY = (
@@ -23,6 +24,10 @@ try:
 except SystemExit as ended:
     print(json.dumps([ended.code or 0, sorted(set({HEAVY}) & set(sys.modules))]))
 """
+
+
+GATEWAY = "edgeseg.station.gateway"
+LOADED = f"print(json.dumps(sorted(set({HEAVY}) & set(sys.modules))))"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,13 @@ LOADS = [
 @pytest.mark.parametrize(("words", "expected"), LOADS, ids=[words for words, _ in LOADS])
 def test_a_command_loads_what_it_needs(project, words, expected):
     assert run(project, words) == [0, expected.split()]
+
+
+def test_the_process_of_the_outputs_begins_without_packages_for_pictures():
+    outputs = ", ".join(place.partition(":")[0] for place in KINDS.values())
+    program = f"import json, sys, {GATEWAY}, {outputs}\n{LOADED}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert json.loads(done.stdout) == [], done.stderr
 
 
 @pytest.mark.parametrize(

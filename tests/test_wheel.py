@@ -80,7 +80,7 @@ def test_it_holds_edgeseg_alone(wheel):
 def test_it_holds_every_module_every_table_every_template_and_the_type_marker(wheel):
     package = REPOSITORY / "edgeseg"
     files = [*package.rglob("*.py"), *(package / "reproduce" / "tables").glob("*.toml")]
-    files += (package / "report" / "templates").iterdir()
+    files += [*package.glob("*/templates/*")]
     files += (package / "station" / "page" / "static").iterdir()
     expected = {path.relative_to(REPOSITORY).as_posix() for path in files}
     held = {name for name in wheel.namelist() if name.startswith("edgeseg/")}
@@ -90,7 +90,7 @@ def test_it_holds_every_module_every_table_every_template_and_the_type_marker(wh
 def test_it_brings_the_command_and_the_license(wheel):
     info = f"edgeseg-{__version__}.dist-info"
     entry_points = wheel.read(f"{info}/entry_points.txt").decode()
-    assert entry_points.split() == ["[console_scripts]", "edgeseg", "=", "edgeseg.cli:main"]
+    assert entry_points.split() == ["[console_scripts]", "edgeseg", "=", "edgeseg.cli:program"]
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
 
 
@@ -103,7 +103,8 @@ def test_its_core_needs_no_torch(wheel):
     assert core == ["numpy", "nvidia-ml-py", *more]
     gpu = {"tensorrt", "rtx", "torch-tensorrt", "pycuda", "jetson", "opencv"}
     extras = {"train", "cpu", "openvino", "nvtx", "video", "report", "pdf", "docs", "dev"} | gpu
-    station = {"station", "gpio", "modbus", "mqtt", "opcua", "prometheus"}
-    assert set(metadata.get_all("Provides-Extra")) == extras | station
+    station = {"station", "gpio", "modbus", "mqtt", "opcua", "prometheus", "sign"}
+    cluster = {"cluster", "ray", "slurm", "storage", "tune", "tensorboard", "mlflow"}
+    assert set(metadata.get_all("Provides-Extra")) == extras | station | cluster
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License-Expression"] == "Apache-2.0"

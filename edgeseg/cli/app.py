@@ -21,6 +21,7 @@ from edgeseg import __version__
 from edgeseg.addresses import scrub
 from edgeseg.cli.failures import REPORT, as_error
 from edgeseg.cli.help import HelpCommand, HelpGroup
+from edgeseg.closing import leave
 from edgeseg.console import STDERR, prepare, printable, write_report
 from edgeseg.errors import EdgesegError, Interrupted, WriteError
 from edgeseg.interrupt import stop_at_once
@@ -97,6 +98,14 @@ def command(panel: str) -> Callable[[Callable[..., Report]], Callable[..., None]
         return run
 
     return register
+
+
+def program() -> None:
+    """Be the program: `main`, and the end of its process."""
+    try:
+        main()
+    except SystemExit as ended:
+        leave(ended.code if isinstance(ended.code, int) else bool(ended.code))
 
 
 def main() -> None:

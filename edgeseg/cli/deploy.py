@@ -18,8 +18,9 @@ from edgeseg.cli.models import (
     argument,
     split,
 )
-from edgeseg.config import BuildConfig, CalibrateConfig, ExportConfig, GpuConfig, VerifyConfig
+from edgeseg.config import BuildConfig, CalibrateConfig, GpuConfig, VerifyConfig
 from edgeseg.machine.threads import limit_threads
+from edgeseg.serving.config import ServingConfig
 
 PANEL = GROUPS[2]
 CALIBRATION = Path("calibration")
@@ -27,19 +28,31 @@ _SIDE = "Run directory or name, ONNX file or engine"
 
 
 @command(PANEL)
-@takes(ExportConfig)
+@takes(ServingConfig)
 def export(
-    config: ExportConfig,
+    config: ServingConfig,
     model: RunArgument = None,
     data: Annotated[
-        Path | None, option("Training data, for the frames of the parity check", "DIR")
+        Path | None,
+        option(
+            "Training data, for the frames of the parity check and of a server's warm-up", "DIR"
+        ),
+    ] = None,
+    to: Annotated[
+        tuple[str, Path] | None,
+        option("Add a version to the model repository of a Triton server", "triton DIR"),
     ] = None,
     threads: Threads = None,
 ) -> Report:
-    """Export a run as one ONNX graph, camera bytes to mask bytes."""
+    """Export a run as one ONNX graph, camera bytes to mask bytes, or to a server."""
     from edgeseg.api import run_of
+    from edgeseg.loading import find_model
+    from edgeseg.serving.export import export_to_server, refuse_serving_settings
 
     limit_threads(threads)
+    if to is not None:
+        return export_to_server(find_model(model), config, *to, data=data)
+    refuse_serving_settings(config)
     path = run_of(model)
     from edgeseg.exporter.export import export_run  # loads torch: after the path is known
 

@@ -25,7 +25,11 @@ def argument(metavar: str, help: str) -> Any:
 IMAGES = "Images of good parts: a folder, or good/ [bad/ masks/], or MVTec AD layout"
 MaybeData = Annotated[Path | None, argument("DATA", IMAGES)]
 RunArgument = Annotated[
-    Path | None, argument("[MODEL]", "Run directory or name [default: the newest]")
+    Path | None,
+    argument(
+        "[MODEL]",
+        "Run directory or name; with --to also an ONNX file or an engine [default: the newest run]",
+    ),
 ]
 GraphArgument = Annotated[
     Path | None, argument("[MODEL]", "Run directory or name, or ONNX file [default: newest run]")

@@ -1,5 +1,6 @@
 """The commands about a station on the line: station, replay."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from edgeseg.cli.help import GROUPS
 from edgeseg.cli.models import DeviceNumber, EngineArgument, Runtime, Strict, Threads, argument
 from edgeseg.config import ReplayConfig
 from edgeseg.errors import ConfigError
-from edgeseg.files import quoted
+from edgeseg.files import quoted, shown
 
 PANEL = GROUPS[3]
 FILE = Path("station.toml")
@@ -34,6 +35,13 @@ def station(
             f"too many arguments: {given[0]} (expected a file, or init or check and a file)",
             remedy="edgeseg station station.toml",
             code="config/too-many",
+        )
+    near = get_close_matches(str(file), WHAT, 1)
+    if not what and near and not file.exists():
+        raise ConfigError(
+            f"not found: {shown(file)} (expected init, check or a station's file)",
+            remedy=f"edgeseg station {near[0]}",
+            code="station/no-file",
         )
     if what == "init":
         from edgeseg.station.example import write_example

@@ -19,8 +19,11 @@ from edgeseg.cli.models import (
     is_model,
     split,
 )
-from edgeseg.config import GpuConfig, ReproduceConfig
+from edgeseg.config import GpuConfig
+from edgeseg.errors import ConfigError
 from edgeseg.recipes import TrainConfig
+from edgeseg.reproduce.config import ReproduceConfig
+from edgeseg.tuning.config import TuneConfig
 from edgeseg.verdict.region_config import RuleConfig
 
 PANEL = GROUPS[1]
@@ -67,9 +70,57 @@ def train(
         Path | None,
         option("Run that --add continues [default: the newest trained on DATA]", "RUN"),
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        option(
+            "Also record the training with tensorboard, or mlflow:http://HOST:PORT; repeatable",
+            "TRACKER",
+        ),
+    ] = None,
+    all_products: Annotated[
+        Path | None,
+        option(
+            "Train every product folder in DIR: runs, reports, graphs, engines and one page",
+            "DIR",
+            "--all",
+        ),
+    ] = None,
+    on: Annotated[
+        str | None, option("Where --all trains, as in reproduce [default: local]", "PLACE")
+    ] = None,
+    processes: Annotated[
+        int | None, option("Products at a time with --all [default: 1]", "N", min=1)
+    ] = None,
     threads: Threads = None,
 ) -> Report:
     """Train on images of good parts and set the thresholds."""
+    if all_products is not None:
+        from edgeseg.api import train_products
+
+        alone: dict[str, object] = {
+            "DATA": data,
+            "--name": name,
+            "--resume": resume,
+            "--overwrite": overwrite,
+        }
+        alone |= {"--add": add, "--continue-run": continue_run, "--track": track}
+        return train_products(
+            all_products,
+            given,
+            runs_dir=runs_dir,
+            false_reject_rate=false_reject_rate,
+            on=on or "local",
+            processes=processes,
+            cores=threads,
+            alone=[flag for flag, value in alone.items() if value],
+        )
+    if on is not None or processes is not None:
+        flag = "--processes" if on is None else "--on"
+        raise ConfigError(
+            f"{flag} is for many products, and one is trained",
+            remedy="remove it, or train every product folder: --all DIR",
+            code="config/conflict",
+        )
     from edgeseg.api import train_run
 
     return train_run(
@@ -83,6 +134,36 @@ def train(
         preview=preview,
         add=add,
         continue_run=continue_run,
+        track=track or (),
+        threads=threads,
+    )
+
+
+@command(PANEL)
+@takes(TuneConfig)
+def tune(
+    data: Annotated[Path, argument("DATA", IMAGES)],
+    config: TuneConfig,
+    name: Annotated[
+        str | None, option("Run name [default: the data folder's]", "NAME", "--name")
+    ] = None,
+    runs_dir: Annotated[Path, option("Folder of runs [default: runs]", "DIR")] = RUNS,
+    false_reject_rate: MaybeRate = None,
+    overwrite: Annotated[
+        bool, option("Replace an earlier run when this one is complete", None, "--overwrite")
+    ] = False,
+    threads: Threads = None,
+) -> Report:
+    """Find the best recipe for these parts within a budget, and train it."""
+    from edgeseg.tuning.tune import tune as run_tuning
+
+    return run_tuning(
+        data,
+        config,
+        name=name,
+        runs_dir=runs_dir,
+        false_reject_rate=false_reject_rate,
+        overwrite=overwrite,
         threads=threads,
     )
 

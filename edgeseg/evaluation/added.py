@@ -28,7 +28,7 @@ from edgeseg.log import log
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import listed
 from edgeseg.training.prepare import LISTED, Continued, name_of
-from edgeseg.verdict.verdict import GOOD
+from edgeseg.verdict.names import GOOD
 
 SHORT = 0.2
 """Share of the steps of the first training."""

@@ -40,8 +40,9 @@ from edgeseg.frame.roi import Roi
 from edgeseg.log import log
 from edgeseg.packages.extras import require
 from edgeseg.runtime.base import Backend
-from edgeseg.verdict.verdict import ANOMALOUS, Verdict
-from edgeseg.verdict.verdict import GOOD as PASSED
+from edgeseg.verdict.names import ANOMALOUS
+from edgeseg.verdict.names import GOOD as PASSED
+from edgeseg.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
     from edgeseg.evaluation.metrics import Scores

@@ -40,9 +40,10 @@ from edgeseg.loading import open_model, open_run
 from edgeseg.log import log
 from edgeseg.runtime.base import Backend
 from edgeseg.text import counted, percent, table
+from edgeseg.verdict.names import UNKNOWN
 from edgeseg.verdict.region_config import UNCHANGED, RuleConfig
 from edgeseg.verdict.rule import Rule
-from edgeseg.verdict.verdict import BY_SCORE, UNKNOWN
+from edgeseg.verdict.verdict import BY_SCORE
 
 FALSE_REJECTS = (0.01, 0.005, 0.02, 0.05, 0.1, 0.2)
 MISSES = (0.05, 0.02, 0.1, 0.2, 0.5)

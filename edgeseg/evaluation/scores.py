@@ -9,7 +9,8 @@ from pathlib import Path
 from edgeseg.data.damaged import DamagedImage
 from edgeseg.data.layouts import GOOD, Dataset, Sample
 from edgeseg.files import shown
-from edgeseg.verdict.verdict import UNKNOWN, Verdict
+from edgeseg.verdict.names import UNKNOWN
+from edgeseg.verdict.verdict import Verdict
 
 DAMAGED = "cannot be read"
 

@@ -211,12 +211,11 @@ def _random_network(side: int) -> "PyTorchBackend":
     from edgeseg.model.teacher import Teacher
     from edgeseg.recipes import TrainConfig
     from edgeseg.runtime.pytorch import PyTorchBackend
-    from edgeseg.training.train import json_config
 
     torch = require("torch", extra="train")
     torch.manual_seed(0)
     config = TrainConfig(model="destseg", profile="paper", image_size=side)
-    settings = json_config(config)
+    settings = config.to_json()
     detector = build_detector("destseg", Teacher("resnet18"), settings, (side, side))
     for norm in (m for m in detector.modules() if isinstance(m, torch.nn.BatchNorm2d)):
         if not norm.weight.any():  # timm starts the last one of a block at 0

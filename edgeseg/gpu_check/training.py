@@ -51,7 +51,6 @@ def _losses(device: str, count: int, side: int) -> dict[str, list[float]]:
     from edgeseg.training.checkpoint import Checkpoint
     from edgeseg.training.phases import phases
     from edgeseg.training.step import Stepper, train_step
-    from edgeseg.training.train import json_config
 
     torch.manual_seed(0)
     config = TrainConfig(
@@ -64,7 +63,7 @@ def _losses(device: str, count: int, side: int) -> dict[str, list[float]]:
     )
     random = np.random.default_rng(0)
     images = [np.ascontiguousarray(draw_part(random)[:side, :side]) for _ in range(BATCH)]
-    detector = build_detector("destseg", Teacher("resnet18"), json_config(config), (side, side))
+    detector = build_detector("destseg", Teacher("resnet18"), config.to_json(), (side, side))
     detector.to(device)
     batches, losses = Batches(images, config), {}
     for phase in phases(detector, config, len(images)):

@@ -29,6 +29,20 @@ def limit_threads(count: int | None) -> None:
             getattr(module, setter)(threads)
 
 
+def share_cores() -> None:
+    """Let the threads of each runtime that is opened later sleep while they wait for work.
+
+    A thread that spins instead has its work some microseconds earlier, and keeps a core from the
+    others meanwhile.
+    """
+    _limit["spins"] = 0
+
+
+def spins() -> bool:
+    """Whether threads of runtimes may spin while they wait for work."""
+    return bool(_limit.get("spins", 1))
+
+
 def cpu_threads(wanted: int | None) -> int:
     """Return `wanted`, the limit, or one thread per physical core within the CPU limit."""
     here = this_machine()

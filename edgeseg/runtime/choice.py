@@ -114,7 +114,11 @@ def best(found: Sequence[Candidate]) -> Candidate:
 def reasons(taken: str, found: Sequence[Candidate]) -> str:
     """Explain why no runtime before `taken` is used; empty for the first."""
     better = takewhile(lambda candidate: candidate.runtime != taken, found)
-    return "; ".join(f"not {c.runtime}: {c.obstacle or 'another was requested'}" for c in better)
+    by_obstacle: dict[str, list[str]] = {}
+    for each in better:
+        by_obstacle.setdefault(each.obstacle or "another was requested", []).append(each.runtime)
+    unused = [f"{' and '.join(names)} ({why})" for why, names in by_obstacle.items()]
+    return f"not used: {', '.join(unused)}" if unused else ""
 
 
 def cuda_of(package: RuntimePackage, version: str) -> str | None:

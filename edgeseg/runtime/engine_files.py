@@ -34,7 +34,7 @@ def check_engine(path: Path, here: Machine | None = None) -> EngineCard:
     engine = engine_path(card_path(path))
     card = read_card(card_path(path), EngineCard)
     here = here or this_machine()
-    _check_file(engine, card, here)
+    check_file(engine, card, here)
     if card.target != CPU:
         _check_target(engine, card, here)
         _check_version(engine, card, here)
@@ -97,7 +97,9 @@ def _capabilities(card: EngineCard, here: Machine) -> list[str]:
     return found if own is None or own in found else [*found, own]
 
 
-def _check_file(engine: Path, card: EngineCard, here: Machine) -> None:
+def check_file(engine: Path, card: EngineCard, here: Machine | None = None) -> None:
+    """EngineMismatch unless an engine is the file of its card, also if it does not run here."""
+    here = here or this_machine()
     if not engine.is_file():
         raise EngineMismatch(
             f"engine not found: {shown(engine)}.", remedy=rebuild(card, here), code="engine/missing"

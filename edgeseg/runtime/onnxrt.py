@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeseg.cards import card_from_metadata
 from edgeseg.errors import ModelError
-from edgeseg.machine.threads import cpu_threads, on_cpu
+from edgeseg.machine.threads import cpu_threads, on_cpu, spins
 from edgeseg.packages.extras import require
 from edgeseg.runtime.base import INPUTS, OnHost, Slot
 from edgeseg.runtime.layer_times import LayerTime, LayerTimes, Prepare, average, time_each
@@ -31,6 +31,7 @@ def open_session(graph: str | bytes, threads: int, *, trace: str | None = None) 
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about casts of FP16
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins())))
     if trace is not None:
         options.enable_profiling = True
         options.profile_file_prefix = trace

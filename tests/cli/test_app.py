@@ -13,7 +13,7 @@ from tests.kit.red_graph import red_graph
 
 COMMANDS = (
     "demo doctor train evaluate predict threshold export calibrate build-engine verify stream "
-    "benchmark profile inspect import-checkpoint reproduce"
+    "benchmark profile inspect import-checkpoint reproduce tune"
 ).split()
 
 
@@ -32,7 +32,7 @@ ERRORS = [
     ("train photos", "data/", "train/good"),
     ("train photos --image-size 250", "config/image-size", "--image-size 256"),
     ("train photos --false-reject-rate 2", "config/", "--false-reject-rate"),
-    ("train photos --config no.toml", "config/unreadable-file", "TOML"),
+    ("train photos --config no.toml", "config/unreadable-file", "ls -l no.toml"),
     ("threshold", "config/no-data", "edgeseg threshold [MODEL] DATA"),
     ("threshold x.onnx", "config/no-data", "edgeseg threshold x.onnx DATA"),
     ("build-engine", "model/", "edgeseg train DATA"),
@@ -40,6 +40,9 @@ ERRORS = [
     ("calibrate", "config/no-data", "edgeseg calibrate [MODEL] DATA"),
     ("calibrate x.onnx photos", "data/", "train/good"),
     ("export bottle", "model/", "run"),
+    ("station", "station/no-file", "edgeseg station init station.toml"),
+    ("station ceck", "station/no-file", "edgeseg station check"),
+    ("station check line.toml", "station/no-file", "edgeseg station init line.toml"),
     ("stream --camera 0", "model/", "edgeseg build-engine"),
     ("benchmark", "model/", "edgeseg build-engine"),
     ("profile x.onnx", "model/", "run"),

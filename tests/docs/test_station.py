@@ -1,4 +1,4 @@
-"""The tables of docs/station.md are those that a station reads."""
+"""The tables of docs/station.md and docs/fleet.md are those that a station reads."""
 
 import sys
 
@@ -14,6 +14,7 @@ from edgeseg.station.config import (
     PageConfig,
     RecipeConfig,
 )
+from edgeseg.station.following.config import FleetConfig
 from edgeseg.station.outputs.kinds import output_kind
 from tests.docs.blocks import BLOCKS
 from tests.docs.test_commands import STATION
@@ -26,7 +27,7 @@ else:
 TABLES = [
     tomllib.loads(block.text)
     for block in BLOCKS
-    if block.language == "toml" and block.page == STATION
+    if block.language == "toml" and block.page in STATION
 ]
 SCHEMAS = {"recipe": RecipeConfig, "camera": CameraConfig, "gpio": GpioConfig}
 GENERAL = set(OutputConfig.__dataclass_fields__)
@@ -34,11 +35,12 @@ GENERAL = set(OutputConfig.__dataclass_fields__)
 
 @pytest.mark.parametrize("document", TABLES, ids=str)
 def test_a_table_is_read(document):
-    assert set(document) <= {"station", "recipe", "camera", "gpio", "output", "evidence", "page"}
+    assert set(document) <= {*SCHEMAS, "station", "output", "evidence", "fleet", "page"}
     for name, schema in SCHEMAS.items():
         for table in document.get(name, []):
             build(schema, table)
     build(EvidenceConfig, document.get("evidence", {}))
+    build(FleetConfig, document.get("fleet", {}))
     build(PageConfig, document.get("page", {}))
     for table in document.get("output", []):
         own = {key: value for key, value in table.items() if key not in GENERAL}

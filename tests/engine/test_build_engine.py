@@ -166,7 +166,7 @@ def test_build_engine_chooses_the_best_runtime(toy_graph, tmp_path, monkeypatch,
     assert built.card.runtime == "openvino"
     assert built.path.name == "toy-fp16-openvino-cpu.onnx"
     assert said[0].startswith("runtime: openvino ")
-    assert said[1] == "not tensorrt: no NVIDIA GPU; not tensorrt-rtx: no NVIDIA GPU"
+    assert said[1] == "not used: tensorrt and tensorrt-rtx (no NVIDIA GPU)"
     assert said[2].startswith("openvino computes FP16 layers in FP32")
 
 

@@ -25,7 +25,6 @@ from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 from edgeseg.runtime.onnx_card import read_onnx_card
 from edgeseg.training.checkpoint import save_weights
-from edgeseg.training.train import json_config
 from tests.kit.cards import make_run_card
 from tests.kit.deploy import toy_backend
 from tests.kit.errors import fails
@@ -42,7 +41,7 @@ def photos(tmp_path_factory):
 def run(photos, tmp_path):
     """A run with tiles and random weights."""
     config = TrainConfig(teacher="efficientnet_lite0", student_width=8, head_width=8, image_size=64)
-    settings = json_config(config)
+    settings = config.to_json()
     torch.manual_seed(0)
     detector = build_detector("destseg", Teacher(config.teacher), settings, (64, 64))
     digests = {

@@ -19,7 +19,6 @@ from edgeseg.model.teacher import Teacher
 from edgeseg.recipes import TrainConfig
 from edgeseg.training.checkpoint import save_weights
 from edgeseg.training.folder import publish, training_folder
-from edgeseg.training.train import json_config
 from tests.kit.cards import make_run_card
 from tests.kit.errors import fails
 
@@ -33,7 +32,7 @@ def photos(tmp_path_factory):
 def run(photos, tmp_path):
     """A run of 0.2, whose card has no check; random weights."""
     config = TrainConfig(teacher="efficientnet_lite0", student_width=8, head_width=8, image_size=64)
-    settings = json_config(config)
+    settings = config.to_json()
     torch.manual_seed(0)
     detector = build_detector("destseg", Teacher(config.teacher), settings, (64, 64))
     names = sorted(path.relative_to(photos).as_posix() for path in photos.glob("train/good/*"))

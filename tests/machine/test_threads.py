@@ -20,6 +20,7 @@ def test_cores_or_a_containers_limit_or_what_was_wanted(
 ):
     here = dataclasses.replace(this_machine(), cores=cores, threads=limit)
     monkeypatch.setattr(threads, "this_machine", lambda: here)
+    monkeypatch.setattr(threads, "_limit", {})
     assert threads.cpu_threads(wanted) == expected
 
 

@@ -136,13 +136,13 @@ def test_the_version_of_tensorrt_under_each_name(monkeypatch, distribution):
 
 def test_reasons_name_the_runtimes_before_the_one_taken(packages):
     packages(**OPENVINO)
-    no_gpu = "not tensorrt: no GPU; not tensorrt-rtx: no GPU"
+    no_gpu = "not used: tensorrt and tensorrt-rtx (no GPU)"
     assert reasons("tensorrt", candidates(NO_GPU)) == ""
     assert reasons("openvino", candidates(NO_GPU)) == no_gpu
-    requested = f"{no_gpu}; not openvino: another was requested"
+    requested = f"{no_gpu}, openvino (another was requested)"
     assert reasons("onnxruntime", candidates(NO_GPU)) == requested
     packages(**CPU)
-    missing = f"{no_gpu}; not openvino: not installed"
+    missing = f"{no_gpu}, openvino (not installed)"
     assert reasons("onnxruntime", candidates(NO_GPU)) == missing
 
 
@@ -191,7 +191,9 @@ def test_the_lean_runtime_runs_engines_and_builds_none(packages):
     assert lean.module == "tensorrt_lean"
     building = builders(candidates(RTX))
     assert best(candidates(RTX)).runtime == "tensorrt" and best(building).runtime == "onnxruntime"
-    assert "not tensorrt: only the lean runtime is installed" in reasons("onnxruntime", building)
+    assert "tensorrt (only the lean runtime is installed, which cannot build)" in reasons(
+        "onnxruntime", building
+    )
     assert runtimes(building)["tensorrt"].remedy == install_command("tensorrt")
     packages(**LEAN_ALONE | {"tensorrt": "10.3.0"})
     assert not runtimes(candidates(RTX))["tensorrt"].lean

@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
+from edgeseg.machine import threads
 from edgeseg.runtime.layer_times import LayerTime
-from edgeseg.runtime.onnxrt import read_trace
+from edgeseg.runtime.onnxrt import open_session, read_trace
+from tests.kit.red_graph import red_graph
 
 TRACE = """[
 {"cat": "Session", "pid": 7, "tid": 7, "dur": 389145, "ts": 5, "ph": "X",
@@ -40,3 +44,14 @@ def test_fences_of_older_versions_are_no_layers():
     events = json.loads(TRACE)
     fence = {"cat": "Node", "name": "node__to_copy_fence_before", "dur": 1, "args": {}}
     assert read_trace(json.dumps([fence, *events])) == read_trace(TRACE)
+
+
+def test_threads_spin_unless_the_cores_are_shared(monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(threads, "_limit", {})
+    graph, found = red_graph().SerializeToString(), []
+    for prepare in (lambda: None, threads.share_cores):
+        prepare()
+        options = open_session(graph, 2).get_session_options()
+        found.append(options.get_session_config_entry("session.intra_op.allow_spinning"))
+    assert found == ["1", "0"]

@@ -36,8 +36,8 @@ from edgeseg.loading import open_model
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.engine_pair import card_path
 from edgeseg.text import signed, table
-from edgeseg.verdict.verdict import ANOMALOUS, UNKNOWN
-from edgeseg.verdict.verdict import GOOD as PASSED
+from edgeseg.verdict.names import ANOMALOUS, UNKNOWN
+from edgeseg.verdict.names import GOOD as PASSED
 
 DOCUMENT, SHEET = "comparison.json", "differences.png"
 DRAWN = 12  # images of the sheet
