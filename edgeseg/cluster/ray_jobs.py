@@ -4,18 +4,18 @@
     hash of the data -> order ------->  cache by hash; missing parts ---> object store of Ray,
     folders of the job <- archive <---  job in a folder of its own        or --store
 
-A worker process ends with its job. A job whose worker or node is lost is run again, elsewhere, up
-to RETRIES times. When this process dies, Ray ends its jobs; results that are here, or in the
-`--store`, are not computed again.
+A worker process ends with its job. A job whose worker or node is lost, or cannot load it, is run
+again, elsewhere, up to RETRIES times. When this process dies, Ray ends its jobs; results that are
+here, or in the `--store`, are not computed again.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic
 
 from edgeseg.cluster.jobs import AGAIN, Failure, J
 from edgeseg.cluster.ray_cluster import GB, Needs, check_fit, last_line, nodes_of
@@ -30,6 +30,15 @@ RETRIES = 3
 POLL_S = 0.5  # seconds between checks for a stop request
 STRANDED_S = 60.0
 """Seconds that jobs may wait for a node that fits them after the last one was lost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sent(Generic[J]):
+    job: J
+    order: Order
+    key: str
+    """Of the result in the store; empty without one."""
+    tries: int = 1
 
 
 @dataclass
@@ -64,7 +73,7 @@ class Ray:
     ) -> bool:
         """Run all jobs; returns whether a stop request ended this early."""
         with stop_requests() as stop:
-            running: dict[Any, tuple[J, Order, str]] = {}
+            running: dict[Any, _Sent[J]] = {}
             try:
                 self._run(deque(jobs), work, on_end, log_file, running, stop)
             finally:
@@ -78,7 +87,7 @@ class Ray:
         work: Callable[[J], None],
         on_end: Callable[[J, Failure | None], None],
         log_file: Callable[[J], Path] | None,
-        running: dict[Any, tuple[J, Order, str]],
+        running: dict[Any, _Sent[J]],
         stop: Stop,
     ) -> None:
         fitting = time.monotonic()
@@ -92,13 +101,20 @@ class Ray:
                     receive(order, result, log_file(job) if log_file else None)
                     on_end(job, result.failure)
                     continue
-                running[self._submit(order, key)] = job, order, key
+                running[self._submit(order, key)] = _Sent(job=job, order=order, key=key)
             ended, _ = self.ray.wait(list(running), timeout=POLL_S) if running else ([], [])
             for reference in ended:
-                job, order, key = running.pop(reference)
-                on_end(
-                    job, self._received(reference, order, key, log_file(job) if log_file else None)
-                )
+                sent = running.pop(reference)
+                try:
+                    log_path = log_file(sent.job) if log_file else None
+                    failure = self._received(reference, sent.order, sent.key, log_path)
+                except self.ray.exceptions.RayTaskError as error:  # the job's are in its result
+                    if sent.tries <= RETRIES:
+                        again = self._submit(sent.order, sent.key)
+                        running[again] = replace(sent, tries=sent.tries + 1)
+                        continue
+                    failure = Failure(f"its worker cannot run it: {last_line(error)}", AGAIN)
+                on_end(sent.job, failure)
             if any(self.needs.fit(node) for node in nodes_of(self.ray)):
                 fitting = time.monotonic()
             elif time.monotonic() - fitting > STRANDED_S:
@@ -106,7 +122,7 @@ class Ray:
 
     def _submit(self, order: Order, key: str) -> Any:
         parts = {content.digest: self._parts(path, content) for path, content in order.inputs}
-        task = self.ray.remote(_task).options(
+        task = self.ray.remote(max_calls=1)(_task).options(
             num_cpus=self.needs.cores,
             num_gpus=self.needs.gpus,
             memory=int((self.needs.memory_gb or 0) * GB) or None,
@@ -131,6 +147,7 @@ class Ray:
     def _received(
         self, reference: Any, order: Order, key: str, log_file: Path | None
     ) -> Failure | None:
+        """Unpack a result; RayTaskError, where the worker could not run the job, passes."""
         errors = self.ray.exceptions
         try:
             result: JobResult = self.ray.get(reference)
@@ -148,8 +165,10 @@ class Ray:
             return Failure(
                 f"its worker or node was lost {RETRIES + 1} times: {_first(error)}", AGAIN
             )
+        except errors.RayTaskError:
+            raise
         except errors.RayError as error:
-            return Failure(f"Ray: {type(error).__name__}: {last_line(error)}", AGAIN)
+            return Failure(f"Ray: {type(error).__name__}: {_first(error)}", AGAIN)
 
 
 def _first(error: Exception) -> str:

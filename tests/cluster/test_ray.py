@@ -18,7 +18,7 @@ import tests
 from edgeseg.cluster import ray_cluster
 from edgeseg.cluster.config import ExecutorConfig, open_executor
 from edgeseg.cluster.jobs import run_jobs
-from edgeseg.cluster.ray_jobs import Ray
+from edgeseg.cluster.ray_jobs import RETRIES, Ray
 from edgeseg.cluster.store import ObjectStore
 from edgeseg.errors import EdgesegError, MissingExtra, WriteError
 from tests.cluster.tiny import Tiny, work
@@ -102,6 +102,23 @@ def test_jobs_run_without_a_shared_disk_and_a_killed_worker_is_replaced(cluster,
     assert "runtime_resources" in text, "the code of edgeseg did not come with the job"
     assert "working on well" in (jobs[0].folder / "job.log").read_text()
     assert (cluster.marks / "killed").read_text().count("\n") == 2
+
+
+@needs_ray
+def test_a_worker_ends_with_its_job_and_one_that_cannot_load_it_is_replaced(cluster, data):
+    ends = run(
+        cluster.address,
+        tiny(data, one="", two="", late="cannot_load_once", never="cannot_load"),
+    )
+    assert [ends[name] for name in ("one", "two", "late")] == [None] * 3
+    assert "the code is torn" in ends["never"].problem
+    assert not (cluster.marks / "never").exists()
+    pids = [(cluster.marks / name).read_text().split()[1] for name in ("one", "two", "late")]
+    for name, times in (("late", 2), ("never", RETRIES + 1)):
+        arrived = (cluster.marks / f"{name} arrived").read_text().split()
+        assert len(arrived) == times
+        pids += arrived
+    assert len(set(pids)) == len(pids) - 1  # only the late job ran where it had arrived
 
 
 @needs_ray
