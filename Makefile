@@ -15,7 +15,7 @@ test: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(if $(WITH_PYCUDA),$(VENV)/bin/python -m tools.cudasim.build_pycuda "$(WITH_PYCUDA)")
-	$(if $(WITH_PYCUDA),PYTHONPATH="$(WITH_PYCUDA)") $(VENV)/bin/pytest --numprocesses auto --maxprocesses 4
+	$(if $(WITH_PYCUDA),PYTHONPATH="$(WITH_PYCUDA)") .ci/pytest "$(VENV)/bin/python" --numprocesses auto --maxprocesses 4
 
 demo: $(INSTALLED)
 	$(VENV)/bin/edgeseg demo

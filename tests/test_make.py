@@ -1,15 +1,17 @@
 """The targets of the Makefile set themselves up; .ci/run uses an environment of its own."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 STEPS = ("-m venv", "pip install", "touch")
-CHECKS = ("bin/ruff format --check", "bin/ruff check", "bin/mypy", "bin/pytest")
+CHECKS = ("bin/ruff format --check", "bin/ruff check", "bin/mypy", ".ci/pytest")
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -45,7 +47,7 @@ def test_pycuda_is_built_for_the_tests_only_where_that_is_asked_for(tmp_path):
     lines = dry_run("test", tmp_path / "venv", "WITH_PYCUDA=/kept/pycuda").splitlines()
     assert [line for line in lines if "/kept/pycuda" in line] == [
         f'{tmp_path}/venv/bin/python -m tools.cudasim.build_pycuda "/kept/pycuda"',
-        f'PYTHONPATH="/kept/pycuda" {tmp_path}/venv/bin/pytest '
+        f'PYTHONPATH="/kept/pycuda" .ci/pytest "{tmp_path}/venv/bin/python" '
         "--numprocesses auto --maxprocesses 4",
     ]
 
@@ -119,3 +121,33 @@ def test_every_script_can_be_run():
     scripts = [REPOSITORY / name for name in names if (REPOSITORY / name).is_file()]
     scripts = [path for path in scripts if path.read_bytes()[:2] == b"#!"]
     assert [str(path) for path in scripts if not os.access(path, os.X_OK)] == []
+
+
+TESTS = """
+from pathlib import Path
+MARK = Path(__file__).with_name("mark")
+def test_passes(): pass
+def test_fails_once():
+    before = MARK.exists()
+    MARK.touch()
+    assert before
+def test_always_fails(): assert False
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "code", "runs"),
+    [
+        ("passes", 0, ["1 passed"]),
+        ("passes or once", 0, ["1 failed, 1 passed", "1 passed"]),
+        ("always", 1, ["1 failed", "1 failed"]),
+        ("nothing", 5, ["3 deselected"]),
+    ],
+)
+def test_a_failed_test_is_tried_once_more_without_the_others(tmp_path, chosen, code, runs):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(TESTS)
+    command = [REPOSITORY / ".ci" / "pytest", sys.executable, "-q", "-k", chosen]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code
+    assert re.findall(r"^(\d.*?)(?:, \d+ deselected)? in ", done.stdout, re.MULTILINE) == runs
