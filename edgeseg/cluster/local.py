@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -131,4 +132,6 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait_for([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
+    while True:  # a job that stops at a safe point takes the first; then its pool waits for another
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(POLL_S)

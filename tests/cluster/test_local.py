@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -26,9 +28,12 @@ def work(job: Path) -> None:
     if job.name == "endless":
         job.touch()
         time.sleep(60)
+        job.with_name("ended").touch()
     if job.name == "patient":
         with stop_requests() as stop:
-            job.touch()
+            part = job.with_name("pid")
+            part.write_text(str(os.getpid()))
+            part.replace(job)
             while not stop.requested:
                 time.sleep(0.01)
         raise Interrupted("stopped", remedy="again")
@@ -104,7 +109,28 @@ def test_an_error_in_on_end_ends_the_running_jobs(tmp_path):
         raise OSError("disk full")
 
     jobs = [tmp_path / "endless", tmp_path / "a"]
-    began = time.monotonic()
     with pytest.raises(OSError, match="disk full"):
         run_jobs(jobs, work, executor=Local(2), log_file=log_file, on_end=on_end)
-    assert time.monotonic() - began < 30
+    assert not (tmp_path / "ended").exists()
+
+
+def test_a_worker_whose_parent_is_killed_ends_after_its_safe_point(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from tests.cluster import test_local as t\n"
+        "t.done(Path(sys.argv[1]), ['patient', 'a'], 2)"
+    )
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], env=environment)
+    wait_until((tmp_path / "patient").exists)
+    parent.kill()
+    parent.wait()
+    worker = Path("/proc", (tmp_path / "patient").read_text(), "stat")
+    wait_until(lambda: not worker.exists() or ") Z " in worker.read_text())
+
+
+def wait_until(condition):
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "waited for two minutes"
+        time.sleep(0.05)
