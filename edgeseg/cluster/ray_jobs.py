@@ -152,7 +152,10 @@ class Ray:
         try:
             result: JobResult = self.ray.get(reference)
             if self.store is not None and result.files is None and result.failure is None:
-                result = self.store.result(key) or result
+                stored = self.store.result(key)
+                if stored is None:
+                    return Failure("its result is missing or damaged in the store", AGAIN)
+                result = stored
             receive(order, result, log_file)
             return result.failure
         except EdgesegError as error:
@@ -179,13 +182,17 @@ def _task(
     order: Order, parts: dict[str, list[Any]], store: ObjectStore | None, key: str
 ) -> JobResult:
     """Run on the worker: references within `parts` are fetched only where data are missing."""
-    import ray
 
     def fetch(digest: str, number: int) -> bytes:
         if store is not None:
             return store.part(digest, number)
+        import ray
+
         found: bytes = ray.get(parts[digest][number])
         return found
 
     result = carry_out(order, fetch)
-    return result if store is None else store.keep(key, result)
+    try:
+        return result if store is None else store.keep(key, result)
+    except EdgesegError as error:  # the job is done: its files travel as without a store
+        return replace(result, log=result.log + f"{error.problem}\n".encode())

@@ -10,6 +10,7 @@ variables, files and roles of the machine; none are sent to the workers.
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class ObjectStore:
 
     def check(self) -> None:
         """EdgesegError (`cluster/store`) unless a file can be written, read and removed."""
-        name = "edgeseg-write-test"
+        name = f"edgeseg-write-test-{secrets.token_hex(8)}"  # others may check at the same time
         self._write(name, b"edgeseg")
         if self._read(name) != b"edgeseg":
             raise self._broken("what was written cannot be read")

@@ -31,6 +31,20 @@ def test_data_are_stored_once_and_read_in_parts(store, tmp_path):
         store.part(content.digest, 1)
 
 
+def test_two_commands_may_check_a_store_at_the_same_time(store, monkeypatch):
+    read, within = ObjectStore._read, []
+
+    def read_later(self, name):
+        if not within:
+            within.append(name)
+            self.check()  # of another command, between the write and the read of this one
+        return read(self, name)
+
+    monkeypatch.setattr(ObjectStore, "_read", read_later)
+    store.check()
+    assert within
+
+
 def test_data_that_change_while_they_are_stored_do_not_spoil_the_store(store, tmp_path):
     """Else it would have them under the hash of others, and every later job would refuse them."""
     data = tmp_path / "data"
