@@ -43,7 +43,7 @@ class TuneBudget:
         """Seconds until the final training begins."""
         return self.total - self.final
 
-    def lines(self) -> list[str]:
+    def line(self) -> str:
         """Return the plan as text."""
         counts = [max(self.trials // ETA**rung, 1) for rung in range(len(self.rungs))]
         steps = [
@@ -51,16 +51,14 @@ class TuneBudget:
             for count, seconds in zip(counts, self.rungs, strict=True)
         ]
         at_a_time = f", {self.workers} at a time" if self.workers > 1 else ""
-        return [
+        return (
             f"{self.total / 60:g} min: {self.search / 60:.1f} for trials ({', then '.join(steps)}"
-            f"{at_a_time}), {self.final / 60:.1f} for the final training",
-            f"in all {self.core_minutes:.1f} minutes of this machine, in parallel trials as well",
-        ]
+            f"{at_a_time}), {self.final / 60:.1f} for the final training"
+        )
 
-    @property
-    def core_minutes(self) -> float:
-        """Minutes of the whole machine: trials at a time share its cores."""
-        return self.total / 60
+    def core_minutes(self, trial: int, final: int) -> float:
+        """Return minutes x cores of all workers; trial, final: cores of one training."""
+        return (self.search * self.workers * trial + self.final * final) / 60
 
 
 def plan_budget(
@@ -70,20 +68,23 @@ def plan_budget(
 
     spent: seconds since the start of the program. least: seconds of the shortest trial from which
     anything can be told; useful, longest: those of the shortest and of the longest final training
-    that is useful.
+    that is useful. However many workers there are, a recipe has time to climb all rungs.
     ConfigError (`tune/too-short`) where fewer than four trials fit.
     """
     total = 60 * minutes
     final = min(max(FINAL_SHARE * total, useful), longest)
-    capacity = (total - final - spent) * workers
+    left = total - final - spent
+    capacity = left * workers
     for count, trials in RUNGS:
-        seconds = capacity / _units(count, trials)
+        units, climb = _units(count, trials), sum(ETA**rung for rung in range(count))
+        seconds = min(capacity / units, left / climb)
         if seconds >= least:
             rungs = tuple(seconds * ETA**rung for rung in range(count))
-            return TuneBudget(total, final, rungs, trials, workers)
+            many = round(trials * capacity / (units * seconds))
+            return TuneBudget(total, final, rungs, many, workers)
     trials = min(int(capacity / least), MOST)
-    if trials < FEWEST:
-        search = FEWEST * least / workers + spent
+    if trials < FEWEST or left < least:
+        search = max(FEWEST / workers, 1) * least + spent
         enough = min(max(search / (1 - FINAL_SHARE), search + useful), search + longest) / 60
         enough = math.ceil(10 * 1.1 * enough) / 10
         raise ConfigError(
@@ -92,7 +93,7 @@ def plan_budget(
             remedy=f"--minutes {enough:g}",
             code="tune/too-short",
         )
-    return TuneBudget(total, final, (capacity / trials,), trials, workers)
+    return TuneBudget(total, final, (min(capacity / trials, left),), trials, workers)
 
 
 def _units(count: int, trials: int) -> int:

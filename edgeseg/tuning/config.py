@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.cluster.config import ExecutorConfig
+from edgeseg.cluster.config import SLURM, ExecutorConfig
+from edgeseg.errors import ConfigError
 from edgeseg.settings import fraction, setting
 
 
@@ -23,3 +24,13 @@ class TuneConfig(ExecutorConfig):
         "the end leaves them out",
     )
     out: Path | None = setting(None, "Folder of the trials [default: tunings/NAME]")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.on == SLURM and self.processes is None:
+            raise ConfigError(
+                "processes is missing: the time is divided among the trials that run at a time, "
+                "and Slurm does not tell how many it starts",
+                remedy="--processes N, as many as your partition has free nodes",
+                code="tune/no-processes",
+            )

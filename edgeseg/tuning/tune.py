@@ -48,10 +48,7 @@ from edgeseg.tuning.result import (
 )
 from edgeseg.tuning.search import RecipeSearch, Work
 from edgeseg.tuning.session import Tuning, bound_to, budget_of, timed_before
-from edgeseg.tuning.sizes import (
-    Seconds,
-    kind_of,
-)
+from edgeseg.tuning.sizes import Seconds, kind_of
 from edgeseg.tuning.space import (
     STEPS,
     Choices,
@@ -221,8 +218,8 @@ def _searched(
     judging = len(judging_images(tuning.parts, tuning.judge, seed))
     limit_threads(executor.cores)  # those of a trial, which is timed
     budget = budget_of(tuning, journal, executor, judging)
-    for line in budget.lines():
-        log.info(line)
+    log.info(budget.line())
+    log.info(f"in all {budget.core_minutes(executor.cores, tuning.threads):.0f} core minutes")
     if journal.retired:
         log.info(f"{counted(journal.retired, 'trial')} that a stopped process began: run again")
 

@@ -35,7 +35,22 @@ def test_two_at_a_time_try_twice_as_long():
         plan_budget(60, least=40, spent=0, useful=60, longest=1e6, workers=n) for n in (1, 2)
     )
     assert units(two) == pytest.approx(2 * units(one))
-    assert "2 at a time" in two.lines()[0] and "at a time" not in one.lines()[0]
+    assert one.core_minutes(trial=4, final=4) == pytest.approx(60 * 4)
+    assert two.core_minutes(trial=2, final=4) == pytest.approx(60 * 4), "shared cores of a machine"
+    assert two.core_minutes(trial=4, final=4) == pytest.approx(80 * 4), "two machines search"
+    assert "2 at a time" in two.line() and "at a time" not in one.line()
+
+
+@pytest.mark.parametrize("least", [10, 100, 250])
+def test_however_many_at_a_time_a_recipe_has_time_to_climb_all_rungs(least):
+    for workers in (1, 2, 6, 40, 256):
+        budget = plan_budget(60, spent=0, least=least, useful=60, longest=1e6, workers=workers)
+        assert least <= budget.rungs[0] and sum(budget.rungs) <= budget.search + 1e-6
+        assert workers == 1 or budget.trials > workers or len(budget.rungs) == 1
+    with fails(ConfigError, "tune/too-short") as raised:
+        plan_budget(2, spent=0, least=60, useful=60, longest=1e6, workers=40)
+    enough = float(str(raised.value.remedy).split()[1])
+    assert plan_budget(enough, spent=0, least=60, useful=60, longest=1e6, workers=40).trials >= 4
 
 
 def test_the_final_training_has_time_to_be_useful():

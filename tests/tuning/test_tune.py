@@ -128,6 +128,12 @@ def test_a_stopped_final_training_is_continued_by_the_same_command(tuned, monkey
     assert (found.run / CARD).is_file() and len(work.done) == len(set(work.done))
 
 
+def test_slurm_is_told_how_many_trials_run_at_a_time():
+    assert TuneConfig(on="slurm", processes=8).processes == 8
+    with fails(ConfigError, "tune/no-processes"):
+        TuneConfig(on="slurm")
+
+
 def test_settings_that_a_search_has_in_another_form_are_refused(tuned, tmp_path):
     (tmp_path / "own.toml").write_text("minutes = 5\n")
     with fails(ConfigError, "tune/other-setting"):
