@@ -70,7 +70,7 @@ class TrialJournal:
                 load_if_exists=True,
                 sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
             )
-        except (ValueError, KeyError) as error:  # a file that is no journal
+        except (ValueError, LookupError, TypeError, AssertionError) as error:  # no journal
             raise ConfigError(
                 f"cannot read the journal {shown(path)}: {error}",
                 remedy=f"--out {quoted(folder.with_name(folder.name + '-2'))} begins a new one",
@@ -123,7 +123,7 @@ class TrialJournal:
         """Yield all trials, in the order in which they began."""
         for trial in self.study.get_trials(deepcopy=False):
             facts = dict(trial.user_attrs)
-            if "recipe" not in facts:
+            if "rung" not in facts:  # the last that `propose` notes
                 continue
             state = {"COMPLETE": "done", "RUNNING": "running", "WAITING": "running"}.get(
                 trial.state.name, "retired" if facts.pop("retired", False) else "failed"
@@ -187,11 +187,13 @@ class TrialJournal:
 
 
 def _mend(path: Path) -> None:
-    """Remove a half last line, of a full disk or a killed process: the next would be glued to it.
+    """Remove what a full disk or a killed process left: half a last line, and Optuna's lock.
 
-    Only the process that holds the lock of the folder may do so. WriteError.
+    The next line would be glued to the half one, and Optuna waits half a minute for its lock. Only
+    the process that holds the lock of the folder may do so. WriteError.
     """
     try:
+        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
         with path.open("rb+") as file:
             text = file.read()
             file.truncate(text.rfind(b"\n") + 1)

@@ -118,7 +118,7 @@ def budget_of(
     known = journal.study.user_attrs.get("budget")
     if known is not None and any(journal.rows()):
         wanted = known["total"] / 60
-        if wanted != tuning.config.minutes:
+        if known["total"] != 60 * tuning.config.minutes:
             raise ConfigError(
                 f"the trials in {shown(tuning.folder)} are those of {wanted:g} minutes "
                 f"(found --minutes {tuning.config.minutes:g})",

@@ -140,7 +140,7 @@ def read_trial(path: Path) -> TrialResult:
     except (OSError, ValueError) as error:
         raise ModelError(
             f"cannot read the result of a trial: {shown(path)}: {error}",
-            remedy=f"remove the folder {shown(path.parent)}; the trial is then run again",
+            remedy="restore the file, or begin another search: --out FOLDER",
             code="tune/damaged-result",
         ) from error
 

@@ -62,3 +62,32 @@ def test_half_a_line_of_a_full_disk_is_removed(tmp_path):
     journal_in(tmp_path).spend(30.5)
     again = journal_in(tmp_path)
     assert again.spent == 30.5 and [row.score for row in again.rows()] == [0.75]
+
+
+@pytest.mark.parametrize("line", ["no journal", "[]", "1", '{"op_code": 99, "worker_id": "a"}'])
+def test_a_file_that_is_no_journal_is_refused(tmp_path, line):
+    (tmp_path / JOURNAL).write_text(f"{line}\n")
+    with fails(ConfigError, "tune/damaged-journal"):
+        journal_in(tmp_path)
+
+
+def test_the_lock_of_a_killed_process_is_removed_before_optuna_waits_for_it(tmp_path, monkeypatch):
+    lock = tmp_path / f"{JOURNAL}.lock"
+    lock.symlink_to(tmp_path / JOURNAL)
+    backends = pytest.importorskip("optuna.storages.journal")
+    found = []
+
+    def opened(path):
+        found.append(lock.is_symlink())
+        raise KeyError
+
+    monkeypatch.setattr(backends, "JournalFileBackend", opened)
+    with fails(ConfigError, "tune/damaged-journal"):
+        journal_in(tmp_path)
+    assert found == [False]
+
+
+def test_a_proposal_of_which_a_killed_process_noted_a_half_is_left_out(tmp_path):
+    journal = journal_in(tmp_path)
+    journal.study.ask(journal._space).set_user_attr("recipe", 0)
+    assert [*journal_in(tmp_path).rows()] == []

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeseg.errors import EdgesegError, Interrupted
+from edgeseg.errors import EdgesegError, Interrupted, ModelError
 from edgeseg.tuning.result import choose_recipe
 from edgeseg.tuning.space import default_choices
 from tests.kit.errors import fails
@@ -82,6 +82,16 @@ def test_the_trial_of_a_killed_process_is_retired_and_done_again(tmp_path):
     rows = [*second.journal.rows()]
     assert rows[1].number == number + 1 and (rows[1].recipe, rows[1].rung) == (0, 0)
     assert rows[1].state == "done" and work.done.count("000-0") == 1
+
+
+def test_a_result_that_is_gone_is_named_with_a_way_out(tmp_path):
+    clock = Clock()
+    search = search_in(tmp_path, Planted(clock), clock, least=200.0)
+    search.run()
+    (tmp_path / "trials" / "000-0" / "result.json").unlink()
+    with fails(ModelError, "tune/damaged-result") as raised:
+        search_in(tmp_path, Planted(clock), clock, least=200.0).run()
+    assert "000-0" in raised.value.problem and "--out" in raised.value.remedy
 
 
 def test_a_recipe_that_fails_is_recorded_and_not_tried_again(tmp_path):
