@@ -164,8 +164,8 @@ def write_recipe(path: Path, settings: Mapping[str, Any], line: str) -> None:
     for name, value in settings.items():
         if value is not None:
             plain = str(value) if isinstance(value, Path) else value
-            lines.append(f"{name} = {json.dumps(plain)}")
-    write_atomic(path, ("\n".join(lines) + "\n").encode())
+            lines.append(f"{name} = {json.dumps(plain, ensure_ascii=False)}")
+    write_atomic(path, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
 
 
 def draw_trials(path: Path, rows: Sequence[TrialRow], chosen: int) -> None:

@@ -152,6 +152,8 @@ def tune(
         journal = TrialJournal(folder, space_for(base), bound_to(tuning), first.seed)
         if journal.bound_anew:
             shutil.rmtree(tuning.judge, ignore_errors=True)  # drawn on other parts
+        for left in folder.glob(f".{tuning.judge.name}-*"):  # of killed processes
+            shutil.rmtree(left, ignore_errors=True)
         if not is_own(run, journal):
             choose(run, resume=False, overwrite=overwrite)
         with open_executor(config, needs=("torch",)) as executor:

@@ -1,10 +1,13 @@
 """The choice: better than the default by more than the best of equals is by chance."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from edgeseg.settings import read_toml
 from edgeseg.tuning.journal import TrialRow
-from edgeseg.tuning.result import chance, choose_recipe, draw_trials
+from edgeseg.tuning.result import RECIPE, chance, choose_recipe, draw_trials, write_recipe
 from edgeseg.tuning.score import TrialScores
 from edgeseg.tuning.space import default_choices
 from edgeseg.tuning.trial import TrialResult
@@ -65,3 +68,9 @@ def test_without_another_recipe_nothing_is_said_to_be_best(tmp_path):
     assert "no other one" in found.line(DEFAULT) and "highest" not in found.line(DEFAULT)
     draw_trials(tmp_path / "trials.png", rows, found.recipe)
     assert (tmp_path / "trials.png").stat().st_size > 1000
+
+
+def test_a_recipe_is_read_back_with_any_path(tmp_path):
+    textures = Path("stoffe/größe 🙂")
+    write_recipe(tmp_path / RECIPE, {"textures": textures, "head": True, "ema": None}, "chosen")
+    assert read_toml(tmp_path / RECIPE) == {"textures": str(textures), "head": True}

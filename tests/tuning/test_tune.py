@@ -112,6 +112,15 @@ def test_a_refused_budget_binds_nothing(tuned, tmp_path):
     assert drawn.stat().st_mtime_ns > before, "other parts judge, and are drawn on"
 
 
+def test_half_drawn_judging_images_of_a_killed_process_are_removed(tuned, tmp_path):
+    left = tmp_path / "out" / ".judge-left"
+    left.mkdir(parents=True)
+    (left / "000.png").touch()
+    with fails(ConfigError, "tune/too-short"):
+        tuned(minutes=0.1, out=tmp_path / "out")
+    assert not left.exists()
+
+
 def test_trials_are_not_written_among_the_photos(tuned, parts):
     with fails(ConfigError, "tune/out-in-data"):
         tuned(out=parts / "train" / "good" / "out")
