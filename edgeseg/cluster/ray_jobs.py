@@ -33,7 +33,7 @@ STRANDED_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sent(Generic[J]):
+class _SentJob(Generic[J]):
     job: J
     order: Order
     key: str
@@ -73,7 +73,7 @@ class Ray:
     ) -> bool:
         """Run all jobs; returns whether a stop request ended this early."""
         with stop_requests() as stop:
-            running: dict[Any, _Sent[J]] = {}
+            running: dict[Any, _SentJob[J]] = {}
             try:
                 self._run(deque(jobs), work, on_end, log_file, running, stop)
             finally:
@@ -87,7 +87,7 @@ class Ray:
         work: Callable[[J], None],
         on_end: Callable[[J, Failure | None], None],
         log_file: Callable[[J], Path] | None,
-        running: dict[Any, _Sent[J]],
+        running: dict[Any, _SentJob[J]],
         stop: Stop,
     ) -> None:
         fitting = time.monotonic()
@@ -101,7 +101,7 @@ class Ray:
                     receive(order, result, log_file(job) if log_file else None)
                     on_end(job, result.failure)
                     continue
-                running[self._submit(order, key)] = _Sent(job=job, order=order, key=key)
+                running[self._submit(order, key)] = _SentJob(job=job, order=order, key=key)
             ended, _ = self.ray.wait(list(running), timeout=POLL_S) if running else ([], [])
             for reference in ended:
                 sent = running.pop(reference)
