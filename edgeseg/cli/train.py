@@ -102,6 +102,7 @@ def train(
             "--name": name,
             "--resume": resume,
             "--overwrite": overwrite,
+            "--no-preview": not preview,
         }
         alone |= {"--add": add, "--continue-run": continue_run, "--track": track}
         return train_products(

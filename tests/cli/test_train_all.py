@@ -11,6 +11,7 @@ import pytest
         ("--all", "products", "--name", "cap"),
         ("photos", "--all", "products"),
         ("--all", "products", "--track", "tensorboard"),
+        ("--all", "products", "--no-preview"),
     ],
 )
 def test_flags_that_would_be_ignored_are_refused(run, tmp_path, words):
