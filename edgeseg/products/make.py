@@ -7,7 +7,6 @@ goes on where it stopped. What was made of others is kept in earlier/.
 import os
 import shutil
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,15 +111,16 @@ def _keep_earlier(run: Path) -> None:
         return
     kept = run / EARLIER / (result.key[:12] or "unknown")
     if not (kept / RESULT).is_file():
-        left = shutil.ignore_patterns(EARLIER, REPLACEMENT, ".part-*", "*.log")
-        shutil.copytree(run, kept, ignore=left, copy_function=_link, dirs_exist_ok=True)
+        left = shutil.ignore_patterns(EARLIER, REPLACEMENT, ".part-*", "*.log", RESULT)
+        shutil.rmtree(kept, ignore_errors=True)  # of a killed process
+        shutil.copytree(run, kept, ignore=left, copy_function=_link)
+        _link(str(run / RESULT), str(kept / RESULT))  # the last one marks the others as complete
     log.info(f"{shown(run)}: settings or photos have changed; the model of before: {shown(kept)}")
 
 
 def _link(source: str, target: str) -> None:
     """Link a file: every writer replaces files, so the linked one keeps its content."""
-    with suppress(FileExistsError):
-        try:
-            os.link(source, target)
-        except OSError:  # another file system, or one without hard links
-            shutil.copy2(source, target)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target)

@@ -7,19 +7,22 @@
         begun.json              which settings and photos are being trained on, until then
         earlier/<key>/          what was made of other settings or photos
 
-`key` is a hash of the settings and of all files, so the same command makes nothing twice.
+`key` is a hash of the settings and of the data set with its boxes and the files that settings name
+(of a folder of textures its path), so the same command makes nothing twice.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeseg.data.defective.boxes import BOXES
 from edgeseg.data.layouts import Dataset
 from edgeseg.files import cannot_read, sha256, write_atomic
 from edgeseg.recipes import TrainConfig
@@ -76,16 +79,18 @@ class ProductResult:
 
 
 def content_key(dataset: Dataset, config: TrainConfig, rate: float) -> str:
-    """Return the hash of settings and of all photos and masks of a data set."""
+    """Return the hash of settings and of all photos and masks of a data set, wherever it is."""
     settings = config.to_json() | {"false_reject_rate": rate}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     samples = (*dataset.train, *(dataset.held or ()), *dataset.test)
     files = {path for sample in samples for path in (sample.path, sample.mask) if path is not None}
     named = {name: getattr(config, name) for name in ("roi", "ignore", "locate", "teacher_weights")}
+    named["boxes"] = dataset.root / BOXES
     files |= {path for path in named.values() if path is not None and path.is_file()}
     for path in sorted(files):
         try:
-            digest.update(f"\n{path.name if path.is_absolute() else path} {sha256(path)}".encode())
+            inside = os.path.relpath(path, dataset.root)
+            digest.update(os.fsencode(f"\n{inside} {sha256(path)}"))
         except OSError as error:
             raise cannot_read(path, error) from error
     return digest.hexdigest()

@@ -38,7 +38,7 @@ from edgeseg.products.product import (
 from edgeseg.products.summary import ProductsReport
 from edgeseg.recipes import TrainConfig
 from edgeseg.text import counted
-from edgeseg.training.folder import check_run_name
+from edgeseg.training.folder import check_run_name, unfinished
 
 ROOM = 256 << 20  # bytes of disk for a product: weights, two checkpoints, graph, engine, report
 
@@ -79,7 +79,7 @@ def train_all(
             remedy="free disk space, or --runs-dir FOLDER on another disk",
             code="products/no-room",
         )
-        order = [path.name for path in subfolders(folder)]
+        order = [path.name for path in _places(folder, runs_dir)]
         results |= finished
         report = ProductsReport(folder=folder, runs=runs_dir, order=order, results=results)
         report.update()
@@ -101,7 +101,7 @@ def _find(
     """Return the products that can be trained, and the others as failed results."""
     from edgeseg.training.prepare import split_samples
 
-    places = subfolders(folder)
+    places = _places(folder, runs_dir)
     if not places:
         raise DataError(
             f"no product folders in {shown(folder)} (expected one folder of photos for each)",
@@ -138,6 +138,12 @@ def _find(
     return products, failed
 
 
+def _places(folder: Path, runs_dir: Path) -> list[Path]:
+    """Return the product folders in a folder, which may have the runs beside them."""
+    runs = runs_dir.resolve()
+    return [path for path in subfolders(folder) if path.resolve() != runs]
+
+
 def _check_names(places: Sequence[Path]) -> None:
     """ConfigError (`products/names-clash`) for names that some file systems do not tell apart."""
     seen: dict[str, str] = {}
@@ -156,7 +162,8 @@ def _check_names(places: Sequence[Path]) -> None:
 def _check_own(product: Product) -> None:
     """ConfigError (`products/run-exists`) for a run that `train --all` has not made."""
     run = product.folder
-    if (run / CARD).is_file() and not any((run / name).is_file() for name in (RESULT, BEGUN)):
+    trained = (run / CARD).is_file() or unfinished(run) is not None
+    if trained and not any((run / name).is_file() for name in (RESULT, BEGUN)):
         raise ConfigError(
             f"{shown(run)} is a run that was trained by itself, and is kept",
             remedy="--runs-dir FOLDER for the runs of all products",

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from edgeseg.cards import CARD, ModelCard, read_card
+from edgeseg.cards import CARD, WEIGHTS, ModelCard, read_card
 from edgeseg.data.layouts import open_dataset
 from edgeseg.data.parts import write_parts
 from edgeseg.files import sha256
@@ -14,7 +14,16 @@ from edgeseg.recipes import TrainConfig
 
 pytest.importorskip("torch")
 from edgeseg.products import make
-from edgeseg.products.product import BEGUN, RESULT, Product, content_key, read_result, write_begun
+from edgeseg.products.product import (
+    BEGUN,
+    RESULT,
+    Product,
+    ProductResult,
+    content_key,
+    read_result,
+    write_begun,
+    write_result,
+)
 
 CONFIG = TrainConfig(
     profile="edge",
@@ -33,6 +42,27 @@ def product_of(data, folder, config=CONFIG):
     return Product(
         name="plates", data=data, folder=folder, config=config, given=GIVEN, rate=0.4, key=key
     )
+
+
+@pytest.mark.parametrize("stop", [CARD, WEIGHTS, "engines/plates.onnx"])
+def test_what_a_killed_process_kept_of_before_is_completed(tmp_path, monkeypatch, stop):
+    run, link = tmp_path / "plates", make._link
+    for name in (CARD, WEIGHTS, "engines/plates.onnx"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(name)
+    write_result(run, ProductResult(name="plates", state="shipped", key="before"))
+
+    def killed(source, target):
+        if source == str(run / stop):
+            raise KeyboardInterrupt
+        link(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(make, "_link", killed)
+        make._keep_earlier(run)
+    make._keep_earlier(run)
+    kept = run / "earlier" / "before"
+    assert (kept / stop).read_text() == stop and read_result(kept).key == "before"
 
 
 @pytest.mark.slow

@@ -3,15 +3,19 @@
 import json
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgeseg.cluster.config import ExecutorConfig
 from edgeseg.data.images import write_png
+from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import ConfigError, DataError, EdgesegError, GateFailed, Interrupted, WriteError
+from edgeseg.products.product import content_key
 from edgeseg.products.products import train_all
 from edgeseg.products.summary import ProductsReport
+from edgeseg.recipes import TrainConfig
 from tests.kit.errors import fails
 from tests.products.conftest import pretend, write_product
 
@@ -108,13 +112,40 @@ def test_what_cannot_be_shipped_is_told_before_it_is_trained(line, tmp_path, sai
     ]
 
 
-def test_a_run_of_ones_own_is_not_overwritten(line, tmp_path):
+@pytest.mark.parametrize("name", ["card.json", "resume.safetensors"])
+def test_a_run_of_ones_own_is_not_overwritten(line, tmp_path, name):
     own = tmp_path / "runs" / "bottle"
     own.mkdir(parents=True)
-    (own / "card.json").write_text("{}")
+    (own / name).write_text("{}")
     report = run(line, tmp_path / "runs")
     assert states(report)["bottle"] == "failed" and "--runs-dir" in report.results["bottle"].remedy
-    assert (own / "card.json").read_text() == "{}"
+    assert [path.name for path in own.iterdir()] == [name]
+
+
+def test_the_folder_of_the_runs_is_no_product(line, monkeypatch):
+    monkeypatch.chdir(line)
+    for _ in range(2):
+        assert [*states(run(Path(), Path("runs")))] == ["bottle", "corrupt", "useless"]
+
+
+def test_the_key_follows_photos_and_labels_and_not_the_place(tmp_path, monkeypatch):
+    config = TrainConfig(profile="edge")
+    good = write_product(tmp_path / "a" / "bottle") / "good"
+    for place in ("train/good", "test/good", "test/scratch"):
+        shutil.copytree(good, tmp_path / "b" / "bottle" / place)
+
+    def key(root):
+        return content_key(open_dataset(root), config, 0.1)
+
+    before = key(tmp_path / "b" / "bottle")
+    monkeypatch.chdir(tmp_path / "b")
+    assert key(Path("bottle")) == before
+    shutil.copytree(tmp_path / "b" / "bottle", tmp_path / "c" / "bottle")
+    assert key(tmp_path / "c" / "bottle") == before
+    Path("bottle/test/scratch").rename("bottle/test/stain")
+    assert key(tmp_path / "b" / "bottle") != before
+    (tmp_path / "c" / "bottle" / "boxes.csv").touch()
+    assert key(tmp_path / "c" / "bottle") != before
 
 
 def test_names_that_clash_no_products_and_a_full_disk_stop_before_all(line, tmp_path, monkeypatch):
