@@ -141,9 +141,9 @@ class Gpio(Closing):
                     if pulse.until and now >= pulse.until:
                         self._set(name, 0.0)
                 ends = [pulse.until for pulse in self._pulses.values() if pulse.until]
-                if self._config.ready is not None and now >= due:
+                if now >= due:
                     due = now + BEAT
-                    if now - self._beaten < PATIENCE:
+                    if self._config.ready is not None and now - self._beaten < PATIENCE:
                         level = not level
                         self._write(self._config.ready, active=level)
                 self._changed.wait(max(min([*ends, due, now + POLL]) - now, 0.0))

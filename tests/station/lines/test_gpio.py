@@ -1,5 +1,6 @@
 """Lines on a chip made here; tests/station/test_real_gpio.py has the kernel's."""
 
+import threading
 import time
 from itertools import pairwise
 from types import SimpleNamespace
@@ -110,6 +111,20 @@ def test_ready_stands_still_when_the_station_does(chip, monkeypatch):
     levels = chip.levels(3)
     assert all(one != other for one, other in pairwise(levels[:-1]))
     assert levels[-1] is False
+
+
+def test_the_thread_sleeps_also_without_a_ready_line(chip, monkeypatch):
+    waits = []
+
+    class Noted(threading.Condition):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(threading, "Condition", Noted)
+    with opened():
+        assert until(lambda: [each for each in waits if each is not None])
+    assert all(each is None or each > 0 for each in waits)
 
 
 def test_an_edge_asks_for_a_frame(chip):
