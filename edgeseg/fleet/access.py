@@ -27,10 +27,8 @@ from edgeseg.fleet.reference import Reference
 from edgeseg.station.outputs.credentials import is_loopback, read_secret, tls_context
 
 DOCKER = "DOCKER_CONFIG"
-TOKEN_SECONDS, SPARE = (
-    60,
-    20,
-)  # of a token without `expires_in`; before its end another is asked for
+TOKEN_SECONDS, LONGEST_TOKEN = 60, 86_400  # of a token without `expires_in`; of any
+SPARE = 20  # seconds before its end another one is asked for
 _PARAMETER = re.compile(r'([A-Za-z]+)="([^"\\]*)"')
 _VISIBLE = re.compile(r"[!-~]{1,16384}")
 
@@ -132,7 +130,7 @@ class Entrance:
                 remedy="look at the log of the token service",
                 code="registry/answer",
             )
-        return token, float(life) if isinstance(life, int | float) else TOKEN_SECONDS
+        return token, min(life, LONGEST_TOKEN) if isinstance(life, int | float) else TOKEN_SECONDS
 
 
 def refused(reference: Reference, status: int) -> RegistryError:
@@ -170,7 +168,10 @@ def _basic(registry: str, access: RegistryAccess) -> str:
 
 
 def _of_docker(registry: str) -> str:
-    folder = Path(os.environ.get(DOCKER) or Path.home() / ".docker")
+    try:
+        folder = Path(os.environ.get(DOCKER) or Path.home() / ".docker")
+    except RuntimeError:  # a user without a home
+        return ""
     file = folder / "config.json"
     try:
         found = json.loads(file.read_bytes()[: 1 << 20])

@@ -79,6 +79,11 @@ def test_a_token_that_ends_is_replaced():
     assert sum(path.startswith("/token") for _, path, _ in peer.asked) == 2
 
 
+def test_a_token_for_longer_than_any_clock_has_numbers_is_a_token():
+    with token_server(expires_in=10**400) as peer:
+        assert client(peer.host).manifest("stable") is not None
+
+
 @pytest.mark.parametrize(
     ("realm", "code"),
     [
@@ -153,6 +158,16 @@ def test_http_needs_this_machine_or_an_explicit_setting():
 def test_what_cannot_be_used_is_named(settings, code):
     with fails(ConfigError, code):
         client("registry.test", **settings)
+
+
+def test_a_user_without_a_home_has_no_settings_of_docker(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("DOCKER_CONFIG")
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    with Peer(stable) as peer:
+        assert client(peer.host).manifest("stable") is not None
 
 
 def test_settings_of_docker_that_cannot_be_read_are_named(no_docker):
