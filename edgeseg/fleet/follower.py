@@ -45,7 +45,7 @@ from edgeseg.station.link import Link
 
 LONGEST_ATTEMPT = 4 * 3600.0  # seconds; the builder of TensorRT may take an hour
 LONGEST_SWITCH = 300.0  # seconds for the inspector to open a model
-LEAST_TRIALS, MOST_KILLED = 2, 3
+MOST_ENDED, MOST_KILLED = 2, 3  # trials and attempts, after which a model is refused
 SHORT, SHARE = 60.0, 0.1
 """A failed attempt of fewer seconds is tried again; a longer one may use this share of the time."""
 STEP = 0.1
@@ -79,11 +79,16 @@ class Follower:
         before = self._unwritten.get(recipe.name) or read_following(folder)
         state = self._state(folder, recipe, before)
         try:
+            current = read_current(folder)
+            if current.ended and state.settings != before.settings:
+                write_current(folder, replace(current, ended={}))
+            if current.trial:  # its follower has ended, or could not note the end
+                state = self._tried_again(recipe, state)
             wanted = self._wanted(recipe)
             if wanted not in (state.wanted, state.running):
                 log.info(f"recipe {recipe.name}: {recipe.follow} is now {wanted}")
             state = replace(state, wanted=wanted, answered=time.time(), problem="")
-            state = self._taken(recipe, state)
+            state = self._taken(folder, recipe, state)
         except EdgesegError as error:
             state = replace(state, problem=f"{error.problem} [{error.code}]")
         state = self._now(folder, state)
@@ -123,30 +128,28 @@ class Follower:
             raise registry.missing()
         return found
 
-    def _taken(self, recipe: RecipeConfig, state: Following) -> Following:
+    def _taken(self, folder: Path, recipe: RecipeConfig, state: Following) -> Following:
         """Take the wanted model if it is another one; return the state after it."""
-        folder = folder_of(self._config.folder, recipe.name)
-        if read_current(folder).trial:  # its follower has ended, or could not note the end
-            state = self._tried_again(recipe, state)
-        current, wanted = read_current(folder), state.wanted
-        if wanted == state.running:
+        if state.wanted == state.running:
             return state
-        if wanted in state.refused:
-            return replace(state, problem=f"{wanted} is not used: {state.refused[wanted]}")
-        if current.ended.get(wanted, 0) >= LEAST_TRIALS:
-            return _refused(state, "the inspector or the station ended during two trials")
+        reason = _refusal(folder, state)
+        state = _refused(state, reason) if reason else self._attempted(recipe, state)
+        self._clean(folder, state)
+        return state
+
+    def _attempted(self, recipe: RecipeConfig, state: Following) -> Following:
+        """Make the wanted model ready and try it, unless a pause is due; return the state after."""
         failed, end = self._pauses.get(recipe.name, (state, 0.0))
-        if failed.wanted == wanted and time.monotonic() < end:
+        if failed.wanted == state.wanted and time.monotonic() < end:
             return replace(state, problem=failed.problem)
         began = time.monotonic()
-        found = self._attempt(recipe, wanted)
+        found = self._attempt(recipe, state.wanted)
         if found is None and self._over:
             return state
         took = time.monotonic() - began
         state = self._outcome(recipe, state, found)
         if found is not None and found.outcome == "failed" and took >= SHORT:
             self._pauses[recipe.name] = state, time.monotonic() + took * (1 / SHARE - 1)
-        self._clean(folder, state)
         return state
 
     def _outcome(
@@ -274,6 +277,13 @@ class Follower:
             if path.is_dir() and path.name not in kept:
                 with suppress(OSError):
                     shutil.rmtree(path)
+
+
+def _refusal(folder: Path, state: Following) -> str:
+    """Return why the wanted model is not tried again; empty: it may be."""
+    if read_current(folder).ended.get(state.wanted, 0) >= MOST_ENDED:
+        return "the inspector or the station ended during two trials"
+    return state.refused.get(state.wanted, "")
 
 
 def _refused(state: Following, reason: str) -> Following:

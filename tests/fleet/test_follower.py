@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
-from edgeseg.errors import BuildError, DataError, WriteError
+from edgeseg.errors import BuildError, DataError, RegistryError, WriteError
 from edgeseg.fleet import attempt as attempt_module
 from edgeseg.fleet import follower as follower_module
 from edgeseg.fleet import pull as pull_module
@@ -161,7 +162,7 @@ def test_a_model_that_cannot_be_opened_is_rolled_back(tmp_path, place, followed,
 
 
 def test_two_trials_that_end_the_inspector_are_enough(tmp_path, place, followed, monkeypatch):
-    release(tmp_path / "new", place, limit=0.72)
+    digest = release(tmp_path / "new", place, limit=0.72)
     inspector = followed.inspector
     monkeypatch.setattr(inspector, "send", lambda message: inspector.start())  # it was killed
     for count in (1, 2):
@@ -169,6 +170,10 @@ def test_two_trials_that_end_the_inspector_are_enough(tmp_path, place, followed,
         assert sum(followed.current.ended.values()) == count
         assert (followed.limit, followed.current.trial) == (0.7, False)
     assert "ended during two trials" in followed.look().problem
+    assert followed.names == ["current.json", "following.json"]
+    monkeypatch.undo()
+    allow(followed.file, 0.2)  # another chance
+    assert Followed(followed.file).look().running == digest
 
 
 def test_a_trial_whose_follower_was_killed_is_begun_again(tmp_path, place, followed, monkeypatch):
@@ -189,10 +194,26 @@ def test_a_trial_whose_follower_was_killed_is_begun_again(tmp_path, place, follo
 
 def test_a_trial_that_was_begun_again_may_fail(tmp_path, place, followed):
     digest = release(tmp_path / "new", place, limit=0.72)
-    broken = FollowedModel(digest=digest, model="gone/plates.onnx")
+    name = f"{digest[7:19]}/plates.onnx"
+    (followed.folder / name).mkdir(parents=True)
+    broken = FollowedModel(digest=digest, model=name)
     write_current(followed.folder, replace(followed.current, now=broken, trial=True))
     assert "could not open it" in followed.look().problem
     assert (followed.limit, followed.current.now, followed.current.trial) == (0.7, None, False)
+    assert followed.names == ["current.json", "following.json"]
+
+
+def test_a_trial_is_begun_again_also_while_the_registry_is_down(
+    tmp_path, place, followed, monkeypatch
+):
+    digest = release(tmp_path / "new", place, limit=0.72)
+    followed.look()
+    write_current(followed.folder, replace(followed.current, trial=True))
+    down = RegistryError("down", remedy="wait", code="registry/unreachable")
+    monkeypatch.setattr(Follower, "_wanted", Mock(side_effect=down))
+    state = followed.look()
+    assert (state.running, followed.current.trial) == (digest, False)
+    assert state.problem == "down [registry/unreachable]"
 
 
 def test_that_a_trial_has_ended_is_noted_once_the_disk_has_space(
