@@ -5,13 +5,15 @@
     send       a blob that the registry does not have, asked for by HEAD, in one PUT or in chunks
     manifest   at most 1 MiB, checked against its digest
 
-Everything is tried again after a broken connection, 429 and 5xx, for `patience_s` seconds at most.
+Everything is tried again after a broken connection, 429 and 5xx, until `patience_s` seconds after
+the first of these, or after the last one that came with progress.
 Source: OCI distribution specification 1.1.
 """
 
 import errno
 import hashlib
 import http.client
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -284,17 +286,18 @@ class Registry:
         raise bad_answer(self._name, f"{answer.status} {words}".strip())
 
     def _tried(self, ask: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
-        """Try again until it works, or the patience is over without progress."""
-        pause, end, before = FIRST_PAUSE, time.monotonic() + self._patience, 0
+        """Try again until it works, or the patience is over since a failure without progress."""
+        pause, end, before = FIRST_PAUSE, math.inf, 0
         while True:
             try:
                 return ask()
             except (OSError, HTTPException, Unavailable) as error:
                 if getattr(error, "errno", None) in _OF_THIS_DISK:
                     raise
-                if (now := progress()) > before:
-                    before, pause, end = now, FIRST_PAUSE, time.monotonic() + self._patience
-                if _hopeless(error) or time.monotonic() + pause > end:
+                failed, now = time.monotonic(), progress()
+                if end == math.inf or now > before:
+                    before, pause, end = now, FIRST_PAUSE, failed + self._patience
+                if _hopeless(error) or failed + pause > end:
                     raise self._unreachable(error) from error
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

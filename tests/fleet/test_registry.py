@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -223,6 +224,26 @@ def test_an_upload_goes_nowhere_else(place):
     with Peer(answer) as peer, fails(RegistryError, "registry/answer"):
         client(peer.host).send(BLOB, DATA)
     assert [method for method, *_ in peer.asked if method == "PUT"] == []
+
+
+def test_an_upload_that_broke_after_a_long_time_is_sent_again(monkeypatch):
+    """The patience begins when something fails, not when the upload begins."""
+    now, puts = [1000.0], []
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None)
+    monkeypatch.setattr(module, "time", clock)
+
+    def answer(handler):
+        if handler.command == "HEAD":
+            return handler.send(404)
+        if handler.command == "POST":
+            return handler.send(202, Location="/upload")
+        puts.append(len(handler.body))
+        now[0] += 3600.0
+        return handler.send(201) if len(puts) > 1 else handler.connection.close()
+
+    with Peer(answer) as peer:
+        assert client(peer.host, patience_s=5.0).send(BLOB, DATA)
+    assert puts == [len(DATA)] * 2
 
 
 MANIFESTS = {
