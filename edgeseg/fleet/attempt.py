@@ -77,11 +77,11 @@ def key_of(config: StationConfig) -> Path | None:
 
 def attempt(file: Path, recipe_name: str, digest: str) -> Attempted:
     """Make a model ready; never raises an EdgesegError."""
-    config = read_station(file)
-    recipe = config.recipe_named(recipe_name)
-    if recipe is None:
-        return Attempted(outcome="failed", reason=f"recipe {recipe_name} is gone")
     try:
+        config = read_station(file)
+        recipe = config.recipe_named(recipe_name)
+        if recipe is None:
+            return Attempted(outcome="failed", reason=f"recipe {recipe_name} is gone")
         return _attempt(file, config, recipe, digest)
     except EdgesegError as error:
         reason = f"{error.problem} [{error.code}]"

@@ -14,7 +14,6 @@ from edgeseg.errors import BuildError, DataError, RegistryError, WriteError
 from edgeseg.fleet import attempt as attempt_module
 from edgeseg.fleet import follower as follower_module
 from edgeseg.fleet import pull as pull_module
-from edgeseg.fleet.attempt import Attempted
 from edgeseg.fleet.follower import Follower
 from edgeseg.station.following.current import Followed as FollowedModel
 from edgeseg.station.following.current import write_current
@@ -314,6 +313,13 @@ def test_attempts_that_end_without_a_word_are_counted(tmp_path, place, followed)
     assert [problem.count("not used yet") for problem in problems] == [1, 1, 0, 0]
 
 
+def test_a_file_that_was_changed_meanwhile_is_a_failed_attempt(tmp_path, place):
+    file = follow(tmp_path / "station", place)
+    assert attempt_module.attempt(file, "other", "sha256:0").reason == "recipe other is gone"
+    file.write_text("nonsense")
+    assert attempt_module.attempt(file, "plates", "sha256:0").outcome == "failed"
+
+
 def test_an_attempt_ends_with_its_follower(tmp_path, place, followed):
     command = [sys.executable, "-m", "edgeseg.fleet.attempt", followed.file, "plates", "sha256:0"]
     pipe = subprocess.PIPE
@@ -397,7 +403,3 @@ def _manifest(place):
 
     host, _, name = place.partition("/")
     return client(host, name).manifest("stable")[0]
-
-
-def test_an_outcome_is_read_back():
-    assert Attempted(outcome="ready").reason == ""
