@@ -57,7 +57,15 @@ def verify(registry: Registry, digest: str, tag: str, key: Path) -> int:
     """Return when a manifest was signed under a tag, in seconds since 1970.
 
     RegistryError (`registry/signature`): it was not signed by this key, or for something else.
+    ConfigError (`registry/no-tag`): a reference by its digest alone.
     """
+    if not tag:
+        place = f"{registry.reference.registry}/{registry.reference.repository}"
+        raise ConfigError(
+            f"{place}@{digest} has no tag, of which a signature could be",
+            remedy=f"{place}:TAG@{digest}",
+            code="registry/no-tag",
+        )
     return _signed_at(registry, digest, tag, public_key(key))
 
 

@@ -65,6 +65,14 @@ def test_what_nobody_has_signed_is_not_pulled(tmp_path, place, keys):
     assert not (tmp_path / "to").exists()
 
 
+def test_a_signature_is_looked_for_under_a_tag(tmp_path, place, keys):
+    digest = release(tmp_path / "m", place, sign=keys / "plant.key")
+    config = PullConfig(key=keys / "plant.pub", to=tmp_path / "to", retry=0)
+    assert pull(f"{place}@{digest}", config).digest == digest
+    with fails(ConfigError, "registry/no-tag"):
+        pull(f"{place.removesuffix(':stable')}@{digest}", config)
+
+
 def test_a_station_refuses_an_older_signature(tmp_path, place, keys, monkeypatch):
     fleet = f'key = "{keys}/plant.pub"\n'
     file = follow(tmp_path / "station", place, fleet=fleet)
