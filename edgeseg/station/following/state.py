@@ -1,13 +1,11 @@
 """How following does, for the metrics and for the follower's next start: FOLDER/models/RECIPE."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edgeseg.files import write_atomic
 from edgeseg.schema import bounded, build, parse, read_text
-from edgeseg.station.following.current import MODELS
 
 FILE = "following.json"
 
@@ -44,9 +42,3 @@ def read_following(folder: Path) -> Following:
 def write_following(folder: Path, state: Following) -> None:
     """Replace the state; WriteError: it stays as it was."""
     write_atomic(folder / FILE, (json.dumps(asdict(state), indent=1) + "\n").encode())
-
-
-def all_following(station: Path) -> Iterator[tuple[str, Following]]:
-    """Yield recipe and state; station: the folder of its state."""
-    for path in sorted((station / MODELS).glob(f"*/{FILE}")):
-        yield path.parent.name, read_following(path.parent)

@@ -69,6 +69,8 @@ class OutputContext:
     """Sends a command to the inspector, see inspector.py; never waits, and returns nothing."""
     state: Callable[[], StationState] = StationState
     """Returns the newest state, in which the answers to commands are; for any thread."""
+    following: tuple[str, ...] = ()
+    """The recipes that follow a tag."""
     trial: bool = False
     """Whether an output is only opened and closed, perhaps while the station runs."""
 
@@ -88,6 +90,7 @@ class OutputContext:
             base=config.base,
             cameras=tuple(each.name for each in config.camera),
             recipes=tuple(each.name for each in config.recipe),
+            following=tuple(each.name for each in config.recipe if each.follow),
             command=command,
             state=state,
         )

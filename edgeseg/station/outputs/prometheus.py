@@ -13,7 +13,8 @@ from wsgiref.simple_server import WSGIServer
 
 from edgeseg.machine.state import StateReader
 from edgeseg.packages.extras import require
-from edgeseg.station.following.state import all_following
+from edgeseg.station.following.current import folder_of
+from edgeseg.station.following.state import read_following
 from edgeseg.station.inspection import BUCKETS
 from edgeseg.station.outputs.address import cannot_listen, host_port
 from edgeseg.station.outputs.base import Indicator, OutputContext, StationState
@@ -165,7 +166,8 @@ class PrometheusOutput(Indicator):
             "When the registry last answered",
             labels=["recipe"],
         )
-        for recipe, found in all_following(self.context.folder):
+        for recipe in self.context.following:
+            found = read_following(folder_of(self.context.folder, recipe))
             failing.add_metric([recipe], float(bool(found.problem)))
             answered.add_metric([recipe], found.answered)
         yield from (failing, answered)

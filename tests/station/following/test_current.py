@@ -16,7 +16,7 @@ from edgeseg.station.following.current import (
     settle,
     write_current,
 )
-from edgeseg.station.following.state import Following, all_following, read_following
+from edgeseg.station.following.state import Following, read_following
 from edgeseg.station.following.state import write_following as write_state
 from edgeseg.station.lines.recipes import Recipes
 from tests.kit.errors import fails
@@ -95,9 +95,9 @@ def test_a_recipe_that_follows_has_no_thresholds(station):
     assert "follows a tag and has image_threshold" in error.value.problem
 
 
-def test_the_state_is_read_back_and_found_for_the_metrics(tmp_path):
+def test_the_state_is_read_back(tmp_path):
     state = Following(running=OLD.digest, wanted=NEW.digest, problem="no", refused={"a": "b"})
     folder = folder_of(tmp_path, "plates")
     assert read_following(folder) == Following()
     write_state(folder, state)
-    assert list(all_following(tmp_path)) == [("plates", state)]
+    assert read_following(folder) == state

@@ -4,10 +4,13 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edgeseg.station.following.current import folder_of
+from edgeseg.station.following.state import Following, write_following
 from edgeseg.station.inspection import BUCKETS
 from edgeseg.station.outputs.base import Lamp, StationState
 from edgeseg.station.outputs.kinds import output_kind
@@ -54,7 +57,8 @@ def test_who_asks_too_often_is_refused(scraped, monkeypatch):
 def scraped(tmp_path):
     """Return a function that shows a state and reads the metrics."""
     kind = output_kind("prometheus")
-    output = kind(kind.Settings(address="127.0.0.1:0"), make_context(tmp_path))
+    context = replace(make_context(tmp_path), following=("plates",))
+    output = kind(kind.Settings(address="127.0.0.1:0"), context)
     output.open()
     server, _ = output._server
 
@@ -84,6 +88,17 @@ def test_the_state_is_served(scraped):
     ):
         assert line in lines
     assert not [line for line in lines if 'behind{output="page"' in line]
+
+
+def test_only_recipes_that_follow_a_tag_are_watched(tmp_path, scraped):
+    for recipe in ("plates", "gone"):  # the file does not name the second any more
+        state = Following(problem="refused", answered=5.0)
+        write_following(folder_of(tmp_path, recipe), state)
+    lines = [line for line in scraped(STATE).splitlines() if line.startswith("edgeseg_model_")]
+    assert lines == [
+        'edgeseg_model_failing{recipe="plates"} 1.0',
+        'edgeseg_model_answered_timestamp_seconds{recipe="plates"} 5.0',
+    ]
 
 
 def test_before_the_first_status_it_is_down(scraped):
