@@ -1,5 +1,6 @@
 """Writes a commented station file for the cameras and the engine that this machine has."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ folder = "station"            # journal, evidence and state, beside this file
 
 [[recipe]]                    # what judges a part; the first one is used at the start
 name = "default"
-model = "{model}"
+model = {model}
 # image_threshold = 1.0       # [default: the model's]
 # rule = "area:200"           # score, region, area:200 or count:3 [default: the model's]
 
@@ -81,7 +82,8 @@ def write_example(file: Path) -> ExampleReport:
         CAMERA.format(name=f"camera-{place}", source=f'"{source}" ')
         for place, source in enumerate(sources)
     )
-    text = TEXT.format(file=file, model=model, cameras=cameras)
+    quoted_model = json.dumps(model, ensure_ascii=False)  # as TOML has it
+    text = TEXT.format(file=shown(file), model=quoted_model, cameras=cameras)
     try:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)

@@ -39,6 +39,17 @@ def test_an_engine_beside_the_file_is_named_from_there(tmp_path, no_usb_cameras,
     assert (file.parent / recipe.model).is_file()
 
 
+def test_names_with_special_characters_are_quoted(tmp_path, no_usb_cameras, monkeypatch):
+    monkeypatch.setattr(device, "load_aravis", without_aravis)
+    (tmp_path / "engines").mkdir()
+    name = 'Deckel 5" groß.onnx'
+    write_engine(
+        tmp_path / "engines" / name, red_graph().SerializeToString(), CARD, runtime="onnxruntime"
+    )
+    (recipe,) = read_station(write_example(tmp_path / "line\n3.toml").file).recipe
+    assert recipe.model == f"engines/{name}"
+
+
 def test_without_a_camera_the_file_has_a_software_camera(tmp_path, monkeypatch, no_usb_cameras):
     monkeypatch.setattr(device, "load_aravis", without_aravis)
     written = write_example(tmp_path / "station.toml")
