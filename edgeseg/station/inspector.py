@@ -5,7 +5,7 @@
 Commands, of the gateway's outputs:
 
     {"command": "recipe", "recipe": NAME, "camera": NAME}     camera: all of them without it
-    {"command": "trigger", "camera": NAME, "part": TEXT}
+    {"command": "trigger", "camera": NAME, "part": TEXT}      without: all that take triggers
     {"command": "part", "part": TEXT, "camera": NAME}         of the next wire trigger
     {"command": "stop", "by": WHO, "reason": TEXT}            no part is OK until
     {"command": "start", "by": WHO}                           the same one starts it
@@ -44,6 +44,7 @@ from edgeseg.station.lines.recorder import Desk, Recorder
 from edgeseg.station.link import Link
 from edgeseg.station.page.preview import Preview
 from edgeseg.station.stops import KeptStops
+from edgeseg.stream.source.base import TriggerId
 from edgeseg.stream.watchdog import Watchdog
 
 STATUS_EVERY = 0.5  # seconds
@@ -184,9 +185,7 @@ class Inspector(Closing):
 
     def _ask(self, camera: str) -> None:
         """Ask the camera of a wire for a frame, or all that take triggers by program."""
-        for line in self._meant({"camera": camera}):
-            if camera or line.takes_triggers:
-                line.trigger()
+        self._trigger({"camera": camera})
 
     def _tell(self, taken: Inspection) -> None:
         """Tell the gateway what to show, before it is on the disk; called by `append`."""
@@ -218,8 +217,7 @@ class Inspector(Closing):
                 line.switch(str(message.get("recipe", "")))
                 log.info(f"camera {line.camera.name}: recipe {line.recipe}, by {by}")
         elif name == "trigger":
-            asked = [line.trigger(part) for line in self._meant(message)]
-            return {"trigger": asked[0].number}
+            return {"trigger": self._trigger(message, part).number}
         elif name == "part":
             for line in self._meant(message):
                 line.name_part(part)
@@ -235,6 +233,13 @@ class Inspector(Closing):
                 code="station/command",
             )
         return None
+
+    def _trigger(self, message: dict[str, Any], part: str = "") -> TriggerId:
+        """Ask the named camera for a frame, or all that take triggers; return the first trigger."""
+        meant = self._meant(message)
+        lines = [line for line in meant if line.takes_triggers]
+        asked = [line.trigger(part) for line in lines or meant]
+        return asked[0]
 
     def _start(self, by: str) -> None:
         self._stops.pop(by, None)

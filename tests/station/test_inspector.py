@@ -58,6 +58,16 @@ def test_the_line_runs_again_when_the_output_that_stopped_it_is_no_longer_requir
         assert inspector.status()["stopped"] == "page; dead"
 
 
+def test_a_trigger_without_a_camera_is_for_those_that_take_one(tmp_path):
+    with inspecting(tmp_path) as (inspector, _):
+        for camera in ("", "side", "top"):
+            inspector._take({"command": "trigger", "camera": camera})
+        every, side, top = inspector.status()["answers"]
+        assert (every["trigger"], every["error"]) == (1, "")
+        assert (side["trigger"], side["error"]) == (2, "")
+        assert "takes no triggers" in top["error"]
+
+
 def test_a_stop_outlives_both_processes(tmp_path):
     with inspecting(tmp_path) as (inspector, _):
         for by in ("page", "output mqtt"):  # the output is not required any more
