@@ -26,8 +26,8 @@ def push(
     from edgeseg.api import graph_of
     from edgeseg.fleet.artifact import DONE
     from edgeseg.fleet.push import push as run_push
-    from edgeseg.fleet.reference import parse_reference
     from edgeseg.loading import find_model
+    from edgeseg.station.following.reference import parse_reference
 
     model, reference = (first, second) if second is not None else (None, first)
     parse_reference(reference)  # before a run is exported

@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 from edgeseg.errors import ConfigError, RegistryError
 from edgeseg.files import shown
 from edgeseg.fleet.http import address, exchange, read_json
-from edgeseg.fleet.reference import Reference
+from edgeseg.station.following.reference import Reference
 from edgeseg.station.outputs.credentials import is_loopback, read_secret, tls_context
 
 DOCKER = "DOCKER_CONFIG"

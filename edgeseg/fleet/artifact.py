@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeseg.errors import RegistryError
-from edgeseg.fleet.reference import DIGEST
 from edgeseg.fleet.registry import MANIFEST, Blob
 from edgeseg.schema import is_plain, parse
+from edgeseg.station.following.reference import DIGEST
 
 VENDOR = "application/vnd.edgeseg"
 MODEL, ENGINE, SIGNATURE = (f"{VENDOR}.{kind}.v1" for kind in ("model", "engine", "signature"))

@@ -26,13 +26,13 @@ from edgeseg.fleet.access import RegistryAccess
 from edgeseg.fleet.artifact import CARD, REPORT
 from edgeseg.fleet.gate import judge_model
 from edgeseg.fleet.pull import engine_for, folder_name, pull_model
-from edgeseg.fleet.reference import parse_reference
 from edgeseg.fleet.registry import Registry
 from edgeseg.fleet.signature import verify
 from edgeseg.log import install_handler, log
 from edgeseg.machine.threads import limit_threads
 from edgeseg.station.config import RecipeConfig, StationConfig, read_station
 from edgeseg.station.following.current import folder_of, read_current
+from edgeseg.station.following.reference import parse_reference
 
 OF_THE_MODEL = (ModelError, BuildError, EngineMismatch, GateFailed)
 """Errors that another attempt would end with, too; others may pass."""

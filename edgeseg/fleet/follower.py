@@ -28,7 +28,6 @@ from edgeseg.closing import leave
 from edgeseg.errors import EdgesegError
 from edgeseg.fleet.attempt import Attempted, access_of
 from edgeseg.fleet.pull import folder_name
-from edgeseg.fleet.reference import parse_reference
 from edgeseg.fleet.registry import Registry
 from edgeseg.log import log
 from edgeseg.schema import build, parse
@@ -40,6 +39,7 @@ from edgeseg.station.following.current import (
     read_current,
     write_current,
 )
+from edgeseg.station.following.reference import parse_reference
 from edgeseg.station.following.state import Following, read_following, write_following
 from edgeseg.station.link import Link
 

@@ -33,7 +33,6 @@ from edgeseg.fleet.artifact import (
 )
 from edgeseg.fleet.config import PullConfig
 from edgeseg.fleet.push import push_engine
-from edgeseg.fleet.reference import Reference, parse_reference
 from edgeseg.fleet.registry import Blob, Registry
 from edgeseg.fleet.signature import verify
 from edgeseg.fleet.variants import variants_for
@@ -41,6 +40,7 @@ from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.progress import task
 from edgeseg.runtime.engine_files import check_engine
+from edgeseg.station.following.reference import Reference, parse_reference
 
 FILES = {GRAPH: ".onnx", CARD: ".json", RANGES: ".json", REPORT: ".html"}
 """What is pulled of a model, and how its names end."""

@@ -31,7 +31,6 @@ from edgeseg.fleet.artifact import (
     side_tag,
 )
 from edgeseg.fleet.config import PushConfig
-from edgeseg.fleet.reference import Reference, parse_reference
 from edgeseg.fleet.registry import Blob, Registry, blob_of, digest_of, is_content
 from edgeseg.fleet.signature import sign
 from edgeseg.fleet.variants import variants_of
@@ -41,6 +40,7 @@ from edgeseg.quantize.calibration_file import ranges_path, read_ranges
 from edgeseg.runtime.engine_files import check_file
 from edgeseg.runtime.engine_pair import card_path, engine_path
 from edgeseg.runtime.onnx_card import read_onnx_card
+from edgeseg.station.following.reference import Reference, parse_reference
 
 NAME, WEIGHTS, VERSION = (f"com.edgeseg.{each}" for each in ("name", "weights", "version"))
 

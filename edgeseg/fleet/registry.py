@@ -29,7 +29,7 @@ from edgeseg.errors import RegistryError
 from edgeseg.files import replacing, sha256, shown
 from edgeseg.fleet.access import Entrance, RegistryAccess, refused
 from edgeseg.fleet.http import MOST, Unavailable, address, bad_answer, exchange, read_all
-from edgeseg.fleet.reference import DIGEST, Reference
+from edgeseg.station.following.reference import DIGEST, Reference
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0

@@ -30,6 +30,7 @@ from edgeseg.files import quoted, shown
 from edgeseg.schema import Invalid, bounded, build, schema_of
 from edgeseg.settings import read_toml
 from edgeseg.station.following.config import FleetConfig
+from edgeseg.station.following.reference import parse_reference
 from edgeseg.verdict.region_config import RegionConfig
 from edgeseg.verdict.rule import Rule
 
@@ -352,6 +353,11 @@ def _wrong_uses(found: StationConfig) -> Iterator[str]:
     """Yield what is wrong with what recipes, cameras and digital lines say of one another."""
     recipes, cameras = (", ".join(each.name for each in of) for of in (found.recipe, found.camera))
     for recipe in found.recipe:
+        if recipe.follow:
+            try:
+                parse_reference(recipe.follow)
+            except ConfigError as error:
+                yield f"recipe {recipe.name} follows an {error.problem}"
         own = [name for name in OF_A_MODEL if getattr(recipe, name) is not None]
         if recipe.follow and own:
             problem = f"recipe {recipe.name} follows a tag and has {', '.join(own)}"

@@ -7,8 +7,8 @@ import pytest
 
 from edgeseg.errors import ConfigError, RegistryError
 from edgeseg.fleet.access import Entrance, RegistryAccess, _akin
-from edgeseg.fleet.reference import parse_reference
 from edgeseg.fleet.registry import MANIFEST
+from edgeseg.station.following.reference import parse_reference
 from tests.kit.errors import fails
 from tests.kit.registry import Peer, client
 

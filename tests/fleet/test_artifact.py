@@ -6,8 +6,8 @@ import pytest
 
 from edgeseg.errors import RegistryError
 from edgeseg.fleet.artifact import ENGINE, MODEL, Artifact, read_artifact, side_tag
-from edgeseg.fleet.reference import TAG
 from edgeseg.fleet.registry import Blob, digest_of
+from edgeseg.station.following.reference import TAG
 from tests.kit.errors import fails
 
 BLOB = Blob("a/b", digest_of(b""), 0, "plates.onnx")

@@ -1,9 +1,5 @@
 """Following a tag: which model runs after whatever may happen on the way to it."""
 
-import json
-import os
-import signal
-import subprocess
 import sys
 from dataclasses import replace
 from unittest.mock import Mock
@@ -20,8 +16,7 @@ from edgeseg.station.following.current import write_current
 from tests.kit.evidence import label
 from tests.kit.followed import Followed, Here, follow, keep_frames, release
 from tests.kit.registry import DockerRegistry
-from tests.kit.stations import child, inspection, running, until
-from tests.station.test_supervisor import OUTPUT, lines
+from tests.kit.stations import inspection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a station needs Linux")
 
@@ -318,84 +313,6 @@ def test_a_file_that_was_changed_meanwhile_is_a_failed_attempt(tmp_path, place):
     assert attempt_module.attempt(file, "other", "sha256:0").reason == "recipe other is gone"
     file.write_text("nonsense")
     assert attempt_module.attempt(file, "plates", "sha256:0").outcome == "failed"
-
-
-def test_an_attempt_ends_with_its_follower(tmp_path, place, followed):
-    command = [sys.executable, "-m", "edgeseg.fleet.attempt", followed.file, "plates", "sha256:0"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
-        process.stdin.close()
-        assert process.wait(60) == 1 or b"outcome" in process.stdout.read()
-
-
-STEPS = (
-    "first blob begun",
-    "first blob there",
-    "all blobs there",
-    "manifest written",
-    "engine half built",
-    "engine without card",
-    "judged",
-    "trial noted",
-    "trial opened",
-    "kept",
-)
-
-
-def test_killed_at_every_step_the_model_of_before_runs_and_the_next_look_ends_it(tmp_path, place):
-    file = follow(tmp_path / "station", place)
-    keep_frames(file)
-    digest = release(tmp_path / "new", place, limit=0.72)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.kit.kill_steps", str(file)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert list(found) == list(STEPS)
-    for step, each in found.items():
-        assert each["signal"] == signal.SIGKILL, step
-        assert each["limit"] == (0.72 if step == "kept" else 0.7), step
-        assert (each["next_problem"], each["next_limit"]) == ("", 0.72), step
-        assert each["running"] == digest
-
-
-def test_a_station_takes_a_new_model_and_survives_what_is_killed(tmp_path, place, monkeypatch):
-    """The real processes, once; without `nice`, by which other tests would let them starve."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    first = release(tmp_path / "first", place, limit=0.72)
-    file = follow(tmp_path / "s", place, fleet="poll_s = 1\n", rest=OUTPUT)
-    file.write_text(file.read_text().replace("trial_s = 0", "trial_s = 4"))
-    keep_frames(file)
-    with running(file) as process:
-        followed = Followed(file, Follower)
-
-        def on_trial(digest):
-            current = followed.current
-            return current.now and current.now.digest == digest and current.trial
-
-        def kept(digest):
-            current = followed.current
-            return current.now and current.now.digest == digest and not current.trial
-
-        assert until(lambda: kept(first), 120)
-        inspector = child(process, "inspector")
-        second = release(tmp_path / "second", place, number=2)
-        assert until(lambda: on_trial(second), 120)
-        os.kill(child(process, "follower"), signal.SIGKILL)
-        assert until(lambda: kept(second), 60)
-        assert child(process, "inspector") == inspector
-        third = release(tmp_path / "third", place, number=3)
-        assert until(lambda: on_trial(third), 120)
-        os.kill(inspector, signal.SIGKILL)
-        assert until(lambda: followed.current.ended == {third: 1}, 60)
-        assert until(lambda: kept(third), 60)
-        assert followed.current.before.digest == second
-        count = len(lines(file))
-        assert until(lambda: len(lines(file)) > count + 5, 60)
-    boots = list(dict.fromkeys(each["boot"] for each in lines(file)))
-    for boot in boots:
-        numbers = [each["sequence"] for each in lines(file) if each["boot"] == boot]
-        assert numbers == list(range(1, len(numbers) + 1))
 
 
 def _manifest(place):

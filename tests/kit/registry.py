@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from edgeseg.fleet.access import RegistryAccess
-from edgeseg.fleet.reference import parse_reference
 from edgeseg.fleet.registry import Registry
+from edgeseg.station.following.reference import parse_reference
 from tests.kit.stations import until
 
 PROGRAM = shutil.which("docker-registry")

@@ -52,6 +52,7 @@ def test_what_is_not_given_has_a_default(tmp_path):
         ('name = "top"', 'name = "top"\nmode = "fast"', "mode"),
         ('name = "second"', 'name = "mqtt"', "mqtt"),
         ('model = "a.onnx"', 'modell = "a.onnx"', "model"),
+        ('model = "a.onnx"', 'model = "a.onnx"\nfollow = "a:b"', "recipe a follows an invalid"),
         ('[[camera]]\nname = "top"\nsource = "0"', "", "camera"),
         ("[[output]]", "[output]", "TOML"),
         ("[[recipe]]", "[page]\nport = 80\n[[recipe]]", "page.port"),

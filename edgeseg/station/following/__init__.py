@@ -1,1 +1,1 @@
-"""Recipes that follow a tag of a registry: their settings, and which model each runs now."""
+"""Recipes that follow a tag of a registry: the tag, the settings, and which model runs now."""

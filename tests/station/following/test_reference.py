@@ -3,7 +3,7 @@
 import pytest
 
 from edgeseg.errors import ConfigError
-from edgeseg.fleet.reference import Reference, parse_reference
+from edgeseg.station.following.reference import Reference, parse_reference
 from tests.kit.errors import fails
 
 DIGEST = "sha256:" + "0" * 64
