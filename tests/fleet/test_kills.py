@@ -81,21 +81,21 @@ def test_a_station_takes_a_new_model_and_survives_what_is_killed(tmp_path, place
         return current.now and current.now.digest == digest and not current.trial
 
     with running(file) as process:
-        assert until(lambda: kept(first), 300)
+        assert until(lambda: kept(first))
         inspector = child(process, "inspector")
         second = release(tmp_path / "second", place, number=2)
-        assert until(lambda: on_trial(second), 300)
+        assert until(lambda: on_trial(second))
         os.kill(child(process, "follower"), signal.SIGKILL)
-        assert until(lambda: kept(second), 300)
+        assert until(lambda: kept(second))
         assert child(process, "inspector") == inspector
         third = release(tmp_path / "third", place, number=3)
-        assert until(lambda: on_trial(third), 300)
+        assert until(lambda: on_trial(third))
         os.kill(inspector, signal.SIGKILL)
-        assert until(lambda: read_current(folder).ended == {third: 1}, 300)
-        assert until(lambda: kept(third), 300)
+        assert until(lambda: read_current(folder).ended == {third: 1})
+        assert until(lambda: kept(third))
         assert read_current(folder).before.digest == second
         count = len(lines(file))
-        assert until(lambda: len(lines(file)) > count + 5, 300)
+        assert until(lambda: len(lines(file)) > count + 5)
     boots = list(dict.fromkeys(each["boot"] for each in lines(file)))
     for boot in boots:
         numbers = [each["sequence"] for each in lines(file) if each["boot"] == boot]

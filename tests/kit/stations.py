@@ -60,8 +60,8 @@ def inspection(sequence=1, **changes):
     return Inspection(**(fields | changes))
 
 
-def until(condition, seconds=10.0):
-    """Wait for a condition; what it returned last."""
+def until(condition, seconds=120.0):
+    """Wait for a condition; what it returned last. A machine with other work takes its time."""
     end = time.monotonic() + seconds
     while not (found := condition()) and time.monotonic() < end:
         time.sleep(0.01)
@@ -77,7 +77,7 @@ def running(file, *words):
             yield process
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def child(process, name):

@@ -63,7 +63,7 @@ class Triton:
             self._process = subprocess.Popen(
                 self._command, env=self._variables, stdout=log, stderr=log
             )
-        ready = until(self._ready, 30)
+        ready = until(self._ready)
         assert ready, self.log.read_text(errors="replace")[:2000]
         return self
 

@@ -12,6 +12,12 @@ from tests.kit.errors import fails
 from tests.kit.stations import inspection, until
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A disk that other tests keep busy is none that does not answer."""
+    monkeypatch.setattr("edgeseg.station.journal.WAIT", 120.0)
+
+
 def sequences(path):
     with JournalReader(path) as reader:
         return [each.sequence for each in reader.after(0, 100_000)]
@@ -80,9 +86,11 @@ def test_a_full_disk_costs_no_record(tmp_path, monkeypatch, said):
     monkeypatch.setattr(Journal, "_write", failing)
     monkeypatch.setattr("edgeseg.station.journal.RETRY", 0.01)
     with Journal(tmp_path / FILE) as journal:
+        monkeypatch.setattr("edgeseg.station.journal.WAIT", 0.05)
         assert not journal.append(inspection(1))
         assert until(lambda: journal.trouble)
         assert not journal.append(inspection(2))
+        monkeypatch.setattr("edgeseg.station.journal.WAIT", 120.0)
         full[0] = False
         assert until(lambda: not journal.trouble)
         assert journal.append(inspection(3))
@@ -95,10 +103,11 @@ def test_a_disk_that_does_not_answer_is_waited_for_only_once(tmp_path, monkeypat
     write = Journal._write
 
     def frozen(self, batch):
-        answer.wait(10)
+        answer.wait(120)
         return write(self, batch)
 
     monkeypatch.setattr(Journal, "_write", frozen)
+    monkeypatch.setattr("edgeseg.station.journal.WAIT", 0.05)
     with Journal(tmp_path / FILE) as journal:
         assert not journal.append(inspection(1))
         answer.set()
@@ -107,7 +116,8 @@ def test_a_disk_that_does_not_answer_is_waited_for_only_once(tmp_path, monkeypat
 
 def test_whoever_shows_the_newest_record_does_not_wait_for_the_disk(tmp_path, monkeypatch):
     answer, write, told = threading.Event(), Journal._write, []
-    monkeypatch.setattr(Journal, "_write", lambda self, b: answer.wait(10) and write(self, b))
+    monkeypatch.setattr(Journal, "_write", lambda self, b: answer.wait(120) and write(self, b))
+    monkeypatch.setattr("edgeseg.station.journal.WAIT", 0.05)
     with Journal(tmp_path / FILE) as journal:
         journal.tell(taken=told.append)
         for number in range(1, 4):
@@ -175,8 +185,10 @@ def test_a_record_that_a_stop_loses_is_said(tmp_path, monkeypatch, said):
 
     monkeypatch.setattr(Journal, "_write", full)
     monkeypatch.setattr("edgeseg.station.journal.RETRY", 0.01)
+    monkeypatch.setattr("edgeseg.station.journal.WAIT", 0.05)
     with Journal(tmp_path / FILE) as journal:
         journal.append(inspection(1))
+        assert until(lambda: journal.trouble)
     assert [line for line in said if "are lost: 1" in line and "disk is full" in line]
 
 

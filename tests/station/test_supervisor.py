@@ -24,7 +24,7 @@ def test_all_photos_are_judged_and_told_in_order(tmp_path):
     cameras = {"top": {"source": str(tmp_path / "photos"), "mode": "file"}}
     file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
     with running(file) as process:
-        found = until(lambda: lines(file) if len(lines(file)) == 5 else None, 60)
+        found = until(lambda: lines(file) if len(lines(file)) == 5 else None)
     assert process.returncode == 0
     verdicts = [each["verdict"] for each in found]
     assert verdicts == ["good", "good", "anomalous", "good", "anomalous"]
@@ -36,12 +36,12 @@ def test_a_killed_process_comes_back_and_no_record_is_lost(tmp_path, victim):
     cameras = {"top": {"source": "test://64x48@20"}, "side": {"source": "test://32x32@10"}}
     file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
     with running(file) as process:
-        assert until(lambda: len(lines(file)) > 20, 60)
+        assert until(lambda: len(lines(file)) > 20)
         first = child(process, victim)
         os.kill(first, signal.SIGKILL)
-        assert until(lambda: child(process, victim) not in (None, first), 30)
+        assert until(lambda: child(process, victim) not in (None, first))
         before = len(lines(file))
-        assert until(lambda: len(lines(file)) > before + 20, 60)
+        assert until(lambda: len(lines(file)) > before + 20)
     found = lines(file)
     once = list(dict.fromkeys(each["id"] for each in found))
     assert once == list(range(1, len(once) + 1))
@@ -56,11 +56,11 @@ def test_a_new_file_is_read_without_an_end(tmp_path):
     cameras = {"top": {"source": "test://64x48@20"}}
     file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
     with running(file) as process:
-        assert until(lambda: len(lines(file)) > 5, 60)
+        assert until(lambda: len(lines(file)) > 5)
         inspector = child(process, "inspector")
         file.write_text(file.read_text().replace('"plates"', '"second"'))
         process.send_signal(signal.SIGHUP)
-        assert until(lambda: lines(file)[-1]["recipe"] == "second", 30)
+        assert until(lambda: lines(file)[-1]["recipe"] == "second")
         assert child(process, "inspector") == inspector
     found = lines(file)
     assert [each["sequence"] for each in found] == list(range(1, len(found) + 1))
@@ -79,7 +79,7 @@ def test_a_wrong_file_changes_nothing(tmp_path, wrong):
     cameras = {"top": {"source": "test://64x48@20"}}
     file = write_station(tmp_path, cameras=cameras, rest=OUTPUT)
     with running(file) as process:
-        assert until(lambda: len(lines(file)) > 5, 60)
+        assert until(lambda: len(lines(file)) > 5)
         before = child(process, "inspector"), child(process, "gateway")
         text = file.read_text()
         file.write_text(
@@ -91,7 +91,7 @@ def test_a_wrong_file_changes_nothing(tmp_path, wrong):
         said = iter(process.stderr.readline, "")
         assert any("not taken" in line or "stay as they were" in line for line in said)
         count = len(lines(file))
-        assert until(lambda: len(lines(file)) > count + 10, 30)
+        assert until(lambda: len(lines(file)) > count + 10)
         assert (child(process, "inspector"), child(process, "gateway")) == before
     found = lines(file)
     assert [each["sequence"] for each in found] == list(range(1, len(found) + 1))
@@ -102,7 +102,7 @@ def test_what_cannot_begin_says_why_and_ends(tmp_path):
     file = write_station(tmp_path, cameras={"top": {"source": "test://64x48@20"}})
     (tmp_path / "plates.onnx").unlink()
     with running(file) as process:
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "recipe plates: not found" in said
     assert "Traceback" not in said

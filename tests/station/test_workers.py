@@ -1,5 +1,4 @@
 import threading
-import time
 
 import pytest
 
@@ -49,7 +48,7 @@ def journal(tmp_path):
     return tmp_path / FILE
 
 
-def deliver(journal, *peers, seconds=10.0):
+def deliver(journal, *peers):
     """Run a worker for each peer until the first has everything; return the workers."""
     with Cursors(journal.with_name(CURSORS), last=0) as cursors:
         workers = [
@@ -58,8 +57,8 @@ def deliver(journal, *peers, seconds=10.0):
         ]
         for worker in workers:
             worker.start()
-        until(lambda: workers[0].cursor == COUNT + 1, seconds)
-        until(lambda: all(each.failures or each.done or each.bad_for for each in workers))
+        assert until(lambda: workers[0].cursor == COUNT + 1)
+        assert until(lambda: all(each.failures or each.done or each.bad_for for each in workers))
         for worker in workers:
             worker.stop(2.0)
     return workers
@@ -73,6 +72,7 @@ def test_every_record_comes_in_order(journal):
     peer = Peer()
     deliver(journal, peer)
     assert peer.got == list(range(1, COUNT + 2))
+    assert until(lambda: peer.closed)
     assert (peer.opened, peer.closed) == (1, 1)
 
 
@@ -114,7 +114,7 @@ def test_a_lying_peer_loses_nothing_for_the_others(journal, lie):
 
 def test_a_peer_that_never_answers_holds_up_nobody(journal):
     forever = threading.Event()
-    frozen, peer = Peer(lambda peer, batch: forever.wait(20) or 0), Peer()
+    frozen, peer = Peer(lambda peer, batch: forever.wait(300) or 0), Peer()
     workers = deliver(journal, peer, frozen)
     assert everything(peer)
     assert workers[1].bad_for > 0
@@ -122,8 +122,12 @@ def test_a_peer_that_never_answers_holds_up_nobody(journal):
 
 
 def test_a_restart_goes_on_after_the_last_acknowledged_record(journal):
-    first = Peer(lambda peer, batch: batch[9].id if not peer.got else time.sleep(0.2) or 0)
-    deliver(journal, first, seconds=0.5)
+    first = Peer(lambda peer, batch: 0 if peer.got else batch[9].id)  # it raises then
+    with Cursors(journal.with_name(CURSORS), last=0) as cursors:
+        worker = Delivery(OutputConfig(kind="peer", name="peer0"), first, journal, cursors)
+        worker.start()
+        assert until(lambda: worker.failures)
+        worker.stop(120.0)
     second = Peer()
     deliver(journal, second)
     assert first.got == list(range(1, 11))
@@ -139,20 +143,21 @@ def test_an_output_that_is_added_later_begins_at_the_end(journal):
 
 
 class Light(Indicator):
-    def __init__(self, slow=0.0):
+    def __init__(self):
         super().__init__(None, None)
-        self.shown, self.slow = [], slow
+        self.shown, self.lit = [], threading.Event()
 
     def show(self, state):
-        time.sleep(self.slow)
         self.shown.append(state.lamps["top"].code)
+        assert self.lit.wait(120)
 
 
-def test_an_output_that_opens_and_takes_nothing_is_bad_all_the_time(journal):
+def test_an_output_that_opens_and_takes_nothing_is_bad_all_the_time(journal, monkeypatch):
     def refuses(peer, batch):
         raise ConnectionError("503")
 
     refusing = Peer(refuses)
+    monkeypatch.setattr("edgeseg.station.workers.JITTER", 0.0)
     with Cursors(journal.with_name(CURSORS), last=0) as cursors:
         worker = Delivery(OutputConfig(kind="peer", name="peer"), refusing, journal, cursors)
         worker.start()
@@ -162,7 +167,7 @@ def test_an_output_that_opens_and_takes_nothing_is_bad_all_the_time(journal):
         refusing.behave = lambda peer, batch: batch[-1].id
         assert until(lambda: worker.cursor == COUNT + 1)
         assert worker.problem == ""
-        worker.stop(2.0)
+        worker.stop(120.0)
 
 
 def test_a_connection_that_is_lost_without_a_record_to_send_is_opened_again(journal, monkeypatch):
@@ -180,23 +185,23 @@ def test_a_connection_that_is_lost_without_a_record_to_send_is_opened_again(jour
         worker = Delivery(OutputConfig(kind="peer", name="peer"), peer, journal, cursors)
         worker.start()
         assert until(lambda: peer.opened == 2 and not worker.problem)
-        worker.stop(2.0)
+        worker.stop(120.0)
     assert worker.failures == 1
 
 
 def test_an_indicator_shows_the_newest_and_skips_what_came_meanwhile():
     newest = [StationState({"top": Lamp(code=0)})]
-    light = Light(slow=0.05)
+    light = Light()
     worker = Indication(OutputConfig(kind="light", name="light"), light, lambda: newest[0])
     worker.start()
+    assert until(lambda: light.shown)
     for code in range(1, 21):
         newest[0] = StationState({"top": Lamp(code=code)})
         worker.wake()
-        time.sleep(0.005)
+    light.lit.set()
     assert until(lambda: light.shown[-1:] == [20])
-    worker.stop(1.0)
-    assert light.shown == sorted(light.shown)
-    assert len(light.shown) < 15
+    worker.stop(120.0)
+    assert list(dict.fromkeys(light.shown)) == [0, 20]
 
 
 def test_pauses_double_up_to_a_minute_and_a_half_of_each_is_drawn(journal, monkeypatch):

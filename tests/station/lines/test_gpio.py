@@ -65,15 +65,15 @@ def opened(ask=lambda: None, **changes):
 def test_one_line_has_a_pulse(chip, code, line):
     with opened(pulse_ms=30.0) as gpio:
         gpio.show(inspection(code=code, arrived=time.time()))
-        assert chip.set == [(line, True), (3 - line, False)]
-        assert until(lambda: len(chip.levels(line)) == 2, 1.0)
+        assert chip.set[:2] == [(line, True), (3 - line, False)]
+        assert until(lambda: len(chip.levels(line)) == 2)
         assert chip.levels(line) == [True, False]
     assert chip.levels(3 - line) == [False, False]
     assert chip.released
 
 
 def test_the_next_part_ends_the_pulse_of_the_one_before(chip):
-    with opened(pulse_ms=5000.0) as gpio:
+    with opened(pulse_ms=10_000.0) as gpio:
         gpio.show(inspection(1))
         gpio.show(inspection(2, code=Code.ANOMALOUS))
         assert chip.set == [(1, True), (2, False), (2, True), (1, False)]
@@ -81,9 +81,9 @@ def test_the_next_part_ends_the_pulse_of_the_one_before(chip):
 
 
 def test_a_good_part_that_is_late_is_not_ok(chip):
-    with opened(deadline_ms=100.0) as gpio:
+    with opened(deadline_ms=60_000.0) as gpio:
         gpio.show(inspection(1, arrived=time.time()))
-        gpio.show(inspection(2, arrived=time.time() - 1))
+        gpio.show(inspection(2, arrived=time.time() - 3600))
     assert chip.set[:4] == [(1, True), (2, False), (2, True), (1, False)]
 
 
@@ -103,7 +103,7 @@ def test_ready_stands_still_when_the_station_does(chip, monkeypatch):
     monkeypatch.setattr("edgeseg.station.lines.gpio.BEAT", 0.02)
     monkeypatch.setattr("edgeseg.station.lines.gpio.PATIENCE", 0.1)
     with opened(ready=3) as gpio:
-        assert until(lambda: gpio.beat() or len(chip.levels(3)) >= 4, 2.0)
+        assert until(lambda: gpio.beat() or len(chip.levels(3)) >= 4)
         time.sleep(0.3)
         still = len(chip.levels(3))
         time.sleep(0.2)
@@ -131,7 +131,7 @@ def test_an_edge_asks_for_a_frame(chip):
     asked = []
     with opened(lambda: asked.append(1), trigger=4):
         chip.edges = ["rising", "rising"]
-        assert until(lambda: len(asked) == 2, 2.0)
+        assert until(lambda: len(asked) == 2)
     assert chip.wanted[4].edge_detection is gpiod.line.Edge.RISING
 
 

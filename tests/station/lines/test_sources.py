@@ -16,7 +16,7 @@ def test_each_trigger_of_a_gige_camera_has_a_record_with_the_cameras_number_and_
     gige.plug_in()
     settings = {"mode": "triggered", "trigger": "software", "width": WIDTH, "height": HEIGHT}
     source = "genicam://EDGE1?trigger=software&exposure=100"
-    with Bench(tmp_path, source=source, fps=500.0, deadline_ms=5000.0, **settings) as bench:
+    with Bench(tmp_path, source=source, fps=500.0, deadline_ms=60_000.0, **settings) as bench:
         for place in range(4):
             bench.line.trigger(f"part-{place}")
             found = bench.records(place + 1)
@@ -54,12 +54,12 @@ def test_missing_packets_and_a_lost_camera_are_recorded_and_it_comes_back(
     gige.plug_in(lost=60)
     source = "genicam://127.0.0.1"
     with Bench(tmp_path, source=source, width=WIDTH, height=HEIGHT, fps=50.0) as bench:
-        assert until(lambda: {0, 1, 14} & codes(bench) and 14 in codes(bench), 20)
+        assert until(lambda: {0, 1, 14} & codes(bench) and 14 in codes(bench))
         gige.unplug()
-        assert until(lambda: 13 in codes(bench), 20)
+        assert until(lambda: 13 in codes(bench))
         gige.plug_in()
         count = len(bench.records())
-        assert until(lambda: len(bench.records()) > count + 5, 30)
+        assert until(lambda: len(bench.records()) > count + 5)
         found = bench.records()
     lost = [each.code for each in found].index(13)
     assert all(each.score is None for each in found if each.code in (13, 14))

@@ -24,14 +24,15 @@ def connected(port):
 def test_triggers_are_answered_and_a_silent_station_is_not_ok(tmp_path):
     port = free_port()
     camera = {"source": "test://64x48@30", "mode": "triggered", "trigger": "software"}
-    rest = f'[[output]]\nkind = "modbus"\nport = {port}\n[page]\naddress = ""\n'
+    camera["deadline_ms"] = 60_000.0
+    rest = f'[[output]]\nkind = "modbus"\nport = {port}\nanswer_s = 60.0\n[page]\naddress = ""\n'
     recipes = ("plates", "caps")
     file = write_station(tmp_path, cameras={"top": camera}, recipes=recipes, rest=rest)
     with running(file) as process:
-        plc = until(lambda: connected(port), 60)
+        plc = until(lambda: connected(port))
 
         def becomes(bits):
-            return until(lambda: (found := told(plc.read()))["bits"] & bits and found, 20)
+            return until(lambda: (found := told(plc.read()))["bits"] & bits and found)
 
         assert becomes(READY)["code"] == Code.STARTING
         for number in range(1, 6):

@@ -226,7 +226,7 @@ def test_a_viewer_that_never_reads_holds_nobody_up_and_is_cut_off(station, monke
             status, headers, _ = station.ask("GET", f"/still/top?after={number}")
             assert status == 200
             number = int(headers["X-Number"])
-        assert until(lambda: streams(station) == 0, 30)
+        assert until(lambda: streams(station) == 0)
 
 
 def test_a_viewer_of_a_camera_without_pictures_who_leaves_is_forgotten(station, monkeypatch):

@@ -41,23 +41,23 @@ def test_a_picture_a_recipe_and_a_stop_by_the_page(tmp_path):
     cameras = {"top": {"source": "test://64x48@20"}}
     file = write_station(tmp_path, cameras=cameras, recipes=("plates", "covers"), rest=rest)
     with running(file) as process:
-        assert until(lambda: ask(port, "/still/top")[0] == 200, 60)
+        assert until(lambda: ask(port, "/still/top")[0] == 200)
         picture = simplejpeg.decode_jpeg(ask(port, "/still/top")[1])
         assert picture.shape == (240, 240, 3)  # frames of 16 x 16, enlarged
         csrf = json.loads(ask(port, "/api/session")[1])["csrf"]
         change = {"command": "recipe", "camera": "top", "recipe": "covers"}
         assert ask(port, "/api/command", change, csrf)[0] == 200
-        assert until(lambda: lines(file)[-1]["recipe"] == "covers", 30)
+        assert until(lambda: lines(file)[-1]["recipe"] == "covers")
         stop = {"command": "stop", "reason": "lamp"}
         assert ask(port, "/api/command", stop, csrf)[0] == 200
-        assert until(lambda: lines(file)[-1]["code"] == 20, 30)
+        assert until(lambda: lines(file)[-1]["code"] == 20)
         assert "lamp" in lines(file)[-1]["reason"]
         assert ask(port, "/api/command", {"command": "start"}, csrf)[0] == 200
-        assert until(lambda: lines(file)[-1]["code"] != 20, 30)
+        assert until(lambda: lines(file)[-1]["code"] != 20)
         shared = next(iter(pictures_of(child(process, "inspector"))))
     assert not shared.exists()
     with JournalReader(tmp_path / "station" / FILE) as reader:
-        assert reader.last == lines(file)[-1]["id"]
+        assert reader.last >= lines(file)[-1]["id"]
 
 
 def pictures_of(process):

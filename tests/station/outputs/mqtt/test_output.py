@@ -330,7 +330,7 @@ def test_no_record_is_lost_while_the_broker_is_frozen_killed_and_back(tmp_path, 
                 append(journal, COUNT // 4, COUNT // 2)
                 assert until(lambda: worker.failures)
                 broker.thaw()
-                assert until(lambda: ids(listener)[-1] == worker.cursor == COUNT // 2 - 1, 20)
+                assert until(lambda: ids(listener)[-1] == worker.cursor == COUNT // 2 - 1)
                 broker.freeze()
                 append(journal, COUNT // 2, 3 * COUNT // 4)
                 time.sleep(0.1)  # some are in flight
@@ -342,7 +342,7 @@ def test_no_record_is_lost_while_the_broker_is_frozen_killed_and_back(tmp_path, 
             broker.start()
             with Listener(broker, "edgeseg/test/top/verdict") as listener:
                 listening.set()
-                assert until(lambda: worker.cursor == COUNT, 20)
+                assert until(lambda: worker.cursor == COUNT)
                 assert until(lambda: ids(listener)[-1:] == [COUNT])
                 seen += ids(listener)
             worker.stop(2.0)
