@@ -127,7 +127,7 @@ def test_a_registry_that_is_busy_is_asked_again(path):
             return answer(handler)
 
         peer.answer = busy
-        assert client(peer.host, patience_s=5.0).manifest("stable") is not None
+        assert client(peer.host, patience_s=120.0).manifest("stable") is not None
     assert left == []
 
 

@@ -51,7 +51,7 @@ def test_what_was_pushed_is_pulled_through_tls_and_a_password(tmp_path, closed, 
     assert pulls.fetch(BLOB, path) and path.read_bytes() == DATA
 
 
-def test_who_is_not_let_in_is_told_so(tmp_path, closed):
+def test_who_is_not_let_in_is_told_so(tmp_path, closed, monkeypatch):
     registry, opens = closed
     (tmp_path / "wrong").write_text("wrong")
     for access in (
@@ -61,11 +61,10 @@ def test_who_is_not_let_in_is_told_so(tmp_path, closed):
         with fails(RegistryError, "registry/refused") as error:
             client(registry.host, **access).manifest("stable")
         assert "wrong" not in str(error.value)
-    began = time.monotonic()
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: 1 / 0)  # a second try ends alike
     with fails(RegistryError, "registry/unreachable"):
         opens = opens | {"ca": str(write_certificates(tmp_path / "other") / "ca.pem")}
-        client(registry.host, **opens, patience_s=60.0).manifest("stable")
-    assert time.monotonic() - began < 30  # another try would end the same way
+        client(registry.host, **opens, patience_s=3600.0).manifest("stable")
 
 
 def test_skopeo_reads_what_was_pushed(tmp_path, registry):
@@ -115,7 +114,7 @@ def goes_on(handler):
 
 def test_a_broken_transfer_goes_on_where_it_ended(tmp_path):
     with blob_server(lambda h: h.send(503), drops_in_the_middle, goes_on) as peer:
-        pulls = client(peer.host, patience_s=5.0)
+        pulls = client(peer.host, patience_s=120.0)
         pulls.fetch(BLOB, tmp_path / "data.bin")
         assert pulls.received == len(DATA)
     assert (tmp_path / "data.bin").read_bytes() == DATA
@@ -123,7 +122,7 @@ def test_a_broken_transfer_goes_on_where_it_ended(tmp_path):
 
 def test_a_server_without_ranges_begins_again(tmp_path):
     with blob_server(drops_in_the_middle, lambda h: h.send(200, DATA)) as peer:
-        client(peer.host, patience_s=5.0).fetch(BLOB, tmp_path / "data.bin")
+        client(peer.host, patience_s=120.0).fetch(BLOB, tmp_path / "data.bin")
     assert (tmp_path / "data.bin").read_bytes() == DATA
 
 
@@ -171,7 +170,7 @@ def test_a_hostile_server_does_no_harm(tmp_path, kind):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("slow", [drips, lambda h: time.sleep(3)], ids=["drips", "hangs"])
+@pytest.mark.parametrize("slow", [drips, lambda h: time.sleep(1)], ids=["drips", "hangs"])
 def test_a_server_that_never_ends_is_left(tmp_path, slow, monkeypatch):
     monkeypatch.setattr(module, "SLOWEST", 1 << 30)
     with blob_server(slow) as peer, fails(RegistryError, "registry/unreachable"):
@@ -194,7 +193,7 @@ def test_a_chunked_answer_that_breaks_after_its_last_byte_is_complete(tmp_path):
         handler.close_connection = True
 
     with blob_server(breaks) as peer:
-        client(peer.host, patience_s=5.0).fetch(BLOB, tmp_path / "data.bin")
+        client(peer.host, patience_s=120.0).fetch(BLOB, tmp_path / "data.bin")
     assert (tmp_path / "data.bin").read_bytes() == DATA
 
 
@@ -242,7 +241,7 @@ def test_an_upload_that_broke_after_a_long_time_is_sent_again(monkeypatch):
         return handler.send(201) if len(puts) > 1 else handler.connection.close()
 
     with Peer(answer) as peer:
-        assert client(peer.host, patience_s=5.0).send(BLOB, DATA)
+        assert client(peer.host, patience_s=120.0).send(BLOB, DATA)
     assert puts == [len(DATA)] * 2
 
 

@@ -85,8 +85,8 @@ class DockerRegistry:
 
 
 def client(host, name="line/bottle:stable", *, push=True, **access):
-    """A client that gives up soon."""
-    access = {"timeout_s": 5.0, "patience_s": 0.0} | access
+    """A client that does not ask again, but waits for a machine that has other work."""
+    access = {"timeout_s": 120.0, "patience_s": 0.0} | access
     return Registry(parse_reference(f"{host}/{name}"), RegistryAccess(**access), push=push)
 
 

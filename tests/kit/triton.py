@@ -76,7 +76,9 @@ class Triton:
             self._process.wait()
 
     def get(self, path, port=None):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=30) as a:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port or self.port}{path}", timeout=300
+        ) as a:
             return a.read()
 
     def load(self, model):
@@ -85,7 +87,7 @@ class Triton:
             f"{self.url}/v2/repository/models/{model}/load", b"{}", method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=60):
+            with urllib.request.urlopen(request, timeout=300):
                 return None
         except urllib.error.HTTPError as error:
             return json.loads(error.read())["error"]
@@ -107,7 +109,7 @@ class Triton:
         headers = {"Inference-Header-Content-Length": str(len(head))}
         request = urllib.request.Request(f"{self.url}/v2/models/{model}/infer", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 at, found = int(answer.headers["Inference-Header-Content-Length"]), answer.read()
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read().decode()) from error
@@ -121,7 +123,7 @@ class Triton:
     def versions(self, model):
         """The versions of a model that are ready."""
         request = urllib.request.Request(f"{self.url}/v2/repository/index", b"{}", method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             found = json.loads(answer.read())
         return [
             int(each["version"])

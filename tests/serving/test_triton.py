@@ -13,7 +13,6 @@ import pytest
 from edgeseg.prediction import load
 from edgeseg.serving.config import ServingConfig
 from edgeseg.serving.export import export_to_server
-from edgeseg.serving.repository import VERSION_CARD
 from tests.kit.red_graph import CARD
 from tests.kit.served import plate, save_checked, save_plates
 from tests.kit.stations import until
@@ -116,21 +115,24 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one(server, models, tmp_
     assert server.infer("kept", frame=plate(200))["score"] == pytest.approx(200 / 255)
 
 
-def test_frames_of_another_size_and_thresholds_that_are_no_number_are_refused(server, models):
+def test_frames_of_another_size_and_thresholds_that_are_no_number_are_refused(
+    server, models, tmp_path
+):
+    add(save_plates(tmp_path / "plates.onnx", card=replace(CARD, name="sizes")), models)
+    assert server.load("sizes") is None
     with pytest.raises(
         AssertionError, match=r"(?s)unexpected shape.*\[1,16,16,3\], got \[1,8,32,3"
     ):
-        server.infer("kept", frame=plate().reshape(1, 8, 32, 3))
+        server.infer("sizes", frame=plate().reshape(1, 8, 32, 3))
     with pytest.raises(AssertionError, match="invalid threshold"):
-        server.infer("kept", frame=plate(), threshold=np.array([np.nan], np.float32))
-    assert (models / "kept" / "1" / VERSION_CARD).is_file()
+        server.infer("sizes", frame=plate(), threshold=np.array([np.nan], np.float32))
 
 
 def test_requests_are_batched_where_the_graph_takes_several_frames(server, models, tmp_path):
     """Frames of two requests run once; each has its own threshold and its own outputs."""
     card = replace(CARD, name="pairs", frame_shape=(2, *CARD.frame_shape[1:]))
     graph = save_plates(tmp_path / "pairs.onnx", card=card)
-    add(graph, models, replace(PYTHON, queue_delay_ms=300.0))
+    add(graph, models, replace(PYTHON, queue_delay_ms=10_000.0))
     assert server.load("pairs") is None
     runs = server.metric("nv_inference_exec_count", "pairs")
     low, high = (np.array([[level]], np.float32) for level in (0.1, 0.9))
@@ -141,6 +143,7 @@ def test_requests_are_batched_where_the_graph_takes_several_frames(server, model
         ]
         scores = [each.result()["score"] for each in pending]
     np.testing.assert_allclose(scores, np.float32([[[50 / 255]], [[100 / 255]]]), rtol=1e-6)
+    assert until(lambda: server.metric("nv_inference_exec_count", "pairs") > runs)
     assert server.metric("nv_inference_exec_count", "pairs") == runs + 1
     both = np.concatenate([plate(200), plate(100)])
     found = server.infer("pairs", frame=both, threshold=np.concatenate([high, low]))
