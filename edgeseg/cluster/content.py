@@ -12,7 +12,7 @@ import os
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 
 from edgeseg.errors import EdgesegError
 from edgeseg.files import cannot_read, replacing, sha256, shown
@@ -166,7 +166,7 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
                 file = archive.extractfile(member)
                 assert file is not None
                 yield member.name, file.read()
-    except tarfile.TarError as error:
+    except (tarfile.TarError, UnicodeError) as error:
         raise EdgesegError(
             f"an archive arrived damaged: {error}",
             remedy=DAMAGED,
@@ -176,9 +176,8 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def check_name(name: str) -> None:
     """EdgesegError (`cluster/unsafe-archive`) for a name that could lead out of the folder."""
-    path = PurePosixPath(name)
     odd = any(part in ("", ".", "..") for part in name.split("/"))
-    if odd or path.is_absolute() or "\\" in name or "\0" in name or ":" in path.parts[0]:
+    if odd or "\\" in name or "\0" in name or PureWindowsPath(name).drive:
         raise _unsafe(name, "leads out of its folder")
 
 

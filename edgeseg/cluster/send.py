@@ -72,8 +72,8 @@ def archive(root: Path, content: FolderContent, number: int) -> bytes:
 def receive(order: Order, result: JobResult, log_file: Path | None) -> None:
     """Put the files of a result into the job's folders, and append its output to the log file.
 
-    Every file is replaced atomically; what the job removed is removed. EdgesegError
-    `cluster/unsafe-archive`, WriteError: what was there is kept.
+    Every file is replaced atomically, the last written one last; what the job removed is removed.
+    EdgesegError `cluster/unsafe-archive`, WriteError: the files after it are not replaced.
     """
     folders = folders_of(order.job)
     if result.files is not None:

@@ -114,6 +114,13 @@ def test_unpack_refuses_names_that_lead_out(name, tmp_path):
     assert not list(tmp_path.rglob("evil"))
 
 
+@pytest.mark.parametrize("name", ["2026-11-27T10:30:00/0.png", "a/b:c", os.fsdecode(b"\xff")])
+def test_names_that_stay_below_their_folder_are_accepted(folder, tmp_path, name):
+    contents.check_name(name)
+    data = pack([(f"0/{name}", folder / "run" / "card.json")])
+    assert unpack(data, [tmp_path / "in"]) == [tmp_path / "in" / name]
+
+
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
 )
@@ -130,7 +137,15 @@ def test_unpack_does_not_write_through_a_link(tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", archive("0/a", b"x" * 2000)[:1000]])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no archive",
+        archive("0/a", b"x" * 2000)[:1000],
+        archive("0/" + os.fsdecode(b"\xff"), b"").replace(b"BINARY", b"B\xffNARY"),
+    ],
+)
 def test_unpack_reports_a_damaged_archive_and_keeps_what_was_there(data, tmp_path):
     (tmp_path / "a").write_text("before")
     if data == b"":
