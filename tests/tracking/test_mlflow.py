@@ -146,11 +146,22 @@ def interrupt():
     raise KeyboardInterrupt
 
 
+def until(lines):
+    """Return what waits for the first line that is said."""
+
+    def wait():
+        end = time.monotonic() + 120
+        while not lines and time.monotonic() < end:
+            time.sleep(0.01)
+
+    return wait
+
+
 def test_a_frozen_server_costs_the_training_its_deadline_alone(mlflow, tmp_path, said, monkeypatch):
     monkeypatch.setattr(tracking_module, "DRAIN", 1.0)
     mlflow.send(signal.SIGSTOP)
     try:
-        assert track(tmp_path, mlflow.address, "frozen") < 0.14, "less than one call to a server"
+        assert track(tmp_path, mlflow.address, "frozen") < 10, "a call to it takes 30 s"
     finally:
         mlflow.send(signal.SIGCONT)
     assert said == [
@@ -173,7 +184,7 @@ def test_a_server_that_dies_and_returns_has_everything(mlflow, tmp_path, said, p
 
 def test_no_server_is_told_once(tmp_path, said, monkeypatch):
     monkeypatch.setattr(tracking_module, "DRAIN", 1.0)
-    track(tmp_path, "http://127.0.0.1:1", "nobody", during=lambda: time.sleep(0.1))
+    track(tmp_path, "http://127.0.0.1:1", "nobody", during=until(said))
     assert said[-1].startswith(f"MLflow at http://127.0.0.1:1: {STEPS} of {STEPS} steps and 1 of 1")
     assert len(said) == 2 and said[0].endswith("the training goes on")
 
@@ -236,8 +247,9 @@ def peer(request):
 
 def test_a_server_that_lies_is_found_out(peer, tmp_path, said, monkeypatch):
     kind, address = peer
-    monkeypatch.setattr(tracking_module, "DRAIN", 20.0 if kind is Liar else 1.0)
-    track(tmp_path, address, "lied")
-    ending = "does not return what it acknowledged" if kind is Liar else "were not recorded"
+    liar = kind is Liar
+    monkeypatch.setattr(tracking_module, "DRAIN", 120.0 if liar else 1.0)
+    track(tmp_path, address, "lied", during=(lambda: None) if liar else until(said))
+    ending = "does not return what it acknowledged" if liar else "were not recorded"
     assert ending in said[-1] and len(said) <= 2
     assert (kind is Moved) == ("301" in said[0]) and Moved.asked == 0
