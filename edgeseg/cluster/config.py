@@ -35,10 +35,13 @@ class ExecutorConfig(Settings):
         None, "Jobs at a time [default: 1; elsewhere as many as fit]", low=1, high=1024
     )
     cores: int | None = setting(
-        None, "CPU cores of each job [default: an equal share]", low=1, high=1024
+        None, "CPU cores of each job [default: an equal share; elsewhere 1]", low=1, high=1024
     )
     gpus: float | None = setting(
-        None, "GPUs of each job, 0.5 for two on one [default: 1 if there are any]", low=0, high=64
+        None,
+        "GPUs of each job, 0.5 for two on one [default: with ray 1 if there are any]",
+        low=0,
+        high=64,
     )
     memory_gb: float | None = setting(
         None, "Memory reserved for each job, GB [default: none]", low=0.01, high=4096

@@ -152,7 +152,8 @@ def _check_names(places: Sequence[Path]) -> None:
         if plain in seen:
             raise ConfigError(
                 f"the product folders {shown(seen[plain])} and {shown(place.name)} differ in case "
-                "or accents alone, and their runs would be one folder on some disks",
+                "or in the encoding of accents alone, and their runs would be one folder on some "
+                "disks",
                 remedy="rename one of them",
                 code="products/names-clash",
             )
