@@ -6,6 +6,7 @@ from pathlib import Path
 from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.cluster.jobs import AGAIN
 from edgeseg.errors import Interrupted
+from edgeseg.files import sha256
 from edgeseg.log import log
 from edgeseg.machine.threads import limit_threads
 from edgeseg.report.report import Inputs, WrittenReport
@@ -19,7 +20,8 @@ from edgeseg.tuning.session import ENDS, Tuning, timer_of
 from edgeseg.tuning.sizes import plan_training, recipe_of, with_sizes
 from edgeseg.tuning.space import STEPS
 
-RUN_OF = "run"  # attribute of the journal
+RUN_OF, REPLACED = "run", "replaced"
+"""Attributes of the journal: the run that is trained, and the SHA-256 of its card before, or ""."""
 LEAST_FINAL = 0.5  # of its planned time, which the final training gets in any case
 
 
@@ -37,19 +39,21 @@ def train_chosen(
     What an earlier session did of it is not repeated, and its training is resumed.
     """
     from edgeseg.evaluation.threshold import threshold_run
-    from edgeseg.training.folder import resumed
+    from edgeseg.training.folder import resumed, unfinished
     from edgeseg.training.train import train
 
     limit_threads(tuning.threads)
+    study, card = search.journal.study, sha256(run / CARD) if (run / CARD).is_file() else ""
     own = is_own(run, search.journal)
-    if own and (run / CARD).is_file():
+    stopped = unfinished(run) if own else None
+    if own and stopped is None and card not in ("", study.user_attrs.get(REPLACED)):
         if read_card(run / CARD, ModelCard).threshold is None:
             threshold_run(run, tuning.dataset.root, rate)
         return
     plan = None
-    resume = own and (run / RESUME).is_file()
-    if resume:
-        _, config, _ = resumed(run, run, tuning.dataset.root, {})
+    resume = stopped is not None and (stopped / RESUME).is_file()
+    if resume and stopped is not None:
+        _, config, _ = resumed(stopped, run, tuning.dataset.root, {})
     else:
         config = tuning.recipe(chosen.choices, chosen.score_maps)
         timer = timer_of(tuning, chosen.choices, small=False)
@@ -59,7 +63,9 @@ def train_chosen(
         plan = plan_training(recipe, left, {}, timer.measure, exact=True)
         config = with_sizes(config, plan, tuning.given)
         log.info(f"final training: {plan.size()}, about {plan.seconds / 60:.1f} min")
-    search.journal.study.set_user_attr(RUN_OF, str(run.absolute()))
+    if not own:
+        study.set_user_attr(REPLACED, card)
+        study.set_user_attr(RUN_OF, str(run.absolute()))
     try:
         train(
             tuning.dataset,

@@ -10,7 +10,7 @@ without masks have an image AUROC only, which then counts for both.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,10 +73,6 @@ class TrialScores:
         variance = sum(_variance(rows[self._of(group)]) for group in groups) / len(groups) ** 2
         variance += (2 / 3) ** 2 * _variance(columns)
         return self._over_groups(rows), math.sqrt(variance)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it."""
-        return asdict(self)
 
     def _rows(self) -> PerDefect:
         ranks = self._comparisons().mean(axis=1)

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import os
+import signal
 
 import pytest
 
@@ -13,6 +15,8 @@ from edgeseg.errors import ConfigError, Interrupted
 from edgeseg.model.fit_check import FittedCheck
 from edgeseg.settings import read_toml
 from edgeseg.training import timing, train
+from edgeseg.training.batches import Batches
+from edgeseg.training.folder import RESUME
 from edgeseg.training.plan import Costs
 from edgeseg.tuning import tune as tune_module
 from edgeseg.tuning.config import TuneConfig
@@ -49,9 +53,9 @@ def tuned(parts, tmp_path, monkeypatch):
     clock = Clock()
     work = Planted(clock)
 
-    def run(data=parts, **changes):
+    def run(data=parts, overwrite=False, **changes):
         settings = dataclasses.replace(config, **changes)
-        found = tune(data, settings, work=work, clock=clock, threads=1)
+        found = tune(data, settings, work=work, clock=clock, threads=1, overwrite=overwrite)
         return found, work
 
     return run
@@ -136,6 +140,44 @@ def test_a_stopped_final_training_is_continued_by_the_same_command(tuned, monkey
     assert raised.value.remedy == AGAIN
     found, work = tuned()
     assert (found.run / CARD).is_file() and len(work.done) == len(set(work.done))
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_stopped_replacement_is_continued_and_the_run_before_is_not_taken_for_it(
+    tuned, tmp_path, monkeypatch, steps
+):
+    before, _ = tuned()
+    (tmp_path / "tiny.toml").write_text(TINY + "seed = 1\n")
+    make, made = Batches.make, []
+
+    def stops(self, phase, step):
+        made.append(step)
+        if len(made) == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return make(self, phase, step)
+
+    def again():
+        return tuned(out=tmp_path / "again", overwrite=True)[0]
+
+    monkeypatch.setattr(Batches, "make", stops)
+    with monkeypatch.context() as patch, pytest.raises((Interrupted, KeyboardInterrupt)):
+        if not steps:
+            patch.setattr(train, "split_samples", interrupted)
+        again()
+    assert read_card(before.run / CARD, ModelCard).config["seed"] == 0
+    assert (before.run / "replacement" / RESUME).is_file() == bool(steps)
+    begun = len(made)
+    found = again()
+    assert found.run == before.run
+    assert read_card(found.run / CARD, ModelCard).config["seed"] == 1
+    assert made[begun] > 0 or not steps, "it was begun anew"
+    done = [*made]
+    again()
+    assert made == done, "it was trained again"
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_slurm_is_told_how_many_trials_run_at_a_time():
