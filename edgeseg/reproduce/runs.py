@@ -31,7 +31,7 @@ from edgeseg.log import log
 from edgeseg.packages.extras import require
 from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.table import Row, Table
-from edgeseg.training.folder import RESUME, changed_settings, read_facts
+from edgeseg.training.folder import RESUME, changed_settings, read_facts, unfinished
 from edgeseg.training.history import HISTORY
 from edgeseg.training.prepare import image_hashes, split_hashes
 from edgeseg.training.train import train
@@ -182,13 +182,19 @@ def _conflict(run: TableRun, hashes: Callable[[Path], dict[str, str]]) -> str | 
     wanted = run.config.to_json()
     card = run.card
     before = wanted if card is None else card.config
-    if card is None and (run.folder / RESUME).is_file():
-        before = read_facts(run.folder).config
+    if card is None and (folder := _checkpoint(run)) is not None:
+        before = read_facts(folder).config
     if changed := changed_settings(before, wanted):
         return f"settings: {', '.join(changed)}"
     if card is not None and hashes(run.data) != card.split["train"] | card.split["holdout"]:
         return f"images than those in {run.data}"
     return None
+
+
+def _checkpoint(run: TableRun) -> Path | None:
+    """Return the folder of a training that can be resumed, or None."""
+    folder = unfinished(run.folder)
+    return folder if folder is not None and (folder / RESUME).is_file() else None
 
 
 def train_and_evaluate(training: Training) -> None:
@@ -201,8 +207,16 @@ def train_and_evaluate(training: Training) -> None:
     dataset = open_dataset(first.data)
     source = next((run.folder for run in training.runs if (run.folder / CARD).is_file()), None)
     if source is None:
-        resume = (first.folder / RESUME).is_file()
-        train(dataset, first.config, first.folder, resume=resume, preview=False)
+        resume = _checkpoint(first) is not None
+        # Without a checkpoint, what a killed process or another machine left is begun anew.
+        train(
+            dataset,
+            first.config,
+            first.folder,
+            resume=resume,
+            overwrite=not resume,
+            preview=False,
+        )
         source = first.folder
     for run in training.runs:
         if not (run.folder / CARD).is_file():

@@ -72,7 +72,7 @@ def train_chosen(
             config,
             run,
             resume=resume,
-            overwrite=overwrite and not resume,
+            overwrite=(overwrite or own) and not resume,
             false_reject_rate=rate,
             plan=plan,
         )

@@ -13,6 +13,7 @@ from edgeseg.reproduce import runs as table_runs
 from edgeseg.reproduce.runs import TableRun, open_trainings, train_and_evaluate
 from edgeseg.training.batches import Batches
 from edgeseg.training.folder import RESUME
+from edgeseg.training.history import HISTORY
 
 
 @pytest.fixture
@@ -63,6 +64,16 @@ def test_train_and_evaluate_resumes_and_completes_the_cards(training, monkeypatc
         assert card.metrics == {name: evaluation[name] for name in card.metrics}
         assert list(card.seconds) == ["student", "head"]
         assert all(seconds > 0 for seconds in card.seconds.values())
+
+
+def test_what_a_kill_left_without_a_checkpoint_is_begun_anew(training):
+    """A short training has none when it writes its weights."""
+    first, second = training.runs
+    first.folder.mkdir(parents=True)
+    (first.folder / HISTORY).touch()
+    (first.folder / WEIGHTS).write_bytes(b"half")
+    train_and_evaluate(training)
+    assert first.finished and second.finished
 
 
 def test_train_and_evaluate_does_not_repeat_finished_work(training, monkeypatch):

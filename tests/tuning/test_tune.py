@@ -17,6 +17,7 @@ from edgeseg.settings import read_toml
 from edgeseg.training import timing, train
 from edgeseg.training.batches import Batches
 from edgeseg.training.folder import RESUME
+from edgeseg.training.history import HISTORY
 from edgeseg.training.plan import Costs
 from edgeseg.tuning import tune as tune_module
 from edgeseg.tuning.config import TuneConfig
@@ -130,7 +131,7 @@ def test_trials_are_not_written_among_the_photos(tuned, parts):
         tuned(out=parts / "train" / "good" / "out")
 
 
-def test_a_stopped_final_training_is_continued_by_the_same_command(tuned, monkeypatch):
+def test_a_stopped_final_training_is_continued_by_the_same_command(tuned, tmp_path, monkeypatch):
     def stops(*_, **__):
         raise Interrupted("stopped", remedy="edgeseg train --resume")
 
@@ -138,6 +139,8 @@ def test_a_stopped_final_training_is_continued_by_the_same_command(tuned, monkey
         patch.setattr(train, "train", stops)
         tuned()
     assert raised.value.remedy == AGAIN
+    (tmp_path / "runs" / "plates").mkdir(parents=True)
+    (tmp_path / "runs" / "plates" / HISTORY).touch()  # of a kill before the first checkpoint
     found, work = tuned()
     assert (found.run / CARD).is_file() and len(work.done) == len(set(work.done))
 
