@@ -4,9 +4,9 @@
     hash of the data -> order ------->  cache by hash; missing parts ---> object store of Ray,
     folders of the job <- archive <---  job in a folder of its own        or --store
 
-A worker process ends with its job. A job whose worker or node is lost, or cannot load it, is run
-again, elsewhere, up to RETRIES times. When this process dies, Ray ends its jobs; results that are
-here, or in the `--store`, are not computed again.
+A worker process ends with its job. A job whose worker or node is lost, is stopped, or cannot load
+it, is run again, elsewhere, up to RETRIES times. When this process dies, Ray ends its jobs; results
+that are here, or in the `--store`, are not computed again.
 """
 
 import time
@@ -22,7 +22,7 @@ from edgeseg.cluster.ray_cluster import GB, Needs, check_fit, last_line, nodes_o
 from edgeseg.cluster.send import Packer, archive, receive
 from edgeseg.cluster.store import ObjectStore
 from edgeseg.cluster.worker import JobResult, Order, carry_out
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, Interrupted
 from edgeseg.interrupt import Stop, stop_requests
 from edgeseg.log import log
 
@@ -147,7 +147,7 @@ class Ray:
     def _received(
         self, reference: Any, order: Order, key: str, log_file: Path | None
     ) -> Failure | None:
-        """Unpack a result; RayTaskError, where the worker could not run the job, passes."""
+        """Unpack a result; RayTaskError, where the worker could not run or end the job, passes."""
         errors = self.ray.exceptions
         try:
             result: JobResult = self.ray.get(reference)
@@ -158,6 +158,8 @@ class Ray:
                 result = stored
             receive(order, result, log_file)
             return result.failure
+        except Interrupted:  # Ray raises what a worker does as a RayTaskError of the same class
+            raise
         except EdgesegError as error:
             return Failure(error.problem, error.remedy)
         except errors.OutOfMemoryError as error:

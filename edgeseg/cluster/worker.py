@@ -23,7 +23,7 @@ from edgeseg.cluster.cache import cached, job_folder
 from edgeseg.cluster.content import FolderContent, list_files, pack, unpack
 from edgeseg.cluster.jobs import Failure, folders_of, outcome
 from edgeseg.cluster.paths import job_key, moved
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, Interrupted
 from edgeseg.log import install_handler
 
 NOT_SENT = "resume.safetensors"
@@ -58,7 +58,7 @@ class JobResult:
 
 
 def carry_out(order: Order, fetch: Callable[[str, int], bytes]) -> JobResult:
-    """Run an order; Interrupted passes.
+    """Run an order; Interrupted, of a worker that somebody stops, passes.
 
     fetch: (digest of a data set, number of a part) -> archive.
     """
@@ -78,6 +78,8 @@ def carry_out(order: Order, fetch: Callable[[str, int], bytes]) -> JobResult:
                 for folder in written:
                     _restore_paths(folder, places)
                 files = pack_folders(written)
+            except Interrupted:
+                raise
             except EdgesegError as error:
                 failure, files = Failure(error.problem, error.remedy), None
         return JobResult(failure=failure, files=files, log=log.read_bytes(), node=platform.node())

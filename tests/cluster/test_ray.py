@@ -23,7 +23,7 @@ from edgeseg.cluster.ray_jobs import RETRIES, Ray, _task
 from edgeseg.cluster.send import Packer, receive
 from edgeseg.cluster.store import ObjectStore
 from edgeseg.cluster.worker import JobResult
-from edgeseg.errors import EdgesegError, MissingExtra, WriteError
+from edgeseg.errors import EdgesegError, Interrupted, MissingExtra, WriteError
 from tests.cluster.tiny import Tiny, work
 from tests.kit.errors import fails
 
@@ -262,6 +262,25 @@ def test_a_result_that_is_missing_in_the_store_is_no_success(stored):
     kept = JobResult(failure=None, files=None, log=b"", node="n")
     executor = Ray(SimpleNamespace(get=lambda _: kept, exceptions=None), NEEDS, store=store)
     assert "missing" in executor._received("reference", order, "key", None).problem
+
+
+@needs_ray
+def test_what_a_worker_raises_is_a_failure_and_one_that_is_stopped_runs_again(stored):
+    from ray import exceptions
+
+    order, _ = stored
+
+    def received(error):
+        def get(_):
+            raise exceptions.RayTaskError("work", "traceback", error).as_instanceof_cause()
+
+        executor = Ray(SimpleNamespace(get=get, exceptions=exceptions), NEEDS)
+        return executor._received("reference", order, "", None)
+
+    assert received(WriteError("disk full", remedy="df -h")).problem == "disk full"
+    for error in (Interrupted("stopped", remedy="again"), ImportError("torn")):
+        with pytest.raises(exceptions.RayTaskError):
+            received(error)
 
 
 def test_a_full_disk_is_told_where_the_code_is_copied(tmp_path, monkeypatch):

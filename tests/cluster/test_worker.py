@@ -1,11 +1,13 @@
 """An order, carried out: what a node sees, what comes back, and what it replaces."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from edgeseg.cluster.send import Packer, archive, receive
 from edgeseg.cluster.worker import NOT_SENT, carry_out, pack_folders
+from edgeseg.errors import Interrupted
 from edgeseg.training.folder import RESUME
 from tests.cluster.tiny import Tiny, work
 
@@ -53,6 +55,13 @@ def test_a_failure_comes_back_and_what_existed_stays(job, tmp_path):
         "another image",
     )
     assert (job.folder / "kept").read_text() == "kept"
+
+
+def test_a_stopped_job_is_no_failure(job):
+    order = Packer().order(replace(job, does="stop"), work)
+    ((_, content),) = order.inputs
+    with pytest.raises(Interrupted):
+        carry_out(order, lambda _, number: archive(job.data, content, number))
 
 
 def test_data_that_do_not_arrive_are_a_failure_and_remove_nothing(job):

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, Interrupted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ def work(job: Tiny) -> None:
             file.write(f"{os.environ.get('RAY_RAYLET_PID')} {os.getpid()}\n")
     if job.does == "fail":
         raise DataError("The image is torn.", remedy="another image")
+    if job.does == "stop":  # as a training does when its node is drained
+        raise Interrupted("stopped", remedy="again")
     if job.does == "die" or (job.does == "die once" and not before):
         os.kill(os.getpid(), signal.SIGKILL)
     while job.does == "wait once" and not before and not (marks / "go on").exists():
