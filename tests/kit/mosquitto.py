@@ -94,7 +94,7 @@ class Listener:
     def __enter__(self):
         self._client.connect("127.0.0.1", self._broker.port, keepalive=60)
         self._client.loop_start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(120)
         return self
 
     def __exit__(self, *raised):
@@ -103,7 +103,7 @@ class Listener:
 
     def publish(self, topic, document, *, retain=False):
         payload = document if isinstance(document, bytes) else json.dumps(document)
-        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(120)
 
     def documents(self, end):
         """The documents of the topics that end so, in order."""

@@ -110,7 +110,7 @@ def test_a_disk_that_does_not_answer_costs_records_their_evidence_and_nothing_el
     tmp_path, monkeypatch
 ):
     gate, write = threading.Event(), module.write_kept
-    monkeypatch.setattr(module, "write_kept", lambda *rest: gate.wait(10) and write(*rest))
+    monkeypatch.setattr(module, "write_kept", lambda *rest: gate.wait(120) and write(*rest))
     judge = make_judge()
     keeper = make_keeper(tmp_path, judge)
     places = [keep(keeper, judge, red(255), n).place for n in range(module.BUFFERS + 3)]
@@ -161,7 +161,7 @@ def test_a_quota_full_of_defects_takes_no_good_frame(tmp_path):
     keeper = make_keeper(tmp_path, judge, good_share=1.0, quota_gb=60e-6)
     for number in range(10):
         keep(keeper, judge, red(255), number)
-        until(lambda n=number: keeper.kept == n + 1)
+        assert until(lambda n=number: keeper.kept == n + 1)
     assert not keep(keeper, judge, red(0), 10).place
     assert keep(keeper, judge, red(255), 11).place
     done(keeper)

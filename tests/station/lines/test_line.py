@@ -133,13 +133,13 @@ class Bench:
     def records(self, count=0):
         """Return all records, once there are `count`."""
         with JournalReader(self.path) as reader:
-            until(lambda: reader.last >= count)
+            assert until(lambda: reader.last >= count)
             return reader.after(0, 1000)
 
 
 def test_each_frame_has_a_record(tmp_path, cameras):
     with Bench(tmp_path, mode="live") as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         for count, red in enumerate((0, 100, 200, 255), 1):
             cameras[0].show(red)
             found = bench.records(count)
@@ -155,7 +155,7 @@ def test_a_dropped_frame_has_a_record_too(tmp_path, cameras):
     gate = threading.Event()
     gate.set()
     with Bench(tmp_path, gate=gate) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         gate.clear()
         cameras[0].show(0)
         assert until(lambda: gate.busy)
@@ -169,7 +169,7 @@ def test_a_dropped_frame_has_a_record_too(tmp_path, cameras):
 
 def test_the_first_frame_after_a_switch_is_judged_by_the_new_recipe(tmp_path, cameras):
     with Bench(tmp_path, recipes=("strict", "loose")) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         cameras[0].show(140)  # 0.549: beyond 0.5, within 0.6
         assert bench.records(1)[-1].recipe == "strict"
         bench.line.switch("loose")
@@ -192,7 +192,7 @@ def test_a_frame_in_flight_is_judged_by_the_recipe_that_it_began_with(tmp_path, 
     gate = threading.Event()
     gate.set()
     with Bench(tmp_path, recipes=("strict", "loose"), gate=gate) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         gate.clear()
         cameras[0].show(140)
         assert until(lambda: gate.busy)
@@ -210,7 +210,7 @@ def answers(bench, count):
 
 def test_each_trigger_is_answered_by_its_frame_or_at_the_end(tmp_path, cameras):
     with Bench(tmp_path, mode="triggered", deadline_ms=600_000.0, queue=2) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         cameras[0].show(255)  # nobody asked for it
         assert until(lambda: cameras[0].idle)
         assert bench.line.trigger("A").number == 1
@@ -233,7 +233,7 @@ def test_triggers_of_a_wire_are_numbered_and_none_is_dropped(tmp_path, cameras):
     gate = threading.Event()
     gate.set()
     with Bench(tmp_path, mode="triggered", trigger="hardware", gate=gate) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         gate.clear()
         bench.line.name_part("lot 7")
         cameras[0].show(*range(0, 250, 50))
@@ -253,11 +253,11 @@ def test_triggers_of_a_wire_are_numbered_and_none_is_dropped(tmp_path, cameras):
 
 def test_a_lost_camera_is_recorded_once_and_opened_again(tmp_path, cameras):
     with Bench(tmp_path) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         cameras[0].show(0)
         bench.records(1)
         cameras[0].unplug()
-        until(lambda: len(cameras) == 2)
+        assert until(lambda: len(cameras) == 2)
         cameras[1].show(255)
         found = bench.records(3)
         assert until(lambda: bench.line.state == "running")
@@ -300,7 +300,7 @@ def test_triggers_are_answered_while_there_is_no_camera(tmp_path, cameras):
 def test_triggers_are_answered_after_the_source_has_ended(tmp_path, cameras):
     camera = {"mode": "triggered", "deadline_ms": 60_000.0}
     with Bench(tmp_path, **camera) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         cameras[0].end()
         assert until(lambda: bench.line.state == "ended")
         bench.line.trigger("A")
@@ -310,7 +310,7 @@ def test_triggers_are_answered_after_the_source_has_ended(tmp_path, cameras):
 
 def test_a_stopped_line_passes_nothing(tmp_path, cameras):
     with Bench(tmp_path) as bench:
-        until(lambda: cameras)
+        assert until(lambda: cameras)
         bench.desk.stopped = "output mqtt"
         cameras[0].show(0)
         bench.records(1)

@@ -24,7 +24,7 @@ class Client:
     """A Modbus client of a socket and nothing else."""
 
     def __init__(self, port, unit=1):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self.unit = unit
 
     def ask(self, function, data):
@@ -57,6 +57,12 @@ class Client:
         return found
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A machine that has other work is no station that is silent."""
+    monkeypatch.setattr("edgeseg.station.outputs.signals.STALE", 600.0)
+
+
 @pytest.fixture
 def line(tmp_path):
     return Line(tmp_path)
@@ -68,7 +74,9 @@ def port():
 
 
 def served(line, port, **settings):
-    config = OutputConfig(kind="modbus", name="plc", settings={"port": port, **settings})
+    config = OutputConfig(
+        kind="modbus", name="plc", settings={"port": port, "answer_s": 600.0, **settings}
+    )
     output = open_output(config, line.context)
     output.open()
     line.show = output.show
@@ -311,7 +319,7 @@ def test_mbpoll_reads_and_writes(line, output, port):
     def mbpoll(*options, values=()):
         command = ["mbpoll", "-m", "tcp", "-p", str(port), "-0", "-1", "-q", *options]
         done = subprocess.run(
-            [*command, "127.0.0.1", *values], capture_output=True, text=True, timeout=20
+            [*command, "127.0.0.1", *values], capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

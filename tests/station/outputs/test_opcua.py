@@ -36,7 +36,9 @@ class Served:
         self.port = free_port()
         (folder / "opcua.password").write_text("secret\n")
         self.line = Line(folder)
-        config = OutputConfig(kind="opcua", settings={"port": self.port, **settings})
+        config = OutputConfig(
+            kind="opcua", settings={"port": self.port, "answer_s": 600.0, **settings}
+        )
         self.output = open_output(config, self.line.context)
         self.key, self.certificate = self_signed(folder / "client", URI, "localhost")
 
@@ -87,6 +89,12 @@ class Served:
             return found
 
         return asyncio.run(work())
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A machine that has other work is no station that is silent."""
+    monkeypatch.setattr("edgeseg.station.outputs.signals.STALE", 600.0)
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +158,11 @@ def test_a_station_that_is_stopped_or_silent_is_not_ok(served, line, monkeypatch
     assert until(lambda: served.read("OK", "Code", "Alive") == silent)
 
 
-def subscribe(served, work, *, queue, interval=500.0, node="top.Index"):
-    """Return what a subscription was told, without the first value, which it had before."""
+def subscribe(served, work, complete, *, queue, interval=500.0, node="top.Index"):
+    """Return what a subscription was told, without the first value, which it had before.
+
+    complete: tells of all values whether no other one is awaited.
+    """
 
     async def run():
         told = []
@@ -168,7 +179,7 @@ def subscribe(served, work, *, queue, interval=500.0, node="top.Index"):
             while not told:
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(work)
-            await asyncio.sleep(2 * interval / 1e3)
+            await asyncio.to_thread(until, lambda: complete(told))
         return told[1:]
 
     return asyncio.run(run())
@@ -182,9 +193,9 @@ def test_a_queue_of_one_misses_verdicts_and_one_of_a_hundred_does_not(served, li
         for _ in range(40):
             line.judge()
 
-    found = subscribe(served, judge, queue=queue)
+    found = subscribe(served, judge, lambda told: told[-1] == 40, queue=queue)
     if queue == 1:
-        assert len(found) < 10
+        assert len(found) < 40
         assert found[-1] == 40, "the newest is always told"
     else:
         assert found == list(range(1, 41))
@@ -198,7 +209,8 @@ def test_verdicts_that_came_between_two_states_are_told_one_by_one(served, line)
         line.show = show
         line.change()
 
-    records = subscribe(served, judge, queue=100, interval=50.0, node="top.Record")
+    all_of_them = lambda told: len(told) == 4  # noqa: E731
+    records = subscribe(served, judge, all_of_them, queue=100, interval=50.0, node="top.Record")
     assert [json.loads(each)["code"] for each in records] == [0, 1, 0]
 
 
@@ -308,7 +320,9 @@ def test_everybody_reads_where_that_is_allowed_and_subscribers_are_told_of_the_e
     assert served.call(("Stop", "fun"), **everybody) == ["BadUserAccessDenied"]
     assert served.line.commands == []
     served.client = lambda: Served.client(served, **everybody)
-    found = subscribe(served, served.output.close, queue=10, interval=20.0, node="top.Code")
+    stopped = lambda told: told[-1] == Code.LINE_STOPPED  # noqa: E731
+    close = served.output.close
+    found = subscribe(served, close, stopped, queue=10, interval=20.0, node="top.Code")
     assert found == [Code.LINE_STOPPED]
 
 

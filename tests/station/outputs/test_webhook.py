@@ -72,7 +72,7 @@ def test_only_2xx_acknowledges(tmp_path, peer, status):
     peer.answers = [(status, {"Location": peer.url, "Content-Length": "2"})]
     if status == 100:
         peer.answers = [lambda handler, body: handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")]
-    with webhook(tmp_path, peer.url, timeout_s=0.3) as output:
+    with webhook(tmp_path, peer.url, timeout_s=0.3 if status == 100 else 120) as output:
         with pytest.raises(OSError) as caught:
             output.send(RECORDS)
     assert "127.0.0.1" in str(caught.value)
@@ -89,10 +89,10 @@ def says(data, *, close=True):
 
 
 def drips(handler, body):
-    with_size = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    with_size = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
     handler.wfile.write(with_size)
     try:
-        for _ in range(100):
+        while True:
             handler.wfile.write(b".")
             time.sleep(0.05)
     except OSError:
@@ -117,13 +117,9 @@ def drips(handler, body):
 )
 def test_a_server_that_lies_or_hangs_acknowledges_nothing(tmp_path, peer, lie):
     peer.answers = [lie, 200]
-    with webhook(tmp_path, peer.url, timeout_s=0.4) as output:
-        began = time.monotonic()
-        with pytest.raises(OSError):
-            output.send(RECORDS)
-        assert time.monotonic() - began < 5
-        output.close()
-        output.open()
+    with webhook(tmp_path, peer.url, timeout_s=0.4) as output, pytest.raises(OSError):
+        output.send(RECORDS)
+    with webhook(tmp_path, peer.url) as output:
         assert output.send(RECORDS) == 7
 
 
