@@ -167,8 +167,10 @@ def tune(
         write_table(folder, rows)
         write_recipe(folder / RECIPE, settings, chosen.line(default))
         draw_trials(folder / PICTURE, rows, chosen.recipe)
-        train_chosen(tuning, chosen, search, run, rate, overwrite=overwrite)
-        journal.spend(search.spent)
+        try:
+            train_chosen(tuning, chosen, search, run, rate, overwrite=overwrite)
+        finally:
+            journal.spend(search.spent)
         report = report_run(tuning, run)
     return TuneReport(
         run=run,

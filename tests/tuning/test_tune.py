@@ -59,6 +59,7 @@ def tuned(parts, tmp_path, monkeypatch):
         found = tune(data, settings, work=work, clock=clock, threads=1, overwrite=overwrite)
         return found, work
 
+    run.clock = clock
     return run
 
 
@@ -133,6 +134,7 @@ def test_trials_are_not_written_among_the_photos(tuned, parts):
 
 def test_a_stopped_final_training_is_continued_by_the_same_command(tuned, tmp_path, monkeypatch):
     def stops(*_, **__):
+        tuned.clock.now += 60
         raise Interrupted("stopped", remedy="edgeseg train --resume")
 
     with monkeypatch.context() as patch, fails(Interrupted, "interrupted") as raised:
@@ -143,6 +145,7 @@ def test_a_stopped_final_training_is_continued_by_the_same_command(tuned, tmp_pa
     (tmp_path / "runs" / "plates" / HISTORY).touch()  # of a kill before the first checkpoint
     found, work = tuned()
     assert (found.run / CARD).is_file() and len(work.done) == len(set(work.done))
+    assert 60 * found.minutes == pytest.approx(tuned.clock.now), "both sessions count"
 
 
 @pytest.mark.parametrize("steps", [0, 2])
