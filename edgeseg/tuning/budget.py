@@ -57,7 +57,7 @@ class TuneBudget:
         )
 
     def core_minutes(self, trial: int, final: int) -> float:
-        """Return minutes x cores of all workers; trial, final: cores of one training."""
+        """Return minutes x cores at most, of all workers; trial, final: cores of one training."""
         return (self.search * self.workers * trial + self.final * final) / 60
 
 

@@ -1,4 +1,7 @@
-"""The search: recipes are proposed, trained and judged until its part of the budget is used."""
+"""The search: recipes are proposed, trained and judged until its part of the budget is used.
+
+Trials at a time begin together, and the next ones when the last of them has ended.
+"""
 
 import statistics
 import time

@@ -223,7 +223,7 @@ def _searched(
     limit_threads(executor.cores)  # those of a trial, which is timed
     budget = budget_of(tuning, journal, executor, judging)
     log.info(budget.line())
-    log.info(f"in all {budget.core_minutes(executor.cores, tuning.threads):.0f} core minutes")
+    log.info(f"at most {budget.core_minutes(executor.cores, tuning.threads):.0f} core minutes")
     if journal.retired:
         log.info(f"{counted(journal.retired, 'trial')} that a stopped process began: run again")
 
