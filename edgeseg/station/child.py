@@ -1,4 +1,4 @@
-"""What both processes of a station have in common: how they begin, and when they end.
+"""What the processes of a station have in common: how they begin, and when they end.
 
 A child ends when the supervisor asks for it (SIGTERM), and when the supervisor is gone: then the
 other end of its `life` socket is closed.

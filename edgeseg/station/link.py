@@ -1,10 +1,12 @@
-"""The link between the two processes of a station: datagrams of JSON that nobody waits for.
+"""The link between two processes of a station: datagrams of JSON that nobody waits for.
 
     inspector -> gateway    {"inspection": {...}}   a verdict, to be shown at once
                             {"stored": 123}         the last record that is in the journal
                             {"status": {...}}       twice a second, also the heartbeat
     gateway -> inspector    {"command": ...}        what a person, a PLC or a program asks for
                             {"kept": 123}           the last record that every output has
+    follower -> supervisor  {"switch": true}        asks the inspector to open the models again
+    supervisor -> follower  {"switched": true}      whether it has opened them
 
 A message that finds no room is lost: verdicts are in the journal, and the rest is sent again. The
 supervisor makes the pair and keeps it, so either process may die and come back.
@@ -61,7 +63,7 @@ class Link(Closing):
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Return the ends of a new link: of the inspector and of the gateway."""
+    """Return the ends of a new link."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     for end in ends:
         end.set_inheritable(True)

@@ -5,11 +5,11 @@
       +-- gateway      outputs and page
       +-- follower     newer models of a registry, where a recipe follows a tag
 
-SIGHUP reads the station's file again: the inspector first, then the gateway if the inspector uses
+SIGHUP reads the station's file again: the inspector first, then the others if the inspector uses
 the file. SIGTERM and Ctrl-C end the station: the inspector finishes its frames, then the gateway
-delivers what it can in two seconds. An inspector that ends with an error before it was ready ends
-the station with it; later it is started again, as the gateway is. A line that was stopped stays so
-unless the station has ended by a signal.
+ends; what its outputs did not take is taken after the next start. An inspector or a gateway that
+ends with an error before it was ever ready ends the station with it; else each is started again. A
+line that was stopped stays so unless the station has ended by a signal.
 """
 
 import os
@@ -69,6 +69,9 @@ class _Process:
         self._nice = [nice, "-n", NICE[name]] if nice else []
         self.restarts = 0
         self.ready = False
+        """Whether it has ever begun its work."""
+        self.works = False
+        """Whether it has begun its work since it was started last: it obeys signals."""
         self.reread = False
         """Whether it has read its file again; the caller clears it."""
         self.switched: bool | None = None
@@ -146,7 +149,8 @@ class _Process:
             return
         with suppress(OSError):
             said = self._life.recv(64)
-            self.ready |= READY in said
+            self.works |= READY in said
+            self.ready |= self.works
             self.reread |= REREAD in said
             if SWITCHED in said or REFUSED in said:
                 self.switched = SWITCHED in said
@@ -155,6 +159,7 @@ class _Process:
         if self._life is not None:
             self._life.close()
         self._process = self._life = None
+        self.works = False
 
 
 def run_station(file: Path) -> StationReport:
@@ -190,7 +195,7 @@ def run_station(file: Path) -> StationReport:
                 code = process.tend()
                 if code is not None:
                     raise _Ended(process.name, code)
-            if inspector.ready and hup.taken():
+            if inspector.works and hup.taken():
                 inspector.signal(signal.SIGHUP)
             if inspector.reread:
                 inspector.reread = False

@@ -66,6 +66,18 @@ def test_a_new_file_is_read_without_an_end(tmp_path):
     assert [each["sequence"] for each in found] == list(range(1, len(found) + 1))
 
 
+def test_a_file_is_read_again_also_where_the_inspector_was_killed_just_before(tmp_path):
+    file = write_station(tmp_path, cameras={"top": {"source": "test://64x48@20"}}, rest=OUTPUT)
+    with running(file) as process:
+        assert until(lambda: lines(file))
+        os.kill(child(process, "inspector"), signal.SIGKILL)
+        assert until(lambda: child(process, "inspector") is None)
+        second = OUTPUT.replace("verdicts.jsonl", 'second.jsonl"\nname = "second')
+        file.write_text(file.read_text() + second)
+        process.send_signal(signal.SIGHUP)
+        assert until(tmp_path.joinpath("second.jsonl").exists)
+
+
 WRONG = {
     "nonsense": "nonsense",
     "a line that the machine lacks": '[[gpio]]\nchip = "/dev/none"\nok = 1\n',
