@@ -156,8 +156,9 @@ def test_http_needs_this_machine_or_an_explicit_setting():
     ],
 )
 def test_what_cannot_be_used_is_named(settings, code):
-    with fails(ConfigError, code):
+    with fails(ConfigError, code) as error:
         client("registry.test", **settings)
+    assert not {"station's", "password_file"} & set(error.value.remedy.split())  # no station here
 
 
 def test_a_user_without_a_home_has_no_settings_of_docker(monkeypatch):

@@ -80,7 +80,7 @@ def _no_password() -> str:
 def _unusable(problem: str, name: str) -> ConfigError:
     return ConfigError(
         f"{problem}.",
-        remedy=f"write it to a file and name that: {name}_file = '{name}.txt'",
+        remedy=f"write the {name} to a file of its own, and name that file",
         code="station/secret",
     )
 
@@ -88,6 +88,6 @@ def _unusable(problem: str, name: str) -> ConfigError:
 def _bad_certificate(problem: str) -> ConfigError:
     return ConfigError(
         f"{problem}.",
-        remedy="PEM files without a password, relative to the station's file",
+        remedy="name PEM files, without a password for the key",
         code="station/certificate",
     )
