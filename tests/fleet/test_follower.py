@@ -263,7 +263,7 @@ def test_an_engine_that_is_damaged_later_gives_way_to_the_model_of_before(
 ):
     release(tmp_path / "new", place, limit=0.72)
     followed.look()
-    release(tmp_path / "new", place, limit=0.71, number=2)
+    second = release(tmp_path / "new", place, limit=0.71, number=2)
     followed.look()
     (followed.folder / followed.current.now.model).write_bytes(b"")
     followed.inspector.start()
@@ -275,6 +275,7 @@ def test_an_engine_that_is_damaged_later_gives_way_to_the_model_of_before(
     followed.inspector.start()
     assert followed.limit == 0.7
     assert sum("the model of before runs" in line for line in said) == 3
+    assert (followed.look().running, followed.limit) == (second, 0.71)
 
 
 def test_a_long_attempt_that_fails_is_repeated_after_a_pause(
