@@ -24,7 +24,8 @@ def test_a_record_that_later_ones_passed_is_lost():
     assert delivered([1], [1, 9])["unknown"] == 1
 
 
-def test_the_records_of_a_journal_are_counted_by_frame(tmp_path):
+def test_the_records_of_a_journal_are_counted_by_frame(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgeseg.station.journal.WAIT", 120.0)  # until they are on the disk
     path = tmp_path / "journal.sqlite3"
     records = Records(path)
     with Journal(path) as journal:

@@ -73,7 +73,7 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def until(self, expression, seconds=10.0):
+    def until(self, expression, seconds=120.0):
         """Wait until a JavaScript expression is true; what it was last."""
         end = time.monotonic() + seconds
         safe = f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()"
@@ -172,4 +172,4 @@ def browsing(folder):
             yield Browser(write, read)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)

@@ -133,7 +133,7 @@ class Station:
 
     def ask(self, method, path, body=None, headers=(), raw=None):
         """Return status, headers and body of a request."""
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             data = raw if body is None else json.dumps(body).encode()
             given = {"Content-Type": "application/json"} if data is not None else {}
