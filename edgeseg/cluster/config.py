@@ -85,7 +85,8 @@ def open_executor(config: ExecutorConfig, *, needs: tuple[str, ...] = ()) -> Ite
     `cluster/...`: unreachable, another version, a missing package, too few resources.
     """
     if config.on == LOCAL:
-        yield local_executor(config)
+        processes = config.processes or 1
+        yield Local(processes, config.cores or max(this_machine().threads // processes, 1))
     elif config.on == SLURM:
         from edgeseg.cluster.slurm import open_slurm
 
@@ -95,12 +96,6 @@ def open_executor(config: ExecutorConfig, *, needs: tuple[str, ...] = ()) -> Ite
     else:
         with _ray(config, needs) as executor:
             yield executor
-
-
-def local_executor(config: ExecutorConfig) -> Local:
-    """Return this machine as an executor."""
-    processes = config.processes or 1
-    return Local(processes, config.cores or max(this_machine().threads // processes, 1))
 
 
 @contextmanager

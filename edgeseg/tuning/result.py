@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
-from edgeseg.files import shown, write_atomic
+from edgeseg.files import write_atomic
 from edgeseg.packages.extras import require
 from edgeseg.text import counted, table
 from edgeseg.tuning.asha import BASE, finalists
@@ -196,9 +196,3 @@ def draw_trials(path: Path, rows: Sequence[TrialRow], chosen: int) -> None:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120)
     write_atomic(path, stream.getvalue())
-
-
-def names_of(folder: Path) -> dict[str, str]:
-    """Return what the files of a search are called, for a report."""
-    files = {"trials": TRIALS, "picture": PICTURE, "recipe": RECIPE}
-    return {what: shown(folder / name) for what, name in files.items()}
