@@ -60,6 +60,12 @@ class ExecutorConfig(Settings):
                 remedy="--on ray",
                 code="cluster/unknown-executor",
             )
+        if self.store is not None and "://" not in self.store:
+            raise ConfigError(
+                f"invalid store: '{shown(self.store)}' (expected an address)",
+                remedy="--store s3://bucket/folder",
+                code="cluster/store",
+            )
         for name, places in (
             ("gpus", "ray or slurm"),
             ("memory_gb", "ray or slurm"),

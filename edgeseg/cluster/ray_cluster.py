@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import edgeseg
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, MissingExtra
 from edgeseg.files import cannot_write, shown
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
@@ -261,7 +262,11 @@ def _reach(address: str) -> str | None:
 
 def _init(ray: ModuleType, options: dict[str, Any], address: str | None) -> None:
     if address is not None and address.startswith(_CLIENT):
-        require("grpc", extra="ray")
+        if find_spec("grpc") is None:
+            raise MissingExtra(
+                "package grpc is not installed, which ray:// needs beside ray",
+                remedy="pip install grpcio",
+            )
     elif address is not None:
         _check_answer(address)
     try:
@@ -280,7 +285,10 @@ def _check_answer(address: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise _no_ray(address, f"no answer within {JOIN_S:.0f} s") from error
     if done.returncode:
-        raise _no_ray(address, (done.stderr.strip().splitlines() or ["no answer"])[-1])
+        problem = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        if "AuthenticationTokenLoader" in done.stderr:  # Ray aborts, with a stack trace
+            problem = "no authentication token on this machine"
+        raise _no_ray(address, problem)
 
 
 def _no_ray(address: str | None, problem: str) -> EdgesegError:

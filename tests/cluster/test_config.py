@@ -42,3 +42,9 @@ def test_an_unknown_place_is_refused(on):
 def test_a_setting_of_another_place_is_refused(wrong):
     with fails(ConfigError, "cluster/other-executor"):
         ExecutorConfig(**wrong)
+
+
+@pytest.mark.parametrize("store", ["", "bucket/folder", "s3:/bucket"])
+def test_a_store_is_an_address(store):
+    with fails(ConfigError, "cluster/store"):
+        ExecutorConfig(on="ray", store=store)

@@ -215,6 +215,26 @@ def test_an_address_where_nothing_listens_is_refused_before_ray_asks(monkeypatch
             pass
 
 
+@pytest.mark.parametrize(
+    ("stderr", "told"),
+    [
+        (
+            "token_loader.cc:115: Check failed: has_token\n*** StackTrace Information ***\n"
+            "ray::rpc::AuthenticationTokenLoader::GetToken()\npython(_start+0x21) _start\n",
+            "no authentication token on this machine",
+        ),
+        ("Traceback\nAuthenticationError: token is incorrect\n", "token is incorrect"),
+        ("", "no answer"),
+    ],
+)
+def test_a_cluster_that_refuses_is_named_with_the_token(stderr, told, monkeypatch):
+    refused = subprocess.CompletedProcess([], 1, stdout="", stderr=stderr)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
+    with fails(EdgesegError, "cluster/no-answer") as caught:
+        ray_cluster._check_answer("10.0.0.5:6379")
+    assert caught.value.problem.endswith(told) and "auth_token" in caught.value.remedy
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "http://127.0.0.1:8265", "127.0.0.1"])
 def test_a_wrong_address_in_the_environment_is_told_as_such(address, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", address)
@@ -302,6 +322,13 @@ def test_a_missing_ray_is_named_with_its_extra(monkeypatch):
         with ray_cluster.connected("ray"):
             pass
     assert "ray" in caught.value.remedy
+
+
+def test_what_ray_s_client_needs_beside_ray_is_named(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda _: None)
+    with fails(MissingExtra, "extra/missing") as caught:
+        ray_cluster._init(sys, {}, "ray://10.0.0.5:10001")
+    assert caught.value.remedy == "pip install grpcio"
 
 
 NODE = ray_cluster.Node(id="1", name="one", cores=16, gpus=2, memory_gb=64)
