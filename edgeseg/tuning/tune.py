@@ -21,7 +21,7 @@ from edgeseg.cluster.jobs import Executor
 from edgeseg.data.defective.known import refuse_good_and_bad
 from edgeseg.data.layouts import Dataset, open_dataset
 from edgeseg.errors import ConfigError
-from edgeseg.files import check_outputs, locked, shown
+from edgeseg.files import check_outputs, check_writable, locked, shown
 from edgeseg.log import log
 from edgeseg.machine.threads import cpu_threads, limit_threads
 from edgeseg.packages.extras import require
@@ -148,6 +148,8 @@ def tune(
     parts = split_parts(dataset, first, config.judge_defects)
     check_outputs({"--out": folder}, [data])
     _refuse_among(folder, dataset)
+    for place in (folder, run):
+        check_writable(place)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         tuning = Tuning(dataset, parts, base, config, folder, began, clock, cpu_threads(threads))

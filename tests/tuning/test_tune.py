@@ -11,7 +11,7 @@ import pytest
 from edgeseg.cards import CARD, ModelCard, read_card
 from edgeseg.cluster.jobs import AGAIN
 from edgeseg.data.parts import write_parts
-from edgeseg.errors import ConfigError, Interrupted
+from edgeseg.errors import ConfigError, Interrupted, WriteError
 from edgeseg.model.fit_check import FittedCheck
 from edgeseg.settings import read_toml
 from edgeseg.training import timing, train
@@ -184,6 +184,14 @@ def test_a_stopped_replacement_is_continued_and_the_run_before_is_not_taken_for_
 
 def interrupted(*_, **__):
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["runs", "tunings"])
+def test_a_folder_that_takes_no_files_is_told_before_any_trial(tuned, tmp_path, name):
+    (tmp_path / name).write_text("a file")
+    with fails(WriteError, "write/failed"):
+        tuned()
+    assert tuned.clock.now == 0
 
 
 def test_slurm_is_told_how_many_trials_run_at_a_time():
