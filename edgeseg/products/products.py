@@ -40,6 +40,8 @@ from edgeseg.recipes import TrainConfig
 from edgeseg.text import counted
 from edgeseg.training.folder import check_run_name, unfinished
 
+NEEDS = ("torch", "jinja2", "matplotlib")
+"""Packages of every machine that makes products."""
 ROOM = 256 << 20  # bytes of disk for a product: weights, two checkpoints, graph, engine, report
 
 
@@ -59,8 +61,8 @@ def train_all(
     for the disk, EdgesegError (`files/locked`) for runs that another process makes; Interrupted
     later. A product that fails is in the report.
     """
-    for module, extra in (("torch", "train"), ("jinja2", "report"), ("matplotlib", "report")):
-        require(module, extra=extra)
+    for module in NEEDS:
+        require(module, extra="train" if module == "torch" else "report")
     from edgeseg.products.make import make_product
 
     check_rate(rate)
@@ -88,7 +90,7 @@ def train_all(
             + (f", {len(order) - len(products)} cannot be trained" * (len(order) > len(products)))
         )
         if jobs:
-            with open_executor(executor, needs=("torch", "jinja2")) as opened:
+            with open_executor(executor, needs=NEEDS) as opened:
                 log.info(_prediction(config, given.keys(), len(jobs), opened.processes))
                 _run(jobs, work or make_product, opened, report)
             report.update()

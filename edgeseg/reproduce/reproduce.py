@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.cluster.config import open_executor
+from edgeseg.cluster.config import LOCAL, open_executor
 from edgeseg.cluster.jobs import Countdown, Executor, Failure, run_jobs
 from edgeseg.data import published
 from edgeseg.data.layouts import Dataset, open_datasets
@@ -66,6 +66,12 @@ def reproduce(
         overrides["textures"] = config.textures
     rows = table.select(config.rows)
     if table.complexity:
+        if config.on != LOCAL:
+            raise ConfigError(
+                f"{table.name} is measured on this machine, and --on {config.on} is given",
+                remedy="remove --on, or run the command on that machine",
+                code="config/conflict",
+            )
         return measure_table(table, rows, overrides, config.out)
     datasets = _datasets(config)
     require("torch", extra="train")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.cluster.config import ExecutorConfig
+from edgeseg.cluster.config import ExecutorConfig, open_executor
 from edgeseg.data.images import write_png
 from edgeseg.data.layouts import open_dataset
 from edgeseg.errors import ConfigError, DataError, EdgesegError, GateFailed, Interrupted, WriteError
@@ -190,6 +190,18 @@ def test_a_second_start_at_the_same_time_is_refused_and_changes_nothing(line, tm
         pretend(product)
 
     assert states(run(line, out, again))["bottle"] == "shipped"
+
+
+def test_every_machine_is_asked_for_the_packages_that_a_report_needs(line, tmp_path, monkeypatch):
+    asked = []
+
+    def opened(config, *, needs):
+        asked.extend(needs)
+        return open_executor(config, needs=needs)
+
+    monkeypatch.setattr("edgeseg.products.products.open_executor", opened)
+    run(line, tmp_path / "runs")
+    assert set(asked) == {"torch", "jinja2", "matplotlib"}
 
 
 def test_a_page_that_cannot_be_written_does_not_end_the_work_on_the_others(

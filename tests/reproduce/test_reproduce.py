@@ -203,6 +203,13 @@ def test_reproduce_refuses_an_unknown_category(table, config):
         reproduce(table, wrong, work=Work())
 
 
+def test_a_table_of_complexity_is_not_measured_elsewhere(config):
+    elsewhere = ReproduceConfig(on="ray", out=config.out)
+    with fails(ConfigError, "config/conflict"):
+        reproduce("dskd-6", elsewhere, work=Work())
+    assert not config.out.exists()
+
+
 def test_reproduce_does_not_compare_another_data_set(config):
     report = reproduce("destseg-s3", config, work=Work())
     assert not report.comparable
