@@ -65,6 +65,8 @@ class CameraLine:
         self.problem = ""
         """Why the camera is lost."""
         self.driver_drops = 0
+        self._lost_after = -1
+        """Frames of the line when it was lost last."""
         self._software = self._hardware = None
         if camera.mode == "triggered" and camera.trigger == "software":
             self._software = SoftwareTriggers(camera.deadline_ms / 1e3, camera.queue, self._late)
@@ -136,7 +138,7 @@ class CameraLine:
     def _work(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            began, frames = time.monotonic(), self.recorder.frames
+            began = time.monotonic()
             try:
                 self._stream()
                 if not self._stopping.is_set():
@@ -149,7 +151,8 @@ class CameraLine:
                 problem = error.problem if isinstance(error, EdgesegError) else repr(error)
                 if problem != self.problem:
                     log.warning(f"camera {self.camera.name} is lost: {problem}")
-                if self.state != "lost" or self.recorder.frames != frames:
+                if self._lost_after != self.recorder.frames:
+                    self._lost_after = self.recorder.frames
                     self.recorder.without_frame(CAMERA_LOST)
                 self.state, self.problem = "lost", problem
                 _forget_frames(error)
@@ -171,6 +174,7 @@ class CameraLine:
 
     def _stream(self) -> None:
         judge, camera, config = self._judges[self.recipe], self.camera, self._config
+        before = self.recorder.frames
         with ExitStack() as stack:
             source = stack.enter_context(open_for(judge.card, config))
             self._source = source
@@ -191,7 +195,7 @@ class CameraLine:
                 while not inference.wait(TICK) and not self._stopping.is_set():
                     if self._software is not None:
                         self._software.expire()
-                    if self.state != "running" and self.recorder.last is not None:
+                    if gate is not None or self.recorder.frames != before:
                         self.state, self.problem = "running", ""
                     self.driver_drops = source.driver_drops
                 inference.stop()

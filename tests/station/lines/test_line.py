@@ -265,6 +265,23 @@ def test_a_lost_camera_is_recorded_once_and_opened_again(tmp_path, cameras):
     assert [each.sequence for each in found] == [1, 2, 3]
 
 
+def test_a_camera_that_comes_back_without_a_frame_is_lost_all_the_time(tmp_path, cameras):
+    with Bench(tmp_path) as bench:
+        assert until(lambda: cameras)
+        cameras[0].show(0)
+        bench.records(1)
+        cameras[0].unplug()
+        for count in (2, 3, 4):
+            assert until(lambda count=count: len(cameras) == count and cameras[-1].idle)
+            assert not until(lambda: bench.line.state == "running", 0.1)
+            cameras[-1].unplug()
+        assert until(lambda: len(cameras) == 5)
+        cameras[-1].show(0)
+        assert until(lambda: bench.line.state == "running")
+        found = bench.records(3)
+    assert [each.code for each in found] == [Code.OK, Code.CAMERA_LOST, Code.OK]
+
+
 def test_a_camera_that_comes_back_for_one_frame_is_lost_again_and_leaves_no_memory(
     tmp_path, cameras
 ):
