@@ -3,7 +3,7 @@
     python -m edgeseg.fleet.attempt STATION_FILE RECIPE DIGEST      started by the follower
 
 A process of its own: what a builder takes, breaks or leaks ends with it. It ends when its standard
-input is closed, and so with the follower. The last line of standard output is its Attempted.
+input is closed, and so with the follower. Its standard output is its Attempted, and nothing else.
 Whatever kills it, nothing that the station runs was touched; the next attempt goes on with what is
 complete.
 """
@@ -131,6 +131,8 @@ def _attempt(file: Path, config: StationConfig, recipe: RecipeConfig, digest: st
 def main(argv: Sequence[str]) -> None:
     """Attempt, and print the outcome."""
     prepare()
+    outcome = os.dup(1)
+    os.dup2(2, 1)  # what libraries print is for the log
     install_handler(logging.INFO)
     threading.Thread(target=_end_with_the_follower, daemon=True).start()
     file, recipe, digest = argv
@@ -140,7 +142,7 @@ def main(argv: Sequence[str]) -> None:
     except Exception as error:  # of a library: it is tried again, a few times
         log.exception("a new model could not be made ready")
         found = Attempted(outcome="failed", reason=f"{type(error).__name__}: {error}"[:500])
-    print(json.dumps(asdict(found)), flush=True)
+    os.write(outcome, json.dumps(asdict(found)).encode())
 
 
 def _end_with_the_follower() -> None:

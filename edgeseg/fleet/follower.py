@@ -180,12 +180,12 @@ class Follower:
                         return None
                     time.sleep(STEP)
                 assert process.stdout is not None
-                lines = process.stdout.read().splitlines()
+                outcome = process.stdout.read()
             finally:
                 process.kill()
         try:
-            return build(Attempted, parse(lines[-1]))
-        except (IndexError, ValueError):
+            return build(Attempted, parse(outcome))
+        except ValueError:
             return None
 
     def _switched(self, recipe: RecipeConfig, state: Following, found: Attempted) -> Following:

@@ -32,6 +32,32 @@ def test_an_attempt_ends_with_its_follower(tmp_path):
         over.set()
 
 
+NOISY = """
+import atexit, os
+from edgeseg.fleet import attempt as module
+def attempt(*words):
+    os.write(1, b"noise\\n" * 99_999)
+    return module.Attempted(outcome="waits")
+atexit.register(os.write, 1, b"bye\\n")
+module.attempt = attempt
+module.main(["station.toml", "plates", "sha256:0"])
+"""
+
+
+def test_what_a_library_prints_is_no_outcome(tmp_path):
+    """Nor does it fill the pipe, which the follower reads at the end."""
+    pipe = subprocess.PIPE
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-c", NOISY]
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log) as process:
+            try:
+                assert process.wait(120) == 0
+            finally:
+                process.kill()
+            assert json.loads(process.stdout.read())["outcome"] == "waits"
+    assert (tmp_path / "log").read_bytes().count(b"noise") == 99_999
+
+
 STEPS = (
     "first blob begun",
     "first blob there",
