@@ -37,7 +37,7 @@ from edgeseg.fleet.registry import Blob, Registry
 from edgeseg.fleet.signature import verify
 from edgeseg.fleet.variants import variants_for
 from edgeseg.log import log
-from edgeseg.machine.facts import this_machine
+from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.progress import task
 from edgeseg.runtime.engine_files import check_engine
 from edgeseg.station.following.reference import Reference, parse_reference
@@ -178,11 +178,11 @@ def engine_for(
 ) -> tuple[Path | None, str]:
     """Return an engine of a model that runs here, and whether it was here, pulled or built."""
     here = this_machine(device)
-    kept = _kept(model, precision, runtime)
+    kept = _kept(model, precision, runtime, here)
     if kept is not None:
         return kept, "here"
     for variant in variants_for(here, precision, runtime):
-        found = _pulled_engine(registry, model, side_tag(model.digest, variant), device, key)
+        found = _pulled_engine(registry, model, side_tag(model.digest, variant), here, key)
         if found is not None:
             return found, "pulled"
     if not build:
@@ -203,7 +203,7 @@ def engine_for(
 
 
 def _pulled_engine(
-    registry: Registry, model: PulledModel, tag: str, device: int, key: Path | None
+    registry: Registry, model: PulledModel, tag: str, here: Machine, key: Path | None
 ) -> Path | None:
     """Pull an engine; None: there is none, or it cannot be used, which is logged."""
     found = registry.manifest(tag)
@@ -226,7 +226,7 @@ def _pulled_engine(
         _check_room(model.folder, (layer,))
         registry.fetch(layer, path)
         registry.fetch(card, path.with_suffix(".json"))
-        engine = check_engine(path, this_machine(device))
+        engine = check_engine(path, here)
         graph = model.artifact.only(GRAPH)
         if graph.digest != f"sha256:{engine.source_sha256}":
             raise EngineMismatch(
@@ -240,7 +240,7 @@ def _pulled_engine(
     return path
 
 
-def _kept(model: PulledModel, precision: str, runtime: str | None) -> Path | None:
+def _kept(model: PulledModel, precision: str, runtime: str | None, here: Machine) -> Path | None:
     """Return an engine that is in the folder already, and runs here."""
     source = model.artifact.only(GRAPH).digest
     for path in sorted(model.folder.glob("*.json")):
@@ -248,7 +248,7 @@ def _kept(model: PulledModel, precision: str, runtime: str | None) -> Path | Non
             card = read_card(path, EngineCard)
             fits = card.precision == precision and runtime in (None, card.runtime)
             if fits and f"sha256:{card.source_sha256}" == source:
-                check_engine(path)
+                check_engine(path, here)
                 return path.with_suffix(Path(card.file).suffix)
         except EdgesegError:  # the other documents, and what was left incomplete
             continue

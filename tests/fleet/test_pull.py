@@ -9,6 +9,7 @@ from edgeseg.cards import CARD as RUN_CARD
 from edgeseg.cards import EngineCard, read_card, write_card
 from edgeseg.errors import ConfigError, DataError, ModelError, RegistryError, WriteError
 from edgeseg.files import sha256
+from edgeseg.fleet import pull as module
 from edgeseg.fleet.artifact import CARD, GRAPH, MODEL, REPORT, Artifact
 from edgeseg.fleet.config import PullConfig, PushConfig
 from edgeseg.fleet.pull import pull
@@ -102,6 +103,18 @@ def test_an_engine_that_one_device_has_built_is_pulled_by_another(tmp_path, grap
     assert second.engine.read_bytes() == first.engine.read_bytes()
     third = pull(place, PullConfig(to=tmp_path / "c", precision="int8"))
     assert third.engine is None and "--build" in third.summary()
+
+
+def test_an_engine_that_is_here_is_checked_for_the_gpu_that_is_asked_for(
+    tmp_path, graph, place, monkeypatch
+):
+    push(graph, place, PushConfig())
+    pull(place, PullConfig(to=tmp_path / "a", precision="fp32", build=True))
+    checked = []
+    monkeypatch.setattr(module, "this_machine", lambda device: device)
+    monkeypatch.setattr(module, "check_engine", lambda path, here=None: checked.append(here))
+    found = pull(place, PullConfig(to=tmp_path / "a", precision="fp32", device=1))
+    assert (found.how, checked) == ("here", [1])
 
 
 def test_an_engine_is_pushed_for_its_own_graph_alone(tmp_path, graph, place):
