@@ -1,6 +1,7 @@
 """Ends what waits for a peer when its time is over; the timeout of a socket begins at each byte."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,3 +30,17 @@ def deadline(connected: socket.socket, seconds: float, peer: str) -> Iterator[No
         timer.cancel()
     if late.is_set():
         raise TimeoutError(f"{peer}: no answer in {seconds:g} s")
+
+
+def secured(
+    plain: socket.socket, tls: ssl.SSLContext, host: str, seconds: float, peer: str
+) -> ssl.SSLSocket:
+    """Return a connection with TLS, whose handshake had `seconds`; host: of the certificate."""
+    connected = tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        with deadline(connected, seconds, peer):
+            connected.do_handshake()
+    except BaseException:
+        connected.close()
+        raise
+    return connected

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from edgeseg import __version__
-from edgeseg.deadline import deadline
+from edgeseg.deadline import deadline, secured
 from edgeseg.errors import RegistryError
 from edgeseg.schema import parse
 
@@ -118,13 +118,4 @@ def _connected(url: SplitResult, tls: ssl.SSLContext | None, seconds: float) -> 
         plain = socket.create_connection(place, timeout=seconds)
     except UnicodeError as error:  # a part of the name that is empty or too long
         raise OSError(f"{host} is no name of a host") from error
-    if tls is None:
-        return plain
-    connected = tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-    try:
-        with deadline(connected, seconds, url.netloc):
-            connected.do_handshake()
-    except BaseException:
-        connected.close()
-        raise
-    return connected
+    return plain if tls is None else secured(plain, tls, host, seconds, url.netloc)

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from edgeseg import __version__
 from edgeseg.addresses import public
-from edgeseg.deadline import deadline
+from edgeseg.deadline import deadline, secured
 from edgeseg.errors import ConfigError
 from edgeseg.schema import bounded
 from edgeseg.station.inspection import Inspection
@@ -184,23 +184,13 @@ class WebhookOutput(Deliverer):
             connected.settimeout(seconds + 1)  # the deadline comes before
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                connected = self._secured(connected, self._tls, host)
+                connected = secured(connected, self._tls, host, seconds, self._name)
         except OSError as error:
             raise ConnectionError(f"{self._name}: {error.strerror or error}") from error
         self._connection = HTTPConnection(url.netloc)
         self._connection.sock = connected
         self._used = False
         return self._connection
-
-    def _secured(self, plain: socket.socket, tls: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-        connected = tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-        try:
-            with deadline(connected, self.settings.timeout_s, self._name):
-                connected.do_handshake()
-        except BaseException:
-            connected.close()
-            raise
-        return connected
 
     def _disconnect(self) -> None:
         if self._connection is not None:
