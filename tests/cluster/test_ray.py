@@ -17,6 +17,7 @@ import pytest
 
 import tests
 from edgeseg.cluster import ray_cluster
+from edgeseg.cluster.cache import _waiting_lock
 from edgeseg.cluster.config import ExecutorConfig, open_executor
 from edgeseg.cluster.jobs import run_jobs
 from edgeseg.cluster.ray_jobs import RETRIES, Ray, _task
@@ -30,16 +31,21 @@ from tests.kit.errors import fails
 CODE = [Path(tests.__file__).parent]
 NEEDS = ray_cluster.Needs(cores=1, gpus=0.0, memory_gb=None, packages=())
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs ray")
-pytestmark = [
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.filterwarnings("ignore"),  # of ray: processes and files that it leaves open
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # of ray: processes and files that it leaves open
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Two nodes of one core each; workers share nothing with the tests but the folder of marks."""
+    """Two nodes of one core each; workers share nothing with the tests but the folder of marks.
+
+    Each process of pytest-xdist has a cluster of its own, one at a time.
+    """
     root = tmp_path_factory.mktemp("ray")
+    with _waiting_lock(tmp_path_factory.getbasetemp().parent / "ray.lock"):
+        yield from two_nodes(root)
+
+
+def two_nodes(root):
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "token")
     patch.setenv("RAY_AUTH_TOKEN", "ab" * 32)
