@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.stations import until
 
 PROGRAM = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
@@ -20,8 +21,7 @@ class Mosquitto:
     def __init__(self, folder, *options, users=(), tls=None):
         if PROGRAM is None:
             pytest.skip("no MQTT broker: apt-get install mosquitto")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         lines = [f"listener {self.port} 127.0.0.1", "user root", "persistence false", *options]
         if tls is not None:

@@ -1,17 +1,10 @@
 """What the outputs for PLCs are tested with: a station's states, and an inspector that answers."""
 
-import socket
 from itertools import count
 
 from edgeseg.station.inspection import Code
 from edgeseg.station.outputs.base import Lamp, OutputContext, StationState
 from tests.kit.stations import inspection
-
-
-def free_port():
-    """Return a port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 class Line:

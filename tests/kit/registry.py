@@ -12,6 +12,7 @@ import pytest
 from edgeseg.fleet.access import RegistryAccess
 from edgeseg.fleet.registry import Registry
 from edgeseg.station.following.reference import parse_reference
+from tests.kit.ports import free_port
 from tests.kit.stations import until
 
 PROGRAM = shutil.which("docker-registry")
@@ -32,8 +33,7 @@ class DockerRegistry:
         if PROGRAM is None:
             pytest.skip("no registry: apt-get install docker-registry")
         folder.mkdir(parents=True, exist_ok=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.folder, self.host = folder, f"127.0.0.1:{self.port}"
         text = CONFIG.replace("FOLDER", str(folder)).replace("PORT", str(self.port))
         if tls is not None:

@@ -3,16 +3,15 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.stations import until
 
 
@@ -30,9 +29,7 @@ class Triton:
 
     def __init__(self, repository, log):
         self.environment, packages, server = installed()
-        with ExitStack() as stack:
-            free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-            self.port, self.grpc_port, self.metrics_port = (s.getsockname()[1] for s in free)
+        self.port, self.grpc_port, self.metrics_port = (free_port() for _ in range(3))
         self.url = f"http://127.0.0.1:{self.port}"
         self.python = self.environment / "bin" / "python"
         self.log = log

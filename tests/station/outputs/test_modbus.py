@@ -11,7 +11,8 @@ from edgeseg.station.config import OutputConfig
 from edgeseg.station.inspection import Code
 from edgeseg.station.outputs.kinds import open_output
 from edgeseg.station.outputs.modbus import part_number
-from tests.kit.plc import Line, free_port
+from tests.kit.plc import Line
+from tests.kit.ports import free_port
 from tests.kit.stations import until
 
 pytest.importorskip("pymodbus", reason="pip install 'edgeseg[modbus]'")

@@ -15,7 +15,8 @@ from edgeseg.errors import ConfigError
 from edgeseg.station.config import OutputConfig
 from edgeseg.station.inspection import Code, Inspection
 from edgeseg.station.outputs.kinds import open_output
-from tests.kit.plc import Line, free_port
+from tests.kit.plc import Line
+from tests.kit.ports import free_port
 from tests.kit.stations import until
 
 pytest.importorskip("asyncua", reason="pip install 'edgeseg[opcua]'")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from edgeseg.station.inspection import Code
-from tests.kit.plc import free_port
+from tests.kit.ports import free_port
 from tests.kit.stations import child, running, until, write_station
 from tests.station.outputs.test_modbus import ALIVE, DONE, READY, RESULT_OK, Client, told
 

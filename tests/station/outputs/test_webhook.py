@@ -15,6 +15,7 @@ from tests.kit.certificates import write_certificates
 from tests.kit.errors import fails
 from tests.kit.http_peer import HttpPeer
 from tests.kit.outputs import make_context, opened
+from tests.kit.ports import free_port
 from tests.kit.stations import inspection, until
 
 TOKEN = "s3cret-token"
@@ -185,8 +186,7 @@ def test_it_waits_as_long_as_it_is_asked_to(tmp_path, peer):
 
 
 def test_nobody_listens(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(ConnectionError) as caught:
         webhook(tmp_path, f"http://127.0.0.1:{port}/")
     assert f"127.0.0.1:{port}" in str(caught.value)

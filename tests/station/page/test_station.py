@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import sys
 from pathlib import Path
 
@@ -10,15 +9,11 @@ import pytest
 import simplejpeg
 
 from edgeseg.station.journal import FILE, JournalReader
+from tests.kit.ports import free_port
 from tests.kit.stations import until, write_station
 from tests.station.test_supervisor import OUTPUT, child, lines, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a station needs Linux")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def ask(port, path, body=None, csrf=""):
