@@ -121,6 +121,7 @@ def unpack(
         number, _, inside = name.partition("/")
         if not (number.isdecimal() and int(number) < len(folders) and inside):
             raise _unsafe(name, "leads out of its folder")
+        check_name(inside)
         folder = folders[int(number)]
         target = folder / inside
         if expected is not None and _size_and_hash(content) != entry_of(expected.get(inside)):

@@ -104,6 +104,7 @@ def test_unpack_writes_what_was_packed_in_its_order(folder, tmp_path):
         "evil",
         "0/",
         "c:/evil",
+        "0/c:/evil",
         "0/./evil",
         "x/evil",
     ],
