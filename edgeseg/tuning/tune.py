@@ -162,15 +162,7 @@ def tune(
             choose(run, resume=False, overwrite=overwrite)
         with open_executor(config, needs=("torch",)) as executor:
             search = _searched(tuning, journal, executor, work)
-        rows = tuple(journal.rows())
-        chosen = choose_recipe(rows, search.comparable(), default)
-        log.info(chosen.line(default))
-        settings = plain(settings_of(chosen.choices, base))
-        if chosen.score_maps is not None:
-            settings["score_maps"] = chosen.score_maps
-        write_table(folder, rows)
-        write_recipe(folder / RECIPE, settings, chosen.line(default))
-        draw_trials(folder / PICTURE, rows, chosen.recipe)
+        rows, chosen = _chosen(tuning, search)
         try:
             train_chosen(tuning, chosen, search, run, rate, overwrite=overwrite)
         finally:
@@ -256,3 +248,18 @@ def _searched(
     )
     search.run()
     return search
+
+
+def _chosen(tuning: Tuning, search: RecipeSearch) -> tuple[tuple[TrialRow, ...], ChosenRecipe]:
+    """Choose the recipe, and write it with the table of trials and the picture."""
+    rows = tuple(search.journal.rows())
+    chosen = choose_recipe(rows, search.comparable(), tuning.default)
+    line = chosen.line(tuning.default)
+    log.info(line)
+    settings = plain(settings_of(chosen.choices, tuning.base))
+    if chosen.score_maps is not None:
+        settings["score_maps"] = chosen.score_maps
+    write_table(tuning.folder, rows)
+    write_recipe(tuning.folder / RECIPE, settings, line)
+    draw_trials(tuning.folder / PICTURE, rows, chosen.recipe)
+    return rows, chosen
