@@ -208,7 +208,7 @@ class Registry:
             if got < blob.size:
                 raise HTTPException(f"{blob.size - got} bytes are missing")
 
-        self._tried(ask, lambda: got)
+        self._tried(ask, lambda: got // BLOCK)
         found = f"sha256:{digest.hexdigest()}"
         if found != blob.digest:
             raise self._wrong(blob.title or blob.digest, found, blob.digest)

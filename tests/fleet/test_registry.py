@@ -120,6 +120,27 @@ def test_a_broken_transfer_goes_on_where_it_ended(tmp_path):
     assert (tmp_path / "data.bin").read_bytes() == DATA
 
 
+def test_a_byte_at_a_time_is_no_progress(tmp_path, monkeypatch):
+    now, asked = [0.0], []
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    def one_byte(handler):
+        start = len(asked)
+        asked.append(start)
+        if start == 200:
+            return goes_on(handler)
+        where = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"
+        handler.send(206 if start else 200, DATA[start : start + 1], len(DATA) - start,
+                     Content_Range=where)  # fmt: skip
+        handler.close_connection = True
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    with blob_server(one_byte) as peer, fails(RegistryError, "registry/unreachable"):
+        client(peer.host, patience_s=5.0).fetch(BLOB, tmp_path / "data.bin")
+
+
 def test_a_server_without_ranges_begins_again(tmp_path):
     with blob_server(drops_in_the_middle, lambda h: h.send(200, DATA)) as peer:
         client(peer.host, patience_s=120.0).fetch(BLOB, tmp_path / "data.bin")
