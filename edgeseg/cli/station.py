@@ -48,9 +48,10 @@ def station(
 
         return write_example(file)
     if what == "check":
+        from edgeseg.fleet.attempt import wanted_digest
         from edgeseg.station.check import check_station
 
-        return check_station(file)
+        return check_station(file, wanted_digest)
     return run_station(file)
 
 

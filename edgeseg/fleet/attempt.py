@@ -70,6 +70,16 @@ def access_of(config: StationConfig) -> RegistryAccess:
     )
 
 
+def wanted_digest(config: StationConfig, recipe: RecipeConfig) -> str:
+    """Return the digest that a recipe's tag names now, or its own; RegistryError."""
+    place = parse_reference(recipe.follow)
+    registry = Registry(place, access_of(config))
+    found = place.digest or registry.digest_of(place.tag)
+    if found is None:
+        raise registry.missing()
+    return found
+
+
 def key_of(config: StationConfig) -> Path | None:
     """Return the public key of a station's models."""
     return config.base / config.fleet.key if config.fleet.key else None

@@ -26,9 +26,8 @@ from pathlib import Path
 
 from edgeseg.closing import leave
 from edgeseg.errors import EdgesegError
-from edgeseg.fleet.attempt import Attempted, access_of
+from edgeseg.fleet.attempt import Attempted, wanted_digest
 from edgeseg.fleet.pull import folder_name
-from edgeseg.fleet.registry import Registry
 from edgeseg.log import log
 from edgeseg.schema import build, parse
 from edgeseg.station.child import Child, run_child, weigh_session
@@ -39,7 +38,6 @@ from edgeseg.station.following.current import (
     read_current,
     write_current,
 )
-from edgeseg.station.following.reference import parse_reference
 from edgeseg.station.following.state import Following, read_following, write_following
 from edgeseg.station.link import Link
 
@@ -84,7 +82,7 @@ class Follower:
                 write_current(folder, replace(current, ended={}))
             if current.trial:  # its follower has ended, or could not note the end
                 state = self._tried_again(recipe, state)
-            wanted = self._wanted(recipe)
+            wanted = wanted_digest(self._config, recipe)
             if wanted not in (state.wanted, state.running):
                 log.info(f"recipe {recipe.name}: {recipe.follow} is now {wanted}")
             state = replace(state, wanted=wanted, answered=time.time(), problem="")
@@ -119,14 +117,6 @@ class Follower:
     def _now(self, folder: Path, state: Following) -> Following:
         now = read_current(folder).now
         return replace(state, running=now.digest if now else "")
-
-    def _wanted(self, recipe: RecipeConfig) -> str:
-        place = parse_reference(recipe.follow)
-        registry = Registry(place, access_of(self._config))
-        found = place.digest or registry.digest_of(place.tag)
-        if found is None:
-            raise registry.missing()
-        return found
 
     def _taken(self, folder: Path, recipe: RecipeConfig, state: Following) -> Following:
         """Take the wanted model if it is another one; return the state after it."""

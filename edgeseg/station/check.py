@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,13 @@ class CheckReport:
             )
 
 
-def check_station(file: Path) -> CheckReport:
-    """Open every model, camera and output of a station, and close it again."""
+def check_station(
+    file: Path, wanted_digest: Callable[[StationConfig, RecipeConfig], str]
+) -> CheckReport:
+    """Open every model, camera and output of a station, and close it again.
+
+    wanted_digest: asks the registry of a recipe that follows a tag.
+    """
     config = read_station(file)
     tried = [_try("folder", lambda: _writable(config.folder))]
     runs = _is_in_use(config.folder)
@@ -92,6 +98,9 @@ def check_station(file: Path) -> CheckReport:
     with ExitStack() as stack:
         for recipe in config.recipe:
             tried.append(_try(f"recipe {recipe.name}", _loaded(recipe, config, stack, judges)))
+            if recipe.follow:
+                ask = partial(wanted_digest, config, recipe)
+                tried.append(_try(f"tag of recipe {recipe.name}", ask))
         for camera in config.camera:
             what, name = f"camera {camera.name}", config.first_recipe(camera)
             judge = judges.get(name)

@@ -204,7 +204,7 @@ def test_a_trial_is_begun_again_also_while_the_registry_is_down(
     followed.look()
     write_current(followed.folder, replace(followed.current, trial=True))
     down = RegistryError("down", remedy="wait", code="registry/unreachable")
-    monkeypatch.setattr(Follower, "_wanted", Mock(side_effect=down))
+    monkeypatch.setattr(follower_module, "wanted_digest", Mock(side_effect=down))
     state = followed.look()
     assert (state.running, followed.current.trial) == (digest, False)
     assert state.problem == "down [registry/unreachable]"

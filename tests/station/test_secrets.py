@@ -52,6 +52,6 @@ def test_check_names_it_among_what_does_not_work(tmp_path):
     secret.chmod(0o644)
     rest = '[[output]]\nkind = "webhook"\nurl = "http://127.0.0.1:9/"\ntoken_file = "token.txt"\n'
     cameras = {"top": {"source": "test://64x48@20"}}
-    report = check_station(write_station(tmp_path, cameras=cameras, rest=rest))
+    report = check_station(write_station(tmp_path, cameras=cameras, rest=rest), lambda *_: "")
     (row,) = [each for each in report.tried if each.what == "secrets"]
     assert "token.txt" in row.problem

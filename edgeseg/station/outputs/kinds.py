@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from edgeseg.errors import ConfigError
+from edgeseg.packages.plugins import load_plugin
 from edgeseg.schema import Invalid, build
 from edgeseg.station.config import OutputConfig
 from edgeseg.station.outputs.base import Output, OutputContext
@@ -36,18 +37,19 @@ def open_output(config: OutputConfig, context: OutputContext) -> Output:
 
 
 def output_kind(name: str) -> type[Output]:
-    """Return the class of a kind; ConfigError if there is none of that name."""
-    place = KINDS.get(name) or _of_other_packages(name)
+    """Return the class of a kind; ConfigError if there is none of that name, or it is broken."""
+    if (place := KINDS.get(name)) is None:
+        return _of_other_packages(name)
     module, _, attribute = place.partition(":")
     found: type[Output] = getattr(import_module(module), attribute)
     return found
 
 
-def _of_other_packages(name: str) -> str:
-    """Return the place of a kind that edgeseg itself does not have."""
+def _of_other_packages(name: str) -> type[Output]:
+    """Return a kind that edgeseg itself does not have."""
     from importlib.metadata import entry_points  # reads a file of every installed package
 
-    others = {each.name: each.value for each in entry_points(group=GROUP)}
+    others = {each.name: each for each in entry_points(group=GROUP)}
     if name not in others:
         known = ", ".join(sorted({*others, *KINDS}))
         raise ConfigError(
@@ -55,4 +57,5 @@ def _of_other_packages(name: str) -> str:
             remedy='kind = "jsonl"',
             code="station/no-output",
         )
-    return others[name]
+    found: type[Output] = load_plugin(others[name])
+    return found

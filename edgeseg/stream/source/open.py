@@ -27,6 +27,7 @@ from edgeseg.config import StreamConfig
 from edgeseg.errors import SourceError
 from edgeseg.files import shown
 from edgeseg.frame.pixel_formats import FrameFormat
+from edgeseg.packages.plugins import load_plugin
 from edgeseg.stream.source.base import Source
 from edgeseg.stream.source.camera import CameraOptions, Mode
 from edgeseg.stream.source.files import open_path
@@ -103,7 +104,7 @@ def open_source(
         options.warn_unused(watched.name)
         return watched
     for entry in entry_points(group=GROUP, name=scheme):
-        opened: Source = entry.load()(address, options)
+        opened: Source = load_plugin(entry)(address, options)
         return opened
     raise SourceError(
         f"unsupported source: '{public(address)}' (expected {SUPPORTED}).",
