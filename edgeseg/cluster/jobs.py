@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from edgeseg.errors import EdgesegError, Interrupted
+from edgeseg.errors import Interrupted
+from edgeseg.packages.failures import known_error
 
 AGAIN = "run the same command again to continue"
 
@@ -110,9 +111,10 @@ def outcome(work: Callable[[J], None], job: J) -> Failure | None:
         work(job)
     except Interrupted:
         raise
-    except EdgesegError as error:
-        return Failure(error.problem, error.remedy)
     except Exception as error:
+        known = known_error(error)
+        if known is not None:
+            return Failure(known.problem, known.remedy)
         traceback.print_exc()
         return Failure(f"{type(error).__name__}: {error}", "internal error; see the traceback")
     return None

@@ -23,6 +23,8 @@ def work(job: Path) -> None:
         raise DataError("The image is torn.", remedy="another image")
     if job.name == "wrong":
         raise ZeroDivisionError("ours")
+    if job.name == "full":
+        raise OSError(28, "No space left on device", "/data/x")
     if job.name == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if job.name == "endless":
@@ -58,7 +60,7 @@ def done(tmp_path, names, processes):
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_run_jobs_reports_a_failure_and_continues(tmp_path, processes):
-    names = ["broken", "a", "wrong", "b"]
+    names = ["broken", "a", "wrong", "full", "b"]
     ends = done(tmp_path, names, processes)
     assert sorted(ends) == sorted(names)
     assert ends["a"] is None and ends["b"] is None
@@ -66,6 +68,8 @@ def test_run_jobs_reports_a_failure_and_continues(tmp_path, processes):
     assert ends["broken"].problem == "The image is torn."
     assert ends["broken"].remedy == "another image"
     assert ends["wrong"].problem == "ZeroDivisionError: ours"
+    assert ends["full"].problem == "No space left on device: /data/x"
+    assert ends["full"].remedy == "free disk space: df -h /data"
 
 
 def test_run_jobs_reports_a_killed_process_and_continues(tmp_path):
