@@ -4,6 +4,7 @@ Slurm's clusters have a shared disk and the same environment on every node: jobs
 that they name. A preempted job is queued again and resumes where its training was saved.
 """
 
+import os
 import re
 import shutil
 import time
@@ -20,6 +21,9 @@ from edgeseg.packages.extras import require
 
 FOLDER = Path("slurm")
 PROGRAMS = ("srun", "sbatch")
+GRACE_S = 600.0
+"""Seconds for Slurm to kill a job that it has told to stop. One that it preempts begins again; a
+result would end it."""
 POLL_S = 2.0  # seconds between looks at the results; submitit asks Slurm itself every 30 s
 _OPTION = re.compile(r"[a-z_][a-z0-9_-]*", re.ASCII)
 
@@ -35,6 +39,8 @@ class Call:
         try:
             return outcome(self.work, self.job)
         except Interrupted as stopped:
+            if os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+                time.sleep(GRACE_S)
             return Failure(stopped.problem, AGAIN)
 
     def checkpoint(self) -> Any:

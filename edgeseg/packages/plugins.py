@@ -4,7 +4,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from edgeseg.errors import ConfigError, EdgesegError
-from edgeseg.files import shown
+from edgeseg.files import quoted, shown
 
 
 def load_plugin(entry: EntryPoint) -> Any:
@@ -21,6 +21,6 @@ def load_plugin(entry: EntryPoint) -> Any:
         raise ConfigError(
             f"cannot load {entry.name} from the package {package}: {type(error).__name__}: "
             f"{shown(str(error))}",
-            remedy=f"pip install --upgrade {package}",
+            remedy=f"pip install --upgrade {quoted(package)}",
             code="plugin/broken",
         ) from error

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.cluster.jobs import run_jobs
+from edgeseg.cluster import slurm
+from edgeseg.cluster.jobs import AGAIN, Failure, run_jobs
 from edgeseg.cluster.slurm import open_slurm, sbatch_options
-from edgeseg.errors import ConfigError, EdgesegError, WriteError
+from edgeseg.errors import ConfigError, EdgesegError, Interrupted, WriteError
 from tests.cluster.tiny import Tiny, work
 from tests.kit.errors import fails
 
@@ -38,6 +39,18 @@ def test_jobs_run_and_a_failed_one_does_not_affect_the_others(data, tmp_path, mo
     )
     assert ends["well"] is None and (tmp_path / "well" / "sum.json").is_file()
     assert ends["fail"].problem == "The image is torn."
+
+
+@pytest.mark.parametrize(("executor", "waits"), [("slurm", [slurm.GRACE_S]), ("local", [])])
+def test_a_job_that_slurm_stops_has_no_result_before_slurm_kills_it(executor, waits, monkeypatch):
+    def stopped(_):
+        raise Interrupted("stopped", remedy="again")
+
+    waited = []
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", executor)
+    monkeypatch.setattr("time.sleep", waited.append)
+    assert slurm.Call(stopped, None)() == Failure("stopped", AGAIN)
+    assert waited == waits
 
 
 def refusing(folder):

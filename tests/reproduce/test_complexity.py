@@ -115,7 +115,7 @@ def test_measure_table_reports_a_failed_row_and_measures_the_others(tmp_path, mo
     rows = table.select("STPM,DSKD")
     report = measure_table(table, rows, small, tmp_path)
     assert list(report.found) == ["DSKD"]
-    assert "failed    STPM: MemoryError: no room" in report.summary()
+    assert "failed    STPM: out of memory: no room" in report.summary()
     with fails(EdgesegError, "reproduce/runs-failed") as caught:
         report.check()
-    assert "STPM" in caught.value.problem and "MemoryError: no room" in caught.value.problem
+    assert "STPM" in caught.value.problem and "out of memory: no room" in caught.value.problem
