@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.cluster.config import LOCAL, open_executor
+from edgeseg.cluster.config import LOCAL, SLURM, open_executor
 from edgeseg.cluster.jobs import Countdown, Executor, Failure, run_jobs
+from edgeseg.cluster.slurm import FOLDER as SLURM_LOGS
 from edgeseg.data import published
 from edgeseg.data.layouts import Dataset, open_datasets
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.files import quoted
+from edgeseg.files import quoted, shown
 from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.packages.extras import require
@@ -101,6 +102,10 @@ def reproduce(
     log.info(f"{len(runs)} runs, {len(report.results)} finished; {len(jobs)} trainings to do")
     if jobs:
         with open_executor(config, needs=("torch",)) as executor:
+            logs = SLURM_LOGS if config.on == SLURM else folder / "*" / "*" / LOG
+            if (at_a_time := min(executor.processes, len(jobs))) > 1:
+                threads = counted(executor.cores, "thread")
+                log.info(f"{at_a_time} at a time, {threads} each; logs: {shown(logs)}")
             _run(jobs, work or table_runs.train_and_evaluate, executor, report, folder)
     log.info(f"report: {folder / 'report.txt'}")
     return report
@@ -114,11 +119,7 @@ def _run(
     folder: Path,
 ) -> None:
     """Run the trainings, and update the report after each."""
-    at_a_time = executor.processes
-    if at_a_time > 1:
-        each = counted(executor.cores, "thread")
-        log.info(f"{at_a_time} processes, {each} each; logs: {folder}/*/*/{LOG}")
-    countdown = Countdown(len(jobs), at_a_time, "trainings")
+    countdown = Countdown(len(jobs), executor.processes, "trainings")
 
     def on_end(training: "Training", failure: Failure | None) -> None:
         state = "done" if failure is None else f"FAILED: {failure.problem}"
