@@ -31,20 +31,19 @@ import numpy as np
 
 from documents import RATIO, Figure, emit, figure
 from fleet_peers import (
-    HOST,
     Broker,
     Device,
     bytes_of_a_journal,
     connect_packet,
     cpu_seconds,
     fill,
-    free_port,
     publish,
     publish_packet,
     record,
     subscriber,
 )
 from fleet_sim import LAG, Brokers, Fleet, Outage, simulate
+from station_peers import HOST, free_port
 
 TOPIC = "edgeseg/line-03/top/verdict"
 UNBOUND = ("max_queued_messages 0", "max_inflight_messages 1000", "set_tcp_nodelay true")

@@ -19,7 +19,6 @@ The last line of standard output is one JSON document.
 import argparse
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,7 @@ from edgeseg.runtime.onnx_card import read_onnx_card
 from edgeseg.station.following.current import folder_of, read_current
 from edgeseg.station.following.state import read_following
 from edgeseg.station.journal import FILE, JournalReader
+from station_peers import HOST, free_port
 
 REGISTRY = """version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -102,8 +102,7 @@ def main() -> None:
 @contextmanager
 def running(program: str, folder: Path, options: argparse.Namespace) -> Iterator[str]:
     """Run a registry and a station with kept frames; yield the registry's host."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        host = f"127.0.0.1:{free.getsockname()[1]}"
+    host = f"{HOST}:{free_port()}"
     (folder / "registry.yml").write_text(REGISTRY.format(folder=folder, host=host))
     file = folder / "station.toml"
     file.write_text(STATION.format(host=host, **vars(options)))

@@ -28,8 +28,8 @@ from pathlib import Path
 from documents import Figure, emit, figure
 from edgeseg.station.journal import FILE, JournalReader
 from edgeseg.text import table
+from station_peers import HOST, free_port
 
-HOST = "127.0.0.1"
 STATION = """
 [station]
 folder = "state"
@@ -196,12 +196,6 @@ def lateness(sleep: Callable[[float], None]) -> float:
     began = time.perf_counter()
     sleep(1e-3)
     return time.perf_counter() - began - 1e-3
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.create_server((HOST, 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def wait_for(*ports: int) -> None:

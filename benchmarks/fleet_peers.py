@@ -23,8 +23,8 @@ from edgeseg.station.inspection import Code, Inspection
 from edgeseg.station.journal import FILE, Journal, JournalReader
 from edgeseg.station.outputs.base import Deliverer, OutputContext
 from edgeseg.station.outputs.kinds import open_output
+from station_peers import HOST, free_port
 
-HOST = "127.0.0.1"
 MODEL = "9f2c" * 16
 REGION = {
     **{"box": [812, 340, 37, 22], "area": 611, "length": 39.118, "width": 19.402},
@@ -53,13 +53,6 @@ def record(number: int, *, regions: int = 0) -> Inspection:
     return replace(
         good, **found, regions=(REGION,) * regions, region_count=regions, evidence=EVIDENCE
     )
-
-
-def free_port() -> int:
-    """Return a port that nothing listens at."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_seconds(process: int) -> float:
