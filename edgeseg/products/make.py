@@ -39,7 +39,7 @@ from edgeseg.products.product import (
     write_result,
 )
 from edgeseg.report.report import REPORT, Inputs, report
-from edgeseg.training.folder import REPLACEMENT, RESUME, resumed, unfinished
+from edgeseg.training.folder import REPLACEMENT, checkpoint_of, resumed
 
 
 def make_product(product: Product) -> None:
@@ -90,10 +90,10 @@ def _train(product: Product, dataset: Dataset, began: float) -> None:
     key, trained = read_begun(run)
     if key == product.key and trained and (run / CARD).is_file():
         return
-    stopped = unfinished(run)
-    resume = key == product.key and stopped is not None and (stopped / RESUME).is_file()
-    if resume and stopped is not None:
-        _, config, _ = resumed(stopped, run, product.data, {})
+    checkpoint = checkpoint_of(run) if key == product.key else None
+    resume = checkpoint is not None
+    if checkpoint is not None:
+        _, config, _ = resumed(checkpoint, run, product.data, {})
     else:
         config = resolve_rotation(product.config, dataset)
         _keep_earlier(run)

@@ -31,7 +31,7 @@ from edgeseg.log import log
 from edgeseg.packages.extras import require
 from edgeseg.recipes import TrainConfig
 from edgeseg.reproduce.table import Row, Table
-from edgeseg.training.folder import RESUME, changed_settings, read_facts, unfinished
+from edgeseg.training.folder import changed_settings, checkpoint_of, read_facts
 from edgeseg.training.history import HISTORY
 from edgeseg.training.prepare import image_hashes, split_hashes
 from edgeseg.training.train import train
@@ -182,19 +182,13 @@ def _conflict(run: TableRun, hashes: Callable[[Path], dict[str, str]]) -> str | 
     wanted = run.config.to_json()
     card = run.card
     before = wanted if card is None else card.config
-    if card is None and (folder := _checkpoint(run)) is not None:
+    if card is None and (folder := checkpoint_of(run.folder)) is not None:
         before = read_facts(folder).config
     if changed := changed_settings(before, wanted):
         return f"settings: {', '.join(changed)}"
     if card is not None and hashes(run.data) != card.split["train"] | card.split["holdout"]:
         return f"images than those in {run.data}"
     return None
-
-
-def _checkpoint(run: TableRun) -> Path | None:
-    """Return the folder of a training that can be resumed, or None."""
-    folder = unfinished(run.folder)
-    return folder if folder is not None and (folder / RESUME).is_file() else None
 
 
 def train_and_evaluate(training: Training) -> None:
@@ -207,7 +201,7 @@ def train_and_evaluate(training: Training) -> None:
     dataset = open_dataset(first.data)
     source = next((run.folder for run in training.runs if (run.folder / CARD).is_file()), None)
     if source is None:
-        resume = _checkpoint(first) is not None
+        resume = checkpoint_of(first.folder) is not None
         # Without a checkpoint, what a killed process or another machine left is begun anew.
         train(
             dataset,

@@ -132,6 +132,12 @@ def unfinished(run: Path) -> Path | None:
     return run if _begun(run) and not (run / CARD).exists() else None
 
 
+def checkpoint_of(run: Path) -> Path | None:
+    """Return the folder of an unfinished training that has a checkpoint, or None."""
+    stopped = unfinished(run)
+    return stopped if stopped is not None and (stopped / RESUME).is_file() else None
+
+
 def refuse_unfinished(run: Path) -> None:
     """ConfigError (`train/unfinished`) for a run in which a stopped training can be resumed."""
     stopped = unfinished(run)

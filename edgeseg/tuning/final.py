@@ -11,7 +11,7 @@ from edgeseg.log import log
 from edgeseg.machine.threads import limit_threads
 from edgeseg.report.report import Inputs, WrittenReport
 from edgeseg.report.report import report as write_report
-from edgeseg.training.folder import RESUME
+from edgeseg.training.folder import checkpoint_of, resumed, unfinished
 from edgeseg.training.plan import SIDES
 from edgeseg.tuning.journal import TrialJournal
 from edgeseg.tuning.result import ChosenRecipe
@@ -39,21 +39,20 @@ def train_chosen(
     What an earlier session did of it is not repeated, and its training is resumed.
     """
     from edgeseg.evaluation.threshold import threshold_run
-    from edgeseg.training.folder import resumed, unfinished
     from edgeseg.training.train import train
 
     limit_threads(tuning.threads)
     study, card = search.journal.study, sha256(run / CARD) if (run / CARD).is_file() else ""
     own = is_own(run, search.journal)
-    stopped = unfinished(run) if own else None
-    if own and stopped is None and card not in ("", study.user_attrs.get(REPLACED)):
+    if own and unfinished(run) is None and card not in ("", study.user_attrs.get(REPLACED)):
         if read_card(run / CARD, ModelCard).threshold is None:
             threshold_run(run, tuning.dataset.root, rate)
         return
     plan = None
-    resume = stopped is not None and (stopped / RESUME).is_file()
-    if resume and stopped is not None:
-        _, config, _ = resumed(stopped, run, tuning.dataset.root, {})
+    checkpoint = checkpoint_of(run) if own else None
+    resume = checkpoint is not None
+    if checkpoint is not None:
+        _, config, _ = resumed(checkpoint, run, tuning.dataset.root, {})
     else:
         config = tuning.recipe(chosen.choices, chosen.score_maps)
         timer = timer_of(tuning, chosen.choices, small=False)

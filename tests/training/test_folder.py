@@ -15,6 +15,7 @@ from edgeseg.training.folder import (
     REPLACEMENT,
     RESUME,
     check_run_name,
+    checkpoint_of,
     choose,
     only_unfinished,
     publish,
@@ -96,11 +97,17 @@ def test_a_finished_run_is_neither_replaced_unasked_nor_resumed(run):
 def test_an_unfinished_replacement_is_what_is_resumed(run):
     write(run, CARD, WEIGHTS)
     write_checkpoint(run / REPLACEMENT)
-    assert unfinished(run) == run / REPLACEMENT
+    assert unfinished(run) == checkpoint_of(run) == run / REPLACEMENT
     assert choose(run, resume=True, overwrite=False) == run / REPLACEMENT
     with fails(ConfigError, "train/unfinished") as caught:
         choose(run, resume=False, overwrite=False)
     assert "discard it now: --overwrite" in caught.value.remedy
+
+
+def test_an_unfinished_training_without_a_checkpoint_has_none_to_resume(run):
+    write(run, CARD, WEIGHTS)
+    write(run / REPLACEMENT, HISTORY)
+    assert unfinished(run) == run / REPLACEMENT and checkpoint_of(run) is None
 
 
 def test_a_replacement_leaves_the_run_whole_until_it_is_published(run):
