@@ -183,8 +183,9 @@ def train_run(
         if not card.split["holdout"]:
             return Trained(run, None)
         thresholds = _thresholds(run, data, rate)
-        numbers = {k: v for k, v in thresholds.to_json().items() if isinstance(v, int | float)}
-        tracking.put(tracking.step, {f"thresholds/{name}": numbers[name] for name in numbers})
+        fields = thresholds.to_json().items()
+        numbers = {f"thresholds/{k}": v for k, v in fields if isinstance(v, int | float)}
+        tracking.put(tracking.step, numbers)
         return Trained(run, thresholds)
 
 

@@ -38,6 +38,7 @@ class _SentJob(Generic[J]):
     order: Order
     key: str
     """Of the result in the store; empty without one."""
+    log_file: Path | None
     tries: int = 1
 
 
@@ -93,25 +94,21 @@ class Ray:
         fitting = time.monotonic()
         while (waiting or running) and not stop.requested:
             while waiting and len(running) < self.processes and not stop.requested:
-                job = waiting.popleft()
-                order = self.packer.order(job, work)
-                key = "" if self.store is None else order.key()
-                if self.store is not None and (result := self.store.result(key)) is not None:
-                    log.info(f"{key[:12]}: found in the store")
-                    receive(order, result, log_file(job) if log_file else None)
-                    on_end(job, result.failure)
+                sent = self._packed(waiting.popleft(), work, log_file)
+                if self.store is not None and (result := self.store.result(sent.key)) is not None:
+                    log.info(f"{sent.key[:12]}: found in the store")
+                    receive(sent.order, result, sent.log_file)
+                    on_end(sent.job, result.failure)
                     continue
-                running[self._submit(order, key)] = _SentJob(job=job, order=order, key=key)
+                running[self._submit(sent)] = sent
             ended, _ = self.ray.wait(list(running), timeout=POLL_S) if running else ([], [])
             for reference in ended:
                 sent = running.pop(reference)
                 try:
-                    log_path = log_file(sent.job) if log_file else None
-                    failure = self._received(reference, sent.order, sent.key, log_path)
+                    failure = self._received(reference, sent)
                 except self.ray.exceptions.RayTaskError as error:  # the job's are in its result
                     if sent.tries <= RETRIES:
-                        again = self._submit(sent.order, sent.key)
-                        running[again] = replace(sent, tries=sent.tries + 1)
+                        running[self._submit(sent)] = replace(sent, tries=sent.tries + 1)
                         continue
                     failure = Failure(f"its worker cannot run it: {last_line(error)}", AGAIN)
                 on_end(sent.job, failure)
@@ -120,17 +117,29 @@ class Ray:
             elif time.monotonic() - fitting > STRANDED_S:
                 check_fit(nodes_of(self.ray), self.needs)
 
-    def _submit(self, order: Order, key: str) -> Any:
-        parts = {content.digest: self._parts(path, content) for path, content in order.inputs}
+    def _packed(
+        self, job: J, work: Callable[[J], None], log_file: Callable[[J], Path] | None
+    ) -> _SentJob[J]:
+        order = self.packer.order(job, work)
+        return _SentJob(
+            job=job,
+            order=order,
+            key="" if self.store is None else order.key(),
+            log_file=log_file(job) if log_file else None,
+        )
+
+    def _submit(self, sent: _SentJob[J]) -> Any:
+        inputs = sent.order.inputs
+        parts = {content.digest: self._parts(path, content) for path, content in inputs}
         task = self.ray.remote(max_calls=1)(_task).options(
             num_cpus=self.needs.cores,
             num_gpus=self.needs.gpus,
             memory=int((self.needs.memory_gb or 0) * GB) or None,
             max_retries=RETRIES,
             scheduling_strategy="SPREAD",
-            name=key[:12] or "edgeseg",
+            name=sent.key[:12] or "edgeseg",
         )
-        return task.remote(order, parts, self.store, key)
+        return task.remote(sent.order, parts, self.store, sent.key)
 
     def _parts(self, path: Path, content: Any) -> list[Any]:
         """Return the references of a data set's parts; empty where the store has them."""
@@ -144,19 +153,17 @@ class Ray:
             ]
         return self.sent[content.digest]
 
-    def _received(
-        self, reference: Any, order: Order, key: str, log_file: Path | None
-    ) -> Failure | None:
+    def _received(self, reference: Any, sent: _SentJob[J]) -> Failure | None:
         """Unpack a result; RayTaskError, where the worker could not run or end the job, passes."""
         errors = self.ray.exceptions
         try:
             result: JobResult = self.ray.get(reference)
             if self.store is not None and result.files is None and result.failure is None:
-                stored = self.store.result(key)
+                stored = self.store.result(sent.key)
                 if stored is None:
                     return Failure("its result is missing or damaged in the store", AGAIN)
                 result = stored
-            receive(order, result, log_file)
+            receive(sent.order, result, sent.log_file)
             return result.failure
         except Interrupted:  # Ray raises what a worker does as a RayTaskError of the same class
             raise

@@ -20,7 +20,7 @@ from edgeseg.cluster import ray_cluster
 from edgeseg.cluster.cache import _waiting_lock
 from edgeseg.cluster.config import ExecutorConfig, open_executor
 from edgeseg.cluster.jobs import run_jobs
-from edgeseg.cluster.ray_jobs import RETRIES, Ray, _task
+from edgeseg.cluster.ray_jobs import RETRIES, Ray, _SentJob, _task
 from edgeseg.cluster.send import Packer, receive
 from edgeseg.cluster.store import ObjectStore
 from edgeseg.cluster.worker import JobResult
@@ -283,11 +283,15 @@ def test_a_result_that_the_store_does_not_take_is_not_computed_again(stored, tmp
     assert (order.job.folder / "sum.json").is_file()
 
 
+def sent(order, key):
+    return _SentJob(job=order.job, order=order, key=key, log_file=None)
+
+
 def test_a_result_that_is_missing_in_the_store_is_no_success(stored):
     order, store = stored
     kept = JobResult(failure=None, files=None, log=b"", node="n")
     executor = Ray(SimpleNamespace(get=lambda _: kept, exceptions=None), NEEDS, store=store)
-    assert "missing" in executor._received("reference", order, "key", None).problem
+    assert "missing" in executor._received("reference", sent(order, "key")).problem
 
 
 @needs_ray
@@ -301,7 +305,7 @@ def test_what_a_worker_raises_is_a_failure_and_one_that_is_stopped_runs_again(st
             raise exceptions.RayTaskError("work", "traceback", error).as_instanceof_cause()
 
         executor = Ray(SimpleNamespace(get=get, exceptions=exceptions), NEEDS)
-        return executor._received("reference", order, "", None)
+        return executor._received("reference", sent(order, ""))
 
     assert received(WriteError("disk full", remedy="df -h")).problem == "disk full"
     for error in (Interrupted("stopped", remedy="again"), ImportError("torn")):
