@@ -28,7 +28,7 @@ from edgeseg.runtime import tensorrt as trt
 from edgeseg.runtime.base import Backend
 from edgeseg.runtime.choice import candidates
 from edgeseg.runtime.engine_files import check_engine, newest_that_runs
-from edgeseg.runtime.engine_pair import card_path, engine_path
+from edgeseg.runtime.engine_pair import card_path, engine_path, is_engine
 from edgeseg.runtime.onnxrt import OnnxRuntimeBackend
 from edgeseg.runtime.openvino import OpenVinoBackend
 from edgeseg.runtime.openvino_cache import CompiledGraphs
@@ -73,7 +73,7 @@ def open_model(
         raise ModelError(
             f"not found: {path}", remedy="name a run, an ONNX file or an engine", code=NOT_FOUND
         )
-    if path.suffix in (".engine", ".json") or card_path(path).is_file():
+    if is_engine(path):
         card = check_engine(path, this_machine(gpu.device))
         _check_runtime(runtime, card.runtime, "an engine", f"--runtime {card.runtime}")
         engine = engine_path(card_path(path))

@@ -27,13 +27,13 @@ def push(
     from edgeseg.fleet.artifact import DONE
     from edgeseg.fleet.push import push as run_push
     from edgeseg.loading import find_model
+    from edgeseg.runtime.engine_pair import is_engine
     from edgeseg.station.following.reference import parse_reference
 
     model, reference = (first, second) if second is not None else (None, first)
     parse_reference(reference)  # before a run is exported
     path = find_model(model)
-    engine = path.suffix in (".engine", ".json") or path.with_suffix(".json").is_file()
-    as_it_is = engine or (path / DONE).is_file()
+    as_it_is = is_engine(path) or (path / DONE).is_file()
     return run_push(path if as_it_is else graph_of(path), reference, config)
 
 

@@ -40,6 +40,7 @@ from edgeseg.log import log
 from edgeseg.machine.facts import Machine, this_machine
 from edgeseg.progress import task
 from edgeseg.runtime.engine_files import check_engine
+from edgeseg.runtime.engine_pair import card_path
 from edgeseg.station.following.reference import Reference, parse_reference
 
 FILES = {GRAPH: ".onnx", CARD: ".json", RANGES: ".json", REPORT: ".html"}
@@ -225,7 +226,7 @@ def _pulled_engine(
             )
         _check_room(model.folder, (layer,))
         registry.fetch(layer, path)
-        registry.fetch(card, path.with_suffix(".json"))
+        registry.fetch(card, card_path(path))
         engine = check_engine(path, here)
         graph = model.artifact.only(GRAPH)
         if graph.digest != f"sha256:{engine.source_sha256}":

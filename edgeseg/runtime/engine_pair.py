@@ -23,6 +23,11 @@ def card_path(engine: Path) -> Path:
     return engine.with_suffix(".json")
 
 
+def is_engine(path: Path) -> bool:
+    """Return whether a file's name or a card beside it says that it is an engine, or a card."""
+    return path.suffix in (".engine", ".json") or card_path(path).is_file()
+
+
 def engine_path(card: Path) -> Path:
     """Return the path of a card's engine, which has the card's name; finish a replacement."""
     found = read_card(card, EngineCard)

@@ -13,7 +13,7 @@ from edgeseg.log import log
 from edgeseg.machine.facts import this_machine
 from edgeseg.packages.extras import require
 from edgeseg.runtime.engine_files import check_file
-from edgeseg.runtime.engine_pair import card_path, engine_path
+from edgeseg.runtime.engine_pair import card_path, engine_path, is_engine
 from edgeseg.runtime.onnx_card import read_onnx_card
 from edgeseg.serving.config import BackendName
 
@@ -71,8 +71,7 @@ def servable_of(path: Path, backend: BackendName | None) -> Servable:
     Errors: ConfigError for a backend that does not run it; ModelError for a model whose frames need
     work on the CPU before the graph; EngineMismatch for an engine that was changed.
     """
-    is_engine = path.suffix in (".engine", ".json") or card_path(path).is_file()
-    servable = _engine(path, backend) if is_engine else _graph(path, backend)
+    servable = _engine(path, backend) if is_engine(path) else _graph(path, backend)
     if servable.card.roi is not None and servable.card.roi.locate is not None:
         raise ModelError(
             f"{servable.card.name} finds the part in the picture before the graph runs, which a "

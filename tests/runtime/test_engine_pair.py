@@ -12,7 +12,7 @@ from edgeseg.errors import EngineMismatch, WriteError
 from edgeseg.files import locked
 from edgeseg.runtime import engine_pair
 from edgeseg.runtime.engine_files import check_engine
-from edgeseg.runtime.engine_pair import card_path, engine_path, new_engine, replace_pair
+from edgeseg.runtime.engine_pair import card_path, engine_path, is_engine, new_engine, replace_pair
 from tests.kit.cards import make_engine_card, write_engine
 from tests.kit.errors import fails
 
@@ -174,3 +174,11 @@ build(Path({str(engine)!r}))
     assert hashlib.sha256(content).hexdigest() == card.sha256
     build(engine)
     assert opened(engine) == NEW and len(names(engine)) == 2
+
+
+def test_a_graph_is_an_engine_where_it_has_a_card(tmp_path):
+    graph = tmp_path / "bottle.onnx"
+    assert not is_engine(graph)
+    assert is_engine(tmp_path / "bottle.engine") and is_engine(tmp_path / "bottle.json")
+    (tmp_path / "bottle.json").touch()
+    assert is_engine(graph)
